@@ -1,0 +1,1 @@
+"""Jobs and systems over any object store: the only place that knows keys."""

@@ -1,0 +1,1 @@
+"""Object stores: Amazon S3 and look-alikes, a directory, memory."""

@@ -1,0 +1,1 @@
+"""Batch schedulers: each builds command lines and parses text."""

@@ -1,0 +1,1 @@
+"""Use cases: one a module, frozen classes whose fields are ports."""

@@ -1,0 +1,198 @@
+"""Every error cloudq raises on purpose has one root and carries the command's exit status.
+
+The exit statuses are part of the interface and documented in ``docs/exit-statuses.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class CloudqError(Exception):
+    """Something cloudq could not do, said in words a user can act on.
+
+    ``exit_code`` is the status a command ends with; ``transient`` says that the same call may
+    succeed later without anybody changing anything.
+    """
+
+    exit_code: int = 1
+    transient: bool = False
+
+
+class UsageProblem(CloudqError):
+    """What was asked cannot be asked like this; nothing was done."""
+
+    exit_code = 2
+
+
+class InvalidInput(UsageProblem):
+    """Bad input, all problems at once."""
+
+    def __init__(self, problems: Sequence[str] | str) -> None:
+        self.problems = (problems,) if isinstance(problems, str) else tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class ConfigProblem(InvalidInput):
+    """The configuration cannot be used; every problem is named with its place."""
+
+    exit_code = 3
+
+
+# The store -----------------------------------------------------------------------------------
+
+
+class StoreProblem(CloudqError):
+    """The object store did not do what was asked."""
+
+    exit_code = 4
+
+
+class StoreUnavailable(StoreProblem):
+    """No usable answer came: nothing is known about what was asked."""
+
+    transient = True
+
+
+class StoreRefused(StoreProblem):
+    """The store answered and said no: no such bucket, no right, a request it cannot take."""
+
+
+class ObjectNotFound(StoreProblem):
+    """There is no object under this key."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        super().__init__(f"no object {key} in the store")
+
+
+class PreconditionFailed(StoreProblem):
+    """A conditional write lost: the key exists, or its object is not the expected one."""
+
+
+class WriteConflict(StoreProblem):
+    """The store saw two conditional writes at once and decided neither; ask again."""
+
+    transient = True
+
+
+class OutcomeUnknown(StoreUnavailable):
+    """A write may or may not have happened: read it back before concluding anything."""
+
+
+class ObjectTooLarge(StoreProblem):
+    """An object is larger than anything cloudq writes there."""
+
+
+# Jobs ----------------------------------------------------------------------------------------
+
+
+class JobNotFound(CloudqError):
+    """No job has this id."""
+
+    exit_code = 5
+
+    def __init__(self, job_id: str, message: str | None = None) -> None:
+        self.job_id = job_id
+        super().__init__(message or f"Job ({job_id}) does not exist.")
+
+
+class RecordRejected(CloudqError):
+    """Something read from the bucket is not what cloudq writes there; it was not used."""
+
+    exit_code = 6
+
+
+class NewerFormat(RecordRejected):
+    """A record was written by a newer cloudq whose format this one cannot read."""
+
+
+class JobStateConflict(CloudqError):
+    """The job is not in a state in which this can be done."""
+
+    exit_code = 7
+
+
+class IllegalTransition(JobStateConflict):
+    """A change of state that no job may make."""
+
+
+class JobIdTaken(CloudqError):
+    """Another job has this id already."""
+
+
+class RecordChanged(CloudqError):
+    """Somebody else rewrote the record since it was read."""
+
+    transient = True
+
+
+class MaybeSubmitted(CloudqError):
+    """The store did not confirm a submission: the job may have been submitted."""
+
+    exit_code = 8
+
+
+class WaitTimedOut(CloudqError):
+    """What was waited for did not happen in time; it may still happen."""
+
+    exit_code = 9
+    transient = True
+
+
+# Systems and agents --------------------------------------------------------------------------
+
+
+class UnknownSystem(UsageProblem):
+    """No agent ever reported under this name."""
+
+
+class LeaseLost(CloudqError):
+    """This process may no longer act for its system."""
+
+    exit_code = 10
+    transient = True
+
+
+class WorkspaceProblem(CloudqError):
+    """The agent's own directory cannot be used as it must be."""
+
+    exit_code = 11
+
+
+class WorkspaceFull(WorkspaceProblem):
+    """No space, quota or inodes are left where the job's files must go."""
+
+    transient = True
+
+
+class ArchiveRejected(WorkspaceProblem):
+    """An archive would write outside its target, or unpacks to more than is allowed."""
+
+
+class SchedulerProblem(CloudqError):
+    """The batch scheduler did not do what was asked."""
+
+    exit_code = 12
+
+
+class SchedulerUnavailable(SchedulerProblem):
+    """No usable answer came from the scheduler: nothing is known."""
+
+    transient = True
+
+
+class SubmitRefused(SchedulerProblem):
+    """The scheduler refused the job for good; the message holds its own words."""
+
+
+class SubmitDeferred(SchedulerProblem):
+    """The scheduler refused the job for a limit or budget of the moment."""
+
+    transient = True
+
+
+class SubmitUncertain(SchedulerProblem):
+    """The submit command gave no answer: the job may have been submitted."""
+
+    transient = True

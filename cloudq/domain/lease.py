@@ -1,0 +1,117 @@
+"""Which process acts for a system (protocol section 6): records and the rules that judge them.
+
+Times on one's own machine are seconds of a clock that runs through suspends; nobody compares
+two machines' clocks.
+"""
+
+from __future__ import annotations
+
+from attrs import evolve, frozen
+
+TIME_TO_LIVE_S = 180.0
+BEAT_EVERY = 1 / 3
+WRITE_UNTIL = 1 / 2
+RETRY_BEAT_S = 5.0
+
+
+@frozen
+class ProcessIdentity:
+    """A process that cannot be taken for another one.
+
+    ``boot_id`` changes with each boot, ``pid_namespace`` tells containers of one machine apart,
+    ``started`` tells two processes with one pid apart.
+    """
+
+    host: str
+    boot_id: str
+    pid_namespace: str
+    pid: int
+    started: str
+
+    def shares_process_table_with(self, other: ProcessIdentity) -> bool:
+        """Whether the one could see the other's process if it were alive."""
+        mine = (self.host, self.boot_id, self.pid_namespace)
+        return mine == (other.host, other.boot_id, other.pid_namespace)
+
+
+@frozen
+class Offer:
+    """What a system says of itself to clients."""
+
+    scheduler: str
+    unpinned: bool = True
+    handicap_s: float = 0.0
+    slots: int | None = None
+
+
+@frozen
+class Lease:
+    """The beat of one epoch; created once, then rewritten only by its holder."""
+
+    epoch: int
+    process: ProcessIdentity
+    nonce: str
+    """Fresh in every beat: two looks that see the same nonce saw no beat in between."""
+    version: str
+    profile: str
+    offer: Offer
+    store_check: str = ""
+    last_error: str = ""
+    time_to_live_s: float = TIME_TO_LIVE_S
+    released: bool = False
+    format: str = "1.0"
+
+    def beaten(self, nonce: str, last_error: str = "", *, released: bool = False) -> Lease:
+        """The next beat of the same epoch."""
+        return evolve(self, nonce=nonce, last_error=last_error, released=released)
+
+
+@frozen
+class HeldLease:
+    """What the holder knows: its epoch and when it sent the last beat that was confirmed."""
+
+    lease: Lease
+    sent_at: float
+    """Own clock, seconds, read *before* the confirmed beat was sent."""
+
+    def may_write(self, now: float) -> bool:
+        """Whether anything may still be written in the system's name."""
+        return now - self.sent_at < self.lease.time_to_live_s * WRITE_UNTIL
+
+    def is_lapsed(self, now: float) -> bool:
+        """Whether another process may have taken over; a lapsed epoch is never resumed."""
+        return now - self.sent_at >= self.lease.time_to_live_s
+
+    def beat_is_due(self, now: float) -> bool:
+        """Whether the next beat should be sent."""
+        return now - self.sent_at >= self.lease.time_to_live_s * BEAT_EVERY
+
+
+@frozen
+class Watch:
+    """What a waiter has seen of the holder: the same beat since *since* on its own clock."""
+
+    epoch: int
+    nonce: str
+    since: float
+
+    def continued(self, seen: Lease, now: float) -> Watch:
+        """The watch after another successful look."""
+        if (seen.epoch, seen.nonce) == (self.epoch, self.nonce):
+            return self
+        return Watch(seen.epoch, seen.nonce, now)
+
+    def shows_a_dead_holder(self, seen: Lease, now: float) -> bool:
+        """Whether two looks a whole time to live apart saw the same beat."""
+        unchanged = (seen.epoch, seen.nonce) == (self.epoch, self.nonce)
+        return unchanged and now - self.since >= seen.time_to_live_s
+
+
+def is_stale_by_store_clock(lease: Lease, age_s: float, *, times: float = 2.0) -> bool:
+    """Whether the last beat is older, by the store's clock, than *times* its time to live."""
+    return age_s > times * lease.time_to_live_s
+
+
+def is_presumed_dead(age_s: float, time_to_live_s: float = TIME_TO_LIVE_S) -> bool:
+    """Whether clients should warn that the agent is not running."""
+    return age_s > time_to_live_s

@@ -1,0 +1,93 @@
+"""Names and ids: what may appear in a key, in a path, on a command line.
+
+Whoever can write to the bucket can write any name there, so every name is checked against its
+pattern before it is used for anything.
+"""
+
+from __future__ import annotations
+
+import re
+
+from attrs import frozen
+
+from cloudq.domain.errors import InvalidInput
+
+_JOB_ID = re.compile(r"[0-9a-f]{8}")
+_SYSTEM = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_TAG = re.compile(r"([0-9a-f]{8})\.([1-9][0-9]{0,5})")
+_LOCAL_JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\[\]-]{0,127}")
+
+MAX_FILE_NAME_BYTES = 200
+"""Leaves room for suffixes below the 255 bytes of common file systems."""
+
+
+def is_job_id(text: str) -> bool:
+    """Whether *text* is a job id: 8 hexadecimal digits, lower case."""
+    return _JOB_ID.fullmatch(text) is not None
+
+
+def checked_job_id(text: str) -> str:
+    """Return *text* if it is a job id; raise `InvalidInput` otherwise."""
+    if not is_job_id(text):
+        raise InvalidInput(f"{text!r} is not a job id: 8 hexadecimal digits, such as 3f7e7681")
+    return text
+
+
+def checked_system(text: str) -> str:
+    """Return *text* if it can name a system; raise `InvalidInput` otherwise."""
+    if _SYSTEM.fullmatch(text) is None:
+        raise InvalidInput(
+            f"{text!r} is not a system name: lower-case letters, digits, '-' and '_', "
+            "beginning with a letter or digit, 63 at most"
+        )
+    return text
+
+
+def checked_local_job_id(text: str) -> str:
+    """Return *text* if a scheduler could have given it; raise `InvalidInput` otherwise."""
+    if _LOCAL_JOB_ID.fullmatch(text) is None:
+        raise InvalidInput(f"{text!r} is not a local job id")
+    return text
+
+
+def file_name_problem(name: str) -> str | None:
+    """Say why *name* is not a plain file name, or None.
+
+    Blanks and quotes are fine: they are a user's own choice and are quoted where they are used.
+    Separators of any system, control characters and names with a meaning of their own are not.
+    """
+    if not name or name in {".", ".."}:
+        return f"{name!r} is not a file name"
+    if any(char in name for char in "/\\"):
+        return f"{name!r} has a path separator in it"
+    if not name.isprintable():
+        return f"{name!r} has a control or unprintable character in it"
+    if len(name.encode()) > MAX_FILE_NAME_BYTES:
+        return f"{name[:30]!r}… is longer than {MAX_FILE_NAME_BYTES} bytes"
+    return None
+
+
+def checked_file_name(name: str) -> str:
+    """Return *name* if it is a plain file name; raise `InvalidInput` otherwise."""
+    if problem := file_name_problem(name):
+        raise InvalidInput(problem)
+    return name
+
+
+@frozen(order=True)
+class ClaimTag:
+    """One claim on one job, ``<job id>.<n>``: names markers, work directories, local jobs."""
+
+    job_id: str
+    n: int
+
+    @classmethod
+    def parse(cls, text: str) -> ClaimTag:
+        """Read ``<job id>.<n>``; raise `InvalidInput` for anything else."""
+        match = _TAG.fullmatch(text)
+        if match is None:
+            raise InvalidInput(f"{text!r} is not a claim tag such as 3f7e7681.1")
+        return cls(match[1], int(match[2]))
+
+    def __str__(self) -> str:
+        return f"{self.job_id}.{self.n}"

@@ -1,0 +1,26 @@
+"""The words of ``--submit_opt``, split as a POSIX shell would split them, nothing expanded."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from cloudq.domain.errors import InvalidInput
+
+
+def split_options(text: str) -> tuple[str, ...]:
+    """Split *text* into words; quotes group, nothing is ever given to a shell.
+
+    Raises `InvalidInput` for an unclosed quote, a line break or another control character.
+    """
+    if any(ord(char) < 32 for char in text):
+        raise InvalidInput(f"submit_opt {text!r} has a line break or control character in it")
+    try:
+        return tuple(shlex.split(text))
+    except ValueError as error:
+        raise InvalidInput(f"submit_opt {text!r} cannot be split into words: {error}") from error
+
+
+def join_options(words: Sequence[str]) -> str:
+    """The words as one line that `split_options` splits again."""
+    return shlex.join(words)

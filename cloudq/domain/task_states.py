@@ -1,0 +1,86 @@
+"""What became of each task of an array job, small however many there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from attrs import field, frozen
+
+from cloudq.domain.array_range import ArrayRange
+from cloudq.domain.job_state import FINAL_STATES, WORST_FIRST, JobState
+
+
+@frozen
+class TaskState:
+    """One task's state; ``exit_code`` is None until the script ended with one."""
+
+    state: JobState
+    exit_code: int | None = None
+    reason: str = field(default="", eq=False)
+
+
+@frozen
+class TaskGroup:
+    """Tasks that stand alike."""
+
+    ids: ArrayRange
+    state: JobState
+    exit_code: int | None = None
+
+
+@frozen
+class TaskStates:
+    """The states of all tasks, as groups of ids that stand alike."""
+
+    groups: tuple[TaskGroup, ...] = ()
+
+    @classmethod
+    def all_alike(cls, ids: ArrayRange, state: JobState) -> TaskStates:
+        """Every task of *ids* in *state*."""
+        return cls((TaskGroup(ArrayRange(ids.spans), state),))
+
+    @classmethod
+    def of(cls, states: Mapping[int, TaskState]) -> TaskStates:
+        """Group *states* by what they say, in the order of their lowest ids."""
+        alike: dict[TaskState, list[int]] = {}
+        for task_id, state in sorted(states.items()):
+            alike.setdefault(state, []).append(task_id)
+        return cls(
+            tuple(
+                TaskGroup(ArrayRange.covering(ids), state.state, state.exit_code)
+                for state, ids in alike.items()
+            )
+        )
+
+    def items(self) -> Iterator[tuple[int, TaskState]]:
+        """Every task id with its state."""
+        for group in self.groups:
+            state = TaskState(group.state, group.exit_code)
+            for task_id in group.ids:
+                yield task_id, state
+
+    def as_dict(self) -> dict[int, TaskState]:
+        """The same as a dictionary of task ids."""
+        return dict(self.items())
+
+    def derived(self) -> TaskState | None:
+        """The job's own state: running before queued before the worst end; None without tasks.
+
+        The exit code is that of the lowest task in the worst state.
+        """
+        return derive(TaskState(group.state, group.exit_code) for group in self.groups)
+
+
+def derive(states: Iterable[TaskState]) -> TaskState | None:
+    """Derive a job's state from its tasks' (design section 4)."""
+    seen = list(states)
+    present = {state.state for state in seen}
+    if not present:
+        return None
+    running = present & {JobState.RUN, JobState.COMPLETING, JobState.DELETING}
+    if running:
+        return TaskState(JobState.RUN)
+    if present - FINAL_STATES:
+        return TaskState(JobState.READY)
+    worst = next(state for state in WORST_FIRST if state in present)
+    return next(state for state in seen if state.state is worst)

@@ -1,0 +1,59 @@
+"""How long a job may run: a value with a unit, rendered by each scheduler in its own."""
+
+from __future__ import annotations
+
+import re
+
+from attrs import frozen
+
+from cloudq.domain.errors import InvalidInput
+
+_CLOCK = re.compile(r"(?:([0-9]{1,4})-)?([0-9]{1,4}):([0-9]{1,2})(?::([0-9]{1,2}))?")
+_UNIT = re.compile(r"([0-9]{1,8})\s*([smhd])", re.IGNORECASE)
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+@frozen(order=True)
+class Walltime:
+    """A time limit in whole seconds, at least one."""
+
+    seconds: int
+
+    @classmethod
+    def parse(cls, text: str) -> Walltime:
+        """Read ``1:00:00``, ``1-12:00:00``, ``90m``, ``45s``; raise `InvalidInput` otherwise.
+
+        A bare number is refused: it means seconds to Grid Engine and minutes to Slurm; so is
+        ``10:30``, which is minutes and seconds to one and hours and minutes to another.
+        """
+        stripped = text.strip()
+        seconds = _from_unit(stripped)
+        if seconds is None:
+            seconds = _from_clock(stripped)
+        if seconds is None:
+            raise InvalidInput(
+                f"walltime {text!r} has no clear unit: write it as 1:00:00, 1-12:00:00, 90m, 2h or 45s"
+            )
+        if seconds < 1:
+            raise InvalidInput(f"walltime {text!r} is no time at all")
+        return cls(seconds)
+
+    def __str__(self) -> str:
+        minutes, seconds = divmod(self.seconds, 60)
+        hours, minutes = divmod(minutes, 60)
+        return f"{hours}:{minutes:02}:{seconds:02}"
+
+
+def _from_unit(text: str) -> int | None:
+    match = _UNIT.fullmatch(text)
+    return None if match is None else int(match[1]) * _SECONDS[match[2].lower()]
+
+
+def _from_clock(text: str) -> int | None:
+    match = _CLOCK.fullmatch(text)
+    if match is None or match[4] is None:
+        return None
+    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    if minutes > 59 or seconds > 59:
+        return None
+    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds

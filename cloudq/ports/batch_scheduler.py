@@ -1,0 +1,107 @@
+"""A batch scheduler, asked as seldom as possible."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from attrs import frozen
+
+from cloudq.domain.array_range import ArrayRange
+from cloudq.domain.job_shell import ShellDialect
+from cloudq.domain.names import ClaimTag
+from cloudq.domain.outcome import SchedulerStatus
+
+
+@frozen
+class Submission:
+    """What is handed to the scheduler; all paths absolute."""
+
+    tag: ClaimTag
+    job_shell: Path
+    work_dir: Path
+    control_dir: Path
+    """Where ``stdout[.task]`` and ``stderr[.task]`` go unless the user's options say otherwise."""
+    options: tuple[str, ...] = ()
+    """The user's own, as words."""
+    array: ArrayRange | None = None
+
+
+@frozen
+class AttemptFiles:
+    """Where one attempt to submit leaves what the submit command printed."""
+
+    stdout: Path
+    stderr: Path
+    status: Path
+    """The command's exit status, written once it ended."""
+
+
+@frozen
+class LocalJob:
+    """A local job that a query showed; a job that is no array has the one task None."""
+
+    tasks: Mapping[int | None, SchedulerStatus]
+
+
+class BatchScheduler(Protocol):
+    """One kind of scheduler on this machine.
+
+    ``SchedulerUnavailable`` from any method means the question failed: it answers nothing.
+    """
+
+    @property
+    def dialect(self) -> ShellDialect:
+        """What a job shell must know."""
+        ...
+
+    @property
+    def poll_interval_s(self) -> float:
+        """Seconds between two queries unless a job's own records changed."""
+        ...
+
+    @property
+    def submit_time_limit_s(self) -> float:
+        """Seconds after which a submit command that still runs will do nothing any more."""
+        ...
+
+    def describe(self, submission: Submission) -> str:
+        """The submit command as a user would type it. Raises `SubmitRefused` as `submit`."""
+        ...
+
+    def submit(self, submission: Submission, files: AttemptFiles) -> str:
+        """Hand a job over; return its local job id.
+
+        Raises `SubmitRefused` (for good, with the scheduler's words), `SubmitDeferred` (a limit
+        of the moment), `SubmitUncertain` (no answer: it may have been submitted).
+        """
+        ...
+
+    def submitted(self, files: AttemptFiles) -> str | None:
+        """The local job id that an earlier attempt's files tell, or None. Raises as `submit`."""
+        ...
+
+    def find(self, tag: ClaimTag) -> tuple[str, ...]:
+        """Local ids of all jobs submitted under *tag*, finished ones too if still known."""
+        ...
+
+    def poll(self, local_ids: Sequence[str]) -> Mapping[str, LocalJob]:
+        """One query for all; an id that is missing in the answer is not known to the scheduler."""
+        ...
+
+    def cancel(self, local_ids: Sequence[str]) -> None:
+        """Ask that jobs end; those ended or unknown are no error. Returns once accepted."""
+        ...
+
+    def forget(self, local_ids: Sequence[str]) -> None:
+        """The jobs' ends are safely recorded: a scheduler of our own may drop what it kept."""
+        ...
+
+    def free_slots(self) -> int | None:
+        """How many jobs could start now; None if the scheduler does not tell."""
+        ...
+
+    def estimate_start(self, submission: Submission) -> float | None:
+        """Seconds until *submission* would start, if the scheduler can tell."""
+        ...

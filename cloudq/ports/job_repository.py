@@ -1,0 +1,195 @@
+"""Jobs in the bucket, in the domain's words: who writes what, in which order, is protocol.md's.
+
+Besides what each method names, all may raise `StoreUnavailable` and `StoreRefused`. A record
+that cannot be read raises `RecordRejected` (`NewerFormat` for a newer major format).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from attrs import frozen
+
+from cloudq.domain.claim import Claim
+from cloudq.domain.history import HistoryEntry
+from cloudq.domain.job import Job, StoredJob
+from cloudq.domain.jobscript import Jobscript
+from cloudq.domain.names import ClaimTag
+
+
+@frozen
+class ClaimResult:
+    """The claim that stands under a number, and whether this call created it."""
+
+    claim: Claim
+    is_ours: bool
+
+
+@frozen
+class Marker:
+    """An invitation to a system, or the sign that it holds the job."""
+
+    tag: ClaimTag
+    age_s: float
+    """Seconds since it was put, by the store's clock."""
+
+
+@frozen
+class QueueListing:
+    """Everything under one system's queue."""
+
+    markers: tuple[Marker, ...] = ()
+    cancels: tuple[ClaimTag, ...] = ()
+    follows: tuple[Marker, ...] = ()
+
+
+class JobRepository(Protocol):
+    """Manifests, claims and the history."""
+
+    def reserve(self, job: Job) -> StoredJob:
+        """Create the manifest, which reserves the id.
+
+        Raises `JobIdTaken`; `OutcomeUnknown` if it cannot be known who created it.
+        """
+        ...
+
+    def load(self, job_id: str) -> StoredJob:
+        """Read a manifest. Raises `JobNotFound`."""
+        ...
+
+    def load_if_changed(self, known: StoredJob) -> StoredJob:
+        """Read it again; *known* itself if nothing changed. Raises `JobNotFound`."""
+        ...
+
+    def replace(self, known: StoredJob, job: Job) -> StoredJob:
+        """Rewrite the manifest that *known* was read from. Raises `RecordChanged`."""
+        ...
+
+    def create_claim(self, job_id: str, claim: Claim) -> ClaimResult:
+        """Create claim number ``claim.n`` if it is absent; say which one stands."""
+        ...
+
+    def claim(self, tag: ClaimTag) -> Claim | None:
+        """The claim under this number, or None."""
+        ...
+
+    def newest_claim(self, job_id: str) -> Claim | None:
+        """The claim with the highest number, or None."""
+        ...
+
+    def history_key(self, job: Job) -> str:
+        """The key of the ended *job*'s history entry, to be kept in its manifest."""
+        ...
+
+    def put_history(self, history_key: str) -> None:
+        """Put the entry (again)."""
+        ...
+
+    def history(self, last: int | None = None) -> Iterator[HistoryEntry]:
+        """Finished jobs, newest first; entries that cannot be read are skipped."""
+        ...
+
+    def delete(self, job: Job) -> None:
+        """Delete a final job: script and data, claims, manifest, history, in this order."""
+        ...
+
+    def delete_finished(self) -> Iterator[str]:
+        """Delete every job of the history and yield the ids as they go."""
+        ...
+
+    def remove_ghost(self, job_id: str) -> bool:
+        """Remove what is left of a job whose manifest is absent; whether there was anything."""
+        ...
+
+
+class JobQueue(Protocol):
+    """The queues of systems: markers, requests and doorbells."""
+
+    def invite(self, system: str, tag: ClaimTag) -> None:
+        """Put the marker that invites *system* to create ``run`` claim ``tag.n``."""
+        ...
+
+    def withdraw(self, system: str, tags: Sequence[ClaimTag]) -> None:
+        """Delete exactly these markers."""
+        ...
+
+    def request_cancel(self, system: str, tag: ClaimTag) -> None:
+        """Ask the holder of claim ``tag.n`` to end its local job."""
+        ...
+
+    def request_follow(self, system: str, tag: ClaimTag) -> None:
+        """Ask the holder to bring logs soon; to be repeated while they are wanted."""
+        ...
+
+    def drop_requests(
+        self, system: str, cancels: Sequence[ClaimTag] = (), follows: Sequence[ClaimTag] = ()
+    ) -> None:
+        """Delete requests that have been answered."""
+        ...
+
+    def ring(self, system: str) -> None:
+        """Ring the doorbell, after anything was put under the system's queue."""
+        ...
+
+    def doorbell(self, system: str, known: str) -> str:
+        """What the doorbell says now; equal to *known* if it has not rung since."""
+        ...
+
+    def listing(self, system: str) -> QueueListing:
+        """Everything under the queue of *system*, all pages."""
+        ...
+
+    def markers_of_all(self) -> dict[str, QueueListing]:
+        """The queues of all systems, in one listing."""
+        ...
+
+    def holds_marker(self, system: str, job_id: str) -> bool:
+        """Whether a marker of any claim of the job is in the queue of *system*."""
+        ...
+
+
+class JobFiles(Protocol):
+    """What belongs to a job besides its record. Bulk transfers are streamed."""
+
+    def put_script(self, job_id: str, script: Jobscript) -> None: ...
+
+    def script(self, job: Job) -> Jobscript:
+        """The script as submitted. Raises `RecordRejected` if it is absent or too large."""
+        ...
+
+    def put_input(self, job_id: str, archive: Path) -> None: ...
+
+    def fetch_input(self, job_id: str, target: Path) -> int:
+        """Download the input archive to *target*; return its size."""
+        ...
+
+    def put_log(self, tag: ClaimTag, stream: str, task: int | None, source: Path) -> None:
+        """Upload a whole log, once it is complete."""
+        ...
+
+    def put_log_piece(self, tag: ClaimTag, stream: str, task: int | None, offset: int, piece: bytes) -> None:
+        """Put bytes of a log that still grows, the first of them at *offset*."""
+        ...
+
+    def read_log(self, tag: ClaimTag, stream: str, task: int | None) -> Iterator[bytes]:
+        """A complete log, streamed; nothing if it was empty."""
+        ...
+
+    def log_pieces(self, tag: ClaimTag, stream: str, task: int | None, offset: int = 0) -> Iterator[bytes]:
+        """The bytes from *offset* on that pieces give without a gap, overlaps dropped."""
+        ...
+
+    def drop_log_pieces(self, tag: ClaimTag) -> None:
+        """Delete all pieces of a claim, once the whole logs are there."""
+        ...
+
+    def put_output(self, tag: ClaimTag, archive: Path) -> None: ...
+
+    def download_all(self, job: Job, into: Path) -> Sequence[Path]:
+        """Script, input archive, logs and output archive of *job*, into the new directory *into*.
+
+        Names are checked before anything is written; returns what was written.
+        """
+        ...

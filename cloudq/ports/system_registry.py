@@ -1,0 +1,88 @@
+"""What systems tell of themselves in the bucket: leases, summaries, agent logs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Protocol
+
+from attrs import frozen
+
+from cloudq.domain.lease import Lease
+from cloudq.domain.summary import ActiveSummary
+
+
+@frozen
+class SeenLease:
+    """A lease as it was read, and its age by the store's clock."""
+
+    lease: Lease
+    age_s: float
+
+
+@frozen
+class SystemSign:
+    """What one LIST of all systems shows of one: nothing of it was read yet."""
+
+    system: str
+    lease_epoch: int
+    """0 when it has no lease."""
+    beat_age_s: float
+    """Seconds since the last beat by the store's clock; meaningless without a lease."""
+    summary_epoch: int = 0
+    """The epoch of its newest summary; 0 when it has none."""
+
+
+class SystemRegistry(Protocol):
+    """Leases and summaries of all systems.
+
+    May raise `StoreUnavailable`, `StoreRefused`, `RecordRejected`.
+    """
+
+    def systems(self) -> Mapping[str, SystemSign]:
+        """Every system whose agent ever reported, by name, from one LIST."""
+        ...
+
+    def newest_epoch(self, system: str) -> int:
+        """The highest lease epoch of *system*, 0 without any."""
+        ...
+
+    def lease(self, system: str, epoch: int) -> SeenLease | None:
+        """Read one epoch's beat, None if it is gone."""
+        ...
+
+    def create_lease(self, system: str, lease: Lease) -> bool:
+        """Create the epoch; False if somebody else has."""
+        ...
+
+    def beat(self, system: str, lease: Lease) -> None:
+        """Rewrite the beat of an epoch that this process created."""
+        ...
+
+    def drop_leases_before(self, system: str, epoch: int) -> None:
+        """Delete all epochs older than *epoch* but the newest of them."""
+        ...
+
+    def publish_summary(self, system: str, summary: ActiveSummary) -> None:
+        """Rewrite the summary of this epoch."""
+        ...
+
+    def drop_summaries_before(self, system: str, epoch: int) -> None:
+        """Delete the summaries of older epochs."""
+        ...
+
+    def summary(self, sign: SystemSign) -> ActiveSummary | None:
+        """Read a system's newest summary, None if it has none."""
+        ...
+
+    def publish_agent_log(self, system: str, log: Path) -> None:
+        """Upload the agent's recent log."""
+        ...
+
+    def agent_log(self, system: str) -> Iterator[bytes]:
+        """The agent's recent log. Raises `ObjectNotFound`."""
+        ...
+
+    def delete_agent_log(self, system: str) -> bool:
+        """Delete the agent's log; whether there was one."""
+        ...

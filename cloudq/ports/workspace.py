@@ -1,0 +1,189 @@
+"""The agent's own directory on this machine: work directories and what lies beside them.
+
+Layout (protocol 4.2): the script runs in ``cache/<id>`` (``<id>.<n>`` from the second claim on);
+cloudq's own files of a claim lie under ``cache/.cloudq/<id>.<n>/``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from attrs import frozen
+
+from cloudq.domain.names import ClaimTag
+from cloudq.domain.outcome import ExitRecord, StartRecord
+from cloudq.ports.batch_scheduler import AttemptFiles
+
+
+@frozen
+class SpaceOwner:
+    """Whose claim a space belongs to; a space that names another is refused."""
+
+    system: str
+    tag: ClaimTag
+    nonce: str
+    """The claim's."""
+
+
+@frozen
+class Attempt:
+    """One intent to submit, recorded before the submit command was started."""
+
+    number: int
+    command: str
+    time_limit_s: float
+    begun_at: float
+    """`Clock.elapsed` of the boot *boot_id*."""
+    boot_id: str
+    process: str
+    """The process that runs the submit command, as `Workspace.is_process_gone` judges it."""
+
+
+@frozen
+class TaskRecords:
+    """What one task's job shell left."""
+
+    holder: str | None = None
+    """The local job id in the lock, `job_shell.BLOCKED`, or None without a lock."""
+    start: StartRecord | None = None
+    """The start record of the holder."""
+    exit: ExitRecord | None = None
+
+
+@frozen
+class FirstMiss:
+    """The first successful query that did not show a job."""
+
+    boot_id: str
+    at: float
+
+
+@frozen
+class PackedOutput:
+    """An archive of a work directory's new and changed files."""
+
+    size: int
+    """Bytes of the archive; 0 and no archive when there was nothing to pack."""
+    left_out: tuple[str, ...] = ()
+    """Links, sockets and the like, which are named and not followed."""
+
+
+class ClaimSpace(Protocol):
+    """The files of one claim. Methods raise `WorkspaceFull` when there is no space left."""
+
+    @property
+    def tag(self) -> ClaimTag: ...
+    @property
+    def work_dir(self) -> Path: ...
+    @property
+    def control_dir(self) -> Path: ...
+    @property
+    def job_shell(self) -> Path: ...
+    @property
+    def archive(self) -> Path:
+        """Where an input archive is downloaded to and an output archive packed."""
+        ...
+
+    def owner(self) -> SpaceOwner | None:
+        """Whose it is; None if it does not exist here."""
+        ...
+
+    def create(self, owner: SpaceOwner) -> None:
+        """Make it for *owner*; nothing happens if it is *owner*'s already.
+
+        Raises `WorkspaceProblem` if it, or the work directory, is another's.
+        """
+        ...
+
+    def install_script(self, name: str, body: bytes) -> Path:
+        """Write the user's script, executable, into the work directory; return its path."""
+        ...
+
+    def install_job_shell(self, text: str) -> None:
+        """Write the job shell."""
+        ...
+
+    def extract_input(self) -> None:
+        """Extract the input archive into the work directory, and remove it.
+
+        Raises `ArchiveRejected` for one that would leave it or unpacks to too much.
+        """
+        ...
+
+    def note_baseline(self) -> None:
+        """Remember the work directory's files as they are, once: they are no output."""
+        ...
+
+    def attempts(self) -> tuple[Attempt, ...]:
+        """All attempts to submit, in order."""
+        ...
+
+    def begin_attempt(self, number: int, command: str, time_limit_s: float) -> AttemptFiles:
+        """Record an intent, exclusively and durably. Raises `WorkspaceProblem` if it exists."""
+        ...
+
+    def attempt_files(self, number: int) -> AttemptFiles:
+        """Where attempt *number* leaves what the submit command printed."""
+        ...
+
+    def fingerprint(self) -> Hashable:
+        """A value that differs once a lock, start or exit record has changed."""
+        ...
+
+    def records(self, tasks: Sequence[int | None]) -> Mapping[int | None, TaskRecords]:
+        """Locks, start and exit records of *tasks*, the directory listed anew."""
+        ...
+
+    def block(self, task: int | None) -> str:
+        """Take the lock so that no submission may start the task; return who holds it now.
+
+        `job_shell.BLOCKED`, or the local job id of a job shell that was first (protocol 4.7).
+        """
+        ...
+
+    def first_miss(self) -> FirstMiss | None:
+        """The noted first query that did not show the job, if any."""
+        ...
+
+    def note_miss(self, miss: FirstMiss | None) -> None:
+        """Note it durably; None: the job was seen again."""
+        ...
+
+    def log_path(self, stream: str, task: int | None) -> Path:
+        """Where ``stdout`` or ``stderr`` of a task is, whether it exists yet or not."""
+        ...
+
+    def pack_output(self) -> PackedOutput:
+        """Pack regular files that are new or changed since the baseline into `archive`."""
+        ...
+
+    def note_staged_out(self) -> None:
+        """The bucket confirmed everything: the space may go after its time."""
+        ...
+
+    def remove(self) -> None:
+        """Remove the work directory and everything of the claim."""
+        ...
+
+
+class Workspace(Protocol):
+    """All claims' spaces under one home directory."""
+
+    @property
+    def home(self) -> str:
+        """The random id of this home, made once."""
+        ...
+
+    def space(self, tag: ClaimTag) -> ClaimSpace:
+        """The space of a claim, whether it exists or not."""
+        ...
+
+    def is_process_gone(self, process: str) -> bool:
+        """Whether a process recorded in an `Attempt` has certainly ended."""
+        ...
+
+    def remove_expired(self, keep_s: float) -> tuple[ClaimTag, ...]:
+        """Remove spaces staged out longer than *keep_s* ago; return their tags."""
+        ...
