@@ -13,6 +13,7 @@ MAX_TASKS = 75_000
 """The most tasks one array may have: Grid Engine's default and ABCI's limit."""
 
 _SPAN = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9})(?::([0-9]{1,9}))?)?")
+_LIMIT = re.compile(r"[0-9]{1,9}")
 
 
 @frozen
@@ -45,20 +46,19 @@ class ArrayRange:
     @classmethod
     def parse(cls, text: str) -> ArrayRange:
         """Read a user's range; raise `InvalidInput` that says what is wrong with it."""
-        ids, _, limit = text.strip().partition("%")
-        if "%" in text and not (limit.isascii() and limit.isdigit() and 0 < int(limit) <= MAX_TASKS):
-            raise InvalidInput(f"array range {text!r}: what follows % is how many tasks may run at once")
+        ids, percent, limit = text.strip().partition("%")
+        max_running = _parse_limit(limit, text) if percent else None
         spans = tuple(_parse_span(part, text) for part in ids.split(","))
         if sum(len(span) for span in spans) > MAX_TASKS:
             raise InvalidInput(f"array range {text!r} has more than {MAX_TASKS} tasks")
-        array = cls(spans, int(limit) if limit else None)
+        array = cls(spans, max_running)
         if len(set(array)) != len(array):
             raise InvalidInput(f"array range {text!r} names a task twice")
         return array
 
     @classmethod
     def covering(cls, ids: Iterable[int]) -> ArrayRange:
-        """The shortest list of spans that holds exactly *ids* (at least one)."""
+        """A short list of spans that holds exactly *ids* (at least one), in ascending order."""
         return cls(tuple(_spans_of(sorted(set(ids)))))
 
     @property
@@ -93,6 +93,12 @@ class ArrayRange:
         return ",".join(str(span) for span in self.spans) + limit
 
 
+def _parse_limit(limit: str, whole: str) -> int:
+    if _LIMIT.fullmatch(limit) is None or not 0 < int(limit) <= MAX_TASKS:
+        raise InvalidInput(f"array range {whole!r}: what follows % is how many tasks may run at once")
+    return int(limit)
+
+
 def _parse_span(part: str, whole: str) -> TaskSpan:
     match = _SPAN.fullmatch(part.strip())
     if match is None:
@@ -106,7 +112,8 @@ def _parse_span(part: str, whole: str) -> TaskSpan:
         raise InvalidInput(f"array range {whole!r}: {last} comes before {first}")
     if step < 1:
         raise InvalidInput(f"array range {whole!r}: the step must be 1 or more")
-    return TaskSpan(first, first + (last - first) // step * step, step)
+    reached = first + (last - first) // step * step
+    return TaskSpan(first, reached, step if reached > first else 1)
 
 
 def _spans_of(ids: list[int]) -> Iterator[TaskSpan]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from attrs import frozen
 
 from cloudq.domain.errors import InvalidInput
@@ -9,6 +11,8 @@ from cloudq.domain.names import file_name_problem
 
 MAX_SCRIPT_BYTES = 4 * 1024 * 1024
 """Slurm's own default limit of a batch script."""
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @frozen
@@ -36,7 +40,7 @@ class Jobscript:
         Slurm stops reading options at the first line that is neither blank nor a comment.
         """
         found = []
-        for line in self.body.decode(errors="replace").splitlines():
+        for line in self.body.decode(errors="replace").split("\n"):
             stripped = line.strip()
             if stripped and not stripped.startswith("#"):
                 break
@@ -47,20 +51,25 @@ class Jobscript:
 
 def script_problems(name: str, body: bytes) -> list[str]:
     """All that keeps a script from being submitted, each with its place."""
-    problems = []
-    if problem := file_name_problem(name):
-        problems.append(f"script name {problem}")
+    problem = file_name_problem(name)
+    shown = "the script" if problem else name  # a bad name may hold anything, line breaks too
+    named = [f"script name {problem}"] if problem else []
+    return named + [f"{shown}{text}" for text in _body_problems(body)]
+
+
+def _body_problems(body: bytes) -> Iterator[str]:
     if not body.strip():
-        problems.append(f"{name}: the script is empty")
+        yield ": the script is empty"
     if len(body) > MAX_SCRIPT_BYTES:
-        problems.append(f"{name}: larger than {MAX_SCRIPT_BYTES // 2**20} MiB; send data with --input")
+        yield f": larger than {MAX_SCRIPT_BYTES // 2**20} MiB; send data with --input"
     if b"\0" in body:
-        problems.append(f"{name}: has NUL bytes in it: this is not a script")
-    for number, line in enumerate(body.split(b"\n"), start=1):
-        if line.endswith(b"\r"):
-            problems.append(
-                f"{name} line {number}: Windows line end (CRLF), which no interpreter here understands; "
-                "convert the file, for example with: sed -i 's/\\r$//' FILE"
-            )
-            break
-    return problems
+        yield ": has NUL bytes in it: this is not a script"
+    if body.startswith(_BYTE_ORDER_MARK):
+        yield " line 1: begins with a byte order mark, which hides the #! line; save it without"
+    crlf = body.find(b"\r\n")
+    if crlf >= 0 or body.endswith(b"\r"):
+        number = body.count(b"\n", 0, crlf if crlf >= 0 else len(body)) + 1
+        yield (
+            f" line {number}: Windows line end (CRLF), which no interpreter here understands; "
+            "convert the file, for example with: sed -i 's/\\r$//' FILE"
+        )

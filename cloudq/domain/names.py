@@ -54,12 +54,13 @@ def file_name_problem(name: str) -> str | None:
     """Say why *name* is not a plain file name, or None.
 
     Blanks and quotes are fine: they are a user's own choice and are quoted where they are used.
-    Separators of any system, control characters and names with a meaning of their own are not.
+    Separators of any system, control characters and names with a meaning of their own are not;
+    nor is a colon: on Windows ``C:name`` is a file of another drive, wherever it is joined to.
     """
     if not name or name in {".", ".."}:
         return f"{name!r} is not a file name"
-    if any(char in name for char in "/\\"):
-        return f"{name!r} has a path separator in it"
+    if any(char in name for char in "/\\:"):
+        return f"{name!r} has a path separator or colon in it"
     if not name.isprintable():
         return f"{name!r} has a control or unprintable character in it"
     if len(name.encode()) > MAX_FILE_NAME_BYTES:

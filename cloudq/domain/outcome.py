@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from enum import Enum
 
-from attrs import frozen
+from attrs import field, frozen
 
 from cloudq.domain.job_state import JobState
 from cloudq.domain.task_states import TaskState
@@ -16,7 +16,9 @@ from cloudq.domain.task_states import TaskState
 GRACE_S = 120.0
 """How long a job may be missing from the scheduler, without an exit record, before it is lost."""
 
-SIGNAL_BASE = 128
+_ENDED_BY_SIGNAL = frozenset(128 + number for number in (1, 2, 9, 10, 12, 15, 24))
+"""What a shell answers for HUP, INT, KILL, USR1, USR2, TERM and XCPU on Linux: whoever ends jobs
+sends these. 139 is a crash of the script's own, and 255 its own exit code."""
 
 
 @frozen
@@ -52,13 +54,22 @@ class Life(Enum):
     ENDED = "ended"
 
 
+def _is_final_or_none(_status: object, _field: object, verdict: JobState | None) -> None:
+    if verdict is not None and not verdict.is_final:
+        raise ValueError(f"{verdict} is not an end: no verdict")
+
+
 @frozen
 class SchedulerStatus:
     """One local job (or task), as the scheduler reported it in a query that succeeded."""
 
     life: Life
-    verdict: JobState | None = None
-    """The final state the scheduler's own code stands for, once it ended."""
+    verdict: JobState | None = field(default=None, validator=_is_final_or_none)
+    """The final state the scheduler's own code stands for, once it ended.
+
+    DONE only where the code says that the exit code was 0 (Slurm's COMPLETED, ``Exit_status`` 0);
+    None where it merely says that the job is over, or says something we do not know.
+    """
     exit_code: int | None = None
     reason: str = ""
 
@@ -78,13 +89,20 @@ class Evidence:
 
 
 def decide(evidence: Evidence) -> TaskState | None:
-    """What *evidence* proves; None while it proves nothing new."""
+    """What *evidence* proves; None while it proves nothing new.
+
+    DONE takes an exit record with code 0, or the scheduler's word for it about a script that was
+    seen to start; whatever contradicts it wins.
+    """
     status = evidence.status
-    if status is None:
-        return _decide_unknown_to_scheduler(evidence)
-    if status.life is Life.ENDED:
-        return _decide_ended(evidence, status)
-    return TaskState(_ALIVE[status.life], reason=status.reason)
+    if status is not None and status.life is not Life.ENDED:
+        return TaskState(_ALIVE[status.life], reason=status.reason)
+    record = _record_that_counts(evidence)
+    if status is None or status.verdict is None:
+        return _decide_without_verdict(evidence, record)
+    if record is None:
+        return _decide_without_record(evidence, status, status.verdict)
+    return _decide_from_both(record, status.verdict, status.reason, evidence)
 
 
 _ALIVE = {
@@ -93,10 +111,32 @@ _ALIVE = {
     Life.COMPLETING: JobState.RUN,
 }
 
+_VERDICT_SAYS = {
+    JobState.DONE: "no exit record; the scheduler's own word",
+    JobState.ERROR: "the scheduler says it failed",
+    JobState.TIMEOUT: "the scheduler ended it at its time limit",
+    JobState.DELETED: "the scheduler says it was deleted",
+}
 
-def _decide_unknown_to_scheduler(evidence: Evidence) -> TaskState | None:
-    if evidence.exit is not None:
-        return _from_record(evidence.exit, cancel_accepted=evidence.cancel_accepted)
+
+def _record_that_counts(evidence: Evidence) -> ExitRecord | None:
+    """The exit record, unless it tells of another run than the one that started last.
+
+    A job shell removes the record of the run before a requeue, but may be killed before it does.
+    """
+    record, start = evidence.exit, evidence.start
+    if record is None or start is None:
+        return record
+    if record.local_id != start.local_id:
+        return None
+    if record.started is not None and start.time is not None and record.started < start.time:
+        return None
+    return record
+
+
+def _decide_without_verdict(evidence: Evidence, record: ExitRecord | None) -> TaskState | None:
+    if record is not None:
+        return _from_record(record, canceled=evidence.cancel_accepted)
     if evidence.absent_s < evidence.grace_s:
         return None
     if evidence.cancel_accepted:
@@ -104,42 +144,51 @@ def _decide_unknown_to_scheduler(evidence: Evidence) -> TaskState | None:
     return TaskState(JobState.ERROR, reason=_lost(evidence))
 
 
-def _decide_ended(evidence: Evidence, status: SchedulerStatus) -> TaskState | None:
-    record, verdict = evidence.exit, status.verdict
-    if verdict is None:
-        return _decide_unknown_to_scheduler(evidence)
-    if record is not None:
-        return _from_record_and_verdict(record, verdict, status.reason, evidence)
-    if verdict is not JobState.DONE:
-        return TaskState(verdict, status.exit_code, status.reason)
+def _decide_without_record(
+    evidence: Evidence, status: SchedulerStatus, verdict: JobState
+) -> TaskState | None:
+    reason, code = status.reason or _VERDICT_SAYS[verdict], status.exit_code
+    if verdict is JobState.DONE and not code:
+        return _decide_on_word_alone(evidence, reason)
+    if verdict is JobState.DONE:
+        return TaskState(JobState.ERROR, code, f"exit code {code}, by the scheduler's word")
+    if verdict is JobState.ERROR and evidence.cancel_accepted and (not code or code in _ENDED_BY_SIGNAL):
+        return TaskState(JobState.DELETED, code or None, "canceled")
+    return TaskState(verdict, code or None, reason)  # a failed job's 0 is no exit code of the script
+
+
+def _decide_on_word_alone(evidence: Evidence, reason: str) -> TaskState | None:
+    """The scheduler says exit code 0, the job shell (yet) nothing."""
     if evidence.absent_s < evidence.grace_s:
         return None
     if evidence.start is None:
         return TaskState(
             JobState.ERROR, reason="lost: the scheduler says it finished, but the script never started"
         )
-    return TaskState(JobState.DONE, status.exit_code or 0, "no exit record; the scheduler's own word")
+    return TaskState(JobState.DONE, 0, reason)
 
 
-def _from_record_and_verdict(
-    record: ExitRecord, verdict: JobState, reason: str, evidence: Evidence
-) -> TaskState:
-    own_end = _from_record(record, cancel_accepted=evidence.cancel_accepted)
-    if verdict in {JobState.TIMEOUT, JobState.DELETED}:
-        if verdict is JobState.DELETED and own_end.state is JobState.DONE:
-            return own_end
-        return TaskState(verdict, record.exit_code, reason)
-    if verdict is JobState.ERROR and own_end.state is JobState.DONE:
-        return TaskState(JobState.ERROR, record.exit_code, reason or "the scheduler says it failed")
+def _decide_from_both(record: ExitRecord, verdict: JobState, reason: str, evidence: Evidence) -> TaskState:
+    deleted = verdict is JobState.DELETED
+    own_end = _from_record(record, canceled=evidence.cancel_accepted or deleted)
+    if deleted and own_end.state is JobState.DONE:
+        return own_end  # it had ended before anybody ended it
+    if (
+        deleted
+        or verdict is JobState.TIMEOUT
+        or (verdict is JobState.ERROR and own_end.state is JobState.DONE)
+    ):
+        return TaskState(verdict, record.exit_code, reason or _VERDICT_SAYS[verdict])
     return own_end
 
 
-def _from_record(record: ExitRecord, *, cancel_accepted: bool) -> TaskState:
+def _from_record(record: ExitRecord, *, canceled: bool) -> TaskState:
+    """A script that was told to end and then exits with 0 was canceled: it need not be complete."""
     code = record.exit_code
+    if canceled and (record.signal or code in _ENDED_BY_SIGNAL):
+        return TaskState(JobState.DELETED, code, "canceled")
     if code == 0:
         return TaskState(JobState.DONE, 0)
-    if cancel_accepted and (record.signal or code > SIGNAL_BASE):
-        return TaskState(JobState.DELETED, code, "canceled")
     told = f", after it was sent {record.signal}" if record.signal else ""
     return TaskState(JobState.ERROR, code, f"exit code {code}{told}")
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import shlex
+import unicodedata
 from collections.abc import Sequence
 
 from cloudq.domain.errors import InvalidInput
+
+_REFUSED = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Unicode's control characters, stray surrogates, line and paragraph separators."""
 
 
 def split_options(text: str) -> tuple[str, ...]:
@@ -13,7 +17,7 @@ def split_options(text: str) -> tuple[str, ...]:
 
     Raises `InvalidInput` for an unclosed quote, a line break or another control character.
     """
-    if any(ord(char) < 32 for char in text):
+    if any(unicodedata.category(char) in _REFUSED for char in text):
         raise InvalidInput(f"submit_opt {text!r} has a line break or control character in it")
     try:
         return tuple(shlex.split(text))

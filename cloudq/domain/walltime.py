@@ -8,8 +8,11 @@ from attrs import frozen
 
 from cloudq.domain.errors import InvalidInput
 
-_CLOCK = re.compile(r"(?:([0-9]{1,4})-)?([0-9]{1,4}):([0-9]{1,2})(?::([0-9]{1,2}))?")
-_UNIT = re.compile(r"([0-9]{1,8})\s*([smhd])", re.IGNORECASE)
+MAX_SECONDS = 9_999 * 86_400
+"""More than any site grants, and few enough digits for every scheduler."""
+
+_CLOCK = re.compile(r"(?:([0-9]{1,4})-)?([0-9]{1,6}):([0-9]{1,2})(?::([0-9]{1,2}))?")
+_UNIT = re.compile(r"([0-9]{1,9}) *([smhdSMHD])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -36,6 +39,8 @@ class Walltime:
             )
         if seconds < 1:
             raise InvalidInput(f"walltime {text!r} is no time at all")
+        if seconds > MAX_SECONDS:
+            raise InvalidInput(f"walltime {text!r} is longer than {MAX_SECONDS // 86_400} days")
         return cls(seconds)
 
     def __str__(self) -> str:
