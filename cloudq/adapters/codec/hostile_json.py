@@ -1,0 +1,118 @@
+"""JSON text that anybody may have written, to plain values that are safe to go on with."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any, NoReturn
+
+from cloudq.domain.errors import NewerFormat, RecordRejected
+
+FORMAT = "1.0"
+"""What this cloudq writes; it reads every format of the same major number."""
+
+MAX_DEPTH = 32
+MAX_PROBLEMS = 20
+"""Problems told of one record: a hostile one may have a million."""
+
+_FORMAT = re.compile(r"([0-9]{1,4})\.([0-9]{1,4})")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def dump(record: dict[str, Any]) -> bytes:
+    """The bytes of *record*; text that is no Unicode (a name the system could not decode) gets a ``?``.
+
+    Escaped surrogates would be read back as something that can be neither printed nor written.
+    """
+    text = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.encode("utf-8", "replace")
+
+
+def load(body: bytes, key: str) -> dict[str, Any]:
+    """The object that *body* holds, of a format that can be read."""
+    try:
+        value = json.loads(
+            body.decode("utf-8"),
+            object_pairs_hook=_without_duplicates,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+        )
+    except RecursionError:
+        raise rejected(key, ["nested too deeply"]) from None
+    except ValueError as error:
+        raise rejected(key, [f"not JSON as cloudq writes it: {error}"]) from error
+    if not isinstance(value, dict):
+        raise rejected(key, [f"holds {kind_of(value)}, not an object"])
+    if problem := _content_problem(value):
+        raise rejected(key, [problem])
+    _check_format(value, key)
+    return value
+
+
+def rejected(key: str, problems: list[str]) -> RecordRejected:
+    """The error that names *key* and all *problems*, or the first of very many."""
+    told = problems[:MAX_PROBLEMS]
+    if len(problems) > len(told):
+        told.append(f"and {len(problems) - len(told)} more")
+    return RecordRejected(f"{key} is not what cloudq writes there and was not used: {'; '.join(told)}")
+
+
+def kind_of(value: object) -> str:
+    """What *value* is, in JSON's words: its text may be anything and is not repeated."""
+    return _KINDS.get(type(value), "something else")
+
+
+_KINDS: dict[type, str] = {
+    dict: "an object", list: "a list", str: "text", bool: "true or false",
+    int: "a number", float: "a fraction", type(None): "null",
+}  # fmt: skip
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name occurs twice in one object")
+    return found
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("a number is too large")
+    return number
+
+
+def _content_problem(record: dict[str, Any]) -> str | None:
+    """What would make *record* impossible to print or to write back, if anything."""
+    todo: list[tuple[Any, int]] = [(record, 1)]
+    while todo:
+        value, depth = todo.pop()
+        if depth > MAX_DEPTH:
+            return "nested too deeply"
+        if isinstance(value, str) and _SURROGATE.search(value):
+            return "has half a surrogate pair in it"
+        if isinstance(value, dict):
+            todo.extend((name, depth) for name in value)
+            todo.extend((item, depth + 1) for item in value.values())
+        elif isinstance(value, list):
+            todo.extend((item, depth + 1) for item in value)
+    return None
+
+
+def _check_format(record: dict[str, Any], key: str) -> None:
+    theirs = record.get("format")
+    match = _FORMAT.fullmatch(theirs) if isinstance(theirs, str) else None
+    if match is None:
+        raise rejected(key, ["has no format, such as 1.0"])
+    ours = int(FORMAT.partition(".")[0])
+    if int(match[1]) > ours:
+        raise NewerFormat(
+            f"{key} has format {theirs}, which a newer cloudq wrote; this one reads {FORMAT}: upgrade cloudq"
+        )
+    if int(match[1]) < ours:
+        raise rejected(key, [f"has format {theirs}, which no cloudq that could share this bucket wrote"])

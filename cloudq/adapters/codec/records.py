@@ -1,0 +1,119 @@
+"""Each record's bytes, and what must hold between its fields and its key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from attrs import evolve, fields_dict
+
+from cloudq.adapters.codec import checks
+from cloudq.adapters.codec.converter import structure, unstructure
+from cloudq.adapters.codec.hostile_json import dump, load, rejected
+from cloudq.domain.claim import Claim, ClaimKind
+from cloudq.domain.job import Job
+from cloudq.domain.lease import Lease
+from cloudq.domain.summary import ActiveSummary
+
+MAX_MANIFEST_BYTES = 4 * 1024 * 1024
+"""The largest array with every task named one by one, long options and a hundred long reasons."""
+
+MAX_SMALL_RECORD_BYTES = 256 * 1024
+"""Claims and leases."""
+
+_SHOWN_ONLY = (
+    "workdir", "local_account", "local_group", "submit_command", "error_msg", "submit_opt_local", "client",
+)  # fmt: skip
+"""Fields that people read and nothing acts on: cut rather than refused when they are too long."""
+
+
+def encode_job(job: Job) -> bytes:
+    """The manifest of *job*, with the fields of a newer minor format that it came with."""
+    cut = {name: getattr(job, name)[: checks.MAX_TEXT_CHARS] for name in _SHOWN_ONLY}
+    return dump({**job.extra, **unstructure(evolve(job, **cut))})
+
+
+def decode_job(body: bytes, key: str, job_id: str) -> Job:
+    """The job whose manifest *body* was read under *key*, that of *job_id*."""
+    record = load(body, key)
+    _require(record, ("uuid", "name", "state"), key)
+    job = structure(record, Job, key)
+    if problems := _job_problems(job, job_id):
+        raise rejected(key, problems)
+    unknown = {name: value for name, value in record.items() if name not in fields_dict(Job)}
+    return evolve(job, extra=MappingProxyType(unknown)) if unknown else job
+
+
+def _job_problems(job: Job, job_id: str) -> list[str]:
+    problems = []
+    if job.uuid != job_id:
+        problems.append("is the record of another job")
+    if job.is_final and job.time_finish is None:
+        problems.append("has ended but does not say when")
+    if job.tasks.groups:
+        known = set(job.array_tid or ())
+        if any(task not in known for group in job.tasks.groups for task in group.ids):
+            problems.append("tells of tasks that the array does not have")
+    return problems
+
+
+def encode_claim(claim: Claim) -> bytes:
+    """The bytes of *claim*."""
+    return dump(unstructure(claim))
+
+
+def decode_claim(body: bytes, key: str, n: int) -> Claim:
+    """The claim number *n* that was read under *key*."""
+    claim = structure(load(body, key), Claim, key)
+    problems = []
+    if claim.n != n:
+        problems.append("is a claim of another number")
+    if claim.kind is ClaimKind.RUN and not claim.system:
+        problems.append("does not say which system runs the job")
+    if problems:
+        raise rejected(key, problems)
+    return claim
+
+
+def encode_lease(lease: Lease) -> bytes:
+    """The bytes of *lease*."""
+    return dump(unstructure(lease))
+
+
+def decode_lease(body: bytes, key: str, epoch: int) -> Lease:
+    """The lease of *epoch* that was read under *key*."""
+    lease = structure(load(body, key), Lease, key)
+    if lease.epoch != epoch:
+        raise rejected(key, ["is a lease of another epoch"])
+    return lease
+
+
+def encode_summary(summary: ActiveSummary) -> bytes:
+    """The bytes of *summary*."""
+    return dump(unstructure(summary))
+
+
+def decode_summary(body: bytes, key: str, epoch: int) -> ActiveSummary:
+    """The summary of *epoch* that was read under *key*."""
+    summary = structure(load(body, key), ActiveSummary, key)
+    if summary.epoch != epoch:
+        raise rejected(key, ["is a summary of another epoch"])
+    return summary
+
+
+def nonce_of(body: bytes) -> str:
+    """The nonce in a record, whatever else it is; empty if there is none to be found."""
+    try:
+        record = json.loads(body)
+    except (ValueError, RecursionError):
+        return ""
+    nonce = record.get("nonce") if isinstance(record, Mapping) else None
+    return nonce if isinstance(nonce, str) else ""
+
+
+def _require(record: dict[str, Any], names: tuple[str, ...], key: str) -> None:
+    missing = [f"is missing @ $.{name}" for name in names if name not in record]
+    if missing:
+        raise rejected(key, missing)
