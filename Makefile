@@ -1,0 +1,74 @@
+# Everything runs in .venv, which is made on first use: Python 3.11 or newer with venv is all it takes.
+#
+#   make demo       a job from submit to result on this machine, nothing left running
+#   make test       all tests; those whose real parts are missing here are skipped (never with CI=true)
+#   make check      the linters and the type checker
+#   make test-real  only the tests that need real parts (Ceph RGW)
+#   make bench      what operations cost
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+# Tests that share a real service carry an xdist_group mark and stay on one worker.
+PYTEST := $(BIN)/python -m pytest
+PARALLEL := -n auto --dist loadgroup
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test unit check format test-real bench wheel clean
+
+help:
+	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n 2,7p
+
+install: $(VENV)/installed
+
+# The first pip with --group is 25.1, newer than the one that comes with most Pythons.
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cloudq needs Python 3.11 or newer: make PYTHON=python3.12 …")'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install 'pip>=25.1'
+	$(PIP) install --editable .
+	@touch $@
+
+$(VENV)/installed-test: $(VENV)/installed
+	$(PIP) install --group test
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed-test
+	$(PIP) install --group dev
+	@touch $@
+
+demo: $(VENV)/installed
+	$(BIN)/python examples/demo.py
+
+test: $(VENV)/installed-test
+	$(PYTEST) $(PARALLEL)
+
+unit: $(VENV)/installed-test
+	$(PYTEST) $(PARALLEL) tests/unit
+
+test-real: $(VENV)/installed-test
+	$(PYTEST) -m real
+
+check: $(VENV)/installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/installed-dev
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(VENV)/installed-test
+	@set -e; for bench in benchmarks/bench_*.py; do \
+		[ -e "$$bench" ] || { echo "no benchmarks yet"; break; }; \
+		echo "== $$bench"; $(BIN)/python "$$bench"; \
+	done
+
+wheel: $(VENV)/installed-dev
+	$(BIN)/python -m build --wheel
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info
