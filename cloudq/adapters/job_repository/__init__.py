@@ -1,1 +1,10 @@
-"""Jobs and systems over any object store: the only place that knows keys."""
+"""Jobs and systems over any object store: the only place that knows keys and records' bytes."""
+
+from __future__ import annotations
+
+from cloudq.adapters.job_repository.files import BucketJobFiles
+from cloudq.adapters.job_repository.jobs import BucketJobRepository
+from cloudq.adapters.job_repository.queue import BucketJobQueue
+from cloudq.adapters.job_repository.systems import BucketSystemRegistry
+
+__all__ = ["BucketJobFiles", "BucketJobQueue", "BucketJobRepository", "BucketSystemRegistry"]

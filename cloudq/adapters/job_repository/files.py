@@ -1,0 +1,141 @@
+"""Scripts, inputs, logs and outputs over any object store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from attrs import frozen
+
+from cloudq.adapters.job_repository import keys
+from cloudq.adapters.job_repository.download import download_new_directory
+from cloudq.adapters.job_repository.records import pages, read
+from cloudq.domain.errors import InvalidInput, JobNotFound, ObjectNotFound, ObjectTooLarge, RecordRejected
+from cloudq.domain.job import Job
+from cloudq.domain.jobscript import MAX_SCRIPT_BYTES, Jobscript
+from cloudq.domain.names import ClaimTag
+from cloudq.ports.clock import IdSource
+from cloudq.ports.object_store import ObjectStore
+
+MAX_PIECE_BYTES = 4 * 1024 * 1024
+"""So a reader need not look back further than this for the piece that covers an offset."""
+
+
+@frozen
+class BucketJobFiles:
+    """The port `JobFiles` over any `ObjectStore`."""
+
+    store: ObjectStore
+    ids: IdSource
+
+    def put_script(self, job_id: str, script: Jobscript) -> None:
+        """One PUT."""
+        self.store.put(keys.script(job_id, script.name), script.body)
+
+    def script(self, job: Job) -> Jobscript:
+        """One GET."""
+        key = keys.script(job.uuid, job.name)
+        try:
+            return Jobscript(job.name, read(self.store, key, MAX_SCRIPT_BYTES).body)
+        except ObjectNotFound as error:
+            raise RecordRejected(f"{key} is absent: the job has no script") from error
+
+    def put_input(self, job_id: str, archive: Path) -> None:
+        """One upload."""
+        self.store.upload(keys.input_archive(job_id), archive)
+
+    def fetch_input(self, job_id: str, target: Path) -> int:
+        """One download. Raises `RecordRejected` if there is no archive."""
+        key = keys.input_archive(job_id)
+        try:
+            return self.store.download(key, target)
+        except ObjectNotFound as error:
+            raise RecordRejected(f"{key} is absent: the job's input is gone") from error
+
+    def put_log(self, tag: ClaimTag, stream: str, task: int | None, source: Path) -> None:
+        """One upload."""
+        self.store.upload(keys.log(tag, stream, task), source)
+
+    def put_log_piece(self, tag: ClaimTag, stream: str, task: int | None, offset: int, piece: bytes) -> None:
+        """One PUT a `MAX_PIECE_BYTES`."""
+        for start in range(0, len(piece), MAX_PIECE_BYTES):
+            key = keys.log_piece(tag, stream, task, offset + start)
+            self.store.put(key, piece[start : start + MAX_PIECE_BYTES])
+
+    def read_log(self, tag: ClaimTag, stream: str, task: int | None) -> Iterator[bytes]:
+        """One download, in pieces as they come."""
+        try:
+            yield from self.store.read(keys.log(tag, stream, task))
+        except ObjectNotFound:
+            return
+
+    def log_pieces(self, tag: ClaimTag, stream: str, task: int | None, offset: int = 0) -> Iterator[bytes]:
+        """One LIST a thousand pieces, and one GET for each that has something new."""
+        position = offset
+        for start, key, size in self._pieces(tag, stream, task, max(0, offset - MAX_PIECE_BYTES)):
+            if start > position:
+                return
+            if start + size <= position:
+                continue
+            piece = self._piece(key)
+            if piece is None:
+                return
+            if new := piece[position - start :]:
+                yield new
+                position += len(new)
+
+    def drop_log_pieces(self, tag: ClaimTag) -> None:
+        """One LIST and one deletion a thousand pieces."""
+        for page in pages(self.store, keys.all_log_pieces(tag)):
+            if page.objects:
+                self.store.delete([listed.key for listed in page.objects])
+
+    def put_output(self, tag: ClaimTag, archive: Path) -> None:
+        """One upload."""
+        self.store.upload(keys.output(tag), archive)
+
+    def download_all(self, job: Job, into: Path) -> Sequence[Path]:
+        """One LIST a thousand objects of the claim, and one download an object."""
+        wanted = self._results(job.tag) if job.claim else {}
+        if job.has_input:
+            wanted["input.zip"] = keys.input_archive(job.uuid)
+        wanted[_free_name(job.name, wanted)] = keys.script(job.uuid, job.name)
+        try:
+            return download_new_directory(self.store, wanted, into, self.ids.nonce())
+        except ObjectNotFound as error:
+            raise JobNotFound(job.uuid, f"Job ({job.uuid}) was deleted meanwhile.") from error
+
+    def _results(self, tag: ClaimTag) -> dict[str, str]:
+        """Keys of whole logs and the output archive by file name; ``log/`` and ``local/`` are not walked."""
+        return {
+            name: listed.key
+            for page in pages(self.store, keys.results(tag), delimiter="/")
+            for listed in page.objects
+            if (name := keys.result_name(listed.key, tag)) is not None
+        }
+
+    def _pieces(
+        self, tag: ClaimTag, stream: str, task: int | None, beginning: int
+    ) -> Iterator[tuple[int, str, int]]:
+        prefix = keys.log_pieces(tag, stream, task)
+        before = keys.log_piece(tag, stream, task, beginning - 1) if beginning else ""
+        for page in pages(self.store, prefix, start_after=before):
+            for listed in page.objects:
+                start = keys.piece_offset(listed.key)
+                if start is not None and listed.key == f"{prefix}{start:020}":
+                    yield start, listed.key, listed.size
+
+    def _piece(self, key: str) -> bytes | None:
+        try:
+            return self.store.get(key).body
+        except (ObjectNotFound, ObjectTooLarge):
+            return None
+
+
+def _free_name(name: str, taken: dict[str, str]) -> str:
+    """*name*, or one like it if a log has it, on file systems that ignore case too."""
+    used = {other.casefold() for other in taken}
+    for candidate in (name, f"script.{name}", f"script.script.{name}"):
+        if candidate.casefold() not in used:
+            return candidate
+    raise InvalidInput(f"the script's name {name!r} is the name of a log")

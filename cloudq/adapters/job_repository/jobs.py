@@ -1,0 +1,171 @@
+"""Manifests, claims and the history over any object store."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator
+
+from attrs import evolve, frozen
+
+from cloudq.adapters.codec import (
+    MAX_MANIFEST_BYTES,
+    MAX_SMALL_RECORD_BYTES,
+    decode_claim,
+    decode_job,
+    encode_claim,
+    encode_job,
+)
+from cloudq.adapters.job_repository import keys
+from cloudq.adapters.job_repository.history_keys import history_key, parse_history_key
+from cloudq.adapters.job_repository.records import create, pages, read, replace, too_large
+from cloudq.adapters.job_repository.sweep import sweep_history, sweep_job
+from cloudq.domain.claim import Claim
+from cloudq.domain.errors import (
+    JobIdTaken,
+    JobNotFound,
+    JobStateConflict,
+    ObjectNotFound,
+    ObjectTooLarge,
+    RecordRejected,
+)
+from cloudq.domain.history import HistoryEntry
+from cloudq.domain.job import Job, StoredJob
+from cloudq.domain.names import ClaimTag
+from cloudq.ports.clock import IdSource
+from cloudq.ports.job_repository import ClaimResult
+from cloudq.ports.object_store import ObjectStore, StoredObject, Unchanged
+
+FULL_PAGE = 1000
+
+
+@frozen
+class BucketJobRepository:
+    """The port `JobRepository` over any `ObjectStore`."""
+
+    store: ObjectStore
+    ids: IdSource
+
+    def reserve(self, job: Job) -> StoredJob:
+        """One PUT. A nonce that *job* has is kept: a call without an answer may be made again."""
+        job = evolve(job, revision=1, nonce=job.nonce or self.ids.nonce())
+        stands = create(self.store, keys.manifest(job.uuid), encode_job(job))
+        if isinstance(stands, StoredObject):
+            raise JobIdTaken(f"another job has the id {job.uuid}")
+        return StoredJob(job, stands)
+
+    def load(self, job_id: str) -> StoredJob:
+        """One GET."""
+        key = keys.manifest(job_id)
+        try:
+            return _stored_job(read(self.store, key, MAX_MANIFEST_BYTES), job_id)
+        except ObjectNotFound as error:
+            raise JobNotFound(job_id) from error
+
+    def load_if_changed(self, known: StoredJob) -> StoredJob:
+        """One GET, without a body if nothing changed."""
+        key = keys.manifest(known.job.uuid)
+        try:
+            found = self.store.get_if_changed(key, known.etag, max_bytes=MAX_MANIFEST_BYTES)
+        except ObjectNotFound as error:
+            raise JobNotFound(known.job.uuid) from error
+        except ObjectTooLarge as error:
+            raise too_large(key, MAX_MANIFEST_BYTES) from error
+        return known if isinstance(found, Unchanged) else _stored_job(found, known.job.uuid)
+
+    def replace(self, known: StoredJob, job: Job) -> StoredJob:
+        """One PUT; a GET besides when its outcome is not plain."""
+        if job.uuid != known.job.uuid:
+            raise ValueError(f"job {job.uuid} cannot take the place of {known.job.uuid}")
+        job = evolve(job, revision=known.job.revision + 1, nonce=self.ids.nonce())
+        etag = replace(self.store, keys.manifest(job.uuid), encode_job(job), known.etag)
+        return StoredJob(job, etag)
+
+    def create_claim(self, job_id: str, claim: Claim) -> ClaimResult:
+        """One PUT; a GET besides when somebody else was first."""
+        tag = ClaimTag(job_id, claim.n)
+        claim = evolve(claim, nonce=claim.nonce or self.ids.nonce())
+        stands = create(self.store, keys.claim(tag), encode_claim(claim))
+        if isinstance(stands, StoredObject):
+            return ClaimResult(decode_claim(stands.body, stands.key, tag.n), is_ours=False)
+        return ClaimResult(claim, is_ours=True)
+
+    def claim(self, tag: ClaimTag) -> Claim | None:
+        """One GET."""
+        try:
+            found = read(self.store, keys.claim(tag), MAX_SMALL_RECORD_BYTES)
+        except ObjectNotFound:
+            return None
+        return decode_claim(found.body, found.key, tag.n)
+
+    def newest_claim(self, job_id: str) -> Claim | None:
+        """One LIST and one GET."""
+        newest = 0
+        for page in pages(self.store, keys.claims(job_id)):
+            for listed in page.objects:
+                rest = listed.key.removeprefix(keys.job(job_id))
+                newest = max(newest, keys.claim_number(rest) or 0)
+        return self.claim(ClaimTag(job_id, newest)) if newest else None
+
+    def history_key(self, job: Job) -> str:
+        """No request."""
+        return history_key(HistoryEntry.of(job))
+
+    def put_history(self, history_key: str) -> None:
+        """One PUT. A key that is no history key came from the bucket and would overwrite anything."""
+        if parse_history_key(history_key) is None:
+            raise RecordRejected(f"{history_key!r} is not the key of a history entry and was not written")
+        self.store.put(history_key, b"")
+
+    def history(self, last: int | None = None) -> Iterator[HistoryEntry]:
+        """One LIST a thousand entries, and no more entries asked for than *last*."""
+        wanted = FULL_PAGE if last is None else last
+        if wanted <= 0:
+            return
+        told = 0
+        for page in pages(self.store, keys.HISTORY, limit=min(wanted, FULL_PAGE)):
+            for listed in page.objects:
+                entry = parse_history_key(listed.key)
+                if entry is None:
+                    continue
+                yield entry
+                told += 1
+                if told == last:
+                    return
+
+    def delete(self, job: Job) -> None:
+        """One LIST and four deletions."""
+        if not job.is_final:
+            raise JobStateConflict(f"Job ({job.uuid}) is {job.state.value}: only finished jobs are deleted.")
+        history_keys = {self.history_key(job), job.history_key} - {""}
+        sweep_job(self.store, job.uuid, sorted(history_keys))
+
+    def delete_finished(self, keep: Container[str] = ()) -> Iterator[str]:
+        """One walk through the history and one through all jobs, a thousand keys a request."""
+        return sweep_history(self.store, keep)
+
+    def remove_ghost(self, job_id: str) -> bool:
+        """One GET, one LIST, and the whole history listed, for nothing tells when the job ended."""
+        try:
+            self.store.get(keys.manifest(job_id), max_bytes=MAX_MANIFEST_BYTES)
+        except ObjectTooLarge:
+            return False
+        except ObjectNotFound:
+            history_keys = self._history_keys_of(job_id)
+            return sweep_job(self.store, job_id, history_keys) or bool(history_keys)
+        return False
+
+    def _history_keys_of(self, job_id: str) -> list[str]:
+        return [
+            listed.key
+            for page in pages(self.store, keys.HISTORY)
+            for listed in page.objects
+            if (entry := parse_history_key(listed.key)) is not None and entry.job_id == job_id
+        ]
+
+
+def _stored_job(found: StoredObject, job_id: str) -> StoredJob:
+    job = decode_job(found.body, found.key, job_id)
+    if job.history_key:
+        entry = parse_history_key(job.history_key)
+        if entry is None or entry.job_id != job_id:
+            raise RecordRejected(f"{found.key} has a history_key that is not this job's; it was not used")
+    return StoredJob(job, found.etag)

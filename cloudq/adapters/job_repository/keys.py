@@ -1,0 +1,225 @@
+"""Every key in the bucket, made and read here and nowhere else (protocol section 2).
+
+What makes a key checks the names that go into it; what reads one returns None for a key that
+cloudq would not have made.
+"""
+
+from __future__ import annotations
+
+import re
+
+from attrs import frozen
+
+from cloudq.domain.errors import InvalidInput
+from cloudq.domain.names import ClaimTag, checked_file_name, checked_job_id, checked_system
+
+JOBS = "jobs/"
+QUEUES = "queue/"
+SYSTEMS = "systems/"
+HISTORY = "history/"
+MANIFEST = "manifest.json"
+CLAIMS = "claims/"
+
+_JOB_KEY = re.compile(r"jobs/([0-9a-f]{8})/(.*)", re.DOTALL)
+_CLAIM_REST = re.compile(r"claims/([1-9][0-9]{0,5})\.json")
+_QUEUE_KEY = re.compile(
+    r"queue/([a-z0-9][a-z0-9_-]{0,62})/([0-9a-f]{8}\.[1-9][0-9]{0,5})(|\.cancel|\.follow)"
+)
+_SYSTEM_KEY = re.compile(r"systems/([a-z0-9][a-z0-9_-]{0,62})/(lease|active)/([1-9][0-9]{0,17})\.json")
+_RESULT_REST = re.compile(r"(?:output\.zip|(?:stdout|stderr)(?:\.[1-9][0-9]{0,8})?)")
+_OFFSET = re.compile(r"[0-9]{20}")
+_STREAMS = frozenset({"stdout", "stderr"})
+
+# Jobs ----------------------------------------------------------------------------------------
+
+
+def job(job_id: str) -> str:
+    """Where everything of a job lies."""
+    return f"{JOBS}{checked_job_id(job_id)}/"
+
+
+def before_job(job_id: str) -> str:
+    """What to start a LIST of `JOBS` after so that the job's keys come first ("." sorts before "/")."""
+    return f"{JOBS}{job_id}."
+
+
+def manifest(job_id: str) -> str:
+    """The job's record."""
+    return job(job_id) + MANIFEST
+
+
+def script(job_id: str, name: str) -> str:
+    """The script as submitted."""
+    return f"{job(job_id)}script/{checked_file_name(name)}"
+
+
+def input_archive(job_id: str) -> str:
+    """The files that go along."""
+    return job(job_id) + "input.zip"
+
+
+def claims(job_id: str) -> str:
+    """Where the job's claims lie."""
+    return job(job_id) + CLAIMS
+
+
+def claim(tag: ClaimTag) -> str:
+    """One claim."""
+    return f"{claims(tag.job_id)}{_number(tag)}.json"
+
+
+def results(tag: ClaimTag) -> str:
+    """Where the holder of a claim puts what the job gave."""
+    return f"{job(tag.job_id)}{_number(tag)}/"
+
+
+def log(tag: ClaimTag, stream: str, task: int | None) -> str:
+    """A whole log."""
+    return results(tag) + _log_name(stream, task)
+
+
+def all_log_pieces(tag: ClaimTag) -> str:
+    """Where the pieces of all growing logs lie."""
+    return results(tag) + "log/"
+
+
+def log_pieces(tag: ClaimTag, stream: str, task: int | None) -> str:
+    """Where the pieces of one growing log lie."""
+    return f"{all_log_pieces(tag)}{_log_name(stream, task)}/"
+
+
+def log_piece(tag: ClaimTag, stream: str, task: int | None, offset: int) -> str:
+    """The piece of a growing log that begins at *offset*."""
+    if not 0 <= offset < 10**20:
+        raise InvalidInput(f"{offset} is no place in a log")
+    return f"{log_pieces(tag, stream, task)}{offset:020}"
+
+
+def output(tag: ClaimTag) -> str:
+    """The archive of new and changed files."""
+    return results(tag) + "output.zip"
+
+
+def split_job_key(key: str) -> tuple[str, str] | None:
+    """The job's id and what follows it."""
+    match = _JOB_KEY.fullmatch(key)
+    return None if match is None else (match[1], match[2])
+
+
+def claim_number(rest: str) -> int | None:
+    """The number in what follows the id in a claim's key."""
+    match = _CLAIM_REST.fullmatch(rest)
+    return None if match is None else int(match[1])
+
+
+def result_name(key: str, tag: ClaimTag) -> str | None:
+    """The file name of a whole log or output archive of *tag*."""
+    name = key.removeprefix(results(tag))
+    return name if name != key and _RESULT_REST.fullmatch(name) else None
+
+
+def piece_offset(key: str) -> int | None:
+    """Where in its log a piece begins."""
+    last = key.rpartition("/")[2]
+    return int(last) if _OFFSET.fullmatch(last) else None
+
+
+# Queues --------------------------------------------------------------------------------------
+
+
+@frozen
+class QueueKey:
+    """A key under a queue; ``request`` is empty for a marker, else ``cancel`` or ``follow``."""
+
+    system: str
+    tag: ClaimTag
+    request: str
+
+
+def queue(system: str) -> str:
+    """Where everything that concerns a system lies."""
+    return f"{QUEUES}{checked_system(system)}/"
+
+
+def marker(system: str, tag: ClaimTag) -> str:
+    """The marker that invites *system* or says that it holds the job."""
+    return f"{markers(system, tag.job_id)}{_number(tag)}"
+
+
+def markers(system: str, job_id: str) -> str:
+    """What the markers and requests of all claims of a job begin with."""
+    return f"{queue(system)}{checked_job_id(job_id)}."
+
+
+def cancel_request(system: str, tag: ClaimTag) -> str:
+    """The request to end a local job."""
+    return marker(system, tag) + ".cancel"
+
+
+def follow_request(system: str, tag: ClaimTag) -> str:
+    """The request to bring logs soon."""
+    return marker(system, tag) + ".follow"
+
+
+def doorbell(system: str) -> str:
+    """What changes after every key put under the queue."""
+    return f"doorbell/{checked_system(system)}"
+
+
+def split_queue_key(key: str) -> QueueKey | None:
+    """What a key under a queue says."""
+    match = _QUEUE_KEY.fullmatch(key)
+    return None if match is None else QueueKey(match[1], ClaimTag.parse(match[2]), match[3][1:])
+
+
+# Systems -------------------------------------------------------------------------------------
+
+
+@frozen
+class SystemKey:
+    """The key of a beat (``lease``) or of a summary (``active``)."""
+
+    system: str
+    kind: str
+    epoch: int
+
+
+def leases(system: str) -> str:
+    """Where a system's leases lie."""
+    return f"{SYSTEMS}{checked_system(system)}/lease/"
+
+
+def lease(system: str, epoch: int) -> str:
+    """The lease, and later the beat, of one epoch."""
+    return f"{leases(system)}{epoch}.json"
+
+
+def summaries(system: str) -> str:
+    """Where a system's summaries lie."""
+    return f"{SYSTEMS}{checked_system(system)}/active/"
+
+
+def summary(system: str, epoch: int) -> str:
+    """The summary of one epoch."""
+    return f"{summaries(system)}{epoch}.json"
+
+
+def agent_log(system: str) -> str:
+    """The agent's recent log."""
+    return f"logs/{checked_system(system)}/cloudqd.log"
+
+
+def split_system_key(key: str) -> SystemKey | None:
+    """What a key under `SYSTEMS` says."""
+    match = _SYSTEM_KEY.fullmatch(key)
+    return None if match is None else SystemKey(match[1], match[2], int(match[3]))
+
+
+def _number(tag: ClaimTag) -> int:
+    return ClaimTag.parse(str(tag)).n
+
+
+def _log_name(stream: str, task: int | None) -> str:
+    if stream not in _STREAMS:
+        raise InvalidInput(f"{stream!r} is neither stdout nor stderr")
+    return stream if task is None else f"{stream}.{task}"

@@ -1,0 +1,100 @@
+"""Guarded writes that know their own outcome (protocol section 1).
+
+A store may say that a condition failed when our own first attempt had won and only its answer
+was lost. So whoever loses reads back and compares the nonce.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cloudq.adapters.codec import nonce_of
+from cloudq.domain.errors import (
+    ObjectNotFound,
+    ObjectTooLarge,
+    OutcomeUnknown,
+    PreconditionFailed,
+    RecordChanged,
+    RecordRejected,
+    StoreRefused,
+    StoreUnavailable,
+    WriteConflict,
+)
+from cloudq.ports.object_store import MAX_CONTROL_BYTES, ListPage, ObjectStore, StoredObject
+
+MAX_ATTEMPTS = 5
+
+_UNDECIDED = (PreconditionFailed, OutcomeUnknown, WriteConflict)
+
+
+def create(store: ObjectStore, key: str, body: bytes) -> str | StoredObject:
+    """Create *key* with a record that has a nonce: its ETag if we did, else what stands there."""
+    for _ in range(MAX_ATTEMPTS):
+        try:
+            return store.put_if_absent(key, body)
+        except _UNDECIDED:
+            found = _read_back(store, key)
+        if found is not None:
+            return found.etag if _is_ours(found, body) else found
+    raise OutcomeUnknown(f"the store does not say whether {key} was created")
+
+
+def replace(store: ObjectStore, key: str, body: bytes, etag: str) -> str:
+    """Replace the record that has *etag*; return the new ETag. Raises `RecordChanged`."""
+    for _ in range(MAX_ATTEMPTS):
+        try:
+            return store.put_if_match(key, body, etag)
+        except ObjectNotFound as error:
+            raise RecordChanged(f"{key} was deleted meanwhile") from error
+        except _UNDECIDED:
+            found = _read_back(store, key)
+        if found is None:
+            raise RecordChanged(f"{key} was deleted meanwhile")
+        if _is_ours(found, body):
+            return found.etag
+        if found.etag != etag:
+            raise RecordChanged(f"{key} was rewritten by somebody else meanwhile")
+    raise OutcomeUnknown(f"the store does not say whether {key} was rewritten")
+
+
+def read(store: ObjectStore, key: str, max_bytes: int) -> StoredObject:
+    """Read a record; one that is larger than any is refused. Raises `ObjectNotFound`."""
+    try:
+        return store.get(key, max_bytes=max_bytes)
+    except ObjectTooLarge as error:
+        raise too_large(key, max_bytes) from error
+
+
+def too_large(key: str, max_bytes: int) -> RecordRejected:
+    """The error for an object that is larger than anything cloudq writes there."""
+    return RecordRejected(f"{key} is larger than the {max_bytes} bytes that cloudq may have written there")
+
+
+def pages(
+    store: ObjectStore, prefix: str, *, start_after: str = "", delimiter: str = "", limit: int = 1000
+) -> Iterator[ListPage]:
+    """All pages of a LIST, one at a time; a full one is followed by another, whatever the store says."""
+    while True:
+        page = store.list_page(prefix, start_after=start_after, delimiter=delimiter, limit=limit)
+        yield page
+        if not page.is_full:
+            return
+        if page.last <= start_after:
+            raise StoreRefused(f"the store lists {prefix} again and again from the same key on")
+        start_after = page.last
+
+
+def _read_back(store: ObjectStore, key: str) -> StoredObject | None:
+    try:
+        return store.get(key)
+    except ObjectNotFound:
+        return None
+    except ObjectTooLarge as error:
+        raise too_large(key, MAX_CONTROL_BYTES) from error
+    except StoreUnavailable as error:
+        raise OutcomeUnknown(f"{key} could not be read back after a write without an answer") from error
+
+
+def _is_ours(found: StoredObject, body: bytes) -> bool:
+    ours = nonce_of(body)
+    return bool(ours) and nonce_of(found.body) == ours

@@ -1,0 +1,131 @@
+"""Leases, summaries and agent logs over any object store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from attrs import evolve, frozen
+
+from cloudq.adapters.codec import (
+    MAX_SMALL_RECORD_BYTES,
+    decode_lease,
+    decode_summary,
+    encode_lease,
+    encode_summary,
+)
+from cloudq.adapters.job_repository import keys
+from cloudq.adapters.job_repository.records import create, pages, read
+from cloudq.domain.errors import ObjectNotFound
+from cloudq.domain.lease import Lease
+from cloudq.domain.summary import ActiveSummary
+from cloudq.ports.clock import IdSource
+from cloudq.ports.object_store import MAX_CONTROL_BYTES, ListPage, ObjectStore
+from cloudq.ports.system_registry import SeenLease, SystemSign
+
+
+@frozen
+class BucketSystemRegistry:
+    """The port `SystemRegistry` over any `ObjectStore`."""
+
+    store: ObjectStore
+    ids: IdSource
+
+    def systems(self) -> Mapping[str, SystemSign]:
+        """One LIST."""
+        signs: dict[str, SystemSign] = {}
+        for page in pages(self.store, keys.SYSTEMS):
+            _note_signs(page, signs)
+        return signs
+
+    def newest_epoch(self, system: str) -> int:
+        """One LIST."""
+        return max(self._epochs(keys.leases(system)), default=0)
+
+    def lease(self, system: str, epoch: int) -> SeenLease | None:
+        """One GET."""
+        try:
+            found = read(self.store, keys.lease(system, epoch), MAX_SMALL_RECORD_BYTES)
+        except ObjectNotFound:
+            return None
+        return SeenLease(decode_lease(found.body, found.key, epoch), found.age_s)
+
+    def create_lease(self, system: str, lease: Lease) -> bool:
+        """One PUT; a GET besides when its outcome is not plain."""
+        lease = evolve(lease, nonce=lease.nonce or self.ids.nonce())
+        return isinstance(create(self.store, keys.lease(system, lease.epoch), encode_lease(lease)), str)
+
+    def beat(self, system: str, lease: Lease) -> None:
+        """One PUT."""
+        self.store.put(keys.lease(system, lease.epoch), encode_lease(lease))
+
+    def drop_leases_before(self, system: str, epoch: int) -> None:
+        """One LIST and at most one deletion a thousand leases."""
+        older = sorted(self._epochs(keys.leases(system), below=epoch))[:-1]
+        if older:
+            self.store.delete([keys.lease(system, old) for old in older])
+
+    def publish_summary(self, system: str, summary: ActiveSummary) -> None:
+        """One PUT; jobs beyond what a summary may hold are left out and read one by one."""
+        body = encode_summary(summary)
+        while len(body) > MAX_CONTROL_BYTES:
+            summary = evolve(summary, jobs=summary.jobs[: len(summary.jobs) // 2])
+            body = encode_summary(summary)
+        self.store.put(keys.summary(system, summary.epoch), body)
+
+    def drop_summaries_before(self, system: str, epoch: int) -> None:
+        """One LIST and at most one deletion a thousand summaries."""
+        older = self._epochs(keys.summaries(system), below=epoch)
+        if older:
+            self.store.delete([keys.summary(system, old) for old in older])
+
+    def summary(self, sign: SystemSign) -> ActiveSummary | None:
+        """One GET."""
+        if not sign.summary_epoch:
+            return None
+        key = keys.summary(sign.system, sign.summary_epoch)
+        try:
+            found = read(self.store, key, MAX_CONTROL_BYTES)
+        except ObjectNotFound:
+            return None
+        return decode_summary(found.body, key, sign.summary_epoch)
+
+    def publish_agent_log(self, system: str, log: Path) -> None:
+        """One upload."""
+        self.store.upload(keys.agent_log(system), log)
+
+    def agent_log(self, system: str) -> Iterator[bytes]:
+        """One download, in pieces as they come."""
+        return self.store.read(keys.agent_log(system))
+
+    def delete_agent_log(self, system: str) -> bool:
+        """One LIST and at most one deletion."""
+        key = keys.agent_log(system)
+        page = self.store.list_page(key, limit=1)
+        if not any(listed.key == key for listed in page.objects):
+            return False
+        self.store.delete([key])
+        return True
+
+    def _epochs(self, prefix: str, below: int | None = None) -> list[int]:
+        return [
+            found.epoch
+            for page in pages(self.store, prefix)
+            for listed in page.objects
+            if (found := keys.split_system_key(listed.key)) is not None
+            and (below is None or found.epoch < below)
+        ]
+
+
+def _note_signs(page: ListPage, signs: dict[str, SystemSign]) -> None:
+    for listed in page.objects:
+        found = keys.split_system_key(listed.key)
+        if found is None:
+            continue
+        sign = signs.get(found.system) or SystemSign(found.system, lease_epoch=0, beat_age_s=0.0)
+        if found.kind == "active":
+            sign = evolve(sign, summary_epoch=max(sign.summary_epoch, found.epoch))
+        elif found.epoch > sign.lease_epoch:
+            age_s = max(0.0, (page.date - listed.last_modified).total_seconds())
+            sign = evolve(sign, lease_epoch=found.epoch, beat_age_s=age_s)
+        signs[found.system] = sign
