@@ -6,7 +6,7 @@ that cannot be read raises `RecordRejected` (`NewerFormat` for a newer major for
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -45,13 +45,19 @@ class QueueListing:
     follows: tuple[Marker, ...] = ()
 
 
+def keep_none(_: HistoryEntry) -> bool:
+    """Nothing is kept."""
+    return False
+
+
 class JobRepository(Protocol):
     """Manifests, claims and the history."""
 
     def reserve(self, job: Job) -> StoredJob:
         """Create the manifest, which reserves the id.
 
-        Raises `JobIdTaken`; `OutcomeUnknown` if it cannot be known who created it.
+        Raises `JobIdTaken`; `OutcomeUnknown` if it cannot be known who created it. A nonce that
+        *job* has is kept, so that such a call may be made again with the same job.
         """
         ...
 
@@ -84,7 +90,7 @@ class JobRepository(Protocol):
         ...
 
     def put_history(self, history_key: str) -> None:
-        """Put the entry (again)."""
+        """Put the entry (again). Raises `RecordRejected` for what is no key of an entry."""
         ...
 
     def history(self, last: int | None = None) -> Iterator[HistoryEntry]:
@@ -92,11 +98,14 @@ class JobRepository(Protocol):
         ...
 
     def delete(self, job: Job) -> None:
-        """Delete a final job: script and data, claims, manifest, history, in this order."""
+        """Delete a final job: script and data, claims, manifest, history, in this order.
+
+        Raises `JobStateConflict` for a job that has not ended.
+        """
         ...
 
-    def delete_finished(self) -> Iterator[str]:
-        """Delete every job of the history and yield the ids as they go."""
+    def delete_finished(self, keep: Callable[[HistoryEntry], bool] = keep_none) -> Iterator[str]:
+        """Delete every job of the history but those to *keep*; yield the ids once they are gone."""
         ...
 
     def remove_ghost(self, job_id: str) -> bool:
@@ -138,7 +147,11 @@ class JobQueue(Protocol):
         ...
 
     def listing(self, system: str) -> QueueListing:
-        """Everything under the queue of *system*, all pages."""
+        """Everything under the queue of *system*, all pages.
+
+        Of markers or requests beyond any sane number only the first are told: the others are
+        seen once these are gone. Nothing may be concluded from a marker that is not there.
+        """
         ...
 
     def markers_of_all(self) -> dict[str, QueueListing]:
@@ -162,7 +175,10 @@ class JobFiles(Protocol):
     def put_input(self, job_id: str, archive: Path) -> None: ...
 
     def fetch_input(self, job_id: str, target: Path) -> int:
-        """Download the input archive to *target*; return its size."""
+        """Download the input archive to *target*; return its size.
+
+        Raises `RecordRejected` if it is absent.
+        """
         ...
 
     def put_log(self, tag: ClaimTag, stream: str, task: int | None, source: Path) -> None:
@@ -190,6 +206,8 @@ class JobFiles(Protocol):
     def download_all(self, job: Job, into: Path) -> Sequence[Path]:
         """Script, input archive, logs and output archive of *job*, into the new directory *into*.
 
-        Names are checked before anything is written; returns what was written.
+        Names are checked before anything is written; returns what was written. *into* is there
+        whole or not at all. Raises `InvalidInput` if it exists already or cannot be made,
+        `JobNotFound` if the job is deleted meanwhile.
         """
         ...

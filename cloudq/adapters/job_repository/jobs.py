@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Iterator
 
 from attrs import evolve, frozen
 
@@ -31,7 +31,7 @@ from cloudq.domain.history import HistoryEntry
 from cloudq.domain.job import Job, StoredJob
 from cloudq.domain.names import ClaimTag
 from cloudq.ports.clock import IdSource
-from cloudq.ports.job_repository import ClaimResult
+from cloudq.ports.job_repository import ClaimResult, keep_none
 from cloudq.ports.object_store import ObjectStore, StoredObject, Unchanged
 
 FULL_PAGE = 1000
@@ -138,7 +138,7 @@ class BucketJobRepository:
         history_keys = {self.history_key(job), job.history_key} - {""}
         sweep_job(self.store, job.uuid, sorted(history_keys))
 
-    def delete_finished(self, keep: Container[str] = ()) -> Iterator[str]:
+    def delete_finished(self, keep: Callable[[HistoryEntry], bool] = keep_none) -> Iterator[str]:
         """One walk through the history and one through all jobs, a thousand keys a request."""
         return sweep_history(self.store, keep)
 

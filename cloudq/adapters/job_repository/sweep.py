@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
 
@@ -12,6 +12,7 @@ from attrs import define, field
 from cloudq.adapters.job_repository import keys
 from cloudq.adapters.job_repository.history_keys import parse_history_key
 from cloudq.adapters.job_repository.records import pages
+from cloudq.domain.history import HistoryEntry
 from cloudq.ports.object_store import ObjectStore
 
 KEYS_A_REQUEST = 1000
@@ -81,8 +82,8 @@ def sweep_job(store: ObjectStore, job_id: str, history_keys: Iterable[str]) -> b
     return found
 
 
-def sweep_history(store: ObjectStore, keep: Container[str]) -> Iterator[str]:
-    """Delete every job of the history that is not in *keep*; yield the ids once they are gone."""
+def sweep_history(store: ObjectStore, keep: Callable[[HistoryEntry], bool]) -> Iterator[str]:
+    """Delete every job of the history that is not to *keep*; yield the ids once they are gone."""
     for batch in _history_batches(store, keep):
         sweep = Sweep(store)
         done: list[str] = []
@@ -97,18 +98,20 @@ def sweep_history(store: ObjectStore, keep: Container[str]) -> Iterator[str]:
                 done.clear()
         sweep.flush()
         yield from done
-        store_ghosts = [key for history_keys in batch.values() for key in history_keys]
-        if store_ghosts:
-            store.delete(store_ghosts)
+        ghosts = [key for history_keys in batch.values() for key in history_keys]
+        if ghosts:
+            store.delete(ghosts)
 
 
-def _history_batches(store: ObjectStore, keep: Container[str]) -> Iterator[dict[str, list[str]]]:
+def _history_batches(
+    store: ObjectStore, keep: Callable[[HistoryEntry], bool]
+) -> Iterator[dict[str, list[str]]]:
     """The history keys of each job, by its id."""
     batch: dict[str, list[str]] = {}
     for page in pages(store, keys.HISTORY):
         for listed in page.objects:
             entry = parse_history_key(listed.key)
-            if entry is not None and entry.job_id not in keep:
+            if entry is not None and not keep(entry):
                 batch.setdefault(entry.job_id, []).append(listed.key)
         if len(batch) >= JOBS_A_BATCH:
             yield batch
