@@ -155,6 +155,10 @@ class ClaimSpace(Protocol):
         """Where ``stdout`` or ``stderr`` of a task is, whether it exists yet or not."""
         ...
 
+    def read_log(self, stream: str, task: int | None, offset: int, limit: int) -> bytes:
+        """At most *limit* bytes of a log from *offset* on; nothing if it is not there yet."""
+        ...
+
     def pack_output(self) -> PackedOutput:
         """Pack regular files that are new or changed since the baseline into `archive`."""
         ...

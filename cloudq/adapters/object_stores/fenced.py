@@ -1,0 +1,62 @@
+"""A store that stops writing once the writer may no longer act (protocol 6.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from attrs import frozen
+
+from cloudq.domain.errors import LeaseLost
+from cloudq.ports.object_store import MAX_CONTROL_BYTES, ListPage, ObjectStore, StoredObject, Unchanged
+
+
+@frozen
+class FencedStore:
+    """Passes everything on to *inner*, but no write unless *may_write*."""
+
+    inner: ObjectStore
+    may_write: Callable[[], bool]
+
+    def _check(self) -> None:
+        if not self.may_write():
+            raise LeaseLost("The lease could not be renewed in time: nothing is written until it is.")
+
+    def get(self, key: str, *, max_bytes: int = MAX_CONTROL_BYTES) -> StoredObject:
+        return self.inner.get(key, max_bytes=max_bytes)
+
+    def get_if_changed(
+        self, key: str, etag: str, *, max_bytes: int = MAX_CONTROL_BYTES
+    ) -> StoredObject | Unchanged:
+        return self.inner.get_if_changed(key, etag, max_bytes=max_bytes)
+
+    def list_page(
+        self, prefix: str, *, start_after: str = "", delimiter: str = "", limit: int = 1000
+    ) -> ListPage:
+        return self.inner.list_page(prefix, start_after=start_after, delimiter=delimiter, limit=limit)
+
+    def download(self, key: str, target: Path, *, max_bytes: int | None = None) -> int:
+        return self.inner.download(key, target, max_bytes=max_bytes)
+
+    def read(self, key: str) -> Iterator[bytes]:
+        return self.inner.read(key)
+
+    def put(self, key: str, body: bytes) -> str:
+        self._check()
+        return self.inner.put(key, body)
+
+    def put_if_absent(self, key: str, body: bytes) -> str:
+        self._check()
+        return self.inner.put_if_absent(key, body)
+
+    def put_if_match(self, key: str, body: bytes, etag: str) -> str:
+        self._check()
+        return self.inner.put_if_match(key, body, etag)
+
+    def delete(self, keys: Sequence[str]) -> None:
+        self._check()
+        self.inner.delete(keys)
+
+    def upload(self, key: str, source: Path) -> None:
+        self._check()
+        self.inner.upload(key, source)

@@ -1,0 +1,130 @@
+"""Carry out cancel requests, and let go of claims that a newer one replaced (protocol 3.5, 4.7)."""
+
+from __future__ import annotations
+
+from attrs import define
+
+from cloudq.application.end_job import EndJob, load_or_none
+from cloudq.application.hand_over_job import HandOverJob
+from cloudq.application.held_job import Cancel, HeldJob, Holdings
+from cloudq.application.job_trouble import JobTrouble
+from cloudq.application.stop_claim import StopClaim
+from cloudq.application.take_back_job import TakeBackJob
+from cloudq.domain.claim import ClaimKind
+from cloudq.domain.job import StoredJob
+from cloudq.domain.job_state import JobState
+from cloudq.domain.names import ClaimTag
+from cloudq.ports.clock import Clock
+from cloudq.ports.job_repository import JobQueue, JobRepository
+from cloudq.ports.workspace import Workspace
+
+CANCEL_AGAIN_AFTER_S = 30.0
+
+
+@define
+class CancelHeldJobs:
+    """Ends held jobs that their owners canceled."""
+
+    jobs: JobRepository
+    hand_over: HandOverJob
+    stop_claim: StopClaim
+    clock: Clock
+    holdings: Holdings
+    trouble: JobTrouble
+
+    def __call__(self) -> None:
+        """Go on with every cancel of a job that is held and not over."""
+        for tag in self.holdings.cancel_requests:
+            held = self.holdings.held.get(tag)
+            if held is None or held.end is not None or held.retry_at > self.clock.elapsed():
+                continue
+            with self.trouble.of(held):
+                self._go_on(held)
+
+    def _go_on(self, held: HeldJob) -> None:
+        if held.cancel is Cancel.NONE:
+            if self._is_replaced(held.tag):
+                self.holdings.let_go(held.tag, superseded=True)
+                return
+            held.cancel = Cancel.REQUESTED
+            held.job = held.job.entered(JobState.DELETING, self.clock.now(), "cancel requested")
+        now = self.clock.elapsed()
+        if held.cancel is Cancel.ACCEPTED and now - held.canceled_at < CANCEL_AGAIN_AFTER_S:
+            return
+        self._cancel(held, now)
+
+    def _is_replaced(self, tag: ClaimTag) -> bool:
+        newest = self.jobs.newest_claim(tag.job_id)
+        return newest is not None and newest.n != tag.n
+
+    def _cancel(self, held: HeldJob, now: float) -> None:
+        canceled = self.stop_claim.cancel_all(held.tag, held.local_ids)
+        held.local_ids = tuple(dict.fromkeys((*held.local_ids, *canceled)))
+        held.cancel, held.canceled_at = Cancel.ACCEPTED, now
+        if not held.is_handed_over and not held.is_elsewhere:
+            self.hand_over.end_unstarted(held, JobState.DELETED, "canceled before it was started")
+
+
+@define
+class LetGoOfClaims:
+    """Clears away this system's claims that are not the newest any more.
+
+    Their locks are blocked, their local jobs canceled; what a newer claim began is finished.
+    """
+
+    jobs: JobRepository
+    queue: JobQueue
+    end_job: EndJob
+    take_back: TakeBackJob
+    stop_claim: StopClaim
+    workspace: Workspace
+    holdings: Holdings
+    trouble: JobTrouble
+    system: str
+
+    def __call__(self) -> None:
+        """Go on with each; one that still has local jobs alive is looked at again."""
+        holdings = self.holdings
+        strange = holdings.cancel_requests - holdings.held.keys() - holdings.invitations.keys()
+        for tag in (strange | holdings.superseded) - holdings.drop_cancels:
+            with self.trouble.of_claim(tag):
+                if self._is_cleared(tag):
+                    holdings.superseded.discard(tag)
+                    holdings.drop_cancels.add(tag)
+                    holdings.withdraw.add(tag)
+
+    def _is_cleared(self, tag: ClaimTag) -> bool:
+        stored = load_or_none(self.jobs, tag.job_id)
+        if stored is not None and stored.job.is_final:
+            self.end_job.confirm_final(stored.job)
+        newest = self.jobs.newest_claim(tag.job_id) if stored is not None else None
+        if newest is not None and newest.n == tag.n and newest.is_run_by(self.system):
+            return self._is_over_or_found_again(tag, stored)
+        if not self._has_stopped(tag, stored.job.task_ids if stored else None):
+            return False
+        if stored is not None and newest is not None and newest.n == tag.n + 1:
+            if newest.kind is ClaimKind.RELEASE:
+                self.take_back.finish(tag.job_id, newest)
+            elif newest.kind is ClaimKind.CANCEL:
+                self.end_job.finish_canceled(stored, newest)
+        return True
+
+    def _is_over_or_found_again(self, tag: ClaimTag, stored: StoredJob | None) -> bool:
+        """The claim is still ours: unless the job is over, its marker must be there."""
+        if stored is not None and stored.job.is_final:
+            return True
+        self.queue.invite(self.system, tag)
+        self.queue.ring(self.system)
+        return False
+
+    def _has_stopped(self, tag: ClaimTag, tasks: tuple[int | None, ...] | None) -> bool:
+        space = self.workspace.space(tag)
+        started: tuple[str, ...] = ()
+        if space.owner() is not None and tasks is not None:
+            started = self.stop_claim.block(space, tasks)
+        local_ids = self.stop_claim.cancel_all(tag, started)
+        if self.stop_claim.some_live(local_ids):
+            return False
+        if space.owner() is not None:
+            space.note_staged_out()
+        return True

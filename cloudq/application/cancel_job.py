@@ -1,0 +1,75 @@
+"""Cancel a job: end it here if nobody holds it, else ask its holder (protocol 3.3)."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from attrs import frozen
+
+from cloudq.application.end_job import EndJob
+from cloudq.domain.claim import Claim, ClaimKind
+from cloudq.domain.errors import JobStateConflict
+from cloudq.domain.job_state import JobState
+from cloudq.domain.names import ClaimTag
+from cloudq.ports.clock import Clock, IdSource
+from cloudq.ports.job_repository import JobQueue, JobRepository
+
+
+class CancelResult(Enum):
+    """What a cancel came to."""
+
+    CANCELED = "canceled"
+    """The job has ended."""
+    REQUESTED = "requested"
+    """Its holder was asked to end it."""
+
+
+@frozen
+class CancelJob:
+    """Ends a job, or asks the system that runs it to."""
+
+    jobs: JobRepository
+    queue: JobQueue
+    end_job: EndJob
+    clock: Clock
+    ids: IdSource
+    client: str
+
+    def __call__(self, job_id: str) -> CancelResult:
+        """Cancel *job_id*; canceling twice is no error.
+
+        Raises `JobNotFound`, and `JobStateConflict` if it ended otherwise.
+        """
+        while True:
+            stored = self.jobs.load(job_id)
+            if stored.job.is_final:
+                return self._already_ended(stored.job.state, job_id, stored.job.history_key)
+            newest = self.jobs.newest_claim(job_id)
+            if newest is not None and newest.kind is ClaimKind.RUN:
+                return self._ask(newest.system, ClaimTag(job_id, newest.n))
+            if newest is None or newest.kind is ClaimKind.RELEASE:
+                newest = self.jobs.create_claim(job_id, self._claim(newest)).claim
+            if newest.kind is ClaimKind.CANCEL:
+                self.end_job.finish_canceled(stored, newest)
+                return CancelResult.CANCELED
+
+    def _claim(self, newest: Claim | None) -> Claim:
+        return Claim(
+            n=newest.n + 1 if newest else 1,
+            kind=ClaimKind.CANCEL,
+            nonce=self.ids.nonce(),
+            time=self.clock.now(),
+            by=self.client,
+        )
+
+    def _ask(self, system: str, tag: ClaimTag) -> CancelResult:
+        self.queue.request_cancel(system, tag)
+        self.queue.ring(system)
+        return CancelResult.REQUESTED
+
+    def _already_ended(self, state: JobState, job_id: str, history_key: str) -> CancelResult:
+        if history_key:
+            self.jobs.put_history(history_key)
+        if state is JobState.DELETED:
+            return CancelResult.CANCELED
+        raise JobStateConflict(f"Job ({job_id}) has ended already: {state.value}.")

@@ -1,0 +1,58 @@
+"""Delete finished jobs and agents' logs (protocol 3.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from attrs import frozen
+
+from cloudq.domain.errors import CloudqError, JobNotFound, JobStateConflict
+from cloudq.ports.job_repository import JobQueue, JobRepository
+from cloudq.ports.system_registry import SystemRegistry
+
+
+class NoAgentLog(CloudqError):
+    """There is no log of this agent."""
+
+    exit_code = 5
+
+
+@frozen
+class DeleteJob:
+    """Removes finished jobs from the bucket."""
+
+    jobs: JobRepository
+    queue: JobQueue
+    registry: SystemRegistry
+
+    def __call__(self, job_id: str) -> None:
+        """Delete one finished job with all its data.
+
+        Raises `JobNotFound`, and `JobStateConflict` while the job has not ended or its agent has
+        not let go of it.
+        """
+        try:
+            job = self.jobs.load(job_id).job
+        except JobNotFound:
+            if self.jobs.remove_ghost(job_id):
+                return
+            raise
+        if not job.is_final:
+            raise JobStateConflict(
+                f"Job ({job_id}) is {job.state.value}: only a finished job can be deleted. "
+                f"Cancel it first: cloudqcli cancel --id {job_id}"
+            )
+        if job.run_system and self.queue.holds_marker(job.run_system, job_id):
+            raise JobStateConflict(
+                f"Job ({job_id}) is still being put away by the agent of {job.run_system}. Try again later."
+            )
+        self.jobs.delete(job)
+
+    def all_finished(self) -> Iterator[str]:
+        """Delete every finished job; yield each id once it is gone."""
+        return self.jobs.delete_finished()
+
+    def agent_log(self, system: str) -> None:
+        """Delete the log of an agent. Raises `NoAgentLog`."""
+        if not self.registry.delete_agent_log(system):
+            raise NoAgentLog(f"There is no agent log of {system}.")

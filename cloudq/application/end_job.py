@@ -1,0 +1,73 @@
+"""The last steps of a job that ended without being run, which anybody may finish.
+
+Each step can be repeated, by the same process or by another that met the job half-way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from attrs import evolve, frozen
+
+from cloudq.domain.claim import Claim
+from cloudq.domain.errors import JobNotFound, RecordChanged
+from cloudq.domain.job import Job, StoredJob
+from cloudq.domain.job_state import JobState
+from cloudq.domain.names import ClaimTag
+from cloudq.domain.task_states import TaskState, TaskStates
+from cloudq.ports.clock import Clock
+from cloudq.ports.job_repository import JobQueue, JobRepository
+
+
+@frozen
+class EndJob:
+    """Bring a job to its end in the bucket: record, history, markers (protocol 3.3, 3.4, 5.4)."""
+
+    jobs: JobRepository
+    queue: JobQueue
+    clock: Clock
+
+    def finish_canceled(self, stored: StoredJob, claim: Claim) -> StoredJob:
+        """Finish what a ``cancel`` claim began; return the final record."""
+        stored = self._make_final(stored, claim)
+        self.confirm_final(stored.job)
+        self.withdraw(stored.job, claim.n)
+        return stored
+
+    def confirm_final(self, job: Job) -> None:
+        """Put the history entry of a final job (again): whoever wrote the record may have died."""
+        if job.history_key:
+            self.jobs.put_history(job.history_key)
+
+    def withdraw(self, job: Job, n: int, systems: Iterable[str] = ()) -> None:
+        """Delete the markers ``<id>.<n>`` of every system that was invited."""
+        for system in dict.fromkeys((*job.invited, *systems)):
+            self.queue.withdraw(system, [ClaimTag(job.uuid, n)])
+
+    def _make_final(self, stored: StoredJob, claim: Claim) -> StoredJob:
+        while not stored.job.is_final:
+            try:
+                return self.jobs.replace(stored, self._canceled(stored.job, claim))
+            except RecordChanged:
+                stored = self.jobs.load(stored.job.uuid)
+        return stored
+
+    def _canceled(self, job: Job, claim: Claim) -> Job:
+        by = f" by {claim.by}" if claim.by else ""
+        end = TaskState(JobState.DELETED, reason=f"canceled{by} before it was run")
+        if job.array_tid is not None:
+            job = evolve(job, tasks=TaskStates.all_alike(job.array_tid, JobState.DELETED))
+        return with_history_key(self.jobs, job.ended(end, self.clock.now()))
+
+
+def with_history_key(jobs: JobRepository, job: Job) -> Job:
+    """The ended *job* with the key of its history entry inside."""
+    return evolve(job, history_key=jobs.history_key(job))
+
+
+def load_or_none(jobs: JobRepository, job_id: str) -> StoredJob | None:
+    """The record of a job, or None if there is none (any more)."""
+    try:
+        return jobs.load(job_id)
+    except JobNotFound:
+        return None

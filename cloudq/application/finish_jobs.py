@@ -1,0 +1,201 @@
+"""Bring ended jobs' results into the bucket, in an order that can be repeated (protocol 5.4)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from attrs import define, evolve
+
+from cloudq.application.check_dependencies import CheckDependencies
+from cloudq.application.end_job import load_or_none, with_history_key
+from cloudq.application.held_job import HeldJob, Holdings, StagedOut
+from cloudq.application.job_trouble import AgentLog, JobTrouble
+from cloudq.domain.errors import RecordChanged
+from cloudq.domain.job import Job
+from cloudq.domain.job_state import JobState
+from cloudq.ports.batch_scheduler import BatchScheduler
+from cloudq.ports.clock import Clock
+from cloudq.ports.job_repository import JobFiles, JobRepository
+from cloudq.ports.workers import Workers
+
+STREAMS = ("stdout", "stderr")
+WAIT_FOR_STAGE_OUT_S = 2.0
+PROGRESS_EVERY_S = 60.0
+
+
+@define
+class FinishJobs:
+    """Stages out what ended, then writes the end: logs and outputs, record, history.
+
+    The markers go later, once the summary without the jobs is published.
+    """
+
+    jobs: JobRepository
+    files: JobFiles
+    scheduler: BatchScheduler
+    dependencies: CheckDependencies
+    clock: Clock
+    workers: Workers
+    holdings: Holdings
+    trouble: JobTrouble
+    log: AgentLog
+    system: str
+
+    def __call__(self) -> None:
+        """Start stage-outs, and finish the jobs whose stage-out is done."""
+        ended = [held for held in self.holdings.held.values() if held.end is not None]
+        now = self.clock.elapsed()
+        for held in ended:
+            if held.staged_out is None and held.stage_out is None and held.retry_at <= now:
+                self._start(held)
+        self._wait(ended)
+        for held in ended:
+            self._take_result(held)
+        self.workers.map(self._finish, [held for held in ended if held.staged_out and held.retry_at <= now])
+
+    def _start(self, held: HeldJob) -> None:
+        held.job = evolve(held.job, time_stageout_start=self.clock.now())
+        held.stage_out = self.workers.start(lambda: self._stage_out(held))
+
+    def _wait(self, ended: list[HeldJob]) -> None:
+        deadline = self.clock.elapsed() + WAIT_FOR_STAGE_OUT_S
+        for held in ended:
+            if held.stage_out is not None:
+                held.stage_out.wait(max(0.0, deadline - self.clock.elapsed()))
+
+    def _take_result(self, held: HeldJob) -> None:
+        """Take over what a stage-out came to; one that lasts shows as COMPLETING."""
+        if held.stage_out is None:
+            return
+        if not held.stage_out.is_done():
+            if held.job.state in {JobState.READY, JobState.RUN, JobState.DELETING}:
+                held.job = held.job.entered(JobState.COMPLETING, self.clock.now(), "stage-out")
+            return
+        stage_out, held.stage_out = held.stage_out, None
+        with self.trouble.of(held):
+            held.staged_out = stage_out.result()
+            held.recovered()
+            held.job = evolve(held.job, time_stageout_finish=self.clock.now())
+
+    # Logs and outputs ------------------------------------------------------------------------
+
+    def _stage_out(self, held: HeldJob) -> StagedOut:
+        if held.is_elsewhere or held.space.owner() is None:
+            return StagedOut(0, "its logs and outputs are out of this agent's sight")
+        logs = [
+            (stream, task, held.space.log_path(stream, task))
+            for task in held.job.task_ids
+            for stream in STREAMS
+        ]
+        for stream, task, path in logs:
+            if _size(path):
+                self.files.put_log(held.tag, stream, task, path)
+        if held.log_offsets:
+            self.files.drop_log_pieces(held.tag)
+        packed = held.space.pack_output()
+        if packed.size:
+            self.files.put_output(held.tag, held.space.archive)
+        left_out = f"left out of the output: {', '.join(packed.left_out)}" if packed.left_out else ""
+        return StagedOut(packed.size, left_out)
+
+    # Record and history ----------------------------------------------------------------------
+
+    def _finish(self, held: HeldJob) -> None:
+        with self.trouble.of(held):
+            if self._is_recorded(held):
+                self._put_away(held)
+
+    def _is_recorded(self, held: HeldJob) -> bool:
+        """Write the final record and the history; whether the job is ours and over."""
+        try:
+            held.stored = self.jobs.replace(held.stored, self._final(held))
+        except RecordChanged:
+            return self._look_again(held)
+        self.jobs.put_history(held.stored.job.history_key)
+        return True
+
+    def _look_again(self, held: HeldJob) -> bool:
+        """Somebody rewrote the record: another claim's holder, or this agent before a crash."""
+        stored = load_or_none(self.jobs, held.tag.job_id)
+        if stored is None or stored.job.claim not in {0, held.tag.n}:
+            self.holdings.let_go(held.tag, superseded=True)
+            return False
+        newest = self.jobs.newest_claim(held.tag.job_id)
+        if not stored.job.is_final and newest is not None and newest.n != held.tag.n:
+            self.holdings.let_go(held.tag, superseded=True)
+            return False
+        held.stored = stored
+        if stored.job.is_final:
+            self.jobs.put_history(stored.job.history_key)
+            return True
+        held.retry_at = 0.0
+        return self._is_recorded(held)
+
+    def _final(self, held: HeldJob) -> Job:
+        assert held.end is not None  # noqa: S101 (only ended jobs come here)
+        assert held.staged_out is not None  # noqa: S101 (and only once staged out)
+        job = evolve(held.job, size_output=held.staged_out.size_output).ended(held.end, self.clock.now())
+        notes = [note for note in (job.error_msg, held.staged_out.note) if note]
+        return with_history_key(self.jobs, evolve(job, error_msg="; ".join(notes)))
+
+    def _put_away(self, held: HeldJob) -> None:
+        job, tag = held.stored.job, held.tag
+        if held.space.owner() is not None:
+            held.space.note_staged_out()
+        self.scheduler.forget(held.local_ids)
+        self.dependencies.note_over(job.uuid)
+        self.holdings.held.pop(tag, None)
+        self.holdings.withdraw.add(tag)
+        if tag in self.holdings.cancel_requests:
+            self.holdings.drop_cancels.add(tag)
+        self.trouble.forget(tag)
+        self.log.info("job ended", job=job.uuid, state=job.state.value, exit_code=job.exit_code)
+
+
+@define
+class WriteRecords:
+    """Writes the records of live jobs that changed: states at once, mere progress now and then."""
+
+    jobs: JobRepository
+    clock: Clock
+    workers: Workers
+    holdings: Holdings
+    trouble: JobTrouble
+
+    def __call__(self) -> None:
+        """One write a job, however many states it passed in this cycle."""
+        self.workers.map(self._write, [held for held in self.holdings.held.values() if self._is_due(held)])
+
+    def _is_due(self, held: HeldJob) -> bool:
+        before, after = held.stored.job, held.job
+        if before == after or (held.end is not None and held.stage_out is None):
+            return False
+        if evolve(before, tasks=after.tasks) != after:
+            return True
+        return self.clock.elapsed() - held.written_at >= PROGRESS_EVERY_S
+
+    def _write(self, held: HeldJob) -> None:
+        with self.trouble.of(held):
+            try:
+                held.stored = self.jobs.replace(held.stored, held.job)
+            except RecordChanged:
+                self._look_again(held)
+                return
+            held.job = held.stored.job
+            held.written_at = self.clock.elapsed()
+
+    def _look_again(self, held: HeldJob) -> None:
+        """Somebody rewrote the record: this claim may not be the newest any more."""
+        stored = load_or_none(self.jobs, held.tag.job_id)
+        newest = self.jobs.newest_claim(held.tag.job_id) if stored else None
+        if stored is None or stored.job.is_final or newest is None or newest.n != held.tag.n:
+            self.holdings.let_go(held.tag, superseded=True)
+            return
+        held.stored = stored
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

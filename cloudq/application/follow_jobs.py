@@ -1,0 +1,206 @@
+"""Follow handed-over jobs: one query for all, states only from evidence (protocol section 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from attrs import define, evolve, field
+
+from cloudq.application.held_job import Cancel, HeldJob, Holdings
+from cloudq.application.job_trouble import AgentLog, JobTrouble
+from cloudq.application.stop_claim import StopClaim
+from cloudq.domain.errors import SchedulerUnavailable
+from cloudq.domain.job_shell import BLOCKED
+from cloudq.domain.job_state import JobState
+from cloudq.domain.outcome import Evidence, Life, SchedulerStatus, decide
+from cloudq.domain.task_states import TaskState, TaskStates, derive
+from cloudq.ports.batch_scheduler import BatchScheduler, LocalJob
+from cloudq.ports.clock import Clock
+from cloudq.ports.workspace import FirstMiss, TaskRecords
+
+NO_RECORDS = TaskRecords()
+
+
+@define
+class FollowJobs:
+    """Looks at records every cycle and asks the scheduler when one changed or it is time."""
+
+    scheduler: BatchScheduler
+    stop_claim: StopClaim
+    clock: Clock
+    holdings: Holdings
+    trouble: JobTrouble
+    log: AgentLog
+    _polled_at: float | None = field(default=None, init=False)
+    _is_unavailable: bool = field(default=False, init=False)
+
+    def __call__(self) -> None:
+        """One look at all live jobs; a failed query changes nothing."""
+        live = [held for held in self.holdings.unfinished() if held.is_handed_over]
+        now = self.clock.elapsed()
+        if not live or not (self._some_changed(live) or self._poll_is_due(now)):
+            return
+        try:
+            answer = self.scheduler.poll([local_id for held in live for local_id in held.local_ids])
+        except SchedulerUnavailable as error:
+            self._note_unavailable(error)
+            return
+        self._is_unavailable, self._polled_at = False, now
+        for held in live:
+            with self.trouble.of(held):
+                self._judge(held, answer)
+
+    def _poll_is_due(self, now: float) -> bool:
+        return self._polled_at is None or now - self._polled_at >= self.scheduler.poll_interval_s
+
+    def _some_changed(self, live: list[HeldJob]) -> bool:
+        changed = False
+        for held in live:
+            seen = None if held.is_elsewhere else held.space.fingerprint()
+            if seen != held.fingerprint:
+                held.fingerprint, changed = seen, True
+        return changed
+
+    def _note_unavailable(self, error: SchedulerUnavailable) -> None:
+        if not self._is_unavailable:
+            self.log.warning("the scheduler gave no answer: all jobs keep their states", error=str(error))
+        self._is_unavailable = True
+
+    # One job ---------------------------------------------------------------------------------
+
+    def _judge(self, held: HeldJob, answer: Mapping[str, LocalJob]) -> None:
+        known = _known_states(held)
+        pending = [task for task, state in known.items() if not state.state.is_final]
+        records = {} if held.is_elsewhere else held.space.records(pending)
+        statuses = {task: _status(held, records.get(task, NO_RECORDS), task, answer) for task in pending}
+        absent_s = self._absent_s(held, statuses, records)
+        decided = dict(known)
+        for task in pending:
+            state = self._decide(held, task, records.get(task, NO_RECORDS), statuses[task], absent_s)
+            decided[task] = state or known[task]
+        self._cancel_extra_submissions(held, pending, records)
+        self._apply(held, decided, records)
+
+    def _cancel_extra_submissions(
+        self, held: HeldJob, pending: list[int | None], records: Mapping[int | None, TaskRecords]
+    ) -> None:
+        """Once every lock is taken, a submission that holds none can do nothing but end at once."""
+        if len(held.local_ids) < 2 or held.is_elsewhere:
+            return
+        holders = {records.get(task, NO_RECORDS).holder for task in pending}
+        if None in holders:
+            return
+        extra = tuple(local_id for local_id in held.local_ids if local_id not in holders)
+        if extra and len(extra) < len(held.local_ids):
+            self.scheduler.cancel(extra)
+            held.local_ids = tuple(local_id for local_id in held.local_ids if local_id in holders)
+            held.job = evolve(held.job, jobid=held.local_ids[0])
+
+    def _decide(
+        self,
+        held: HeldJob,
+        task: int | None,
+        records: TaskRecords,
+        status: SchedulerStatus | None,
+        absent_s: float,
+    ) -> TaskState | None:
+        own_exit = records.exit if records.exit and records.exit.local_id == records.holder else None
+        state = decide(
+            Evidence(
+                start=records.start,
+                exit=own_exit,
+                status=status,
+                cancel_accepted=held.cancel is Cancel.ACCEPTED,
+                absent_s=absent_s,
+            )
+        )
+        if state is None or not state.state.is_final or own_exit or held.is_elsewhere:
+            return state
+        return state if self._can_start_no_more(held, task) else None
+
+    def _can_start_no_more(self, held: HeldJob, task: int | None) -> bool:
+        """Whether the script has started once or never will: a lock that is taken says so."""
+        holder = held.space.block(task)
+        if holder in {BLOCKED, *held.local_ids}:
+            return True
+        held.local_ids = (holder, *held.local_ids)
+        return False
+
+    def _absent_s(
+        self,
+        held: HeldJob,
+        statuses: Mapping[int | None, SchedulerStatus | None],
+        records: Mapping[int | None, TaskRecords],
+    ) -> float:
+        """Seconds since the first query that showed no live task; kept for one-shot agents."""
+        lives = any(status is not None and status.life is not Life.ENDED for status in statuses.values())
+        proved = all(records.get(task, NO_RECORDS).exit for task in statuses)
+        if lives or proved or held.is_elsewhere:
+            if held.missed:
+                held.space.note_miss(None)
+                held.missed = False
+            return 0.0
+        now, boot_id = self.clock.elapsed(), self.clock.boot_id()
+        first = held.space.first_miss()
+        if first is None or first.boot_id != boot_id:
+            first = FirstMiss(boot_id, now)
+            held.space.note_miss(first)
+        held.missed = True
+        return now - first.at
+
+    def _apply(
+        self,
+        held: HeldJob,
+        decided: dict[int | None, TaskState],
+        records: Mapping[int | None, TaskRecords],
+    ) -> None:
+        whole = derive(decided.values())
+        if whole is None:
+            return
+        if held.job.array_tid is not None:
+            states = {task: state for task, state in decided.items() if task is not None}
+            held.job = evolve(held.job, tasks=TaskStates.of(states))
+        started = [each.start.time for each in records.values() if each.start and each.start.time]
+        if whole.state is JobState.RUN or (started and whole.state.is_final):
+            self._note_start(held, min(started) if started else self.clock.now())
+        if whole.state.is_final:
+            held.end = whole
+        elif held.cancel is Cancel.NONE:
+            self._enter(held, whole)
+
+    def _note_start(self, held: HeldJob, at: datetime) -> None:
+        if held.job.time_start is None:
+            held.job = evolve(held.job, time_start=at)
+            if held.job.time_ready is not None:
+                self.holdings.recent_waits.append(max(0.0, (at - held.job.time_ready).total_seconds()))
+
+    def _enter(self, held: HeldJob, whole: TaskState) -> None:
+        held.note = whole.reason
+        if whole.state is JobState.RUN:
+            held.job = held.job.running(held.job.time_start or self.clock.now(), whole.reason)
+        elif held.job.state is JobState.RUN:
+            held.job = held.job.entered(JobState.READY, self.clock.now(), whole.reason or "requeued")
+
+
+def _status(
+    held: HeldJob, records: TaskRecords, task: int | None, answer: Mapping[str, LocalJob]
+) -> SchedulerStatus | None:
+    """What the scheduler says of the submission that counts: the lock's holder, else any."""
+    ids = held.local_ids
+    if records.holder and records.holder != BLOCKED:
+        ids = (records.holder,)
+    found = [
+        answer[local_id].tasks[task]
+        for local_id in ids
+        if local_id in answer and task in answer[local_id].tasks
+    ]
+    alive = [status for status in found if status.life is not Life.ENDED]
+    return next(iter(alive or found), None)
+
+
+def _known_states(held: HeldJob) -> dict[int | None, TaskState]:
+    if held.job.array_tid is None:
+        return {None: TaskState(held.job.state)}
+    known = held.job.tasks.as_dict()
+    return {task: known.get(task, TaskState(JobState.READY)) for task in held.job.array_tid}

@@ -1,0 +1,220 @@
+"""Hand a claimed job over to the scheduler: at most once that counts (protocol section 4)."""
+
+from __future__ import annotations
+
+from attrs import evolve, frozen
+
+from cloudq.application.agent_settings import AgentSettings
+from cloudq.application.held_job import HeldJob
+from cloudq.application.stop_claim import StopClaim
+from cloudq.domain.errors import (
+    ArchiveRejected,
+    ObjectNotFound,
+    RecordRejected,
+    SchedulerProblem,
+    SubmitDeferred,
+    SubmitRefused,
+    SubmitUncertain,
+)
+from cloudq.domain.job_shell import BLOCKED, JobShellPlan, render_job_shell
+from cloudq.domain.job_state import JobState
+from cloudq.domain.submit_options import join_options, split_options
+from cloudq.domain.task_states import TaskState, TaskStates
+from cloudq.ports.batch_scheduler import BatchScheduler, Submission
+from cloudq.ports.clock import Clock
+from cloudq.ports.job_repository import JobFiles
+from cloudq.ports.workspace import Attempt, SpaceOwner, Workspace
+
+FINDS_BEFORE_SUBMITTING_AGAIN = 2
+
+
+@frozen
+class HandOverJob:
+    """Brings a held job to the scheduler, or finds out that an earlier attempt did."""
+
+    files: JobFiles
+    scheduler: BatchScheduler
+    workspace: Workspace
+    clock: Clock
+    settings: AgentSettings
+    stop_claim: StopClaim
+
+    def __call__(self, held: HeldJob) -> None:
+        """Go one step on; errors that may pass are raised, refusals end the job."""
+        if held.is_elsewhere or self._has_lost_its_files(held):
+            self._follow_only(held)
+        elif attempts := held.space.attempts():
+            self._recover(held, attempts)
+        else:
+            self._begin(held)
+
+    # A job whose files are out of sight ------------------------------------------------------
+
+    def _has_lost_its_files(self, held: HeldJob) -> bool:
+        """The record says it was handed over, and nothing of it is here: never submit again."""
+        return held.space.owner() is None and held.job.time_ready is not None
+
+    def _follow_only(self, held: HeldJob) -> None:
+        held.is_elsewhere = True
+        held.local_ids = self.scheduler.find(held.tag)
+        if not held.local_ids:
+            held.back_off(
+                self.clock.elapsed(),
+                "its files are under another home, or gone: it is followed, never submitted again; "
+                "see 'cloudqcli requeue'",
+                longest_s=60.0,
+            )
+
+    # The first attempt -----------------------------------------------------------------------
+
+    def _begin(self, held: HeldJob) -> None:
+        try:
+            self._prepare(held)
+        except (RecordRejected, ArchiveRejected, ObjectNotFound, SubmitRefused) as error:
+            self.end_unstarted(held, JobState.ERROR, str(error))
+            return
+        self._submit(held, 1)
+
+    def _prepare(self, held: HeldJob) -> None:
+        space, job = held.space, held.job
+        space.create(SpaceOwner(self.settings.system, held.tag, held.claim_nonce))
+        script = self.files.script(job)
+        path = space.install_script(script.name, script.body)
+        if job.has_input:
+            self.files.fetch_input(job.uuid, space.archive)
+            space.extract_input()
+        plan = JobShellPlan(
+            tag=held.tag,
+            control_dir=str(space.control_dir),
+            work_dir=str(space.work_dir),
+            script_path=str(path),
+            has_shebang=script.has_shebang,
+            directives=script.directives(self.scheduler.dialect.directive_prefix),
+        )
+        space.install_job_shell(render_job_shell(plan, self.scheduler.dialect))
+        space.note_baseline()
+
+    def _submission(self, held: HeldJob) -> Submission:
+        return Submission(
+            tag=held.tag,
+            job_shell=held.space.job_shell,
+            work_dir=held.space.work_dir,
+            control_dir=held.space.control_dir,
+            options=split_options(held.job.submit_opt),
+            array=held.job.array_tid,
+        )
+
+    def _submit(self, held: HeldJob, number: int) -> None:
+        submission = self._submission(held)
+        try:
+            command = self.scheduler.describe(submission)
+            files = held.space.begin_attempt(number, command, self.scheduler.submit_time_limit_s)
+            local_id = self.scheduler.submit(submission, files)
+        except SubmitRefused as error:
+            self._refused(held, error)
+        except SubmitDeferred as error:
+            held.back_off(self.clock.elapsed(), str(error), first_s=30.0)
+        except SubmitUncertain as error:
+            held.note = str(error)
+        else:
+            self._handed_over(held, (local_id,), command, submission.options)
+
+    def _handed_over(
+        self, held: HeldJob, local_ids: tuple[str, ...], command: str, options: tuple[str, ...]
+    ) -> None:
+        held.recovered()
+        held.local_ids = local_ids
+        if held.job.time_ready is not None:
+            return
+        job = evolve(
+            held.job,
+            workdir=str(held.space.work_dir),
+            local_account=self.settings.account,
+            local_group=self.settings.group,
+            submit_command=command,
+            submit_opt_local=join_options(options),
+            local_name=held.job.name,
+        )
+        held.job = job.handed_over(local_ids[0], self.clock.now())
+
+    def _refused(self, held: HeldJob, error: SchedulerProblem) -> None:
+        found = self.scheduler.find(held.tag)
+        if found:
+            self._handed_over(held, found, "", split_options(held.job.submit_opt))
+        else:
+            self.end_unstarted(held, JobState.ERROR, str(error))
+
+    def end_unstarted(self, held: HeldJob, state: JobState, reason: str) -> None:
+        """End a job whose script has not started, once no submission can start it any more."""
+        tasks = held.job.task_ids
+        if held.space.owner() is None:
+            held.space.create(SpaceOwner(self.settings.system, held.tag, held.claim_nonce))
+        started = self.stop_claim.block(held.space, tasks)
+        if started:
+            self._handed_over(held, started, "", split_options(held.job.submit_opt))
+            return
+        held.end = TaskState(state, reason=reason)
+        if held.job.array_tid is not None:
+            held.job = evolve(held.job, tasks=TaskStates.all_alike(held.job.array_tid, state))
+
+    # After a crash, or an attempt without an answer ------------------------------------------
+
+    def _recover(self, held: HeldJob, attempts: tuple[Attempt, ...]) -> None:
+        last = attempts[-1]
+        options = split_options(held.job.submit_opt)
+        if started := self._started(held):
+            self._handed_over(held, started, last.command, options)
+            return
+        found, refusal = self._told_by_files(held, attempts)
+        if found:
+            self._handed_over(held, found, last.command, options)
+        elif isinstance(refusal, SubmitRefused):
+            self._refused(held, refusal)
+        elif isinstance(refusal, SubmitDeferred):
+            self._submit(held, last.number + 1)
+        elif self._is_over(last):
+            self._look_for(held, last, options)
+        else:
+            held.note = "a submit command is still running"
+
+    def _started(self, held: HeldJob) -> tuple[str, ...]:
+        """The local jobs that hold a lock: they have started for certain."""
+        records = held.space.records(held.job.task_ids).values()
+        holders = {each.holder for each in records if each.holder is not None}
+        return tuple(sorted(holders - {BLOCKED}))
+
+    def _told_by_files(
+        self, held: HeldJob, attempts: tuple[Attempt, ...]
+    ) -> tuple[tuple[str, ...], SchedulerProblem | None]:
+        found: list[str] = []
+        problem: SchedulerProblem | None = None
+        for attempt in attempts:
+            try:
+                local_id = self.scheduler.submitted(held.space.attempt_files(attempt.number))
+            except (SubmitRefused, SubmitDeferred, SubmitUncertain) as error:
+                problem = error
+            else:
+                problem = None
+                found.extend([local_id] if local_id else [])
+        return tuple(dict.fromkeys(found)), problem
+
+    def _is_over(self, attempt: Attempt) -> bool:
+        """Whether the submit command of *attempt* can do nothing any more."""
+        if attempt.boot_id != self.clock.boot_id() or self.workspace.is_process_gone(attempt.process):
+            return True
+        return self.clock.elapsed() - attempt.begun_at >= attempt.time_limit_s
+
+    def _look_for(self, held: HeldJob, last: Attempt, options: tuple[str, ...]) -> None:
+        """Ask the scheduler twice, some time apart, before submitting again."""
+        now = self.clock.elapsed()
+        if held.empty_finds and now - held.last_find < self.scheduler.poll_interval_s:
+            return
+        found = self.scheduler.find(held.tag)
+        if found:
+            self._handed_over(held, found, last.command, options)
+            return
+        held.empty_finds, held.last_find = held.empty_finds + 1, now
+        held.note = "an attempt to submit left no trace: looking for it before the next one"
+        if held.empty_finds >= FINDS_BEFORE_SUBMITTING_AGAIN:
+            held.empty_finds = 0
+            self._submit(held, last.number + 1)

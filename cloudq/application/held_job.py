@@ -1,0 +1,156 @@
+"""What an agent knows in memory of the jobs it holds or was invited to.
+
+Nothing here is needed to go on after a crash: the bucket and the workspace tell it all again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Hashable, Iterator, Mapping
+from enum import Enum
+
+from attrs import define, field, frozen
+
+from cloudq.domain.job import Job, StoredJob
+from cloudq.domain.names import ClaimTag
+from cloudq.domain.outcome import SchedulerStatus
+from cloudq.domain.task_states import TaskState
+from cloudq.ports.workers import Started
+from cloudq.ports.workspace import ClaimSpace
+
+MAX_RECENT_WAITS = 20
+
+
+class Cancel(Enum):
+    """How far a cancel has come."""
+
+    NONE = "none"
+    REQUESTED = "requested"
+    ACCEPTED = "accepted"
+
+
+@frozen
+class StagedOut:
+    """What a stage-out brought into the bucket."""
+
+    size_output: int
+    note: str = ""
+
+
+@define(eq=False)
+class Retried:
+    """Something that is left alone for a while after it went wrong."""
+
+    note: str = field(default="", init=False)
+    """Why it waits, in words for its owner."""
+    retry_at: float = field(default=0.0, init=False)
+    """Own clock: not before."""
+    retries: int = field(default=0, init=False)
+
+    def back_off(self, now: float, note: str, *, first_s: float = 5.0, longest_s: float = 600.0) -> None:
+        """Leave it alone for a while, twice as long each time."""
+        self.note = note
+        self.retry_at = now + min(longest_s, first_s * 2.0**self.retries)
+        self.retries = min(self.retries + 1, 20)
+
+    def recovered(self) -> None:
+        """What was tried worked."""
+        self.note, self.retry_at, self.retries = "", 0.0, 0
+
+
+@define(eq=False)
+class HeldJob(Retried):
+    """A job that this system's newest ``run`` claim holds."""
+
+    tag: ClaimTag
+    stored: StoredJob
+    """The record as it is in the bucket."""
+    job: Job
+    """The record as it should be."""
+    space: ClaimSpace
+    claim_nonce: str = ""
+    is_elsewhere: bool = False
+    """Its work directory is under another home: followed, never submitted."""
+    local_ids: tuple[str, ...] = ()
+    """All local jobs known under the tag, the one to follow first."""
+    cancel: Cancel = Cancel.NONE
+    canceled_at: float = 0.0
+    missed: bool = True
+    """Whether a first miss may be noted in its space."""
+    fingerprint: Hashable = None
+    statuses: Mapping[int | None, SchedulerStatus] = field(factory=dict)
+    end: TaskState | None = None
+    """Decided, not yet staged out."""
+    stage_out: Started[StagedOut] | None = None
+    staged_out: StagedOut | None = None
+    empty_finds: int = 0
+    last_find: float = 0.0
+    written_at: float = 0.0
+    followed_until: float = 0.0
+    has_lost_its_marker: bool = False
+    log_offsets: dict[tuple[str, int | None], int] = field(factory=dict)
+    logs_shipped: int = 0
+    logs_shipped_at: float = 0.0
+
+    @property
+    def has_started(self) -> bool:
+        """Whether its script is known to have started."""
+        return self.job.time_start is not None
+
+    @property
+    def is_handed_over(self) -> bool:
+        """Whether a local job is known."""
+        return bool(self.local_ids)
+
+
+@define(eq=False)
+class Invitation(Retried):
+    """A marker of a job that nobody holds yet, as far as this agent knows."""
+
+    tag: ClaimTag
+    listed_age_s: float
+    listed_at: float
+    stored: StoredJob | None = None
+    is_newly_listed: bool = True
+    """Whether it was listed since it was last looked at."""
+    absent_listings: int = 0
+    """Listings after which its manifest was found to be absent."""
+
+    def age_s(self, now: float) -> float:
+        """Seconds since the marker was put: the store's clock at the LIST, one's own since."""
+        return self.listed_age_s + now - self.listed_at
+
+
+@define(eq=False)
+class Holdings:
+    """All jobs an agent holds, is invited to, or must let go of."""
+
+    held: dict[ClaimTag, HeldJob] = field(factory=dict)
+    invitations: dict[ClaimTag, Invitation] = field(factory=dict)
+    superseded: set[ClaimTag] = field(factory=set)
+    """Claims of this system that a newer claim replaced, until nothing of theirs lives."""
+    withdraw: set[ClaimTag] = field(factory=set)
+    """Markers to delete once the summary without them is published."""
+    drop_cancels: set[ClaimTag] = field(factory=set)
+    drop_follows: set[ClaimTag] = field(factory=set)
+    cancel_requests: set[ClaimTag] = field(factory=set)
+
+    recent_waits: deque[float] = field(factory=lambda: deque(maxlen=MAX_RECENT_WAITS))
+    """Seconds that the last jobs waited in the scheduler's queue."""
+
+    def unfinished(self) -> Iterator[HeldJob]:
+        """Held jobs whose end is not decided."""
+        return (held for held in self.held.values() if held.end is None)
+
+    def clear(self) -> None:
+        """Forget everything: the bucket and the workspace tell it again."""
+        for each in (self.held, self.invitations, self.superseded, self.withdraw):
+            each.clear()
+        for requests in (self.cancel_requests, self.drop_cancels, self.drop_follows):
+            requests.clear()
+
+    def let_go(self, tag: ClaimTag, *, superseded: bool) -> None:
+        """Hold the job no longer."""
+        self.held.pop(tag, None)
+        if superseded:
+            self.superseded.add(tag)

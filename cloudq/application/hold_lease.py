@@ -1,0 +1,157 @@
+"""Hold a system's lease: one process at a time acts for it (protocol section 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Lock
+
+from attrs import define, evolve, field, frozen
+
+from cloudq.domain.errors import LeaseLost
+from cloudq.domain.lease import (
+    HeldLease,
+    Lease,
+    Offer,
+    ProcessIdentity,
+    Watch,
+    is_stale_by_store_clock,
+)
+from cloudq.ports.clock import Clock, IdSource
+from cloudq.ports.system_registry import SeenLease, SystemRegistry
+
+
+@frozen
+class AgentIdentity:
+    """What this process says of itself in its beats."""
+
+    system: str
+    process: ProcessIdentity
+    version: str
+    profile: str
+    offer: Offer
+    store_check: str = ""
+
+
+@frozen
+class LeaseWait:
+    """Somebody else holds the lease: who, and how old its last beat is."""
+
+    holder: Lease
+    age_s: float
+
+
+@define
+class HoldLease:
+    """Takes, beats and gives back the lease of one system.
+
+    `beat` may be called from a thread of its own; everything else from one thread.
+    """
+
+    registry: SystemRegistry
+    clock: Clock
+    ids: IdSource
+    identity: AgentIdentity
+    is_process_gone: Callable[[ProcessIdentity], bool]
+    """Whether a process of this machine has certainly ended."""
+    one_shot: bool = False
+    """A run of one cycle cannot watch for long: it judges by the store's clock."""
+    last_error: str = ""
+    """Told to clients with the next beat."""
+    _held: HeldLease | None = field(default=None, init=False)
+    _watch: Watch | None = field(default=None, init=False)
+    _lock: Lock = field(factory=Lock, init=False)
+
+    @property
+    def epoch(self) -> int:
+        """The epoch held. Raises `LeaseLost` without one."""
+        if self._held is None:
+            raise LeaseLost(f"No lease of {self.identity.system} is held.")
+        return self._held.lease.epoch
+
+    def may_write(self) -> bool:
+        """Whether anything may still be written in the system's name."""
+        held = self._held
+        return held is not None and held.may_write(self.clock.elapsed())
+
+    def is_lapsed(self) -> bool:
+        """Whether the lease must be taken anew."""
+        held = self._held
+        return held is None or held.is_lapsed(self.clock.elapsed())
+
+    def acquire(self) -> LeaseWait | None:
+        """Try once to take the lease; None when it is held now, else who holds it.
+
+        To be repeated by a waiter: it needs two looks a whole time to live apart.
+        """
+        self._held = None
+        newest = self.registry.newest_epoch(self.identity.system)
+        seen = self.registry.lease(self.identity.system, newest) if newest else None
+        if seen is not None and not self._may_succeed(seen):
+            return LeaseWait(seen.lease, seen.age_s)
+        return self._create(newest + 1)
+
+    def beat_if_due(self) -> None:
+        """Send the next beat when it is time."""
+        held = self._held
+        if held is not None and held.beat_is_due(self.clock.elapsed()):
+            self.beat()
+
+    def beat(self) -> None:
+        """Send a beat; what is held counts from before it was sent, once it is confirmed."""
+        with self._lock:
+            held = self._held
+            if held is None or held.is_lapsed(self.clock.elapsed()):
+                return
+            self._send(held.lease.beaten(self.ids.nonce(), self.last_error))
+
+    def release(self) -> None:
+        """Give the lease back, so that the next process need not wait."""
+        with self._lock:
+            if self._held is None or not self._held.may_write(self.clock.elapsed()):
+                return
+            self._send(self._held.lease.beaten(self.ids.nonce(), self.last_error, released=True))
+            self._held = None
+
+    def _send(self, lease: Lease) -> None:
+        sent_at = self.clock.elapsed()
+        self.registry.beat(self.identity.system, lease)
+        self._held = HeldLease(lease, sent_at)
+
+    def _may_succeed(self, seen: SeenLease) -> bool:
+        holder, now = seen.lease, self.clock.elapsed()
+        if holder.released or self._holder_is_gone(holder):
+            return True
+        if self.one_shot:
+            return is_stale_by_store_clock(holder, seen.age_s)
+        if self._watch is None:
+            self._watch = Watch(holder.epoch, holder.nonce, now)
+        dead = self._watch.shows_a_dead_holder(holder, now)
+        self._watch = self._watch.continued(holder, now)
+        return dead
+
+    def _holder_is_gone(self, holder: Lease) -> bool:
+        mine = self.identity.process
+        return mine.shares_process_table_with(holder.process) and self.is_process_gone(holder.process)
+
+    def _create(self, epoch: int) -> LeaseWait | None:
+        me = self.identity
+        lease = Lease(
+            epoch=epoch,
+            process=me.process,
+            nonce=self.ids.nonce(),
+            version=me.version,
+            profile=me.profile,
+            offer=me.offer,
+            store_check=me.store_check,
+            last_error=self.last_error,
+        )
+        sent_at = self.clock.elapsed()
+        self._watch = None
+        created = self.registry.create_lease(me.system, lease)
+        newest = self.registry.newest_epoch(me.system)
+        if not created or newest > epoch:
+            seen = self.registry.lease(me.system, newest)
+            return LeaseWait(seen.lease if seen else evolve(lease, epoch=newest), seen.age_s if seen else 0.0)
+        self.registry.drop_leases_before(me.system, epoch)
+        self._held = HeldLease(lease, sent_at)
+        return None

@@ -1,0 +1,61 @@
+"""Read what a job, or an agent, printed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from attrs import frozen
+
+from cloudq.domain.errors import InvalidInput
+from cloudq.domain.job import Job
+from cloudq.ports.job_repository import JobFiles, JobQueue, JobRepository
+from cloudq.ports.system_registry import SystemRegistry
+
+STDOUT = "stdout"
+STDERR = "stderr"
+
+
+@frozen
+class ReadLog:
+    """Streams logs out of the bucket; asks the agent for those that still grow."""
+
+    jobs: JobRepository
+    queue: JobQueue
+    files: JobFiles
+    registry: SystemRegistry
+
+    def of_job(self, job: Job, stream: str, task: int | None) -> Iterator[bytes]:
+        """Everything in the bucket of one stream: all of it once the job has ended.
+
+        Raises `InvalidInput` for a task that the job does not have.
+        """
+        self.check_task(job, task)
+        if not job.claim:
+            return iter(())
+        if job.is_final:
+            return self.files.read_log(job.tag, stream, task)
+        return self.files.log_pieces(job.tag, stream, task)
+
+    def more(self, job: Job, stream: str, task: int | None, offset: int) -> Iterator[bytes]:
+        """What pieces give beyond the first *offset* bytes."""
+        return self.files.log_pieces(job.tag, stream, task, offset)
+
+    def ask_for(self, job: Job) -> None:
+        """Ask the holder to bring the logs of a running job; to be repeated within 10 minutes."""
+        if job.claim and not job.is_final:
+            self.queue.request_follow(job.run_system, job.tag)
+            self.queue.ring(job.run_system)
+
+    def of_agent(self, system: str) -> Iterator[bytes]:
+        """The recent log of an agent. Raises `ObjectNotFound`."""
+        return self.registry.agent_log(system)
+
+    @staticmethod
+    def check_task(job: Job, task: int | None) -> None:
+        """Raise `InvalidInput` unless *job* has this task."""
+        if task in job.task_ids:
+            return
+        if task is None:
+            raise InvalidInput(f"Job ({job.uuid}) is an array ({job.array_tid}): name a task with --tid.")
+        has = f"tasks {job.array_tid}" if job.array_tid else "no tasks: it is no array job"
+        raise InvalidInput(f"Job ({job.uuid}) has {has}.")

@@ -1,0 +1,155 @@
+"""An agent's life: take the lease, run cycles, give the lease back."""
+
+from __future__ import annotations
+
+from threading import Event, Thread
+
+from attrs import define, field
+
+from cloudq.application.hold_lease import HoldLease, LeaseWait
+from cloudq.application.job_trouble import AgentLog
+from cloudq.application.run_agent_cycle import CycleReport, RunAgentCycle
+from cloudq.application.ship_agent_log import ShipAgentLog
+from cloudq.domain.errors import CloudqError, LeaseLost, StoreProblem
+from cloudq.domain.lease import RETRY_BEAT_S
+from cloudq.ports.clock import Clock
+
+LOOK_AT_HOLDER_EVERY_S = 20.0
+MAX_SETTLING_CYCLES = 4
+
+
+@define
+class Heartbeat:
+    """Beats the lease from a thread of its own, so that no long step of a cycle starves it."""
+
+    lease: HoldLease
+    log: AgentLog
+    _stop: Event = field(factory=Event, init=False)
+    _thread: Thread | None = field(default=None, init=False)
+
+    def start(self) -> None:
+        """Begin to beat."""
+        self._thread = Thread(target=self._run, name="cloudq-beat", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(RETRY_BEAT_S)
+
+    def _run(self) -> None:
+        failing = False
+        while not self._stop.wait(RETRY_BEAT_S if failing else 1.0):
+            try:
+                self.lease.beat_if_due()
+                failing = False
+            except CloudqError as error:
+                if not failing:
+                    self.log.warning("a beat could not be sent", error=str(error))
+                failing = True
+
+
+@define
+class RunAgent:
+    """Runs cycles while it holds the lease; waits for it otherwise."""
+
+    lease: HoldLease
+    cycle: RunAgentCycle
+    ship_agent_log: ShipAgentLog
+    clock: Clock
+    log: AgentLog
+    poll_interval_s: float
+    _stopping: Event = field(factory=Event, init=False)
+    _last_problems: tuple[str, ...] = field(default=(), init=False)
+
+    def stop(self) -> None:
+        """Ask the agent to finish the step it is in and end; safe in a signal handler."""
+        self._stopping.set()
+
+    def forever(self) -> None:
+        """Run until stopped; then give the lease back. Running jobs go on."""
+        told_of: LeaseWait | None = None
+        try:
+            while not self._stopping.is_set():
+                told_of = self._once(told_of)
+        finally:
+            self._give_back()
+
+    def one_cycle(self) -> LeaseWait | None:
+        """One cycle, and what it takes to settle hand-overs that crashed; then give the lease back.
+
+        Returns who holds the lease if somebody else does. Raises what kept the cycle from working.
+        """
+        waiting = self.lease.acquire()
+        if waiting is not None:
+            return waiting
+        try:
+            self.cycle.begin_epoch()
+            report = self._cycle()
+            for _ in range(MAX_SETTLING_CYCLES):
+                if not report.is_unsettled:
+                    break
+                self.clock.sleep(self.cycle.follow_jobs.scheduler.poll_interval_s)
+                report = self._cycle()
+        finally:
+            self._give_back(stopped=False)
+        if report.problems:
+            raise StoreProblem("\n".join(report.problems))
+        return None
+
+    def _once(self, told_of: LeaseWait | None) -> LeaseWait | None:
+        try:
+            if self.lease.is_lapsed():
+                waiting = self.lease.acquire()
+                if waiting is not None:
+                    return self._wait_for_holder(waiting, told_of)
+                self.log.info("acting for", system=self.lease.identity.system, epoch=self.lease.epoch)
+                self.cycle.begin_epoch()
+            self._cycle()
+        except LeaseLost as error:
+            self.log.warning("not acting", error=str(error))
+        except CloudqError as error:
+            self._tell((str(error),))
+        self.clock.sleep(self.poll_interval_s)
+        return None
+
+    def _wait_for_holder(self, waiting: LeaseWait, told_of: LeaseWait | None) -> LeaseWait:
+        if told_of is None or told_of.holder.epoch != waiting.holder.epoch:
+            holder = waiting.holder
+            self.log.info(
+                "another agent acts for this system: waiting in case it ends",
+                system=self.lease.identity.system,
+                host=holder.process.host,
+                pid=holder.process.pid,
+                last_beat_s=round(waiting.age_s),
+            )
+        self.clock.sleep(LOOK_AT_HOLDER_EVERY_S)
+        return waiting
+
+    def _cycle(self) -> CycleReport:
+        report = self.cycle()
+        self._tell(report.problems)
+        self.ship_agent_log()
+        return report
+
+    def _tell(self, problems: tuple[str, ...]) -> None:
+        """Say what is wrong once, and that it is over once."""
+        if problems == self._last_problems:
+            return
+        for problem in problems:
+            self.log.warning("not everything could be done", error=problem)
+        if not problems:
+            self.log.info("everything works again")
+        self._last_problems = problems
+        self.lease.last_error = "; ".join(problems)[:500]
+
+    def _give_back(self, *, stopped: bool = True) -> None:
+        try:
+            if self.lease.may_write():
+                if stopped:
+                    self.cycle.publish_summary.stopped()
+                self.ship_agent_log.now()
+                self.lease.release()
+        except CloudqError as error:
+            self.log.warning("the lease could not be given back: a successor must wait", error=str(error))

@@ -1,0 +1,118 @@
+"""One cycle of an agent: everything it does, in order (protocol section 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from attrs import define, frozen
+
+from cloudq.application.cancel_held_jobs import CancelHeldJobs, LetGoOfClaims
+from cloudq.application.check_markers import CheckMarkers
+from cloudq.application.finish_jobs import FinishJobs, WriteRecords
+from cloudq.application.follow_jobs import FollowJobs
+from cloudq.application.hand_over_job import HandOverJob
+from cloudq.application.held_job import HeldJob, Holdings
+from cloudq.application.hold_lease import HoldLease
+from cloudq.application.job_trouble import AgentLog, JobTrouble
+from cloudq.application.publish_summary import PublishSummary
+from cloudq.application.ship_logs import ShipLogs
+from cloudq.application.take_jobs import TakeJobs
+from cloudq.application.watch_queue import WatchQueue
+from cloudq.domain.errors import LeaseLost, SchedulerProblem, StoreProblem, WorkspaceProblem
+from cloudq.ports.clock import Clock
+from cloudq.ports.workers import Workers
+from cloudq.ports.workspace import Workspace
+
+REMOVE_EXPIRED_EVERY_S = 600.0
+
+
+@frozen
+class CycleReport:
+    """What a cycle came to."""
+
+    problems: tuple[str, ...] = ()
+    """Steps that could not be done, in words; they are tried again in the next cycle."""
+    is_unsettled: bool = False
+    """Whether a hand-over waits for a second look, which a one-shot run should not put off."""
+
+
+@define
+class RunAgentCycle:
+    """Wires the steps of a cycle; a step that fails leaves the others to go on."""
+
+    lease: HoldLease
+    watch_queue: WatchQueue
+    check_markers: CheckMarkers
+    take_jobs: TakeJobs
+    cancel_held_jobs: CancelHeldJobs
+    let_go_of_claims: LetGoOfClaims
+    hand_over: HandOverJob
+    follow_jobs: FollowJobs
+    finish_jobs: FinishJobs
+    write_records: WriteRecords
+    ship_logs: ShipLogs
+    publish_summary: PublishSummary
+    workspace: Workspace
+    clock: Clock
+    workers: Workers
+    holdings: Holdings
+    trouble: JobTrouble
+    log: AgentLog
+    keep_s: float
+    _swept_at: float | None = None
+
+    def begin_epoch(self) -> None:
+        """The lease was taken anew: whatever was known may have changed meanwhile."""
+        self.holdings.clear()
+        self.watch_queue.list_again()
+
+    def __call__(self) -> CycleReport:
+        """Do everything once. Raises `LeaseLost` when this process may no longer act."""
+        steps: tuple[Callable[[], object], ...] = (
+            self.watch_queue,
+            self.check_markers,
+            self.take_jobs,
+            self.cancel_held_jobs,
+            self.let_go_of_claims,
+            self._hand_over_all,
+            self.follow_jobs,
+            self.finish_jobs,
+            self.write_records,
+            self.ship_logs,
+            self.publish_summary,
+            self._remove_expired,
+        )
+        problems = [problem for step in steps if (problem := self._do(step))]
+        return CycleReport(tuple(dict.fromkeys(problems)), self._is_unsettled())
+
+    def _do(self, step: Callable[[], object]) -> str:
+        if not self.lease.may_write():
+            raise LeaseLost(f"The lease of {self.lease.identity.system} could not be renewed in time.")
+        try:
+            step()
+        except LeaseLost:
+            raise
+        except (StoreProblem, SchedulerProblem, WorkspaceProblem) as error:
+            return str(error)
+        return ""
+
+    def _hand_over_all(self) -> None:
+        now = self.clock.elapsed()
+        waiting = [
+            held for held in self.holdings.unfinished() if not held.is_handed_over and held.retry_at <= now
+        ]
+        self.workers.map(self._hand_over, waiting)
+
+    def _hand_over(self, held: HeldJob) -> None:
+        with self.trouble.of(held):
+            self.hand_over(held)
+
+    def _remove_expired(self) -> None:
+        now = self.clock.elapsed()
+        if self._swept_at is None or now - self._swept_at >= REMOVE_EXPIRED_EVERY_S:
+            self._swept_at = now
+            for tag in self.workspace.remove_expired(self.keep_s):
+                self.log.info("work directory removed", job=str(tag))
+
+    def _is_unsettled(self) -> bool:
+        return any(held.empty_finds for held in self.holdings.unfinished())

@@ -1,0 +1,71 @@
+"""Hear of new jobs and requests: one cheap look a poll, a listing when the doorbell rang."""
+
+from __future__ import annotations
+
+from attrs import define, field
+
+from cloudq.application.held_job import Holdings, Invitation
+from cloudq.ports.clock import Clock
+from cloudq.ports.job_repository import JobQueue, Marker, QueueListing
+
+LIST_AT_LEAST_EVERY_S = 300.0
+FOLLOW_LASTS_S = 600.0
+
+
+@define
+class WatchQueue:
+    """Brings what is under the system's queue into the holdings (protocol 7.1)."""
+
+    queue: JobQueue
+    clock: Clock
+    system: str
+    holdings: Holdings
+    _bell: str = field(default="", init=False)
+    _listed_at: float | None = field(default=None, init=False)
+
+    def __call__(self) -> None:
+        """Look at the doorbell; list the queue if it rang, or has not been listed for long."""
+        bell = self.queue.doorbell(self.system, self._bell)
+        now = self.clock.elapsed()
+        if bell == self._bell and not self._is_due(now):
+            return
+        listing = self.queue.listing(self.system)
+        self._bell, self._listed_at = bell, now
+        self._take(listing, now)
+
+    def list_again(self) -> None:
+        """List at the next call, whatever the doorbell says."""
+        self._listed_at = None
+
+    def _is_due(self, now: float) -> bool:
+        return self._listed_at is None or now - self._listed_at >= LIST_AT_LEAST_EVERY_S
+
+    def _take(self, listing: QueueListing, now: float) -> None:
+        holdings = self.holdings
+        known = holdings.held.keys() | holdings.withdraw | holdings.superseded
+        markers = {marker.tag: marker for marker in listing.markers if marker.tag not in known}
+        holdings.invitations = {tag: self._invitation(marker, now) for tag, marker in markers.items()}
+        holdings.cancel_requests = set(listing.cancels)
+        held_markers = {marker.tag for marker in listing.markers}
+        for tag, held in holdings.held.items():
+            held.has_lost_its_marker = tag not in held_markers
+        self._note_follows(listing.follows, now)
+
+    def _invitation(self, marker: Marker, now: float) -> Invitation:
+        known = self.holdings.invitations.get(marker.tag)
+        if known is None:
+            return Invitation(marker.tag, marker.age_s, now)
+        known.listed_age_s, known.listed_at = marker.age_s, now
+        known.is_newly_listed = True
+        return known
+
+    def _note_follows(self, follows: tuple[Marker, ...], now: float) -> None:
+        stale = []
+        for request in follows:
+            held = self.holdings.held.get(request.tag)
+            if held is None or request.age_s > FOLLOW_LASTS_S:
+                stale.append(request.tag)
+            else:
+                held.followed_until = now + FOLLOW_LASTS_S - request.age_s
+        invited = self.holdings.invitations
+        self.holdings.drop_follows = {tag for tag in stale if tag not in invited}
