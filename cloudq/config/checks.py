@@ -1,0 +1,158 @@
+"""What is asked of single values. Each check returns the value as it is kept, or raises.
+
+The messages say what would be right; the caller adds the place. `Lowered` is no failure: it
+carries the value that is used and has the user told.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from attrs import frozen
+
+from cloudq.domain.errors import InvalidInput
+from cloudq.domain.names import checked_system
+
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_IP_ADDRESS = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+")
+_RESERVED_STARTS = ("xn--", "sthree-", "amzn-s3-demo-")
+_RESERVED_ENDS = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
+_REGION = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}")
+_PREFIX_PART = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
+
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+
+@frozen
+class Lowered:
+    """A name that had capitals; names are lower case."""
+
+    value: str
+
+
+def anything(value: str | bool | float) -> str | bool | float:
+    """Nothing is asked besides the type."""
+    return value
+
+
+def word(value: str) -> str:
+    """A printable text without blanks around it."""
+    if value != value.strip() or not value.isprintable():
+        raise ValueError("has blanks around it or characters that cannot be printed")
+    return value
+
+
+def system(value: str) -> str | Lowered:
+    """A system's name, lowered if need be."""
+    lowered = value.lower()
+    try:
+        checked_system(lowered)
+    except InvalidInput as problem:
+        raise ValueError(str(problem)) from problem
+    return value if value == lowered else Lowered(lowered)
+
+
+def level(value: str) -> str:
+    """A level of logging, in any case."""
+    upper = value.upper()
+    if upper not in LEVELS:
+        raise ValueError(f"must be one of {', '.join(LEVELS)}, not {value!r}")
+    return upper
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    """One of a few words."""
+
+    def check(value: str) -> str:
+        if value not in choices:
+            raise ValueError(f"must be one of {', '.join(choices)}, not {value!r}")
+        return value
+
+    return check
+
+
+def between(low: float, high: float) -> Callable[[float], float]:
+    """A number from *low* to *high*."""
+
+    def check(value: float) -> float:
+        if not low <= value <= high:
+            raise ValueError(f"must be between {low} and {high}, not {value}")
+        return value
+
+    return check
+
+
+def bucket(value: str) -> str:
+    """A bucket's name by Amazon's rules, which every S3 service accepts; empty is judged later."""
+    if not value:
+        return value
+    if _BUCKET.fullmatch(value) is None or ".." in value:
+        raise ValueError(
+            f"{value!r} is not a bucket name: 3 to 63 lower-case letters, digits, '-' and '.', "
+            "beginning and ending with a letter or digit"
+        )
+    if _IP_ADDRESS.fullmatch(value):
+        raise ValueError(f"{value!r} is not a bucket name: it looks like an IP address")
+    if value.startswith(_RESERVED_STARTS) or value.endswith(_RESERVED_ENDS):
+        raise ValueError(f"{value!r} is not a bucket name: its beginning or end is reserved by S3")
+    return value
+
+
+def region(value: str) -> str:
+    """A region's name."""
+    if value and _REGION.fullmatch(value) is None:
+        raise ValueError(f"{value!r} is not a region such as us-east-1")
+    return value
+
+
+def prefix(value: str) -> str:
+    """A prefix of keys: plain parts between slashes; kept with one slash at its end."""
+    stripped = value.strip("/")
+    if not stripped:
+        return ""
+    bad = [part for part in stripped.split("/") if _PREFIX_PART.fullmatch(part) is None]
+    if bad:
+        raise ValueError(
+            f"{value!r} is not a prefix such as team/cloudq: parts of letters, digits, '-', '_' and '.', "
+            "none empty or beginning with '.'"
+        )
+    return stripped + "/"
+
+
+def endpoint_url(value: str) -> str:
+    """``file:///dir``, ``http(s)://host[:port][/path]`` or empty."""
+    if not value:
+        return value
+    scheme, separator, rest = value.partition("://")
+    check = _SCHEMES.get(scheme.lower())
+    if not separator or check is None:
+        raise ValueError(f"{value!r} is neither file:///dir nor http(s)://host")
+    return check(scheme.lower(), rest)
+
+
+def _file_url(_scheme: str, rest: str) -> str:
+    path = rest.removeprefix("localhost")
+    if not path.startswith(("/", "~/")) or not path.isprintable():
+        raise ValueError(f"'file://{rest}' names no directory: write file:///dir, or file://~/dir below home")
+    if ".." in path.split("/"):
+        raise ValueError(f"'file://{rest}' has '..' in it")
+    return f"file://{path}"
+
+
+def _http_url(scheme: str, rest: str) -> str:
+    url = f"{scheme}://{rest}"
+    if "@" in rest:
+        raise ValueError("holds a user name or password: name a profile of ~/.aws/credentials instead")
+    try:
+        parts = urlsplit(url)
+        usable = bool(parts.hostname) and parts.port != 0 and url.isprintable() and " " not in url
+    except ValueError as error:
+        raise ValueError(f"{url!r} is not a URL: {error}") from error
+    if not usable or parts.query or parts.fragment:
+        raise ValueError(f"{url!r} is not http(s)://host[:port]")
+    return url.rstrip("/")
+
+
+_SCHEMES = {"file": _file_url, "http": _http_url, "https": _http_url}

@@ -1,0 +1,95 @@
+"""What a read configuration looks like: frozen values, checked before they get here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from urllib.parse import unquote
+
+from attrs import field, frozen
+
+CONFIG_FILE = "config.toml"
+FILE_SCHEME = "file://"
+
+_DRIVE = re.compile(r"/[A-Za-z]:")
+
+
+def _nothing() -> Mapping[str, Mapping[str, str]]:
+    return MappingProxyType({})
+
+
+@frozen
+class StoreConfig:
+    """Where the jobs are: a bucket of an S3 service, or a directory."""
+
+    endpoint_url: str
+    """``file:///dir``, ``http(s)://…``, or empty for Amazon's own."""
+    bucket: str = ""
+    profile: str = ""
+    region: str = ""
+    addressing_style: str = "auto"
+    prefix: str = ""
+    """Empty, or ends with a slash."""
+
+    @property
+    def directory(self) -> Path | None:
+        """The directory of a ``file://`` store, the bucket one below it; None for S3."""
+        if not self.endpoint_url.startswith(FILE_SCHEME):
+            return None
+        path = unquote(self.endpoint_url.removeprefix(FILE_SCHEME))
+        root = Path(path[1:] if _DRIVE.match(path) else path)
+        return root / self.bucket if self.bucket else root
+
+
+@frozen
+class AgentConfig:
+    """How the agent of this machine acts."""
+
+    name: str = "local"
+    profile: str = "local"
+    num_procs: int = 8
+    daemon_interval: float = 5.0
+    keep_days: float = 1.0
+    unpinned: bool = True
+    handicap: float = 0.0
+
+
+@frozen
+class ClientConfig:
+    """How this user's client calls itself in the records it writes; empty: it does not."""
+
+    name: str = ""
+
+
+@frozen
+class LogConfig:
+    """What is logged."""
+
+    level: str = "INFO"
+
+
+@frozen
+class Config:
+    """One machine's configuration."""
+
+    home: Path
+    """The directory of configuration, logs, cache and, by default, the store."""
+    store: StoreConfig
+    agent: AgentConfig = AgentConfig()
+    client: ClientConfig = ClientConfig()
+    log: LogConfig = LogConfig()
+    projects: Mapping[str, Mapping[str, str]] = field(factory=_nothing)
+    """Project name → system → what the project is called there."""
+    resources: Mapping[str, Mapping[str, str]] = field(factory=_nothing)
+    """Resource name → system → what the resource is called there, or options with ``{n}``."""
+    path: Path | None = None
+    """The file that was read, if any."""
+    notices: tuple[str, ...] = ()
+    """What the user should be told on stderr; nothing of it is wrong."""
+
+    @property
+    def log_directory(self) -> Path:
+        """Where the agent's logs go."""
+        return self.home / "log"

@@ -1,0 +1,26 @@
+"""What the original CloudQ 1.x leaves behind: recognised, named, never read or touched."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+_PLACES = (Path("client") / "config.ini", Path("agent") / "config.ini", Path("aws"))
+_KEY = re.compile(r"[0-9a-f]{8}/manifest\.json")
+
+
+def find_original(home: Path) -> tuple[Path, ...]:
+    """Files and directories of the original's configuration under *home*."""
+    return tuple(home / place for place in _PLACES if _exists(home / place))
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a place we may not even look at is none we would name
+        return False
+
+
+def is_original_key(key: str) -> bool:
+    """Whether an object's key is that of a job of the original: ours are below ``jobs/``."""
+    return _KEY.fullmatch(key) is not None

@@ -1,0 +1,106 @@
+"""Every key the configuration knows, as a table: the rest of the package is driven by it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from attrs import frozen
+
+from cloudq.config import checks
+
+type_names = {str: "a text in quotes", bool: "true or false", int: "a whole number", float: "a number"}
+
+Value = str | bool | int | float
+
+
+@frozen
+class Key:
+    """One key: its type, its default, what else is asked of its value, what it is for."""
+
+    section: str
+    name: str
+    type: type
+    default: Value
+    help: str
+    check: Callable[..., Value | checks.Lowered] = checks.anything
+    example: str = ""
+    """For the file that ``cloudqcli init`` writes, where the default tells nothing."""
+
+    @property
+    def dotted(self) -> str:
+        """``section.name``, as `load_config` takes overrides."""
+        return f"{self.section}.{self.name}"
+
+    @property
+    def place(self) -> str:
+        """``[section] name``, as messages show it."""
+        return f"[{self.section}] {self.name}"
+
+
+KEYS = (
+    Key(
+        "store", "endpoint_url", str, "",
+        "Where the jobs are: file:///dir is a directory, http(s)://… an S3 service. Left out, it is "
+        "Amazon S3 when a bucket is given, else the directory store/ beside this file.",
+        checks.endpoint_url, "https://s3.example.com",
+    ),
+    Key(
+        "store", "bucket", str, "",
+        "The bucket. It must exist. With file:///dir it names a directory below, and may be left out.",
+        checks.bucket, "my-jobs",
+    ),
+    Key(
+        "store", "profile", str, "",
+        "Profile of ~/.aws/credentials that holds the keys. Keys themselves never belong in this file.",
+        checks.word, "cloudq",
+    ),
+    Key("store", "region", str, "", "Region of the bucket, where the service asks for one.",
+        checks.region, "us-east-1"),
+    Key(
+        "store", "addressing_style", str, "auto",
+        "Whether the bucket stands in the path or in the host name of a request: auto, path or virtual.",
+        checks.one_of("auto", "path", "virtual"),
+    ),
+    Key("store", "prefix", str, "", "Put everything below this prefix of the bucket.",
+        checks.prefix, "team/cloudq"),
+    Key("agent", "name", str, "local",
+        "Name of this system, as jobs name it. One running agent a name.", checks.system),
+    Key(
+        "agent", "profile", str, "local",
+        "What this system is like: local, slurm, gridengine, pbs, parallelcluster, abci, abci2, or the "
+        "name of a profile of your own.",
+        checks.system,
+    ),
+    Key("agent", "num_procs", int, 8, "How many submit commands may run at once.",
+        checks.between(1, 1024)),
+    Key("agent", "daemon_interval", float, 5, "Seconds between two cycles of the agent.",
+        checks.between(0.1, 3600)),
+    Key("agent", "keep_days", float, 1,
+        "Days that a work directory stays after its outputs are in the store.", checks.between(0, 3650)),
+    Key("agent", "unpinned", bool, True, "Whether to take jobs that name no system."),
+    Key("agent", "handicap", float, 0,
+        "Seconds to let other systems go first when a job names none.", checks.between(0, 3600)),
+    Key("client", "name", str, "", "What this machine is called in the records of jobs it submits.",
+        checks.system, "my-laptop"),
+    Key("log", "level", str, "INFO", "What is logged: DEBUG, INFO, WARNING, ERROR or CRITICAL.",
+        checks.level),
+)  # fmt: skip
+
+BY_PLACE = {(key.section, key.name): key for key in KEYS}
+BY_DOTTED = {key.dotted: key for key in KEYS}
+SECTIONS = tuple(dict.fromkeys(key.section for key in KEYS))
+
+TABLES = {
+    "projects": 'What a project is called on each system: [projects.NAME] SYSTEM = "value".',
+    "resources": "What a resource is called on each system, or the options that ask for n of it: "
+    '[resources.NAME] SYSTEM = "value".',
+}
+"""Sections whose keys users choose: ``[section.NAME] SYSTEM = "value"``."""
+
+
+def variable_of(key: Key) -> str:
+    """The environment variable that overrides *key*."""
+    return f"CLOUDQ_{key.section}_{key.name}".upper()
+
+
+BY_VARIABLE = {variable_of(key): key for key in KEYS}

@@ -1,0 +1,83 @@
+"""The commented file that ``cloudqcli init`` writes."""
+
+from __future__ import annotations
+
+import json
+import os
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from cloudq.config.schema import KEYS, SECTIONS, Key, Value
+from cloudq.domain.errors import ConfigProblem
+
+_HEAD = """\
+# Configuration of cloudq. Lines that begin with "#" show the default, or an example.
+# What every key means: docs/configuration.md. No password or key belongs in this file.
+"""
+
+_SECTION_SAYS = {
+    "store": "Where jobs, outputs and logs are kept; the same for clients and agents.",
+    "agent": "Only read by cloudqd, on the machine that runs the jobs.",
+    "client": "Only read by cloudqcli and by programs that import cloudq.",
+    "log": "What both have to say.",
+}
+
+_TAIL = """\
+# What a project or resource is called on each system (read by the client):
+#
+# [projects.NAME]
+# SYSTEM = "value"
+#
+# [resources.NAME]
+# SYSTEM = "value"
+"""
+
+
+def render_config(values: Mapping[str, Value] = MappingProxyType({})) -> str:
+    """The text of a configuration file with *values* (by ``section.key``) set, the rest shown."""
+    sections = [_render_section(section, values) for section in SECTIONS]
+    return "\n".join([_HEAD, *sections, _TAIL])
+
+
+def write_new_config(path: Path, text: str) -> None:
+    """Write a file for this user alone, in a directory for this user alone.
+
+    Raises `ConfigProblem` if the file exists already, or cannot be written.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        _fill(descriptor, path, text)
+    except FileExistsError as error:
+        raise ConfigProblem(f"{path}: exists already and is never overwritten") from error
+    except OSError as error:
+        raise ConfigProblem(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def _fill(descriptor: int, path: Path, text: str) -> None:
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+    except OSError:
+        path.unlink(missing_ok=True)  # half a configuration is worse than none
+        raise
+
+
+def _render_section(section: str, values: Mapping[str, Value]) -> str:
+    keys = [key for key in KEYS if key.section == section]
+    entries = [_render_key(key, values) for key in keys]
+    return f"# {_SECTION_SAYS[section]}\n[{section}]\n" + "".join(entries)
+
+
+def _render_key(key: Key, values: Mapping[str, Value]) -> str:
+    words = textwrap.fill(key.help, 96, initial_indent="# ", subsequent_indent="# ")
+    is_set = key.dotted in values
+    value = values[key.dotted] if is_set else (key.default or key.example or key.default)
+    return f"{words}\n{'' if is_set else '# '}{key.name} = {_toml(value)}\n"
+
+
+def _toml(value: Value) -> str:
+    """The value as TOML writes it: JSON's way, but for DEL, which JSON leaves as it is."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
