@@ -1,0 +1,177 @@
+"""Files that others may be writing at the same moment, on a disk that may be full.
+
+Everything is private to the user (0600, 0700), never follows a link in the last part of a path,
+and is there whole or not at all.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from cloudq.domain.errors import WorkspaceFull, WorkspaceProblem
+
+PRIVATE_DIR = 0o700
+PRIVATE_FILE = 0o600
+MAX_RECORD_BYTES = 64 * 1024
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+@contextmanager
+def told_as_workspace_problem(what: str) -> Iterator[None]:
+    """Translate what the operating system says while doing *what*."""
+    try:
+        yield
+    except OSError as error:
+        words = f"cannot {what}: {error.strerror or error} ({error.filename})"
+        raise (WorkspaceFull if is_full(error) else WorkspaceProblem)(words) from error
+
+
+def is_full(error: OSError) -> bool:
+    """Whether there is no space, quota or inode left."""
+    return error.errno in _FULL
+
+
+def make_private_dir(path: Path) -> None:
+    """Make a directory for this user alone; one that exists must be a real directory."""
+    path.parent.mkdir(mode=PRIVATE_DIR, parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        path.mkdir(mode=PRIVATE_DIR)
+    if not stat.S_ISDIR(path.lstat().st_mode):
+        raise NotADirectoryError(errno.ENOTDIR, "not a directory of its own", str(path))
+    path.chmod(PRIVATE_DIR)
+
+
+def replace_file(path: Path, content: bytes, mode: int = PRIVATE_FILE) -> None:
+    """Write a file durably: a reader sees the old content or the new, also after a power cut."""
+    temporary = _written_beside(path, content, mode)
+    try:
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_dir(path.parent)
+
+
+def create_file(path: Path, content: bytes, mode: int = PRIVATE_FILE) -> bool:
+    """Create a file durably if it is absent; return whether it was this call that did.
+
+    link(2) of a complete file: exclusive on network file systems too, and never seen half-written.
+    """
+    temporary = _written_beside(path, content, mode)
+    try:
+        return link_file(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def link_file(existing: Path, new: Path) -> bool:
+    """Link *existing* to *new* durably if *new* is absent; return whether this call did."""
+    with suppress(OSError):  # NFS may answer EEXIST to a link it made: what is there decides
+        os.link(existing, new, follow_symlinks=False)
+    linked = _same_file(existing, new)
+    if not linked and not os.path.lexists(new):
+        os.link(existing, new, follow_symlinks=False)
+        linked = True
+    sync_dir(new.parent)
+    return linked
+
+
+def sync_dir(path: Path) -> None:
+    """Make names in a directory survive a power cut."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def read_record(path: Path, limit: int = MAX_RECORD_BYTES) -> bytes | None:
+    """The content of a small regular file; None if it is absent, too large or something else."""
+    try:
+        # A fifo in its place must not hold us up.
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    with os.fdopen(handle, "rb") as file:
+        info = os.fstat(handle)
+        if not stat.S_ISREG(info.st_mode) or info.st_size > limit:
+            return None
+        try:
+            return file.read(limit)
+        except OSError:
+            return None
+
+
+def read_fields(path: Path) -> dict[str, str] | None:
+    """The ``name=value`` lines of a record; None if there is none that can be read."""
+    content = read_record(path)
+    if content is None:
+        return None
+    lines = content.decode(errors="replace").split("\n")
+    return {name: value for name, found, value in (line.partition("=") for line in lines) if found}
+
+
+def write_fields(fields: Mapping[str, object]) -> bytes:
+    """*fields* as ``name=value`` lines that `read_fields` reads; line breaks become blanks."""
+    lines = (f"{name}={' '.join(str(value).splitlines())}\n" for name, value in fields.items())
+    return "".join(lines).encode(errors="replace")
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a file, a link or a whole directory, whatever its modes; links are not followed.
+
+    Raises OSError for what cannot be removed even so.
+    """
+    if path.is_symlink() or not path.is_dir():
+        path.unlink(missing_ok=True)
+        return
+    _open_up(path)
+    shutil.rmtree(path, onerror=_open_up_and_try_again)
+
+
+def _open_up_and_try_again(remove: Callable[..., Any], path: str, error: Any) -> None:
+    if isinstance(error[1], FileNotFoundError):
+        return
+    target = Path(path)
+    _open_up(target.parent)
+    if remove in {os.unlink, os.rmdir}:
+        remove(path)
+    else:  # it could not be listed or opened
+        _open_up(target)
+        shutil.rmtree(path)
+
+
+def _open_up(directory: Path) -> None:
+    with suppress(OSError):
+        if not directory.is_symlink():
+            directory.chmod(PRIVATE_DIR)
+
+
+def _written_beside(path: Path, content: bytes, mode: int) -> Path:
+    handle, name = tempfile.mkstemp(prefix=".new-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            os.fchmod(handle, mode)
+            file.write(content)
+            file.flush()
+            os.fsync(handle)
+    except OSError:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return Path(name)
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    try:
+        return os.path.samestat(one.lstat(), other.lstat())
+    except OSError:
+        return False

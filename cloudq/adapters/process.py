@@ -1,0 +1,256 @@
+"""The only place that starts processes, and knows one process from another.
+
+Process tables are Linux's ``/proc``; where there is none, a process counts as alive as long as
+its pid is in use.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+from attrs import field, frozen
+
+from cloudq.domain.lease import ProcessIdentity
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+_NOT_FOR_JOBS = re.compile(
+    r"AWS_.*|CLOUDQ_.*|PYTHON.*|VIRTUAL_ENV(?:_PROMPT)?"
+    r"|(?:SBATCH|SLURM|SALLOC|SRUN|SQUEUE|SGE|PBS)_.*"
+    r"|JOB_(?:ID|NAME|SCRIPT)|TASK_ID|PE_HOSTFILE|NSLOTS|NHOSTS|NQUEUES|ARY_TASK_.*"
+    r"|INVOCATION_ID|JOURNAL_STREAM|NOTIFY_SOCKET|LISTEN_(?:FDS|PID)|PWD|OLDPWD|SHLVL|_"
+)
+"""What belongs to the agent's own life and not to a login: its secrets, its Python, its job."""
+
+_SITE = re.compile(
+    r"SLURM_CONF|SGE_(?:ROOT|CELL|CLUSTER_NAME|QMASTER_PORT|EXECD_PORT)"
+    r"|PBS_(?:CONF_FILE|DEFAULT|SERVER|EXEC|HOME)"
+)
+"""Where a site has its scheduler: without these its own commands do not find it."""
+
+_OWN_VIRTUAL_ENV = sys.prefix if sys.prefix != sys.base_prefix else None
+
+_DEAD = frozenset({"Z", "X", "x"})
+
+
+def login_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """What *environ* would be after a login: for jobs and for commands that submit them."""
+    kept = {
+        name: value
+        for name, value in environ.items()
+        if _SITE.fullmatch(name) or not _NOT_FOR_JOBS.fullmatch(name)
+    }
+    if "PATH" in kept:
+        roots = (environ.get("VIRTUAL_ENV"), _OWN_VIRTUAL_ENV)  # it need not have been activated
+        bins = {str(Path(root) / "bin") for root in roots if root}
+        kept["PATH"] = os.pathsep.join(
+            part for part in kept["PATH"].split(os.pathsep) if part.rstrip("/") not in bins
+        )
+    return kept
+
+
+@frozen
+class Command:
+    """What is to be started: no shell, no terminal, nothing inherited but what stands here."""
+
+    argv: tuple[str, ...]
+    cwd: Path
+    env: Mapping[str, str]
+    stdout: Path | None = None
+    stderr: Path | None = None
+
+
+@frozen
+class DetachedProcess:
+    """A process in a session of its own, which outlives the one that started it."""
+
+    identity: ProcessIdentity
+    _popen: subprocess.Popen[bytes] = field(repr=False, eq=False)
+
+    def wait(self, timeout_s: float) -> int | None:
+        """Its exit status, negative for a signal; None if it still runs after *timeout_s*."""
+        try:
+            return self._popen.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def kill(self) -> None:
+        """End it and what it started; it is waited for."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._popen.pid, signal.SIGKILL)
+        self._popen.wait()
+
+    def let_go(self) -> None:
+        """Stop watching it; it runs on."""
+        _LET_GO.append(self._popen)
+
+
+_LET_GO: list[subprocess.Popen[bytes]] = []
+"""Children that nobody waits for; they are collected when the next one is started."""
+
+
+def start_detached(command: Command) -> DetachedProcess:
+    """Start *command*; raises OSError if it cannot be started."""
+    _LET_GO[:] = [popen for popen in _LET_GO if popen.poll() is None]
+    with _open_output(command.stdout) as stdout, _open_output(command.stderr) as stderr:
+        popen = subprocess.Popen(
+            command.argv,
+            cwd=command.cwd,
+            env=command.env,
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            close_fds=True,
+            start_new_session=True,
+        )
+    return DetachedProcess(identity_of(popen.pid), popen)
+
+
+def _open_output(path: Path | None) -> IO[bytes]:
+    return open(path or os.devnull, "ab", opener=lambda name, flags: os.open(name, flags, 0o600))
+
+
+def own_identity() -> ProcessIdentity:
+    """This process."""
+    return identity_of(os.getpid())
+
+
+def identity_of(pid: int) -> ProcessIdentity:
+    """The process that has *pid* now; ``started`` is empty if it cannot be told."""
+    found = _stat_fields(pid)
+    return ProcessIdentity(
+        host=os.uname().nodename,
+        boot_id=_read(_BOOT_ID),
+        pid_namespace=_pid_namespace(),
+        pid=pid,
+        started=found[1] if found else "",
+    )
+
+
+def is_gone(process: ProcessIdentity) -> bool:
+    """Whether *process* has certainly ended; False when it cannot be seen from here."""
+    here = own_identity()
+    if process.host != here.host:
+        return False
+    if process.boot_id != here.boot_id:
+        return bool(process.boot_id and here.boot_id)
+    if not process.shares_process_table_with(here):
+        return False
+    return not _runs(process)
+
+
+def _runs(process: ProcessIdentity) -> bool:
+    if not process.started:
+        return _pid_in_use(process.pid)
+    found = _stat_fields(process.pid)
+    return found is not None and found[1] == process.started and found[0] not in _DEAD
+
+
+def send_signal(process: ProcessIdentity, number: signal.Signals) -> bool:
+    """Send a signal to exactly *process*; return whether it was there to get it."""
+    if is_gone(process) or not process.shares_process_table_with(own_identity()):
+        return False
+    try:
+        handle = os.pidfd_open(process.pid)
+    except ProcessLookupError:
+        return False
+    try:  # the handle names one process for good; now make sure it is the right one
+        if not _runs(process):
+            return False
+        signal.pidfd_send_signal(handle, number)
+    except ProcessLookupError:
+        return False
+    finally:
+        os.close(handle)
+    return True
+
+
+def kill_group(leader: ProcessIdentity, marks: Sequence[bytes]) -> None:
+    """Kill what is left of the process group that *leader* leads or led.
+
+    Once the leader is gone its number may be another's: then only members whose environment
+    holds all of *marks* are killed.
+    """
+    if not leader.shares_process_table_with(own_identity()):
+        return
+    if _runs(leader):
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(leader.pid, signal.SIGKILL)
+    for member in _members(leader.pid):
+        if _environment_holds(member.pid, marks):
+            send_signal(member, signal.SIGKILL)
+
+
+def _members(group: int) -> list[ProcessIdentity]:
+    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 (names are all)
+    found = {pid: _stat_fields(pid) for pid in pids}
+    return [identity_of(pid) for pid, stat in found.items() if stat and stat[2] == str(group)]
+
+
+def _environment_holds(pid: int, marks: Sequence[bytes]) -> bool:
+    try:
+        variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return all(mark in variables for mark in marks)
+
+
+def format_identity(process: ProcessIdentity) -> str:
+    """*process* as one line that `parse_identity` reads."""
+    return " ".join(
+        part or "-"
+        for part in (
+            str(process.pid), process.started, process.boot_id, process.pid_namespace, process.host,
+        )
+    )  # fmt: skip
+
+
+def parse_identity(text: str) -> ProcessIdentity | None:
+    """Read what `format_identity` wrote; None if it is anything else."""
+    parts = ["" if part == "-" else part for part in text.split(" ")]
+    if len(parts) != 5 or not re.fullmatch("[0-9]{1,9}", parts[0]):
+        return None
+    pid, started, boot_id, pid_namespace, host = parts
+    return ProcessIdentity(host, boot_id, pid_namespace, int(pid), started)
+
+
+def _stat_fields(pid: int) -> tuple[str, str, str] | None:
+    """State, start time and process group, or None if there is no such process."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return None
+    fields = text.rpartition(")")[2].split()  # the name in parentheses may hold anything
+    return (fields[0], fields[19], fields[2]) if len(fields) > 19 else None
+
+
+def _pid_in_use(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _pid_namespace() -> str:
+    try:
+        return str(Path("/proc/self/ns/pid").stat().st_ino)
+    except OSError:
+        return ""
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
