@@ -6,7 +6,9 @@ its pid is in use.
 
 from __future__ import annotations
 
+import grp
 import os
+import pwd
 import re
 import signal
 import subprocess
@@ -121,6 +123,24 @@ def _open_output(path: Path | None) -> IO[bytes]:
 def own_identity() -> ProcessIdentity:
     """This process."""
     return identity_of(os.getpid())
+
+
+def account() -> str:
+    """Whose processes these are: a user name, or a number that has none."""
+    uid = os.geteuid()
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def group() -> str:
+    """The group of new files: a name, or a number that has none."""
+    gid = os.getegid()
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)
 
 
 def identity_of(pid: int) -> ProcessIdentity:

@@ -1,0 +1,277 @@
+"""One claim's files: the work directory, and beside it what cloudq keeps of the claim."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import stat
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+
+from attrs import field, frozen
+
+from cloudq.adapters.filesystem import (
+    create_file,
+    link_file,
+    make_private_dir,
+    read_fields,
+    read_record,
+    remove_tree,
+    replace_file,
+    sync_dir,
+    told_as_workspace_problem,
+    write_fields,
+)
+from cloudq.adapters.process import format_identity, own_identity
+from cloudq.adapters.workspace.pack import pack_changed, read_baseline, take_baseline
+from cloudq.adapters.workspace.records import BLOCKED_LOCK, read_holder, read_task_records
+from cloudq.adapters.workspace.unpack import ArchiveLimits, extract_archive
+from cloudq.domain.errors import InvalidInput, WorkspaceProblem
+from cloudq.domain.job_shell import BLOCKED, record_name
+from cloudq.domain.names import ClaimTag, checked_file_name
+from cloudq.ports.batch_scheduler import AttemptFiles
+from cloudq.ports.clock import Clock
+from cloudq.ports.workspace import Attempt, FirstMiss, PackedOutput, SpaceOwner, TaskRecords
+
+CONTROL = ".cloudq"
+_EXECUTABLE = 0o700
+_MAX_BASELINE_BYTES = 256 << 20
+_INTENT = re.compile(r"intent\.([1-9][0-9]{0,5})")
+_TOLD_BY_JOB_SHELLS = ("lock", "start", "exit")
+_STREAMS = frozenset({"stdout", "stderr"})
+
+
+@frozen
+class DirectoryClaimSpace:
+    """The `ClaimSpace` below the directory *cache*."""
+
+    cache: Path
+    tag: ClaimTag
+    clock: Clock = field(repr=False)
+    limits: ArchiveLimits = field(factory=ArchiveLimits)
+
+    @property
+    def work_dir(self) -> Path:
+        return self.cache / (self.tag.job_id if self.tag.n == 1 else str(self.tag))
+
+    @property
+    def control_dir(self) -> Path:
+        return self.cache / CONTROL / str(self.tag)
+
+    @property
+    def job_shell(self) -> Path:
+        return self.control_dir / "job_shell.sh"
+
+    @property
+    def archive(self) -> Path:
+        return self.control_dir / "archive.zip"
+
+    # Whose it is ------------------------------------------------------------------------------
+
+    def owner(self) -> SpaceOwner | None:
+        path = self.control_dir / "owner.json"
+        if not os.path.lexists(path):
+            return None
+        try:
+            told = json.loads(read_record(path) or b"")
+            return SpaceOwner(str(told["system"]), ClaimTag.parse(str(told["tag"])), str(told["nonce"]))
+        except (ValueError, TypeError, KeyError, RecursionError, InvalidInput) as error:
+            raise WorkspaceProblem(f"{path} does not say whose {self.work_dir} is") from error
+
+    def create(self, owner: SpaceOwner) -> None:
+        if owner.tag != self.tag:
+            raise WorkspaceProblem(f"{self.work_dir} is not for claim {owner.tag}")
+        with told_as_workspace_problem(f"make {self.work_dir}"):
+            for directory in (self.cache, self.cache / CONTROL, self.control_dir):
+                make_private_dir(directory)
+            create_file(self.control_dir / "owner.json", _owner_text(owner))
+            if (found := self.owner()) != owner:
+                raise WorkspaceProblem(f"{self.control_dir} belongs to another claim: {found}")
+            if not self._has_work_dir():
+                self._make_work_dir()
+            elif not self._owns_work_dir():
+                raise WorkspaceProblem(f"{self.work_dir} exists and was not made for claim {self.tag}")
+
+    def _has_work_dir(self) -> bool:
+        """Whether there is a work directory of any kind."""
+        return os.path.lexists(self.work_dir)
+
+    def _owns_work_dir(self) -> bool:
+        """Whether it is the directory that this space made, and not something put in its place."""
+        info = self.work_dir.lstat()
+        noted = read_fields(self.control_dir / "work_dir") or {}
+        return stat.S_ISDIR(info.st_mode) and noted.get("inode") == str(info.st_ino)
+
+    def _make_work_dir(self) -> None:
+        # Noted before it gets its name: whenever this is cut short, the note tells ours from
+        # another's. A rename puts nothing over a file, a link or a directory with content.
+        unnamed = self.control_dir / "work_dir.new"
+        make_private_dir(unnamed)
+        note = write_fields({"inode": unnamed.stat().st_ino})
+        replace_file(self.control_dir / "work_dir", note)
+        unnamed.rename(self.work_dir)
+        sync_dir(self.cache)
+
+    # What is handed over ----------------------------------------------------------------------
+
+    def install_script(self, name: str, body: bytes) -> Path:
+        path = self.work_dir / checked_file_name(name)
+        with told_as_workspace_problem(f"write {path}"):
+            replace_file(path, body, _EXECUTABLE)
+        return path
+
+    def install_job_shell(self, text: str) -> None:
+        with told_as_workspace_problem(f"write {self.job_shell}"):
+            replace_file(self.job_shell, os.fsencode(text), _EXECUTABLE)
+
+    def extract_input(self) -> None:
+        with told_as_workspace_problem(f"extract the input into {self.work_dir}"):
+            extract_archive(self.archive, self.work_dir, self.limits)
+            self.archive.unlink()
+
+    def note_baseline(self) -> None:
+        path = self.control_dir / "baseline"
+        if not os.path.lexists(path):
+            with told_as_workspace_problem(f"list {self.work_dir}"):
+                create_file(path, take_baseline(self.work_dir))
+
+    # Attempts to submit -----------------------------------------------------------------------
+
+    def attempts(self) -> tuple[Attempt, ...]:
+        matches = (_INTENT.fullmatch(name) for name in self._names())
+        return tuple(self._read_attempt(n) for n in sorted(int(match[1]) for match in matches if match))
+
+    def begin_attempt(self, number: int, command: str, time_limit_s: float) -> AttemptFiles:
+        intent = {
+            "command": command,
+            "time_limit_s": time_limit_s,
+            "begun_at": self.clock.elapsed(),
+            "boot_id": self.clock.boot_id(),
+            "process": format_identity(own_identity()),
+        }
+        path = self.control_dir / f"intent.{number}"
+        with told_as_workspace_problem(f"write {path}"):
+            if not create_file(path, write_fields(intent)):
+                raise WorkspaceProblem(f"attempt {number} of claim {self.tag} was begun before")
+        return self.attempt_files(number)
+
+    def attempt_files(self, number: int) -> AttemptFiles:
+        paths = (self.control_dir / f"intent.{number}.{kind}" for kind in ("stdout", "stderr", "status"))
+        return AttemptFiles(*paths)
+
+    def _read_attempt(self, number: int) -> Attempt:
+        # An intent that cannot be read any more was an intent all the same: it is over, and the
+        # scheduler must be asked before another.
+        fields = read_fields(self.control_dir / f"intent.{number}") or {}
+        return Attempt(
+            number,
+            fields.get("command", ""),
+            _seconds(fields.get("time_limit_s", "")),
+            _seconds(fields.get("begun_at", "")),
+            fields.get("boot_id", ""),
+            fields.get("process", ""),
+        )
+
+    # What job shells tell ---------------------------------------------------------------------
+
+    def fingerprint(self) -> Hashable:
+        # A record that replaces another has another inode, which a listing shows without asking
+        # for each file; times would miss two changes within one tick of the file system's clock.
+        with told_as_workspace_problem(f"list {self.control_dir}"):
+            try:
+                with os.scandir(self.control_dir) as entries:
+                    seen = {
+                        (entry.name, entry.inode())
+                        for entry in entries
+                        if entry.name.startswith(_TOLD_BY_JOB_SHELLS)
+                    }
+            except FileNotFoundError:
+                return None
+        return (len(seen), hash(frozenset(seen)))
+
+    def records(self, tasks: Sequence[int | None]) -> Mapping[int | None, TaskRecords]:
+        present = frozenset(self._names())
+        return {task: read_task_records(self.control_dir, task, present) for task in tasks}
+
+    def block(self, task: int | None) -> str:
+        lock = self.control_dir / record_name("lock", task)
+        with told_as_workspace_problem(f"block {lock}"):
+            self._link_blocked(lock)
+        # A lock that cannot be read keeps every job shell from starting just as well.
+        return read_holder(lock) or BLOCKED
+
+    def _link_blocked(self, lock: Path) -> None:
+        blocked = self.control_dir / BLOCKED
+        if not blocked.exists():
+            create_file(blocked, BLOCKED_LOCK)
+        try:
+            link_file(blocked, lock)
+        except OSError as error:
+            if error.errno != errno.EMLINK:  # file systems limit the names of one file
+                raise
+            create_file(lock, BLOCKED_LOCK)
+
+    def first_miss(self) -> FirstMiss | None:
+        fields = read_fields(self.control_dir / "first_miss") or {}
+        if not fields.get("boot_id") or not fields.get("at"):
+            return None
+        return FirstMiss(fields["boot_id"], _seconds(fields["at"]))
+
+    def note_miss(self, miss: FirstMiss | None) -> None:
+        path = self.control_dir / "first_miss"
+        with told_as_workspace_problem(f"write {path}"):
+            if miss is not None:
+                replace_file(path, write_fields({"boot_id": miss.boot_id, "at": miss.at}))
+            elif path.exists():
+                path.unlink(missing_ok=True)
+                sync_dir(self.control_dir)
+
+    # What it leaves ---------------------------------------------------------------------------
+
+    def log_path(self, stream: str, task: int | None) -> Path:
+        if stream not in _STREAMS:
+            raise InvalidInput(f"{stream!r} is not a job's stdout or stderr")
+        return self.control_dir / record_name(stream, task)
+
+    def pack_output(self) -> PackedOutput:
+        noted = read_record(self.control_dir / "baseline", _MAX_BASELINE_BYTES) or b""
+        with told_as_workspace_problem(f"pack the output in {self.work_dir}"):
+            return pack_changed(self.work_dir, read_baseline(noted), self.archive)
+
+    def note_staged_out(self) -> None:
+        path = self.control_dir / "staged_out"
+        with told_as_workspace_problem(f"write {path}"):
+            create_file(path, write_fields({"time": self.clock.now().isoformat()}))
+
+    def remove(self) -> None:
+        with told_as_workspace_problem(f"remove {self.work_dir}"):
+            if not self.control_dir.is_dir():
+                return
+            if self._has_work_dir() and self._owns_work_dir():
+                remove_tree(self.work_dir)
+            # Renamed first: a removal that is cut short leaves no half of a claim's records.
+            doomed = self.control_dir.with_name(f".gone.{self.tag}")
+            remove_tree(doomed)
+            self.control_dir.rename(doomed)
+            remove_tree(doomed)
+
+    def _names(self) -> list[str]:
+        with told_as_workspace_problem(f"list {self.control_dir}"):
+            try:
+                return os.listdir(self.control_dir)  # noqa: PTH208 (only names are needed)
+            except FileNotFoundError:
+                return []
+
+
+def _owner_text(owner: SpaceOwner) -> bytes:
+    told = {"format": "1.0", "system": owner.system, "tag": str(owner.tag), "nonce": owner.nonce}
+    return json.dumps(told).encode()
+
+
+def _seconds(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0

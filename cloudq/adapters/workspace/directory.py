@@ -1,0 +1,109 @@
+"""The agent's own directory, ``~/.cloudq`` unless the user moved it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from attrs import field, frozen
+
+from cloudq.adapters.filesystem import (
+    create_file,
+    make_private_dir,
+    read_fields,
+    read_record,
+    remove_tree,
+    told_as_workspace_problem,
+)
+from cloudq.adapters.process import is_gone, parse_identity
+from cloudq.adapters.workspace.claim_space import CONTROL, DirectoryClaimSpace
+from cloudq.adapters.workspace.unpack import ArchiveLimits
+from cloudq.domain.errors import InvalidInput, WorkspaceProblem
+from cloudq.domain.names import ClaimTag
+from cloudq.ports.clock import Clock, IdSource
+
+_HOME = re.compile(rb"[0-9a-zA-Z-]{4,64}")
+
+
+@frozen
+class DirectoryWorkspace:
+    """The `Workspace` in the directory *root*, which may be reached through links."""
+
+    root: Path
+    clock: Clock = field(repr=False)
+    ids: IdSource = field(repr=False)
+    limits: ArchiveLimits = field(factory=ArchiveLimits)
+
+    @property
+    def home(self) -> str:
+        path = self.root / "home"
+        with told_as_workspace_problem(f"make {path}"):
+            if not path.exists():
+                self.root.mkdir(parents=True, exist_ok=True)
+                make_private_dir(self._cache)
+                self._real_root.chmod(0o700)
+                create_file(path, self.ids.nonce().encode())
+        content = read_record(path)
+        if content is None or _HOME.fullmatch(content.strip()) is None:
+            raise WorkspaceProblem(f"{path} does not hold the id of this directory")
+        return content.strip().decode()
+
+    def space(self, tag: ClaimTag) -> DirectoryClaimSpace:
+        return DirectoryClaimSpace(self._cache, tag, self.clock, self.limits)
+
+    def is_process_gone(self, process: str) -> bool:
+        identity = parse_identity(process)
+        return identity is None or is_gone(identity)
+
+    def remove_expired(self, keep_s: float) -> tuple[ClaimTag, ...]:
+        self._finish_removals()
+        now = self.clock.now()
+        removed = []
+        for tag in sorted(self._tags()):
+            space = self.space(tag)
+            since = _staged_out_at(space)
+            if since is None or (now - since).total_seconds() < keep_s:
+                continue
+            with suppress(WorkspaceProblem):  # tried again at the next round
+                space.remove()
+                removed.append(tag)
+        return tuple(removed)
+
+    @property
+    def _real_root(self) -> Path:
+        return self.root.resolve()
+
+    @property
+    def _cache(self) -> Path:
+        return self._real_root / "cache"
+
+    def _names(self) -> list[str]:
+        try:
+            return os.listdir(self._cache / CONTROL)  # noqa: PTH208 (only names are needed)
+        except OSError:
+            return []
+
+    def _tags(self) -> Iterator[ClaimTag]:
+        for name in self._names():
+            with suppress(InvalidInput):
+                yield ClaimTag.parse(name)
+
+    def _finish_removals(self) -> None:
+        for name in self._names():
+            if name.startswith(".gone."):
+                with suppress(OSError):
+                    remove_tree(self._cache / CONTROL / name)
+
+
+def _staged_out_at(space: DirectoryClaimSpace) -> datetime | None:
+    path = space.control_dir / "staged_out"
+    if not os.path.lexists(path):
+        return None
+    try:
+        return datetime.fromisoformat((read_fields(path) or {})["time"]).astimezone(UTC)
+    except (KeyError, ValueError, OverflowError):
+        return datetime.fromtimestamp(path.lstat().st_mtime, UTC)

@@ -1,0 +1,149 @@
+"""Extracting an archive that somebody else made.
+
+Every directory on the way is opened without following links and files are created in the opened
+directory, so there is no path that could be bent outside while this runs.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from attrs import frozen
+
+from cloudq.domain.errors import ArchiveRejected, WorkspaceFull
+
+_BAD_ARCHIVE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_CHUNK = 1 << 20
+_ENCRYPTED = 1
+
+
+@frozen
+class ArchiveLimits:
+    """What an archive may unpack to."""
+
+    entries: int = 200_000
+    directory_bytes: int = 64 << 20
+    """Of the archive's own table of contents, which is read as a whole."""
+    total_bytes: int = 256 << 30
+    ratio: int = 200
+    """Unpacked bytes for one packed; not judged below *free_bytes*."""
+    free_bytes: int = 1 << 30
+
+
+def extract_archive(archive: Path, target: Path, limits: ArchiveLimits) -> None:
+    """Extract *archive* into the directory *target*; an earlier try may have begun it.
+
+    Raises `ArchiveRejected`, before anything is written if the table of contents shows it.
+    """
+    try:
+        _check_directory_size(archive, limits)
+        with zipfile.ZipFile(archive) as opened, _opened(target) as root:
+            entries = opened.infolist()
+            _check_entries(entries, archive.stat().st_size, target, limits)
+            for entry in entries:
+                _extract_entry(opened, entry, root)
+    except _BAD_ARCHIVE as error:
+        raise ArchiveRejected(f"the input archive cannot be read: {error}") from error
+
+
+def _check_directory_size(archive: Path, limits: ArchiveLimits) -> None:
+    with archive.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - (1 << 16) - 200))
+        tail = file.read()
+    declared = [
+        struct.unpack_from(form, tail, at + offset)[0]
+        for magic, form, offset, length in ((b"PK\5\6", "<L", 12, 22), (b"PK\6\6", "<Q", 40, 56))
+        if (at := tail.rfind(magic)) >= 0 and at + length <= len(tail)
+    ]
+    if any(limits.directory_bytes < value != 0xFFFFFFFF for value in declared):
+        raise ArchiveRejected("the input archive's table of contents is larger than any that is read")
+
+
+def _check_entries(entries: list[zipfile.ZipInfo], packed: int, target: Path, limits: ArchiveLimits) -> None:
+    if len(entries) > limits.entries:
+        raise ArchiveRejected(f"the input archive has more than {limits.entries} files")
+    for entry in entries:
+        if problem := _entry_problem(entry):
+            raise ArchiveRejected(f"the input archive was refused: {entry.filename[:200]!r} {problem}")
+    total = sum(entry.file_size for entry in entries)
+    if total > limits.total_bytes or total > max(limits.free_bytes, packed * limits.ratio):
+        raise ArchiveRejected(f"the input archive of {packed} bytes would unpack to {total}")
+    if total > shutil.disk_usage(target).free:
+        raise WorkspaceFull(f"the input needs {total} bytes, more than are free in {target}")
+
+
+def _entry_problem(entry: zipfile.ZipInfo) -> str | None:
+    name = entry.filename
+    parts = _parts(entry)
+    kind = stat.S_IFMT(entry.external_attr >> 16)
+    if name.startswith("/") or not parts or any(part in {"", ".", ".."} for part in parts):
+        return "would be written outside the work directory"
+    if any(len(part.encode(errors="surrogateescape")) > 255 for part in parts):
+        return "is longer than a file name can be"
+    if kind not in {0, stat.S_IFREG, stat.S_IFDIR}:
+        return "is neither a file nor a directory"
+    if entry.flag_bits & _ENCRYPTED:
+        return "is encrypted"
+    return None
+
+
+def _parts(entry: zipfile.ZipInfo) -> list[str]:
+    return entry.filename.removesuffix("/").split("/")
+
+
+def _extract_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, root: int) -> None:
+    *parents, name = _parts(entry)
+    mode = entry.external_attr >> 16 & 0o755
+    with _descended(root, parents) as parent:
+        if entry.is_dir():
+            with _descended(parent, [name]):
+                return
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=parent)
+        handle = os.open(name, _NEW_FILE, 0o600, dir_fd=parent)
+        with os.fdopen(handle, "wb") as file, archive.open(entry) as source:
+            shutil.copyfileobj(source, file, _CHUNK)
+            os.fchmod(handle, mode | 0o600)
+
+
+@contextmanager
+def _descended(root: int, parts: list[str]) -> Iterator[int]:
+    """The directory *parts* below *root*, made where it is missing."""
+    current = os.dup(root)
+    try:
+        for part in parts:
+            with suppress(FileExistsError):
+                os.mkdir(part, 0o700, dir_fd=current)
+            below = _open_directory(part, current)
+            os.close(current)
+            current = below
+        yield current
+    finally:
+        os.close(current)
+
+
+def _open_directory(part: str, parent: int) -> int:
+    try:
+        return os.open(part, _DIRECTORY, dir_fd=parent)
+    except NotADirectoryError as error:
+        raise ArchiveRejected(f"the input archive was refused: {part!r} is in the way") from error
+
+
+@contextmanager
+def _opened(directory: Path) -> Iterator[int]:
+    handle = os.open(directory, _DIRECTORY)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
