@@ -129,9 +129,9 @@ def _record_that_counts(evidence: Evidence) -> ExitRecord | None:
         return record
     if record.local_id != start.local_id:
         return None
-    if record.started is not None and start.time is not None and record.started < start.time:
-        return None
-    return record
+    known = record.started is not None and start.time is not None
+    # One run writes one time into both; a requeue may be on a machine whose clock is behind.
+    return None if known and record.started != start.time else record
 
 
 def _decide_without_verdict(evidence: Evidence, record: ExitRecord | None) -> TaskState | None:

@@ -1,0 +1,41 @@
+"""What all tests share: a clean environment, golden files, steady property tests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# A busy machine is no reason for a property test to fail.
+settings.register_profile("cloudq", deadline=None)
+settings.load_profile("cloudq")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="rewrite golden files")
+
+
+def pytest_configure() -> None:
+    """No test sees the developer's own settings or credentials."""
+    for name in list(os.environ):
+        if name.startswith(("CLOUDQ_", "AWS_")):
+            del os.environ[name]
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Compare a text with ``golden/NAME`` beside the test, or rewrite that with --update-golden."""
+    folder = Path(request.path).parent / "golden"
+
+    def check(name: str, text: str) -> None:
+        file = folder / name
+        if request.config.getoption("--update-golden"):
+            folder.mkdir(exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+
+        assert file.read_text(encoding="utf-8") == text
+
+    return check

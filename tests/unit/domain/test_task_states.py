@@ -1,0 +1,89 @@
+"""Arrays: the job's state is derived from its tasks, and 10,000 of them stay small."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloudq.domain.array_range import ArrayRange
+from cloudq.domain.job_state import FINAL_STATES, JobState
+from cloudq.domain.task_states import TaskGroup, TaskState, TaskStates, derive
+
+S = JobState
+states = st.builds(TaskState, st.sampled_from(list(JobState)), st.none() | st.integers(0, 255))
+
+
+def test_without_tasks_there_is_no_state() -> None:
+    assert derive([]) is None
+    assert TaskStates().derived() is None
+
+
+@pytest.mark.parametrize(
+    ("tasks", "expected"),
+    [
+        ([S.RUN, S.READY, S.ERROR], S.RUN),
+        ([S.COMPLETING, S.ERROR], S.RUN),
+        ([S.DELETING, S.DONE], S.RUN),
+        ([S.READY, S.DONE], S.READY),
+        ([S.INIT, S.ERROR], S.READY),
+        ([S.DONE, S.ERROR, S.TIMEOUT, S.DELETED], S.ERROR),
+        ([S.DONE, S.TIMEOUT, S.DELETED], S.TIMEOUT),
+        ([S.DONE, S.DELETED], S.DELETED),
+        ([S.DONE, S.DONE], S.DONE),
+    ],
+)
+def test_running_comes_before_queued_before_the_worst_end(tasks: list[JobState], expected: JobState) -> None:
+    derived = derive(TaskState(state) for state in tasks)
+
+    assert derived is not None
+    assert derived.state is expected
+
+
+@given(st.lists(states, min_size=1))
+def test_an_array_is_done_only_if_every_task_is(tasks: list[TaskState]) -> None:
+    derived = derive(tasks)
+
+    assert derived is not None
+    assert (derived.state is S.DONE) == all(task.state is S.DONE for task in tasks)
+
+
+@given(st.lists(states, min_size=1))
+def test_an_array_is_final_only_if_every_task_is(tasks: list[TaskState]) -> None:
+    derived = derive(tasks)
+
+    assert derived is not None
+    assert derived.state.is_final == all(task.state in FINAL_STATES for task in tasks)
+
+
+def test_the_exit_code_is_that_of_the_lowest_task_in_the_worst_state() -> None:
+    tasks = {1: TaskState(S.DONE, 0), 4: TaskState(S.ERROR, 7), 2: TaskState(S.ERROR, 3)}
+
+    assert TaskStates.of(tasks).derived() == TaskState(S.ERROR, 3)
+
+
+def test_a_job_that_is_not_over_has_no_exit_code() -> None:
+    assert derive([TaskState(S.RUN), TaskState(S.ERROR, 3)]) == TaskState(S.RUN)
+
+
+@given(st.dictionaries(st.integers(1, 500), states, max_size=100))
+def test_groups_hold_exactly_the_tasks_they_were_made_of(tasks: dict[int, TaskState]) -> None:
+    grouped = TaskStates.of(tasks)
+
+    assert grouped.as_dict() == tasks
+    assert len(grouped.groups) == len(set(tasks.values()))
+
+
+def test_ten_thousand_tasks_in_two_states_are_two_groups() -> None:
+    tasks = {n: TaskState(S.DONE, 0) for n in range(1, 10_001)} | {5_000: TaskState(S.ERROR, 1)}
+
+    assert TaskStates.of(tasks).groups == (
+        TaskGroup(ArrayRange.parse("1-4999,5001-10000"), S.DONE, 0),
+        TaskGroup(ArrayRange.parse("5000"), S.ERROR, 1),
+    )
+
+
+def test_all_alike_forgets_how_many_may_run_at_once() -> None:
+    alike = TaskStates.all_alike(ArrayRange.parse("1-3%2"), S.READY)
+
+    assert alike == TaskStates.of(dict.fromkeys((1, 2, 3), TaskState(S.READY)))
