@@ -1,0 +1,90 @@
+"""Submit a job once, run it on any cluster you have an account on.
+
+``from cloudq import Client`` is the way in for programs; see ``examples/library.py``. Names are
+loaded when they are first used, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cloudq.application.cancel_job import CancelResult
+    from cloudq.application.query_jobs import ActiveJobs
+    from cloudq.application.submit_job import Submitted
+    from cloudq.client import Client
+    from cloudq.config import Config, load_config
+    from cloudq.domain.errors import (
+        CloudqError,
+        InvalidInput,
+        JobNotFound,
+        JobStateConflict,
+        MaybeSubmitted,
+        StoreProblem,
+        StoreUnavailable,
+        UnknownSystem,
+        WaitTimedOut,
+    )
+    from cloudq.domain.history import HistoryEntry
+    from cloudq.domain.job import Job
+    from cloudq.domain.job_state import JobState
+    from cloudq.domain.summary import ActiveJob
+
+__version__ = "2.0.0.dev0"
+
+_HOMES = {
+    "ActiveJob": "cloudq.domain.summary",
+    "ActiveJobs": "cloudq.application.query_jobs",
+    "CancelResult": "cloudq.application.cancel_job",
+    "Client": "cloudq.client",
+    "CloudqError": "cloudq.domain.errors",
+    "Config": "cloudq.config",
+    "HistoryEntry": "cloudq.domain.history",
+    "InvalidInput": "cloudq.domain.errors",
+    "Job": "cloudq.domain.job",
+    "JobNotFound": "cloudq.domain.errors",
+    "JobState": "cloudq.domain.job_state",
+    "JobStateConflict": "cloudq.domain.errors",
+    "MaybeSubmitted": "cloudq.domain.errors",
+    "StoreProblem": "cloudq.domain.errors",
+    "StoreUnavailable": "cloudq.domain.errors",
+    "Submitted": "cloudq.application.submit_job",
+    "UnknownSystem": "cloudq.domain.errors",
+    "WaitTimedOut": "cloudq.domain.errors",
+    "load_config": "cloudq.config",
+}
+
+__all__ = [
+    "ActiveJob",
+    "ActiveJobs",
+    "CancelResult",
+    "Client",
+    "CloudqError",
+    "Config",
+    "HistoryEntry",
+    "InvalidInput",
+    "Job",
+    "JobNotFound",
+    "JobState",
+    "JobStateConflict",
+    "MaybeSubmitted",
+    "StoreProblem",
+    "StoreUnavailable",
+    "Submitted",
+    "UnknownSystem",
+    "WaitTimedOut",
+    "__version__",
+    "load_config",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'cloudq' has no attribute {name!r}")
+    return getattr(importlib.import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -8,11 +8,13 @@ from attrs import frozen
 
 from cloudq.domain.errors import InvalidInput
 from cloudq.domain.job import Job
+from cloudq.ports.clock import Clock
 from cloudq.ports.job_repository import JobFiles, JobQueue, JobRepository
 from cloudq.ports.system_registry import SystemRegistry
 
 STDOUT = "stdout"
 STDERR = "stderr"
+ASK_AGAIN_AFTER_S = 300.0
 
 
 @frozen
@@ -23,6 +25,7 @@ class ReadLog:
     queue: JobQueue
     files: JobFiles
     registry: SystemRegistry
+    clock: Clock
 
     def of_job(self, job: Job, stream: str, task: int | None) -> Iterator[bytes]:
         """Everything in the bucket of one stream: all of it once the job has ended.
@@ -36,9 +39,25 @@ class ReadLog:
             return self.files.read_log(job.tag, stream, task)
         return self.files.log_pieces(job.tag, stream, task)
 
-    def more(self, job: Job, stream: str, task: int | None, offset: int) -> Iterator[bytes]:
-        """What pieces give beyond the first *offset* bytes."""
-        return self.files.log_pieces(job.tag, stream, task, offset)
+    def follow(self, job_id: str, stream: str, task: int | None, *, poll_s: float) -> Iterator[bytes]:
+        """The stream as it grows, until the job has ended and all of it was given."""
+        job = self.jobs.load(job_id).job
+        self.check_task(job, task)
+        offset, asked_at = 0, None
+        while not job.is_final:
+            now = self.clock.elapsed()
+            if job.claim and (asked_at is None or now - asked_at >= ASK_AGAIN_AFTER_S):
+                self.ask_for(job)
+                asked_at = now
+            for piece in self._pieces(job, stream, task, offset):
+                offset += len(piece)
+                yield piece
+            self.clock.sleep(poll_s)
+            job = self.jobs.load(job_id).job
+        yield from _skip(self.of_job(job, stream, task), offset)
+
+    def _pieces(self, job: Job, stream: str, task: int | None, offset: int) -> Iterator[bytes]:
+        return self.files.log_pieces(job.tag, stream, task, offset) if job.claim else iter(())
 
     def ask_for(self, job: Job) -> None:
         """Ask the holder to bring the logs of a running job; to be repeated within 10 minutes."""
@@ -59,3 +78,11 @@ class ReadLog:
             raise InvalidInput(f"Job ({job.uuid}) is an array ({job.array_tid}): name a task with --tid.")
         has = f"tasks {job.array_tid}" if job.array_tid else "no tasks: it is no array job"
         raise InvalidInput(f"Job ({job.uuid}) has {has}.")
+
+
+def _skip(pieces: Iterator[bytes], count: int) -> Iterator[bytes]:
+    for piece in pieces:
+        rest = piece[count:]
+        count -= len(piece) - len(rest)
+        if rest:
+            yield rest

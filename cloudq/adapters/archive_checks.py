@@ -1,0 +1,59 @@
+"""What an archive that somebody else made may hold and unpack to."""
+
+from __future__ import annotations
+
+import stat
+import zipfile
+from collections.abc import Sequence
+
+from attrs import frozen
+
+from cloudq.domain.errors import ArchiveRejected
+
+_ENCRYPTED = 1
+
+
+@frozen
+class ArchiveLimits:
+    """What an archive may unpack to."""
+
+    entries: int = 200_000
+    directory_bytes: int = 64 << 20
+    """Of the archive's own table of contents, which is read as a whole."""
+    total_bytes: int = 256 << 30
+    ratio: int = 200
+    """Unpacked bytes for one packed; not judged below *free_bytes*."""
+    free_bytes: int = 1 << 30
+
+
+def check_archive(entries: Sequence[zipfile.ZipInfo], packed: int, limits: ArchiveLimits) -> int:
+    """Raise `ArchiveRejected` for what no honest archive holds; return the size it unpacks to."""
+    if len(entries) > limits.entries:
+        raise ArchiveRejected(f"the archive has more than {limits.entries} files")
+    for entry in entries:
+        if problem := _entry_problem(entry):
+            raise ArchiveRejected(f"the archive was refused: {entry.filename[:200]!r} {problem}")
+    total = sum(entry.file_size for entry in entries)
+    if total > limits.total_bytes or total > max(limits.free_bytes, packed * limits.ratio):
+        raise ArchiveRejected(f"the archive of {packed} bytes would unpack to {total}")
+    return total
+
+
+def parts_of(entry: zipfile.ZipInfo) -> list[str]:
+    """The parts of an entry's path."""
+    return entry.filename.removesuffix("/").split("/")
+
+
+def _entry_problem(entry: zipfile.ZipInfo) -> str | None:
+    name = entry.filename
+    parts = parts_of(entry)
+    kind = stat.S_IFMT(entry.external_attr >> 16)
+    if name.startswith("/") or not parts or any(part in {"", ".", ".."} for part in parts):
+        return "would be written outside its directory"
+    if any(len(part.encode(errors="surrogateescape")) > 255 for part in parts):
+        return "is longer than a file name can be"
+    if kind not in {0, stat.S_IFREG, stat.S_IFDIR}:
+        return "is neither a file nor a directory"
+    if entry.flag_bits & _ENCRYPTED:
+        return "is encrypted"
+    return None

@@ -1,0 +1,91 @@
+"""Zip archives on the client's side, on any operating system.
+
+What is extracted here goes into a directory that was made for it and that nobody else writes to,
+so checked names are enough; the agent's extraction beside running jobs trusts less.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from cloudq.adapters.archive_checks import ArchiveLimits, check_archive
+from cloudq.domain.errors import ArchiveRejected, InvalidInput
+from cloudq.domain.names import file_name_problem
+
+_BAD_ARCHIVE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
+
+
+class ZipArchives:
+    """Packs and extracts zip archives as streams."""
+
+    def pack(self, paths: Sequence[Path], archive: Path) -> None:
+        """Pack files and directories under their own last names."""
+        named = [(path, path.resolve().name if path.name in {"", ".."} else path.name) for path in paths]
+        if problems := _problems(named):
+            raise InvalidInput(problems)
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as opened:
+            for path, name in named:
+                _add(opened, path, name)
+
+    def extract(self, archive: Path, into: Path) -> None:
+        """Extract into the new directory *into*."""
+        into.mkdir()
+        try:
+            with zipfile.ZipFile(archive) as opened:
+                entries = opened.infolist()
+                check_archive(entries, archive.stat().st_size, ArchiveLimits())
+                for entry in entries:
+                    _extract(opened, entry, into)
+        except _BAD_ARCHIVE as error:
+            raise ArchiveRejected(f"{archive.name} cannot be read: {error}") from error
+
+
+def _problems(named: Sequence[tuple[Path, str]]) -> list[str]:
+    problems = []
+    seen: dict[str, Path] = {}
+    for path, name in named:
+        if not path.exists():
+            problems.append(f"input {path}: there is no such file or directory")
+        elif problem := file_name_problem(name):
+            problems.append(f"input {path}: {problem}")
+        elif name in seen:
+            problems.append(f"input {path}: {seen[name]} has the same name in the work directory")
+        elif path.is_file() and not os.access(path, os.R_OK):
+            problems.append(f"input {path}: cannot be read")
+        seen.setdefault(name, path)
+    return problems
+
+
+def _add(archive: zipfile.ZipFile, path: Path, name: str) -> None:
+    if path.is_dir():
+        archive.write(path, f"{name}/")
+        for inside in _files_below(path):
+            archive.write(inside, f"{name}/{inside.relative_to(path).as_posix()}")
+    else:
+        archive.write(path, name)
+
+
+def _files_below(directory: Path) -> Iterator[Path]:
+    """Regular files and directories, links to files read, links to directories not entered."""
+
+    def refuse(error: OSError) -> None:
+        raise InvalidInput(f"input {error.filename}: cannot be read: {error.strerror}") from error
+
+    for path, directories, files in os.walk(directory, onerror=refuse):
+        directories.sort()
+        for name in sorted((*directories, *files)):
+            found = Path(path, name)
+            if found.is_dir() or found.is_file():
+                yield found
+
+
+def _extract(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, into: Path) -> None:
+    written = Path(archive.extract(entry, into))
+    mode = entry.external_attr >> 16
+    if not entry.is_dir() and mode & stat.S_IXUSR:
+        written.chmod(written.stat().st_mode | stat.S_IXUSR)

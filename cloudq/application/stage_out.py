@@ -1,0 +1,47 @@
+"""Get a job's files out of the bucket into a directory of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from attrs import frozen
+
+from cloudq.domain.errors import UsageProblem
+from cloudq.domain.job import Job
+from cloudq.ports.archives import Archives
+from cloudq.ports.clock import IdSource
+from cloudq.ports.job_repository import JobFiles
+
+ARCHIVES = {"input.zip": "input", "output.zip": "output"}
+"""What is unpacked, and into which directory."""
+
+
+class TargetExists(UsageProblem):
+    """There is something already where files would be written; nothing was touched."""
+
+
+@frozen
+class StageOut:
+    """Downloads script, inputs, outputs and logs into ``<into>/<id>``, overwriting nothing."""
+
+    files: JobFiles
+    archives: Archives
+    ids: IdSource
+
+    def __call__(self, job: Job, into: Path) -> Path:
+        """Return the new directory; it appears whole or not at all.
+
+        Raises `TargetExists`.
+        """
+        target = into / job.uuid
+        if target.exists() or target.is_symlink():
+            raise TargetExists(f"{target} exists already: move it away, or choose another place with --into.")
+        into.mkdir(parents=True, exist_ok=True)
+        partial = into / f".{job.uuid}.{self.ids.nonce()}.part"
+        self.files.download_all(job, partial)
+        for name, directory in ARCHIVES.items():
+            if (partial / name).is_file():
+                self.archives.extract(partial / name, partial / directory)
+                (partial / name).unlink()
+        partial.rename(target)
+        return target

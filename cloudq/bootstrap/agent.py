@@ -1,0 +1,192 @@
+"""Wire an agent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from attrs import frozen
+
+from cloudq import __version__
+from cloudq.adapters import process
+from cloudq.adapters.clock import RandomIds, SystemClock
+from cloudq.adapters.job_repository import (
+    BucketJobFiles,
+    BucketJobQueue,
+    BucketJobRepository,
+    BucketSystemRegistry,
+)
+from cloudq.adapters.object_stores.fenced import FencedStore
+from cloudq.adapters.schedulers.local import LocalScheduler
+from cloudq.adapters.workers import ThreadWorkers
+from cloudq.adapters.workspace import DirectoryWorkspace
+from cloudq.application.agent_settings import AgentSettings
+from cloudq.application.cancel_held_jobs import CancelHeldJobs, LetGoOfClaims
+from cloudq.application.check_dependencies import CheckDependencies
+from cloudq.application.check_markers import CheckMarkers
+from cloudq.application.end_job import EndJob
+from cloudq.application.finish_jobs import FinishJobs, WriteRecords
+from cloudq.application.follow_jobs import FollowJobs
+from cloudq.application.hand_over_job import HandOverJob
+from cloudq.application.held_job import Holdings
+from cloudq.application.hold_lease import AgentIdentity, HoldLease
+from cloudq.application.job_trouble import AgentLog, JobTrouble
+from cloudq.application.publish_summary import PublishSummary
+from cloudq.application.run_agent import Heartbeat, RunAgent
+from cloudq.application.run_agent_cycle import RunAgentCycle
+from cloudq.application.ship_agent_log import ShipAgentLog
+from cloudq.application.ship_logs import ShipLogs
+from cloudq.application.stop_claim import StopClaim
+from cloudq.application.take_back_job import TakeBackJob
+from cloudq.application.take_jobs import TakeJobs
+from cloudq.application.watch_queue import WatchQueue
+from cloudq.bootstrap.stores import open_store
+from cloudq.config import Config, agent_profile
+from cloudq.domain.lease import Offer, ProcessIdentity
+from cloudq.ports.batch_scheduler import BatchScheduler
+from cloudq.ports.clock import Clock, IdSource
+from cloudq.ports.object_store import ObjectStore
+from cloudq.ports.workers import Workers
+from cloudq.ports.workspace import Workspace
+
+
+@frozen
+class AgentWorld:
+    """All that an agent meets outside itself."""
+
+    store: ObjectStore
+    scheduler: BatchScheduler
+    workspace: Workspace
+    clock: Clock
+    ids: IdSource
+    workers: Workers
+    process: ProcessIdentity
+    is_process_gone: Callable[[ProcessIdentity], bool]
+    log: AgentLog
+    log_file: Path | None = None
+
+
+@frozen
+class AgentParts:
+    """A wired agent."""
+
+    run: RunAgent
+    heartbeat: Heartbeat
+    lease: HoldLease
+    holdings: Holdings
+
+
+def wire_agent(
+    world: AgentWorld,
+    settings: AgentSettings,
+    offer: Offer,
+    profile: str = "local",
+    *,
+    one_shot: bool = False,
+) -> AgentParts:
+    """Wire an agent; its beats go to the store directly, everything else through the fence."""
+    identity = AgentIdentity(settings.system, world.process, __version__, profile, offer)
+    lease = HoldLease(
+        registry=BucketSystemRegistry(world.store, world.ids),
+        clock=world.clock,
+        ids=world.ids,
+        identity=identity,
+        is_process_gone=world.is_process_gone,
+        one_shot=one_shot,
+    )
+    holdings = Holdings()
+    cycle = _wire_cycle(world, settings, lease, holdings)
+    registry = cycle.publish_summary.registry
+    run = RunAgent(
+        lease=lease,
+        cycle=cycle,
+        ship_agent_log=ShipAgentLog(registry, world.clock, settings.system, world.log_file),
+        clock=world.clock,
+        log=world.log,
+        poll_interval_s=settings.poll_interval_s,
+    )
+    return AgentParts(run, Heartbeat(lease, world.log), lease, holdings)
+
+
+def _wire_cycle(
+    world: AgentWorld, settings: AgentSettings, lease: HoldLease, holdings: Holdings
+) -> RunAgentCycle:
+    store, ids, clock, workers = (
+        FencedStore(world.store, lease.may_write),
+        world.ids,
+        world.clock,
+        world.workers,
+    )
+    jobs, queue = BucketJobRepository(store, ids), BucketJobQueue(store, ids)
+    files, registry = BucketJobFiles(store, ids), BucketSystemRegistry(store, ids)
+    scheduler, workspace, system, log = world.scheduler, world.workspace, settings.system, world.log
+    trouble = JobTrouble(log, clock)
+    end_job = EndJob(jobs, queue, clock)
+    take_back = TakeBackJob(jobs, queue, registry, end_job, clock, ids, f"the agent of {system}")
+    stop_claim = StopClaim(scheduler)
+    dependencies = CheckDependencies(jobs, clock)
+    hand_over = HandOverJob(files, scheduler, workspace, clock, settings, stop_claim)
+    return RunAgentCycle(
+        lease=lease,
+        watch_queue=WatchQueue(queue, clock, system, holdings),
+        check_markers=CheckMarkers(jobs, queue, holdings, trouble, system),
+        take_jobs=TakeJobs(
+            jobs=jobs, end_job=end_job, take_back=take_back, dependencies=dependencies,
+            scheduler=scheduler, workspace=workspace, clock=clock, ids=ids, workers=workers,
+            lease=lease, settings=settings, holdings=holdings, trouble=trouble,
+        ),
+        cancel_held_jobs=CancelHeldJobs(jobs, hand_over, stop_claim, clock, holdings, trouble),
+        let_go_of_claims=LetGoOfClaims(
+            jobs, queue, end_job, take_back, stop_claim, workspace, holdings, trouble, system
+        ),
+        hand_over=hand_over,
+        follow_jobs=FollowJobs(scheduler, stop_claim, clock, holdings, trouble, log),
+        finish_jobs=FinishJobs(
+            jobs=jobs, files=files, scheduler=scheduler, dependencies=dependencies, clock=clock,
+            workers=workers, holdings=holdings, trouble=trouble, log=log, system=system,
+        ),
+        write_records=WriteRecords(jobs, clock, workers, holdings, trouble),
+        ship_logs=ShipLogs(files, clock, workers, holdings, trouble),
+        publish_summary=PublishSummary(registry, queue, clock, lease, system, holdings),
+        workspace=workspace,
+        clock=clock,
+        workers=workers,
+        holdings=holdings,
+        trouble=trouble,
+        log=log,
+        keep_s=settings.keep_s,
+    )  # fmt: skip
+
+
+def agent_parts(config: Config, log: AgentLog, log_file: Path | None, *, one_shot: bool) -> AgentParts:
+    """Wire the agent that *config* describes. Raises `ConfigProblem` for what cannot run here."""
+    profile = agent_profile(config)
+    world = _real_world(config, log, log_file)
+    agent = config.agent
+    settings = AgentSettings(
+        system=agent.name,
+        account=process.account(),
+        group=process.group(),
+        poll_interval_s=agent.daemon_interval,
+        keep_s=agent.keep_days * 86_400,
+        unpinned=agent.unpinned,
+        handicap_s=agent.handicap,
+    )
+    offer = Offer(profile.scheduler, agent.unpinned, agent.handicap)
+    return wire_agent(world, settings, offer, profile.name, one_shot=one_shot)
+
+
+def _real_world(config: Config, log: AgentLog, log_file: Path | None) -> AgentWorld:
+    clock = SystemClock()
+    return AgentWorld(
+        store=open_store(config.store, clock),
+        scheduler=LocalScheduler(config.home / "scheduler", clock=clock),
+        workspace=DirectoryWorkspace(config.home, clock, RandomIds()),
+        clock=clock,
+        ids=RandomIds(),
+        workers=ThreadWorkers(config.agent.num_procs),
+        process=process.own_identity(),
+        is_process_gone=process.is_gone,
+        log=log,
+        log_file=log_file,
+    )

@@ -1,0 +1,99 @@
+"""Wire the client's use cases."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import platform
+from collections.abc import Callable
+from pathlib import Path
+
+from attrs import frozen
+
+from cloudq.adapters.archives import ZipArchives
+from cloudq.adapters.clock import RandomIds, SystemClock
+from cloudq.adapters.job_repository import (
+    BucketJobFiles,
+    BucketJobQueue,
+    BucketJobRepository,
+    BucketSystemRegistry,
+)
+from cloudq.adapters.workers import ThreadWorkers
+from cloudq.application.cancel_job import CancelJob
+from cloudq.application.delete_job import DeleteJob
+from cloudq.application.end_job import EndJob
+from cloudq.application.query_jobs import QueryJobs
+from cloudq.application.read_log import ReadLog
+from cloudq.application.stage_out import StageOut
+from cloudq.application.submit_job import SubmitJob
+from cloudq.application.take_back_job import TakeBackJob
+from cloudq.application.wait_for_job import WaitForJob
+from cloudq.bootstrap.stores import open_store
+from cloudq.config import Config, load_config
+from cloudq.ports.archives import Archives
+from cloudq.ports.clock import Clock, IdSource
+from cloudq.ports.object_store import ObjectStore
+from cloudq.ports.workers import Workers
+
+READERS = 16
+"""Small reads in flight at once; the store's latency is what a list waits for."""
+
+
+@frozen
+class ClientParts:
+    """Everything a client can do."""
+
+    submit: SubmitJob
+    cancel: CancelJob
+    delete: DeleteJob
+    query: QueryJobs
+    read_log: ReadLog
+    wait: WaitForJob
+    stage_out: StageOut
+    take_back: TakeBackJob
+    archives: Archives
+    close: Callable[[], None]
+
+
+def client_parts(config: Config | Path | str | None) -> ClientParts:
+    """Wire a client for *config*: one that was read, its file, or None for the usual places."""
+    if not isinstance(config, Config):
+        config = load_config(os.environ, path=Path(config) if config is not None else None)
+    clock = SystemClock()
+    workers = ThreadWorkers(READERS)
+    name = config.client.name or f"{_user()}@{platform.node()}"
+    return wire_client(open_store(config.store, clock), clock, RandomIds(), workers, name, workers.close)
+
+
+def wire_client(
+    store: ObjectStore,
+    clock: Clock,
+    ids: IdSource,
+    workers: Workers,
+    name: str,
+    close: Callable[[], None] = lambda: None,
+) -> ClientParts:
+    """Wire a client over *store*; *name* is how others see who did something."""
+    jobs, queue = BucketJobRepository(store, ids), BucketJobQueue(store, ids)
+    files, registry = BucketJobFiles(store, ids), BucketSystemRegistry(store, ids)
+    archives = ZipArchives()
+    end_job = EndJob(jobs, queue, clock)
+    return ClientParts(
+        submit=SubmitJob(jobs, queue, files, registry, clock, ids, name),
+        cancel=CancelJob(jobs, queue, end_job, clock, ids, name),
+        delete=DeleteJob(jobs, queue, registry),
+        query=QueryJobs(jobs, queue, registry, workers),
+        read_log=ReadLog(jobs, queue, files, registry, clock),
+        wait=WaitForJob(jobs, clock),
+        stage_out=StageOut(files, archives, ids),
+        take_back=TakeBackJob(jobs, queue, registry, end_job, clock, ids, name),
+        archives=archives,
+        close=close,
+    )
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return "unknown"

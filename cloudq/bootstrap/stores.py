@@ -1,0 +1,31 @@
+"""Open the store that a configuration names."""
+
+from __future__ import annotations
+
+from cloudq.adapters.object_stores.retrying import RetryingStore
+from cloudq.config import StoreConfig
+from cloudq.ports.clock import Clock
+from cloudq.ports.object_store import ObjectStore
+
+
+def open_store(config: StoreConfig, clock: Clock) -> ObjectStore:
+    """The bucket or directory, with retries. Nothing is sent; boto3 is loaded only for S3."""
+    return RetryingStore(_open(config), clock)
+
+
+def _open(config: StoreConfig) -> ObjectStore:
+    directory = config.directory
+    if directory is not None:
+        from cloudq.adapters.object_stores.directory import DirectoryStore  # noqa: PLC0415
+
+        return DirectoryStore(directory / config.prefix if config.prefix else directory)
+    from cloudq.adapters.object_stores.s3 import S3Store  # noqa: PLC0415 (boto3 takes long to load)
+
+    return S3Store(
+        endpoint_url=config.endpoint_url,
+        bucket=config.bucket,
+        prefix=config.prefix,
+        profile=config.profile,
+        region=config.region,
+        addressing_style=config.addressing_style,
+    )

@@ -1,0 +1,228 @@
+"""The client: what ``cloudqcli`` and programs that ``import cloudq`` call.
+
+Nothing here prints; everything is typed; errors are `cloudq.CloudqError` and its subclasses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import TypeVar
+
+from attrs import field, frozen
+
+from cloudq.application.cancel_job import CancelResult
+from cloudq.application.query_jobs import ActiveJobs
+from cloudq.application.read_log import STDERR, STDOUT
+from cloudq.application.submit_job import SubmitRequest, Submitted
+from cloudq.bootstrap.client import ClientParts, client_parts
+from cloudq.config import Config
+from cloudq.domain.array_range import ArrayRange
+from cloudq.domain.dependency import parse_hold_jid
+from cloudq.domain.errors import InvalidInput
+from cloudq.domain.history import HistoryEntry
+from cloudq.domain.job import Job
+from cloudq.domain.jobscript import Jobscript
+from cloudq.domain.names import checked_job_id, checked_system
+from cloudq.ports.archives import Archives
+
+T = TypeVar("T")
+
+
+@frozen
+class Client:
+    """Submits, watches, cancels and fetches jobs.
+
+    Make one with `Client.connect`; it keeps connections open and may be used for many calls, by
+    one thread at a time. It is a context manager.
+    """
+
+    _parts: ClientParts = field(repr=False)
+
+    @classmethod
+    def connect(cls, config: Config | Path | str | None = None) -> Client:
+        """A client of the bucket that *config* names.
+
+        A path is that of a configuration file; None stands for ``~/.cloudq/config.toml`` and
+        ``CLOUDQ_*`` variables, or the embedded default without any. Nothing is sent yet.
+        Raises `ConfigProblem`.
+        """
+        return cls(client_parts(config))
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close connections."""
+        self._parts.close()
+
+    # Submitting ------------------------------------------------------------------------------
+
+    def submit(
+        self,
+        script: Path | str,
+        *,
+        submit_to: str,
+        submit_opt: str = "",
+        hold_jid: Sequence[str] | str = (),
+        array_tid: str | None = None,
+        inputs: Sequence[Path | str] = (),
+        force: bool = False,
+    ) -> Submitted:
+        """Submit the jobscript in the file *script* to the system *submit_to*.
+
+        Args:
+            submit_opt: options for that system's submit command, quoted as for a shell.
+            hold_jid: ids of jobs that must have ended, in whatever state, before it starts.
+            array_tid: task ids of an array job, such as ``1-4`` or ``1-10:2``.
+            inputs: files and directories to put into the job's work directory.
+            force: submit even to a system whose agent never reported.
+
+        Raises:
+            InvalidInput: with every problem at once; nothing was submitted.
+            UnknownSystem: no agent ever reported as *submit_to*, others did.
+            MaybeSubmitted: the store did not confirm; the message names the job.
+        """
+        problems: list[str] = []
+        path = Path(script)
+        body = _collect(problems, lambda: _read_script(path))
+        held_for = _collect(problems, lambda: _hold_jid(hold_jid))
+        array = _collect(problems, lambda: ArrayRange.parse(array_tid) if array_tid else None)
+        system = _collect(problems, lambda: _system(submit_to))
+        if problems or body is None:
+            raise InvalidInput(problems)
+        with TemporaryDirectory(prefix="cloudq-") as scratch:
+            archive = _packed(self._parts.archives, inputs, Path(scratch))
+            return self._parts.submit(
+                SubmitRequest(
+                    script=body,
+                    submit_to=(system,) if system else (),
+                    submit_opt=submit_opt,
+                    hold_jid=held_for or (),
+                    array_tid=array,
+                    input_archive=archive,
+                    force=force,
+                )
+            )
+
+    # Looking ---------------------------------------------------------------------------------
+
+    def job(self, job_id: str) -> Job:
+        """One job, finished or not. Raises `JobNotFound`."""
+        return self._parts.query.job(checked_job_id(job_id))
+
+    def jobs(self) -> ActiveJobs:
+        """All unfinished jobs, oldest first, with warnings about systems that are away."""
+        return self._parts.query.active()
+
+    def history(self, last: int | None = None) -> Iterator[HistoryEntry]:
+        """Finished jobs, newest first; only the *last* so many if given."""
+        return self._parts.query.history(last)
+
+    def wait(
+        self,
+        job_id: str,
+        *,
+        timeout: float | None = None,
+        poll: float = 2.0,
+        changed: Callable[[Job], None] | None = None,
+    ) -> Job:
+        """Wait until a job has ended and return it; *changed* hears of each change of state.
+
+        Args:
+            timeout: seconds to wait at most; `WaitTimedOut` is raised after them.
+            poll: seconds between two looks, each one small request.
+        """
+        return self._parts.wait(checked_job_id(job_id), timeout_s=timeout, poll_s=poll, changed=changed)
+
+    def log(self, job_id: str, *, tid: int | None = None, error: bool = False) -> Iterator[bytes]:
+        """What a job (or the task *tid*) printed to stdout, or with *error* to stderr, in pieces.
+
+        Of a running job: what has arrived so far; its agent is asked to bring more.
+        """
+        job = self.job(job_id)
+        stream = STDERR if error else STDOUT
+        self._parts.read_log.check_task(job, tid)
+        self._parts.read_log.ask_for(job)
+        return self._parts.read_log.of_job(job, stream, tid)
+
+    def follow_log(
+        self, job_id: str, *, tid: int | None = None, error: bool = False, poll: float = 2.0
+    ) -> Iterator[bytes]:
+        """The same from the beginning until the job has ended, as it grows."""
+        return self._parts.read_log.follow(
+            checked_job_id(job_id), STDERR if error else STDOUT, tid, poll_s=poll
+        )
+
+    def agent_log(self, system: str) -> Iterator[bytes]:
+        """The recent log of the agent of *system*."""
+        return self._parts.read_log.of_agent(checked_system(system))
+
+    def stage_out(self, job_id: str, into: Path | str = ".") -> Path:
+        """Download a job's script, inputs, outputs and logs into the new directory ``into/<id>``."""
+        return self._parts.stage_out(self.job(job_id), Path(into))
+
+    # Ending ----------------------------------------------------------------------------------
+
+    def cancel(self, job_id: str) -> CancelResult:
+        """Cancel a job: ended at once if nobody runs it, else requested of its agent.
+
+        Raises `JobStateConflict` if it has ended in another way.
+        """
+        return self._parts.cancel(checked_job_id(job_id))
+
+    def delete(self, job_id: str) -> None:
+        """Delete a finished job with all its files from the bucket."""
+        self._parts.delete(checked_job_id(job_id))
+
+    def delete_finished(self) -> Iterator[str]:
+        """Delete every finished job; the ids come as they go, so exhaust the iterator."""
+        return self._parts.delete.all_finished()
+
+    def delete_agent_log(self, system: str) -> None:
+        """Delete the log of an agent from the bucket."""
+        self._parts.delete.agent_log(checked_system(system))
+
+
+def _collect(problems: list[str], check: Callable[[], T]) -> T | None:
+    """What *check* gives; its problems are kept for one report of all."""
+    try:
+        return check()
+    except InvalidInput as error:
+        problems.extend(error.problems)
+        return None
+
+
+def _read_script(path: Path) -> Jobscript:
+    try:
+        body = path.read_bytes()
+    except OSError as error:
+        raise InvalidInput(f"{path}: cannot be read: {error.strerror or error}") from error
+    return Jobscript.checked(path.name, body)
+
+
+def _hold_jid(given: Sequence[str] | str) -> tuple[str, ...]:
+    return parse_hold_jid(given if isinstance(given, str) else ",".join(given))
+
+
+def _system(given: str) -> str:
+    if not given:
+        raise InvalidInput(
+            "no system to submit to: name one with --submit_to. "
+            "Only meta jobscripts will run without it, and this release does not run them yet."
+        )
+    return checked_system(given.lower())
+
+
+def _packed(archives: Archives, inputs: Sequence[Path | str], scratch: Path) -> Path | None:
+    if not inputs:
+        return None
+    archives.pack([Path(each) for each in inputs], scratch / "input.zip")
+    return scratch / "input.zip"
