@@ -1,0 +1,267 @@
+"""`JobFiles`: scripts, inputs, logs, outputs (protocol sections 2 and 7.5)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloudq.adapters.job_repository import BucketJobFiles, files, keys
+from cloudq.domain.errors import InvalidInput, JobNotFound, RecordRejected, StoreUnavailable
+from cloudq.domain.job import Job
+from cloudq.domain.jobscript import Jobscript
+from cloudq.domain.names import ClaimTag
+from cloudq.ports.job_repository import JobFiles
+from tests.builders import JOB_ID, NOON, a_finished_job, a_job
+from tests.parts.counting_store import CountingStore
+from tests.parts.dict_store import DictStore
+from tests.parts.serial_ids import SerialIds
+
+TAG = ClaimTag(JOB_ID, 1)
+
+
+@pytest.fixture(name="job_files")
+def _job_files(store: CountingStore, ids: SerialIds) -> JobFiles:
+    return BucketJobFiles(store, ids)
+
+
+def a_file(folder: Path, content: bytes) -> Path:
+    """A file with that content."""
+    file = folder / "file"
+    file.write_bytes(content)
+    return file
+
+
+class TestScripts:
+    def test_a_script_comes_back_byte_for_byte_for_one_request_each(
+        self, job_files: JobFiles, store: CountingStore
+    ) -> None:
+        script = Jobscript("my run 'é'.sh", b"#!/bin/sh\n\xff\n")
+        job_files.put_script(JOB_ID, script)
+
+        assert job_files.script(a_job(name=script.name)) == script
+        assert store.counts == {"PUT": 1, "GET": 1}
+
+    def test_an_absent_script_is_told(self, job_files: JobFiles) -> None:
+        with pytest.raises(RecordRejected, match=r"script/run\.sh is absent"):
+            job_files.script(a_job())
+
+    def test_a_script_of_many_megabytes_is_refused(self, job_files: JobFiles, store: CountingStore) -> None:
+        store.put(keys.script(JOB_ID, "run.sh"), b"x" * 4_200_000)
+
+        with pytest.raises(RecordRejected, match="larger"):
+            job_files.script(a_job())
+
+
+class TestInputs:
+    def test_an_archive_comes_back(self, job_files: JobFiles, tmp_path: Path) -> None:
+        job_files.put_input(JOB_ID, a_file(tmp_path, b"zip"))
+
+        assert job_files.fetch_input(JOB_ID, tmp_path / "input.zip") == 3
+        assert (tmp_path / "input.zip").read_bytes() == b"zip"
+
+    def test_an_absent_archive_is_told(self, job_files: JobFiles, tmp_path: Path) -> None:
+        with pytest.raises(RecordRejected, match=r"input\.zip is absent"):
+            job_files.fetch_input(JOB_ID, tmp_path / "input.zip")
+
+
+class TestWholeLogs:
+    @pytest.mark.parametrize("task", [None, 7])
+    def test_a_log_comes_back(self, job_files: JobFiles, tmp_path: Path, task: int | None) -> None:
+        job_files.put_log(TAG, "stdout", task, a_file(tmp_path, b"hello\n"))
+
+        assert b"".join(job_files.read_log(TAG, "stdout", task)) == b"hello\n"
+        assert b"".join(job_files.read_log(TAG, "stderr", task)) == b""
+        assert b"".join(job_files.read_log(TAG, "stdout", 8)) == b""
+
+    def test_only_two_streams_exist(self, job_files: JobFiles) -> None:
+        with pytest.raises(InvalidInput, match="neither"):
+            b"".join(job_files.read_log(TAG, "../manifest.json", None))
+
+
+class TestLogPieces:
+    def _read(self, job_files: JobFiles, offset: int = 0) -> bytes:
+        return b"".join(job_files.log_pieces(TAG, "stdout", None, offset))
+
+    def test_pieces_are_joined(self, job_files: JobFiles) -> None:
+        for offset, piece in ((0, b"one "), (4, b"two "), (8, b"three")):
+            job_files.put_log_piece(TAG, "stdout", None, offset, piece)
+
+        assert self._read(job_files) == b"one two three"
+        assert self._read(job_files, 6) == b"o three"
+        assert self._read(job_files, 13) == b""
+        assert self._read(job_files, 99) == b""
+
+    def test_overlaps_are_dropped(self, job_files: JobFiles) -> None:
+        for offset, piece in ((0, b"one two"), (2, b"e"), (4, b"two three"), (8, b"three")):
+            job_files.put_log_piece(TAG, "stdout", None, offset, piece)
+
+        assert self._read(job_files) == b"one two three"
+
+    def test_a_gap_ends_it(self, job_files: JobFiles) -> None:
+        job_files.put_log_piece(TAG, "stdout", None, 0, b"one ")
+        job_files.put_log_piece(TAG, "stdout", None, 8, b"three")
+
+        assert self._read(job_files) == b"one "
+        assert self._read(job_files, 5) == b""
+
+    def test_streams_tasks_and_claims_are_apart(self, job_files: JobFiles) -> None:
+        job_files.put_log_piece(TAG, "stderr", None, 0, b"x")
+        job_files.put_log_piece(TAG, "stdout", 1, 0, b"y")
+        job_files.put_log_piece(ClaimTag(JOB_ID, 2), "stdout", None, 0, b"z")
+
+        assert self._read(job_files) == b""
+
+    def test_foreign_keys_are_skipped(self, job_files: JobFiles, store: CountingStore) -> None:
+        job_files.put_log_piece(TAG, "stdout", None, 0, b"one")
+        for name in ("", "0", "x" * 20, "00000000000000000003/00000000000000000003", "٠" * 20):
+            store.put(keys.log_pieces(TAG, "stdout", None) + name, b"foreign")
+
+        assert self._read(job_files) == b"one"
+
+    def test_a_follower_lists_only_the_end_of_a_long_log(
+        self, job_files: JobFiles, store: CountingStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(files, "MAX_PIECE_BYTES", 10)
+        for offset in range(0, 30_000, 10):
+            job_files.put_log_piece(TAG, "stdout", None, offset, b"x" * 10)
+        store.reset()
+
+        assert self._read(job_files, 29_995) == b"x" * 5
+        assert store.counts == {"LIST": 1, "GET": 1}
+
+    def test_a_large_piece_is_put_as_several(
+        self, job_files: JobFiles, store: CountingStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(files, "MAX_PIECE_BYTES", 4)
+
+        job_files.put_log_piece(TAG, "stdout", None, 0, b"0123456789")
+
+        assert store.counts == {"PUT": 3}
+        assert self._read(job_files) == b"0123456789"
+
+    @given(
+        st.binary(max_size=30),
+        st.lists(st.tuples(st.integers(0, 30), st.integers(1, 8)), max_size=12),
+        st.integers(0, 30),
+    )
+    def test_whatever_the_pieces_a_reader_gets_a_part_of_the_log_without_a_gap(
+        self, log: bytes, spans: list[tuple[int, int]], offset: int
+    ) -> None:
+        job_files = BucketJobFiles(DictStore(lambda: NOON), SerialIds())
+        for start, length in spans:
+            job_files.put_log_piece(TAG, "stdout", None, start, log[start : start + length])
+        covered = {place for start, length in spans for place in range(start, min(start + length, len(log)))}
+        end = next(place for place in range(offset, len(log) + offset + 1) if place not in covered)
+
+        assert self._read(job_files, offset) == log[offset:end]
+
+    def test_dropping_them_leaves_the_whole_logs(
+        self, job_files: JobFiles, store: CountingStore, tmp_path: Path
+    ) -> None:
+        job_files.put_log(TAG, "stdout", None, a_file(tmp_path, b"whole"))
+        for task in (None, 1, 2):
+            job_files.put_log_piece(TAG, "stdout", task, 0, b"piece")
+        store.reset()
+
+        job_files.drop_log_pieces(TAG)
+
+        assert store.counts == {"LIST": 1, "POST": 1}
+        assert [listed.key for listed in store.inner.list_page("").objects] == [keys.log(TAG, "stdout", None)]
+
+
+class TestDownloadAll:
+    @pytest.fixture
+    def job(self, job_files: JobFiles, tmp_path: Path) -> Job:
+        """An array job with everything there is."""
+        job_files.put_script(JOB_ID, Jobscript("run.sh", b"#!/bin/sh\n"))
+        job_files.put_input(JOB_ID, a_file(tmp_path, b"input"))
+        job_files.put_log(TAG, "stdout", 1, a_file(tmp_path, b"out 1"))
+        job_files.put_log(TAG, "stderr", 2, a_file(tmp_path, b"err 2"))
+        job_files.put_log_piece(TAG, "stdout", 1, 0, b"piece")
+        job_files.put_output(TAG, a_file(tmp_path, b"output"))
+        return a_finished_job(has_input=True)
+
+    def test_everything_of_the_last_claim_is_written(
+        self, job_files: JobFiles, job: Job, tmp_path: Path, store: CountingStore
+    ) -> None:
+        job_files.put_log(ClaimTag(JOB_ID, 2), "stdout", 1, a_file(tmp_path, b"another claim's"))
+        store.reset()
+
+        written = job_files.download_all(job, tmp_path / "new" / JOB_ID)
+
+        assert {path.name: path.read_bytes() for path in written} == {
+            "run.sh": b"#!/bin/sh\n", "input.zip": b"input", "output.zip": b"output",
+            "stdout.1": b"out 1", "stderr.2": b"err 2",
+        }  # fmt: skip
+        assert {path.parent for path in written} == {tmp_path / "new" / JOB_ID}
+        assert sorted(path.name for path in (tmp_path / "new").iterdir()) == [JOB_ID]
+        assert store.counts == {"LIST": 1, "GET": 5}
+
+    def test_a_job_that_nobody_ran_has_its_script(self, job_files: JobFiles, tmp_path: Path) -> None:
+        job_files.put_script(JOB_ID, Jobscript("run.sh", b"true\n"))
+
+        assert job_files.download_all(a_job(), tmp_path / "new") == [tmp_path / "new" / "run.sh"]
+
+    def test_nothing_is_overwritten(self, job_files: JobFiles, job: Job, tmp_path: Path) -> None:
+        (tmp_path / "old").mkdir()
+
+        with pytest.raises(InvalidInput, match="exists already"):
+            job_files.download_all(job, tmp_path / "old")
+        assert list((tmp_path / "old").iterdir()) == []
+
+    def test_where_nothing_can_be_written_it_says_so(
+        self, job_files: JobFiles, job: Job, tmp_path: Path
+    ) -> None:
+        (tmp_path / "plain").write_text("")
+
+        with pytest.raises(InvalidInput, match="cannot write"):
+            job_files.download_all(job, tmp_path / "plain" / "new")
+
+    def test_hostile_keys_are_not_written(
+        self, job_files: JobFiles, job: Job, tmp_path: Path, store: CountingStore
+    ) -> None:
+        for name in ("../../x", "stdout.1/../../x", "stdout.x", ".bashrc", "stdout.01", "C:x"):
+            store.put(f"jobs/{JOB_ID}/1/{name}", b"evil")
+
+        assert len(job_files.download_all(job, tmp_path / "new")) == 5
+        assert not any(b"evil" in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+
+    @pytest.mark.parametrize("name", ["stdout.1", "STDOUT.1", "output.zip", "input.zip"])
+    def test_a_script_with_the_name_of_a_log_gets_another(
+        self, job_files: JobFiles, job: Job, tmp_path: Path, name: str
+    ) -> None:
+        job_files.put_script(JOB_ID, Jobscript(name, b"the script"))
+
+        job_files.download_all(a_finished_job(name=name, has_input=True), tmp_path / "new")
+
+        assert (tmp_path / "new" / f"script.{name}").read_bytes() == b"the script"
+        assert len(list((tmp_path / "new").iterdir())) == 5
+
+    def test_a_job_deleted_meanwhile_is_told_and_leaves_no_half_directory(
+        self, job_files: JobFiles, job: Job, tmp_path: Path, store: CountingStore
+    ) -> None:
+        store.delete([keys.script(JOB_ID, "run.sh")])
+        (tmp_path / "here").mkdir()
+
+        with pytest.raises(JobNotFound, match="deleted meanwhile"):
+            job_files.download_all(job, tmp_path / "here" / "new")
+        assert list((tmp_path / "here").iterdir()) == []
+
+    def test_a_store_that_fails_leaves_no_half_directory(
+        self, job_files: JobFiles, job: Job, tmp_path: Path, store: CountingStore
+    ) -> None:
+        class Failing(DictStore):
+            def download(self, key: str, target: Path, *, max_bytes: int | None = None) -> int:
+                target.write_bytes(b"half")
+                raise StoreUnavailable("down")
+
+        assert isinstance(store.inner, DictStore)
+        failing = BucketJobFiles(Failing(store.inner.now, store.inner.objects), SerialIds())
+        (tmp_path / "here").mkdir()
+
+        with pytest.raises(StoreUnavailable):
+            failing.download_all(job, tmp_path / "here" / "new")
+        assert list((tmp_path / "here").iterdir()) == []

@@ -1,0 +1,84 @@
+"""A store that counts requests as a provider would bill them, and remembers their order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from attrs import define, field
+
+from cloudq.ports.object_store import MAX_CONTROL_BYTES, ListPage, ObjectStore, StoredObject, Unchanged
+
+
+@define
+class CountingStore:
+    """Passes everything on to *inner*.
+
+    ``requests`` holds (kind, key or prefix) in order; kinds are PUT, GET, LIST, DELETE (one key)
+    and POST (up to a thousand keys to delete at once). ``limits`` holds what each LIST asked for.
+    """
+
+    inner: ObjectStore
+    requests: list[tuple[str, str]] = field(factory=list)
+    deleted: list[str] = field(factory=list)
+    limits: list[int] = field(factory=list)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many requests of each kind, without those that were not made."""
+        return dict(Counter(kind for kind, _ in self.requests))
+
+    def reset(self) -> None:
+        """Count from zero."""
+        self.requests.clear()
+        self.deleted.clear()
+        self.limits.clear()
+
+    def get(self, key: str, *, max_bytes: int = MAX_CONTROL_BYTES) -> StoredObject:
+        self.requests.append(("GET", key))
+        return self.inner.get(key, max_bytes=max_bytes)
+
+    def get_if_changed(
+        self, key: str, etag: str, *, max_bytes: int = MAX_CONTROL_BYTES
+    ) -> StoredObject | Unchanged:
+        self.requests.append(("GET", key))
+        return self.inner.get_if_changed(key, etag, max_bytes=max_bytes)
+
+    def put(self, key: str, body: bytes) -> str:
+        self.requests.append(("PUT", key))
+        return self.inner.put(key, body)
+
+    def put_if_absent(self, key: str, body: bytes) -> str:
+        self.requests.append(("PUT", key))
+        return self.inner.put_if_absent(key, body)
+
+    def put_if_match(self, key: str, body: bytes, etag: str) -> str:
+        self.requests.append(("PUT", key))
+        return self.inner.put_if_match(key, body, etag)
+
+    def list_page(
+        self, prefix: str, *, start_after: str = "", delimiter: str = "", limit: int = 1000
+    ) -> ListPage:
+        self.requests.append(("LIST", prefix))
+        self.limits.append(limit)
+        return self.inner.list_page(prefix, start_after=start_after, delimiter=delimiter, limit=limit)
+
+    def delete(self, keys: Sequence[str]) -> None:
+        for start in range(0, len(keys), 1000):
+            batch = keys[start : start + 1000]
+            self.requests.append(("DELETE" if len(batch) == 1 else "POST", batch[0]))
+        self.deleted.extend(keys)
+        self.inner.delete(keys)
+
+    def upload(self, key: str, source: Path) -> None:
+        self.requests.append(("PUT", key))
+        self.inner.upload(key, source)
+
+    def download(self, key: str, target: Path, *, max_bytes: int | None = None) -> int:
+        self.requests.append(("GET", key))
+        return self.inner.download(key, target, max_bytes=max_bytes)
+
+    def read(self, key: str) -> Iterator[bytes]:
+        self.requests.append(("GET", key))
+        return self.inner.read(key)
