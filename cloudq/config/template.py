@@ -48,19 +48,19 @@ def write_new_config(path: Path, text: str) -> None:
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        _fill(descriptor, path, text)
-    except FileExistsError as error:
-        raise ConfigProblem(f"{path}: exists already and is never overwritten") from error
+        _write_new(path, text)
     except OSError as error:
-        raise ConfigProblem(f"{path}: cannot be written: {error.strerror or error}") from error
+        exists = isinstance(error, FileExistsError) and os.path.lexists(path)
+        why = "exists already and is never overwritten" if exists else f"cannot be written: {error.strerror}"
+        raise ConfigProblem(f"{path}: {why}") from error
 
 
-def _fill(descriptor: int, path: Path, text: str) -> None:
+def _write_new(path: Path, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
             file.write(text)
-    except OSError:
+    except BaseException:
         path.unlink(missing_ok=True)  # half a configuration is worse than none
         raise
 
