@@ -49,8 +49,10 @@ class DeleteJob:
         self.jobs.delete(job)
 
     def all_finished(self) -> Iterator[str]:
-        """Delete every finished job; yield each id once it is gone."""
-        return self.jobs.delete_finished()
+        """Delete every finished job whose agent has let go of it; yield each id once it is gone."""
+        queues = self.queue.markers_of_all()
+        held = {(system, marker.tag.job_id) for system, queue in queues.items() for marker in queue.markers}
+        return self.jobs.delete_finished(keep=lambda entry: (entry.system, entry.job_id) in held)
 
     def agent_log(self, system: str) -> None:
         """Delete the log of an agent. Raises `NoAgentLog`."""

@@ -113,6 +113,7 @@ class FollowJobs:
                 status=status,
                 cancel_accepted=held.cancel is Cancel.ACCEPTED,
                 absent_s=absent_s,
+                records_in_sight=not held.is_elsewhere,
             )
         )
         if state is None or not state.state.is_final or own_exit or held.is_elsewhere:

@@ -44,7 +44,7 @@ class Heartbeat:
             try:
                 self.lease.beat_if_due()
                 failing = False
-            except CloudqError as error:
+            except Exception as error:  # noqa: BLE001 (a thread that ends would cost the lease)
                 if not failing:
                     self.log.warning("a beat could not be sent", error=str(error))
                 failing = True

@@ -19,7 +19,7 @@ from cloudq.domain.names import ClaimTag
 from cloudq.domain.placement import claim_delay, expected_wait
 from cloudq.ports.batch_scheduler import BatchScheduler
 from cloudq.ports.clock import Clock, IdSource
-from cloudq.ports.job_repository import JobRepository
+from cloudq.ports.job_repository import ClaimResult, JobRepository
 from cloudq.ports.workers import Workers
 from cloudq.ports.workspace import Workspace
 
@@ -133,24 +133,50 @@ class TakeJobs:
                 self._clear(invitation)
                 return None
             if stored.job.claim == tag.n and stored.job.run_system == self.settings.system:
-                return self._hold(tag, stored, None)
+                return self._adopt(tag, stored)
             standing = self._standing_claim(invitation, tag, stored)
             if standing is None:
                 return None
-            if standing.is_run_by(self.settings.system):
-                return self._hold(tag, stored, standing)
-            self._settle(invitation, stored, standing)
+            if not standing.claim.is_run_by(self.settings.system):
+                self._settle(invitation, stored, standing.claim)
+            elif standing.is_ours or self._is_newest(tag):
+                return self._hold(tag, stored, standing.claim)
+            else:
+                self._give_up(tag)
         return None
 
-    def _standing_claim(self, invitation: Invitation, tag: ClaimTag, stored: StoredJob) -> Claim | None:
+    def _adopt(self, tag: ClaimTag, stored: StoredJob) -> HeldJob | None:
+        """Hold what the record says is ours; before a hand-over the claim itself must agree."""
+        if stored.job.time_ready is not None:
+            return self._hold(tag, stored, None)
+        newest = self.jobs.newest_claim(tag.job_id)
+        if newest is None or newest.n != tag.n or not newest.is_run_by(self.settings.system):
+            self._give_up(tag)
+            return None
+        return self._hold(tag, stored, newest)
+
+    def _standing_claim(self, invitation: Invitation, tag: ClaimTag, stored: StoredJob) -> ClaimResult | None:
         if stored.job.claim > tag.n:
-            return self.jobs.claim(tag)
+            claim = self.jobs.claim(tag)
+            if claim is None:
+                self._clear(invitation)
+            return ClaimResult(claim, is_ours=False) if claim else None
         previous = self.jobs.claim(ClaimTag(tag.job_id, tag.n - 1)) if tag.n > 1 else None
         if not may_create_run_claim(tag.n, previous, self.settings.system):
-            invitation.note = f"claim {tag.n} may not be made: claim {tag.n - 1} does not offer the job"
-            invitation.back_off(self.clock.elapsed(), invitation.note)
+            note = f"claim {tag.n} may not be made: claim {tag.n - 1} does not offer the job"
+            invitation.back_off(self.clock.elapsed(), note)
             return None
-        return self.jobs.create_claim(tag.job_id, self._run_claim(tag)).claim
+        return self.jobs.create_claim(tag.job_id, self._run_claim(tag))
+
+    def _is_newest(self, tag: ClaimTag) -> bool:
+        """Whether no claim came after ours, which was made before this process looked."""
+        newest = self.jobs.newest_claim(tag.job_id)
+        return newest is not None and newest.n == tag.n
+
+    def _give_up(self, tag: ClaimTag) -> None:
+        """The claim was ours once, and a newer one replaced it."""
+        self.holdings.invitations.pop(tag, None)
+        self.holdings.superseded.add(tag)
 
     def _run_claim(self, tag: ClaimTag) -> Claim:
         return Claim(

@@ -86,6 +86,8 @@ class Evidence:
     absent_s: float = 0.0
     """Seconds on one's own clock since the first successful query that showed no live task."""
     grace_s: float = GRACE_S
+    records_in_sight: bool = True
+    """Whether records would be seen if there were any: not where another home holds them."""
 
 
 def decide(evidence: Evidence) -> TaskState | None:
@@ -97,12 +99,23 @@ def decide(evidence: Evidence) -> TaskState | None:
     status = evidence.status
     if status is not None and status.life is not Life.ENDED:
         return TaskState(_ALIVE[status.life], reason=status.reason)
+    if not evidence.records_in_sight:
+        return _decide_out_of_sight(status)
     record = _record_that_counts(evidence)
     if status is None or status.verdict is None:
         return _decide_without_verdict(evidence, record)
     if record is None:
         return _decide_without_record(evidence, status, status.verdict)
     return _decide_from_both(record, status.verdict, status.reason, evidence)
+
+
+def _decide_out_of_sight(status: SchedulerStatus | None) -> TaskState | None:
+    """Without records a verdict is all there is, and no answer never means an end (protocol 4.5)."""
+    if status is None or status.verdict is None:
+        return None
+    if status.verdict is JobState.DONE and status.exit_code:
+        return TaskState(JobState.ERROR, status.exit_code, f"exit code {status.exit_code}")
+    return TaskState(status.verdict, status.exit_code, status.reason or _VERDICT_SAYS[status.verdict])
 
 
 _ALIVE = {

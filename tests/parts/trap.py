@@ -1,0 +1,62 @@
+"""Ends a process, in a test's sense, at a chosen call of any of its ports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from attrs import define, field
+
+from cloudq.ports.workspace import ClaimSpace
+
+
+class Killed(BaseException):
+    """The process is gone: nothing catches this, nothing more of it runs."""
+
+
+@define
+class Trap:
+    """Counts port calls; the one chosen never returns, or never happens."""
+
+    at: int | None = None
+    """The call to be killed at, counted from 0."""
+    after: bool = False
+    """Whether the call takes effect before the process dies."""
+    calls: list[str] = field(factory=list)
+    sprung: bool = False
+
+    def call(self, name: str, work: Callable[[], Any]) -> Any:
+        if self.sprung:
+            raise Killed(name)
+        number = len(self.calls)
+        self.calls.append(name)
+        if number != self.at:
+            return work()
+        self.sprung = True
+        if self.after:
+            work()
+        raise Killed(name)
+
+
+class Trapped:
+    """A port whose every call goes through a trap."""
+
+    def __init__(self, inner: Any, trap: Trap, name: str) -> None:
+        self._inner, self._trap, self._name = inner, trap, name
+
+    def __getattr__(self, attribute: str) -> Any:
+        found = getattr(self._inner, attribute)
+        if not callable(found):
+            return found
+
+        def trapped(*args: Any, **kwargs: Any) -> Any:
+            return self._trap.call(f"{self._name}.{attribute}", lambda: found(*args, **kwargs))
+
+        return trapped
+
+
+class TrappedWorkspace(Trapped):
+    """A workspace whose spaces are trapped too."""
+
+    def space(self, tag: Any) -> ClaimSpace:
+        return Trapped(self._inner.space(tag), self._trap, "space")  # type: ignore[return-value]
