@@ -156,6 +156,15 @@ class TestRoundTrips:
 
         assert len(codec.decode_job(codec.encode_job(job), KEY, JOB_ID).submit_command) == 200_000
 
+    def test_a_schedulers_long_words_never_make_a_beat_or_summary_unreadable(self) -> None:
+        words = "日" * 1_000_000
+        lease = codec.encode_lease(a_lease(1, last_error=words, store_check=words))
+        summary = codec.encode_summary(ActiveSummary(1, (ActiveJob(JOB_ID, "a", JobState.INIT, note=words),)))
+
+        assert len(lease) < codec.MAX_SMALL_RECORD_BYTES
+        assert codec.decode_lease(lease, "key", 1).last_error == words[:2000]
+        assert codec.decode_summary(summary, "key", 1).jobs[0].note == words[:2000]
+
 
 class TestHostileRecords:
     @given(json_values)

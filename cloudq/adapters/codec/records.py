@@ -23,6 +23,9 @@ MAX_MANIFEST_BYTES = 4 * 1024 * 1024
 MAX_SMALL_RECORD_BYTES = 256 * 1024
 """Claims and leases."""
 
+MAX_NOTE_CHARS = 2_000
+"""What an agent says of itself or of a job; a scheduler's own words may be longer."""
+
 _SHOWN_ONLY = (
     "workdir", "local_account", "local_group", "submit_command", "error_msg", "submit_opt_local", "client",
 )  # fmt: skip
@@ -79,7 +82,8 @@ def decode_claim(body: bytes, key: str, n: int) -> Claim:
 
 def encode_lease(lease: Lease) -> bytes:
     """The bytes of *lease*."""
-    return dump(unstructure(lease))
+    cut = {name: getattr(lease, name)[:MAX_NOTE_CHARS] for name in ("last_error", "store_check")}
+    return dump(unstructure(evolve(lease, **cut)))
 
 
 def decode_lease(body: bytes, key: str, epoch: int) -> Lease:
@@ -92,7 +96,11 @@ def decode_lease(body: bytes, key: str, epoch: int) -> Lease:
 
 def encode_summary(summary: ActiveSummary) -> bytes:
     """The bytes of *summary*."""
-    return dump(unstructure(summary))
+    jobs = tuple(
+        job if len(job.note) <= MAX_NOTE_CHARS else evolve(job, note=job.note[:MAX_NOTE_CHARS])
+        for job in summary.jobs
+    )
+    return dump(unstructure(evolve(summary, jobs=jobs)))
 
 
 def decode_summary(body: bytes, key: str, epoch: int) -> ActiveSummary:
