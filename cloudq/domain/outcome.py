@@ -113,9 +113,12 @@ def _decide_out_of_sight(status: SchedulerStatus | None) -> TaskState | None:
     """Without records a verdict is all there is, and no answer never means an end (protocol 4.5)."""
     if status is None or status.verdict is None:
         return None
-    if status.verdict is JobState.DONE and status.exit_code:
-        return TaskState(JobState.ERROR, status.exit_code, f"exit code {status.exit_code}")
-    return TaskState(status.verdict, status.exit_code, status.reason or _VERDICT_SAYS[status.verdict])
+    reason, code = status.reason or _VERDICT_SAYS[status.verdict], status.exit_code
+    if status.verdict is not JobState.DONE:
+        return TaskState(status.verdict, code or None, reason)
+    if code:
+        return TaskState(JobState.ERROR, code, f"exit code {code}, by the scheduler's word")
+    return TaskState(JobState.DONE, 0, reason)
 
 
 _ALIVE = {

@@ -213,6 +213,34 @@ def test_a_record_without_times_counts() -> None:
     assert decide(Evidence(StartRecord("77"), ExitRecord("77", 0))) == TaskState(S.DONE, 0)
 
 
+# Records out of sight ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [None, ended(None), ended(None, 0)])
+def test_where_records_cannot_be_seen_no_silence_ends_a_job(status: SchedulerStatus | None) -> None:
+    evidence = Evidence(None, None, status, absent_s=10 * GRACE_S, records_in_sight=False)
+
+    assert decide(evidence) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (SchedulerStatus(Life.RUNNING), TaskState(S.RUN)),
+        (ended(S.DONE, 0), TaskState(S.DONE, 0)),
+        (ended(S.DONE), TaskState(S.DONE, 0)),
+        (ended(S.DONE, 3), TaskState(S.ERROR, 3)),
+        (ended(S.ERROR, 3), TaskState(S.ERROR, 3)),
+        (ended(S.TIMEOUT, 0), TaskState(S.TIMEOUT)),
+        (ended(S.DELETED), TaskState(S.DELETED)),
+    ],
+)
+def test_where_records_cannot_be_seen_the_schedulers_word_is_all_there_is(
+    status: SchedulerStatus, expected: TaskState
+) -> None:
+    assert decide(Evidence(status=status, records_in_sight=False)) == expected
+
+
 # All there is --------------------------------------------------------------------------------
 
 ALL_EVIDENCE = [

@@ -1,0 +1,75 @@
+"""The pages that must keep in step with the code."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from cloudq.config import KEYS, KNOWN_PROFILES, TABLES, Key, variable_of
+from cloudq.domain import errors
+from cloudq.domain.errors import CloudqError
+
+DOCS = Path(__file__).parents[2] / "docs"
+ERRORS = [
+    thing for thing in vars(errors).values() if isinstance(thing, type) and issubclass(thing, CloudqError)
+]
+
+
+def rows(page: str) -> list[list[str]]:
+    lines = (DOCS / page).read_text(encoding="utf-8").splitlines()
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
+
+
+def shown_default(key: Key) -> str:
+    return "none" if key.default == "" else f"`{json.dumps(key.default)}`"
+
+
+@pytest.mark.parametrize("key", KEYS, ids=lambda key: key.dotted)
+def test_every_key_is_documented_with_its_variable_and_default(key: Key) -> None:
+    page = (DOCS / "configuration.md").read_text(encoding="utf-8")
+    [section] = re.findall(rf"^## \[{key.section}\]\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
+    [row] = [line for line in section.splitlines() if line.startswith(f"| `{key.name}` | `CLOUDQ_")]
+    default = "see below" if key.name == "endpoint_url" else shown_default(key)
+
+    assert row.startswith(f"| `{key.name}` | `{variable_of(key)}` | {default} |")
+
+
+def test_no_key_or_variable_is_documented_that_is_not_there() -> None:
+    page = (DOCS / "configuration.md").read_text(encoding="utf-8")
+    variables = {variable_of(key) for key in KEYS} | {"CLOUDQ_HOME"}
+
+    assert set(re.findall(r"CLOUDQ_[A-Z_]+", page)) == variables
+
+
+def test_every_table_and_profile_is_documented() -> None:
+    page = (DOCS / "configuration.md").read_text(encoding="utf-8")
+
+    assert all(f"[{table}.NAME]" in page for table in TABLES)
+    assert all(f"`{profile}`" in page for profile in KNOWN_PROFILES)
+
+
+def test_every_error_is_documented_with_its_exit_status() -> None:
+    documented = [row for row in rows("exit-statuses.md") if row[0].isdigit()]
+    expected = {
+        (str(error.exit_code), f"`{error.__name__}`", "yes" if error.transient else "") for error in ERRORS
+    }
+
+    assert {tuple(row[:3]) for row in documented} == expected
+    assert len(documented) == len(expected)
+    assert all(row[3] for row in documented)
+
+
+def test_every_decision_has_a_number_of_its_own() -> None:
+    numbers = [file.name[:5] for file in (DOCS / "decisions").glob("*.md")]
+
+    assert len(numbers) == len(set(numbers))
+    assert all(re.fullmatch(r"[0-9]{4}-", number) for number in numbers)
+
+
+def test_every_link_between_pages_leads_somewhere() -> None:
+    for page in DOCS.rglob("*.md"):
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
