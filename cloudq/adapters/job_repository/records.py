@@ -22,7 +22,8 @@ from cloudq.domain.errors import (
 )
 from cloudq.ports.object_store import MAX_CONTROL_BYTES, ListPage, ObjectStore, StoredObject
 
-MAX_ATTEMPTS = 5
+MAX_ATTEMPTS = 3
+"""Stores try again by themselves, each time up to their deadline: this is on top of that."""
 
 _UNDECIDED = (PreconditionFailed, OutcomeUnknown, WriteConflict)
 
