@@ -31,8 +31,11 @@ def claim_delay(
 def expected_wait(free_slots: int | None, recent_waits_s: Sequence[float]) -> float | None:
     """Seconds a job would wait here: 0 with a free slot, else the median of recent jobs' waits.
 
-    *free_slots* None means the scheduler does not tell. None: nothing to judge by.
+    *free_slots* None means the scheduler does not tell. Where none is free it takes a second at
+    least: recent jobs may all have found a free one. None: nothing to judge by.
     """
     if free_slots is not None and free_slots > 0:
         return 0.0
-    return median(recent_waits_s) if recent_waits_s else None
+    if not recent_waits_s:
+        return None
+    return median(recent_waits_s) if free_slots is None else max(1.0, median(recent_waits_s))

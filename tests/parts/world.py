@@ -1,0 +1,209 @@
+"""Clients, agents, a store and a scheduler in one process, on one clock that a test moves."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from attrs import define, evolve, field
+
+from cloudq.adapters.object_stores.memory import MemoryStore
+from cloudq.adapters.schedulers.scripted import Behaviour, ScriptedScheduler
+from cloudq.adapters.workers import InlineWorkers
+from cloudq.adapters.workspace import DirectoryWorkspace
+from cloudq.application.agent_settings import AgentSettings
+from cloudq.application.submit_job import SubmitRequest
+from cloudq.bootstrap.agent import AgentParts, AgentWorld, wire_agent
+from cloudq.bootstrap.client import ClientParts, wire_client
+from cloudq.domain.array_range import ArrayRange
+from cloudq.domain.job import Job
+from cloudq.domain.jobscript import Jobscript
+from cloudq.domain.lease import Offer, ProcessIdentity
+from cloudq.ports.object_store import ObjectStore
+from tests.builders import a_process
+from tests.parts.fake_clock import FakeClock
+from tests.parts.serial_ids import SerialIds
+from tests.parts.trap import Trap, Trapped, TrappedWorkspace
+
+POLL_S = 5.0
+SCRIPT = Jobscript("run.sh", b"#!/bin/bash\necho hello\n")
+
+
+@define
+class RecordingLog:
+    """Keeps what an agent tells."""
+
+    told: list[tuple[str, str, dict[str, object]]] = field(factory=list)
+
+    def info(self, event: str, **about: object) -> None:
+        self.told.append(("info", event, about))
+
+    def warning(self, event: str, **about: object) -> None:
+        self.told.append(("warning", event, about))
+
+    def error(self, event: str, **about: object) -> None:
+        self.told.append(("error", event, about))
+
+    exception = error
+
+    def defects(self) -> list[tuple[str, str, dict[str, object]]]:
+        """What must never be told: cloudq's own mistakes."""
+        return [told for told in self.told if "defect" in told[1]]
+
+
+@define
+class System:
+    """One system: its scheduler, and the home that its agents share."""
+
+    name: str
+    home: Path
+    scheduler: ScriptedScheduler
+
+
+@define
+class World:
+    """Everything there is."""
+
+    tmp: Path
+    clock: FakeClock = field(factory=FakeClock)
+    ids: SerialIds = field(factory=SerialIds)
+    log: RecordingLog = field(factory=RecordingLog)
+    store: ObjectStore = field(init=False)
+    gone: set[int] = field(factory=set)
+    """Processes that have ended, by pid."""
+    _next_pid: int = field(default=100, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.store = MemoryStore(self.clock.now)
+
+    def system(self, name: str = "alpha", behaviour: Behaviour | None = None, **options: Any) -> System:
+        home = self.tmp / name
+        home.mkdir(parents=True, exist_ok=True)
+        return System(name, home, ScriptedScheduler(self.clock, behaviour, **options))
+
+    def agent(
+        self,
+        system: System,
+        trap: Trap | None = None,
+        *,
+        host: str = "login1",
+        store: ObjectStore | None = None,
+        one_shot: bool = False,
+        **settings: Any,
+    ) -> Agent:
+        self._next_pid += 1
+        process = a_process(pid=self._next_pid, host=host, boot_id=f"boot of {host}")
+        return start_agent(self, system, process, trap, store or self.store, one_shot, settings)
+
+    def client(self, store: ObjectStore | None = None) -> ClientParts:
+        return wire_client(store or self.store, self.clock, self.ids, InlineWorkers(), "tester@laptop")
+
+    def submit(
+        self,
+        *systems: str,
+        script: Jobscript = SCRIPT,
+        array: str | None = None,
+        hold_jid: tuple[str, ...] = (),
+        input_archive: Path | None = None,
+        submit_opt: str = "",
+    ) -> str:
+        request = SubmitRequest(
+            script=script,
+            submit_to=systems or ("alpha",),
+            submit_opt=submit_opt,
+            hold_jid=hold_jid,
+            array_tid=ArrayRange.parse(array) if array else None,
+            input_archive=input_archive,
+            force=True,
+        )
+        return self.client().submit(request).job.uuid
+
+    def job(self, job_id: str) -> Job:
+        return self.client().query.job(job_id)
+
+    def keys(self, prefix: str = "") -> list[str]:
+        return [listed.key for listed in self.store.list_page(prefix).objects]
+
+    def body(self, key: str) -> bytes:
+        return self.store.get(key).body
+
+
+@define
+class Agent:
+    """A running agent, one cycle at a time."""
+
+    world: World
+    parts: AgentParts
+    process: ProcessIdentity
+
+    def cycle(self, *, take_lease: bool = True) -> None:
+        """One poll, as the daemon does it: take the lease if need be, beat, run a cycle."""
+        lease = self.parts.lease
+        if lease.is_lapsed() and take_lease:
+            if lease.acquire() is not None:
+                return
+            self.parts.run.cycle.begin_epoch()
+        lease.beat_if_due()
+        self.parts.run._cycle()
+
+    def cycles(self, count: int, every_s: float = POLL_S) -> None:
+        for _ in range(count):
+            self.cycle()
+            self.world.clock.pass_by(every_s)
+
+    def until(self, is_so: Callable[[], bool], longest_s: float = 2000.0) -> None:
+        """Run cycles until it is so; fail if it never is."""
+        began = self.world.clock.elapsed()
+        while not is_so():
+            assert self.world.clock.elapsed() - began < longest_s, self.world.log.told[-10:]
+            self.cycle()
+            self.world.clock.pass_by(POLL_S)
+
+    def until_final(self, *job_ids: str, longest_s: float = 2000.0) -> None:
+        self.until(lambda: all(self.world.job(each).is_final for each in job_ids), longest_s)
+
+    def die(self) -> None:
+        """The process ends without a word."""
+        self.world.gone.add(self.process.pid)
+
+
+def start_agent(
+    world: World,
+    system: System,
+    process: ProcessIdentity,
+    trap: Trap | None,
+    store: ObjectStore,
+    one_shot: bool,
+    settings: dict[str, Any],
+) -> Agent:
+    """Wire an agent, all its ports behind *trap* if there is one."""
+    workspace: Any = DirectoryWorkspace(system.home, world.clock, world.ids)
+    scheduler: Any = system.scheduler
+    if trap is not None:
+        store = Trapped(store, trap, "store")  # type: ignore[assignment]
+        scheduler = Trapped(scheduler, trap, "scheduler")
+        workspace = TrappedWorkspace(workspace, trap, "workspace")
+    outside = AgentWorld(
+        store=store,
+        scheduler=scheduler,
+        workspace=workspace,
+        clock=world.clock,
+        ids=world.ids,
+        workers=InlineWorkers(),
+        process=process,
+        is_process_gone=lambda other: other.pid in world.gone,
+        log=world.log,
+    )
+    chosen = evolve(AgentSettings(system.name, poll_interval_s=POLL_S), **settings)
+    offer = Offer("scripted", chosen.unpinned, chosen.handicap_s)
+    return Agent(world, wire_agent(outside, chosen, offer, one_shot=one_shot), process)
+
+
+def text_of(pieces: Any) -> str:
+    """A streamed log as text."""
+    buffer = io.BytesIO()
+    for piece in pieces:
+        buffer.write(piece)
+    return buffer.getvalue().decode()

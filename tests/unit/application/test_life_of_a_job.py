@@ -1,0 +1,139 @@
+"""A job from submit to its end in the bucket."""
+
+from __future__ import annotations
+
+from cloudq.adapters.schedulers.scripted import Script
+from cloudq.domain.job_state import JobState
+from tests.parts.world import World, text_of
+
+
+def test_a_job_is_run_and_its_results_are_in_the_bucket(world: World) -> None:
+    alpha = world.system(behaviour=lambda *_: Script(12, 0, "hello\n", "oh\n", {"result.txt": b"42"}))
+    agent = world.agent(alpha)
+    job_id = world.submit("alpha")
+
+    agent.until_final(job_id)
+
+    job = world.job(job_id)
+    assert (job.state, job.exit_code, job.error_msg) == (JobState.DONE, 0, "")
+    assert [change.state.value for change in job.changes] == ["INIT", "READY", "RUN", "DONE"]
+    assert text_of(world.client().read_log.of_job(job, "stdout", None)) == "hello\n"
+    assert text_of(world.client().read_log.of_job(job, "stderr", None)) == "oh\n"
+    assert f"jobs/{job_id}/1/output.zip" in world.keys()
+    assert len(alpha.scheduler.starts) == 1
+
+
+def test_nothing_is_left_under_the_queue_once_a_job_is_over(world: World) -> None:
+    agent = world.agent(world.system())
+    job_id = world.submit("alpha")
+
+    agent.until_final(job_id)
+    agent.cycles(3)
+
+    assert world.keys("queue/") == []
+    assert [entry.job_id for entry in world.client().query.history()] == [job_id]
+    assert world.client().query.active().jobs == ()
+
+
+def test_exit_code_3_is_an_error_with_that_code(world: World) -> None:
+    agent = world.agent(world.system(behaviour=lambda *_: Script(exit_code=3)))
+    job_id = world.submit("alpha")
+
+    agent.until_final(job_id)
+
+    assert (world.job(job_id).state, world.job(job_id).exit_code) == (JobState.ERROR, 3)
+
+
+def test_a_job_over_its_time_limit_is_a_timeout(world: World) -> None:
+    agent = world.agent(world.system(behaviour=lambda *_: Script(duration_s=500)))
+    job_id = world.submit("alpha", submit_opt="--time 60s")
+
+    agent.until_final(job_id)
+
+    assert world.job(job_id).state is JobState.TIMEOUT
+
+
+def test_an_array_with_one_failing_task_is_an_error_with_every_task_told(world: World) -> None:
+    def behaviour(_: object, task: int | None) -> Script:
+        return Script(10, 1 if task == 2 else 0, f"task {task}\n", outputs={f"out.{task}": b"x"})
+
+    agent = world.agent(world.system(behaviour=behaviour))
+    job_id = world.submit("alpha", array="1-4")
+
+    agent.until_final(job_id)
+
+    job = world.job(job_id)
+    assert (job.state, job.exit_code) == (JobState.ERROR, 1)
+    assert {task: (each.state.value, each.exit_code) for task, each in job.tasks.items()} == {
+        1: ("DONE", 0), 2: ("ERROR", 1), 3: ("DONE", 0), 4: ("DONE", 0),
+    }  # fmt: skip
+    for task in range(1, 5):
+        assert text_of(world.client().read_log.of_job(job, "stdout", task)) == f"task {task}\n"
+
+
+def test_a_job_that_holds_for_another_starts_after_its_end(world: World) -> None:
+    alpha = world.system(behaviour=lambda *_: Script(duration_s=30, exit_code=1))
+    agent = world.agent(alpha)
+    first = world.submit("alpha")
+    second = world.submit("alpha", hold_jid=(first,))
+    agent.cycles(4)
+    assert [start.tag.job_id for start in alpha.scheduler.starts] == [first]
+    assert world.client().query.active().jobs[1].note == f"waits for {first}"
+
+    agent.until_final(first, second)
+
+    assert [start.tag.job_id for start in alpha.scheduler.starts] == [first, second]
+
+
+def test_a_job_that_holds_for_a_job_of_another_system_starts_after_its_end(world: World) -> None:
+    alpha, beta = world.system("alpha"), world.system("beta")
+    agents = world.agent(alpha), world.agent(beta)
+    first = world.submit("beta")
+    second = world.submit("alpha", hold_jid=(first,))
+    agents[0].cycles(3)
+    assert alpha.scheduler.starts == []
+
+    agents[1].until_final(first)
+    agents[0].until_final(second)
+
+    assert len(alpha.scheduler.starts) == 1
+
+
+def test_an_unpinned_job_is_run_by_exactly_one_of_the_systems_invited(world: World) -> None:
+    systems = [world.system(name, slots=4) for name in ("alpha", "beta", "gamma")]
+    agents = [world.agent(system) for system in systems]
+    job_id = world.submit("alpha", "beta", "gamma")
+
+    for _ in range(20):
+        for agent in agents:
+            agent.cycle()
+        world.clock.pass_by(5)
+
+    assert world.job(job_id).state is JobState.DONE
+    assert sum(len(system.scheduler.starts) for system in systems) == 1
+    assert world.keys("queue/") == []
+
+
+def test_an_unpinned_job_goes_to_the_system_with_a_free_slot(world: World) -> None:
+    busy = world.system("alpha", behaviour=lambda *_: Script(duration_s=600), slots=1)
+    free = world.system("beta", slots=1)
+    agents = world.agent(busy), world.agent(free)
+    world.submit("alpha")
+    agents[0].cycles(2)
+    job_id = world.submit("alpha", "beta")
+
+    for _ in range(10):
+        for agent in agents:
+            agent.cycle()
+        world.clock.pass_by(5)
+
+    assert world.job(job_id).run_system == "beta"
+
+
+def test_a_system_that_takes_no_unpinned_jobs_leaves_them_and_says_so(world: World) -> None:
+    agent = world.agent(world.system(), unpinned=False)
+    world.submit("alpha", "beta")
+
+    agent.cycles(5)
+
+    assert world.client().query.active().jobs[0].note == "alpha takes only jobs submitted to it"
