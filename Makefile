@@ -9,7 +9,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PIP := @$(BIN)/python -m pip --disable-pip-version-check -qq
 
 # Tests that share a real service carry an xdist_group mark and stay on one worker.
 PYTEST := $(BIN)/python -m pytest
@@ -25,22 +25,25 @@ install: $(VENV)/installed
 
 # The first pip with --group is 25.1, newer than the one that comes with most Pythons.
 $(VENV)/installed: pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cloudq needs Python 3.11 or newer: make PYTHON=python3.12 …")'
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cloudq needs Python 3.11 or newer: make PYTHON=python3.12 …")'
+	@echo "setting up $(VENV) (once; takes a minute)"
+	@$(PYTHON) -m venv $(VENV)
 	$(PIP) install 'pip>=25.1'
 	$(PIP) install --editable .
 	@touch $@
 
 $(VENV)/installed-test: $(VENV)/installed
+	@echo "installing what the tests need (once)"
 	$(PIP) install --group test
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed-test
+	@echo "installing the linters (once)"
 	$(PIP) install --group dev
 	@touch $@
 
 demo: $(VENV)/installed
-	$(BIN)/python examples/demo.py
+	@$(BIN)/python examples/demo.py
 
 test: $(VENV)/installed-test
 	$(PYTEST) $(PARALLEL)
