@@ -94,8 +94,8 @@ class RunAgentCycle:
             raise
         except (StoreProblem, SchedulerProblem, WorkspaceProblem) as error:
             return str(error)
-        except Exception as error:  # noqa: BLE001 (a defect in one step must not stop the others)
-            self.log.error("a step met a defect of cloudq", error=str(error), exc_info=error)
+        except Exception as error:  # a defect in one step must not stop the others
+            self.log.exception("a step met a defect of cloudq", error=str(error))
             return f"defect of cloudq: {type(error).__name__}: {error}"
         return ""
 

@@ -59,4 +59,4 @@ class TrappedWorkspace(Trapped):
     """A workspace whose spaces are trapped too."""
 
     def space(self, tag: Any) -> ClaimSpace:
-        return Trapped(self._inner.space(tag), self._trap, "space")  # type: ignore[return-value]
+        return Trapped(self._inner.space(tag), self._trap, "space")
