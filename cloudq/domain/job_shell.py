@@ -52,7 +52,8 @@ def record_name(kind: str, task: int | None) -> str:
 
 def render_job_shell(plan: JobShellPlan, dialect: ShellDialect) -> str:
     """The text of the job shell, for bash 3.2 or newer."""
-    command = '"$cq_script"' if plan.has_shebang else '/bin/bash "$cq_script"'
+    start = '"$cq_script"' if plan.has_shebang else '/bin/bash "$cq_script"'
+    run = _RUN_AND_FORWARD if dialect.forward_signals else _RUN
     traps = "\n".join(f"trap 'cq_note_signal {name}' {name}" for name in RECORDED_SIGNALS)
     return _TEMPLATE.format(
         directives="".join(f"{line}\n" for line in plan.directives),
@@ -62,16 +63,50 @@ def render_job_shell(plan: JobShellPlan, dialect: ShellDialect) -> str:
         script=shlex.quote(plan.script_path),
         local_id=dialect.local_id,
         task_id=dialect.task_id,
-        command=command,
-        forward="yes" if dialect.forward_signals else "",
         traps=traps,
+        run=run.format(start=start, signals=" ".join(RECORDED_SIGNALS)),
     )
 
 
+# The script runs in the foreground: bash runs a trap once it has ended, and `$?` is the script's.
+_RUN = """\
+{start}
+cq_code=$?
+"""
+
+# Only the job shell is signalled and has to pass it on, so it must wait for the script in the
+# background, and `wait` ends early for each trap. Asked again, bash 5.2 sometimes answers -1, for
+# ever, when the child ended in between. So somebody deaf to signals waits in the foreground and
+# writes the code down for that case. The script gets every signal's meaning back; bash takes INT
+# and QUIT from whatever it runs in the background.
+_RUN_AND_FORWARD = """\
+cq_pid=$cq_record.pid.$$
+cq_note=$cq_record.code.$$
+cq_forward() {{ read -r cq_child <"$cq_pid" && kill -s "$1" "$cq_child"; }} 2>/dev/null
+(
+    trap '' {signals}
+    (
+        trap - {signals} QUIT
+        printf '%s\\n' "$BASHPID" >"$cq_pid"
+        exec {start}
+    )
+    cq_code=$?
+    printf '%s\\n' "$cq_code" >"$cq_note"
+    exit "$cq_code"
+) &
+cq_waiter=$!
+while :; do
+    cq_interrupted=
+    wait "$cq_waiter"
+    cq_code=$?
+    if [ -z "$cq_interrupted" ]; then break; fi
+    cq_forward "$cq_interrupted"
+done
+if [ "$cq_code" -lt 0 ]; then read -r cq_code <"$cq_note" || cq_code=255; fi
+rm -f "$cq_pid" "$cq_note"
+"""
+
 # Every name begins with cq_: a variable the user exported would reach the script changed.
-# The script runs in a subshell that gives INT and QUIT back their meaning: bash makes what it
-# runs in the background deaf to them. `wait` ends early for every trap, so it is asked again
-# until none came in between; bash remembers the status of a child it has collected.
 _TEMPLATE = """\
 #!/bin/bash
 {directives}# cloudq job shell of claim {tag}: starts the script once and records how it ended.
@@ -80,7 +115,6 @@ cq_work={work}
 cq_script={script}
 cq_local_id={local_id}
 cq_task={task_id}
-cq_forward={forward}
 cq_suffix=${{cq_task:+.$cq_task}}
 cq_lock=$cq_control/lock$cq_suffix
 cq_start=$cq_control/start$cq_suffix.$cq_local_id
@@ -108,7 +142,6 @@ cq_end() {{
 
 cq_signal=
 cq_interrupted=
-cq_child=
 cq_started=$(cq_now)
 cq_host=$(uname -n)
 case $cq_local_id in
@@ -144,22 +177,9 @@ if ! cd "$cq_work"; then
 fi
 
 cq_note_signal() {{
-    cq_interrupted=yes
+    cq_interrupted=$1
     if [ "$1" != CONT ]; then cq_signal=$1; fi
-    if [ -n "$cq_forward" ] && [ -n "$cq_child" ]; then kill -s "$1" "$cq_child" 2>/dev/null; fi
 }}
 {traps}
-(
-    trap - INT QUIT
-    exec {command}
-) &
-cq_child=$!
-if [ -n "$cq_forward" ] && [ -n "$cq_signal" ]; then kill -s "$cq_signal" "$cq_child" 2>/dev/null; fi
-while :; do
-    cq_interrupted=
-    wait "$cq_child"
-    cq_code=$?
-    if [ -z "$cq_interrupted" ]; then break; fi
-done
-cq_end "$cq_code"
+{run}cq_end "$cq_code"
 """

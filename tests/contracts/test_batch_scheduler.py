@@ -1,0 +1,372 @@
+"""What every batch scheduler promises, on real processes and on scripted ones."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from cloudq.adapters.clock import RandomIds, SystemClock
+from cloudq.adapters.schedulers.local import LocalScheduler
+from cloudq.adapters.schedulers.scripted import Script, ScriptedScheduler
+from cloudq.adapters.workspace import DirectoryWorkspace
+from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
+from cloudq.domain.errors import SubmitRefused
+from cloudq.domain.job_shell import BLOCKED
+from cloudq.domain.job_state import JobState
+from cloudq.domain.names import ClaimTag
+from cloudq.domain.outcome import Life, SchedulerStatus
+from cloudq.ports.batch_scheduler import BatchScheduler, Submission
+from tests.parts.fake_clock import FakeClock
+from tests.parts.shell_claim import prepare, submission_of
+
+LONG_S = 60.0
+PATIENCE_S = 20.0
+
+Scripts = Callable[[int | None], Script]
+
+
+class LocalRig:
+    """Scripts become bash scripts and run for real."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = SystemClock()
+        self.workspace = DirectoryWorkspace(folder / "home", self.clock, RandomIds())
+        self.root = folder / "local"
+        self.scheduler: BatchScheduler = self.another()
+        self.ids: list[str] = []
+
+    def another(self) -> LocalScheduler:
+        """A second agent's view of the same scheduler."""
+        return LocalScheduler(self.root, slots=2, poll_interval_s=0.01, kill_wait_s=0.5)
+
+    def prepare(self, space: DirectoryClaimSpace, scripts: Scripts, tasks: Sequence[int | None]) -> None:
+        cases = "\n".join(f"{task or '*'})\n{_as_bash(scripts(task))};;" for task in tasks)
+        body = f"#!/bin/bash\ncase ${{CLOUDQ_LOCAL_TASK_ID:-}} in\n{cases}\nesac\n"
+        prepare(space, body, self.scheduler.dialect)
+
+    def pass_time(self) -> None:
+        self.clock.sleep(0.01)
+
+    def elapsed(self) -> float:
+        return self.clock.elapsed()
+
+    def clean_up(self) -> None:
+        self.scheduler.cancel(self.ids)
+        begun = self.elapsed()
+        while not all(_has_ended(job.tasks) for job in self.scheduler.poll(self.ids).values()):
+            assert self.elapsed() - begun < PATIENCE_S
+            self.pass_time()
+
+
+class ScriptedRig:
+    """Scripts are played on a clock that is turned by hand."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = FakeClock()
+        self.workspace = DirectoryWorkspace(folder / "home", self.clock, RandomIds())
+        self.played: dict[ClaimTag, Scripts] = {}
+        self.ids: list[str] = []
+        self.scheduler: BatchScheduler = ScriptedScheduler(self.clock, self._play, slots=2)
+
+    def another(self) -> BatchScheduler:
+        return self.scheduler
+
+    def _play(self, submission: Submission, task: int | None) -> Script:
+        return self.played[submission.tag](task)
+
+    def prepare(self, space: DirectoryClaimSpace, scripts: Scripts, tasks: Sequence[int | None]) -> None:
+        prepare(space, "#!/bin/bash\n", self.scheduler.dialect)
+        self.played[space.tag] = scripts
+
+    def pass_time(self) -> None:
+        self.clock.sleep(0.1)
+
+    def elapsed(self) -> float:
+        return self.clock.elapsed()
+
+    def clean_up(self) -> None:
+        """Nothing runs."""
+
+
+def _as_bash(script: Script) -> str:
+    outputs = "".join(
+        f"printf %s {shlex.quote(content.decode())} >{shlex.quote(name)}\n"
+        for name, content in script.outputs.items()
+    )
+    return (
+        f"printf %s {shlex.quote(script.stdout)}\nprintf %s {shlex.quote(script.stderr)} >&2\n"
+        f"{f'sleep {script.duration_s}' if script.duration_s else ''}\n{outputs}exit {script.exit_code}\n"
+    )
+
+
+def _has_ended(tasks: Mapping[int | None, SchedulerStatus]) -> bool:
+    return all(status.life is Life.ENDED for status in tasks.values())
+
+
+Rig = LocalRig | ScriptedRig
+
+
+@pytest.fixture(params=[LocalRig, ScriptedRig])
+def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
+    rig: Rig = request.param(tmp_path)
+    yield rig
+    rig.clean_up()
+
+
+_numbers = count(1)
+
+
+def a_space(
+    rig: Rig, script: Script | Scripts | None = None, array: str | None = None
+) -> DirectoryClaimSpace:
+    """A claim's space where everything is ready to be handed over."""
+    space = rig.workspace.space(ClaimTag(f"{next(_numbers):08x}", 1))
+    scripts = script if callable(script) else lambda _task: script or Script()
+    tasks = submission_of(space, array=array).array or [None]
+    rig.prepare(space, scripts, list(tasks))
+    return space
+
+
+def submit(
+    rig: Rig, space: DirectoryClaimSpace, options: Sequence[str] = (), array: str | None = None
+) -> str:
+    number = len(space.attempts()) + 1
+    submission = submission_of(space, options, array)
+    files = space.begin_attempt(number, rig.scheduler.describe(submission), 10)
+    local_id = rig.scheduler.submit(submission, files)
+    rig.ids.append(local_id)
+    return local_id
+
+
+def until(
+    rig: Rig, local_id: str, wanted: Callable[[Mapping[int | None, SchedulerStatus]], bool]
+) -> Mapping[int | None, SchedulerStatus]:
+    begun = rig.elapsed()
+    while True:
+        tasks = rig.scheduler.poll([local_id])[local_id].tasks
+        if wanted(tasks):
+            return tasks
+        assert rig.elapsed() - begun < PATIENCE_S, tasks
+        rig.pass_time()
+
+
+def ended(rig: Rig, local_id: str, task: int | None = None) -> SchedulerStatus:
+    return until(rig, local_id, _has_ended)[task]
+
+
+def is_running(tasks: Mapping[int | None, SchedulerStatus]) -> bool:
+    return any(status.life is Life.RUNNING for status in tasks.values())
+
+
+def has_started(rig: Rig, space: DirectoryClaimSpace, local_id: str, text: str) -> None:
+    """Wait until the script has printed *text*."""
+    log = space.log_path("stdout", None)
+    until(rig, local_id, lambda _: log.exists() and text in log.read_text())
+
+
+def test_a_script_that_succeeds_is_done_and_leaves_its_records(rig: Rig) -> None:
+    space = a_space(rig, Script(stdout="hello", stderr="careful", outputs={"result.txt": b"42"}))
+    local_id = submit(rig, space)
+
+    assert ended(rig, local_id).verdict is JobState.DONE
+    records = space.records([None])[None]
+    assert records.holder == local_id
+    assert records.start is not None
+    assert records.exit is not None
+    assert (records.exit.exit_code, records.exit.stdout_size, records.exit.signal) == (0, 5, "")
+    assert space.log_path("stdout", None).read_text() == "hello"
+    assert space.log_path("stderr", None).read_text() == "careful"
+    assert (space.work_dir / "result.txt").read_text() == "42"
+
+
+def test_a_script_that_fails_is_an_error_with_its_exit_code(rig: Rig) -> None:
+    space = a_space(rig, Script(exit_code=3))
+
+    status = ended(rig, submit(rig, space))
+
+    assert (status.verdict, status.exit_code) == (JobState.ERROR, 3)
+
+
+def test_the_answer_to_a_submission_can_be_read_from_its_files(rig: Rig) -> None:
+    space = a_space(rig)
+    local_id = submit(rig, space)
+
+    assert rig.another().submitted(space.attempt_files(1)) == local_id
+    assert rig.another().submitted(space.attempt_files(2)) is None
+
+
+def test_a_job_is_found_by_its_tag_while_it_is_known(rig: Rig) -> None:
+    space, other = a_space(rig), a_space(rig)
+    local_id = submit(rig, space)
+    submit(rig, other)
+
+    assert rig.another().find(space.tag) == (local_id,)
+    ended(rig, local_id)
+    assert rig.scheduler.find(space.tag) == (local_id,)
+    assert rig.scheduler.find(ClaimTag("ffffffff", 9)) == ()
+
+
+def test_unknown_ids_are_missing_in_the_answer(rig: Rig) -> None:
+    local_id = submit(rig, a_space(rig))
+
+    assert set(rig.scheduler.poll(["999", local_id, "nonsense"])) == {local_id}
+
+
+def test_an_unknown_option_is_refused_for_good_and_by_name(rig: Rig) -> None:
+    space = a_space(rig)
+    files = space.begin_attempt(1, "submit", 10)
+
+    with pytest.raises(SubmitRefused, match="--partition"):
+        rig.scheduler.submit(submission_of(space, ["--partition=gpu"]), files)
+
+    with pytest.raises(SubmitRefused, match="--partition"):
+        rig.scheduler.submitted(files)
+    assert rig.scheduler.find(space.tag) == ()
+
+
+@pytest.mark.parametrize("option", ["--wait", "--time=60", "--slots=none", "--array=1-4"])
+def test_options_that_make_no_sense_are_refused_by_name(rig: Rig, option: str) -> None:
+    with pytest.raises(SubmitRefused, match=option.partition("=")[0]):
+        rig.scheduler.describe(submission_of(a_space(rig), [option]))
+
+
+def test_every_task_of_an_array_has_its_own_end_and_log(rig: Rig) -> None:
+    space = a_space(
+        rig, lambda task: Script(exit_code=3 if task == 2 else 0, stdout=f"task {task}"), array="1-3"
+    )
+
+    tasks = until(rig, submit(rig, space, array="1-3"), _has_ended)
+
+    assert {task: status.exit_code for task, status in tasks.items()} == {1: 0, 2: 3, 3: 0}
+    assert [space.log_path("stdout", task).read_text() for task in (1, 2, 3)] == [
+        "task 1",
+        "task 2",
+        "task 3",
+    ]
+    assert all(record.exit for record in space.records([1, 2, 3]).values())
+
+
+def test_no_more_tasks_run_at_once_than_the_array_allows(rig: Rig) -> None:
+    space = a_space(rig, Script(duration_s=LONG_S), array="1,5,9%1")
+
+    tasks = until(rig, submit(rig, space, array="1,5,9%1"), is_running)
+
+    assert [tasks[task].life for task in (1, 5, 9)] == [Life.RUNNING, Life.QUEUED, Life.QUEUED]
+
+
+def test_jobs_wait_in_order_for_free_slots(rig: Rig) -> None:
+    assert rig.scheduler.free_slots() == 2
+    first, second, third = (submit(rig, a_space(rig, Script(duration_s=LONG_S))) for _ in range(3))
+    until(rig, second, is_running)
+
+    jobs = rig.scheduler.poll([first, second, third])
+    assert [job.tasks[None].life for job in jobs.values()] == [Life.RUNNING, Life.RUNNING, Life.QUEUED]
+    assert rig.scheduler.free_slots() == 0
+    rig.scheduler.cancel([first])
+    until(rig, third, is_running)
+
+
+def test_a_queued_job_that_is_canceled_never_starts(rig: Rig) -> None:
+    busy = [submit(rig, a_space(rig, Script(duration_s=LONG_S))) for _ in range(2)]
+    until(rig, busy[1], is_running)
+    space = a_space(rig)
+    local_id = submit(rig, space)
+
+    rig.scheduler.cancel([local_id])
+    rig.scheduler.cancel(busy)
+
+    assert ended(rig, local_id).verdict is JobState.DELETED
+    assert [ended(rig, each).verdict for each in busy] == [JobState.DELETED] * 2
+    assert space.records([None])[None].holder is None
+
+
+def test_a_running_job_that_is_canceled_leaves_the_signal_in_its_record(rig: Rig) -> None:
+    space = a_space(rig, Script(duration_s=LONG_S, stdout="begun"))
+    local_id = submit(rig, space)
+    has_started(rig, space, local_id, "begun")
+
+    rig.scheduler.cancel([local_id])
+    rig.scheduler.cancel([local_id, "999"])
+
+    assert ended(rig, local_id).verdict is JobState.DELETED
+    record = space.records([None])[None].exit
+    assert record is not None
+    assert (record.exit_code, record.signal) == (143, "TERM")
+
+
+def test_canceling_a_job_that_has_ended_changes_nothing(rig: Rig) -> None:
+    local_id = submit(rig, a_space(rig))
+    ended(rig, local_id)
+
+    rig.scheduler.cancel([local_id])
+
+    assert ended(rig, local_id).verdict is JobState.DONE
+
+
+@pytest.mark.parametrize("how", ["option", "directive"])
+def test_a_job_that_runs_too_long_is_timed_out(rig: Rig, how: str) -> None:
+    space = a_space(rig, Script(duration_s=LONG_S))
+    options = ["--time", "1s"] if how == "option" else []
+    if how == "directive":
+        shell = space.job_shell.read_text().split("\n", 1)
+        space.install_job_shell(f"{shell[0]}\n#LOCAL --time=1s\n{shell[1]}")
+
+    status = ended(rig, submit(rig, space, options))
+
+    assert status.verdict is JobState.TIMEOUT
+    assert "time limit" in status.reason
+
+
+def test_the_second_submission_of_a_claim_does_not_start_the_script_again(rig: Rig) -> None:
+    space = a_space(rig, Script(stdout="once"))
+    first = submit(rig, space)
+    ended(rig, first)
+    second = submit(rig, space)
+
+    assert ended(rig, second).verdict is JobState.DONE
+    assert space.records([None])[None].holder == first
+    assert space.log_path("stdout", None).read_text() == "once"
+    assert set(rig.scheduler.find(space.tag)) == {first, second}
+
+
+def test_a_claim_that_was_blocked_does_not_start(rig: Rig) -> None:
+    space = a_space(rig, Script(stdout="never"))
+
+    assert space.block(None) == BLOCKED
+    ended(rig, submit(rig, space))
+
+    assert not space.log_path("stdout", None).exists() or not space.log_path("stdout", None).read_text()
+    assert space.records([None])[None].exit is None
+
+
+def test_a_finished_job_is_dropped_when_its_end_is_recorded(rig: Rig) -> None:
+    local_id = submit(rig, a_space(rig))
+    ended(rig, local_id)
+
+    rig.scheduler.forget([local_id, "999"])
+
+    assert rig.scheduler.poll([local_id]) == {}
+    assert rig.scheduler.find(ClaimTag("ffffffff", 1)) == ()
+    assert submit(rig, a_space(rig)) != local_id
+
+
+def test_a_job_that_runs_is_not_forgotten(rig: Rig) -> None:
+    local_id = submit(rig, a_space(rig, Script(duration_s=LONG_S)))
+    until(rig, local_id, is_running)
+
+    rig.scheduler.forget([local_id])
+
+    assert is_running(rig.scheduler.poll([local_id])[local_id].tasks)
+
+
+def test_the_command_is_told_as_a_user_would_type_it(rig: Rig) -> None:
+    space = a_space(rig)
+    told = rig.scheduler.describe(submission_of(space, ["--slots", "2"], "1-4"))
+
+    assert shlex.split(told)[1:3] == ["--array", "1-4:1"]
+    assert os.fspath(space.job_shell) in told

@@ -1,0 +1,46 @@
+"""A claim's space with a real script and job shell in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
+from cloudq.domain.array_range import ArrayRange
+from cloudq.domain.job_shell import JobShellPlan, ShellDialect, render_job_shell
+from cloudq.domain.jobscript import Jobscript
+from cloudq.ports.batch_scheduler import Submission
+from cloudq.ports.workspace import SpaceOwner
+
+
+def prepare(
+    space: DirectoryClaimSpace, body: str, dialect: ShellDialect, name: str = "run.sh"
+) -> DirectoryClaimSpace:
+    """Put everything in place that a hand-over needs."""
+    space.create(SpaceOwner("alpha", space.tag, "a nonce"))
+    script = Jobscript(name, body.encode())
+    path = space.install_script(script.name, script.body)
+    plan = JobShellPlan(
+        tag=space.tag,
+        control_dir=str(space.control_dir),
+        work_dir=str(space.work_dir),
+        script_path=str(path),
+        has_shebang=script.has_shebang,
+        directives=script.directives(dialect.directive_prefix),
+    )
+    space.install_job_shell(render_job_shell(plan, dialect))
+    space.note_baseline()
+    return space
+
+
+def submission_of(
+    space: DirectoryClaimSpace, options: Sequence[str] = (), array: str | None = None
+) -> Submission:
+    """What is handed to the scheduler for *space*."""
+    return Submission(
+        tag=space.tag,
+        job_shell=space.job_shell,
+        work_dir=space.work_dir,
+        control_dir=space.control_dir,
+        options=tuple(options),
+        array=ArrayRange.parse(array) if array else None,
+    )

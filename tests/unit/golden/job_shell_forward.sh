@@ -1,0 +1,106 @@
+#!/bin/bash
+#TEST --time 1:00:00
+#TEST -N name
+# cloudq job shell of claim 3f7e7681.1: starts the script once and records how it ended.
+cq_control=/home/me/.cloudq/cache/.cloudq/3f7e7681.1
+cq_work=/home/me/.cloudq/cache/3f7e7681
+cq_script='/home/me/.cloudq/cache/3f7e7681/it'"'"'s my job.sh'
+cq_local_id="${TEST_JOB:-}"
+cq_task="${TEST_TASK:-}"
+cq_suffix=${cq_task:+.$cq_task}
+cq_lock=$cq_control/lock$cq_suffix
+cq_start=$cq_control/start$cq_suffix.$cq_local_id
+cq_record=$cq_control/exit$cq_suffix
+
+cq_say() { printf 'cloudq: %s\n' "$*" >&2; }
+cq_now() { date -u +%Y-%m-%dT%H:%M:%SZ; }
+cq_size_of() { stat -c %s "$1" 2>/dev/null; }
+cq_write() {
+    local cq_file=$1
+    shift
+    printf '%s\n' "$@" >"$cq_file.tmp.$$" && mv -f "$cq_file.tmp.$$" "$cq_file" && return
+    rm -f "$cq_file.tmp.$$"
+    return 1
+}
+cq_end() {
+    cq_write "$cq_record" \
+        "local_id=$cq_local_id" "exit_code=$1" "signal=$cq_signal" "host=$cq_host" \
+        "started=$cq_started" "finished=$(cq_now)" \
+        "stdout_size=$(cq_size_of "$cq_control/stdout$cq_suffix")" \
+        "stderr_size=$(cq_size_of "$cq_control/stderr$cq_suffix")" ||
+        cq_say "cannot write $cq_record: the exit code was $1"
+    exit "$1"
+}
+
+cq_signal=
+cq_interrupted=
+cq_started=$(cq_now)
+cq_host=$(uname -n)
+case $cq_local_id in
+"" | */*)
+    cq_say "the scheduler gave no job id ('$cq_local_id'): the script was not started"
+    exit 1
+    ;;
+esac
+if ! cq_write "$cq_start" "local_id=$cq_local_id" "host=$cq_host" "time=$cq_started"; then
+    cq_say "cannot write $cq_start: the script was not started"
+    exit 1
+fi
+ln "$cq_start" "$cq_lock" 2>/dev/null
+if ! [ -e "$cq_lock" ]; then
+    cq_say "cannot make $cq_lock: the script was not started"
+    exit 1
+fi
+cq_holder=
+while IFS='=' read -r cq_name cq_value; do
+    if [ "$cq_name" = local_id ]; then cq_holder=$cq_value; fi
+done <"$cq_lock"
+if [ "$cq_holder" != "$cq_local_id" ]; then
+    cq_say "claim 3f7e7681.1 belongs to local job '$cq_holder': the script was not started again"
+    exit 0
+fi
+if ! rm -f "$cq_record"; then
+    cq_say "cannot remove $cq_record of an earlier run: the script was not started"
+    exit 1
+fi
+if ! cd "$cq_work"; then
+    cq_say "cannot enter $cq_work: the script was not started"
+    cq_end 1
+fi
+
+cq_note_signal() {
+    cq_interrupted=$1
+    if [ "$1" != CONT ]; then cq_signal=$1; fi
+}
+trap 'cq_note_signal TERM' TERM
+trap 'cq_note_signal INT' INT
+trap 'cq_note_signal HUP' HUP
+trap 'cq_note_signal USR1' USR1
+trap 'cq_note_signal USR2' USR2
+trap 'cq_note_signal XCPU' XCPU
+trap 'cq_note_signal CONT' CONT
+cq_pid=$cq_record.pid.$$
+cq_note=$cq_record.code.$$
+cq_forward() { read -r cq_child <"$cq_pid" && kill -s "$1" "$cq_child"; } 2>/dev/null
+(
+    trap '' TERM INT HUP USR1 USR2 XCPU CONT
+    (
+        trap - TERM INT HUP USR1 USR2 XCPU CONT QUIT
+        printf '%s\n' "$BASHPID" >"$cq_pid"
+        exec /bin/bash "$cq_script"
+    )
+    cq_code=$?
+    printf '%s\n' "$cq_code" >"$cq_note"
+    exit "$cq_code"
+) &
+cq_waiter=$!
+while :; do
+    cq_interrupted=
+    wait "$cq_waiter"
+    cq_code=$?
+    if [ -z "$cq_interrupted" ]; then break; fi
+    cq_forward "$cq_interrupted"
+done
+if [ "$cq_code" -lt 0 ]; then read -r cq_code <"$cq_note" || cq_code=255; fi
+rm -f "$cq_pid" "$cq_note"
+cq_end "$cq_code"

@@ -1,0 +1,288 @@
+"""The job shell on real bash: a script starts at most once, and how it ended is written down."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from cloudq.adapters.clock import RandomIds, SystemClock
+from cloudq.adapters.workspace import DirectoryWorkspace
+from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
+from cloudq.domain.job_shell import BLOCKED, JobShellPlan, ShellDialect, render_job_shell
+from cloudq.domain.names import ClaimTag
+from cloudq.domain.outcome import ExitRecord
+from tests.parts.shell_claim import prepare
+
+TAG = ClaimTag("3f7e7681", 1)
+GROUP = ShellDialect("#TEST", '"${TEST_JOB:-}"', '"${TEST_TASK:-}"', forward_signals=False)
+FORWARD = ShellDialect("#TEST", '"${TEST_JOB:-}"', '"${TEST_TASK:-}"', forward_signals=True)
+
+each_dialect = pytest.mark.parametrize("dialect", [GROUP, FORWARD], ids=["group", "forward"])
+
+
+@pytest.fixture
+def space(tmp_path: Path) -> Iterator[DirectoryClaimSpace]:
+    space = DirectoryWorkspace(tmp_path / "it's a $HOME é", SystemClock(), RandomIds()).space(TAG)
+    yield space
+    if space.control_dir.is_dir():
+        names = [path.name for path in space.control_dir.iterdir()]
+        assert [name for name in names if ".tmp." in name or ".pid." in name or ".code." in name] == []
+
+
+def started(
+    space: DirectoryClaimSpace, local_id: str = "42", task: int | None = None, **env: str
+) -> subprocess.Popen[str]:
+    env = {"PATH": os.environ["PATH"], "TEST_JOB": local_id, "TEST_TASK": str(task or ""), **env}
+    return subprocess.Popen(
+        ["/bin/bash", space.job_shell], env=env, text=True, start_new_session=True, cwd="/",
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def run(
+    space: DirectoryClaimSpace, local_id: str = "42", task: int | None = None, **env: str
+) -> tuple[int, str, str]:
+    process = started(space, local_id, task, **env)
+    out, err = process.communicate(timeout=20)
+    return process.returncode, out, err
+
+
+def signalled(
+    space: DirectoryClaimSpace, dialect: ShellDialect, number: signal.Signals
+) -> tuple[int, str, str]:
+    """Run, and send a signal as this kind of scheduler does once the script says it is ready."""
+    process = started(space)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    send: Callable[[int, int], None] = os.kill if dialect.forward_signals else os.killpg
+    send(process.pid, number)
+    out, err = process.communicate(timeout=20)
+    return process.returncode, out, err
+
+
+def exit_record(space: DirectoryClaimSpace, task: int | None = None) -> ExitRecord:
+    record = space.records([task])[task].exit
+    assert record is not None
+    return record
+
+
+@each_dialect
+@pytest.mark.parametrize("code", [0, 1, 7, 99, 100, 126, 127, 137, 143, 255])
+def test_every_exit_code_is_kept(space: DirectoryClaimSpace, dialect: ShellDialect, code: int) -> None:
+    prepare(space, f"#!/bin/bash\nexit {code}\n", dialect)
+
+    assert run(space)[0] == code
+    record = exit_record(space)
+    assert (record.exit_code, record.signal, record.local_id) == (code, "", "42")
+    assert record.started is not None
+    assert record.finished is not None
+    assert record.host == os.uname().nodename
+
+
+@each_dialect
+@pytest.mark.parametrize("name", ["TERM", "INT", "USR1", "USR2", "HUP", "XCPU"])
+def test_a_script_that_catches_a_signal_ends_with_its_own_code(
+    space: DirectoryClaimSpace, dialect: ShellDialect, name: str
+) -> None:
+    body = f"#!/bin/bash\ntrap 'echo caught; exit 7' {name}\necho ready\nwhile :; do sleep 0.02; done\n"
+    prepare(space, body, dialect)
+
+    code, out, _ = signalled(space, dialect, signal.Signals[f"SIG{name}"])
+
+    assert (code, out) == (7, "caught\n")
+    assert (exit_record(space).exit_code, exit_record(space).signal) == (7, name)
+
+
+@each_dialect
+def test_a_script_that_a_signal_ends_is_recorded_with_it(
+    space: DirectoryClaimSpace, dialect: ShellDialect
+) -> None:
+    prepare(space, "#!/bin/bash\necho ready\nexec sleep 60\n", dialect)
+
+    assert signalled(space, dialect, signal.SIGTERM)[0] == 143
+    assert (exit_record(space).exit_code, exit_record(space).signal) == (143, "TERM")
+
+
+@each_dialect
+def test_a_script_that_a_signal_does_not_end_is_waited_for(
+    space: DirectoryClaimSpace, dialect: ShellDialect
+) -> None:
+    prepare(
+        space,
+        "#!/bin/bash\ntrap 'go=1' USR1\necho ready\nuntil [ $go ]; do sleep 0.02; done\nexit 5\n",
+        dialect,
+    )
+
+    assert signalled(space, dialect, signal.SIGUSR1)[0] == 5
+    assert (exit_record(space).exit_code, exit_record(space).signal) == (5, "USR1")
+
+
+@each_dialect
+def test_of_racing_submissions_one_starts_the_script(
+    space: DirectoryClaimSpace, dialect: ShellDialect
+) -> None:
+    prepare(space, "#!/bin/bash\necho once >>runs\nsleep 0.1\n", dialect)
+
+    racers = [started(space, str(local_id)) for local_id in range(100, 108)]
+    told = [racer.communicate(timeout=20)[1] for racer in racers]
+
+    assert (space.work_dir / "runs").read_text() == "once\n"
+    assert [racer.returncode for racer in racers] == [0] * 8
+    assert sum("not started again" in text for text in told) == 7
+    assert space.records([None])[None].holder == exit_record(space).local_id
+
+
+def test_the_tasks_of_an_array_have_locks_of_their_own(space: DirectoryClaimSpace) -> None:
+    prepare(space, "#!/bin/bash\nexit $TEST_TASK\n", GROUP)
+
+    assert [run(space, task=task)[0] for task in (1, 2)] == [1, 2]
+    assert [exit_record(space, task).exit_code for task in (1, 2)] == [1, 2]
+    assert space.records([3])[3].holder is None
+
+
+@each_dialect
+def test_a_requeue_under_the_same_id_runs_again_without_its_old_record(
+    space: DirectoryClaimSpace, dialect: ShellDialect
+) -> None:
+    prepare(space, "#!/bin/bash\n[ -e $CONTROL/exit ] && exit 9\necho again >>runs\nexit 4\n", dialect)
+    environment = {"CONTROL": "../.cloudq/3f7e7681.1"}
+
+    assert run(space, **environment)[0] == 4
+    assert run(space, **environment)[0] == 4
+    assert (space.work_dir / "runs").read_text() == "again\nagain\n"
+
+
+def test_a_blocked_claim_is_not_started(space: DirectoryClaimSpace) -> None:
+    prepare(space, "#!/bin/bash\ntouch ran\n", GROUP)
+    assert space.block(None) == BLOCKED
+
+    code, _, err = run(space)
+
+    assert code == 0
+    assert "not started" in err
+    assert not (space.work_dir / "ran").exists()
+
+
+@each_dialect
+def test_a_script_without_shebang_is_run_by_bash(space: DirectoryClaimSpace, dialect: ShellDialect) -> None:
+    prepare(space, "shopt -s nullglob && echo $BASH\n", dialect)
+
+    assert run(space)[:2] == (0, "/bin/bash\n")
+
+
+@each_dialect
+def test_a_script_is_run_by_its_own_interpreter(space: DirectoryClaimSpace, dialect: ShellDialect) -> None:
+    prepare(space, f"#!{sys.executable}\nimport sys\nprint(sys.argv[0])\nsys.exit(6)\n", dialect)
+
+    code, out, _ = run(space)
+
+    assert (code, out.strip()) == (6, str(space.work_dir / "run.sh"))
+
+
+@pytest.mark.parametrize(
+    "name", ["a b.sh", "quo\"te's.sh", "$HOME.sh", "`id`.sh", "ジョブ.sh", "-n", "a;b&.sh"]
+)
+@pytest.mark.parametrize("shebang", ["#!/bin/bash\n", ""])
+def test_a_script_sees_its_own_name_and_directory(
+    space: DirectoryClaimSpace, name: str, shebang: str
+) -> None:
+    prepare(space, f'{shebang}printf "%s\\n" "$0" "$PWD"\n', GROUP, name)
+
+    assert run(space)[1].split("\n")[:2] == [str(space.work_dir / name), str(space.work_dir)]
+
+
+def test_the_script_sees_the_environment_as_it_was(space: DirectoryClaimSpace) -> None:
+    prepare(space, "#!/bin/bash\necho $lock $host $record; env | grep -c cq_\n", GROUP)
+
+    assert run(space, lock="a", host="b", record="c")[1] == "a b c\n0\n"
+
+
+def test_a_work_directory_that_is_gone_leaves_an_exit_record(space: DirectoryClaimSpace) -> None:
+    prepare(space, "#!/bin/bash\n", GROUP)
+    space.work_dir.rename(space.work_dir.with_name("elsewhere"))
+
+    code, _, err = run(space)
+
+    assert code == 1
+    assert "cannot enter" in err
+    assert exit_record(space).exit_code == 1
+
+
+@each_dialect
+def test_an_interpreter_that_is_missing_leaves_an_exit_record(
+    space: DirectoryClaimSpace, dialect: ShellDialect
+) -> None:
+    prepare(space, "#!/no/such/interpreter\n", dialect)
+
+    code, _, err = run(space)
+
+    assert code in {126, 127}
+    assert "run.sh" in err
+    assert exit_record(space).exit_code == code
+
+
+@pytest.mark.parametrize("local_id", ["", "42/../x"])
+def test_without_a_job_id_nothing_is_started(space: DirectoryClaimSpace, local_id: str) -> None:
+    prepare(space, "#!/bin/bash\ntouch ran\n", GROUP)
+
+    code, _, err = run(space, local_id)
+
+    assert code == 1
+    assert "no job id" in err
+    assert not (space.work_dir / "ran").exists()
+
+
+def test_without_a_place_for_records_nothing_is_started(space: DirectoryClaimSpace) -> None:
+    prepare(space, "#!/bin/bash\ntouch ran\n", GROUP)
+    shell = space.job_shell.rename(space.cache / "job_shell.sh")
+    space.control_dir.rename(space.control_dir.with_name("gone"))
+    moved = subprocess.run(["/bin/bash", shell], env={"TEST_JOB": "42"}, capture_output=True, check=False)
+
+    assert moved.returncode == 1
+    assert b"cannot write" in moved.stderr
+    assert not (space.work_dir / "ran").exists()
+
+
+def test_a_record_that_cannot_be_written_does_not_hide_the_exit_code(space: DirectoryClaimSpace) -> None:
+    prepare(space, "#!/bin/bash\nrm -r $CONTROL\nexit 5\n", GROUP)
+
+    code, _, err = run(space, CONTROL="../.cloudq/3f7e7681.1")
+
+    assert code == 5
+    assert "the exit code was 5" in err
+
+
+def test_a_lock_that_cannot_be_made_starts_nothing(space: DirectoryClaimSpace) -> None:
+    prepare(space, "#!/bin/bash\ntouch ran\n", GROUP)
+    tools = space.cache.parent / "tools"
+    tools.mkdir()
+    (tools / "ln").write_text("#!/bin/sh\nexit 1\n")
+    (tools / "ln").chmod(0o700)
+
+    code, _, err = run(space, PATH=f"{tools}:{os.environ['PATH']}")
+
+    assert code == 1
+    assert "cannot make" in err
+    assert not (space.work_dir / "ran").exists()
+
+
+@pytest.mark.parametrize(("name", "dialect"), [("group", GROUP), ("forward", FORWARD)])
+def test_the_text_of_a_job_shell(
+    name: str, dialect: ShellDialect, golden: Callable[[str, str], None]
+) -> None:
+    plan = JobShellPlan(
+        tag=TAG,
+        control_dir="/home/me/.cloudq/cache/.cloudq/3f7e7681.1",
+        work_dir="/home/me/.cloudq/cache/3f7e7681",
+        script_path="/home/me/.cloudq/cache/3f7e7681/it's my job.sh",
+        has_shebang=name == "group",
+        directives=("#TEST --time 1:00:00", "#TEST -N name"),
+    )
+
+    golden(f"job_shell_{name}.sh", render_job_shell(plan, dialect))
