@@ -142,16 +142,19 @@ class Client:
         """
         return self._parts.wait(checked_job_id(job_id), timeout_s=timeout, poll_s=poll, changed=changed)
 
-    def log(self, job_id: str, *, tid: int | None = None, error: bool = False) -> Iterator[bytes]:
+    def log(
+        self, job_id: str, *, tid: int | None = None, error: bool = False, wait: float = 0.0
+    ) -> Iterator[bytes]:
         """What a job (or the task *tid*) printed to stdout, or with *error* to stderr, in pieces.
 
-        Of a running job: what has arrived so far; its agent is asked to bring more.
+        Of a running job: what has arrived so far; its agent is asked to bring more, and if there
+        is nothing at all yet, it is given *wait* seconds for it.
         """
         job = self.job(job_id)
         stream = STDERR if error else STDOUT
         self._parts.read_log.check_task(job, tid)
         self._parts.read_log.ask_for(job)
-        return self._parts.read_log.of_job(job, stream, tid)
+        return self._parts.read_log.so_far(job, stream, tid, wait_s=wait)
 
     def follow_log(
         self, job_id: str, *, tid: int | None = None, error: bool = False, poll: float = 2.0

@@ -39,6 +39,22 @@ class ReadLog:
             return self.files.read_log(job.tag, stream, task)
         return self.files.log_pieces(job.tag, stream, task)
 
+    def so_far(
+        self, job: Job, stream: str, task: int | None, *, wait_s: float, poll_s: float = 1.0
+    ) -> Iterator[bytes]:
+        """What there is now; of a running job that has shown nothing, wait for the first pieces."""
+        began = self.clock.elapsed()
+        while True:
+            is_empty = True
+            for piece in self.of_job(job, stream, task):
+                is_empty = False
+                yield piece
+            waited = self.clock.elapsed() - began
+            if not is_empty or job.is_final or not job.claim or waited >= wait_s:
+                return
+            self.clock.sleep(poll_s)
+            job = self.jobs.load(job.uuid).job
+
     def follow(self, job_id: str, stream: str, task: int | None, *, poll_s: float) -> Iterator[bytes]:
         """The stream as it grows, until the job has ended and all of it was given."""
         job = self.jobs.load(job_id).job

@@ -1,0 +1,35 @@
+"""``cloudqcli``: the command line of a client.
+
+Each command is a module that is imported when the command is used; what a command needs of
+cloudq it imports when it runs. So ``--help`` loads no store and no codec.
+"""
+
+from __future__ import annotations
+
+import click
+
+from cloudq import __version__
+from cloudq.entrypoints.cloudqcli.group import LazyGroup
+from cloudq.entrypoints.cloudqcli.options import common_options
+
+_COMMANDS = {
+    "init": "init",
+    "submit": "submit",
+    "stat": "status",
+    "list": "active",
+    "history": "history",
+    "log": "log",
+    "cancel": "cancel",
+    "stageout": "stage_out",
+    "delete": "delete",
+}
+
+
+@click.group(cls=LazyGroup, modules=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="cloudqcli", message="%(prog)s %(version)s")
+@common_options
+def main() -> None:
+    """Submit jobs to any system that has an agent, and get their results back.
+
+    Results go to stdout, everything else to stderr. Exit statuses: docs/exit-statuses.md.
+    """

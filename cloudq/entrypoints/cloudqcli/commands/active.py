@@ -1,0 +1,31 @@
+"""``cloudqcli list``."""
+
+from __future__ import annotations
+
+import click
+
+from cloudq.entrypoints.cloudqcli.options import common_options, json_option
+from cloudq.entrypoints.cloudqcli.output import active_record, print_json
+from cloudq.entrypoints.cloudqcli.session import Session, pass_session
+from cloudq.entrypoints.cloudqcli.tables import list_header, list_line
+from cloudq.entrypoints.terminal import tell
+
+
+@click.command
+@click.option("--long", "-l", "long", is_flag=True, help="Show why each job waits, too.")
+@json_option
+@common_options
+@pass_session
+def command(session: Session, long: bool, as_json: bool) -> None:
+    """List jobs that have not ended."""
+    with session.client() as client:
+        active = client.jobs()
+    for warning in active.warnings:
+        tell(warning)
+    if as_json:
+        print_json({"jobs": [active_record(job) for job in active.jobs], "warnings": active.warnings})
+        return
+    for line in list_header(long=long):
+        click.echo(line)
+    for job in active.jobs:
+        click.echo(list_line(job, long=long))

@@ -1,0 +1,29 @@
+"""``cloudqcli delete``."""
+
+from __future__ import annotations
+
+import click
+
+from cloudq.entrypoints.cloudqcli.options import common_options, job_id_option, one_of
+from cloudq.entrypoints.cloudqcli.session import Session, pass_session
+
+
+@click.command
+@job_id_option
+@click.option("--all", "delete_all", is_flag=True, help="Delete every job that has ended.")
+@click.option("--agent", metavar="SYSTEM", help="Delete the log of a system's agent.")
+@common_options
+@pass_session
+def command(session: Session, job_id: str | None, delete_all: bool, agent: str | None) -> None:
+    """Delete jobs that have ended, or an agent's log, from the store."""
+    one_of(id=job_id, all=delete_all, agent=agent)
+    with session.client() as client:
+        if agent is not None:
+            client.delete_agent_log(agent)
+            click.echo(f"Agent log ({agent}) is deleted.")
+        elif job_id is not None:
+            client.delete(job_id)
+            click.echo(f"Job ({job_id}) is deleted.")
+        else:
+            for deleted in client.delete_finished():
+                click.echo(f"Job ({deleted}) is deleted.")

@@ -1,0 +1,28 @@
+"""``cloudqcli history``."""
+
+from __future__ import annotations
+
+import click
+
+from cloudq.entrypoints.cloudqcli.options import common_options, json_option
+from cloudq.entrypoints.cloudqcli.output import history_records, print_json_list
+from cloudq.entrypoints.cloudqcli.session import Session, pass_session
+from cloudq.entrypoints.cloudqcli.tables import history_header, history_line
+
+
+@click.command
+@click.option("--last", type=click.IntRange(min=1), metavar="N", help="Only the N that ended last.")
+@json_option
+@common_options
+@pass_session
+def command(session: Session, last: int | None, as_json: bool) -> None:
+    """List jobs that have ended, the newest end first."""
+    with session.client() as client:
+        entries = client.history(last)
+        if as_json:
+            print_json_list(history_records(entries))
+            return
+        for line in history_header():
+            click.echo(line)
+        for entry in entries:
+            click.echo(history_line(entry))

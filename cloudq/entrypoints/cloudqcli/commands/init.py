@@ -1,0 +1,84 @@
+"""``cloudqcli init``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from cloudq.entrypoints.cloudqcli.options import common_options, option
+from cloudq.entrypoints.cloudqcli.session import Session, pass_session
+from cloudq.entrypoints.terminal import printable, tell
+
+if TYPE_CHECKING:
+    from cloudq.config import Config
+
+_QUESTIONS = {
+    "store.endpoint_url": "URL of the object store (empty: Amazon S3, or a local directory without a bucket)",
+    "store.bucket": "Bucket (empty: a directory below ~/.cloudq on this machine alone)",
+    "store.profile": "Profile of ~/.aws/credentials with the keys (empty: the usual one)",
+    "agent.name": "Name of this system, if an agent will run here",
+}
+"""What is asked on a terminal, in this order, unless an option has told it."""
+
+
+@click.command
+@option("--endpoint_url", metavar="URL", help="Object store: http(s)://… or file:///dir.")
+@option("--bucket", metavar="NAME", help="Bucket of the object store; it must exist.")
+@option("--profile", metavar="NAME", help="Profile of ~/.aws/credentials with the keys.")
+@option("--region", metavar="NAME", help="Region of the bucket.")
+@option("--prefix", metavar="PATH", help="Prefix below which everything is kept.")
+@option("--system", metavar="NAME", help="Name of this system, if an agent will run here.")
+@option("--system_profile", metavar="NAME", help="What this system is like: local, slurm, …")
+@common_options
+@pass_session
+def command(session: Session, /, **given: str | None) -> None:
+    """Write a configuration file with a comment for every key; never overwrite one.
+
+    What no option tells is asked on a terminal, and left at its default otherwise.
+    """
+    from cloudq.config import config_home, render_config, write_new_config  # noqa: PLC0415
+
+    path = session.config_file or config_home(os.environ) / "config.toml"
+    if path.exists():
+        _refuse(f"{path}: exists already and is never overwritten")
+    values = _told(given)
+    if not values and sys.stdin.isatty():
+        values = _asked()
+    for notice in _checked(values).notices:
+        tell(notice)
+    write_new_config(path, render_config(values))
+    click.echo(f"{printable(str(path))} has been written.")
+
+
+def _refuse(problem: str) -> None:
+    from cloudq.domain.errors import ConfigProblem  # noqa: PLC0415
+
+    raise ConfigProblem(problem)
+
+
+def _told(given: dict[str, str | None]) -> dict[str, str]:
+    dotted = {
+        "system": "agent.name",
+        "system_profile": "agent.profile",
+        **{name: f"store.{name}" for name in ("endpoint_url", "bucket", "profile", "region", "prefix")},
+    }
+    return {dotted[name]: value for name, value in given.items() if value is not None}
+
+
+def _asked() -> dict[str, str]:
+    answers = {
+        key: click.prompt(question, default="local" if key == "agent.name" else "", err=True)
+        for key, question in _QUESTIONS.items()
+    }
+    return {key: answer for key, answer in answers.items() if answer}
+
+
+def _checked(values: dict[str, str]) -> Config:
+    """What the file will say, by the rules by which it will be read."""
+    from cloudq.config import config_home, load_config  # noqa: PLC0415
+
+    home = {name: os.environ[name] for name in ("HOME", "USERPROFILE") if name in os.environ}
+    return load_config(home, home=config_home(os.environ), overrides=values)

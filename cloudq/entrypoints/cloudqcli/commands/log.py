@@ -1,0 +1,72 @@
+"""``cloudqcli log``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from cloudq.entrypoints.cloudqcli.options import common_options, job_id_option, one_of
+from cloudq.entrypoints.cloudqcli.session import Session, pass_session
+from cloudq.entrypoints.terminal import LogText, tell, tell_progress
+
+if TYPE_CHECKING:
+    from cloudq.client import Client
+
+FIRST_PIECES_WITHIN_S = 12.0
+"""An agent polls every 5 s and brings pieces in its next cycle."""
+
+
+@click.command
+@job_id_option
+@click.option("--tid", type=int, metavar="N", help="Task of an array job.")
+@click.option("--error", is_flag=True, help="Show stderr instead of stdout.")
+@click.option("--follow", "-f", is_flag=True, help="Go on as the log grows, until the job has ended.")
+@click.option("--agent", metavar="SYSTEM", help="Show the log of a system's agent.")
+@common_options
+@pass_session
+def command(
+    session: Session, job_id: str | None, tid: int | None, error: bool, follow: bool, agent: str | None
+) -> None:
+    """Show what a job, or an agent, printed.
+
+    The bytes of the log go to stdout as they are. On a terminal control sequences other than
+    colours are written out, for a log is not trusted to steer it.
+    """
+    one_of(id=job_id, agent=agent)
+    with session.client() as client:
+        if agent is not None:
+            _copy(client.agent_log(agent))
+        elif job_id is not None and follow:
+            _copy(client.follow_log(job_id, tid=tid, error=error))
+        elif job_id is not None:
+            _show_so_far(client, job_id, tid, error=error)
+
+
+def _show_so_far(client: Client, job_id: str, tid: int | None, *, error: bool) -> None:
+    """What there is; nothing of a job that runs may only mean that nothing was brought yet."""
+    tell_progress("asking for the log …")
+    if _copy(client.log(job_id, tid=tid, error=error, wait=FIRST_PIECES_WITHIN_S)):
+        return
+    job = client.job(job_id)
+    if job.claim and not job.is_final:
+        tell(f"Job ({job_id}) is {job.state.value}; nothing of this log has arrived yet.")
+    elif not job.is_final:
+        tell(f"Job ({job_id}) is {job.state.value}: it has not been taken yet and has no log.")
+
+
+def _copy(pieces: Iterator[bytes]) -> int:
+    """Copy a log to stdout as it comes; return how many bytes it had."""
+    out = sys.stdout.buffer
+    text = LogText() if sys.stdout.isatty() else None
+    total = 0
+    for piece in pieces:
+        out.write(piece if text is None else text.feed(piece).encode())
+        out.flush()
+        total += len(piece)
+    if text is not None:
+        out.write(text.finish().encode())
+    out.flush()
+    return total

@@ -1,0 +1,27 @@
+"""``cloudqcli stageout``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cloudq.entrypoints.cloudqcli.options import common_options, job_id_option, needs_id
+from cloudq.entrypoints.cloudqcli.session import Session, pass_session
+from cloudq.entrypoints.terminal import printable
+
+
+@click.command
+@job_id_option
+@click.option(
+    "--into", type=click.Path(path_type=Path), default=Path(), metavar="DIR", help="Directory to put it into."
+)
+@common_options
+@pass_session
+def command(session: Session, job_id: str | None, into: Path) -> None:
+    """Download a job's script, inputs, outputs and logs into the new directory ID.
+
+    Nothing is overwritten. The directory is printed.
+    """
+    with session.client() as client:
+        click.echo(printable(str(client.stage_out(needs_id(job_id), into))))

@@ -1,0 +1,102 @@
+"""``cloudqcli submit``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cloudq.entrypoints.cloudqcli.options import common_options, json_option, option
+from cloudq.entrypoints.cloudqcli.output import job_record, print_json
+from cloudq.entrypoints.cloudqcli.session import Session, pass_session
+from cloudq.entrypoints.terminal import printable, tell, tell_progress
+
+if TYPE_CHECKING:
+    from cloudq.client import Client
+    from cloudq.domain.job import Job
+
+FAILED = 1
+WAIT_STATUS = {"DONE": 0, "TIMEOUT": 124, "DELETED": 143}
+"""What ``--wait`` ends with: as timeout(1) says it, and as a shell says SIGTERM."""
+
+
+@click.command
+@option("--script", required=True, metavar="FILE", help="The jobscript.")
+@option("--submit_to", default="", metavar="SYSTEM", help="The system that shall run it.")
+@option("--submit_opt", default="", metavar="OPTIONS", help="Options for that system's submit command.")
+@option("--hold_jid", default="", metavar="ID,…", help="Jobs that must have ended before it starts.")
+@option("--array_tid", metavar="RANGE", help="Task ids of an array job, such as 1-4 or 1-10:2.")
+@option("--input", "inputs", multiple=True, metavar="PATH…", help="Files and directories that go along.")
+@click.argument("more", nargs=-1, metavar="")
+@click.option("--force", is_flag=True, help="Submit even to a system whose agent never reported.")
+@click.option("--wait", is_flag=True, help="Wait for its end; exit with the job's own exit status.")
+@json_option
+@common_options
+@pass_session
+def command(
+    session: Session,
+    script: str,
+    submit_to: str,
+    submit_opt: str,
+    hold_jid: str,
+    array_tid: str | None,
+    inputs: tuple[str, ...],
+    more: tuple[str, ...],
+    force: bool,
+    wait: bool,
+    as_json: bool,
+) -> None:
+    """Submit a jobscript.
+
+    With --wait the exit status is the job's own: 0 when it is DONE, its exit code when it ended
+    with one, 124 after a time limit, 143 when it was canceled.
+    """
+    if more and not inputs:
+        raise click.UsageError(f"unexpected argument {more[0]!r}: a script is named with --script")
+    with session.client() as client:
+        submitted = client.submit(
+            Path(script),
+            submit_to=submit_to,
+            submit_opt=submit_opt,
+            hold_jid=hold_jid,
+            array_tid=array_tid,
+            inputs=[*inputs, *more],
+            force=force,
+        )
+        for warning in submitted.warnings:
+            tell(warning)
+        job = submitted.job
+        if not as_json:
+            click.echo(f"Job ({job.uuid}) {printable(job.name)} has been submitted.")
+        elif not wait:
+            print_json({**job_record(job), "warnings": submitted.warnings})
+        if wait:
+            sys.stdout.flush()
+            _end_as(_wait_for(client, job), as_json=as_json)
+
+
+def _wait_for(client: Client, job: Job) -> Job:
+    try:
+        return client.wait(job.uuid, changed=lambda seen: tell_progress(f"{seen.uuid} {seen.state.value}"))
+    except KeyboardInterrupt:
+        tell(f"Job ({job.uuid}) goes on; to end it: cloudqcli cancel {job.uuid}")
+        raise
+
+
+def _end_as(job: Job, *, as_json: bool) -> None:
+    if as_json:
+        print_json(job_record(job))
+    status = exit_status_of(job)
+    if status:
+        tell(f"Job ({job.uuid}) ended: {job.state.value}{': ' if job.error_msg else ''}{job.error_msg}")
+    click.get_current_context().exit(status)
+
+
+def exit_status_of(job: Job) -> int:
+    """What a command that waited for *job* ends with."""
+    if job.state.value in WAIT_STATUS:
+        return WAIT_STATUS[job.state.value]
+    code = job.exit_code or 0
+    return code if 0 < code < 256 else FAILED

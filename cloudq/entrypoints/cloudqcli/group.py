@@ -1,0 +1,43 @@
+"""A group of commands that imports a command's module when that command is asked for."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from cloudq.entrypoints.faults import faults_reported
+
+_PACKAGE = "cloudq.entrypoints.cloudqcli.commands"
+
+
+class LazyGroup(click.Group):
+    """Commands by name, each in a module of its own that calls it ``command``."""
+
+    def __init__(self, *args: Any, modules: Mapping[str, str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._modules = modules
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click asks so)
+        """The names, in the order in which a user meets the commands."""
+        return list(self._modules)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """The command, imported now; None if there is none."""
+        if cmd_name not in self._modules:
+            return None
+        module = importlib.import_module(f"{_PACKAGE}.{self._modules[cmd_name]}")
+        command: click.Command = module.command
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; errors end here as words and an exit status."""
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            # A terminal without UTF-8 must not turn a finished command into a failed one.
+            sys.stdout.reconfigure(errors="backslashreplace")
+        with faults_reported("cloudqcli", ctx):
+            return super().invoke(ctx)

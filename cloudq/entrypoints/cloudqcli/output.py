@@ -1,0 +1,99 @@
+"""Records as JSON: times in UTC (ISO 8601), the names that ``stat`` shows, one document a command."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from cloudq.domain.history import HistoryEntry
+    from cloudq.domain.job import Job
+    from cloudq.domain.summary import ActiveJob
+
+_JOB_FIELDS = (
+    "uuid", "jobid", "name", "jobscript_type", "hold_jid", "array_tid", "submit_to", "submit_opt",
+    "state", "workdir", "run_system", "local_account", "local_group", "submit_command",
+    "time_submit", "time_receive", "time_ready", "time_start", "time_stageout_start",
+    "time_stageout_finish", "time_finish", "size_input", "size_output", "error_msg",
+    "submit_opt_local", "local_name", "exit_code", "invited", "has_input", "claim", "client",
+)  # fmt: skip
+
+
+def print_json(document: object) -> None:
+    """One JSON document on stdout."""
+    click.echo(json_text(document, indent=2))
+
+
+def json_text(document: object, indent: int | None = None) -> str:
+    """*document* as JSON that shows no control character as itself, in whatever alphabet it is."""
+    text = json.dumps(document, indent=indent, ensure_ascii=False)
+    return "".join(char if char.isprintable() or char == "\n" else _escaped(char) for char in text)
+
+
+def _escaped(char: str) -> str:
+    return json.dumps(char)[1:-1]
+
+
+def print_json_list(items: Iterable[dict[str, Any]]) -> None:
+    """A JSON list on stdout, item by item as they come."""
+    click.echo("[", nl=False)
+    separator = "\n"
+    for item in items:
+        click.echo(f"{separator}  {json_text(item)}", nl=False)
+        separator = ",\n"
+    click.echo("\n]")
+
+
+def job_record(job: Job) -> dict[str, Any]:
+    """Everything about one job that is not cloudq's own bookkeeping."""
+    record = {name: _value(getattr(job, name)) for name in _JOB_FIELDS}
+    record["tasks"] = [
+        {"ids": str(group.ids), "state": group.state.value, "exit_code": group.exit_code}
+        for group in job.tasks.groups
+    ]
+    record["changes"] = [
+        {"state": change.state.value, "time": _value(change.time), "reason": change.reason}
+        for change in job.changes
+    ]
+    return record
+
+
+def active_record(job: ActiveJob) -> dict[str, Any]:
+    """One unfinished job."""
+    return {
+        "uuid": job.job_id,
+        "name": job.name,
+        "state": job.state.value,
+        "run_system": job.run_system,
+        "time_submit": _value(job.time_submit),
+        "note": job.note,
+    }
+
+
+def history_records(entries: Iterable[HistoryEntry]) -> Iterator[dict[str, Any]]:
+    """Finished jobs."""
+    for entry in entries:
+        yield {
+            "uuid": entry.job_id,
+            "name": entry.name,
+            "state": entry.state.value,
+            "run_system": entry.system,
+            "time_submit": _value(entry.time_submit),
+            "time_start": _value(entry.time_start),
+            "time_finish": _value(entry.time_finish),
+        }
+
+
+def _value(value: Any) -> Any:
+    """A field as JSON has it; what has no JSON type of its own is its text."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if isinstance(value, tuple):
+        return [_value(each) for each in value]
+    return str(getattr(value, "value", value))

@@ -1,0 +1,52 @@
+"""What one run of ``cloudqcli`` was told, and the client it makes of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cloudq.entrypoints.terminal import tell
+
+if TYPE_CHECKING:
+    from cloudq.client import Client
+    from cloudq.config import Config
+
+
+def _connect(config: Config) -> Client:
+    from cloudq.client import Client  # noqa: PLC0415 (--help must not wait for it)
+
+    return Client.connect(config)
+
+
+class Session:
+    """Options that every command has; *connect* can be replaced by a test."""
+
+    def __init__(self, connect: Callable[[Config], Client] = _connect) -> None:
+        self.config_file: Path | None = None
+        self.level = ""
+        self._connect = connect
+
+    def config(self) -> Config:
+        """The configuration; what the user should know about it is said."""
+        from cloudq.config import load_config  # noqa: PLC0415
+
+        overrides = {"log.level": self.level} if self.level else {}
+        config = load_config(os.environ, path=self.config_file, overrides=overrides)
+        for notice in config.notices:
+            tell(notice)
+        if self.level:
+            from cloudq.entrypoints.logging import configure_logging  # noqa: PLC0415
+
+            configure_logging(self.level)
+        return config
+
+    def client(self) -> Client:
+        """A client, to be used with ``with``."""
+        return self._connect(self.config())
+
+
+pass_session = click.make_pass_decorator(Session, ensure=True)
