@@ -15,12 +15,13 @@ from attrs import frozen
 from cloudq.domain.errors import InvalidInput
 from cloudq.domain.names import checked_system
 
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_IP_ADDRESS = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+")
+# Compiled when they are first used: a client should not wait for patterns it does not need.
+_BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
+_IP_ADDRESS = r"[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+"
 _RESERVED_STARTS = ("xn--", "sthree-", "amzn-s3-demo-")
 _RESERVED_ENDS = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
-_REGION = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}")
-_PREFIX_PART = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
+_REGION = r"[A-Za-z0-9][A-Za-z0-9-]{0,62}"
+_PREFIX_PART = r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}"
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
@@ -88,12 +89,12 @@ def bucket(value: str) -> str:
     """A bucket's name by Amazon's rules, which every S3 service accepts; empty is judged later."""
     if not value:
         return value
-    if _BUCKET.fullmatch(value) is None or ".." in value:
+    if re.fullmatch(_BUCKET, value) is None or ".." in value:
         raise ValueError(
             f"{value!r} is not a bucket name: 3 to 63 lower-case letters, digits, '-' and '.', "
             "beginning and ending with a letter or digit"
         )
-    if _IP_ADDRESS.fullmatch(value):
+    if re.fullmatch(_IP_ADDRESS, value):
         raise ValueError(f"{value!r} is not a bucket name: it looks like an IP address")
     if value.startswith(_RESERVED_STARTS) or value.endswith(_RESERVED_ENDS):
         raise ValueError(f"{value!r} is not a bucket name: its beginning or end is reserved by S3")
@@ -102,7 +103,7 @@ def bucket(value: str) -> str:
 
 def region(value: str) -> str:
     """A region's name."""
-    if value and _REGION.fullmatch(value) is None:
+    if value and re.fullmatch(_REGION, value) is None:
         raise ValueError(f"{value!r} is not a region such as us-east-1")
     return value
 
@@ -112,7 +113,7 @@ def prefix(value: str) -> str:
     stripped = value.strip("/")
     if not stripped:
         return ""
-    bad = [part for part in stripped.split("/") if _PREFIX_PART.fullmatch(part) is None]
+    bad = [part for part in stripped.split("/") if re.fullmatch(_PREFIX_PART, part) is None]
     if bad:
         raise ValueError(
             f"{value!r} is not a prefix such as team/cloudq: parts of letters, digits, '-', '_' and '.', "

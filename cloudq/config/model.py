@@ -13,7 +13,7 @@ from attrs import field, frozen
 CONFIG_FILE = "config.toml"
 FILE_SCHEME = "file://"
 
-_DRIVE = re.compile(r"/[A-Za-z]:")
+_DRIVE = r"/[A-Za-z]:"
 
 
 def _nothing() -> Mapping[str, Mapping[str, str]]:
@@ -39,7 +39,7 @@ class StoreConfig:
         if not self.endpoint_url.startswith(FILE_SCHEME):
             return None
         path = unquote(self.endpoint_url.removeprefix(FILE_SCHEME))
-        root = Path(path[1:] if _DRIVE.match(path) else path)
+        root = Path(path[1:] if re.match(_DRIVE, path) else path)
         return root / self.bucket if self.bucket else root
 
 

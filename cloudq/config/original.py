@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 _PLACES = (Path("client") / "config.ini", Path("agent") / "config.ini", Path("aws"))
-_KEY = re.compile(r"[0-9a-f]{8}/manifest\.json")
+_KEY = r"[0-9a-f]{8}/manifest\.json"
 
 
 def find_original(home: Path) -> tuple[Path, ...]:
@@ -23,4 +23,4 @@ def _exists(path: Path) -> bool:
 
 def is_original_key(key: str) -> bool:
     """Whether an object's key is that of a job of the original: ours are below ``jobs/``."""
-    return _KEY.fullmatch(key) is not None
+    return re.fullmatch(_KEY, key) is not None

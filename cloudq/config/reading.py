@@ -9,7 +9,6 @@ from typing import Any
 from attrs import define, field
 
 from cloudq.config import checks
-from cloudq.config.places import find_lines, line_of
 from cloudq.config.schema import (
     BY_DOTTED,
     BY_PLACE,
@@ -22,10 +21,17 @@ from cloudq.config.schema import (
     type_names,
 )
 
-_SECRET_KEY = re.compile(
-    r"secret|passw|credential|access_?key|api_?key|(?:session|access|auth)_?token", re.IGNORECASE
+_SECRET_KEYS = (
+    "secret",
+    "passw",
+    "credential",
+    "accesskey",
+    "apikey",
+    "accesstoken",
+    "authtoken",
+    "sessiontoken",
 )
-_SECRET_VALUE = re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b")
+_KEY_ID = r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"
 _NO_SECRETS = (
     "secrets do not belong here: keep keys in ~/.aws/credentials, name their profile in [store] profile, "
     "and replace a key that others may have read"
@@ -60,6 +66,8 @@ class Reading:
 
     def add_file(self, name: str, text: str, content: Mapping[str, Any]) -> None:
         """Everything a parsed file says."""
+        from cloudq.config.places import find_lines, line_of  # noqa: PLC0415  without a file not needed
+
         lines = find_lines(text)
 
         def place(*path: str) -> str:
@@ -187,7 +195,8 @@ def _hint(name: str, known: Iterable[str]) -> str:
 
 
 def _is_secret(name: str, value: object) -> bool:
-    return _SECRET_KEY.search(name) is not None or _holds_secret(value)
+    plain = name.lower().replace("_", "").replace("-", "")
+    return any(word in plain for word in _SECRET_KEYS) or _holds_secret(value)
 
 
 def _holds_secret(value: object) -> bool:
@@ -195,4 +204,4 @@ def _holds_secret(value: object) -> bool:
         return any(_is_secret(str(name), inner) for name, inner in value.items())
     if isinstance(value, list):
         return any(_holds_secret(inner) for inner in value)
-    return isinstance(value, str) and _SECRET_VALUE.search(value) is not None
+    return isinstance(value, str) and re.search(_KEY_ID, value) is not None

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -72,6 +70,8 @@ def _render_section(section: str, values: Mapping[str, Value]) -> str:
 
 
 def _render_key(key: Key, values: Mapping[str, Value]) -> str:
+    import textwrap  # noqa: PLC0415  only `cloudqcli init` renders
+
     words = textwrap.fill(key.help, 96, initial_indent="# ", subsequent_indent="# ")
     is_set = key.dotted in values
     value = values[key.dotted] if is_set else (key.default or key.example or key.default)
@@ -80,4 +80,6 @@ def _render_key(key: Key, values: Mapping[str, Value]) -> str:
 
 def _toml(value: Value) -> str:
     """The value as TOML writes it: JSON's way, but for DEL, which JSON leaves as it is."""
+    import json  # noqa: PLC0415  as above
+
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -15,6 +15,7 @@ from cloudq.config import (
     KNOWN_PROFILES,
     AgentConfig,
     Config,
+    Key,
     StoreConfig,
     agent_profile,
     config_home,
@@ -121,7 +122,7 @@ def test_an_option_comes_before_a_variable_before_the_file_before_the_default(ho
 
 
 @pytest.mark.parametrize("key", KEYS, ids=lambda key: key.dotted)
-def test_every_key_can_be_set_in_the_file_and_by_its_variable(home: Path, key: object) -> None:
+def test_every_key_can_be_set_in_the_file_and_by_its_variable(home: Path, key: Key) -> None:
     values = {
         "store.endpoint_url": ("https://s3.example.com", '"https://s3.example.com"'),
         "store.bucket": ("my-jobs", '"my-jobs"'),
@@ -134,11 +135,11 @@ def test_every_key_can_be_set_in_the_file_and_by_its_variable(home: Path, key: o
         "agent.handicap": (30.0, "30"),
         "log.level": ("ERROR", '"ERROR"'),
     }
-    section, name = key.section, key.name  # type: ignore[attr-defined]
+    section, name = key.section, key.name
     value, toml = values.get(f"{section}.{name}", ("word", '"word"'))
     needed = {"CLOUDQ_STORE_BUCKET": "jobs"} if name == "endpoint_url" else {}
     from_file = loaded(home, f"[{section}]\n{name} = {toml}\n", needed)
-    from_variable = loaded(home, "", {**needed, variable_of(key): toml.strip('"')})  # type: ignore[arg-type]
+    from_variable = loaded(home, "", {**needed, variable_of(key): toml.strip('"')})
 
     assert getattr(getattr(from_file, section), name) == value
     assert getattr(getattr(from_variable, section), name) == value
