@@ -63,13 +63,14 @@ def render_job_shell(plan: JobShellPlan, dialect: ShellDialect) -> str:
         script=shlex.quote(plan.script_path),
         local_id=dialect.local_id,
         task_id=dialect.task_id,
-        traps=traps,
-        run=run.format(start=start, signals=" ".join(RECORDED_SIGNALS)),
+        run=run.format(start=start, traps=traps, signals=" ".join(RECORDED_SIGNALS)),
     )
 
 
 # The script runs in the foreground: bash runs a trap once it has ended, and `$?` is the script's.
 _RUN = """\
+cq_pass_on() {{ :; }}
+{traps}
 {start}
 cq_code=$?
 """
@@ -82,7 +83,17 @@ cq_code=$?
 _RUN_AND_FORWARD = """\
 cq_pid=$cq_record.pid.$$
 cq_note=$cq_record.code.$$
-cq_forward() {{ read -r cq_child <"$cq_pid" && kill -s "$1" "$cq_child"; }} 2>/dev/null
+cq_waiter=
+cq_early=
+cq_pass_on() {{
+    if [ -z "$cq_waiter" ]; then cq_early=$1 && return; fi
+    for cq_try in 1 2 3 4 5 6 7 8 9; do
+        read -r cq_child <"$cq_pid" && kill -s "$1" "$cq_child" && return
+        kill -0 "$cq_waiter" || return
+        sleep 0.1
+    done
+}} 2>/dev/null
+{traps}
 (
     trap '' {signals}
     (
@@ -95,12 +106,12 @@ cq_forward() {{ read -r cq_child <"$cq_pid" && kill -s "$1" "$cq_child"; }} 2>/d
     exit "$cq_code"
 ) &
 cq_waiter=$!
+if [ -n "$cq_early" ]; then cq_pass_on "$cq_early"; fi
 while :; do
     cq_interrupted=
     wait "$cq_waiter"
     cq_code=$?
     if [ -z "$cq_interrupted" ]; then break; fi
-    cq_forward "$cq_interrupted"
 done
 if [ "$cq_code" -lt 0 ]; then read -r cq_code <"$cq_note" || cq_code=255; fi
 rm -f "$cq_pid" "$cq_note"
@@ -177,9 +188,9 @@ if ! cd "$cq_work"; then
 fi
 
 cq_note_signal() {{
-    cq_interrupted=$1
+    cq_interrupted=yes
     if [ "$1" != CONT ]; then cq_signal=$1; fi
+    cq_pass_on "$1"
 }}
-{traps}
 {run}cq_end "$cq_code"
 """

@@ -123,6 +123,17 @@ def test_a_script_that_a_signal_does_not_end_is_waited_for(
     assert (exit_record(space).exit_code, exit_record(space).signal) == (5, "USR1")
 
 
+def test_a_signal_that_comes_as_the_script_starts_is_passed_on(space: DirectoryClaimSpace) -> None:
+    # The shell signals itself where the next thing it does is to start the script.
+    prepare(space, "#!/bin/bash\nexec sleep 60\n", FORWARD)
+    text = space.job_shell.read_text()
+    assert text.count("cq_waiter=$!\n") == 1
+    space.install_job_shell(text.replace("cq_waiter=$!\n", "kill -TERM $$\ncq_waiter=$!\n"))
+
+    assert run(space)[0] == 143
+    assert exit_record(space).signal == "TERM"
+
+
 @each_dialect
 def test_of_racing_submissions_one_starts_the_script(
     space: DirectoryClaimSpace, dialect: ShellDialect

@@ -69,9 +69,22 @@ if ! cd "$cq_work"; then
 fi
 
 cq_note_signal() {
-    cq_interrupted=$1
+    cq_interrupted=yes
     if [ "$1" != CONT ]; then cq_signal=$1; fi
+    cq_pass_on "$1"
 }
+cq_pid=$cq_record.pid.$$
+cq_note=$cq_record.code.$$
+cq_waiter=
+cq_early=
+cq_pass_on() {
+    if [ -z "$cq_waiter" ]; then cq_early=$1 && return; fi
+    for cq_try in 1 2 3 4 5 6 7 8 9; do
+        read -r cq_child <"$cq_pid" && kill -s "$1" "$cq_child" && return
+        kill -0 "$cq_waiter" || return
+        sleep 0.1
+    done
+} 2>/dev/null
 trap 'cq_note_signal TERM' TERM
 trap 'cq_note_signal INT' INT
 trap 'cq_note_signal HUP' HUP
@@ -79,9 +92,6 @@ trap 'cq_note_signal USR1' USR1
 trap 'cq_note_signal USR2' USR2
 trap 'cq_note_signal XCPU' XCPU
 trap 'cq_note_signal CONT' CONT
-cq_pid=$cq_record.pid.$$
-cq_note=$cq_record.code.$$
-cq_forward() { read -r cq_child <"$cq_pid" && kill -s "$1" "$cq_child"; } 2>/dev/null
 (
     trap '' TERM INT HUP USR1 USR2 XCPU CONT
     (
@@ -94,12 +104,12 @@ cq_forward() { read -r cq_child <"$cq_pid" && kill -s "$1" "$cq_child"; } 2>/dev
     exit "$cq_code"
 ) &
 cq_waiter=$!
+if [ -n "$cq_early" ]; then cq_pass_on "$cq_early"; fi
 while :; do
     cq_interrupted=
     wait "$cq_waiter"
     cq_code=$?
     if [ -z "$cq_interrupted" ]; then break; fi
-    cq_forward "$cq_interrupted"
 done
 if [ "$cq_code" -lt 0 ]; then read -r cq_code <"$cq_note" || cq_code=255; fi
 rm -f "$cq_pid" "$cq_note"

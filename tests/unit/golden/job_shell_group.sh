@@ -69,9 +69,11 @@ if ! cd "$cq_work"; then
 fi
 
 cq_note_signal() {
-    cq_interrupted=$1
+    cq_interrupted=yes
     if [ "$1" != CONT ]; then cq_signal=$1; fi
+    cq_pass_on "$1"
 }
+cq_pass_on() { :; }
 trap 'cq_note_signal TERM' TERM
 trap 'cq_note_signal INT' INT
 trap 'cq_note_signal HUP' HUP
