@@ -11,6 +11,7 @@ from cloudq.application.held_job import Cancel, HeldJob, Holdings
 from cloudq.application.job_trouble import AgentLog, JobTrouble
 from cloudq.application.stop_claim import StopClaim
 from cloudq.domain.errors import SchedulerUnavailable
+from cloudq.domain.job import Job
 from cloudq.domain.job_shell import BLOCKED
 from cloudq.domain.job_state import JobState
 from cloudq.domain.outcome import Evidence, Life, SchedulerStatus, decide
@@ -166,7 +167,7 @@ class FollowJobs:
         if whole.state is JobState.RUN or (started and whole.state.is_final):
             self._note_start(held, min(started) if started else self.clock.now())
         if whole.state.is_final:
-            held.end = whole
+            held.end = whole if held.job.array_tid is None else evolve(whole, reason=_failures(held.job))
         elif held.cancel is Cancel.NONE:
             self._enter(held, whole)
 
@@ -205,3 +206,13 @@ def _known_states(held: HeldJob) -> dict[int | None, TaskState]:
         return {None: TaskState(held.job.state)}
     known = held.job.tasks.as_dict()
     return {task: known.get(task, TaskState(JobState.READY)) for task in held.job.array_tid}
+
+
+def _failures(job: Job) -> str:
+    """Which tasks of an array did not succeed, and how they ended."""
+    told = []
+    for group in job.tasks.groups:
+        if group.state is not JobState.DONE:
+            code = "" if group.exit_code is None else f", exit code {group.exit_code}"
+            told.append(f"task {group.ids}: {group.state.value}{code}")
+    return "; ".join(told)

@@ -131,6 +131,8 @@ class HoldLease:
 
     def _holder_is_gone(self, holder: Lease) -> bool:
         mine = self.identity.process
+        if holder.process == mine:
+            return True  # this very process, whose epoch lapsed: it takes the next one
         return mine.shares_process_table_with(holder.process) and self.is_process_gone(holder.process)
 
     def _create(self, epoch: int) -> LeaseWait | None:

@@ -53,9 +53,7 @@ class PublishSummary:
 
     def _has_changed(self, summary: ActiveSummary) -> bool:
         before = self._published
-        if before is None:
-            return bool(summary.jobs)
-        return (before.epoch, before.jobs) != (summary.epoch, summary.jobs)
+        return before is None or (before.epoch, before.jobs) != (summary.epoch, summary.jobs)
 
     def _is_due(self, summary: ActiveSummary) -> bool:
         if self._published is None or self._published.epoch != summary.epoch:

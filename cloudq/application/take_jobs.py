@@ -101,7 +101,7 @@ class TakeJobs:
         return _Turn.LATER if invitation.note else _Turn.NOW
 
     def _why_it_waits(self, invitation: Invitation, job: Job, now: float, free: int | None, room: int) -> str:
-        if job.submit_to not in {"", self.settings.system}:
+        if invitation.tag.n == 1 and job.submit_to not in {"", self.settings.system}:
             return f"submitted to {job.submit_to}, not to {self.settings.system}"
         if not _is_pinned(invitation) and not self.settings.unpinned:
             return f"{self.settings.system} takes only jobs submitted to it"
@@ -220,4 +220,6 @@ def _job(invitation: Invitation) -> Job:
 
 
 def _is_pinned(invitation: Invitation) -> bool:
-    return invitation.stored is not None and bool(invitation.stored.job.submit_to)
+    """Whether no other system was invited: by its owner, or by the one who took it back."""
+    job = _job(invitation)
+    return bool(job.submit_to) if invitation.tag.n == 1 else len(job.invited) == 1

@@ -123,7 +123,7 @@ class World:
     def job(self, job_id: str) -> Job:
         return self.client().query.job(job_id)
 
-    def keys(self, prefix: str = "") -> list[str]:
+    def stored(self, prefix: str = "") -> list[str]:
         return [listed.key for listed in self.store.list_page(prefix).objects]
 
     def body(self, key: str) -> bytes:

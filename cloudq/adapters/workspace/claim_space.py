@@ -235,6 +235,14 @@ class DirectoryClaimSpace:
             raise InvalidInput(f"{stream!r} is not a job's stdout or stderr")
         return self.control_dir / record_name(stream, task)
 
+    def read_log(self, stream: str, task: int | None, offset: int, limit: int) -> bytes:
+        try:
+            with self.log_path(stream, task).open("rb") as file:
+                file.seek(offset)
+                return file.read(limit)
+        except OSError:
+            return b""
+
     def pack_output(self) -> PackedOutput:
         noted = read_record(self.control_dir / "baseline", _MAX_BASELINE_BYTES) or b""
         with told_as_workspace_problem(f"pack the output in {self.work_dir}"):

@@ -91,8 +91,8 @@ def check_end(world: World, alpha: System, life: Life, job_id: str) -> None:
     where = f"{job.state} {job.error_msg} {world.log.told}"
     assert len(alpha.scheduler.starts) in life.starts, where
     assert job.state is life.end, where
-    assert world.keys("queue/") == [], where
-    assert len(world.keys("history/")) == 1, where
+    assert world.stored("queue/") == [], where
+    assert len(world.stored("history/")) == 1, where
     assert world.log.defects() == []
     if alpha.scheduler.starts:
         task = 1 if job.array_tid else None

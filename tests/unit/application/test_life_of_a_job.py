@@ -19,7 +19,7 @@ def test_a_job_is_run_and_its_results_are_in_the_bucket(world: World) -> None:
     assert [change.state.value for change in job.changes] == ["INIT", "READY", "RUN", "DONE"]
     assert text_of(world.client().read_log.of_job(job, "stdout", None)) == "hello\n"
     assert text_of(world.client().read_log.of_job(job, "stderr", None)) == "oh\n"
-    assert f"jobs/{job_id}/1/output.zip" in world.keys()
+    assert f"jobs/{job_id}/1/output.zip" in world.stored()
     assert len(alpha.scheduler.starts) == 1
 
 
@@ -30,7 +30,7 @@ def test_nothing_is_left_under_the_queue_once_a_job_is_over(world: World) -> Non
     agent.until_final(job_id)
     agent.cycles(3)
 
-    assert world.keys("queue/") == []
+    assert world.stored("queue/") == []
     assert [entry.job_id for entry in world.client().query.history()] == [job_id]
     assert world.client().query.active().jobs == ()
 
@@ -64,6 +64,7 @@ def test_an_array_with_one_failing_task_is_an_error_with_every_task_told(world: 
 
     job = world.job(job_id)
     assert (job.state, job.exit_code) == (JobState.ERROR, 1)
+    assert job.error_msg == "task 2: ERROR, exit code 1"
     assert {task: (each.state.value, each.exit_code) for task, each in job.tasks.items()} == {
         1: ("DONE", 0), 2: ("ERROR", 1), 3: ("DONE", 0), 4: ("DONE", 0),
     }  # fmt: skip
@@ -111,7 +112,7 @@ def test_an_unpinned_job_is_run_by_exactly_one_of_the_systems_invited(world: Wor
 
     assert world.job(job_id).state is JobState.DONE
     assert sum(len(system.scheduler.starts) for system in systems) == 1
-    assert world.keys("queue/") == []
+    assert world.stored("queue/") == []
 
 
 def test_an_unpinned_job_goes_to_the_system_with_a_free_slot(world: World) -> None:
