@@ -1,0 +1,63 @@
+"""Keys of a directory store in the order of S3, looking only where they can be."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+from attrs import frozen
+
+from cloudq.adapters.object_stores.key_rules import is_valid_part
+
+
+@frozen
+class Walk:
+    """The keys under *root* that begin with *prefix* and come after *start_after*.
+
+    With *roll_up*, of what lies deeper than the last name of the prefix only the first key of
+    each directory: that it has one is all that a LIST with a delimiter tells.
+    """
+
+    root: Path
+    prefix: str
+    start_after: str
+    roll_up: bool
+
+    def keys(self) -> Iterator[str]:
+        """In ascending order; what vanishes while we look is not there."""
+        base = self.prefix[: self.prefix.rfind("/") + 1]
+        parts = base.split("/")[:-1]
+        if all(is_valid_part(part, first=place == 0) for place, part in enumerate(parts)):
+            yield from self._within(self.root.joinpath(*parts), base)
+
+    def _within(self, folder: Path, base: str) -> Iterator[str]:
+        for name in _names(folder, first=not base):
+            key = base + name
+            if not key.endswith("/"):
+                if key.startswith(self.prefix) and key > self.start_after:
+                    yield key
+            elif self._may_hold_keys(key):
+                found = self._within(folder / name[:-1], key)
+                yield from islice(found, 1) if self.roll_up and key.startswith(self.prefix) else found
+
+    def _may_hold_keys(self, directory: str) -> bool:
+        has_prefix = directory.startswith(self.prefix) or self.prefix.startswith(directory)
+        return has_prefix and (self.start_after < directory or self.start_after.startswith(directory))
+
+
+def _names(folder: Path, *, first: bool) -> list[str]:
+    """Names in a directory, those of directories with a slash at the end: it counts for the order.
+
+    Python orders text by code points, which is the order of its UTF-8 bytes.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(_name(entry) for entry in entries if is_valid_part(entry.name, first=first))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _name(entry: os.DirEntry[str]) -> str:
+    return entry.name + "/" if entry.is_dir(follow_symlinks=False) else entry.name

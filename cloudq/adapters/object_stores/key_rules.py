@@ -1,0 +1,60 @@
+"""Which keys can be held by every store, a directory on any file system too.
+
+Memory and directory refuse the same keys, so that tests meet in memory what users would meet on disk.
+"""
+
+from __future__ import annotations
+
+import os
+
+from cloudq.domain.errors import StoreRefused
+
+RESERVED = ".cloudq"
+"""What the first part of no key begins with: the directory store keeps its own files there."""
+
+MAX_KEY_BYTES = 1024
+MAX_PART_BYTES = 255
+
+# NFS keeps files that were deleted while somebody read them under such names.
+_RENAMED_BY_NFS = ".nfs"
+# Windows would read these as another drive, a stream of another file, or another name.
+_NOT_ON_WINDOWS = frozenset('\\:*?"<>|') if os.name == "nt" else frozenset()
+_ENDS_NOT_ON_WINDOWS = (" ", ".") if os.name == "nt" else ()
+
+
+def key_parts(key: str) -> tuple[str, ...]:
+    """The names between the slashes of a key. Raises `StoreRefused` for a key that no store should hold."""
+    problem = _problem(key)
+    if problem:
+        raise StoreRefused(f"{key!r} cannot be a key: {problem}")
+    return tuple(key.split("/"))
+
+
+def is_valid_part(part: str, *, first: bool) -> bool:
+    """Whether a name may stand between the slashes of a key."""
+    return not _problem_of_part(part, first=first)
+
+
+def _problem(key: str) -> str:
+    try:
+        size = len(key.encode())
+    except UnicodeEncodeError:
+        return "it is not valid text"
+    if size > MAX_KEY_BYTES:
+        return f"it is longer than {MAX_KEY_BYTES} bytes"
+    problems = (_problem_of_part(part, first=place == 0) for place, part in enumerate(key.split("/")))
+    return next(filter(None, problems), "")
+
+
+def _problem_of_part(part: str, *, first: bool) -> str:
+    if part in {"", ".", ".."}:
+        return f"{part!r} is no name"
+    if (first and part.startswith(RESERVED)) or part.startswith(_RENAMED_BY_NFS):
+        return f"the name {part!r} is reserved"
+    if any(character < " " or character == "\x7f" or character in _NOT_ON_WINDOWS for character in part):
+        return f"{part!r} has characters that not every store takes"
+    if _ENDS_NOT_ON_WINDOWS and part.endswith(_ENDS_NOT_ON_WINDOWS):
+        return f"{part!r} ends with a dot or a blank"
+    if len(part.encode(errors="surrogatepass")) > MAX_PART_BYTES:
+        return f"a part is longer than {MAX_PART_BYTES} bytes"
+    return ""

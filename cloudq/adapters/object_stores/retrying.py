@@ -1,0 +1,157 @@
+"""One policy of trying again, over any store (protocol section 1)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from attrs import frozen
+
+from cloudq.domain.errors import (
+    CloudqError,
+    OutcomeUnknown,
+    PreconditionFailed,
+    StoreProblem,
+    StoreUnavailable,
+    WriteConflict,
+)
+from cloudq.ports.clock import Clock
+from cloudq.ports.object_store import MAX_CONTROL_BYTES, ListPage, ObjectStore, StoredObject, Unchanged
+
+Result = TypeVar("Result")
+
+DEADLINE_S = 20.0
+FIRST_PAUSE_S = 0.2
+LONGEST_PAUSE_S = 5.0
+MAX_CONTROL_ATTEMPTS = 16
+"""Ends the attempts, too, where the clock no longer sleeps because the process was asked to stop."""
+MAX_BULK_ATTEMPTS = 5
+
+_WORTH_ANOTHER_TRY = (StoreUnavailable, WriteConflict)
+
+
+def random_fraction() -> float:
+    """Between 0 and 1, another each time."""
+    return int.from_bytes(os.urandom(2)) / 65535
+
+
+@frozen
+class RetryingStore:
+    """Passes everything on to *inner*, again while the trouble may pass.
+
+    A control request begins another attempt only where one as slow as the slowest so far would
+    still end within *deadline_s*. Bulk transfers have no deadline but few attempts.
+    """
+
+    inner: ObjectStore
+    clock: Clock
+    jitter: Callable[[], float] = random_fraction
+    """Between 0 and 1: writers that met once shall not meet again."""
+    deadline_s: float = DEADLINE_S
+
+    def get(self, key: str, *, max_bytes: int = MAX_CONTROL_BYTES) -> StoredObject:
+        return self._control(lambda: self.inner.get(key, max_bytes=max_bytes))
+
+    def get_if_changed(
+        self, key: str, etag: str, *, max_bytes: int = MAX_CONTROL_BYTES
+    ) -> StoredObject | Unchanged:
+        return self._control(lambda: self.inner.get_if_changed(key, etag, max_bytes=max_bytes))
+
+    def put(self, key: str, body: bytes) -> str:
+        return self._control(lambda: self.inner.put(key, body))
+
+    def put_if_absent(self, key: str, body: bytes) -> str:
+        return self._conditional(key, lambda: self.inner.put_if_absent(key, body))
+
+    def put_if_match(self, key: str, body: bytes, etag: str) -> str:
+        return self._conditional(key, lambda: self.inner.put_if_match(key, body, etag))
+
+    def list_page(
+        self, prefix: str, *, start_after: str = "", delimiter: str = "", limit: int = 1000
+    ) -> ListPage:
+        return self._control(
+            lambda: self.inner.list_page(prefix, start_after=start_after, delimiter=delimiter, limit=limit)
+        )
+
+    def delete(self, keys: Sequence[str]) -> None:
+        self._control(lambda: self.inner.delete(keys))
+
+    def upload(self, key: str, source: Path) -> None:
+        self._bulk(lambda: self.inner.upload(key, source))
+
+    def download(self, key: str, target: Path, *, max_bytes: int | None = None) -> int:
+        return self._bulk(lambda: self.inner.download(key, target, max_bytes=max_bytes))
+
+    def read(self, key: str) -> Iterator[bytes]:
+        first, rest = self._bulk(lambda: _begun(self.inner.read(key)))
+        if first is not None:
+            yield first
+            # What was handed on cannot be taken back: from here on the trouble is the reader's.
+            yield from rest
+
+    def _control(self, ask: Callable[[], Result]) -> Result:
+        attempts = _Attempts(self.clock, self.jitter, MAX_CONTROL_ATTEMPTS, self.deadline_s)
+        return attempts.run(ask)
+
+    def _bulk(self, ask: Callable[[], Result]) -> Result:
+        return _Attempts(self.clock, self.jitter, MAX_BULK_ATTEMPTS, None).run(ask)
+
+    def _conditional(self, key: str, ask: Callable[[], str]) -> str:
+        """Once an attempt may have written, no later failure says that nothing was."""
+        maybe_written = False
+
+        def attempt() -> str:
+            nonlocal maybe_written
+            try:
+                return ask()
+            except OutcomeUnknown:
+                maybe_written = True
+                raise
+
+        try:
+            return self._control(attempt)
+        except OutcomeUnknown:
+            raise
+        except CloudqError as error:
+            if not maybe_written:
+                raise
+            met = "found there" if isinstance(error, PreconditionFailed) else str(error)
+            raise OutcomeUnknown(
+                f"the write of {key} may have been done by an attempt without an answer; the last: {met}"
+            ) from error
+
+
+class _Attempts:
+    """The attempts at one request."""
+
+    def __init__(
+        self, clock: Clock, jitter: Callable[[], float], most: int, deadline_s: float | None
+    ) -> None:
+        self._clock = clock
+        self._jitter = jitter
+        self._most = most
+        self._ends = None if deadline_s is None else clock.elapsed() + deadline_s
+        self._slowest_s = 0.0
+
+    def run(self, ask: Callable[[], Result]) -> Result:
+        for done in range(1, self._most):
+            begun = self._clock.elapsed()
+            try:
+                return ask()
+            except _WORTH_ANOTHER_TRY as error:
+                self._slowest_s = max(self._slowest_s, self._clock.elapsed() - begun)
+                self._wait_for_another(done, error)
+        return ask()
+
+    def _wait_for_another(self, done: int, error: StoreProblem) -> None:
+        """Sleep, or raise *error* if another attempt might end too late."""
+        pause_s = min(FIRST_PAUSE_S * 2 ** (done - 1), LONGEST_PAUSE_S) * (0.5 + self._jitter() / 2)
+        if self._ends is not None and self._clock.elapsed() + pause_s + self._slowest_s > self._ends:
+            raise error
+        self._clock.sleep(pause_s)
+
+
+def _begun(pieces: Iterator[bytes]) -> tuple[bytes | None, Iterator[bytes]]:
+    return next(pieces, None), pieces

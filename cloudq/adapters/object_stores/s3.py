@@ -1,0 +1,269 @@
+"""A bucket of Amazon S3 or of a service that speaks like it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from boto3.s3.transfer import TransferConfig
+
+from cloudq.adapters.object_stores.s3_client import BULK, CONTROL, FAILURES, ask, connector, error_code, judge
+from cloudq.adapters.object_stores.s3_errors import Meaning, Place, Request, verdict_on_answer
+from cloudq.adapters.object_stores.streams import PIECE_BYTES, at_most, resumed, too_large, write_new_file
+from cloudq.domain.errors import PreconditionFailed, StoreRefused, StoreUnavailable
+from cloudq.ports.object_store import MAX_CONTROL_BYTES, ListedObject, ListPage, StoredObject, Unchanged
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import DeleteTypeDef, GetObjectOutputTypeDef
+
+MAX_PAGE = 1000
+MAX_DELETED_AT_ONCE = 1000
+PART_BYTES = 8 * 1024 * 1024
+
+_QUOTED = '"{}"'
+_BARE = "{}"
+_NO_MULTI_DELETE = frozenset({"NotImplemented", "MissingContentMD5"})
+
+_TRANSFER = TransferConfig(multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES, max_concurrency=4)
+
+
+class S3Store:
+    """The port `ObjectStore` over a bucket of an S3 service. Nothing is sent until it is asked.
+
+    Control requests are tried once each: `RetryingStore` has the policy. An empty *endpoint_url*
+    is Amazon's own; credentials come from where boto3 looks for them. Safe to use in threads.
+    """
+
+    def __init__(
+        self,
+        *,
+        bucket: str,
+        endpoint_url: str = "",
+        prefix: str = "",
+        profile: str = "",
+        region: str = "",
+        addressing_style: str = "auto",
+    ) -> None:
+        self._bucket = bucket
+        self._prefix = prefix
+        place = Place(bucket, endpoint_url or "Amazon S3")
+        self._connect = connector(place, endpoint_url, profile, region, addressing_style)
+        self._control: S3Client = self._connect(CONTROL)
+        self._place = Place(bucket, self._control.meta.endpoint_url)
+        self._bulk_client: S3Client | None = None
+        self._bulk_lock = threading.Lock()
+        self._etag_style: str | None = None  # how the store wants it in If-Match: known after a success
+        self._has_multi_delete = True
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._control.close()
+        if self._bulk_client is not None:
+            self._bulk_client.close()
+
+    def get(self, key: str, *, max_bytes: int = MAX_CONTROL_BYTES) -> StoredObject:
+        request = Request(self._place, key)
+        return ask(request, lambda: _small(key, self._get(self._control, key), max_bytes))
+
+    def get_if_changed(
+        self, key: str, etag: str, *, max_bytes: int = MAX_CONTROL_BYTES
+    ) -> StoredObject | Unchanged:
+        try:
+            answer = self._get(self._control, key, IfNoneMatch=_QUOTED.format(etag))
+            if _bare(answer["ETag"]) == etag:  # the store knows no condition on GET
+                answer["Body"].close()
+                return Unchanged(etag)
+            return _small(key, answer, max_bytes)
+        except FAILURES as error:
+            verdict, words = judge(error)
+            if verdict.meaning is Meaning.UNCHANGED:
+                return Unchanged(etag)
+            raise Request(self._place, key).error(verdict, words) from error
+
+    def put(self, key: str, body: bytes) -> str:
+        return self._put(Request(self._place), key, body)
+
+    def put_if_absent(self, key: str, body: bytes) -> str:
+        return self._put(Request(self._place, key, conditional=True), key, body, IfNoneMatch="*")
+
+    def put_if_match(self, key: str, body: bytes, etag: str) -> str:
+        style = self._etag_style or _QUOTED
+        try:
+            new = self._put_matching(key, body, etag, style)
+        except PreconditionFailed:
+            # Ceph 16 compares the ETag with its quotes: it refuses the very object it still has.
+            if self._etag_style or not self._still_has(key, etag):
+                raise
+            style = _BARE
+            new = self._put_matching(key, body, etag, style)
+        self._etag_style = style
+        return new
+
+    def list_page(
+        self, prefix: str, *, start_after: str = "", delimiter: str = "", limit: int = 1000
+    ) -> ListPage:
+        limit = min(limit, MAX_PAGE)
+        options: dict[str, Any] = {"Prefix": self._prefix + prefix, "MaxKeys": limit}
+        if start_after:
+            options["StartAfter"] = self._prefix + start_after
+        if delimiter:
+            options["Delimiter"] = delimiter
+        answer = ask(
+            Request(self._place), lambda: self._control.list_objects_v2(Bucket=self._bucket, **options)
+        )
+        objects = tuple(
+            ListedObject(self._key(found["Key"]), found["Size"], _utc(found["LastModified"]))
+            for found in answer.get("Contents", ())
+        )
+        prefixes = tuple(self._key(found["Prefix"]) for found in answer.get("CommonPrefixes", ()))
+        if answer.get("IsTruncated"):  # a store may give fewer than asked for: this page was full for it
+            limit = len(objects) + len(prefixes)
+        if answer.get("IsTruncated") and not limit:
+            raise StoreUnavailable(f"{self._place}: an empty page of a list that goes on")
+        return ListPage(objects, prefixes, _date(answer), limit)
+
+    def delete(self, keys: Sequence[str]) -> None:
+        if len(keys) == 1 or not self._has_multi_delete:
+            self._delete_singly(keys)
+            return
+        for start in range(0, len(keys), MAX_DELETED_AT_ONCE):
+            self._delete_together(keys[start : start + MAX_DELETED_AT_ONCE])
+
+    def upload(self, key: str, source: Path) -> None:
+        bulk, name = self._bulk(), self._prefix + key
+        ask(Request(self._place), lambda: bulk.upload_file(str(source), self._bucket, name, Config=_TRANSFER))
+
+    def download(self, key: str, target: Path, *, max_bytes: int | None = None) -> int:
+        return write_new_file(target, at_most(self._pieces(key, max_bytes), max_bytes, key))
+
+    def read(self, key: str) -> Iterator[bytes]:
+        return self._pieces(key, None)
+
+    # How -----------------------------------------------------------------------------------------
+
+    def _key(self, name: str) -> str:
+        return name[len(self._prefix) :]
+
+    def _get(self, client: S3Client, key: str, **condition: Any) -> GetObjectOutputTypeDef:
+        return client.get_object(Bucket=self._bucket, Key=self._prefix + key, **condition)
+
+    def _put(self, request: Request, key: str, body: bytes, **condition: Any) -> str:
+        name = self._prefix + key
+        answer = ask(
+            request,
+            lambda: self._control.put_object(Bucket=self._bucket, Key=name, Body=body, **condition),
+        )
+        return _bare(answer["ETag"])
+
+    def _put_matching(self, key: str, body: bytes, etag: str, style: str) -> str:
+        request = Request(self._place, key, conditional=True)
+        return self._put(request, key, body, IfMatch=style.format(etag))
+
+    def _still_has(self, key: str, etag: str) -> bool:
+        try:
+            answer = self._control.head_object(Bucket=self._bucket, Key=self._prefix + key)
+        except FAILURES as error:
+            verdict, words = judge(error)
+            if verdict.meaning is Meaning.ABSENT:
+                return False
+            raise Request(self._place, key).error(verdict, words) from error
+        return _bare(answer["ETag"]) == etag
+
+    def _delete_singly(self, keys: Sequence[str]) -> None:
+        for name in (self._prefix + key for key in keys):
+            delete = partial(self._control.delete_object, Bucket=self._bucket, Key=name)
+            ask(Request(self._place), delete)
+
+    def _delete_together(self, keys: Sequence[str]) -> None:
+        wanted: DeleteTypeDef = {"Objects": [{"Key": self._prefix + key} for key in keys], "Quiet": True}
+        try:
+            answer = self._control.delete_objects(Bucket=self._bucket, Delete=wanted)
+        except FAILURES as error:
+            if error_code(error) not in _NO_MULTI_DELETE:
+                raise Request(self._place).error(*judge(error)) from error
+            self._has_multi_delete = False
+            self._delete_singly(keys)
+            return
+        for refused in answer.get("Errors", ()):
+            verdict = verdict_on_answer(refused.get("Code", ""), 0)
+            if verdict.meaning is not Meaning.ABSENT:
+                words = (
+                    f"{refused.get('Key')} was not deleted: {refused.get('Code')} {refused.get('Message')}"
+                )
+                raise Request(self._place).error(verdict, words)
+
+    def _bulk(self) -> S3Client:
+        with self._bulk_lock:
+            if self._bulk_client is None:
+                self._bulk_client = self._connect(BULK)
+            return self._bulk_client
+
+    def _pieces(self, key: str, max_bytes: int | None) -> Iterator[bytes]:
+        stream = _Stream(Request(self._place, key), max_bytes)
+
+        def ask_from(offset: int) -> GetObjectOutputTypeDef:
+            part = {"Range": f"bytes={offset}-"} if offset else {}
+            return self._get(self._bulk(), key, **part)
+
+        return resumed(lambda offset: stream.pieces(ask_from, offset))
+
+
+class _Stream:
+    """One object while it is read, in as many answers as it takes."""
+
+    def __init__(self, request: Request, max_bytes: int | None) -> None:
+        self._request = request
+        self._max_bytes = max_bytes
+        self._etag = ""
+        self._size = 0
+
+    def pieces(self, ask_from: Callable[[int], GetObjectOutputTypeDef], offset: int) -> Iterator[bytes]:
+        if offset and offset == self._size:  # it broke after the last byte, and there is no more to ask for
+            return
+        answer = ask(self._request, lambda: ask_from(offset))
+        with closing(answer["Body"]) as body:
+            self._check(answer, first=not offset)
+            while piece := ask(self._request, lambda: body.read(PIECE_BYTES)):
+                yield piece
+
+    def _check(self, answer: GetObjectOutputTypeDef, *, first: bool) -> None:
+        if first:
+            self._etag, self._size = answer["ETag"], answer["ContentLength"]
+            if self._max_bytes is not None and self._size > self._max_bytes:
+                raise too_large(self._request.key, self._max_bytes)
+        elif answer["ETag"] != self._etag:
+            raise StoreRefused(f"{self._request.key} was rewritten while it was read")
+
+
+def _small(key: str, answer: GetObjectOutputTypeDef, max_bytes: int) -> StoredObject:
+    with closing(answer["Body"]) as stream:
+        if answer["ContentLength"] > max_bytes:
+            raise too_large(key, max_bytes)
+        # Read to its end, where botocore notices that some is missing; a store's own word for the size
+        # is not believed.
+        body = b"".join(at_most(iter(lambda: stream.read(PIECE_BYTES), b""), max_bytes, key))
+    return StoredObject(key, body, _bare(answer["ETag"]), _utc(answer["LastModified"]), _date(answer))
+
+
+def _bare(etag: str) -> str:
+    return etag.removeprefix("W/").strip('"')
+
+
+def _utc(time: datetime) -> datetime:
+    return time.astimezone(UTC)
+
+
+def _date(answer: Mapping[str, Any]) -> datetime:
+    """When the store answered, by its own clock."""
+    words = answer["ResponseMetadata"]["HTTPHeaders"].get("date", "")
+    try:
+        return _utc(parsedate_to_datetime(words))
+    except ValueError as error:
+        raise StoreRefused("the store does not say what time it is: its answers have no Date") from error
