@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from cloudq.domain.version import VERSION as __version__
+
 if TYPE_CHECKING:
     from cloudq.application.cancel_job import CancelResult
     from cloudq.application.query_jobs import ActiveJobs
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
     from cloudq.domain.job_state import JobState
     from cloudq.domain.summary import ActiveJob
 
-__version__ = "2.0.0.dev0"
 
 _HOMES = {
     "ActiveJob": "cloudq.domain.summary",

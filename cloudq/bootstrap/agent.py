@@ -7,7 +7,6 @@ from pathlib import Path
 
 from attrs import frozen
 
-from cloudq import __version__
 from cloudq.adapters import process
 from cloudq.adapters.clock import RandomIds, SystemClock
 from cloudq.adapters.job_repository import (
@@ -43,6 +42,7 @@ from cloudq.application.watch_queue import WatchQueue
 from cloudq.bootstrap.stores import open_store
 from cloudq.config import Config, agent_profile
 from cloudq.domain.lease import Offer, ProcessIdentity
+from cloudq.domain.version import VERSION
 from cloudq.ports.batch_scheduler import BatchScheduler
 from cloudq.ports.clock import Clock, IdSource
 from cloudq.ports.object_store import ObjectStore
@@ -64,6 +64,10 @@ class AgentWorld:
     is_process_gone: Callable[[ProcessIdentity], bool]
     log: AgentLog
     log_file: Path | None = None
+    wake: Callable[[], None] = lambda: None
+    """End every sleep of *clock*."""
+    close: Callable[[], None] = lambda: None
+    """Wait for work under way and close what is open."""
 
 
 @frozen
@@ -74,6 +78,13 @@ class AgentParts:
     heartbeat: Heartbeat
     lease: HoldLease
     holdings: Holdings
+    wake: Callable[[], None]
+    close: Callable[[], None]
+
+    def stop(self) -> None:
+        """Ask the agent to finish the step it is in and end; once, safe in a signal handler."""
+        self.run.stop()
+        self.wake()
 
 
 def wire_agent(
@@ -85,7 +96,7 @@ def wire_agent(
     one_shot: bool = False,
 ) -> AgentParts:
     """Wire an agent; its beats go to the store directly, everything else through the fence."""
-    identity = AgentIdentity(settings.system, world.process, __version__, profile, offer)
+    identity = AgentIdentity(settings.system, world.process, VERSION, profile, offer)
     lease = HoldLease(
         registry=BucketSystemRegistry(world.store, world.ids),
         clock=world.clock,
@@ -105,7 +116,7 @@ def wire_agent(
         log=world.log,
         poll_interval_s=settings.poll_interval_s,
     )
-    return AgentParts(run, Heartbeat(lease, world.log), lease, holdings)
+    return AgentParts(run, Heartbeat(lease, world.log), lease, holdings, world.wake, world.close)
 
 
 def _wire_cycle(
@@ -177,16 +188,18 @@ def agent_parts(config: Config, log: AgentLog, log_file: Path | None, *, one_sho
 
 
 def _real_world(config: Config, log: AgentLog, log_file: Path | None) -> AgentWorld:
-    clock = SystemClock()
+    clock, workers = SystemClock(), ThreadWorkers(config.agent.num_procs)
     return AgentWorld(
         store=open_store(config.store, clock),
-        scheduler=LocalScheduler(config.home / "scheduler", clock=clock),
+        scheduler=LocalScheduler(config.home / "scheduler"),
         workspace=DirectoryWorkspace(config.home, clock, RandomIds()),
         clock=clock,
         ids=RandomIds(),
-        workers=ThreadWorkers(config.agent.num_procs),
+        workers=workers,
         process=process.own_identity(),
         is_process_gone=process.is_gone,
         log=log,
         log_file=log_file,
+        wake=clock.wake,
+        close=workers.close,
     )

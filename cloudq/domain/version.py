@@ -1,0 +1,5 @@
+"""Which cloudq this is."""
+
+from __future__ import annotations
+
+VERSION = "2.0.0.dev0"
