@@ -1,12 +1,15 @@
-"""The store on which everything that stands on a store is tried, with a clock that tests move."""
+"""The stores on which everything that stands on a store is tried, with a clock that tests move."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 import pytest
 from attrs import define
 
+from cloudq.adapters.object_stores.memory import MemoryStore
+from cloudq.domain.errors import StoreRefused
 from tests.builders import NOON
 from tests.parts.counting_store import CountingStore
 from tests.parts.dict_store import DictStore
@@ -31,10 +34,20 @@ def store_time() -> StoreTime:
     return StoreTime()
 
 
-@pytest.fixture
-def store(store_time: StoreTime) -> CountingStore:
-    """An empty store that counts requests."""
-    return CountingStore(DictStore(store_time.now))
+@pytest.fixture(params=[DictStore, MemoryStore])
+def store(store_time: StoreTime, request: pytest.FixtureRequest) -> CountingStore:
+    """An empty store that counts requests.
+
+    The dictionary takes any key, as S3 does; memory refuses those that no directory could hold.
+    """
+    return CountingStore(request.param(store_time.now))
+
+
+def put_foreign(store: CountingStore, *keys: str) -> None:
+    """Put objects that are not cloudq's, as far as the store takes such keys."""
+    for key in keys:
+        with suppress(StoreRefused):
+            store.put(key, b"foreign")
 
 
 @pytest.fixture

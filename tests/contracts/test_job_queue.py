@@ -8,7 +8,7 @@ from cloudq.adapters.job_repository import BucketJobQueue, keys, queue
 from cloudq.domain.errors import InvalidInput
 from cloudq.domain.names import ClaimTag
 from cloudq.ports.job_repository import JobQueue, Marker, QueueListing
-from tests.contracts.conftest import StoreTime
+from tests.contracts.conftest import StoreTime, put_foreign
 from tests.parts.counting_store import CountingStore
 from tests.parts.serial_ids import SerialIds
 
@@ -62,10 +62,9 @@ class TestListing:
 
     def test_foreign_keys_are_skipped(self, jobs_queue: JobQueue, store: CountingStore) -> None:
         jobs_queue.invite("alpha", TAG)
-        for foreign in ("", "readme", "3f7e7681.0", "3f7e7681.1.other", "x/3f7e7681.1", "\x1b[2J"):
-            store.put(f"queue/alpha/{foreign}", b"")
-        store.put("queue/A B/3f7e7681.1", b"")
-        store.put("queue/readme", b"")
+        names = ("", "readme", "3f7e7681.0", "3f7e7681.1.other", "x/3f7e7681.1", "\x1b[2J")
+        put_foreign(store, *(f"queue/alpha/{name}" for name in names))
+        put_foreign(store, "queue/A B/3f7e7681.1", "queue/readme")
 
         assert [marker.tag for marker in jobs_queue.listing("alpha").markers] == [TAG]
         assert set(jobs_queue.markers_of_all()) == {"alpha"}

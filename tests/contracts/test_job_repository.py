@@ -26,6 +26,7 @@ from cloudq.domain.job import Job
 from cloudq.domain.names import ClaimTag
 from cloudq.ports.job_repository import JobRepository
 from tests.builders import JOB_ID, a_claim, a_finished_job, a_job, at
+from tests.contracts.conftest import put_foreign
 from tests.parts.counting_store import CountingStore
 from tests.parts.faulty_store import (
     Fault,
@@ -301,8 +302,8 @@ class TestClaims:
     ) -> None:
         for n in (1, 2, 9, 10):
             jobs.create_claim(JOB_ID, a_claim(n, ClaimKind.RELEASE))
-        for foreign in ("x.json", "99", "011.json", "12.json.bak", "0.json"):
-            store.put(keys.claims(JOB_ID) + foreign, b"")
+        names = ("x.json", "99", "011.json", "12.json.bak", "0.json", "")
+        put_foreign(store, *(keys.claims(JOB_ID) + name for name in names))
         store.reset()
 
         newest = jobs.newest_claim(JOB_ID)
@@ -359,8 +360,7 @@ class TestHistory:
         self, jobs: JobRepository, store: CountingStore
     ) -> None:
         _finish(jobs, 5)
-        for n in range(7):
-            store.put(f"history/0-foreign-{n}", b"")
+        put_foreign(store, *(f"history/0-foreign-{n}" for n in range(7)))
 
         assert len(list(jobs.history(last=5))) == 5
 
@@ -412,6 +412,15 @@ class TestDelete:
         assert counts.pop("LIST") == 1
         assert sum(counts.values()) == 4
         assert set(counts) <= {"POST", "DELETE"}
+
+    def test_foreign_keys_below_the_job_go_with_it(self, jobs: JobRepository, store: CountingStore) -> None:
+        """A console leaves empty objects that stand for folders; they would keep the job's ghost."""
+        job = _finished(jobs, store, JOB_ID)
+        put_foreign(store, f"jobs/{JOB_ID}/", f"jobs/{JOB_ID}/1/", f"jobs/{JOB_ID}/a//b", f"jobs/{JOB_ID}/\n")
+
+        jobs.delete(job)
+
+        assert store.inner.list_page("").objects == ()
 
     def test_other_jobs_stay(self, jobs: JobRepository, store: CountingStore) -> None:
         job = _finished(jobs, store, JOB_ID)
@@ -513,8 +522,7 @@ class TestDeleteFinished:
     def test_foreign_keys_are_left_alone(self, jobs: JobRepository, store: CountingStore) -> None:
         _finished(jobs, store, JOB_ID)
         foreign = {"history/readme", "jobs/readme", f"jobs/{JOB_ID}x/data", "jobs/zzz/data", "other"}
-        for key in foreign:
-            store.put(key, b"")
+        put_foreign(store, *foreign)
 
         list(jobs.delete_finished())
 

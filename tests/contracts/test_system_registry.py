@@ -13,7 +13,7 @@ from cloudq.domain.job_state import JobState
 from cloudq.domain.summary import ActiveJob, ActiveSummary
 from cloudq.ports.system_registry import SystemRegistry, SystemSign
 from tests.builders import a_lease
-from tests.contracts.conftest import StoreTime
+from tests.contracts.conftest import StoreTime, put_foreign
 from tests.parts.counting_store import CountingStore
 from tests.parts.faulty_store import FaultyStore, lost_answer, lost_answer_then_412, lost_request
 from tests.parts.serial_ids import SerialIds
@@ -50,8 +50,7 @@ class TestSystems:
             "alpha/other/1.json",
             "readme",
         )
-        for key in foreign:
-            store.put(f"systems/{key}", b"")
+        put_foreign(store, *(f"systems/{key}" for key in foreign))
 
         assert registry.systems() == {}
         assert registry.newest_epoch("alpha") == 0

@@ -1,4 +1,4 @@
-"""The least a store can be: a dictionary, with the time of the last write of each key."""
+"""The least a store can be: a dictionary that takes any key, as S3 does, however foreign."""
 
 from __future__ import annotations
 
