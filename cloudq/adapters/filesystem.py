@@ -101,14 +101,16 @@ def read_record(path: Path, limit: int = MAX_RECORD_BYTES) -> bytes | None:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
-    with os.fdopen(handle, "rb") as file:
+    try:
         info = os.fstat(handle)
         if not stat.S_ISREG(info.st_mode) or info.st_size > limit:
             return None
-        try:
+        with os.fdopen(handle, "rb", closefd=False) as file:
             return file.read(limit)
-        except OSError:
-            return None
+    except OSError:
+        return None
+    finally:
+        os.close(handle)
 
 
 def read_fields(path: Path) -> dict[str, str] | None:

@@ -1,0 +1,115 @@
+"""Processes are told apart, and jobs do not inherit the agent's own life."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from attrs import evolve
+
+from cloudq.adapters.process import (
+    Command,
+    DetachedProcess,
+    format_identity,
+    identity_of,
+    is_gone,
+    kill_group,
+    login_environment,
+    own_identity,
+    parse_identity,
+    send_signal,
+    start_detached,
+)
+
+
+def sleeper(folder: Path, **env: str) -> DetachedProcess:
+    return start_detached(Command(("sleep", "60"), folder, {"PATH": os.environ["PATH"], **env}))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "AWS_SECRET_ACCESS_KEY", "CLOUDQ_HOME", "VIRTUAL_ENV", "PYTHONPATH", "SBATCH_PARTITION",
+        "SLURM_JOB_ID", "SGE_TASK_ID", "PBS_JOBID", "JOB_ID", "ARY_TASK_ID", "NOTIFY_SOCKET",
+    ],
+)  # fmt: skip
+def test_a_job_does_not_see_what_is_the_agents_own(name: str) -> None:
+    assert login_environment({name: "x", "HOME": "/home/me"}) == {"HOME": "/home/me"}
+
+
+@pytest.mark.parametrize("name", ["SGE_ROOT", "SLURM_CONF", "PBS_CONF_FILE", "LANG", "MODULEPATH", "QUEUE"])
+def test_a_job_sees_what_a_login_gives(name: str) -> None:
+    assert login_environment({name: "x"}) == {name: "x"}
+
+
+def test_the_virtual_environment_is_not_on_the_path() -> None:
+    environ = {"PATH": "/usr/bin:/opt/venv/bin:/opt/venv/bin/:/bin", "VIRTUAL_ENV": "/opt/venv"}
+
+    assert login_environment(environ) == {"PATH": "/usr/bin:/bin"}
+
+
+def test_this_process_lives() -> None:
+    me = own_identity()
+
+    assert parse_identity(format_identity(me)) == me
+    assert not is_gone(me)
+
+
+def test_a_process_that_ended_is_gone_even_before_it_is_collected(tmp_path: Path) -> None:
+    process = sleeper(tmp_path)
+    assert not is_gone(process.identity)
+
+    os.kill(process.identity.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, process.identity.pid, os.WEXITED | os.WNOWAIT)
+
+    assert is_gone(process.identity)
+    assert process.wait(5) == -signal.SIGKILL
+    assert is_gone(process.identity)
+
+
+def test_another_process_with_the_same_number_is_not_the_same() -> None:
+    me = own_identity()
+
+    assert is_gone(evolve(me, started="1"))
+    assert is_gone(evolve(me, boot_id="another"))
+    assert not send_signal(evolve(me, started="1"), signal.SIGKILL)
+
+
+def test_what_cannot_be_seen_from_here_is_not_known_to_be_gone() -> None:
+    me = own_identity()
+
+    assert not is_gone(evolve(me, host="elsewhere", boot_id="another"))
+    assert not is_gone(evolve(me, pid_namespace="another", started="1"))
+    assert not send_signal(evolve(me, host="elsewhere"), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("text", ["", "1", "x 1 b n h", "-1 1 b n h", "1 2 3 4 5 6"])
+def test_what_is_no_identity_is_not_read(text: str) -> None:
+    assert parse_identity(text) is None
+
+
+def test_a_process_is_detached_from_ours(tmp_path: Path) -> None:
+    script = "echo $PWD; cat; echo $A >&2; ls /proc/self/fd | wc -l; ps -o sid= -p $$ | tr -d ' '; echo $$"
+    out, err = tmp_path / "out", tmp_path / "err"
+    command = Command(("/bin/bash", "-c", script), tmp_path, {"A": "b", "PATH": os.environ["PATH"]}, out, err)
+
+    assert start_detached(command).wait(20) == 0
+    directory, handles, session, pid = out.read_text().split()
+    assert (directory, handles, session) == (str(tmp_path), "4", pid)
+    assert err.read_text() == "b\n"
+
+
+def test_the_rest_of_a_group_is_killed_after_its_leader_is_gone(tmp_path: Path) -> None:
+    script = "sleep 60 & echo $! >pid; exit"
+    env = {"PATH": os.environ["PATH"], "MARK": "7"}
+    leader = start_detached(Command(("/bin/bash", "-c", script), tmp_path, env))
+    leader.wait(20)
+    rest = identity_of(int((tmp_path / "pid").read_text()))
+
+    kill_group(leader.identity, [b"MARK=8"])
+    assert not is_gone(rest)
+    kill_group(leader.identity, [b"MARK=7"])
+    while not is_gone(rest):  # the time limit of the test ends this
+        pass
