@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 
 import click
 
-from cloudq.domain.errors import CloudqError
+from cloudq.domain.errors import CloudqError, ObjectNotFound
 from cloudq.entrypoints.terminal import tell
 
 INTERRUPTED = 130
@@ -54,7 +54,7 @@ def _report(program: str, error: CloudqError, ctx: click.Context) -> None:
     tell(said, f"{program}: ")
     for cause in _causes(error):
         words = str(cause) or type(cause).__name__
-        if words not in said:
+        if words not in said and not isinstance(cause, ObjectNotFound):
             tell(words, f"{program}: because: ")
             said += words
     _trace(error, ctx)

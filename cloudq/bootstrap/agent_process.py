@@ -1,0 +1,123 @@
+"""The process of an agent, seen by whoever starts, looks at or stops it on the same machine.
+
+Each agent notes its process in its home, one file a system and host: homes may be shared by
+several login nodes. A process is known by pid, start time and boot, so that nobody else's is
+ever taken for it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from attrs import frozen
+
+from cloudq.adapters import process
+from cloudq.adapters.clock import RandomIds, SystemClock
+from cloudq.adapters.filesystem import read_record, replace_file, told_as_workspace_problem
+from cloudq.adapters.job_repository import BucketSystemRegistry
+from cloudq.adapters.process import DetachedProcess
+from cloudq.bootstrap.stores import open_store
+from cloudq.config import Config
+from cloudq.domain.lease import ProcessIdentity
+from cloudq.ports.system_registry import SeenLease
+
+__all__ = ["AgentProcess", "DetachedProcess", "newest_lease"]
+
+LOOK_EVERY_S = 0.2
+_WHERE_PYTHON_LOOKS = ("site-packages", "dist-packages")
+_MODULE = "cloudq.entrypoints.cloudqd"
+_UNFIT_FOR_NAMES = re.compile(r"[^A-Za-z0-9.-]")
+
+
+@frozen
+class AgentProcess:
+    """The process of the agent that *config* describes, on this host."""
+
+    config: Config
+
+    def note(self) -> None:
+        """This very process is the agent from now on."""
+        path = self._file(process.own_identity().host)
+        with told_as_workspace_problem(f"write {path}"):
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            replace_file(path, process.format_identity(process.own_identity()).encode())
+
+    def forget(self) -> None:
+        """This process is not the agent any more."""
+        path = self._file(process.own_identity().host)
+        if self._read(path) == process.own_identity():
+            path.unlink(missing_ok=True)
+
+    def running(self) -> ProcessIdentity | None:
+        """The agent's process here, if it lives."""
+        noted = self._read(self._file(process.own_identity().host))
+        return None if noted is None or process.is_gone(noted) else noted
+
+    def elsewhere(self) -> tuple[str, ...]:
+        """Other hosts on which an agent of this home noted itself and did not sign off."""
+        here = process.own_identity().host
+        noted = [self._read(path) for path in sorted(self._folder.glob(f"{self.config.agent.name}@*"))]
+        return tuple(each.host for each in noted if each is not None and each.host != here)
+
+    def ask_to_end(self, agent: ProcessIdentity) -> bool:
+        """Send SIGTERM to exactly this process; whether it was there to get it."""
+        return process.send_signal(agent, signal.SIGTERM)
+
+    def wait_for_end(self, agent: ProcessIdentity, timeout_s: float) -> bool:
+        """Wait until it is gone; False if it still runs after *timeout_s*."""
+        clock = SystemClock()
+        began = clock.elapsed()
+        while not process.is_gone(agent):
+            if clock.elapsed() - began >= timeout_s:
+                return False
+            clock.sleep(LOOK_EVERY_S)
+        return True
+
+    def start(self, options: Sequence[str], output: Path) -> DetachedProcess:
+        """Start ``cloudqd`` with *options* in the background; what it prints goes to *output*."""
+        with told_as_workspace_problem(f"start an agent in {self.config.home}"):
+            self.config.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            output.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            output.unlink(missing_ok=True)
+            command = process.Command(
+                argv=(sys.executable, "-P", "-m", _MODULE, *options),
+                cwd=self.config.home,
+                env=_inherited(self.config.home),
+                stdout=output,
+                stderr=output,
+            )
+            return process.start_detached(command)
+
+    @property
+    def _folder(self) -> Path:
+        return self.config.home / "run"
+
+    def _file(self, host: str) -> Path:
+        return self._folder / f"{self.config.agent.name}@{_UNFIT_FOR_NAMES.sub('-', host)}"
+
+    @staticmethod
+    def _read(path: Path) -> ProcessIdentity | None:
+        content = read_record(path)
+        return None if content is None else process.parse_identity(content.decode("ascii", "replace"))
+
+
+def newest_lease(config: Config) -> SeenLease | None:
+    """Who acted last for the system, as the store knows it: one LIST and one GET."""
+    registry = BucketSystemRegistry(open_store(config.store, SystemClock()), RandomIds())
+    epoch = registry.newest_epoch(config.agent.name)
+    return registry.lease(config.agent.name, epoch) if epoch else None
+
+
+def _inherited(home: Path) -> dict[str, str]:
+    """This process's environment; what is relative in it must not depend on where one stands."""
+    given = os.environ.get("PYTHONPATH", "")
+    paths = [str(Path(path).absolute()) for path in given.split(os.pathsep) if path]
+    root = Path(__file__).absolute().parents[2]
+    if root.name not in _WHERE_PYTHON_LOOKS:
+        paths.insert(0, str(root))
+    return {**os.environ, "CLOUDQ_HOME": str(home), "PYTHONPATH": os.pathsep.join(paths)}

@@ -1,0 +1,53 @@
+"""``cloudqd``: the agent of one system."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cloudq import __version__
+from cloudq.entrypoints.cloudqd.request import Request
+from cloudq.entrypoints.faults import faults_reported
+
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+_MODES = ("daemon", "detach", "status", "stop")
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--daemon", is_flag=True, help="Run until stopped, in the foreground.")
+@click.option("--detach", is_flag=True, help="With --daemon: run in the background.")
+@click.option("--status", is_flag=True, help="Say whether an agent acts for this system.")
+@click.option("--stop", is_flag=True, help="Stop the agent that runs here; its jobs go on.")
+@click.option("--json", "as_json", is_flag=True, help="With --status: print JSON.")
+@click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="Configuration file.")
+@click.option("--name", metavar="SYSTEM", help="Act for this system instead of [agent] name.")
+@click.option("--num_procs", "--num-procs", metavar="N", help="Submit commands that may run at once.")
+@click.option(
+    "--log_level", "--log-level", type=click.Choice(_LEVELS, case_sensitive=False), help="What is logged."
+)
+@click.option("--quiet", is_flag=True, help="Log to the file only.")
+@click.version_option(__version__, prog_name="cloudqd", message="%(prog)s %(version)s")
+@click.pass_context
+def main(ctx: click.Context, /, **options: Any) -> None:
+    """Run the agent of this system: take jobs, hand them to the scheduler, bring results back.
+
+    Without an option one cycle is run, as for cron. Exit statuses: docs/exit-statuses.md.
+    """
+    request = Request.of(options)
+    ctx.obj = request
+    with faults_reported("cloudqd", ctx):
+        ctx.exit(_run_mode(request, options))
+
+
+def _run_mode(request: Request, options: dict[str, Any]) -> int:
+    """What was asked for, from the module that does it; the exit status."""
+    chosen = {mode for mode in _MODES if options[mode]} - ({"daemon"} if options["detach"] else set())
+    if len(chosen) > 1:
+        raise click.UsageError(f"{' and '.join(f'--{mode}' for mode in sorted(chosen))} exclude each other")
+    mode = chosen.pop() if chosen else "once"
+    run = importlib.import_module(f"cloudq.entrypoints.cloudqd.{mode}").run
+    status: int = run(request)
+    return status

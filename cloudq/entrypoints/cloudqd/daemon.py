@@ -1,0 +1,54 @@
+"""``cloudqd --daemon``: cycles in the foreground, until SIGTERM or SIGINT."""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType
+
+from cloudq.bootstrap.agent import AgentParts
+from cloudq.bootstrap.agent_process import AgentProcess
+from cloudq.config import Config
+from cloudq.entrypoints.cloudqd.parts import say_hello, wired_agent
+from cloudq.entrypoints.cloudqd.refusal import AgentRunsAlready
+from cloudq.entrypoints.cloudqd.request import Request
+
+
+def run(request: Request) -> int:
+    """Run until asked to stop; then finish the step and give the lease back."""
+    config = request.config()
+    here = AgentProcess(config)
+    refuse_second(here, config)
+    parts, log = wired_agent(request, config, one_shot=False)
+    _stop_on_signals(parts)
+    say_hello(log, config)
+    here.note()
+    parts.heartbeat.start()
+    try:
+        parts.run.forever()
+    finally:
+        parts.heartbeat.stop()
+        parts.close()
+        here.forget()
+    log.info("agent ends; jobs under way go on", system=config.agent.name)
+    return 0
+
+
+def refuse_second(here: AgentProcess, config: Config) -> None:
+    """Raise `AgentRunsAlready` if an agent of this home and system lives on this host."""
+    running = here.running()
+    if running is not None:
+        raise AgentRunsAlready(
+            f"An agent of {config.agent.name} runs here already, pid {running.pid}. To end it: cloudqd --stop"
+        )
+
+
+def _stop_on_signals(parts: AgentParts) -> None:
+    asked: list[int] = []
+
+    def ask(number: int, _: FrameType | None) -> None:
+        if not asked:  # a handler may be interrupted by the next signal, and stop takes a lock
+            asked.append(number)
+            parts.stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, ask)

@@ -1,0 +1,75 @@
+"""``cloudqd --daemon --detach``: the same in the background, once it is known to work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cloudq.bootstrap.agent_process import AgentProcess, DetachedProcess, newest_lease
+from cloudq.config import Config
+from cloudq.domain.errors import StoreProblem, WaitTimedOut
+from cloudq.domain.lease import is_presumed_dead
+from cloudq.entrypoints.cloudqd.daemon import refuse_second
+from cloudq.entrypoints.cloudqd.refusal import AgentEndedAtOnce
+from cloudq.entrypoints.cloudqd.request import Request
+from cloudq.entrypoints.logging import LOG_FILE
+from cloudq.entrypoints.terminal import printable, tell
+
+START_WITHIN_S = 60.0
+LOOK_EVERY_S = 0.3
+STANDBY_AFTER_LOOKS = 10
+LAST_WORDS_BYTES = 4_000
+
+
+def run(request: Request) -> int:
+    """Start an agent, wait until it acts for its system, say its pid and log file."""
+    config = request.config()
+    here = AgentProcess(config)
+    refuse_second(here, config)
+    output = config.log_directory / f"{config.agent.name}.out"
+    agent = here.start(["--daemon", "--quiet", *request.as_options()], output)
+    told = _wait_until_it_acts(agent, config, output)
+    agent.let_go()
+    click.echo(f"The agent of {config.agent.name} {told}: pid {agent.identity.pid}")
+    click.echo(f"Its log: {printable(str(config.log_directory / LOG_FILE))}")
+    return 0
+
+
+def _wait_until_it_acts(agent: DetachedProcess, config: Config, output: Path) -> str:
+    for look in range(int(START_WITHIN_S / LOOK_EVERY_S)):
+        status = agent.wait(LOOK_EVERY_S)
+        if status is not None:
+            raise AgentEndedAtOnce(_last_words(output, status), status if 0 < status < 256 else 1)
+        if told := _what_it_does(agent, config, may_wait=look >= STANDBY_AFTER_LOOKS):
+            return told
+    agent.let_go()
+    raise WaitTimedOut(
+        f"The agent of {config.agent.name} (pid {agent.identity.pid}) does not act yet after "
+        f"{START_WITHIN_S:.0f} s and goes on trying; see {config.log_directory / LOG_FILE}"
+    )
+
+
+def _what_it_does(agent: DetachedProcess, config: Config, *, may_wait: bool) -> str:
+    """What the store says of it; empty while it is not settled."""
+    try:
+        seen = newest_lease(config)
+    except StoreProblem:
+        return ""
+    if seen is None or seen.lease.released:
+        return ""
+    if seen.lease.process == agent.identity:
+        return "runs"
+    if not may_wait or is_presumed_dead(seen.age_s, seen.lease.time_to_live_s):
+        return ""
+    holder = seen.lease.process
+    tell(f"Another agent acts for {config.agent.name}: pid {holder.pid} on {holder.host}.")
+    return "waits in case the other one ends"
+
+
+def _last_words(output: Path, status: int) -> str:
+    try:
+        said = output.read_bytes()[-LAST_WORDS_BYTES:].decode(errors="replace").strip()
+    except OSError:
+        said = ""
+    return f"the agent ended at once with status {status}{':' if said else ''}\n{said}".strip()

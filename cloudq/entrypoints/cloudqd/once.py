@@ -1,0 +1,36 @@
+"""``cloudqd``: one cycle, then exit."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from types import FrameType
+
+from cloudq.entrypoints.cloudqd.parts import wired_agent
+from cloudq.entrypoints.cloudqd.request import Request
+from cloudq.entrypoints.terminal import tell
+
+
+def run(request: Request) -> int:
+    """Run one cycle, unless another agent acts for the system."""
+    config = request.config()
+    parts, _ = wired_agent(request, config, one_shot=True)
+    signal.signal(signal.SIGTERM, _end)
+    parts.heartbeat.start()
+    try:
+        waiting = parts.run.one_cycle()
+    finally:
+        parts.heartbeat.stop()
+        parts.close()
+    if waiting is not None:
+        holder = waiting.holder.process
+        tell(
+            f"Nothing was done: another agent acts for {config.agent.name}, pid {holder.pid} on "
+            f"{holder.host}; its last beat is {waiting.age_s:.0f} s old."
+        )
+    return 0
+
+
+def _end(number: int, _: FrameType | None) -> None:
+    """Leave through every ``finally``: the lease is given back."""
+    sys.exit(128 + number)

@@ -1,0 +1,54 @@
+"""What one run of ``cloudqd`` was asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from cloudq.config import Config, load_config
+from cloudq.entrypoints.terminal import tell
+
+NOT_RUNNING = 13
+"""Exit status of ``--status`` when no agent acts for the system."""
+
+_OVERRIDES = {"name": "agent.name", "num_procs": "agent.num_procs", "log_level": "log.level"}
+
+
+@frozen
+class Request:
+    """The options that say how, not what."""
+
+    config_file: Path | None
+    overrides: Mapping[str, str]
+    level: str
+    quiet: bool
+    as_json: bool
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> Request:
+        """Read the options of the command line."""
+        overrides = {key: options[name] for name, key in _OVERRIDES.items() if options[name] is not None}
+        return cls(
+            config_file=options["config"],
+            overrides=overrides,
+            level=options["log_level"] or "",
+            quiet=options["quiet"],
+            as_json=options["as_json"],
+        )
+
+    def config(self) -> Config:
+        """The configuration; what the user should know about it is said."""
+        config = load_config(os.environ, path=self.config_file, overrides=self.overrides)
+        for notice in config.notices:
+            tell(notice)
+        return config
+
+    def as_options(self) -> list[str]:
+        """The same as options for another ``cloudqd``."""
+        names = {key: name for name, key in _OVERRIDES.items()}
+        given = [f"--{names[key]}={value}" for key, value in self.overrides.items()]
+        return [*given, *([f"--config={self.config_file.absolute()}"] if self.config_file else [])]

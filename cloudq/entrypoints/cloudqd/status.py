@@ -1,0 +1,65 @@
+"""``cloudqd --status``: who acts for the system, and since when nothing was heard."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from cloudq.bootstrap.agent_process import AgentProcess, newest_lease
+from cloudq.domain.lease import ProcessIdentity, is_presumed_dead
+from cloudq.entrypoints.cloudqd.request import NOT_RUNNING, Request
+from cloudq.entrypoints.terminal import printable
+from cloudq.ports.system_registry import SeenLease
+
+LABEL_COLUMNS = 14
+
+
+def run(request: Request) -> int:
+    """Print what is known; 0 if an agent acts for the system."""
+    config = request.config()
+    seen, here = newest_lease(config), AgentProcess(config).running()
+    state, is_running = _state(seen, here)
+    facts = {"system": config.agent.name, "state": state, **_facts(seen)}
+    if request.as_json:
+        click.echo(json.dumps({**facts, "running": is_running}, indent=2))
+    else:
+        for label, value in facts.items():
+            shown = printable(_text(label, value))
+            click.echo(f"{label.removesuffix('_s').replace('_', ' '):<{LABEL_COLUMNS}}{shown}".rstrip())
+    return 0 if is_running else NOT_RUNNING
+
+
+def _state(seen: SeenLease | None, here: ProcessIdentity | None) -> tuple[str, bool]:
+    if seen is None:
+        return (_starting(here) or "no agent ever acted for this system", False)
+    if seen.lease.released:
+        return (_starting(here) or "stopped", False)
+    if is_presumed_dead(seen.age_s, seen.lease.time_to_live_s):
+        return ("not reporting: its jobs wait until it does", False)
+    if here == seen.lease.process:
+        return ("running here", True)
+    if here is not None:
+        return (f"running elsewhere; pid {here.pid} here waits in case it ends", True)
+    return ("running, not as the agent of this home and host", True)
+
+
+def _starting(here: ProcessIdentity | None) -> str:
+    return "" if here is None else f"not acting yet: pid {here.pid} here is starting or has trouble"
+
+
+def _facts(seen: SeenLease | None) -> dict[str, str | int | float]:
+    if seen is None:
+        return {}
+    return {
+        "host": seen.lease.process.host,
+        "pid": seen.lease.process.pid,
+        "last_beat_s": round(seen.age_s, 1),
+        "version": seen.lease.version,
+        "profile": seen.lease.profile,
+        "last_error": seen.lease.last_error,
+    }
+
+
+def _text(label: str, value: str | float) -> str:
+    return f"{value:.0f} s ago" if label == "last_beat_s" else str(value)

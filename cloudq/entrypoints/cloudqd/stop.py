@@ -1,0 +1,39 @@
+"""``cloudqd --stop``: ask the agent that runs here to end, and wait until it has."""
+
+from __future__ import annotations
+
+import click
+
+from cloudq.bootstrap.agent_process import AgentProcess
+from cloudq.domain.errors import WaitTimedOut
+from cloudq.entrypoints.cloudqd.request import NOT_RUNNING, Request
+from cloudq.entrypoints.terminal import printable, tell, tell_progress
+
+STOP_WITHIN_S = 120.0
+
+
+def run(request: Request) -> int:
+    """Stop the agent of this home on this host; that none runs is no error."""
+    config = request.config()
+    here = AgentProcess(config)
+    agent = here.running()
+    if agent is None:
+        return _nothing_to_stop(here, config.agent.name)
+    tell_progress("it finishes the step it is in …")
+    here.ask_to_end(agent)
+    if not here.wait_for_end(agent, STOP_WITHIN_S):
+        raise WaitTimedOut(
+            f"The agent of {config.agent.name} (pid {agent.pid}) was asked to end and still finishes "
+            f"a step after {STOP_WITHIN_S:.0f} s; look again with: cloudqd --status"
+        )
+    click.echo(f"The agent of {config.agent.name} has ended; jobs under way go on.")
+    return 0
+
+
+def _nothing_to_stop(here: AgentProcess, system: str) -> int:
+    hosts = here.elsewhere()
+    if hosts:
+        tell(f"An agent of {system} was started on {printable(', '.join(hosts))}: stop it there.")
+        return NOT_RUNNING
+    tell(f"No agent of {system} runs here.")
+    return 0
