@@ -146,5 +146,5 @@ def test_a_job_whose_files_were_removed_starts_nothing(world: World) -> None:
     world.space.remove()
     world.scheduler.holds_queue = False
 
-    assert world.status().life is Life.ENDED
+    assert (world.status().verdict, world.status().exit_code) == (JobState.ERROR, 127)
     assert world.scheduler.starts == []

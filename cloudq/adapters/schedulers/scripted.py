@@ -279,10 +279,10 @@ class ScriptedScheduler:
     def advance(self) -> None:
         """Let everything happen that was due by now, in its order."""
         now = self._clock.elapsed()
+        self._start_waiting(now)
         while self._plan and self._plan[0][0] <= now:
             due, _, happen = heapq.heappop(self._plan)
             happen(due)
-        self._start_waiting(now)
         self._forget_old(now)
 
     def next_event(self) -> float | None:
@@ -318,7 +318,8 @@ class ScriptedScheduler:
         task.status = SchedulerStatus(Life.RUNNING)
         run = task.run
         if not self._take_lock(job, number, task):
-            self._at(now, lambda due: self._end_of_run(job, number, run, JobState.DONE, 0, "", due))
+            refused = (JobState.DONE, 0) if job.submission.job_shell.exists() else (JobState.ERROR, 127)
+            self._at(now, lambda due: self._end_of_run(job, number, run, *refused, "", due))
             return
         self.starts.append(Start(job.submission.tag, number, job.local_id, now))
         script = self._behaviour(job.submission, number)
