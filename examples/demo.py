@@ -1,0 +1,154 @@
+"""From nothing to a result on this machine: no account, no root, nothing left behind.
+
+    python examples/demo.py
+
+Starts an agent in a fresh directory, submits an array job to it and shows what a user sees.
+Needs only that cloudq is installed; ends with a status other than 0 at any surprise.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+EXAMPLES = Path(os.path.relpath(Path(__file__).resolve().parent))
+TASKS = (1, 2, 3, 4)
+LONGEST_S = 55
+
+
+class Surprise(Exception):
+    """Something is not as the demonstration promises."""
+
+
+def main() -> int:
+    """Run the demonstration."""
+    with tempfile.TemporaryDirectory(prefix="cloudq-demo-") as directory:
+        environ = fresh_environment(Path(directory))
+        print(f"# Everything is kept in {environ['CLOUDQ_HOME']}, which is removed at the end.", flush=True)
+        try:
+            with an_agent(environ):
+                submit_and_look(environ, Path(directory))
+            check_nothing_runs(environ, Path(directory))
+        except Surprise as surprise:
+            print(f"demo: {surprise}", file=sys.stderr)
+            return 1
+    print("\n# The agent has ended and the directory is gone.")
+    return 0
+
+
+def fresh_environment(directory: Path) -> dict[str, str]:
+    """This environment without any configuration of cloudq, and with a home of its own."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("CLOUDQ_")}
+    return {**kept, "CLOUDQ_HOME": str(directory / "home"), "CLOUDQ_AGENT_DAEMON_INTERVAL": "1"}
+
+
+@contextmanager
+def an_agent(environ: dict[str, str]) -> Iterator[None]:
+    """An agent in the background, which is stopped whatever happens."""
+    show(environ, "cloudqd", "--daemon", "--detach")
+    try:
+        yield
+    finally:
+        show(environ, "cloudqd", "--stop")
+
+
+def submit_and_look(environ: dict[str, str], directory: Path) -> None:
+    """Everything a user does with a job."""
+    script = str(EXAMPLES / "ljob_array.local.sh")
+    submit = ("submit", "--script", script, "--submit_to", "local")
+    said = show(environ, "cloudqcli", *submit, "--array_tid", f"{TASKS[0]}-{TASKS[-1]}")
+    job_id = said.partition("(")[2].partition(")")[0]
+    show(environ, "cloudqcli", "list")
+    wait_for(environ, job_id)
+    stat = show(environ, "cloudqcli", "stat", "--id", job_id)
+    expect("exit_code             0" in stat.splitlines(), "the job did not end with exit code 0")
+    for task in TASKS[1:3]:
+        log = show(environ, "cloudqcli", "log", "--id", job_id, "--tid", str(task))
+        expect(f"task {task} of 1 to 4" in log, f"task {task} did not print what it should")
+    expect("DONE" in show(environ, "cloudqcli", "history"), "the job is not DONE in the history")
+    show(environ, "cloudqcli", "stageout", "--id", job_id, "--into", str(directory))
+    show_tree(directory / job_id)
+
+
+def wait_for(environ: dict[str, str], job_id: str) -> None:
+    """Wait for an array job as a script does: by another job that is held for it."""
+    script = str(EXAMPLES / "ljob_hello.local.sh")
+    options = ("--script", script, "--submit_to", "local", "--hold_jid", job_id, "--wait")
+    show(environ, "cloudqcli", "submit", *options)
+    found = run(environ, "cloudqcli", "stat", "--id", job_id, "--json")
+    state = json.loads(found.stdout)["state"]
+    expect(state == "DONE", f"the job is {state}, not DONE")
+
+
+def show_tree(folder: Path) -> None:
+    """The files that came back, and what is in the outputs."""
+    print(f"\n# What came back, in {folder.name}:")
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            print(f"#   {path.relative_to(folder)}")
+    for task in TASKS:
+        output = folder / "output" / f"square.{task}.txt"
+        expect(output.is_file(), f"the output of task {task} is missing")
+        print(output.read_text(encoding="utf-8"), end="", flush=True)
+
+
+def check_nothing_runs(environ: dict[str, str], directory: Path) -> None:
+    """The agent has given back what it held, and no process knows of the directory."""
+    said = show(environ, "cloudqd", "--status", status=13)
+    expect("stopped" in said, "the agent still runs")
+    mine = os.fsencode(directory)
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            knows = mine in (process / "environ").read_bytes() + (process / "cmdline").read_bytes()
+        except OSError:
+            continue  # it has ended, or is somebody else's
+        expect(not knows, f"process {process.name} was left running")
+
+
+def show(environ: dict[str, str], command: str, *arguments: str, status: int = 0) -> str:
+    """Run a command as the user would type it, show it and what it said."""
+    print(f"\n$ {shlex.join([command, *arguments])}", flush=True)
+    ended = run(environ, command, *arguments)
+    print(ended.stdout, end="")
+    print(ended.stderr, end="", file=sys.stderr)
+    sys.stdout.flush()
+    expect(ended.returncode == status, f"{command} {arguments[0]} ended with status {ended.returncode}")
+    return ended.stdout
+
+
+def run(environ: dict[str, str], command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of cloudq."""
+    return subprocess.run(
+        [*program(command), *arguments],
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=LONGEST_S,
+        check=False,
+    )
+
+
+def program(command: str) -> list[str]:
+    """The installed command of this very Python, else any, else its module."""
+    beside = Path(sys.executable).with_name(command)
+    found = str(beside) if beside.is_file() else shutil.which(command)
+    return [found] if found else [sys.executable, "-m", f"cloudq.entrypoints.{command}"]
+
+
+def expect(is_so: bool, surprise: str) -> None:
+    """Raise `Surprise` unless it is so."""
+    if not is_so:
+        raise Surprise(surprise)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
