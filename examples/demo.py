@@ -12,7 +12,7 @@ import json
 import os
 import shlex
 import shutil
-import subprocess
+import subprocess  # noqa: TID251 (a user's commands, run as a user runs them)
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -126,7 +126,7 @@ def show(environ: dict[str, str], command: str, *arguments: str, status: int = 0
 
 def run(environ: dict[str, str], command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a command of cloudq."""
-    return subprocess.run(
+    return subprocess.run(  # noqa: S603
         [*program(command), *arguments],
         env=environ,
         stdin=subprocess.DEVNULL,
