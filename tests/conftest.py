@@ -9,6 +9,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.parts.s3_services import ceph_service, moto_service
+
+__all__ = ["ceph_service", "moto_service"]  # fixtures for all
+
 # A busy machine is no reason for a property test to fail.
 settings.register_profile("cloudq", deadline=None)
 settings.load_profile("cloudq")

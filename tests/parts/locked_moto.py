@@ -1,0 +1,60 @@
+"""A moto server in which one request is answered at a time, as a process of its own.
+
+moto checks the condition of a PUT and writes in two steps, so two writers may both win. Behind one
+lock the two are one step. Run as ``python locked_moto.py``: prints its port, ends with its stdin.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import threading
+from collections.abc import Iterable
+from typing import Any
+
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+
+class OneAtATime:
+    """A WSGI application that holds a lock while *application* answers."""
+
+    def __init__(self, application: Any) -> None:
+        self._application = application
+        self._lock = threading.Lock()
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        # A body that arrives slowly must not hold up everybody else.
+        size = environ.get("CONTENT_LENGTH")
+        if size:
+            environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(int(size)))
+        with self._lock:
+            return list(self._application(environ, start_response))
+
+
+class QuietHandler(WSGIRequestHandler):
+    """Keeps connections open, and to itself what it was asked."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 (werkzeug's name)
+        """Say nothing."""
+
+
+def end_with_stdin() -> None:
+    """A parent that was killed cannot end us: its end of the pipe does."""
+    sys.stdin.read()
+    os._exit(0)
+
+
+def main() -> None:
+    application = OneAtATime(DomainDispatcherApplication(create_backend_app))
+    server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=QuietHandler)
+    print(server.server_port, flush=True)  # noqa: T201
+    threading.Thread(target=end_with_stdin, daemon=True).start()
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()

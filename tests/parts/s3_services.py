@@ -1,0 +1,93 @@
+"""S3 services for tests: moto made atomic, and Ceph where it is installed. Fixtures of a session."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from attrs import frozen
+
+from cloudq.adapters.clock import SystemClock
+from cloudq.adapters.object_stores.retrying import RetryingStore
+from tests.parts import ceph
+
+BUCKET = "cloudq-test"
+
+
+@frozen
+class S3Service:
+    """How to reach a service, with one bucket in it."""
+
+    endpoint_url: str
+    access_key: str
+    secret_key: str
+
+    def environment(self) -> dict[str, str]:
+        """What a process needs to be let in."""
+        return {
+            "AWS_ACCESS_KEY_ID": self.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.secret_key,
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
+
+    def store(self, prefix: str) -> RetryingStore:
+        """The bucket as cloudq opens it."""
+        # Loading boto3 takes long: only tests that use a service wait for it.
+        from cloudq.adapters.object_stores.s3 import S3Store
+
+        return RetryingStore(
+            S3Store(bucket=BUCKET, endpoint_url=self.endpoint_url, prefix=prefix), SystemClock()
+        )
+
+    def make_bucket(self) -> None:
+        import boto3
+
+        client = boto3.client(
+            "s3",
+            endpoint_url=self.endpoint_url,
+            aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.secret_key,
+            region_name="us-east-1",
+        )
+        client.create_bucket(Bucket=BUCKET)
+        client.close()
+
+
+@pytest.fixture(scope="session")
+def moto_service() -> Iterator[S3Service]:
+    """A service that is always there."""
+    server = subprocess.Popen(
+        [sys.executable, "-W", "ignore", str(Path(__file__).with_name("locked_moto.py"))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with server:
+        try:
+            assert server.stdout is not None
+            service = S3Service(f"http://127.0.0.1:{int(server.stdout.readline())}", "moto", "any secret")
+            service.make_bucket()
+            yield service
+        finally:
+            server.kill()
+
+
+@pytest.fixture(scope="session")
+def ceph_service() -> Iterator[S3Service]:
+    """A real service: tests that use it are marked ``real`` and share the xdist group ``ceph``."""
+    missing = ceph.missing_commands()
+    if missing:
+        complain = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+        complain(f"Ceph is not installed here: {', '.join(missing)}")
+    server = ceph.Ceph()
+    server.start()
+    try:
+        service = S3Service(server.endpoint_url, ceph.ACCESS_KEY, ceph.SECRET_KEY)
+        service.make_bucket()
+        yield service
+    finally:
+        server.stop()
