@@ -63,6 +63,7 @@ def render_job_shell(plan: JobShellPlan, dialect: ShellDialect) -> str:
         script=shlex.quote(plan.script_path),
         local_id=dialect.local_id,
         task_id=dialect.task_id,
+        signals=" ".join(RECORDED_SIGNALS),
         run=run.format(start=start, traps=traps, signals=" ".join(RECORDED_SIGNALS)),
     )
 
@@ -117,6 +118,8 @@ if [ "$cq_code" -lt 0 ]; then read -r cq_code <"$cq_note" || cq_code=255; fi
 rm -f "$cq_pid" "$cq_note"
 """
 
+# Once the script has ended, signals are ignored: they would kill the commands that write its record,
+# and bash 5.2 gives up when a trap has to run while it reads a command substitution.
 # Every name begins with cq_: a variable the user exported would reach the script changed.
 _TEMPLATE = """\
 #!/bin/bash
@@ -142,6 +145,7 @@ cq_write() {{
     return 1
 }}
 cq_end() {{
+    trap '' {signals}
     cq_write "$cq_record" \\
         "local_id=$cq_local_id" "exit_code=$1" "signal=$cq_signal" "host=$cq_host" \\
         "started=$cq_started" "finished=$(cq_now)" \\

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -297,3 +298,22 @@ def test_the_text_of_a_job_shell(
     )
 
     golden(f"job_shell_{name}.sh", render_job_shell(plan, dialect))
+
+
+@each_dialect
+def test_signals_that_keep_coming_do_not_cost_the_record(
+    space: DirectoryClaimSpace, dialect: ShellDialect
+) -> None:
+    prepare(space, "#!/bin/bash\ntrap 'exit 7' TERM\necho ready\nwhile :; do sleep 0.01; done\n", dialect)
+    process = started(space)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    number = signal.SIGTERM
+    while process.poll() is None:
+        os.kill(process.pid, number) if dialect.forward_signals else os.killpg(process.pid, number)
+        number = signal.SIGCONT
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.002)
+    process.communicate(timeout=20)
+
+    assert (process.returncode, exit_record(space).exit_code, exit_record(space).signal) == (7, 7, "TERM")

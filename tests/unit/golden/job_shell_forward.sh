@@ -23,6 +23,7 @@ cq_write() {
     return 1
 }
 cq_end() {
+    trap '' TERM INT HUP USR1 USR2 XCPU CONT
     cq_write "$cq_record" \
         "local_id=$cq_local_id" "exit_code=$1" "signal=$cq_signal" "host=$cq_host" \
         "started=$cq_started" "finished=$(cq_now)" \
