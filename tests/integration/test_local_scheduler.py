@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -139,6 +140,18 @@ def test_what_a_script_leaves_running_ends_with_it(machine: Machine) -> None:
     assert machine.ended(local_id).verdict is JobState.DONE
     pid = space.log_path("stdout", None).read_text().strip()
     until(lambda: not Path(f"/proc/{pid}").exists())
+
+
+def test_nothing_lingers_once_the_queue_was_removed(machine: Machine) -> None:
+    space, local_id = machine.submit("#!/bin/bash\necho ready\nsleep 60\n")
+    machine.status(local_id)
+    until(says(space, "ready"))
+    supervisor = machine.process(local_id, "run")
+
+    shutil.rmtree(machine.root)
+    os.kill(supervisor.pid, signal.SIGTERM)  # it would look by itself within half a minute
+
+    until(lambda: is_gone(supervisor))
 
 
 _AGENT = """

@@ -145,13 +145,25 @@ class Supervisor:
 
     def _end(self, verdict: str, code: str, reason: str) -> None:
         for _ in range(_TRIES):  # a full disk may have room again
+            if self._is_forsaken():
+                return
             with suppress(OSError):
                 self._create("end", {"state": verdict, "exit_code": code, "reason": reason})
                 return
             signal.sigtimedwait({signal.SIGALRM}, _TRY_AGAIN_S)
 
     def _is_canceled(self) -> bool:
-        return os.path.lexists(f"{self.job_dir}/cancel")
+        return os.path.lexists(f"{self.job_dir}/cancel") or self._is_forsaken()
+
+    def _is_forsaken(self) -> bool:
+        """Whether somebody removed the job's files: nobody could follow or cancel it any more."""
+        try:
+            os.lstat(self.job_dir)
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+        return False
 
     def _create(self, name: str, fields: dict[str, str]) -> bool:
         path = f"{self.job_dir}/{name}{self.suffix}"
