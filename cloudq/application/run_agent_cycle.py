@@ -104,7 +104,7 @@ class RunAgentCycle:
         waiting = [
             held for held in self.holdings.unfinished() if not held.is_handed_over and held.retry_at <= now
         ]
-        self.workers.map(self._hand_over, waiting)
+        self.workers.map(self._hand_over, sorted(waiting, key=lambda held: held.job.submission_order))
 
     def _hand_over(self, held: HeldJob) -> None:
         with self.trouble.of(held):

@@ -95,6 +95,11 @@ class Job:
         return self.state.is_final
 
     @property
+    def submission_order(self) -> tuple[str, str]:
+        """Sorts jobs by when they were submitted, by their clients' clocks."""
+        return (self.time_submit.isoformat() if self.time_submit else "", self.uuid)
+
+    @property
     def tag(self) -> ClaimTag:
         """The claim this record speaks of."""
         return ClaimTag(self.uuid, self.claim)

@@ -1,0 +1,40 @@
+"""Sites on every kind of store."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+import pytest
+
+from tests.parts.s3_services import BUCKET, S3Service
+from tests.parts.site import Site
+
+
+@pytest.fixture(
+    params=[
+        "directory",
+        "moto",
+        pytest.param("ceph", marks=[pytest.mark.real, pytest.mark.xdist_group("ceph")]),
+    ]
+)
+def site(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+    """A machine whose jobs go through a directory, through moto, or through Ceph RGW."""
+    tmp_path.mkdir(exist_ok=True)
+    if request.param == "directory":
+        return Site(tmp_path)
+    service: S3Service = request.getfixturevalue(f"{request.param}_service")
+    for name, value in service.environment().items():
+        monkeypatch.setenv(name, value)
+    store = {
+        "CLOUDQ_STORE_ENDPOINT_URL": service.endpoint_url,
+        "CLOUDQ_STORE_BUCKET": BUCKET,
+        "CLOUDQ_STORE_PREFIX": str(uuid.uuid4()),
+    }
+    return Site(tmp_path, service.environment() | store)
+
+
+@pytest.fixture
+def local_site(tmp_path: Path) -> Site:
+    """A machine with the embedded default: a directory as its store."""
+    return Site(tmp_path)

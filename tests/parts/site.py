@@ -1,0 +1,142 @@
+"""A machine with cloudq on it: real commands, real agents, in a home of its own."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from attrs import define, field
+
+from cloudq.adapters import process
+from cloudq.client import Client
+from cloudq.config import load_config
+from cloudq.domain.job import Job
+from cloudq.domain.lease import ProcessIdentity
+
+INTERVAL_S = 0.3
+
+
+@define
+class Site:
+    """One home directory, one system, one store."""
+
+    root: Path
+    variables: dict[str, str] = field(factory=dict)
+    """The store, and what it takes to be let in."""
+    system: str = "local"
+
+    @property
+    def home(self) -> Path:
+        return self.root / "home"
+
+    def environment(self) -> dict[str, str]:
+        clean = {
+            name: value for name, value in os.environ.items() if not name.startswith(("CLOUDQ_", "AWS_"))
+        }
+        own = {
+            "CLOUDQ_HOME": str(self.home),
+            "CLOUDQ_AGENT_NAME": self.system,
+            "CLOUDQ_AGENT_DAEMON_INTERVAL": str(INTERVAL_S),
+        }
+        return clean | own | self.variables
+
+    def run(self, command: str, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run ``cloudqcli`` or ``cloudqd`` to its end."""
+        argv = [sys.executable, "-m", f"cloudq.entrypoints.{command}", *words]
+        return subprocess.run(
+            argv,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            cwd=self.root,
+        )
+
+    def cli(self, *words: str) -> str:
+        """What ``cloudqcli`` prints; it must succeed."""
+        done = self.run("cloudqcli", *words)
+
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def client(self) -> Client:
+        return Client.connect(load_config(self.environment()))
+
+    def script(self, body: str, name: str = "job.sh") -> Path:
+        self.root.mkdir(parents=True, exist_ok=True)
+        path = self.root / name
+        path.write_text(body)
+        return path
+
+    def start_agent(self) -> subprocess.Popen[bytes]:
+        """An agent in the foreground of a process of its own."""
+        log = (self.root / "agent.out").open("ab")
+        argv = [sys.executable, "-m", "cloudq.entrypoints.cloudqd", "--daemon"]
+        with log:
+            return subprocess.Popen(
+                argv, env=self.environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.root
+            )
+
+    @contextmanager
+    def agent(self) -> Iterator[subprocess.Popen[bytes]]:
+        """An agent that is asked to end afterwards, and must do so cleanly."""
+        running = self.start_agent()
+        try:
+            yield running
+        finally:
+            running.send_signal(signal.SIGTERM)
+            assert running.wait(timeout=60) == 0, (self.root / "agent.out").read_text()[-3000:]
+
+    def agent_killed_again_and_again(
+        self, client: Client, job_ids: list[str], seed: int, lives_s: tuple[float, float], longest_s: float
+    ) -> int:
+        """Kill -9 one agent after the other until all jobs have ended; how many were killed."""
+        chance = random.Random(seed)
+        ends = time.monotonic() + longest_s
+        killed = 0
+        while not all_ended(client, job_ids):
+            assert time.monotonic() < ends, self.tell(client, job_ids)
+            running = self.start_agent()
+            time.sleep(chance.uniform(*lives_s))
+            running.kill()
+            running.wait()
+            killed += 1
+        return killed
+
+    def tell(self, client: Client, job_ids: list[str]) -> str:
+        """How things stand, for a failing test."""
+        states = [f"{job_id} {client.job(job_id).state.value}" for job_id in job_ids]
+        return "\n".join([*states, (self.root / "agent.out").read_text()[-3000:]])
+
+    def processes_left(self) -> list[ProcessIdentity]:
+        """Processes that still run anything of this home."""
+        mark = str(self.home).encode()
+        found = []
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            try:
+                command = (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if mark in command:
+                found.append(process.identity_of(int(entry.name)))
+        return found
+
+
+def all_ended(client: Client, job_ids: list[str]) -> bool:
+    """Whether every job is final."""
+    return all(client.job(job_id).is_final for job_id in job_ids)
+
+
+def ended(client: Client, *job_ids: str, timeout: float = 90.0) -> list[Job]:
+    """The jobs, once they have ended."""
+    return [client.wait(job_id, timeout=timeout, poll=0.2) for job_id in job_ids]
