@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 
 import click
 
-from cloudq.domain.errors import CloudqError, ObjectNotFound
+from cloudq.domain.errors import CloudqError, ObjectNotFound, UsageProblem
 from cloudq.entrypoints.terminal import tell
 
 INTERRUPTED = 130
@@ -54,13 +54,15 @@ def _report(program: str, error: CloudqError, ctx: click.Context) -> None:
     tell(said, f"{program}: ")
     for cause in _causes(error):
         words = str(cause) or type(cause).__name__
-        if words not in said and not isinstance(cause, ObjectNotFound):
+        if words not in said and not isinstance(cause, ObjectNotFound):  # the error says it better
             tell(words, f"{program}: because: ")
             said += words
     _trace(error, ctx)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, UsageProblem):
+        return  # what users asked is told in full in the words of what they asked
     for _ in range(MAX_CAUSES):
         if error.__cause__ is None:
             return

@@ -45,12 +45,16 @@ def command(session: Session, /, **given: str | None) -> None:
     if path.exists():
         _refuse(f"{path}: exists already and is never overwritten")
     values = _told(given)
-    if not values and sys.stdin.isatty():
+    if not values and _is_asked():
         values = _asked()
     for notice in _checked(values).notices:
         tell(notice)
     write_new_config(path, render_config(values))
     click.echo(f"{printable(str(path))} has been written.")
+
+
+def _is_asked() -> bool:
+    return sys.stdin.isatty()
 
 
 def _refuse(problem: str) -> None:

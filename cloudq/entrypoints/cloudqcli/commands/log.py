@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cloudq.domain.errors import ObjectNotFound
 from cloudq.entrypoints.cloudqcli.options import common_options, job_id_option, one_of
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
 from cloudq.entrypoints.terminal import LogText, tell, tell_progress
@@ -38,11 +39,20 @@ def command(
     one_of(id=job_id, agent=agent)
     with session.client() as client:
         if agent is not None:
-            _copy(client.agent_log(agent))
+            _copy(_agent_log(client, agent))
         elif job_id is not None and follow:
             _copy(client.follow_log(job_id, tid=tid, error=error))
         elif job_id is not None:
             _show_so_far(client, job_id, tid, error=error)
+
+
+def _agent_log(client: Client, system: str) -> Iterator[bytes]:
+    from cloudq.application.delete_job import NoAgentLog  # noqa: PLC0415 (--help must not wait for it)
+
+    try:
+        yield from client.agent_log(system)
+    except ObjectNotFound as error:
+        raise NoAgentLog(f"There is no agent log of {system}.") from error
 
 
 def _show_so_far(client: Client, job_id: str, tid: int | None, *, error: bool) -> None:
