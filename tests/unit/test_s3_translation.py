@@ -1,0 +1,128 @@
+"""What S3 services and botocore say, as cloudq's errors."""
+
+from __future__ import annotations
+
+import botocore.exceptions
+import pytest
+
+from cloudq.adapters.object_stores.s3_errors import (
+    CODES,
+    EXCEPTIONS,
+    STATUSES,
+    Meaning,
+    Place,
+    Request,
+    Verdict,
+    printable,
+    verdict_on_answer,
+    verdict_on_exception,
+)
+from cloudq.domain.errors import (
+    ObjectNotFound,
+    OutcomeUnknown,
+    PreconditionFailed,
+    StoreProblem,
+    StoreRefused,
+    StoreUnavailable,
+    WriteConflict,
+)
+
+PLACE = Place("jobs", "http://127.0.0.1:9000")
+GUARDED = Request(PLACE, "a/key", conditional=True)
+PLAIN = Request(PLACE, "a/key")
+OF_THE_BUCKET = Request(PLACE)
+
+
+# The tables ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("request_", "code", "status", "expected"),
+    [
+        (PLAIN, "NoSuchKey", 404, ObjectNotFound),
+        (PLAIN, "", 404, ObjectNotFound),
+        (GUARDED, "NoSuchKey", 404, PreconditionFailed),
+        (GUARDED, "PreconditionFailed", 412, PreconditionFailed),
+        (GUARDED, "ConditionalRequestConflict", 409, WriteConflict),
+        (GUARDED, "OperationAborted", 409, WriteConflict),
+        (OF_THE_BUCKET, "", 404, StoreRefused),
+        (GUARDED, "NoSuchBucket", 404, StoreRefused),
+        (PLAIN, "AccessDenied", 403, StoreRefused),
+        (PLAIN, "", 403, StoreRefused),
+        (PLAIN, "InvalidAccessKeyId", 403, StoreRefused),
+        (PLAIN, "SignatureDoesNotMatch", 403, StoreRefused),
+        (PLAIN, "ExpiredToken", 400, StoreRefused),
+        (PLAIN, "RequestTimeTooSkewed", 403, StoreRefused),
+        (PLAIN, "SomethingNew", 400, StoreRefused),
+        (PLAIN, "SlowDown", 503, StoreUnavailable),
+        (PLAIN, "", 500, StoreUnavailable),
+        (PLAIN, "SomethingNew", 502, StoreUnavailable),
+        (PLAIN, "TooManyRequests", 429, StoreUnavailable),
+        (PLAIN, "RequestTimeout", 400, StoreUnavailable),
+        (GUARDED, "InternalError", 500, OutcomeUnknown),
+        (GUARDED, "UnknownError", 500, OutcomeUnknown),
+        (GUARDED, "SlowDown", 503, OutcomeUnknown),
+    ],
+)
+def test_an_answer_means(request_: Request, code: str, status: int, expected: type[StoreProblem]) -> None:
+    assert type(request_.error(verdict_on_answer(code, status), code)) is expected
+
+
+@pytest.mark.parametrize(
+    ("name", "plain", "guarded"),
+    [
+        ("EndpointConnectionError", StoreUnavailable, StoreUnavailable),
+        ("ConnectTimeoutError", StoreUnavailable, StoreUnavailable),
+        ("ProxyConnectionError", StoreUnavailable, StoreUnavailable),
+        ("ReadTimeoutError", StoreUnavailable, OutcomeUnknown),
+        ("ConnectionClosedError", StoreUnavailable, OutcomeUnknown),
+        ("ResponseStreamingError", StoreUnavailable, OutcomeUnknown),
+        ("IncompleteReadError", StoreUnavailable, OutcomeUnknown),
+        ("SSLError", StoreUnavailable, OutcomeUnknown),
+        ("NoCredentialsError", StoreRefused, StoreRefused),
+        ("PartialCredentialsError", StoreRefused, StoreRefused),
+        ("ProfileNotFound", StoreRefused, StoreRefused),
+        ("UnauthorizedSSOTokenError", StoreRefused, StoreRefused),
+        ("ParamValidationError", StoreRefused, StoreRefused),
+    ],
+)
+def test_no_answer_means(name: str, plain: type[StoreProblem], guarded: type[StoreProblem]) -> None:
+    bases = [kind.__name__ for kind in getattr(botocore.exceptions, name).__mro__]
+
+    assert type(PLAIN.error(verdict_on_exception(bases), "")) is plain
+    assert type(GUARDED.error(verdict_on_exception(bases), "")) is guarded
+
+
+def test_every_exception_in_the_table_is_one_of_botocore() -> None:
+    assert [name for name in EXCEPTIONS if not hasattr(botocore.exceptions, name)] == []
+
+
+def test_an_untrusted_connection_is_not_tried_again() -> None:
+    error = PLAIN.error(verdict_on_exception(["SSLError"], "[SSL: CERTIFICATE_VERIFY_FAILED]"), "")
+
+    assert isinstance(error, StoreRefused)
+
+
+@pytest.mark.parametrize("verdict", [*CODES.values(), *STATUSES.values(), *EXCEPTIONS.values()])
+def test_a_refusal_says_what_where_and_what_to_do(verdict: Verdict) -> None:
+    if verdict.meaning is Meaning.REFUSED:
+        words = str(PLAIN.error(verdict, "the store's words"))
+
+        assert "the store's words" in words
+        assert "bucket 'jobs' at http://127.0.0.1:9000" in words
+        assert verdict.advice in words
+        assert verdict.advice
+
+
+def test_words_from_a_store_are_short_and_on_one_line() -> None:
+    assert printable("two\nlines\x1b[31m") == "two lines [31m"
+    assert len(printable("x" * 10_000)) == 200
+
+
+def test_a_password_in_an_address_is_not_repeated() -> None:
+    place = Place("jobs", "https://me:secret@example.org/s3")
+
+    words = str(Request(place).error(verdict_on_answer("AccessDenied", 403), f"not {place.endpoint}"))
+
+    assert "secret" not in words
+    assert "https://example.org/s3" in words
