@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.parts.commands import Home
 from tests.parts.s3_services import BUCKET, S3Service
 from tests.parts.site import Site
 
@@ -38,3 +40,18 @@ def site(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
 def local_site(tmp_path: Path) -> Site:
     """A machine with the embedded default: a directory as its store."""
     return Site(tmp_path)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """A fresh home for commands that run as processes."""
+    return Home(tmp_path / "home")
+
+
+@pytest.fixture
+def running_agent(home: Home) -> Iterator[None]:
+    """An agent of that home, in the background."""
+    started = home.cloudqd("--daemon", "--detach")
+    assert started.returncode == 0, started.stderr
+    yield
+    assert home.cloudqd("--stop").returncode == 0

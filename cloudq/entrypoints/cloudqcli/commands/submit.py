@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +16,6 @@ from cloudq.entrypoints.cloudqcli.session import Session, pass_session
 from cloudq.entrypoints.terminal import printable, tell, tell_progress
 
 if TYPE_CHECKING:
-    from cloudq.client import Client
     from cloudq.domain.job import Job
 
 FAILED = 1
@@ -68,21 +69,30 @@ def command(
         for warning in submitted.warnings:
             tell(warning)
         job = submitted.job
-        if not as_json:
-            click.echo(f"Job ({job.uuid}) {printable(job.name)} has been submitted.")
-        elif not wait:
-            print_json({**job_record(job), "warnings": submitted.warnings})
+        with _interruption_told(job):
+            if not as_json:
+                click.echo(f"Job ({job.uuid}) {printable(job.name)} has been submitted.")
+            elif not wait:
+                print_json({**job_record(job), "warnings": submitted.warnings})
+            if wait:
+                sys.stdout.flush()
+                job = client.wait(job.uuid, changed=_tell_state)
         if wait:
-            sys.stdout.flush()
-            _end_as(_wait_for(client, job), as_json=as_json)
+            _end_as(job, as_json=as_json)
 
 
-def _wait_for(client: Client, job: Job) -> Job:
+@contextmanager
+def _interruption_told(job: Job) -> Iterator[None]:
+    """Ctrl-C ends the waiting; the job is in the store and goes on."""
     try:
-        return client.wait(job.uuid, changed=lambda seen: tell_progress(f"{seen.uuid} {seen.state.value}"))
+        yield
     except KeyboardInterrupt:
         tell(f"Job ({job.uuid}) goes on; to end it: cloudqcli cancel {job.uuid}")
         raise
+
+
+def _tell_state(job: Job) -> None:
+    tell_progress(f"Job ({job.uuid}) {job.state.value}")
 
 
 def _end_as(job: Job, *, as_json: bool) -> None:
