@@ -41,7 +41,7 @@ def _state(seen: SeenLease | None, here: ProcessIdentity | None) -> tuple[str, b
         return ("running here", True)
     if here is not None:
         return (f"running elsewhere; pid {here.pid} here waits in case it ends", True)
-    return ("running, not as the agent of this home and host", True)
+    return ("running elsewhere", True)
 
 
 def _starting(here: ProcessIdentity | None) -> str:
