@@ -1,0 +1,56 @@
+"""The pages about the commands name every command and every option there is."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from cloudq.entrypoints.cloudqcli import main
+from cloudq.entrypoints.cloudqd import main as cloudqd
+
+DOCS = Path(__file__).parents[3] / "docs"
+COMMON = {"--config", "--log_level", "--json", "--id"}
+
+
+def options(command: click.Command) -> set[str]:
+    return {parameter.opts[0] for parameter in command.params if isinstance(parameter, click.Option)}
+
+
+@pytest.mark.parametrize("name", main.list_commands(click.Context(main)))
+def test_every_option_of_a_client_s_command_is_documented(name: str) -> None:
+    page = (DOCS / "client.md").read_text(encoding="utf-8")
+    [section] = re.findall(rf"^## {name}\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
+    command = main.get_command(click.Context(main), name)
+    assert command is not None
+
+    assert {each for each in options(command) - COMMON if each not in section} == set()
+
+
+def test_every_option_of_the_agent_is_documented() -> None:
+    page = (DOCS / "agent.md").read_text(encoding="utf-8")
+
+    assert {each for each in options(cloudqd) - {"--version"} if each not in page} == set()
+
+
+def test_no_option_is_documented_that_is_not_there() -> None:
+    commands = [
+        main.get_command(click.Context(main), name) for name in main.list_commands(click.Context(main))
+    ]
+    known = {
+        opt
+        for command in [*commands, main, cloudqd]
+        if command
+        for each in command.params
+        for opt in each.opts
+    }
+    scheduler = {"--slots", "--time"}
+    named = {
+        each
+        for page in ("client.md", "agent.md", "../README.md")
+        for each in re.findall(r"(?<![\w-])--[a-z_]+(?:-[a-z_]+)*", (DOCS / page).read_text(encoding="utf-8"))
+    }
+
+    assert named - known - scheduler == {"--editable", "--group", "--dist"}
