@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from cloudq.domain.version import VERSION as __version__
+from cloudq.domain.version import VERSION
 
 if TYPE_CHECKING:
     from cloudq.application.cancel_job import CancelResult
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from cloudq.domain.job_state import JobState
     from cloudq.domain.summary import ActiveJob
 
+
+__version__ = VERSION
 
 _HOMES = {
     "ActiveJob": "cloudq.domain.summary",

@@ -23,9 +23,7 @@ from cloudq.domain.task_states import TaskState, TaskStates
 from cloudq.ports.batch_scheduler import BatchScheduler, Submission
 from cloudq.ports.clock import Clock
 from cloudq.ports.job_repository import JobFiles
-from cloudq.ports.workspace import Attempt, SpaceOwner, Workspace
-
-FINDS_BEFORE_SUBMITTING_AGAIN = 2
+from cloudq.ports.workspace import Attempt, FirstMiss, SpaceOwner, Workspace
 
 
 @frozen
@@ -205,16 +203,23 @@ class HandOverJob:
         return self.clock.elapsed() - attempt.begun_at >= attempt.time_limit_s
 
     def _look_for(self, held: HeldJob, last: Attempt, options: tuple[str, ...]) -> None:
-        """Ask the scheduler twice, some time apart, before submitting again."""
-        now = self.clock.elapsed()
-        if held.empty_finds and now - held.last_find < self.scheduler.poll_interval_s:
+        """Ask the scheduler twice, some time apart, before submitting again.
+
+        The first look is kept with the claim's files, so that agents that live shortly get on.
+        """
+        now, boot_id = self.clock.elapsed(), self.clock.boot_id()
+        first = held.space.first_miss()
+        if first is not None and first.boot_id == boot_id and now - first.at < self.scheduler.poll_interval_s:
             return
         found = self.scheduler.find(held.tag)
+        held.is_looked_for = not found
         if found:
+            held.space.note_miss(None)
             self._handed_over(held, found, last.command, options)
-            return
-        held.empty_finds, held.last_find = held.empty_finds + 1, now
-        held.note = "an attempt to submit left no trace: looking for it before the next one"
-        if held.empty_finds >= FINDS_BEFORE_SUBMITTING_AGAIN:
-            held.empty_finds = 0
+        elif first is None or first.boot_id != boot_id:
+            held.space.note_miss(FirstMiss(boot_id, now))
+            held.note = "an attempt to submit left no trace: looking for it before the next one"
+        else:
+            held.is_looked_for = False
+            held.space.note_miss(None)
             self._submit(held, last.number + 1)

@@ -83,8 +83,8 @@ class HeldJob(Retried):
     """Decided, not yet staged out."""
     stage_out: Started[StagedOut] | None = None
     staged_out: StagedOut | None = None
-    empty_finds: int = 0
-    last_find: float = 0.0
+    is_looked_for: bool = False
+    """Whether the scheduler was asked once, and must be again, for a submission without a trace."""
     written_at: float = 0.0
     followed_until: float = 0.0
     has_lost_its_marker: bool = False

@@ -118,4 +118,4 @@ class RunAgentCycle:
                 self.log.info("work directory removed", job=str(tag))
 
     def _is_unsettled(self) -> bool:
-        return any(held.empty_finds for held in self.holdings.unfinished())
+        return any(held.is_looked_for for held in self.holdings.unfinished())
