@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import signal
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from cloudq.bootstrap.agent import AgentParts
 from cloudq.bootstrap.agent_process import AgentProcess
+from cloudq.bootstrap.original_jobs import notice_of_original_jobs
 from cloudq.config import Config
+from cloudq.domain.errors import StoreProblem
 from cloudq.entrypoints.cloudqd.parts import say_hello, wired_agent
 from cloudq.entrypoints.cloudqd.refusal import AgentRunsAlready
 from cloudq.entrypoints.cloudqd.request import Request
+
+if TYPE_CHECKING:
+    from structlog.stdlib import BoundLogger
 
 
 def run(request: Request) -> int:
@@ -21,6 +27,7 @@ def run(request: Request) -> int:
     parts, log = wired_agent(request, config, one_shot=False)
     _stop_on_signals(parts)
     say_hello(log, config)
+    _warn_of_original_jobs(log, config)
     here.note()
     parts.heartbeat.start()
     try:
@@ -40,6 +47,14 @@ def refuse_second(here: AgentProcess, config: Config) -> None:
         raise AgentRunsAlready(
             f"An agent of {config.agent.name} runs here already, pid {running.pid}. To end it: cloudqd --stop"
         )
+
+
+def _warn_of_original_jobs(log: BoundLogger, config: Config) -> None:
+    try:
+        for notice in notice_of_original_jobs(config):
+            log.warning(notice)
+    except StoreProblem as error:  # the agent tries again and again; this look is not worth it
+        log.warning("the store does not answer yet", error=str(error))
 
 
 def _stop_on_signals(parts: AgentParts) -> None:

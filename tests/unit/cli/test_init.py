@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cloudq.bootstrap.stores import open_store
 from cloudq.config import load_config
 from cloudq.entrypoints.cloudqcli.commands import init
 from tests.unit.cli.conftest import Cli
@@ -66,6 +67,29 @@ def test_writes_nothing_that_could_not_be_read(cli: Cli, file: Path) -> None:
 
     assert result.exit_code == 3
     assert len(result.stderr.splitlines()) == 2
+    assert not file.exists()
+
+
+def test_a_check_names_jobs_of_the_original(cli: Cli, tmp_path: Path) -> None:
+    bucket = (tmp_path / "bucket").as_uri()
+    store = open_store(
+        load_config({}, home=tmp_path, overrides={"store.endpoint_url": bucket}).store, cli.clock
+    )
+    store.put("jobs/3f7e7681/manifest.json", b"ours")
+    before = cli("init", "--check", "--endpoint_url", bucket, "--config", tmp_path / "before.toml")
+    store.put("3f7e7681/manifest.json", b"theirs")
+    after = cli("init", "--check", "--endpoint_url", bucket, "--config", tmp_path / "after.toml")
+
+    assert (before.exit_code, before.stderr, after.exit_code) == (0, "", 0)
+    assert after.stderr.startswith("The bucket holds jobs of the original CloudQ, which are neither shown")
+    assert store.get("3f7e7681/manifest.json").body == b"theirs"
+
+
+def test_a_check_writes_nothing_for_a_store_that_cannot_be_used(cli: Cli, file: Path, tmp_path: Path) -> None:
+    (tmp_path / "no-directory").touch()
+    result = cli("init", "--check", "--endpoint_url", (tmp_path / "no-directory").as_uri())
+
+    assert result.exit_code == 4
     assert not file.exists()
 
 

@@ -10,7 +10,7 @@ import click
 
 from cloudq.entrypoints.cloudqcli.options import common_options, option
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
-from cloudq.entrypoints.terminal import printable, tell
+from cloudq.entrypoints.terminal import printable, tell, tell_progress
 
 if TYPE_CHECKING:
     from cloudq.config import Config
@@ -32,9 +32,10 @@ _QUESTIONS = {
 @option("--prefix", metavar="PATH", help="Prefix below which everything is kept.")
 @option("--system", metavar="NAME", help="Name of this system, if an agent will run here.")
 @option("--system_profile", metavar="NAME", help="What this system is like: local, slurm, …")
+@click.option("--check", is_flag=True, help="Look whether the store can be used, before the file is written.")
 @common_options
 @pass_session
-def command(session: Session, /, **given: str | None) -> None:
+def command(session: Session, /, check: bool, **given: str | None) -> None:
     """Write a configuration file with a comment for every key; never overwrite one.
 
     What no option tells is asked on a terminal, and left at its default otherwise.
@@ -47,7 +48,8 @@ def command(session: Session, /, **given: str | None) -> None:
     values = _told(given)
     if not values and _is_asked():
         values = _asked()
-    for notice in _checked(values).notices:
+    config = _checked(values)
+    for notice in (*config.notices, *(_found_in_store(config) if check else ())):
         tell(notice)
     write_new_config(path, render_config(values))
     click.echo(f"{printable(str(path))} has been written.")
@@ -61,6 +63,13 @@ def _refuse(problem: str) -> None:
     from cloudq.domain.errors import ConfigProblem  # noqa: PLC0415
 
     raise ConfigProblem(problem)
+
+
+def _found_in_store(config: Config) -> tuple[str, ...]:
+    from cloudq.bootstrap.original_jobs import notice_of_original_jobs  # noqa: PLC0415
+
+    tell_progress("Looking at the store …")
+    return notice_of_original_jobs(config)
 
 
 def _told(given: dict[str, str | None]) -> dict[str, str]:

@@ -57,14 +57,17 @@ def _agent_log(client: Client, system: str) -> Iterator[bytes]:
 
 def _show_so_far(client: Client, job_id: str, tid: int | None, *, error: bool) -> None:
     """What there is; nothing of a job that runs may only mean that nothing was brought yet."""
-    tell_progress("asking for the log …")
-    if _copy(client.log(job_id, tid=tid, error=error, wait=FIRST_PIECES_WITHIN_S)):
+    if _copy(client.log(job_id, tid=tid, error=error)):
         return
     job = client.job(job_id)
-    if job.claim and not job.is_final:
-        tell(f"Job ({job_id}) is {job.state.value}; nothing of this log has arrived yet.")
-    elif not job.is_final:
+    if job.is_final:
+        return
+    if not job.claim:
         tell(f"Job ({job_id}) is {job.state.value}: it has not been taken yet and has no log.")
+        return
+    tell_progress("Waiting for its agent to bring the first of it …")
+    if not _copy(client.log(job_id, tid=tid, error=error, wait=FIRST_PIECES_WITHIN_S)):
+        tell(f"Job ({job_id}) is {job.state.value}; nothing of this log has arrived yet.")
 
 
 def _copy(pieces: Iterator[bytes]) -> int:

@@ -8,7 +8,7 @@ import click
 
 from cloudq.entrypoints.cloudqcli.options import common_options, job_id_option, needs_id
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
-from cloudq.entrypoints.terminal import printable
+from cloudq.entrypoints.terminal import printable, tell_progress
 
 
 @click.command
@@ -23,5 +23,7 @@ def command(session: Session, job_id: str | None, into: Path) -> None:
 
     Nothing is overwritten. The directory is printed.
     """
+    chosen = needs_id(job_id)
     with session.client() as client:
-        click.echo(printable(str(client.stage_out(needs_id(job_id), into))))
+        tell_progress(f"Downloading the files of job ({chosen}) …")
+        click.echo(printable(str(client.stage_out(chosen, into))))

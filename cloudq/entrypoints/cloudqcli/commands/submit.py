@@ -57,6 +57,8 @@ def command(
     if more and not inputs:
         raise click.UsageError(f"unexpected argument {more[0]!r}: a script is named with --script")
     with session.client() as client:
+        if inputs:
+            tell_progress("Packing and uploading the inputs …")
         submitted = client.submit(
             Path(script),
             submit_to=submit_to,
