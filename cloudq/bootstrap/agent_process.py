@@ -11,7 +11,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from attrs import frozen
@@ -26,7 +26,7 @@ from cloudq.config import Config
 from cloudq.domain.lease import ProcessIdentity
 from cloudq.ports.system_registry import SeenLease
 
-__all__ = ["AgentProcess", "DetachedProcess", "newest_lease"]
+__all__ = ["AgentProcess", "DetachedProcess", "newest_lease", "stopwatch"]
 
 LOOK_EVERY_S = 0.2
 _WHERE_PYTHON_LOOKS = ("site-packages", "dist-packages")
@@ -70,10 +70,9 @@ class AgentProcess:
 
     def wait_for_end(self, agent: ProcessIdentity, timeout_s: float) -> bool:
         """Wait until it is gone; False if it still runs after *timeout_s*."""
-        clock = SystemClock()
-        began = clock.elapsed()
+        clock, elapsed = SystemClock(), stopwatch()
         while not process.is_gone(agent):
-            if clock.elapsed() - began >= timeout_s:
+            if elapsed() >= timeout_s:
                 return False
             clock.sleep(LOOK_EVERY_S)
         return True
@@ -111,6 +110,13 @@ def newest_lease(config: Config) -> SeenLease | None:
     registry = BucketSystemRegistry(open_store(config.store, SystemClock()), RandomIds())
     epoch = registry.newest_epoch(config.agent.name)
     return registry.lease(config.agent.name, epoch) if epoch else None
+
+
+def stopwatch() -> Callable[[], float]:
+    """Seconds since now."""
+    clock = SystemClock()
+    began = clock.elapsed()
+    return lambda: clock.elapsed() - began
 
 
 def _inherited(home: Path) -> dict[str, str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from cloudq.bootstrap.agent_process import AgentProcess, DetachedProcess, newest_lease
+from cloudq.bootstrap.agent_process import AgentProcess, DetachedProcess, newest_lease, stopwatch
 from cloudq.config import Config
 from cloudq.domain.errors import StoreProblem, WaitTimedOut
 from cloudq.domain.lease import is_presumed_dead
@@ -16,9 +16,10 @@ from cloudq.entrypoints.cloudqd.request import Request
 from cloudq.entrypoints.logging import LOG_FILE
 from cloudq.entrypoints.terminal import printable, tell
 
-START_WITHIN_S = 60.0
+START_WITHIN_S = 45.0
+"""With a store that does not answer, a look takes 20 s more."""
 LOOK_EVERY_S = 0.3
-STANDBY_AFTER_LOOKS = 10
+STANDBY_AFTER_S = 3.0
 LAST_WORDS_BYTES = 4_000
 
 
@@ -37,25 +38,27 @@ def run(request: Request) -> int:
 
 
 def _wait_until_it_acts(agent: DetachedProcess, config: Config, output: Path) -> str:
-    for look in range(int(START_WITHIN_S / LOOK_EVERY_S)):
+    elapsed, trouble = stopwatch(), ""
+    while elapsed() < START_WITHIN_S:
         status = agent.wait(LOOK_EVERY_S)
         if status is not None:
             raise AgentEndedAtOnce(_last_words(output, status), status if 0 < status < 256 else 1)
-        if told := _what_it_does(agent, config, may_wait=look >= STANDBY_AFTER_LOOKS):
+        try:
+            told, trouble = _what_it_does(agent, config, may_wait=elapsed() > STANDBY_AFTER_S), ""
+        except StoreProblem as error:
+            told, trouble = "", f": {error}"
+        if told:
             return told
     agent.let_go()
     raise WaitTimedOut(
-        f"The agent of {config.agent.name} (pid {agent.identity.pid}) does not act yet after "
-        f"{START_WITHIN_S:.0f} s and goes on trying; see {config.log_directory / LOG_FILE}"
+        f"The agent of {config.agent.name} (pid {agent.identity.pid}) does not act yet and goes on "
+        f"trying{trouble}\nIts log: {config.log_directory / LOG_FILE}"
     )
 
 
 def _what_it_does(agent: DetachedProcess, config: Config, *, may_wait: bool) -> str:
     """What the store says of it; empty while it is not settled."""
-    try:
-        seen = newest_lease(config)
-    except StoreProblem:
-        return ""
+    seen = newest_lease(config)
     if seen is None or seen.lease.released:
         return ""
     if seen.lease.process == agent.identity:
