@@ -39,8 +39,9 @@ class PublishSummary:
             self._clear_queue()
 
     def stopped(self) -> None:
-        """Say that the agent ended on purpose."""
+        """Say that the agent ended on purpose, and leave nothing that is done with behind."""
         self._publish(ActiveSummary(self.lease.epoch, self._lines(), stopped=True))
+        self._clear_queue()
 
     def _lines(self) -> tuple[ActiveJob, ...]:
         held = [ActiveJob.of(each.job, each.note) for each in self.holdings.held.values()]

@@ -46,7 +46,7 @@ _SECRETS_IN_TEXT = (
     (re.compile(r"(://[^/\s:@]*:)[^/\s@]+@"), rf"\1{HIDDEN}@"),
 )
 _CHATTERBOXES = ("boto3", "botocore", "s3transfer", "urllib3")
-"""At DEBUG these log requests with their signatures."""
+"""At DEBUG these log requests with their signatures, at INFO where they found credentials."""
 
 MAX_DEPTH = 6
 
@@ -165,7 +165,7 @@ def _install(handlers: list[logging.Handler], level: str) -> None:
         root.addHandler(handler)
     root.setLevel(level)
     for name in _CHATTERBOXES:
-        logging.getLogger(name).setLevel(max(logging.INFO, root.level))
+        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
 
 
 def _wants_colors(stream: TextIO, environ: Mapping[str, str]) -> bool:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 from cloudq.adapters.schedulers.local import usable_cpus
 from cloudq.client import Client
 from cloudq.domain.job_state import JobState
-from tests.parts.site import Site, ended
+from tests.parts.site import Site, ended, wait_until
 from tests.parts.world import text_of
 
 SLEEPS = "#!/bin/bash\necho started\nsleep 300\n"
@@ -54,10 +53,10 @@ def test_a_cancel_ends_a_job_that_is_unclaimed_pending_or_running(site: Site) ->
 
         with site.agent():
             running = submit(client, site, SLEEPS)
-            wait_for(client, running, JobState.RUN)
+            wait_until(lambda: client.job(running).state is JobState.RUN)
             waiting = [submit(client, site, SLEEPS, submit_opt=f"--slots {usable_cpus()}") for _ in range(2)]
             pending = waiting[-1]
-            wait_for(client, pending, JobState.READY)
+            wait_until(lambda: client.job(pending).state is JobState.READY)
             for job_id in (running, pending):
                 client.cancel(job_id)
             states = [job.state for job in ended(client, running, pending)]
@@ -67,13 +66,6 @@ def test_a_cancel_ends_a_job_that_is_unclaimed_pending_or_running(site: Site) ->
             assert states == [JobState.DELETED, JobState.DELETED]
             assert text_of(client.log(running)) == "started\n"
             assert text_of(client.log(pending)) == ""
-
-
-def wait_for(client: Client, job_id: str, state: JobState) -> None:
-    ends = time.monotonic() + 60
-    while client.job(job_id).state is not state:
-        assert time.monotonic() < ends, client.job(job_id)
-        time.sleep(0.1)
 
 
 def test_inputs_travel_with_a_job_and_are_no_output(site: Site, tmp_path: Path) -> None:

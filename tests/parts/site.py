@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -90,10 +90,16 @@ class Site:
         """An agent that is asked to end afterwards, and must do so cleanly."""
         running = self.start_agent()
         try:
+            wait_until(lambda: self._has_noted(running.pid) or running.poll() is not None)
             yield running
         finally:
             running.send_signal(signal.SIGTERM)
             assert running.wait(timeout=60) == 0, (self.root / "agent.out").read_text()[-3000:]
+
+    def _has_noted(self, pid: int) -> bool:
+        """Whether the agent has got so far that it will listen to signals."""
+        notes = (self.home / "run").glob(f"{self.system}@*")
+        return any(note.read_text().startswith(f"{pid} ") for note in notes)
 
     def agent_killed_again_and_again(
         self, client: Client, job_ids: list[str], seed: int, lives_s: tuple[float, float], longest_s: float
@@ -140,3 +146,11 @@ def all_ended(client: Client, job_ids: list[str]) -> bool:
 def ended(client: Client, *job_ids: str, timeout: float = 90.0) -> list[Job]:
     """The jobs, once they have ended."""
     return [client.wait(job_id, timeout=timeout, poll=0.2) for job_id in job_ids]
+
+
+def wait_until(is_so: Callable[[], bool], longest_s: float = 60.0) -> None:
+    """Look again and again; fail if it never is so."""
+    ends = time.monotonic() + longest_s
+    while not is_so():
+        assert time.monotonic() < ends
+        time.sleep(0.1)
