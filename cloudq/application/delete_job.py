@@ -6,15 +6,9 @@ from collections.abc import Iterator
 
 from attrs import frozen
 
-from cloudq.domain.errors import CloudqError, JobNotFound, JobStateConflict
+from cloudq.domain.errors import JobNotFound, JobStateConflict, NoAgentLog
 from cloudq.ports.job_repository import JobQueue, JobRepository
 from cloudq.ports.system_registry import SystemRegistry
-
-
-class NoAgentLog(CloudqError):
-    """There is no log of this agent."""
-
-    exit_code = 5
 
 
 @frozen

@@ -6,6 +6,7 @@ from attrs import evolve, frozen
 
 from cloudq.application.agent_settings import AgentSettings
 from cloudq.application.held_job import HeldJob
+from cloudq.application.job_trouble import AgentLog
 from cloudq.application.stop_claim import StopClaim
 from cloudq.domain.errors import (
     ArchiveRejected,
@@ -36,6 +37,7 @@ class HandOverJob:
     clock: Clock
     settings: AgentSettings
     stop_claim: StopClaim
+    log: AgentLog
 
     def __call__(self, held: HeldJob) -> None:
         """Go one step on; errors that may pass are raised, refusals end the job."""
@@ -134,6 +136,7 @@ class HandOverJob:
             local_name=held.job.name,
         )
         held.job = job.handed_over(local_ids[0], self.clock.now())
+        self.log.info("job handed over", job=held.job.uuid, name=held.job.name, local_id=local_ids[0])
 
     def _refused(self, held: HeldJob, error: SchedulerProblem) -> None:
         found = self.scheduler.find(held.tag)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from threading import Event, Thread
+from threading import Event
 
 from attrs import define, field
 
@@ -11,43 +11,10 @@ from cloudq.application.job_trouble import AgentLog
 from cloudq.application.run_agent_cycle import CycleReport, RunAgentCycle
 from cloudq.application.ship_agent_log import ShipAgentLog
 from cloudq.domain.errors import CloudqError, LeaseLost, StoreProblem
-from cloudq.domain.lease import RETRY_BEAT_S
 from cloudq.ports.clock import Clock
 
 LOOK_AT_HOLDER_EVERY_S = 20.0
 MAX_SETTLING_CYCLES = 4
-
-
-@define
-class Heartbeat:
-    """Beats the lease from a thread of its own, so that no long step of a cycle starves it."""
-
-    lease: HoldLease
-    log: AgentLog
-    _stop: Event = field(factory=Event, init=False)
-    _thread: Thread | None = field(default=None, init=False)
-
-    def start(self) -> None:
-        """Begin to beat."""
-        self._thread = Thread(target=self._run, name="cloudq-beat", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End the thread."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join(RETRY_BEAT_S)
-
-    def _run(self) -> None:
-        failing = False
-        while not self._stop.wait(RETRY_BEAT_S if failing else 1.0):
-            try:
-                self.lease.beat_if_due()
-                failing = False
-            except Exception as error:  # noqa: BLE001 (a thread that ends would cost the lease)
-                if not failing:
-                    self.log.warning("a beat could not be sent", error=str(error))
-                failing = True
 
 
 @define

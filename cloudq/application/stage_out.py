@@ -6,7 +6,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from cloudq.domain.errors import UsageProblem
+from cloudq.domain.errors import TargetExists
 from cloudq.domain.job import Job
 from cloudq.ports.archives import Archives
 from cloudq.ports.clock import IdSource
@@ -14,10 +14,6 @@ from cloudq.ports.job_repository import JobFiles
 
 ARCHIVES = {"input.zip": "input", "output.zip": "output"}
 """What is unpacked, and into which directory."""
-
-
-class TargetExists(UsageProblem):
-    """There is something already where files would be written; nothing was touched."""
 
 
 @frozen

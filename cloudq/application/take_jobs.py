@@ -58,6 +58,7 @@ class TakeJobs:
             if held is not None:
                 self.holdings.invitations.pop(held.tag, None)
                 self.holdings.held[held.tag] = held
+                self.trouble.log.info("job taken", job=held.job.uuid, name=held.job.name)
 
     # Reading ---------------------------------------------------------------------------------
 

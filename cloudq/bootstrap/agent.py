@@ -20,6 +20,7 @@ from cloudq.adapters.schedulers.local import LocalScheduler
 from cloudq.adapters.workers import ThreadWorkers
 from cloudq.adapters.workspace import DirectoryWorkspace
 from cloudq.application.agent_settings import AgentSettings
+from cloudq.application.background_work import BackgroundWork
 from cloudq.application.cancel_held_jobs import CancelHeldJobs, LetGoOfClaims
 from cloudq.application.check_dependencies import CheckDependencies
 from cloudq.application.check_markers import CheckMarkers
@@ -31,7 +32,7 @@ from cloudq.application.held_job import Holdings
 from cloudq.application.hold_lease import AgentIdentity, HoldLease
 from cloudq.application.job_trouble import AgentLog, JobTrouble
 from cloudq.application.publish_summary import PublishSummary
-from cloudq.application.run_agent import Heartbeat, RunAgent
+from cloudq.application.run_agent import RunAgent
 from cloudq.application.run_agent_cycle import RunAgentCycle
 from cloudq.application.ship_agent_log import ShipAgentLog
 from cloudq.application.ship_logs import ShipLogs
@@ -41,13 +42,17 @@ from cloudq.application.take_jobs import TakeJobs
 from cloudq.application.watch_queue import WatchQueue
 from cloudq.bootstrap.stores import open_store
 from cloudq.config import Config, agent_profile
-from cloudq.domain.lease import Offer, ProcessIdentity
+from cloudq.domain.lease import RETRY_BEAT_S, Offer, ProcessIdentity
 from cloudq.domain.version import VERSION
 from cloudq.ports.batch_scheduler import BatchScheduler
 from cloudq.ports.clock import Clock, IdSource
 from cloudq.ports.object_store import ObjectStore
 from cloudq.ports.workers import Workers
 from cloudq.ports.workspace import Workspace
+
+LOOK_AT_BEAT_EVERY_S = 1.0
+ADVANCE_QUEUE_EVERY_S = 0.5
+"""How long a slot of the local scheduler may stay free while a job waits for it."""
 
 
 @frozen
@@ -64,6 +69,8 @@ class AgentWorld:
     is_process_gone: Callable[[ProcessIdentity], bool]
     log: AgentLog
     log_file: Path | None = None
+    advance_queue: Callable[[], object] | None = None
+    """What the queue of a scheduler of our own needs while no cycle looks at it."""
     wake: Callable[[], None] = lambda: None
     """End every sleep of *clock*."""
     close: Callable[[], None] = lambda: None
@@ -75,11 +82,22 @@ class AgentParts:
     """A wired agent."""
 
     run: RunAgent
-    heartbeat: Heartbeat
+    background: tuple[BackgroundWork, ...]
+    """The heartbeat, and whatever else must not wait for a cycle."""
     lease: HoldLease
     holdings: Holdings
     wake: Callable[[], None]
     close: Callable[[], None]
+
+    def start_background(self) -> None:
+        """Begin to beat and to do what else goes on beside the cycles."""
+        for work in self.background:
+            work.start()
+
+    def stop_background(self) -> None:
+        """End it."""
+        for work in self.background:
+            work.stop()
 
     def stop(self) -> None:
         """Ask the agent to finish the step it is in and end; once, safe in a signal handler."""
@@ -116,7 +134,20 @@ def wire_agent(
         log=world.log,
         poll_interval_s=settings.poll_interval_s,
     )
-    return AgentParts(run, Heartbeat(lease, world.log), lease, holdings, world.wake, world.close)
+    return AgentParts(run, _background(world, lease), lease, holdings, world.wake, world.close)
+
+
+def _background(world: AgentWorld, lease: HoldLease) -> tuple[BackgroundWork, ...]:
+    heartbeat = BackgroundWork("heartbeat", lease.beat_if_due, LOOK_AT_BEAT_EVERY_S, world.log, RETRY_BEAT_S)
+    advance = world.advance_queue
+    if advance is None:
+        return (heartbeat,)
+
+    def advance_while_acting() -> None:
+        if lease.may_write():  # else another login node's agent starts what waits, on its machine
+            advance()
+
+    return heartbeat, BackgroundWork("local queue", advance_while_acting, ADVANCE_QUEUE_EVERY_S, world.log)
 
 
 def _wire_cycle(
@@ -136,7 +167,7 @@ def _wire_cycle(
     take_back = TakeBackJob(jobs, queue, registry, end_job, clock, ids, f"the agent of {system}")
     stop_claim = StopClaim(scheduler)
     dependencies = CheckDependencies(jobs, clock)
-    hand_over = HandOverJob(files, scheduler, workspace, clock, settings, stop_claim)
+    hand_over = HandOverJob(files, scheduler, workspace, clock, settings, stop_claim, log)
     return RunAgentCycle(
         lease=lease,
         watch_queue=WatchQueue(queue, clock, system, holdings),
@@ -189,9 +220,10 @@ def agent_parts(config: Config, log: AgentLog, log_file: Path | None, *, one_sho
 
 def _real_world(config: Config, log: AgentLog, log_file: Path | None) -> AgentWorld:
     clock, workers = SystemClock(), ThreadWorkers(config.agent.num_procs)
+    scheduler = LocalScheduler(config.home / "scheduler")
     return AgentWorld(
         store=open_store(config.store, clock),
-        scheduler=LocalScheduler(config.home / "scheduler"),
+        scheduler=scheduler,
         workspace=DirectoryWorkspace(config.home, clock, RandomIds()),
         clock=clock,
         ids=RandomIds(),
@@ -200,6 +232,7 @@ def _real_world(config: Config, log: AgentLog, log_file: Path | None) -> AgentWo
         is_process_gone=process.is_gone,
         log=log,
         log_file=log_file,
+        advance_queue=lambda: scheduler.poll(()),
         wake=clock.wake,
         close=workers.close,
     )

@@ -97,6 +97,16 @@ class JobNotFound(CloudqError):
         super().__init__(message or f"Job ({job_id}) does not exist.")
 
 
+class NoAgentLog(CloudqError):
+    """There is no log of this agent in the store."""
+
+    exit_code = 5
+
+
+class TargetExists(UsageProblem):
+    """There is something already where files would be written; nothing was touched."""
+
+
 class RecordRejected(CloudqError):
     """Something read from the bucket is not what cloudq writes there; it was not used."""
 
@@ -145,6 +155,20 @@ class WaitTimedOut(CloudqError):
 
 class UnknownSystem(UsageProblem):
     """No agent ever reported under this name."""
+
+
+class AgentRunsAlready(CloudqError):
+    """An agent of this home and system runs on this host already."""
+
+    exit_code = 14
+
+
+class AgentEndedAtOnce(CloudqError):
+    """An agent that was started in the background has ended; its own status is passed on."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 class LeaseLost(CloudqError):

@@ -10,9 +10,8 @@ from cloudq.bootstrap.agent import AgentParts
 from cloudq.bootstrap.agent_process import AgentProcess
 from cloudq.bootstrap.original_jobs import notice_of_original_jobs
 from cloudq.config import Config
-from cloudq.domain.errors import StoreProblem
+from cloudq.domain.errors import AgentRunsAlready, StoreProblem
 from cloudq.entrypoints.cloudqd.parts import say_hello, wired_agent
-from cloudq.entrypoints.cloudqd.refusal import AgentRunsAlready
 from cloudq.entrypoints.cloudqd.request import Request
 
 if TYPE_CHECKING:
@@ -29,11 +28,11 @@ def run(request: Request) -> int:
     say_hello(log, config)
     _warn_of_original_jobs(log, config)
     here.note()
-    parts.heartbeat.start()
+    parts.start_background()
     try:
         parts.run.forever()
     finally:
-        parts.heartbeat.stop()
+        parts.stop_background()
         parts.close()
         here.forget()
     log.info("agent ends; jobs under way go on", system=config.agent.name)

@@ -8,10 +8,9 @@ import click
 
 from cloudq.bootstrap.agent_process import AgentProcess, DetachedProcess, newest_lease, stopwatch
 from cloudq.config import Config
-from cloudq.domain.errors import StoreProblem, WaitTimedOut
+from cloudq.domain.errors import AgentEndedAtOnce, StoreProblem, WaitTimedOut
 from cloudq.domain.lease import is_presumed_dead
 from cloudq.entrypoints.cloudqd.daemon import refuse_second
-from cloudq.entrypoints.cloudqd.refusal import AgentEndedAtOnce
 from cloudq.entrypoints.cloudqd.request import Request
 from cloudq.entrypoints.logging import LOG_FILE
 from cloudq.entrypoints.terminal import printable, tell

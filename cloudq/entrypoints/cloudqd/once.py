@@ -16,11 +16,11 @@ def run(request: Request) -> int:
     config = request.config()
     parts, _ = wired_agent(request, config, one_shot=True)
     signal.signal(signal.SIGTERM, _end)
-    parts.heartbeat.start()
+    parts.start_background()
     try:
         waiting = parts.run.one_cycle()
     finally:
-        parts.heartbeat.stop()
+        parts.stop_background()
         parts.close()
     if waiting is not None:
         holder = waiting.holder.process

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cloudq.domain.errors import ObjectNotFound
+from cloudq.domain.errors import NoAgentLog, ObjectNotFound
 from cloudq.entrypoints.cloudqcli.options import common_options, job_id_option, one_of
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
 from cloudq.entrypoints.terminal import LogText, tell, tell_progress
@@ -47,8 +47,6 @@ def command(
 
 
 def _agent_log(client: Client, system: str) -> Iterator[bytes]:
-    from cloudq.application.delete_job import NoAgentLog  # noqa: PLC0415 (--help must not wait for it)
-
     try:
         yield from client.agent_log(system)
     except ObjectNotFound as error:
