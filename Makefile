@@ -58,6 +58,7 @@ check: $(VENV)/installed-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/mypy tests/typing/adapters_fit_ports.py
 	$(BIN)/lint-imports
 
 format: $(VENV)/installed-dev

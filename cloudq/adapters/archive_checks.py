@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import stat
 import zipfile
+import zlib
 from collections.abc import Sequence
 
 from attrs import frozen
 
 from cloudq.domain.errors import ArchiveRejected
+
+BAD_ARCHIVE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
+"""What the zipfile module raises for archives that are damaged, or made to damage."""
 
 _ENCRYPTED = 1
 

@@ -9,15 +9,12 @@ from __future__ import annotations
 import os
 import stat
 import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from cloudq.adapters.archive_checks import ArchiveLimits, check_archive
+from cloudq.adapters.archive_checks import BAD_ARCHIVE, ArchiveLimits, check_archive
 from cloudq.domain.errors import ArchiveRejected, InvalidInput
 from cloudq.domain.names import file_name_problem
-
-_BAD_ARCHIVE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
 
 
 class ZipArchives:
@@ -41,7 +38,7 @@ class ZipArchives:
                 check_archive(entries, archive.stat().st_size, ArchiveLimits())
                 for entry in entries:
                     _extract(opened, entry, into)
-        except _BAD_ARCHIVE as error:
+        except BAD_ARCHIVE as error:
             raise ArchiveRejected(f"{archive.name} cannot be read: {error}") from error
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from cloudq.adapters.archive_checks import ArchiveLimits
 from cloudq.adapters.process import format_identity, own_identity
 from cloudq.adapters.workspace import DirectoryWorkspace
 from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
-from cloudq.adapters.workspace.unpack import ArchiveLimits
 from cloudq.domain.errors import ArchiveRejected, InvalidInput, WorkspaceFull, WorkspaceProblem
 from cloudq.domain.job_shell import BLOCKED
 from cloudq.domain.names import ClaimTag

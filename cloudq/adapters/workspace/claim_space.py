@@ -12,6 +12,7 @@ from pathlib import Path
 
 from attrs import field, frozen
 
+from cloudq.adapters.archive_checks import ArchiveLimits
 from cloudq.adapters.filesystem import (
     create_file,
     link_file,
@@ -27,7 +28,7 @@ from cloudq.adapters.filesystem import (
 from cloudq.adapters.process import format_identity, own_identity
 from cloudq.adapters.workspace.pack import pack_changed, read_baseline, take_baseline
 from cloudq.adapters.workspace.records import BLOCKED_LOCK, read_holder, read_task_records
-from cloudq.adapters.workspace.unpack import ArchiveLimits, extract_archive
+from cloudq.adapters.workspace.unpack import extract_archive
 from cloudq.domain.errors import InvalidInput, WorkspaceProblem
 from cloudq.domain.job_shell import BLOCKED, record_name
 from cloudq.domain.names import ClaimTag, checked_file_name

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from attrs import field, frozen
 
+from cloudq.adapters.archive_checks import ArchiveLimits
 from cloudq.adapters.filesystem import (
     create_file,
     make_private_dir,
@@ -21,7 +22,6 @@ from cloudq.adapters.filesystem import (
 )
 from cloudq.adapters.process import is_gone, parse_identity
 from cloudq.adapters.workspace.claim_space import CONTROL, DirectoryClaimSpace
-from cloudq.adapters.workspace.unpack import ArchiveLimits
 from cloudq.domain.errors import InvalidInput, WorkspaceProblem
 from cloudq.domain.names import ClaimTag
 from cloudq.ports.clock import Clock, IdSource

@@ -8,36 +8,18 @@ from __future__ import annotations
 
 import os
 import shutil
-import stat
 import struct
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from attrs import frozen
-
+from cloudq.adapters.archive_checks import BAD_ARCHIVE, ArchiveLimits, check_archive, parts_of
 from cloudq.domain.errors import ArchiveRejected, WorkspaceFull
 
-_BAD_ARCHIVE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _CHUNK = 1 << 20
-_ENCRYPTED = 1
-
-
-@frozen
-class ArchiveLimits:
-    """What an archive may unpack to."""
-
-    entries: int = 200_000
-    directory_bytes: int = 64 << 20
-    """Of the archive's own table of contents, which is read as a whole."""
-    total_bytes: int = 256 << 30
-    ratio: int = 200
-    """Unpacked bytes for one packed; not judged below *free_bytes*."""
-    free_bytes: int = 1 << 30
 
 
 def extract_archive(archive: Path, target: Path, limits: ArchiveLimits) -> None:
@@ -49,10 +31,10 @@ def extract_archive(archive: Path, target: Path, limits: ArchiveLimits) -> None:
         _check_directory_size(archive, limits)
         with zipfile.ZipFile(archive) as opened, _opened(target) as root:
             entries = opened.infolist()
-            _check_entries(entries, archive.stat().st_size, target, limits)
+            _check_room(check_archive(entries, archive.stat().st_size, limits), target)
             for entry in entries:
                 _extract_entry(opened, entry, root)
-    except _BAD_ARCHIVE as error:
+    except BAD_ARCHIVE as error:
         raise ArchiveRejected(f"the input archive cannot be read: {error}") from error
 
 
@@ -70,40 +52,13 @@ def _check_directory_size(archive: Path, limits: ArchiveLimits) -> None:
         raise ArchiveRejected("the input archive's table of contents is larger than any that is read")
 
 
-def _check_entries(entries: list[zipfile.ZipInfo], packed: int, target: Path, limits: ArchiveLimits) -> None:
-    if len(entries) > limits.entries:
-        raise ArchiveRejected(f"the input archive has more than {limits.entries} files")
-    for entry in entries:
-        if problem := _entry_problem(entry):
-            raise ArchiveRejected(f"the input archive was refused: {entry.filename[:200]!r} {problem}")
-    total = sum(entry.file_size for entry in entries)
-    if total > limits.total_bytes or total > max(limits.free_bytes, packed * limits.ratio):
-        raise ArchiveRejected(f"the input archive of {packed} bytes would unpack to {total}")
+def _check_room(total: int, target: Path) -> None:
     if total > shutil.disk_usage(target).free:
         raise WorkspaceFull(f"the input needs {total} bytes, more than are free in {target}")
 
 
-def _entry_problem(entry: zipfile.ZipInfo) -> str | None:
-    name = entry.filename
-    parts = _parts(entry)
-    kind = stat.S_IFMT(entry.external_attr >> 16)
-    if name.startswith("/") or not parts or any(part in {"", ".", ".."} for part in parts):
-        return "would be written outside the work directory"
-    if any(len(part.encode(errors="surrogateescape")) > 255 for part in parts):
-        return "is longer than a file name can be"
-    if kind not in {0, stat.S_IFREG, stat.S_IFDIR}:
-        return "is neither a file nor a directory"
-    if entry.flag_bits & _ENCRYPTED:
-        return "is encrypted"
-    return None
-
-
-def _parts(entry: zipfile.ZipInfo) -> list[str]:
-    return entry.filename.removesuffix("/").split("/")
-
-
 def _extract_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, root: int) -> None:
-    *parents, name = _parts(entry)
+    *parents, name = parts_of(entry)
     mode = entry.external_attr >> 16 & 0o755
     with _descended(root, parents) as parent:
         if entry.is_dir():

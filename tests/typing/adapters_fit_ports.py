@@ -1,0 +1,57 @@
+"""Checked by the type checker alone: every adapter keeps the signatures of its port."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cloudq.adapters.archives import ZipArchives
+    from cloudq.adapters.clock import RandomIds, SystemClock
+    from cloudq.adapters.job_repository import (
+        BucketJobFiles,
+        BucketJobQueue,
+        BucketJobRepository,
+        BucketSystemRegistry,
+    )
+    from cloudq.adapters.object_stores.directory import DirectoryStore
+    from cloudq.adapters.object_stores.fenced import FencedStore
+    from cloudq.adapters.object_stores.memory import MemoryStore
+    from cloudq.adapters.object_stores.retrying import RetryingStore
+    from cloudq.adapters.object_stores.s3 import S3Store
+    from cloudq.adapters.schedulers.local import LocalScheduler
+    from cloudq.adapters.schedulers.scripted import ScriptedScheduler
+    from cloudq.adapters.workers import InlineWorkers, ThreadWorkers
+    from cloudq.adapters.workspace import DirectoryWorkspace
+    from cloudq.ports.archives import Archives
+    from cloudq.ports.batch_scheduler import BatchScheduler
+    from cloudq.ports.clock import Clock, IdSource
+    from cloudq.ports.job_repository import JobFiles, JobQueue, JobRepository
+    from cloudq.ports.object_store import ObjectStore
+    from cloudq.ports.system_registry import SystemRegistry
+    from cloudq.ports.workers import Workers
+    from cloudq.ports.workspace import Workspace
+
+    def _stores(
+        s3: S3Store,
+        directory: DirectoryStore,
+        memory: MemoryStore,
+        retrying: RetryingStore,
+        fenced: FencedStore,
+    ) -> list[ObjectStore]:
+        return [s3, directory, memory, retrying, fenced]
+
+    def _schedulers(local: LocalScheduler, scripted: ScriptedScheduler) -> list[BatchScheduler]:
+        return [local, scripted]
+
+    def _workers(threads: ThreadWorkers, inline: InlineWorkers) -> list[Workers]:
+        return [threads, inline]
+
+    def _bucket(
+        jobs: BucketJobRepository, queue: BucketJobQueue, files: BucketJobFiles, systems: BucketSystemRegistry
+    ) -> tuple[JobRepository, JobQueue, JobFiles, SystemRegistry]:
+        return jobs, queue, files, systems
+
+    def _machine(
+        clock: SystemClock, ids: RandomIds, workspace: DirectoryWorkspace, archives: ZipArchives
+    ) -> tuple[Clock, IdSource, Workspace, Archives]:
+        return clock, ids, workspace, archives
