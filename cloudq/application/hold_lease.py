@@ -29,7 +29,6 @@ class AgentIdentity:
     version: str
     profile: str
     offer: Offer
-    store_check: str = ""
 
 
 @frozen
@@ -55,6 +54,8 @@ class HoldLease:
     """Whether a process of this machine has certainly ended."""
     one_shot: bool = False
     """A run of one cycle cannot watch for long: it judges by the store's clock."""
+    store_check: str = ""
+    """When the store was last found fit, and by whom it was last told: goes on from epoch to epoch."""
     last_error: str = ""
     """Told to clients with the next beat."""
     _held: HeldLease | None = field(default=None, init=False)
@@ -88,6 +89,8 @@ class HoldLease:
         seen = self.registry.lease(self.identity.system, newest) if newest else None
         if seen is not None and not self._may_succeed(seen):
             return LeaseWait(seen.lease, seen.age_s)
+        if seen is not None:
+            self.store_check = seen.lease.store_check
         return self._create(newest + 1)
 
     def beat_if_due(self) -> None:
@@ -114,7 +117,7 @@ class HoldLease:
 
     def _send(self, lease: Lease) -> None:
         sent_at = self.clock.elapsed()
-        self.registry.beat(self.identity.system, lease)
+        self.registry.beat(self.identity.system, evolve(lease, store_check=self.store_check))
         self._held = HeldLease(lease, sent_at)
 
     def _may_succeed(self, seen: SeenLease) -> bool:
@@ -144,7 +147,7 @@ class HoldLease:
             version=me.version,
             profile=me.profile,
             offer=me.offer,
-            store_check=me.store_check,
+            store_check=self.store_check,
             last_error=self.last_error,
         )
         sent_at = self.clock.elapsed()

@@ -6,11 +6,12 @@ from threading import Event
 
 from attrs import define, field
 
+from cloudq.application.check_store import CheckStore
 from cloudq.application.hold_lease import HoldLease, LeaseWait
 from cloudq.application.job_trouble import AgentLog
 from cloudq.application.run_agent_cycle import CycleReport, RunAgentCycle
 from cloudq.application.ship_agent_log import ShipAgentLog
-from cloudq.domain.errors import CloudqError, LeaseLost, StoreProblem
+from cloudq.domain.errors import CloudqError, LeaseLost, StoreProblem, StoreUnfit
 from cloudq.ports.clock import Clock
 
 LOOK_AT_HOLDER_EVERY_S = 20.0
@@ -22,6 +23,7 @@ class RunAgent:
     """Runs cycles while it holds the lease; waits for it otherwise."""
 
     lease: HoldLease
+    check_store: CheckStore
     cycle: RunAgentCycle
     ship_agent_log: ShipAgentLog
     clock: Clock
@@ -35,7 +37,10 @@ class RunAgent:
         self._stopping.set()
 
     def forever(self) -> None:
-        """Run until stopped; then give the lease back. Running jobs go on."""
+        """Run until stopped; then give the lease back. Running jobs go on.
+
+        Raises `StoreUnfit` for a store on which nothing can be run safely.
+        """
         told_of: LeaseWait | None = None
         try:
             while not self._stopping.is_set():
@@ -52,6 +57,7 @@ class RunAgent:
         if waiting is not None:
             return waiting
         try:
+            self.check_store()
             self.cycle.begin_epoch()
             report = self._cycle()
             for _ in range(MAX_SETTLING_CYCLES):
@@ -71,11 +77,14 @@ class RunAgent:
                 waiting = self.lease.acquire()
                 if waiting is not None:
                     return self._wait_for_holder(waiting, told_of)
+                self.check_store()
                 self.log.info("acting for", system=self.lease.identity.system, epoch=self.lease.epoch)
                 self.cycle.begin_epoch()
             self._cycle()
         except LeaseLost as error:
             self.log.warning("not acting", error=str(error))
+        except StoreUnfit:
+            raise
         except CloudqError as error:
             self._tell((str(error),))
         self.clock.sleep(self.poll_interval_s)

@@ -24,6 +24,7 @@ from cloudq.application.background_work import BackgroundWork
 from cloudq.application.cancel_held_jobs import CancelHeldJobs, LetGoOfClaims
 from cloudq.application.check_dependencies import CheckDependencies
 from cloudq.application.check_markers import CheckMarkers
+from cloudq.application.check_store import CheckStore
 from cloudq.application.end_job import EndJob
 from cloudq.application.finish_jobs import FinishJobs, WriteRecords
 from cloudq.application.follow_jobs import FollowJobs
@@ -128,6 +129,7 @@ def wire_agent(
     registry = cycle.publish_summary.registry
     run = RunAgent(
         lease=lease,
+        check_store=CheckStore(registry, world.clock, world.workers, lease),
         cycle=cycle,
         ship_agent_log=ShipAgentLog(registry, world.clock, settings.system, world.log_file),
         clock=world.clock,

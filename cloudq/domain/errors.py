@@ -58,6 +58,10 @@ class StoreRefused(StoreProblem):
     """The store answered and said no: no such bucket, no right, a request it cannot take."""
 
 
+class StoreUnfit(StoreRefused):
+    """The store does not keep conditional writes apart, so nothing would run exactly once."""
+
+
 class ObjectNotFound(StoreProblem):
     """There is no object under this key."""
 

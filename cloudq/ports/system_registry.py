@@ -10,6 +10,7 @@ from attrs import frozen
 
 from cloudq.domain.lease import Lease
 from cloudq.domain.summary import ActiveSummary
+from cloudq.ports.workers import Workers
 
 
 @frozen
@@ -31,6 +32,21 @@ class SystemSign:
     """Seconds since the last beat by the store's clock; meaningless without a lease."""
     summary_epoch: int = 0
     """The epoch of its newest summary; 0 when it has none."""
+
+
+@frozen
+class StoreProbe:
+    """What the store did with conditional writes that were raced."""
+
+    winners: int
+    """How many of the writers that created one key at once were told that they had."""
+    guards: bool
+    """Whether a rewrite with a wrong ETag was refused."""
+
+    @property
+    def is_fit(self) -> bool:
+        """Whether a claim would have exactly one owner."""
+        return self.winners == 1 and self.guards
 
 
 class SystemRegistry(Protocol):
@@ -73,6 +89,10 @@ class SystemRegistry(Protocol):
 
     def summary(self, sign: SystemSign) -> ActiveSummary | None:
         """Read a system's newest summary, None if it has none."""
+        ...
+
+    def probe(self, system: str, workers: Workers) -> StoreProbe:
+        """Race conditional writes on a key of their own, and remove it."""
         ...
 
     def publish_agent_log(self, system: str, log: Path) -> None:

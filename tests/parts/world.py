@@ -144,6 +144,7 @@ class Agent:
         if lease.is_lapsed() and take_lease:
             if lease.acquire() is not None:
                 return
+            self.parts.run.check_store()
             self.parts.run.cycle.begin_epoch()
         lease.beat_if_due()
         self.parts.run._cycle()

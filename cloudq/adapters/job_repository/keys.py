@@ -204,6 +204,11 @@ def summary(system: str, epoch: int) -> str:
     return f"{summaries(system)}{epoch}.json"
 
 
+def probe(system: str, nonce: str) -> str:
+    """A key on which conditional writes are tried."""
+    return f"{SYSTEMS}{checked_system(system)}/probe/{nonce}"
+
+
 def agent_log(system: str) -> str:
     """The agent's recent log."""
     return f"logs/{checked_system(system)}/cloudqd.log"

@@ -16,12 +16,15 @@ from cloudq.adapters.codec import (
 )
 from cloudq.adapters.job_repository import keys
 from cloudq.adapters.job_repository.records import create, pages, read
-from cloudq.domain.errors import ObjectNotFound
+from cloudq.domain.errors import ObjectNotFound, OutcomeUnknown, PreconditionFailed, WriteConflict
 from cloudq.domain.lease import Lease
 from cloudq.domain.summary import ActiveSummary
 from cloudq.ports.clock import IdSource
 from cloudq.ports.object_store import MAX_CONTROL_BYTES, ListPage, ObjectStore
-from cloudq.ports.system_registry import SeenLease, SystemSign
+from cloudq.ports.system_registry import SeenLease, StoreProbe, SystemSign
+from cloudq.ports.workers import Workers
+
+PROBE_WRITERS = 8
 
 
 @frozen
@@ -89,6 +92,35 @@ class BucketSystemRegistry:
         except ObjectNotFound:
             return None
         return decode_summary(found.body, key, sign.summary_epoch)
+
+    def probe(self, system: str, workers: Workers) -> StoreProbe:
+        """Nine PUT and one DELETE."""
+        key = keys.probe(system, self.ids.nonce())
+        try:
+            won = workers.map(lambda nonce: self._creates(key, nonce), self._nonces(PROBE_WRITERS))
+            return StoreProbe(sum(won), self._guards(key))
+        finally:
+            self.store.delete([key])
+
+    def _nonces(self, count: int) -> list[str]:
+        return [self.ids.nonce() for _ in range(count)]
+
+    def _creates(self, key: str, nonce: str) -> bool:
+        """Whether the store says so; an unknown outcome is settled by what stands there."""
+        try:
+            self.store.put_if_absent(key, nonce.encode())
+        except PreconditionFailed:
+            return False
+        except (OutcomeUnknown, WriteConflict):
+            return self.store.get(key).body == nonce.encode()
+        return True
+
+    def _guards(self, key: str) -> bool:
+        try:
+            self.store.put_if_match(key, self.ids.nonce().encode(), "0" * 32)
+        except PreconditionFailed:
+            return True
+        return False
 
     def publish_agent_log(self, system: str, log: Path) -> None:
         """One upload."""

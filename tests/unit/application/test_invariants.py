@@ -261,6 +261,7 @@ def client_that_dies(world: World, trap: Trap) -> ClientParts:
 
 def test_i5_logs_and_outputs_are_in_the_bucket_before_the_record_is_final(world: World) -> None:
     agent = world.agent(world.system(behaviour=lambda *_: Script(0, 0, "hello\n", outputs={"out": b"1"})))
+    agent.cycle()
     job_id = world.submit("alpha")
     writes: list[str] = []
     put, upload, replace = world.store.put, world.store.upload, world.store.put_if_match
