@@ -81,7 +81,7 @@ class FinishJobs:
 
     def _stage_out(self, held: HeldJob) -> StagedOut:
         if held.is_elsewhere or held.space.owner() is None:
-            return StagedOut(0, "its logs and outputs are out of this agent's sight")
+            return StagedOut(0, is_out_of_sight=True)
         logs = [
             (stream, task, held.space.log_path(stream, task))
             for task in held.job.task_ids
@@ -95,8 +95,7 @@ class FinishJobs:
         packed = held.space.pack_output()
         if packed.size:
             self.files.put_output(held.tag, held.space.archive)
-        left_out = f"left out of the output: {', '.join(packed.left_out)}" if packed.left_out else ""
-        return StagedOut(packed.size, left_out)
+        return StagedOut(packed.size, packed.left_out)
 
     # Record and history ----------------------------------------------------------------------
 
@@ -106,11 +105,12 @@ class FinishJobs:
                 self._put_away(held)
 
     def _is_recorded(self, held: HeldJob) -> bool:
-        """Write the final record and the history; whether the job is ours and over."""
-        try:
-            held.stored = self.jobs.replace(held.stored, self._final(held))
-        except RecordChanged:
-            return self._look_again(held)
+        """Write the final record, once, and the history; whether the job is ours and over."""
+        if not held.stored.job.is_final:
+            try:
+                held.stored = self.jobs.replace(held.stored, self._final(held))
+            except RecordChanged:
+                return self._look_again(held)
         self.jobs.put_history(held.stored.job.history_key)
         return True
 
@@ -134,9 +134,16 @@ class FinishJobs:
     def _final(self, held: HeldJob) -> Job:
         assert held.end is not None  # noqa: S101 (only ended jobs come here)
         assert held.staged_out is not None  # noqa: S101 (and only once staged out)
-        job = evolve(held.job, size_output=held.staged_out.size_output).ended(held.end, self.clock.now())
-        notes = [note for note in (job.error_msg, held.staged_out.note) if note]
-        return with_history_key(self.jobs, evolve(job, error_msg="; ".join(notes)))
+        staged_out = held.staged_out
+        job = evolve(held.job, size_output=staged_out.size_output).ended(held.end, self.clock.now())
+        if staged_out.is_out_of_sight:
+            notes = [
+                note for note in (job.error_msg, "its logs and outputs are out of this agent's sight") if note
+            ]
+            job = evolve(job, error_msg="; ".join(notes))
+        if staged_out.left_out:
+            job = job.with_remark(f"left out of the output: {', '.join(staged_out.left_out)}")
+        return with_history_key(self.jobs, job)
 
     def _put_away(self, held: HeldJob) -> None:
         job, tag = held.stored.job, held.tag

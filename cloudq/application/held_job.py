@@ -34,7 +34,10 @@ class StagedOut:
     """What a stage-out brought into the bucket."""
 
     size_output: int
-    note: str = ""
+    left_out: tuple[str, ...] = ()
+    """Files that could not go along: links, sockets, what could not be read."""
+    is_out_of_sight: bool = False
+    """Whether nothing was brought because another home holds it."""
 
 
 @define(eq=False)

@@ -155,6 +155,12 @@ class Job:
             error_msg=end.reason[:MAX_REASON_CHARS] if failed else "",
         )
 
+    def with_remark(self, remark: str) -> Job:
+        """The job with *remark* beside the reason of its last change."""
+        *before, last = self.changes
+        reason = "; ".join(part for part in (last.reason, remark) if part)[:MAX_REASON_CHARS]
+        return evolve(self, changes=(*before, evolve(last, reason=reason)))
+
     def taken_back(self, at: datetime, systems: tuple[str, ...], reason: str) -> Job:
         """The job back at the start, as if nobody had taken it (protocol 3.5)."""
         back = self.entered(JobState.INIT, at, reason)

@@ -539,3 +539,26 @@ def test_local_job_ids_in_the_bucket_are_never_believed(world: World) -> None:
 
     assert alpha.scheduler.canceled == []
     assert world.job(victim).state is JobState.RUN
+
+
+def test_i8_a_history_entry_that_could_not_be_put_at_once_is_put_under_the_same_key(world: World) -> None:
+    agent = world.agent(world.system())
+    agent.cycle()
+    job_id = world.submit("alpha")
+    put = world.store.put
+    tried: list[str] = []
+
+    def put_without_an_answer(key: str, body: bytes) -> str:
+        etag = put(key, body)
+        if key.startswith("history/"):
+            tried.append(key)
+            if len(tried) == 1:
+                raise StoreUnavailable("the answer was lost")
+        return etag
+
+    world.store.put = put_without_an_answer  # type: ignore[method-assign]
+    agent.cycles(10)
+
+    assert world.job(job_id).state is JobState.DONE
+    assert len(tried) == 2
+    assert len(world.stored("history/")) == 1
