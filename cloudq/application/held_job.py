@@ -114,6 +114,7 @@ class Invitation(Retried):
     listed_age_s: float
     listed_at: float
     stored: StoredJob | None = None
+    read_at: float = 0.0
     is_newly_listed: bool = True
     """Whether it was listed since it was last looked at."""
     absent_listings: int = 0

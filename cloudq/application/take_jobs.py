@@ -23,6 +23,11 @@ from cloudq.ports.job_repository import ClaimResult, JobRepository
 from cloudq.ports.workers import Workers
 from cloudq.ports.workspace import Workspace
 
+READ_AGAIN_AFTER_S = 3600.0
+"""A record that waits so long may have been ended by somebody who died before the marker went."""
+MAX_READ_A_CYCLE = 2000
+"""However many markers there are, a cycle comes to its other steps."""
+
 
 class _Turn(Enum):
     NOW = "now"
@@ -51,7 +56,7 @@ class TakeJobs:
         """Consider every invitation whose time has come."""
         now = self.clock.elapsed()
         due = [each for each in self.holdings.invitations.values() if each.retry_at <= now]
-        self.workers.map(self._read, [each for each in due if each.stored is None or each.is_newly_listed])
+        self.workers.map(self._read, self._to_be_read(due, now))
         due = [each for each in due if each.stored is not None]
         taken = self.workers.map(self._take, self._whose_turn_it_is(due, now))
         for held in taken:
@@ -62,14 +67,20 @@ class TakeJobs:
 
     # Reading ---------------------------------------------------------------------------------
 
+    def _to_be_read(self, due: list[Invitation], now: float) -> list[Invitation]:
+        """The oldest of those that are new, were absent at the last listing, or read long ago."""
+        listed = [each for each in due if each.is_newly_listed]
+        unread = [each for each in listed if each.stored is None or now - each.read_at >= READ_AGAIN_AFTER_S]
+        return sorted(unread, key=lambda each: -each.age_s(now))[:MAX_READ_A_CYCLE]
+
     def _read(self, invitation: Invitation) -> None:
         with self.trouble.of_invitation(invitation):
-            fresh, invitation.is_newly_listed = invitation.is_newly_listed, False
             invitation.stored = load_or_none(self.jobs, invitation.tag.job_id)
-            if invitation.stored is not None:
-                invitation.absent_listings = 0
-            elif fresh:
+            invitation.is_newly_listed, invitation.read_at = False, self.clock.elapsed()
+            if invitation.stored is None:
                 self._note_absent(invitation)
+            else:
+                invitation.absent_listings = 0
 
     def _note_absent(self, invitation: Invitation) -> None:
         invitation.absent_listings += 1

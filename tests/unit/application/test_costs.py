@@ -197,3 +197,16 @@ def test_deleting_all_jobs_never_lists_single_ones(counted: Counted) -> None:
     assert counted.store.counts["LIST"] <= 1 + 1 + 150 / 50 + 1
     assert counted.store.counts["POST"] <= 150 / 25
     assert counted.world.stored("jobs/") == []
+
+
+def test_jobs_that_wait_are_not_read_again_when_others_are_submitted(counted: Counted) -> None:
+    counted.alpha.scheduler.holds_queue = True
+    first = counted.submit()[0]
+    waiting = [counted.world.submit("alpha", hold_jid=(first,)) for _ in range(20)]
+    counted.agent.cycles(2)
+    counted.store.reset()
+
+    counted.submit()
+    counted.agent.cycles(2)
+
+    assert [key for _, key in counted.store.requests if any(job_id in key for job_id in waiting)] == []

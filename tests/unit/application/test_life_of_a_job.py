@@ -138,3 +138,17 @@ def test_a_system_that_takes_no_unpinned_jobs_leaves_them_and_says_so(world: Wor
     agent.cycles(5)
 
     assert world.client().query.active().jobs[0].note == "alpha takes only jobs submitted to it"
+
+
+def test_what_could_not_go_along_with_the_output_is_named_and_is_no_error(world: World) -> None:
+    alpha = world.system(behaviour=lambda *_: Script(12, outputs={"out": b"1"}))
+    agent = world.agent(alpha)
+    job_id = world.submit("alpha")
+    agent.cycles(1)
+    (alpha.home / "cache" / job_id / "link").symlink_to("out")
+
+    agent.until_final(job_id)
+
+    job = world.job(job_id)
+    assert (job.state, job.error_msg) == (JobState.DONE, "")
+    assert job.changes[-1].reason == "left out of the output: link"
