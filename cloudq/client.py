@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import TypeVar
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from cloudq.application.cancel_job import CancelResult
 from cloudq.application.query_jobs import ActiveJobs
@@ -100,7 +100,7 @@ class Client:
             raise InvalidInput(problems)
         with TemporaryDirectory(prefix="cloudq-") as scratch:
             archive = _packed(self._parts.archives, inputs, Path(scratch))
-            return self._parts.submit(
+            submitted = self._parts.submit(
                 SubmitRequest(
                     script=body,
                     submit_to=(system,) if system else (),
@@ -111,6 +111,7 @@ class Client:
                     force=force,
                 )
             )
+            return evolve(submitted, warnings=(*_lowered(submit_to, system), *submitted.warnings))
 
     # Looking ---------------------------------------------------------------------------------
 
@@ -222,6 +223,12 @@ def _system(given: str) -> str:
             "Only meta jobscripts will run without it, and this release does not run them yet."
         )
     return checked_system(given.lower())
+
+
+def _lowered(given: str, system: str | None) -> tuple[str, ...]:
+    if system is None or given == system:
+        return ()
+    return (f"{given} is taken as {system}: names of systems are lower case.",)
 
 
 def _packed(archives: Archives, inputs: Sequence[Path | str], scratch: Path) -> Path | None:
