@@ -175,7 +175,7 @@ class WriteRecords:
 
     def _is_due(self, held: HeldJob) -> bool:
         before, after = held.stored.job, held.job
-        if before == after or (held.end is not None and held.stage_out is None):
+        if before is after or before == after or (held.end is not None and held.stage_out is None):
             return False
         if evolve(before, tasks=after.tasks) != after:
             return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from datetime import datetime
 
 from attrs import define, evolve, field
@@ -21,6 +21,8 @@ from cloudq.ports.clock import Clock
 from cloudq.ports.workspace import FirstMiss, TaskRecords
 
 NO_RECORDS = TaskRecords()
+JUDGE_AGAIN_AFTER_S = 60.0
+"""A record that could not be read for a moment changes nothing that a cheap look would show."""
 
 
 @define
@@ -49,8 +51,10 @@ class FollowJobs:
             return
         self._is_unavailable, self._polled_at = False, now
         for held in live:
-            with self.trouble.of(held):
-                self._judge(held, answer)
+            basis = _basis(held, answer)
+            if held.judged != (basis, held.note) or now - held.judged_at >= JUDGE_AGAIN_AFTER_S:
+                with self.trouble.of(held):
+                    self._judge_anew(held, answer, basis, now)
 
     def _poll_is_due(self, now: float) -> bool:
         return self._polled_at is None or now - self._polled_at >= self.scheduler.poll_interval_s
@@ -69,6 +73,12 @@ class FollowJobs:
         self._is_unavailable = True
 
     # One job ---------------------------------------------------------------------------------
+
+    def _judge_anew(self, held: HeldJob, answer: Mapping[str, LocalJob], basis: Hashable, now: float) -> None:
+        held.judged = None
+        self._judge(held, answer)
+        if not held.missed:  # else time alone will tell
+            held.judged, held.judged_at = (basis, held.note), now
 
     def _judge(self, held: HeldJob, answer: Mapping[str, LocalJob]) -> None:
         known = _known_states(held)
@@ -183,6 +193,15 @@ class FollowJobs:
             held.job = held.job.running(held.job.time_start or self.clock.now(), whole.reason)
         elif held.job.state is JobState.RUN:
             held.job = held.job.entered(JobState.READY, self.clock.now(), whole.reason or "requeued")
+
+
+def _basis(held: HeldJob, answer: Mapping[str, LocalJob]) -> Hashable:
+    """All that a judgement rests on but time: thousands of unchanged jobs must cost next to nothing."""
+    said = [
+        (local_id, hash(frozenset(answer[local_id].tasks.items())) if local_id in answer else None)
+        for local_id in held.local_ids
+    ]
+    return (held.is_elsewhere, held.fingerprint, held.cancel, *said)
 
 
 def _status(

@@ -6,14 +6,13 @@ Nothing here is needed to go on after a crash: the bucket and the workspace tell
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator
 from enum import Enum
 
 from attrs import define, field, frozen
 
 from cloudq.domain.job import Job, StoredJob
 from cloudq.domain.names import ClaimTag
-from cloudq.domain.outcome import SchedulerStatus
 from cloudq.domain.task_states import TaskState
 from cloudq.ports.workers import Started
 from cloudq.ports.workspace import ClaimSpace
@@ -81,7 +80,9 @@ class HeldJob(Retried):
     missed: bool = True
     """Whether a first miss may be noted in its space."""
     fingerprint: Hashable = None
-    statuses: Mapping[int | None, SchedulerStatus] = field(factory=dict)
+    judged: Hashable = None
+    """What its state was last concluded from; None if it must be concluded anew."""
+    judged_at: float = 0.0
     end: TaskState | None = None
     """Decided, not yet staged out."""
     stage_out: Started[StagedOut] | None = None

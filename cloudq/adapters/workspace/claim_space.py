@@ -180,9 +180,10 @@ class DirectoryClaimSpace:
     def fingerprint(self) -> Hashable:
         # A record that replaces another has another inode, which a listing shows without asking
         # for each file; times would miss two changes within one tick of the file system's clock.
-        with told_as_workspace_problem(f"list {self.control_dir}"):
+        control_dir = f"{self.cache}/{CONTROL}/{self.tag}"  # a Path takes longer than the listing
+        with told_as_workspace_problem(f"list {control_dir}"):
             try:
-                with os.scandir(self.control_dir) as entries:
+                with os.scandir(control_dir) as entries:
                     seen = {
                         (entry.name, entry.inode())
                         for entry in entries

@@ -1,0 +1,78 @@
+"""Following jobs: what changed is looked at, what did not change costs next to nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from cloudq.adapters.schedulers.scripted import Script
+from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
+from cloudq.application.follow_jobs import JUDGE_AGAIN_AFTER_S
+from cloudq.domain.job_state import JobState
+from tests.parts.world import POLL_S, World
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The ids of the jobs whose records were read, in order."""
+    seen: list[str] = []
+    read = DirectoryClaimSpace.records
+
+    def records(space: DirectoryClaimSpace, tasks: Sequence[int | None]) -> object:
+        seen.append(space.tag.job_id)
+        return read(space, tasks)
+
+    monkeypatch.setattr(DirectoryClaimSpace, "records", records)
+    return seen
+
+
+def test_the_records_of_an_unchanged_job_are_not_read_again(world: World, looks: list[str]) -> None:
+    agent = world.agent(world.system(behaviour=lambda *_: Script(duration_s=1000)))
+    world.submit("alpha")
+    agent.cycles(4)
+    looks.clear()
+
+    agent.cycles(8)
+
+    assert looks == []
+
+
+def test_an_unchanged_job_is_looked_at_again_after_a_while(world: World, looks: list[str]) -> None:
+    agent = world.agent(world.system(behaviour=lambda *_: Script(duration_s=1000)))
+    job_id = world.submit("alpha")
+    agent.cycles(4)
+    looks.clear()
+
+    agent.cycles(2 * int(JUDGE_AGAIN_AFTER_S / POLL_S))
+
+    assert looks == [job_id, job_id]
+
+
+def test_only_the_job_that_changed_is_looked_at(world: World, looks: list[str]) -> None:
+    alpha = world.system(behaviour=lambda *_: Script(duration_s=1000))
+    agent = world.agent(alpha)
+    first, second = world.submit("alpha"), world.submit("alpha")
+    agent.cycles(4)
+    looks.clear()
+
+    agent.world.client().cancel(second)
+    agent.cycles(3)
+
+    assert world.job(second).state is JobState.DELETED
+    assert first not in looks
+
+
+def test_a_job_that_the_scheduler_does_not_show_is_looked_at_in_every_cycle(
+    world: World, looks: list[str]
+) -> None:
+    alpha = world.system(behaviour=lambda *_: Script(5, dies_without_record=True), forget_after_s=0)
+    agent = world.agent(alpha)
+    job_id = world.submit("alpha")
+    agent.cycles(6)
+    looks.clear()
+
+    agent.cycles(3)
+
+    assert looks == [job_id] * 3
+    agent.until_final(job_id)
