@@ -1,13 +1,15 @@
 # Everything runs in .venv, which is made on first use: Python 3.11 or newer with venv is all it takes.
 #
-#   make demo       a job from submit to result on this machine, nothing left running
-#   make test       all tests; those whose real parts are missing here are skipped (never with CI=true)
-#   make check      the linters and the type checker
-#   make test-real  only the tests that need real parts (Ceph RGW)
-#   make bench      what operations cost
+#   make demo         a job from submit to result on this machine, nothing left running
+#   make test         all tests; those whose real parts are missing here are skipped (never with CI=true)
+#   make check        the linters and the type checker
+#   make test-real    only the tests that need real parts (Ceph RGW)
+#   make test-lowest  the tests with the oldest dependencies that are allowed
+#   make bench        what operations cost
 
 PYTHON ?= python3
 VENV ?= .venv
+LOWEST := $(VENV)-lowest
 BIN := $(VENV)/bin
 PIP := @$(BIN)/python -m pip --disable-pip-version-check -qq
 
@@ -16,10 +18,10 @@ PYTEST := $(BIN)/python -m pytest
 PARALLEL := -n auto --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test unit check format test-real bench wheel clean
+.PHONY: help install demo test unit check format test-real test-lowest bench wheel clean
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n 2,7p
+	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n 2,8p
 
 install: $(VENV)/installed
 
@@ -61,6 +63,18 @@ check: $(VENV)/installed-dev
 	$(BIN)/mypy tests/typing/adapters_fit_ports.py
 	$(BIN)/lint-imports
 
+test-lowest: $(LOWEST)/installed
+	$(LOWEST)/bin/python -m pytest $(PARALLEL) -m 'not real' tests/unit tests/contracts tests/integration
+
+# pip 25.1 is the first with --group.
+$(LOWEST)/installed: pyproject.toml constraints-lowest.txt
+	@echo "setting up $(LOWEST) (once; takes a minute)"
+	@$(PYTHON) -m venv --clear $(LOWEST)
+	@$(LOWEST)/bin/python -m pip --disable-pip-version-check -qq install 'pip>=25.1'
+	@$(LOWEST)/bin/python -m pip --disable-pip-version-check -qq install \
+		--constraint constraints-lowest.txt --editable . --group test
+	@touch $@
+
 format: $(VENV)/installed-dev
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
@@ -75,4 +89,4 @@ wheel: $(VENV)/installed-dev
 	$(BIN)/python -m build --wheel
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) $(LOWEST) build dist *.egg-info

@@ -49,6 +49,8 @@ _CHATTERBOXES = ("boto3", "botocore", "s3transfer", "urllib3")
 """At DEBUG these log requests with their signatures, at INFO where they found credentials."""
 
 MAX_DEPTH = 6
+NO_PADDING = 0
+"""By position: the parameter got another name in structlog 25.5."""
 
 
 def configure_logging(
@@ -194,7 +196,7 @@ def _file_handler(directory: Path, *, json_lines: bool) -> logging.Handler:
     renderer: Processor = (
         structlog.processors.JSONRenderer(ensure_ascii=False)
         if json_lines
-        else structlog.dev.ConsoleRenderer(colors=False, sort_keys=False, pad_event_to=0)
+        else structlog.dev.ConsoleRenderer(NO_PADDING, colors=False, sort_keys=False)
     )
     handler.setFormatter(_formatter(renderer))
     return handler

@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from cloudq.domain.errors import CloudqError, InvalidInput, RecordRejected, StoreUnavailable
+from cloudq.entrypoints import faults
 from cloudq.entrypoints.faults import faults_reported
 from cloudq.entrypoints.terminal import cut, printable, right, width
 from tests.unit.cli.conftest import Cli
@@ -45,7 +46,6 @@ def because(error: Exception, cause: Exception) -> Exception:
          ("program: unexpected ZeroDivisionError: by zero\n"
           "program: this is a defect; --log_level DEBUG shows where it is\n")),
         (KeyboardInterrupt(), 130, "\n"),
-        (BrokenPipeError(32, "Broken pipe"), 141, ""),
         (click.UsageError("no such option"), 2,
          "Usage: command [OPTIONS]\nTry 'command --help' for help.\n\nError: no such option\n"),
     ],
@@ -53,6 +53,14 @@ def because(error: Exception, cause: Exception) -> Exception:
 )  # fmt: skip
 def test_errors_become_words_and_a_status(error: BaseException, status: int, words: str) -> None:
     assert ended_with(error) == (status, words)
+
+
+def test_a_reader_who_left_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = []
+    monkeypatch.setattr(faults, "_close_stdout", lambda: closed.append(True))  # not the test runner's
+
+    assert ended_with(BrokenPipeError(32, "Broken pipe")) == (141, "")
+    assert closed
 
 
 def test_a_traceback_is_for_those_who_ask(cli: Cli) -> None:
