@@ -10,8 +10,9 @@ import pytest
 from hypothesis import settings
 
 from tests.parts.s3_services import ceph_service, moto_service
+from tests.parts.slurm import slurm
 
-__all__ = ["ceph_service", "moto_service"]  # fixtures for all
+__all__ = ["ceph_service", "moto_service", "slurm"]  # fixtures for all
 
 # A busy machine is no reason for a property test to fail.
 settings.register_profile("cloudq", deadline=None)
@@ -23,9 +24,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    """No test sees the developer's own settings or credentials."""
+    """No test sees the developer's own settings or credentials, nor the job that the tests may run in."""
     for name in list(os.environ):
-        if name.startswith(("CLOUDQ_", "AWS_")):
+        if name.startswith(("CLOUDQ_", "AWS_", "SLURM_", "SBATCH_", "SQUEUE_", "SACCT_")):
             del os.environ[name]
 
 

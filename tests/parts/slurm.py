@@ -1,0 +1,327 @@
+"""A real Slurm on loopback: one controller, several nodes that share this machine, a munge of its own.
+
+Nothing of it needs root, systemd, or a file outside its one new directory, and nothing outlives it, not
+even when the test run is killed (`warden.Warden`). Like on AWS ParallelCluster there is no accounting: a
+job is forgotten soon after its end.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from attrs import frozen
+
+from tests.parts.warden import Warden
+
+COMMANDS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "scancel", "sinfo")
+SBIN = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+"""Where the daemons are: not on the PATH of everybody."""
+
+START_TIMEOUT_S = 60.0
+DEFAULT_PARTITION = "main"
+URGENT_PARTITION = "urgent"
+"""Its jobs have those of the other partition stopped and put back into the queue."""
+
+# Slurm looks for overdue jobs, and for jobs to forget, every 30 s; no setting changes that. A job that was
+# put back into the queue waits there for as long as credentials are good (cred_expire), else two minutes.
+CONFIGURATION = """\
+ClusterName=test
+SlurmctldHost={host}({address})
+SlurmctldPort={controller_port}
+CommunicationParameters={communication}
+AuthType=auth/munge
+CredType=cred/munge
+AuthInfo=socket={home}/munge.socket,cred_expire=10
+SlurmUser={user}
+SlurmdUser={user}
+StateSaveLocation={home}/state
+SlurmdSpoolDir={home}/spool.%n
+SlurmctldPidFile={home}/slurmctld.pid
+SlurmdPidFile={home}/slurmd.%n.pid
+SlurmctldLogFile={home}/log/slurmctld.log
+SlurmdLogFile={home}/log/slurmd.%n.log
+MailProg=/bin/true
+MpiDefault=none
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+AccountingStorageType=accounting_storage/none
+JobAcctGatherType=jobacct_gather/none
+JobCompType=jobcomp/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+SlurmdParameters=config_overrides
+SchedulerType=sched/backfill
+SchedulerParameters=sched_interval=1,sched_min_interval=0,batch_sched_delay=0,bf_interval=1,default_queue_depth=2000
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+ReturnToService=2
+SlurmdTimeout={slurmd_timeout}
+KillWait={kill_wait}
+MinJobAge={min_job_age}
+MaxArraySize={max_array_size}
+MaxJobCount=10000
+PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE PriorityTier=1
+PartitionName=urgent Nodes=ALL MaxTime=INFINITE PriorityTier=10 PreemptMode=OFF
+"""
+NODE = "NodeName={name} NodeHostname={host} NodeAddr={address} Port={port} CPUs={cpus} State=UNKNOWN\n"
+
+
+class SlurmDidNotStart(Exception):
+    """A part of Slurm did not come up; the message holds what it said last."""
+
+
+def missing_commands() -> list[str]:
+    """What of Slurm is not installed here."""
+    return [command for command in COMMANDS if shutil.which(command, path=SBIN) is None]
+
+
+@frozen(kw_only=True)
+class SlurmSettings:
+    """How a cluster is to be; times in seconds."""
+
+    nodes: int = 2
+    cpus: int = 4
+    """Of each node: so many jobs run on it at once, whatever this machine has."""
+    min_job_age: int = 20
+    """How long a job is known after its end, at least; it may be half a minute more. 2 is the least."""
+    kill_wait: int = 5
+    """How long a job has from TERM to KILL."""
+    max_array_size: int = 101
+    """One more than the highest index of an array."""
+    slurmd_timeout: int = 10
+    """How long a node may be silent before its jobs are given up."""
+
+
+class Slurm:
+    """The cluster, once started. Nodes are called ``n1``, ``n2`` and so on."""
+
+    def __init__(self, settings: SlurmSettings | None = None) -> None:
+        self.settings = settings or SlurmSettings()
+        self.nodes = tuple(f"n{number}" for number in range(1, self.settings.nodes + 1))
+        self._warden = Warden("slurm")
+        self.home = self._warden.home
+        self._environ = {**os.environ, **self.environment(), "PATH": SBIN}
+
+    def start(self) -> None:
+        """Start everything and wait until jobs can run; raises `SlurmDidNotStart`."""
+        try:
+            self._configure()
+            self._start_munge()
+            self.start_controller()
+            for node in self.nodes:
+                self._start_slurmd(node)
+            self.wait_until("all nodes are idle", self._all_are_idle)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End all daemons and all jobs with whatever they started, and remove the directory."""
+        self._warden.close()
+
+    def environment(self) -> dict[str, str]:
+        """What a process needs to use this cluster."""
+        return {"SLURM_CONF": str(self.home / "slurm.conf")}
+
+    def run(self, *command: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+        """Run one of Slurm's commands to its end, whatever that is."""
+        return subprocess.run(
+            command,
+            env=self._environ,
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def show_job(self, job_id: str) -> dict[str, str]:
+        """What ``scontrol`` knows of a job or of one task (``12_3``); empty if nothing."""
+        said = self.run("scontrol", "show", "job", "-o", job_id).stdout.splitlines()
+        # Values may hold blanks (a job's name): those lines are for a test to read by itself.
+        return dict(word.split("=", 1) for word in said[0].split() if "=" in word) if said else {}
+
+    def wait_until(self, what: str, holds: Callable[[], bool], longest_s: float = START_TIMEOUT_S) -> None:
+        """Ask until it holds; raises `SlurmDidNotStart` when it never does."""
+        ends = time.monotonic() + longest_s
+        while not holds():
+            if time.monotonic() > ends:
+                raise SlurmDidNotStart(f"waited in vain until {what}; {self._last_words()}")
+            time.sleep(0.1)
+
+    def wait_for_state(self, job_id: str, *states: str, longest_s: float = START_TIMEOUT_S) -> dict[str, str]:
+        """Ask until a job is in one of *states* (``RUNNING`` …); what is known of it then."""
+        shown: dict[str, str] = {}
+
+        def is_there() -> bool:
+            nonlocal shown
+            shown = self.show_job(job_id)
+            return shown.get("JobState") in states
+
+        self.wait_until(f"job {job_id} is {' or '.join(states)}", is_there, longest_s)
+        return shown
+
+    def let_time_run_out(self, job_id: str) -> None:
+        """Let a running job reach its time limit: the least limit is a minute. Takes up to 30 s."""
+        self._change("JobId=" + job_id, "EndTime=now")
+
+    def clear(self) -> None:
+        """Cancel all jobs and have all nodes idle again, whatever a test left behind."""
+        self.start_controller()
+        for node in self.nodes:
+            self.start_node(node)
+        self.run("scancel", "--user", getpass.getuser())
+        self.wait_until("no job is left", lambda: not self.run("squeue", "-h").stdout)
+        for node in self.nodes:
+            # Refused for a node that has nothing to resume from.
+            self.run("scontrol", "update", f"NodeName={node}", "State=RESUME")
+        self.wait_until("all nodes are idle", self._all_are_idle)
+
+    def set_node(self, name: str, state: str) -> None:
+        """``drain``, ``down`` (its jobs are given up at once) or ``resume`` a node."""
+        self._change(f"NodeName={name}", f"State={state.upper()}", "Reason=test")
+
+    def crash_node(self, name: str) -> None:
+        """Take a node's power away: its jobs vanish, and nobody tells the controller.
+
+        That gives them up when the node has been silent for ``slurmd_timeout``, or is back.
+        """
+        self._warden.stop(f"slurmd.{name}", signal.SIGKILL)
+        self._warden.kill_holders(self.home / "log" / f"slurmd.{name}.log")
+
+    def start_node(self, name: str) -> None:
+        """Start a node again after `crash_node`."""
+        if f"slurmd.{name}" not in self._warden.running():
+            self._start_slurmd(name)
+
+    def stop_controller(self, *, crash: bool = False) -> None:
+        """End the controller in good order, or kill it; jobs run on.
+
+        When killed, it has forgotten its last seconds: it saves its state now and then.
+        """
+        self._warden.stop("slurmctld", signal.SIGKILL if crash else signal.SIGTERM)
+
+    def save_state(self, job_id: str) -> None:
+        """Have the controller save what it knows of a job, for a crash."""
+        file = self.home / "state" / "job_state"
+        before = file.stat().st_mtime_ns if file.exists() else 0
+        # Saved a few seconds after a change: so change something that nobody looks at.
+        self._change("JobId=" + job_id, "AdminComment=saved")
+        self.wait_until("the state is saved", lambda: file.exists() and file.stat().st_mtime_ns != before)
+
+    def start_controller(self) -> None:
+        """Start the controller with the state it had, and wait until it answers."""
+        if "slurmctld" not in self._warden.running():
+            self._start("slurmctld", "slurmctld", "-D", "-i")
+        self.wait_until("the controller answers", self._controller_answers)
+
+    def _configure(self) -> None:
+        self.home.chmod(0o755)  # munge's socket must be within everybody's reach
+        for name in ("log", "state", *(f"spool.{node}" for node in self.nodes)):
+            (self.home / name).mkdir()
+        host, address, communication = _where_to_listen()
+        controller_port, *ports = _free_ports(1 + len(self.nodes))
+        text = CONFIGURATION.format(
+            home=self.home,
+            user=getpass.getuser(),
+            host=host,
+            address=address,
+            communication=communication,
+            controller_port=controller_port,
+            slurmd_timeout=self.settings.slurmd_timeout,
+            kill_wait=self.settings.kill_wait,
+            min_job_age=self.settings.min_job_age,
+            max_array_size=self.settings.max_array_size,
+        )
+        for name, port in zip(self.nodes, ports, strict=True):
+            text += NODE.format(name=name, host=host, address=address, port=port, cpus=self.settings.cpus)
+        (self.home / "slurm.conf").write_text(text, encoding="utf-8")
+
+    def _start_munge(self) -> None:
+        key = self.home / "munge.key"
+        key.touch(mode=0o600)
+        key.write_bytes(secrets.token_bytes(1024))
+        files = {"key-file": "key", "socket": "socket", "pid-file": "pid", "seed-file": "seed"}
+        places = [f"--{option}={self.home}/munge.{name}" for option, name in files.items()]
+        self._start("munge", "munged", "-F", *places, f"--log-file={self.home}/log/munge.log")
+        self.wait_until("munge listens", (self.home / "munge.socket").is_socket)
+
+    def _start_slurmd(self, name: str) -> None:
+        self._start(f"slurmd.{name}", "slurmd", "-D", "-N", name)
+
+    def _start(self, name: str, command: str, *arguments: str) -> None:
+        found = shutil.which(command, path=SBIN)
+        assert found is not None
+        log = self.home / "log" / f"{name}.out"
+        self._warden.start(name, found, *arguments, environ=self._environ, log=log)
+
+    def _change(self, *what: str) -> None:
+        done = self.run("scontrol", "update", *what)
+        assert done.returncode == 0, done.stderr
+
+    def _controller_answers(self) -> bool:
+        if "slurmctld" not in self._warden.running():
+            raise SlurmDidNotStart(f"the controller ended; {self._last_words()}")
+        return "is UP" in self.run("scontrol", "ping").stdout
+
+    def _all_are_idle(self) -> bool:
+        # A star would say: does not respond.
+        return set(self.run("sinfo", "-h", "-N", "-o", "%T").stdout.split()) == {"idle"}
+
+    def _last_words(self) -> str:
+        outputs = sorted((self.home / "log").glob("*.out"))
+        return " | ".join(f"{output.name}: {output.read_text(errors='replace')[-300:]}" for output in outputs)
+
+
+def _where_to_listen() -> tuple[str, str, str]:
+    """This host's name, an address of it, and how to keep the daemons from listening on all addresses.
+
+    Told to be choosy, Slurm listens on what the host's name resolves to. If that is not an address of this
+    machine, all that is left is to listen on all.
+    """
+    host = socket.gethostname().partition(".")[0]
+    try:
+        address = socket.gethostbyname(host)
+        with socket.socket() as listener:
+            listener.bind((address, 0))
+    except OSError:
+        return host, "127.0.0.1", ""
+    return host, address, "NoInAddrAny,NoCtldInAddrAny"
+
+
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as open_sockets:
+        listeners = [open_sockets.enter_context(socket.socket()) for _ in range(count)]
+        for listener in listeners:
+            listener.bind(("127.0.0.1", 0))
+        return [listener.getsockname()[1] for listener in listeners]
+
+
+@pytest.fixture(scope="session")
+def slurm() -> Iterator[Slurm]:
+    """A cluster: tests that use it are marked ``real`` and share the xdist group ``slurm``.
+
+    A test that leaves jobs, or nodes that are not idle, calls `Slurm.clear` when it ends.
+    """
+    missing = missing_commands()
+    if missing:
+        complain = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+        complain(f"Slurm is not installed here: {', '.join(missing)}")
+    cluster = Slurm()
+    cluster.start()
+    try:
+        yield cluster
+    finally:
+        cluster.stop()
