@@ -20,12 +20,13 @@ from cloudq.application.submit_job import SubmitRequest, Submitted
 from cloudq.bootstrap.client import ClientParts, client_parts
 from cloudq.config import Config
 from cloudq.domain.array_range import ArrayRange
-from cloudq.domain.dependency import parse_hold_jid
+from cloudq.domain.dependency import parse_hold_jid, usable_ids
 from cloudq.domain.errors import InvalidInput
 from cloudq.domain.history import HistoryEntry
 from cloudq.domain.job import Job
-from cloudq.domain.jobscript import Jobscript
-from cloudq.domain.names import checked_job_id, checked_system
+from cloudq.domain.jobscript import MAX_SCRIPT_BYTES, Jobscript
+from cloudq.domain.names import checked_job_id, checked_system, on_one_line
+from cloudq.domain.submit_options import split_options
 from cloudq.ports.archives import Archives
 
 T = TypeVar("T")
@@ -91,25 +92,22 @@ class Client:
             MaybeSubmitted: the store did not confirm; the message names the job.
         """
         problems: list[str] = []
-        path = Path(script)
+        path, along = Path(script), [Path(each) for each in inputs]
+        held_for = hold_jid if isinstance(hold_jid, str) else ",".join(hold_jid)
         body = _collect(problems, lambda: _read_script(path))
-        held_for = _collect(problems, lambda: _hold_jid(hold_jid))
-        array = _collect(problems, lambda: ArrayRange.parse(array_tid) if array_tid else None)
+        hold = _collect(problems, lambda: parse_hold_jid(held_for))
+        array = _collect(problems, lambda: None if array_tid is None else ArrayRange.parse(array_tid))
         system = _collect(problems, lambda: _system(submit_to))
+        _collect(problems, lambda: split_options(submit_opt))
+        _collect(problems, lambda: self._parts.archives.check(along, path))
+        systems = () if system is None else (system,)
         if problems or body is None:
-            raise InvalidInput(problems)
+            more = self._parts.submit.problems_in_the_store(usable_ids(held_for), systems, force=force)
+            raise InvalidInput([*problems, *more])
         with TemporaryDirectory(prefix="cloudq-") as scratch:
-            archive = _packed(self._parts.archives, inputs, Path(scratch))
+            archive = _packed(self._parts.archives, along, Path(scratch))
             submitted = self._parts.submit(
-                SubmitRequest(
-                    script=body,
-                    submit_to=(system,) if system else (),
-                    submit_opt=submit_opt,
-                    hold_jid=held_for or (),
-                    array_tid=array,
-                    input_archive=archive,
-                    force=force,
-                )
+                SubmitRequest(body, systems, submit_opt, hold or (), array, archive, force)
             )
             return evolve(submitted, warnings=(*_lowered(submit_to, system), *submitted.warnings))
 
@@ -206,14 +204,11 @@ def _collect(problems: list[str], check: Callable[[], T]) -> T | None:
 
 def _read_script(path: Path) -> Jobscript:
     try:
-        body = path.read_bytes()
+        with path.open("rb") as file:
+            body = file.read(MAX_SCRIPT_BYTES + 1)  # a device may never come to an end
     except OSError as error:
-        raise InvalidInput(f"{path}: cannot be read: {error.strerror or error}") from error
+        raise InvalidInput(f"{on_one_line(path)}: cannot be read: {error.strerror or error}") from error
     return Jobscript.checked(path.name, body)
-
-
-def _hold_jid(given: Sequence[str] | str) -> tuple[str, ...]:
-    return parse_hold_jid(given if isinstance(given, str) else ",".join(given))
 
 
 def _system(given: str) -> str:
@@ -231,8 +226,8 @@ def _lowered(given: str, system: str | None) -> tuple[str, ...]:
     return (f"{given} is taken as {system}: names of systems are lower case.",)
 
 
-def _packed(archives: Archives, inputs: Sequence[Path | str], scratch: Path) -> Path | None:
+def _packed(archives: Archives, inputs: Sequence[Path], scratch: Path) -> Path | None:
     if not inputs:
         return None
-    archives.pack([Path(each) for each in inputs], scratch / "input.zip")
+    archives.pack(inputs, scratch / "input.zip")
     return scratch / "input.zip"

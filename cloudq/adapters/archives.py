@@ -9,24 +9,26 @@ from __future__ import annotations
 import os
 import stat
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from cloudq.adapters.archive_checks import BAD_ARCHIVE, ArchiveLimits, check_archive
 from cloudq.domain.errors import ArchiveRejected, InvalidInput
-from cloudq.domain.names import file_name_problem
+from cloudq.domain.names import file_name_problem, on_one_line
 
 
 class ZipArchives:
     """Packs and extracts zip archives as streams."""
 
+    def check(self, paths: Sequence[Path], script: Path) -> None:
+        """Raise `InvalidInput` with all that keeps *paths* from going along with *script*."""
+        if problems := _problems(_named(paths), script):
+            raise InvalidInput(problems)
+
     def pack(self, paths: Sequence[Path], archive: Path) -> None:
         """Pack files and directories under their own last names."""
-        named = [(path, path.resolve().name if path.name in {"", ".."} else path.name) for path in paths]
-        if problems := _problems(named):
-            raise InvalidInput(problems)
         with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as opened:
-            for path, name in named:
+            for path, name in _named(paths):
                 _add(opened, path, name)
 
     def extract(self, archive: Path, into: Path) -> None:
@@ -42,20 +44,33 @@ class ZipArchives:
             raise ArchiveRejected(f"{archive.name} cannot be read: {error}") from error
 
 
-def _problems(named: Sequence[tuple[Path, str]]) -> list[str]:
+def _named(paths: Sequence[Path]) -> list[tuple[Path, str]]:
+    return [(path, path.resolve().name if path.name in {"", ".."} else path.name) for path in paths]
+
+
+def _problems(named: Sequence[tuple[Path, str]], script: Path) -> list[str]:
     problems = []
     seen: dict[str, Path] = {}
     for path, name in named:
+        shown = on_one_line(path)
         if not path.exists():
-            problems.append(f"input {path}: there is no such file or directory")
+            problems.append(f"input {shown}: there is no such file or directory")
         elif problem := file_name_problem(name):
-            problems.append(f"input {path}: {problem}")
-        elif name in seen:
-            problems.append(f"input {path}: {seen[name]} has the same name in the work directory")
+            problems.append(f"input {shown}: {problem}")
+        elif twin := _twin(path, name, seen, script):
+            problems.append(f"input {shown}: {twin} has the same name in the work directory; rename one")
         elif path.is_file() and not os.access(path, os.R_OK):
-            problems.append(f"input {path}: cannot be read")
+            problems.append(f"input {shown}: cannot be read")
         seen.setdefault(name, path)
     return problems
+
+
+def _twin(path: Path, name: str, seen: Mapping[str, Path], script: Path) -> str:
+    """What else would have *name* in the work directory, in words."""
+    if name in seen:
+        return on_one_line(seen[name])
+    is_the_script_s = name == script.name and script.exists() and not path.samefile(script)
+    return "the script" if is_the_script_s else ""
 
 
 def _add(archive: zipfile.ZipFile, path: Path, name: str) -> None:

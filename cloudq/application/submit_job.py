@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from attrs import evolve, frozen
 
 from cloudq.domain.array_range import ArrayRange
 from cloudq.domain.errors import (
+    CloudqError,
     InvalidInput,
     JobIdTaken,
     JobNotFound,
@@ -70,11 +71,31 @@ class SubmitJob:
         Raises `MaybeSubmitted` if the store did not confirm the last steps.
         """
         warnings = self._check(request)
+        try:
+            job = self._put(request)
+        except StoreUnavailable as error:  # without a marker nobody ever sees what was put
+            raise StoreUnavailable(f"The job was not submitted: {error}") from error
+        return Submitted(job, (*warnings, *self._invite(job)))
+
+    def problems_in_the_store(
+        self, hold_jid: Sequence[str], systems: Sequence[str], *, force: bool = False
+    ) -> tuple[str, ...]:
+        """What the store tells to be wrong with these, for a report of all problems; it may not answer."""
+        problems: list[str] = []
+        try:
+            problems.extend(self._missing(hold_jid))
+            known = self.registry.systems() if systems and not force else {}
+        except CloudqError:
+            return tuple(problems)
+        unknown = [_never_reported(system, known) for system in systems if known and system not in known]
+        return (*problems, *unknown)
+
+    def _put(self, request: SubmitRequest) -> Job:
         job = self._reserve(self._job(request))
         self.files.put_script(job.uuid, request.script)
         if request.input_archive is not None:
             self.files.put_input(job.uuid, request.input_archive)
-        return Submitted(job, (*warnings, *self._invite(job)))
+        return job
 
     def _check(self, request: SubmitRequest) -> list[str]:
         problems: list[str] = []
@@ -95,14 +116,15 @@ class SubmitJob:
             checked_system(system)
 
     def _check_held_for(self, request: SubmitRequest) -> None:
-        missing = []
-        for job_id in request.hold_jid:
+        if missing := list(self._missing(request.hold_jid)):
+            raise InvalidInput(missing)
+
+    def _missing(self, hold_jid: Sequence[str]) -> Iterator[str]:
+        for job_id in hold_jid:
             try:
                 self.jobs.load(job_id)
             except JobNotFound:
-                missing.append(f"hold_jid: job {job_id} does not exist")
-        if missing:
-            raise InvalidInput(missing)
+                yield f"hold_jid: job {job_id} does not exist"
 
     def _check_systems(
         self, request: SubmitRequest, known: Mapping[str, SystemSign], problems: list[str]
@@ -169,7 +191,7 @@ class SubmitJob:
                     raise
                 raise MaybeSubmitted(
                     f"Job ({job.uuid}) {job.name} may have been submitted: {error}\n"
-                    f"Look with: cloudqcli stat --id {job.uuid}"
+                    "Look for it with: cloudqcli list; once it has ended: cloudqcli history"
                 ) from error
             warnings.extend(self._ring(system))
         return warnings

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cloudq.domain.errors import InvalidInput
-from cloudq.domain.names import is_job_id
+from cloudq.domain.names import checked_job_id, is_job_id
 
 
 def parse_hold_jid(text: str) -> tuple[str, ...]:
@@ -11,10 +11,22 @@ def parse_hold_jid(text: str) -> tuple[str, ...]:
 
     Blanks around ids are ignored, an id given twice counts once, an empty text holds for none.
     """
-    ids = [part.strip() for part in text.split(",")] if text.strip() else []
-    bad = [part for part in ids if not is_job_id(part)]
-    if bad:
-        raise InvalidInput(
-            [f"hold_jid: {part!r} is not a job id: 8 hexadecimal digits, such as 3f7e7681" for part in bad]
-        )
+    ids = _parts(text)
+    problems = []
+    for part in ids:
+        try:
+            checked_job_id(part)
+        except InvalidInput as error:
+            problems.append(f"hold_jid: {error}")
+    if problems:
+        raise InvalidInput(problems)
     return tuple(dict.fromkeys(ids))
+
+
+def usable_ids(text: str) -> tuple[str, ...]:
+    """Those of ``id,id,…`` that can be looked for, whatever else is among them."""
+    return tuple(part for part in dict.fromkeys(_parts(text)) if is_job_id(part))
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",")] if text.strip() else []

@@ -29,7 +29,7 @@ def is_job_id(text: str) -> bool:
 def checked_job_id(text: str) -> str:
     """Return *text* if it is a job id; raise `InvalidInput` otherwise."""
     if not is_job_id(text):
-        raise InvalidInput(f"{text!r} is not a job id: 8 hexadecimal digits, such as 3f7e7681")
+        raise InvalidInput(f"{text!r} is not a job id: 8 hexadecimal digits in lower case, such as 3f7e7681")
     return text
 
 
@@ -66,6 +66,12 @@ def file_name_problem(name: str) -> str | None:
     if len(name.encode()) > MAX_FILE_NAME_BYTES:
         return f"{name[:30]!r}… is longer than {MAX_FILE_NAME_BYTES} bytes"
     return None
+
+
+def on_one_line(name: object) -> str:
+    """*name* for a message: as it is, or quoted where control characters would break the line."""
+    text = str(name)
+    return text if text.isprintable() else repr(text)
 
 
 def checked_file_name(name: str) -> str:

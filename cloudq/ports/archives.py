@@ -10,11 +10,17 @@ from typing import Protocol
 class Archives(Protocol):
     """Packs and extracts zip archives as streams, on any operating system."""
 
+    def check(self, paths: Sequence[Path], script: Path) -> None:
+        """Raise `InvalidInput` for every path that cannot go along with *script*.
+
+        It is missing, unreadable, or has the name of another one or, as another file, of the script.
+        """
+        ...
+
     def pack(self, paths: Sequence[Path], archive: Path) -> None:
         """Pack files, and directories with all they hold, under their own last names.
 
-        Raises `InvalidInput` naming every path that is missing, unreadable, or has the name of
-        another one.
+        Raises `InvalidInput` for what cannot be read.
         """
         ...
 

@@ -61,11 +61,11 @@ def test_every_problem_of_inputs_is_told_at_once(folder: Path, tmp_path: Path) -
     twin.mkdir(parents=True)
 
     with pytest.raises(InvalidInput) as caught:
-        ZipArchives().pack([folder, tmp_path / "nothing", twin], tmp_path / "input.zip")
+        ZipArchives().check([folder, tmp_path / "nothing", twin], tmp_path / "job.sh")
 
     assert caught.value.problems == (
         f"input {tmp_path / 'nothing'}: there is no such file or directory",
-        f"input {twin}: {folder} has the same name in the work directory",
+        f"input {twin}: {folder} has the same name in the work directory; rename one",
     )
 
 

@@ -119,7 +119,7 @@ def test_an_unconfirmed_submission_is_not_called_failed(cli: Cli) -> None:
     assert result.exit_code == 8
     assert result.stderr == (
         f"cloudqcli: Job ({job_id}) run.sh may have been submitted: no answer came\n"
-        f"cloudqcli: Look with: cloudqcli stat --id {job_id}\n"
+        "cloudqcli: Look for it with: cloudqcli list; once it has ended: cloudqcli history\n"
     )
 
 
