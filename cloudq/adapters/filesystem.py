@@ -31,7 +31,8 @@ def told_as_workspace_problem(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        words = f"cannot {what}: {error.strerror or error} ({error.filename})"
+        place = f" ({error.filename})" if error.filename else ""
+        words = f"cannot {what}: {error.strerror or error}{place}"
         raise (WorkspaceFull if is_full(error) else WorkspaceProblem)(words) from error
 
 

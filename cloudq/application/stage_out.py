@@ -9,7 +9,6 @@ from attrs import frozen
 from cloudq.domain.errors import TargetExists
 from cloudq.domain.job import Job
 from cloudq.ports.archives import Archives
-from cloudq.ports.clock import IdSource
 from cloudq.ports.job_repository import JobFiles
 
 ARCHIVES = {"input.zip": "input", "output.zip": "output"}
@@ -22,7 +21,6 @@ class StageOut:
 
     files: JobFiles
     archives: Archives
-    ids: IdSource
 
     def __call__(self, job: Job, into: Path) -> Path:
         """Return the new directory; it appears whole or not at all.
@@ -32,12 +30,11 @@ class StageOut:
         target = into / job.uuid
         if target.exists() or target.is_symlink():
             raise TargetExists(f"{target} exists already: move it away, or choose another place with --into.")
-        into.mkdir(parents=True, exist_ok=True)
-        partial = into / f".{job.uuid}.{self.ids.nonce()}.part"
-        self.files.download_all(job, partial)
-        for name, directory in ARCHIVES.items():
-            if (partial / name).is_file():
-                self.archives.extract(partial / name, partial / directory)
-                (partial / name).unlink()
-        partial.rename(target)
+        self.files.download_all(job, target, self._unpack)
         return target
+
+    def _unpack(self, downloaded: Path) -> None:
+        for name, directory in ARCHIVES.items():
+            if (downloaded / name).is_file():
+                self.archives.extract(downloaded / name, downloaded / directory)
+                (downloaded / name).unlink()

@@ -85,7 +85,7 @@ def wire_client(
         query=QueryJobs(jobs, queue, registry, workers),
         read_log=ReadLog(jobs, queue, files, registry, clock),
         wait=WaitForJob(jobs, clock),
-        stage_out=StageOut(files, archives, ids),
+        stage_out=StageOut(files, archives),
         take_back=TakeBackJob(jobs, queue, registry, end_job, clock, ids, name),
         archives=archives,
         close=close,

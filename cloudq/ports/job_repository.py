@@ -50,6 +50,10 @@ def keep_none(_: HistoryEntry) -> bool:
     return False
 
 
+def leave_as_it_is(_: Path) -> None:
+    """Nothing is done with what was downloaded."""
+
+
 class JobRepository(Protocol):
     """Manifests, claims and the history."""
 
@@ -203,11 +207,14 @@ class JobFiles(Protocol):
 
     def put_output(self, tag: ClaimTag, archive: Path) -> None: ...
 
-    def download_all(self, job: Job, into: Path) -> Sequence[Path]:
+    def download_all(
+        self, job: Job, into: Path, finish: Callable[[Path], None] = leave_as_it_is
+    ) -> Sequence[Path]:
         """Script, input archive, logs and output archive of *job*, into the new directory *into*.
 
-        Names are checked before anything is written; returns what was written. *into* is there
-        whole or not at all. Raises `InvalidInput` if it exists already or cannot be made,
-        `JobNotFound` if the job is deleted meanwhile.
+        Names are checked before anything is written; returns what was written. *finish* gets the
+        directory before it has its name; *into* is there whole or not at all.
+        Raises `InvalidInput` if it exists already or cannot be made, `JobNotFound` if the job is
+        deleted meanwhile.
         """
         ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from cloudq.domain.errors import InvalidInput
@@ -12,12 +12,13 @@ from cloudq.ports.object_store import ObjectStore
 
 
 def download_new_directory(
-    store: ObjectStore, wanted: Mapping[str, str], into: Path, nonce: str
+    store: ObjectStore, wanted: Mapping[str, str], into: Path, nonce: str, finish: Callable[[Path], None]
 ) -> Sequence[Path]:
     """Download *wanted* (keys by file name) into the new directory *into*; return what was written.
 
-    All goes to a directory beside it first: nothing is left of a download that failed, so it can
-    simply be done again. Raises `InvalidInput` if *into* exists or cannot be made.
+    All goes to a directory beside it first, where *finish* goes on with it: nothing is left of a
+    download that failed, so it can simply be done again. Raises `InvalidInput` if *into* exists or
+    cannot be made.
     """
     names = [_name_within(into, name) for name in wanted]
     if into.exists() or into.is_symlink():
@@ -27,6 +28,7 @@ def download_new_directory(
         part.mkdir(parents=True)
         for name, key in wanted.items():
             store.download(key, part / name)
+        finish(part)
         part.rename(into)
     except OSError as error:
         raise InvalidInput(f"cannot write {error.filename or into}: {error.strerror or error}") from error

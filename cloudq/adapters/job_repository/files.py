@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from attrs import frozen
 
+from cloudq.adapters.filesystem import told_as_workspace_problem
 from cloudq.adapters.job_repository import keys
 from cloudq.adapters.job_repository.download import download_new_directory
 from cloudq.adapters.job_repository.records import pages, read
@@ -15,6 +16,7 @@ from cloudq.domain.job import Job
 from cloudq.domain.jobscript import MAX_SCRIPT_BYTES, Jobscript
 from cloudq.domain.names import ClaimTag
 from cloudq.ports.clock import IdSource
+from cloudq.ports.job_repository import leave_as_it_is
 from cloudq.ports.object_store import ObjectStore
 
 MAX_PIECE_BYTES = 4 * 1024 * 1024
@@ -48,7 +50,8 @@ class BucketJobFiles:
         """One download. Raises `RecordRejected` if there is no archive."""
         key = keys.input_archive(job_id)
         try:
-            return self.store.download(key, target)
+            with told_as_workspace_problem(f"download the input to {target}"):
+                return self.store.download(key, target)
         except ObjectNotFound as error:
             raise RecordRejected(f"{key} is absent: the job's input is gone") from error
 
@@ -94,14 +97,16 @@ class BucketJobFiles:
         """One upload."""
         self.store.upload(keys.output(tag), archive)
 
-    def download_all(self, job: Job, into: Path) -> Sequence[Path]:
+    def download_all(
+        self, job: Job, into: Path, finish: Callable[[Path], None] = leave_as_it_is
+    ) -> Sequence[Path]:
         """One LIST a thousand objects of the claim, and one download an object."""
         wanted = self._results(job.tag) if job.claim else {}
         if job.has_input:
             wanted["input.zip"] = keys.input_archive(job.uuid)
         wanted[_free_name(job.name, wanted)] = keys.script(job.uuid, job.name)
         try:
-            return download_new_directory(self.store, wanted, into, self.ids.nonce())
+            return download_new_directory(self.store, wanted, into, self.ids.nonce(), finish)
         except ObjectNotFound as error:
             raise JobNotFound(job.uuid, f"Job ({job.uuid}) was deleted meanwhile.") from error
 
