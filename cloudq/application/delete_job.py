@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from attrs import frozen
 
-from cloudq.domain.errors import JobNotFound, JobStateConflict, NoAgentLog
+from cloudq.domain.errors import JobNotFound, JobStateConflict, NewerFormat, NoAgentLog, RecordRejected
 from cloudq.ports.job_repository import JobQueue, JobRepository
 from cloudq.ports.system_registry import SystemRegistry
 
@@ -31,6 +31,13 @@ class DeleteJob:
             if self.jobs.remove_ghost(job_id):
                 return
             raise
+        except NewerFormat:
+            raise
+        except RecordRejected as error:
+            raise RecordRejected(
+                f"{error}\nWhether it runs cannot be told, so nothing was deleted. If it is not needed, "
+                f"remove jobs/{job_id}/ and queue/*/{job_id}.* from the store with the store's own tools."
+            ) from error
         if not job.is_final:
             raise JobStateConflict(
                 f"Job ({job_id}) is {job.state.value}: only a finished job can be deleted. "

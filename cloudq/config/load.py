@@ -99,7 +99,10 @@ def _store(reading: Reading, home: Path, environ: Mapping[str, str]) -> StoreCon
         values["endpoint_url"] = FILE_SCHEME + _url_path(_user_home(environ)) + url[len(FILE_SCHEME) + 1 :]
     elif not url.startswith(FILE_SCHEME) and not values["bucket"] and not reading.problems:
         place = reading.places.get("store.bucket") or reading.places["store.endpoint_url"]
-        reading.problems.append(f"{place}: an S3 store needs a bucket, and [store] bucket is empty")
+        reading.problems.append(
+            f"{place}: an S3 store needs a bucket, and [store] bucket is empty: "
+            "name one there or in CLOUDQ_STORE_BUCKET"
+        )
     return StoreConfig(**values)
 
 

@@ -67,7 +67,8 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         if error.__cause__ is None:
             return
         error = error.__cause__
-        yield error
+        if isinstance(error, CloudqError | OSError):  # adapters tell what other libraries said
+            yield error
 
 
 def _report_unexpected(program: str, error: Exception, ctx: click.Context) -> None:

@@ -210,9 +210,12 @@ def test_a_bucket_makes_it_s3_and_without_an_endpoint_amazons_own(home: Path, te
     ],
 )
 def test_s3_needs_a_bucket(home: Path, text: str, place: str) -> None:
-    assert problems(home, f"[store]\n{text}\n") == [
-        f"{place}: an S3 store needs a bucket, and [store] bucket is empty"
-    ]
+    [problem] = problems(home, f"[store]\n{text}\n")
+
+    assert problem == (
+        f"{place}: an S3 store needs a bucket, and [store] bucket is empty: "
+        "name one there or in CLOUDQ_STORE_BUCKET"
+    )
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ def judge(error: BaseException) -> tuple[Verdict, str]:
         return judge(error.__context__)
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        message = error.response.get("Error", {}).get("Message", "")
+        message = error.response.get("Error", {}).get("Message") or ""  # Ceph sends none
         return verdict_on_answer(error_code(error), status), f"{error_code(error)} {message}"
     names = [kind.__name__ for kind in type(error).__mro__]
     return verdict_on_exception(names, str(error)), str(error)

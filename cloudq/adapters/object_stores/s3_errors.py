@@ -25,6 +25,7 @@ from cloudq.domain.errors import (
 MAX_FOREIGN_WORDS = 200
 
 _USERINFO = re.compile(r"//[^/@\s]*@")
+_QUERY = re.compile(r"(https?://[^\s\"'?]*)\?[^\s\"']*")
 
 
 class Meaning(Enum):
@@ -211,7 +212,7 @@ _KINDS: dict[Meaning, type[StoreProblem]] = {
 
 
 def printable(words: str) -> str:
-    """A store's words, short, on one line, without passwords in addresses."""
-    words = _USERINFO.sub("//", words)
+    """A store's words, short, on one line, without passwords and queries in addresses."""
+    words = _QUERY.sub(r"\1", _USERINFO.sub("//", words))
     text = "".join(letter if letter.isprintable() else " " for letter in words)
     return " ".join(text.split())[:MAX_FOREIGN_WORDS]
