@@ -79,10 +79,11 @@ class HandOverJob:
         space, job = held.space, held.job
         space.create(SpaceOwner(self.settings.system, held.tag, held.claim_nonce))
         script = self.files.script(job)
-        path = space.install_script(script.name, script.body)
         if job.has_input:
             self.files.fetch_input(job.uuid, space.archive)
             space.extract_input()
+        # After the input, which may hold a file of this name: the script is what was submitted.
+        path = space.install_script(script.name, script.body)
         plan = JobShellPlan(
             tag=held.tag,
             control_dir=str(space.control_dir),
