@@ -10,9 +10,9 @@ import pytest
 from hypothesis import settings
 
 from tests.parts.s3_services import ceph_service, moto_service
-from tests.parts.slurm import slurm
+from tests.parts.slurm import slurm, slurm_with_accounting
 
-__all__ = ["ceph_service", "moto_service", "slurm"]  # fixtures for all
+__all__ = ["ceph_service", "moto_service", "slurm", "slurm_with_accounting"]  # fixtures for all
 
 # A busy machine is no reason for a property test to fail.
 settings.register_profile("cloudq", deadline=None)

@@ -184,3 +184,14 @@ def test_there_is_no_accounting(cluster: Cluster) -> None:
 
     assert said.returncode == 1
     assert "Slurm accounting storage is disabled" in said.stderr
+
+
+def test_accounting_remembers_ends(slurm_with_accounting: Slurm, tmp_path: Path) -> None:
+    cluster = Cluster(slurm_with_accounting, tmp_path)
+    job_id = cluster.submit("exit 3")
+    cluster.slurm.wait_for_state(job_id, "FAILED")
+    ask = ("sacct", "-n", "-P", "-X", "-j", job_id, "-o", "JobID,State,ExitCode")
+
+    cluster.slurm.wait_until("it is accounted", lambda: "FAILED" in cluster.slurm.run(*ask).stdout)
+
+    assert cluster.slurm.run(*ask).stdout == f"{job_id}|FAILED|3:0\n"

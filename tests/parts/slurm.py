@@ -1,8 +1,8 @@
 """A real Slurm on loopback: one controller, several nodes that share this machine, a munge of its own.
 
 Nothing of it needs root, systemd, or a file outside its one new directory, and nothing outlives it, not
-even when the test run is killed (`warden.Warden`). Like on AWS ParallelCluster there is no accounting: a
-job is forgotten soon after its end.
+even when the test run is killed (`warden.Warden`). Like on AWS ParallelCluster there is no accounting unless
+it is asked for: a job is forgotten soon after its end.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -25,6 +25,7 @@ from attrs import frozen
 from tests.parts.warden import Warden
 
 COMMANDS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "scancel", "sinfo")
+ACCOUNTING_COMMANDS = ("slurmdbd", "mariadbd", "mariadb-install-db", "mariadb", "sacct", "sacctmgr")
 SBIN = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
 """Where the daemons are: not on the PATH of everybody."""
 
@@ -55,7 +56,6 @@ MailProg=/bin/true
 MpiDefault=none
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
-AccountingStorageType=accounting_storage/none
 JobAcctGatherType=jobacct_gather/none
 JobCompType=jobcomp/none
 SelectType=select/cons_tres
@@ -74,6 +74,35 @@ MaxJobCount=10000
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE PriorityTier=1
 PartitionName=urgent Nodes=ALL MaxTime=INFINITE PriorityTier=10 PreemptMode=OFF
 """
+NO_ACCOUNTING = "AccountingStorageType=accounting_storage/none\n"
+ACCOUNTING = """\
+AccountingStorageType=accounting_storage/slurmdbd
+AccountingStorageHost={address}
+AccountingStoragePort={accounting_port}
+AccountingStoragePass={home}/munge.socket
+"""
+SLURMDBD_CONFIGURATION = """\
+AuthType=auth/munge
+AuthInfo=socket={home}/munge.socket
+DbdHost={host}
+DbdAddr={address}
+CommunicationParameters={communication}
+DbdPort={accounting_port}
+SlurmUser={user}
+PidFile={home}/slurmdbd.pid
+LogFile={home}/log/slurmdbd.log
+StorageType=accounting_storage/mysql
+StorageHost=127.0.0.1
+StoragePort={database_port}
+StorageUser=slurm
+StoragePass={password}
+StorageLoc=slurm
+"""
+MAKE_DATABASE = """\
+CREATE DATABASE slurm;
+CREATE USER slurm@127.0.0.1 IDENTIFIED BY '{password}';
+GRANT ALL ON slurm.* TO slurm@127.0.0.1;
+"""
 NODE = "NodeName={name} NodeHostname={host} NodeAddr={address} Port={port} CPUs={cpus} State=UNKNOWN\n"
 
 
@@ -81,9 +110,10 @@ class SlurmDidNotStart(Exception):
     """A part of Slurm did not come up; the message holds what it said last."""
 
 
-def missing_commands() -> list[str]:
+def missing_commands(*, accounting: bool = False) -> list[str]:
     """What of Slurm is not installed here."""
-    return [command for command in COMMANDS if shutil.which(command, path=SBIN) is None]
+    needed = COMMANDS + ACCOUNTING_COMMANDS * accounting
+    return [command for command in needed if shutil.which(command, path=SBIN) is None]
 
 
 @frozen(kw_only=True)
@@ -101,6 +131,8 @@ class SlurmSettings:
     """One more than the highest index of an array."""
     slurmd_timeout: int = 10
     """How long a node may be silent before its jobs are given up."""
+    accounting: bool = False
+    """Whether ``sacct`` remembers jobs: takes some seconds more to start."""
 
 
 class Slurm:
@@ -118,6 +150,8 @@ class Slurm:
         try:
             self._configure()
             self._start_munge()
+            if self.settings.accounting:
+                self._start_accounting()
             self.start_controller()
             for node in self.nodes:
                 self._start_slurmd(node)
@@ -231,8 +265,8 @@ class Slurm:
         self.home.chmod(0o755)  # munge's socket must be within everybody's reach
         for name in ("log", "state", *(f"spool.{node}" for node in self.nodes)):
             (self.home / name).mkdir()
-        host, address, communication = _where_to_listen()
-        controller_port, *ports = _free_ports(1 + len(self.nodes))
+        host, address, communication = self._where = _where_to_listen()
+        controller_port, self._accounting_port, self._database_port, *ports = _free_ports(3 + len(self.nodes))
         text = CONFIGURATION.format(
             home=self.home,
             user=getpass.getuser(),
@@ -245,6 +279,8 @@ class Slurm:
             min_job_age=self.settings.min_job_age,
             max_array_size=self.settings.max_array_size,
         )
+        accounting = ACCOUNTING if self.settings.accounting else NO_ACCOUNTING
+        text += accounting.format(home=self.home, address=address, accounting_port=self._accounting_port)
         for name, port in zip(self.nodes, ports, strict=True):
             text += NODE.format(name=name, host=host, address=address, port=port, cpus=self.settings.cpus)
         (self.home / "slurm.conf").write_text(text, encoding="utf-8")
@@ -257,6 +293,44 @@ class Slurm:
         places = [f"--{option}={self.home}/munge.{name}" for option, name in files.items()]
         self._start("munge", "munged", "-F", *places, f"--log-file={self.home}/log/munge.log")
         self.wait_until("munge listens", (self.home / "munge.socket").is_socket)
+
+    def _start_accounting(self) -> None:
+        data, here = f"--datadir={self.home}/database", f"--socket={self.home}/database.socket"
+        user, password = getpass.getuser(), secrets.token_hex(8)
+        installed = self.run(
+            "mariadb-install-db", "--no-defaults", data, f"--user={user}",
+            "--auth-root-authentication-method=normal", "--skip-test-db",
+        )  # fmt: skip
+        if installed.returncode:
+            raise SlurmDidNotStart(f"no database could be made: {installed.stdout[-300:]}")
+        listen = ("--bind-address=127.0.0.1", f"--port={self._database_port}", here)
+        places = (data, f"--pid-file={self.home}/database.pid", f"--user={user}")
+        # slurmdbd asks for the longer wait; nothing in here need survive a power failure.
+        tuned = ("--innodb-lock-wait-timeout=900", "--innodb-flush-log-at-trx-commit=0")
+        self._start("database", "mariadbd", "--no-defaults", *listen, *places, *tuned)
+        ask = ("mariadb", "--no-defaults", here, "--user=root", "--execute")
+        self.wait_until("the database answers", lambda: not self.run(*ask, "SELECT 1").returncode)
+        made = self.run(*ask, MAKE_DATABASE.format(password=password))
+        assert made.returncode == 0, made.stderr
+
+        host, address, communication = self._where
+        file = self.home / "slurmdbd.conf"
+        file.touch(mode=0o600)
+        text = SLURMDBD_CONFIGURATION.format(
+            home=self.home,
+            host=host,
+            address=address,
+            communication=communication,
+            user=user,
+            password=password,
+            accounting_port=self._accounting_port,
+            database_port=self._database_port,
+        )
+        file.write_text(text, encoding="utf-8")
+        self._start("slurmdbd", "slurmdbd", "-D")
+        self.wait_until(
+            "slurmdbd answers", lambda: not self.run("sacctmgr", "-n", "list", "cluster").returncode
+        )
 
     def _start_slurmd(self, name: str) -> None:
         self._start(f"slurmd.{name}", "slurmd", "-D", "-N", name)
@@ -315,11 +389,24 @@ def slurm() -> Iterator[Slurm]:
 
     A test that leaves jobs, or nodes that are not idle, calls `Slurm.clear` when it ends.
     """
-    missing = missing_commands()
+    with _started(SlurmSettings()) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def slurm_with_accounting() -> Iterator[Slurm]:
+    """A cluster with ``sacct``; all else as `slurm`."""
+    with _started(SlurmSettings(accounting=True)) as cluster:
+        yield cluster
+
+
+@contextmanager
+def _started(settings: SlurmSettings) -> Iterator[Slurm]:
+    missing = missing_commands(accounting=settings.accounting)
     if missing:
         complain = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
         complain(f"Slurm is not installed here: {', '.join(missing)}")
-    cluster = Slurm()
+    cluster = Slurm(settings)
     cluster.start()
     try:
         yield cluster
