@@ -10,6 +10,8 @@ from cloudq.application.job_trouble import AgentLog
 from cloudq.application.stop_claim import StopClaim
 from cloudq.domain.errors import (
     ArchiveRejected,
+    CloudqError,
+    InvalidInput,
     ObjectNotFound,
     RecordRejected,
     SchedulerProblem,
@@ -106,12 +108,12 @@ class HandOverJob:
         )
 
     def _submit(self, held: HeldJob, number: int) -> None:
-        submission = self._submission(held)
         try:
+            submission = self._submission(held)
             command = self.scheduler.describe(submission)
             files = held.space.begin_attempt(number, command, self.scheduler.submit_time_limit_s)
             local_id = self.scheduler.submit(submission, files)
-        except SubmitRefused as error:
+        except (SubmitRefused, InvalidInput) as error:
             self._refused(held, error)
         except SubmitDeferred as error:
             held.back_off(self.clock.elapsed(), str(error), first_s=30.0)
@@ -139,7 +141,7 @@ class HandOverJob:
         held.job = job.handed_over(local_ids[0], self.clock.now())
         self.log.info("job handed over", job=held.job.uuid, name=held.job.name, local_id=local_ids[0])
 
-    def _refused(self, held: HeldJob, error: SchedulerProblem) -> None:
+    def _refused(self, held: HeldJob, error: CloudqError) -> None:
         found = self.scheduler.find(held.tag)
         if found:
             self._handed_over(held, found, "", split_options(held.job.submit_opt))

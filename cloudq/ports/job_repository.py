@@ -179,7 +179,7 @@ class JobFiles(Protocol):
     def put_input(self, job_id: str, archive: Path) -> None: ...
 
     def fetch_input(self, job_id: str, target: Path) -> int:
-        """Download the input archive to *target*; return its size.
+        """Download the input archive to *target*, over what an earlier try left; return its size.
 
         Raises `RecordRejected` if it is absent.
         """

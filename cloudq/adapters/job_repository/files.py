@@ -51,6 +51,7 @@ class BucketJobFiles:
         key = keys.input_archive(job_id)
         try:
             with told_as_workspace_problem(f"download the input to {target}"):
+                target.unlink(missing_ok=True)  # an earlier try found no room, or was killed
                 return self.store.download(key, target)
         except ObjectNotFound as error:
             raise RecordRejected(f"{key} is absent: the job's input is gone") from error
