@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
-import boto3
 from boto3.exceptions import S3UploadFailedError
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
@@ -17,6 +16,7 @@ from cloudq.adapters.object_stores.s3_errors import (
     verdict_on_answer,
     verdict_on_exception,
 )
+from cloudq.adapters.object_stores.s3_models import new_session
 from cloudq.domain.errors import StoreRefused
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def connector(
         except ValueError as error:
             raise StoreRefused(f"{place}: not an address of a service; check endpoint_url") from error
 
-    session = ask(Request(place), lambda: boto3.Session(profile_name=profile or None))
+    session = ask(Request(place), lambda: new_session(profile))
     return connect
 
 
