@@ -1,0 +1,128 @@
+"""Requests of each operation, counted on a store in memory, and what Amazon S3 would charge for them."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from common import scratch, table, without_fsync
+
+from cloudq.adapters.job_repository import BucketJobRepository
+from cloudq.adapters.schedulers.scripted import Script
+from tests.builders import a_finished_job
+from tests.parts.counting_store import CountingStore
+from tests.parts.world import POLL_S, Agent, World
+
+DOLLARS = {"PUT": 5e-6, "POST": 5e-6, "LIST": 5e-6, "GET": 4e-7, "DELETE": 0.0}
+"""A request of the Standard class in us-east-1. POST deletes up to a thousand keys."""
+HOUR = int(3600 / POLL_S)
+HOURS_A_MONTH = 730
+
+Row = tuple[str, str, str, str, str]
+
+
+class Scene:
+    """A world whose store counts, with one agent."""
+
+    def __init__(self, tmp: Path) -> None:
+        self.world = World(tmp)
+        self.store = CountingStore(self.world.store)
+        self.world.store = self.store
+        self.alpha = self.world.system(behaviour=lambda *_: Script(3, 0, "out\n", "err\n", {"result": b"1"}))
+        self.agent: Agent = self.world.agent(self.alpha)
+        self.agent.cycles(2)
+
+    def counted(self, work: Callable[[], object]) -> dict[str, int]:
+        self.store.reset()
+        work()
+        return self.store.counts
+
+    def run(self, count: int) -> list[str]:
+        job_ids = [self.world.submit("alpha") for _ in range(count)]
+        self.agent.until_final(*job_ids)
+        self.agent.cycles(2)
+        return job_ids
+
+
+def row(what: str, counts: dict[str, int], promised: str, original: str = "") -> Row:
+    told = " + ".join(f"{counts[kind]} {kind}" for kind in DOLLARS if kind in counts) or "none"
+    dollars = sum(DOLLARS[kind] * count for kind, count in counts.items())
+    price = f"${dollars * HOURS_A_MONTH:.2f} a month" if "hour" in what else f"${dollars * 1000:.4f}"
+    return what, told, price, promised, original
+
+
+def one_job(tmp: Path) -> list[Row]:
+    scene = Scene(tmp)
+    submit = scene.counted(lambda: scene.world.submit("alpha"))
+    life = scene.counted(lambda: scene.agent.cycles(4))
+    job_id = scene.run(1)[0]
+    client = scene.world.client()
+    return [
+        row("submit", submit, "4 PUT 1 LIST 1 GET"),
+        row("one short job, agent", life, "<= 12, and <= 3 a cycle", "17 (first), 30 (fourth)"),
+        row("stat", scene.counted(lambda: client.query.job(job_id)), "1 GET"),
+        row("delete one", scene.counted(lambda: client.delete(job_id)), "1 GET 2 LIST 3 POST 1 DELETE"),
+    ]
+
+
+def idle(tmp: Path, finished: int) -> Row:
+    scene = Scene(tmp)
+    scene.run(finished)
+    counts = scene.counted(lambda: scene.agent.cycles(HOUR))
+    was = {0: 1, 100: 201, 1000: 2009}.get(finished)
+    original = f"{was * HOUR} requests" if was else ""
+    return row(f"idle hour, {finished} finished", counts, "720 GET 60 PUT 12 LIST", original)
+
+
+def listing(tmp: Path, jobs: int) -> Row:
+    scene = Scene(tmp)
+    scene.alpha.scheduler.holds_queue = True
+    for _ in range(jobs):
+        scene.world.submit("alpha")
+    scene.agent.cycles(3)
+    counts = scene.counted(scene.world.client().query.active)
+    promised = f"{1 + -(-jobs // 1000)} LIST 1 GET"
+    return row(f"list, {jobs} jobs", counts, promised, {100: "11-17 s"}.get(jobs, ""))
+
+
+def history(tmp: Path, jobs: int) -> Row:
+    scene = Scene(tmp)
+    repository = BucketJobRepository(scene.world.store, scene.world.ids)
+    for number in range(jobs):
+        repository.put_history(repository.history_key(a_finished_job(f"{number:08x}")))
+    counts = scene.counted(lambda: list(scene.world.client().query.history()))
+    was = {1000: "103 s", 3000: "328 s"}.get(jobs, "")
+    return row(f"history of {jobs}", counts, f"{-(-jobs // 1000)} LIST (and one if full)", was)
+
+
+def delete_all(tmp: Path, jobs: int) -> Row:
+    scene = Scene(tmp)
+    scene.run(jobs)
+    counts = scene.counted(lambda: list(scene.world.client().delete.all_finished()))
+    objects = len(scene.store.deleted) / jobs
+    promised = f"never a LIST a job ({objects:.0f} objects a job)"
+    return row(f"delete --all of {jobs}", counts, promised)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--list", type=int, nargs="*", default=[1, 100, 1000], help="unfinished jobs")
+    parser.add_argument("--history", type=int, nargs="*", default=[1000, 3000], help="finished jobs")
+    parser.add_argument("--idle", type=int, nargs="*", default=[0, 100], help="finished jobs")
+    parser.add_argument("--delete", type=int, nargs="*", default=[1000], help="finished jobs")
+    sizes = parser.parse_args()
+    without_fsync()
+    with scratch() as place:
+        made = (Path(place) / str(number) for number in range(100))
+        rows = one_job(next(made))
+        for measure, numbers in (
+            (idle, sizes.idle), (listing, sizes.list), (history, sizes.history), (delete_all, sizes.delete),
+        ):  # fmt: skip
+            rows += [measure(next(made), number) for number in numbers]
+    head = ("operation", "requests", "price of 1,000", "promised", "original 1.2.0")
+    table("Requests", head, rows)
+
+
+if __name__ == "__main__":
+    main()
