@@ -10,9 +10,11 @@ import grp
 import os
 import pwd
 import re
+import selectors
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +22,7 @@ from typing import IO
 
 from attrs import field, frozen
 
+from cloudq.domain.errors import SchedulerUnavailable
 from cloudq.domain.lease import ProcessIdentity
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -118,6 +121,108 @@ def start_detached(command: Command) -> DetachedProcess:
 
 def _open_output(path: Path | None) -> IO[bytes]:
     return open(path or os.devnull, "ab", opener=lambda name, flags: os.open(name, flags, 0o600))
+
+
+@frozen
+class Finished:
+    """A command that ran to its end."""
+
+    status: int
+    """Its exit status, negative for a signal."""
+    stdout: str
+    stderr: str
+
+
+MAX_ANSWER_BYTES = 64 << 20
+
+
+def run_to_end(command: Command, timeout_s: float, max_bytes: int = MAX_ANSWER_BYTES) -> Finished:
+    """Run a query and return all it printed; *command* names no files.
+
+    Raises `SchedulerUnavailable` if it cannot be started, is late, or prints too much: then it
+    and whatever it started are killed.
+    """
+    try:
+        popen = subprocess.Popen(
+            command.argv,
+            cwd=command.cwd,
+            env=command.env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise SchedulerUnavailable(f"{command.argv[0]} cannot be run: {error.strerror or error}") from error
+    with popen:
+        try:
+            told = _read_all(popen, command.argv[0], time.monotonic() + timeout_s, max_bytes)
+        except BaseException:
+            if popen.poll() is None:  # else its number may be another group's by now
+                os.killpg(popen.pid, signal.SIGKILL)
+            raise
+    return Finished(popen.returncode, *told)
+
+
+def _read_all(popen: subprocess.Popen[bytes], name: str, ends: float, max_bytes: int) -> tuple[str, str]:
+    """Both streams to their ends, and the process with them."""
+    read: dict[int, list[bytes]] = {pipe.fileno(): [] for pipe in (popen.stdout, popen.stderr) if pipe}
+    size = 0
+    with selectors.DefaultSelector() as selector:
+        for handle in read:
+            selector.register(handle, selectors.EVENT_READ)
+        while selector.get_map():
+            ready = selector.select(max(0.0, ends - time.monotonic()))
+            if not ready:
+                raise SchedulerUnavailable(f"{name} gave no answer in time")
+            for key, _ in ready:
+                piece = os.read(key.fd, 1 << 16)
+                if not piece:
+                    selector.unregister(key.fd)
+                read[key.fd].append(piece)
+                size += len(piece)
+            if size > max_bytes:
+                raise SchedulerUnavailable(f"{name} printed more than {max_bytes} bytes")
+    try:
+        popen.wait(max(0.0, ends - time.monotonic()))
+    except subprocess.TimeoutExpired as error:
+        raise SchedulerUnavailable(f"{name} gave no answer in time") from error
+    stdout, stderr = (b"".join(pieces).decode(errors="replace") for pieces in read.values())
+    return stdout, stderr
+
+
+# Nothing in it comes from anybody: the command and all names are positional parameters. The note
+# is written by the very process that then runs the command, so that it is there whatever happens
+# to the one that started it; the status likewise. timeout(1) ends the command though nobody waits.
+_RECORDING = """\
+note=$1 status=$2 limit=$3
+shift 3
+cat "/proc/$$/stat" >"$note.new" 2>/dev/null && mv -f "$note.new" "$note"
+if command -v timeout >/dev/null; then
+    timeout -k 5 "$limit" "$@"
+else
+    "$@"
+fi
+code=$?
+printf '%s\n' "$code" >"$status.new" && mv -f "$status.new" "$status"
+"""
+
+
+def start_recording(command: Command, note: Path, status: Path, limit_s: float) -> DetachedProcess:
+    """Start *command*, which notes its process in *note* and its exit status in *status*.
+
+    It is ended after *limit_s*, whether anybody still waits for it or not. Raises OSError.
+    """
+    argv = ("/bin/sh", "-c", _RECORDING, "sh", str(note), str(status), f"{limit_s:.0f}", *command.argv)
+    return start_detached(Command(argv, command.cwd, command.env, command.stdout, command.stderr))
+
+
+def noted_identity(note: str, starter: ProcessIdentity) -> ProcessIdentity | None:
+    """The process that left *note* (its ``/proc/PID/stat``) after *starter* started it."""
+    pid, fields = note.partition(" ")[0], note.rpartition(")")[2].split()
+    if not re.fullmatch("[0-9]{1,9}", pid) or len(fields) <= 19:
+        return None
+    return ProcessIdentity(starter.host, starter.boot_id, starter.pid_namespace, int(pid), fields[19])
 
 
 def own_identity() -> ProcessIdentity:

@@ -9,7 +9,7 @@ from attrs import define, evolve, field
 
 from cloudq.application.held_job import Cancel, HeldJob, Holdings
 from cloudq.application.job_trouble import AgentLog, JobTrouble
-from cloudq.application.stop_claim import StopClaim
+from cloudq.application.stop_claim import StopClaim, is_of
 from cloudq.domain.errors import SchedulerUnavailable
 from cloudq.domain.job import Job
 from cloudq.domain.job_shell import BLOCKED
@@ -214,7 +214,7 @@ def _status(
     found = [
         answer[local_id].tasks[task]
         for local_id in ids
-        if local_id in answer and task in answer[local_id].tasks
+        if local_id in answer and task in answer[local_id].tasks and is_of(held.tag, answer[local_id])
     ]
     alive = [status for status in found if status.life is not Life.ENDED]
     return next(iter(alive or found), None)

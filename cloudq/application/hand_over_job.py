@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from attrs import evolve, frozen
 
 from cloudq.application.agent_settings import AgentSettings
@@ -105,10 +107,17 @@ class HandOverJob:
             control_dir=held.space.control_dir,
             options=split_options(held.job.submit_opt),
             array=held.job.array_tid,
+            name=held.job.name,
         )
+
+    def _learn_array(self, held: HeldJob) -> None:
+        """An array may be asked for inside the script or in the user's options, too."""
+        array = self.scheduler.planned_array(self._submission(held))
+        held.job = evolve(held.job, array_tid=array)
 
     def _submit(self, held: HeldJob, number: int) -> None:
         try:
+            self._learn_array(held)
             submission = self._submission(held)
             command = self.scheduler.describe(submission)
             files = held.space.begin_attempt(number, command, self.scheduler.submit_time_limit_s)
@@ -166,6 +175,8 @@ class HandOverJob:
     def _recover(self, held: HeldJob, attempts: tuple[Attempt, ...]) -> None:
         last = attempts[-1]
         options = split_options(held.job.submit_opt)
+        with suppress(SubmitRefused):  # then nothing was ever submitted
+            self._learn_array(held)
         if started := self._started(held):
             self._handed_over(held, started, last.command, options)
             return

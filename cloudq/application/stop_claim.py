@@ -42,6 +42,11 @@ class StopClaim:
         return any(is_alive(job) for job in self.scheduler.poll(local_ids).values()) if local_ids else False
 
 
+def is_of(tag: ClaimTag, job: LocalJob) -> bool:
+    """Whether a local job may be *tag*'s: ids begin anew when a scheduler is reset."""
+    return job.tag is None or job.tag == tag
+
+
 def is_alive(job: LocalJob) -> bool:
     """Whether any task of a local job has not ended."""
     return any(status.life is not Life.ENDED for status in job.tasks.values())

@@ -44,11 +44,14 @@ class ArrayRange:
     max_running: int | None = None
 
     @classmethod
-    def parse(cls, text: str) -> ArrayRange:
-        """Read a user's range; raise `InvalidInput` that says what is wrong with it."""
+    def parse(cls, text: str, *, lowest: int = 1) -> ArrayRange:
+        """Read a user's range; raise `InvalidInput` that says what is wrong with it.
+
+        Task 0 exists only where a scheduler has it and was asked for it in its own words.
+        """
         ids, percent, limit = text.strip().partition("%")
         max_running = _parse_limit(limit, text) if percent else None
-        spans = tuple(_parse_span(part, text) for part in ids.split(","))
+        spans = tuple(_parse_span(part, text, lowest) for part in ids.split(","))
         if sum(len(span) for span in spans) > MAX_TASKS:
             raise InvalidInput(f"array range {text!r} has more than {MAX_TASKS} tasks")
         array = cls(spans, max_running)
@@ -99,15 +102,15 @@ def _parse_limit(limit: str, whole: str) -> int:
     return int(limit)
 
 
-def _parse_span(part: str, whole: str) -> TaskSpan:
+def _parse_span(part: str, whole: str, lowest: int) -> TaskSpan:
     match = _SPAN.fullmatch(part.strip())
     if match is None:
         raise InvalidInput(f"array range {whole!r}: {part!r} is not FIRST-LAST[:STEP], such as 1-4 or 1-10:2")
     first = int(match[1])
     last = first if match[2] is None else int(match[2])
     step = 1 if match[3] is None else int(match[3])
-    if first < 1:
-        raise InvalidInput(f"array range {whole!r}: task ids begin at 1")
+    if first < lowest:
+        raise InvalidInput(f"array range {whole!r}: task ids begin at {lowest}")
     if last < first:
         raise InvalidInput(f"array range {whole!r}: {last} comes before {first}")
     if step < 1:

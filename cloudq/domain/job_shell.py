@@ -18,6 +18,9 @@ RECORDED_SIGNALS = ("TERM", "INT", "HUP", "USR1", "USR2", "XCPU", "CONT")
 BLOCKED = "none"
 """What a lock holds once no submission may start the script any more (protocol 4.7)."""
 
+STAY = "stay"
+"""What a job shell is told when the user's own options say where the script is to start."""
+
 
 @frozen
 class ShellDialect:
@@ -31,6 +34,8 @@ class ShellDialect:
     """Shell word that gives the task id, empty for a job that is no array."""
     forward_signals: bool
     """Whether the scheduler signals the job shell alone, not the script's processes."""
+    copies_output: bool = False
+    """Whether the user's options may send the output elsewhere: then the job shell copies it."""
 
 
 @frozen
@@ -54,15 +59,19 @@ def render_job_shell(plan: JobShellPlan, dialect: ShellDialect) -> str:
     """The text of the job shell, for bash 3.2 or newer."""
     start = '"$cq_script"' if plan.has_shebang else '/bin/bash "$cq_script"'
     run = _RUN_AND_FORWARD if dialect.forward_signals else _RUN
+    copying = dialect.copies_output
     traps = "\n".join(f"trap 'cq_note_signal {name}' {name}" for name in RECORDED_SIGNALS)
     return _TEMPLATE.format(
         directives="".join(f"{line}\n" for line in plan.directives),
         tag=plan.tag,
+        stay=STAY,
         control=shlex.quote(plan.control_dir),
         work=shlex.quote(plan.work_dir),
         script=shlex.quote(plan.script_path),
         local_id=dialect.local_id,
         task_id=dialect.task_id,
+        end_copies=_END_COPIES if copying else "",
+        copy=_COPY.format(signals=" ".join(RECORDED_SIGNALS)) if copying else "",
         signals=" ".join(RECORDED_SIGNALS),
         run=run.format(start=start, traps=traps, signals=" ".join(RECORDED_SIGNALS)),
     )
@@ -105,7 +114,7 @@ cq_pass_on() {{
     cq_code=$?
     printf '%s\\n' "$cq_code" >"$cq_note"
     exit "$cq_code"
-) &
+) <&0 &
 cq_waiter=$!
 if [ -n "$cq_early" ]; then cq_pass_on "$cq_early"; fi
 while :; do
@@ -116,6 +125,35 @@ while :; do
 done
 if [ "$cq_code" -lt 0 ]; then read -r cq_code <"$cq_note" || cq_code=255; fi
 rm -f "$cq_pid" "$cq_note"
+"""
+
+# A stream that does not go to its log already is copied there while it goes where the user wants it.
+# The copier is deaf to signals, so that it gets all that the script has to say at its end; it is a
+# fifo's reader and no process substitution because bash before 4.4 cannot wait for those.
+_COPY = """\
+cq_copy() {{
+    if [ "/dev/fd/$1" -ef "$2" ]; then return 1; fi
+    cq_fifo=$cq_record.fifo.$1.$$
+    if ! mkfifo -m 600 "$cq_fifo"; then cq_say "cannot make $cq_fifo: $2 stays empty" && return 1; fi
+    (
+        trap '' {signals}
+        exec tee -a "$2" <"$cq_fifo" >&"$1"
+    ) &
+    cq_copiers="$cq_copiers $!"
+}}
+if cq_copy 2 "$cq_control/stderr$cq_suffix"; then exec 2>"$cq_fifo" && rm -f "$cq_fifo"; fi
+if cq_copy 1 "$cq_control/stdout$cq_suffix"; then exec >"$cq_fifo" && rm -f "$cq_fifo"; fi
+"""
+
+# What the script left running in the background may hold the streams open for ever.
+_END_COPIES = """\
+    if [ -n "$cq_copiers" ]; then
+        exec >>"$cq_control/stdout$cq_suffix" 2>>"$cq_control/stderr$cq_suffix"
+        for cq_try in {1..50}; do
+            kill -0 $cq_copiers || break
+            sleep 0.1
+        done 2>/dev/null
+    fi
 """
 
 # Once the script has ended, signals are ignored: they would kill the commands that write its record,
@@ -146,7 +184,7 @@ cq_write() {{
 }}
 cq_end() {{
     trap '' {signals}
-    cq_write "$cq_record" \\
+{end_copies}    cq_write "$cq_record" \\
         "local_id=$cq_local_id" "exit_code=$1" "signal=$cq_signal" "host=$cq_host" \\
         "started=$cq_started" "finished=$(cq_now)" \\
         "stdout_size=$(cq_size_of "$cq_control/stdout$cq_suffix")" \\
@@ -157,6 +195,7 @@ cq_end() {{
 
 cq_signal=
 cq_interrupted=
+cq_copiers=
 cq_started=$(cq_now)
 cq_host=$(uname -n)
 case $cq_local_id in
@@ -186,11 +225,11 @@ if ! rm -f "$cq_record"; then
     cq_say "cannot remove $cq_record of an earlier run: the script was not started"
     exit 1
 fi
-if ! cd "$cq_work"; then
+if [ "${{1:-}}" != {stay} ] && ! cd "$cq_work"; then
     cq_say "cannot enter $cq_work: the script was not started"
     cq_end 1
 fi
-
+{copy}
 cq_note_signal() {{
     cq_interrupted=yes
     if [ "$1" != CONT ]; then cq_signal=$1; fi

@@ -26,6 +26,8 @@ class Submission:
     options: tuple[str, ...] = ()
     """The user's own, as words."""
     array: ArrayRange | None = None
+    name: str = ""
+    """What the job is called unless the user's options say otherwise."""
 
 
 @frozen
@@ -36,6 +38,8 @@ class AttemptFiles:
     stderr: Path
     status: Path
     """The command's exit status, written once it ended."""
+    process: Path
+    """What tells the process that runs the command, written by itself."""
 
 
 @frozen
@@ -43,6 +47,8 @@ class LocalJob:
     """A local job that a query showed; a job that is no array has the one task None."""
 
     tasks: Mapping[int | None, SchedulerStatus]
+    tag: ClaimTag | None = None
+    """Whose it is, where the scheduler tells: local ids begin anew when a scheduler is reset."""
 
 
 class BatchScheduler(Protocol):
@@ -64,6 +70,13 @@ class BatchScheduler(Protocol):
     @property
     def submit_time_limit_s(self) -> float:
         """Seconds after which a submit command that still runs will do nothing any more."""
+        ...
+
+    def planned_array(self, submission: Submission) -> ArrayRange | None:
+        """The tasks that *submission* will have: its own, or those its options or script ask for.
+
+        Raises `SubmitRefused` if they contradict each other or are more than the scheduler takes.
+        """
         ...
 
     def describe(self, submission: Submission) -> str:

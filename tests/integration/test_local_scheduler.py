@@ -239,7 +239,7 @@ from cloudq.ports.batch_scheduler import AttemptFiles, Submission
 scheduler, work = LocalScheduler(Path(sys.argv[1])), Path(sys.argv[2])
 for n in range(10):
     tag = ClaimTag(f"{int(sys.argv[3]) * 100 + n:08x}", 7)
-    files = AttemptFiles(*(work / f"{tag}.{kind}" for kind in ("out", "err", "status")))
+    files = AttemptFiles(*(work / f"{tag}.{kind}" for kind in ("out", "err", "status", "process")))
     print(scheduler.submit(Submission(tag, work / "run.sh", work, work), files))
 """
 

@@ -165,7 +165,7 @@ def _member_of(kind: type[Enum]) -> checks.Check:
 
 
 def _array_range(value: Any, _: Any = None) -> ArrayRange:
-    return ArrayRange.parse(checks.text_up_to(checks.MAX_RANGE_CHARS)(value, None))
+    return ArrayRange.parse(checks.text_up_to(checks.MAX_RANGE_CHARS)(value, None), lowest=0)
 
 
 def _is_tuple(kind: Any) -> bool:

@@ -35,6 +35,7 @@ from cloudq.adapters.process import (
 )
 from cloudq.adapters.schedulers.local_options import DIRECTIVE, LocalOptions, read_local_options
 from cloudq.adapters.schedulers.local_queue import LocalQueue, QueuedJob
+from cloudq.domain.array_range import ArrayRange
 from cloudq.domain.errors import (
     InvalidInput,
     SchedulerUnavailable,
@@ -124,6 +125,9 @@ class LocalScheduler:
         return 10.0  # a few small files; nothing outlives the process that writes them
 
     # Submitting -------------------------------------------------------------------------------
+
+    def planned_array(self, submission: Submission) -> ArrayRange | None:
+        return submission.array
 
     def describe(self, submission: Submission) -> str:
         options = self._options(submission)
@@ -296,7 +300,14 @@ class LocalScheduler:
     def _start(self, local_id: str, job: QueuedJob, task: int | None) -> SchedulerStatus:
         directory = self._queue.job_dir(local_id)
         command = Command(
-            argv=(sys.executable, "-I", "-S", str(_SUPERVISOR), str(directory), str(task or "-")),
+            argv=(
+                sys.executable,
+                "-I",
+                "-S",
+                str(_SUPERVISOR),
+                str(directory),
+                "-" if task is None else str(task),
+            ),
             cwd=job.work_dir if job.work_dir.is_dir() else Path("/"),
             env={**self._environ, **_task_variables(local_id, job, task)},
         )

@@ -16,6 +16,7 @@ from pathlib import Path
 from attrs import define, field, frozen
 
 from cloudq.adapters.schedulers.local_options import DIRECTIVE, read_local_options
+from cloudq.domain.array_range import ArrayRange
 from cloudq.domain.errors import (
     SchedulerUnavailable,
     SubmitDeferred,
@@ -155,6 +156,9 @@ class ScriptedScheduler:
         return self._submit_time_limit_s
 
     # Submitting -------------------------------------------------------------------------------
+
+    def planned_array(self, submission: Submission) -> ArrayRange | None:
+        return submission.array
 
     def describe(self, submission: Submission) -> str:
         read_local_options(submission.options)

@@ -25,7 +25,7 @@ from cloudq.adapters.filesystem import (
     told_as_workspace_problem,
     write_fields,
 )
-from cloudq.adapters.process import format_identity, own_identity
+from cloudq.adapters.process import format_identity, noted_identity, own_identity, parse_identity
 from cloudq.adapters.workspace.pack import pack_changed, read_baseline, take_baseline
 from cloudq.adapters.workspace.records import BLOCKED_LOCK, read_holder, read_task_records
 from cloudq.adapters.workspace.unpack import extract_archive
@@ -159,8 +159,8 @@ class DirectoryClaimSpace:
         return self.attempt_files(number)
 
     def attempt_files(self, number: int) -> AttemptFiles:
-        paths = (self.control_dir / f"intent.{number}.{kind}" for kind in ("stdout", "stderr", "status"))
-        return AttemptFiles(*paths)
+        kinds = ("stdout", "stderr", "status", "process")
+        return AttemptFiles(*(self.control_dir / f"intent.{number}.{kind}" for kind in kinds))
 
     def _read_attempt(self, number: int) -> Attempt:
         # An intent that cannot be read any more was an intent all the same: it is over, and the
@@ -172,8 +172,15 @@ class DirectoryClaimSpace:
             _seconds(fields.get("time_limit_s", "")),
             _seconds(fields.get("begun_at", "")),
             fields.get("boot_id", ""),
-            fields.get("process", ""),
+            self._submitter(number, fields.get("process", "")),
         )
+
+    def _submitter(self, number: int, starter: str) -> str:
+        """The process that runs the submit command: its own note of itself, else who started it."""
+        note = (read_record(self.attempt_files(number).process) or b"").decode(errors="replace")
+        begun_by = parse_identity(starter)
+        noted = noted_identity(note, begun_by) if begun_by else None
+        return format_identity(noted) if noted else starter
 
     # What job shells tell ---------------------------------------------------------------------
 

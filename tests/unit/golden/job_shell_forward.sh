@@ -35,6 +35,7 @@ cq_end() {
 
 cq_signal=
 cq_interrupted=
+cq_copiers=
 cq_started=$(cq_now)
 cq_host=$(uname -n)
 case $cq_local_id in
@@ -64,7 +65,7 @@ if ! rm -f "$cq_record"; then
     cq_say "cannot remove $cq_record of an earlier run: the script was not started"
     exit 1
 fi
-if ! cd "$cq_work"; then
+if [ "${1:-}" != stay ] && ! cd "$cq_work"; then
     cq_say "cannot enter $cq_work: the script was not started"
     cq_end 1
 fi
@@ -103,7 +104,7 @@ trap 'cq_note_signal CONT' CONT
     cq_code=$?
     printf '%s\n' "$cq_code" >"$cq_note"
     exit "$cq_code"
-) &
+) <&0 &
 cq_waiter=$!
 if [ -n "$cq_early" ]; then cq_pass_on "$cq_early"; fi
 while :; do
