@@ -16,7 +16,7 @@ from cloudq.adapters.job_repository import (
     BucketSystemRegistry,
 )
 from cloudq.adapters.object_stores.fenced import FencedStore
-from cloudq.adapters.schedulers.local import LocalScheduler
+from cloudq.adapters.systems import load_profile
 from cloudq.adapters.workers import ThreadWorkers
 from cloudq.adapters.workspace import DirectoryWorkspace
 from cloudq.application.agent_settings import AgentSettings
@@ -41,6 +41,7 @@ from cloudq.application.stop_claim import StopClaim
 from cloudq.application.take_back_job import TakeBackJob
 from cloudq.application.take_jobs import TakeJobs
 from cloudq.application.watch_queue import WatchQueue
+from cloudq.bootstrap.schedulers import build_scheduler
 from cloudq.bootstrap.stores import open_store
 from cloudq.config import Config, agent_profile
 from cloudq.domain.lease import RETRY_BEAT_S, Offer, ProcessIdentity
@@ -222,7 +223,8 @@ def agent_parts(config: Config, log: AgentLog, log_file: Path | None, *, one_sho
 
 def _real_world(config: Config, log: AgentLog, log_file: Path | None) -> AgentWorld:
     clock, workers = SystemClock(), ThreadWorkers(config.agent.num_procs)
-    scheduler = LocalScheduler(config.home / "scheduler")
+    profile = load_profile(agent_profile(config).name, config.home / "systems")
+    scheduler, advance = build_scheduler(profile, config.home, log)
     return AgentWorld(
         store=open_store(config.store, clock),
         scheduler=scheduler,
@@ -234,7 +236,7 @@ def _real_world(config: Config, log: AgentLog, log_file: Path | None) -> AgentWo
         is_process_gone=process.is_gone,
         log=log,
         log_file=log_file,
-        advance_queue=lambda: scheduler.poll(()),
+        advance_queue=advance,
         wake=clock.wake,
         close=workers.close,
     )

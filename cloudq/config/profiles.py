@@ -22,10 +22,10 @@ KNOWN_PROFILES = {
     profile.name: profile
     for profile in (
         AgentProfile("local", "local", is_available=True),
-        AgentProfile("slurm", "slurm"),
+        AgentProfile("slurm", "slurm", is_available=True),
         AgentProfile("gridengine", "gridengine"),
         AgentProfile("pbs", "pbs"),
-        AgentProfile("parallelcluster", "slurm"),
+        AgentProfile("parallelcluster", "slurm", is_available=True),
         AgentProfile("abci", "pbs"),
         AgentProfile("abci2", "gridengine"),
     )
@@ -47,4 +47,5 @@ def agent_profile(config: Config) -> AgentProfile:
         if profile is None
         else f"profile {name!r} needs the scheduler {profile.scheduler!r}, which this release cannot use yet"
     )
-    raise ConfigProblem(f"[agent] profile: {what}; an agent can run with profile 'local'")
+    able = ", ".join(repr(each.name) for each in KNOWN_PROFILES.values() if each.is_available)
+    raise ConfigProblem(f"[agent] profile: {what}; an agent can run with profile {able}")

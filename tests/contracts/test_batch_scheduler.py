@@ -13,6 +13,7 @@ import pytest
 from cloudq.adapters.clock import RandomIds, SystemClock
 from cloudq.adapters.schedulers.local import LocalScheduler
 from cloudq.adapters.schedulers.scripted import Script, ScriptedScheduler
+from cloudq.adapters.schedulers.slurm import SlurmScheduler
 from cloudq.adapters.workspace import DirectoryWorkspace
 from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
 from cloudq.domain.errors import SubmitRefused
@@ -21,39 +22,86 @@ from cloudq.domain.job_state import JobState
 from cloudq.domain.names import ClaimTag
 from cloudq.domain.outcome import Life, SchedulerStatus
 from cloudq.ports.batch_scheduler import BatchScheduler, Submission
+from cloudq.ports.clock import Clock
 from tests.parts.fake_clock import FakeClock
+from tests.parts.fake_slurm.cluster import FakeSlurm
 from tests.parts.shell_claim import prepare, submission_of
+from tests.parts.slurm import Slurm
 
 LONG_S = 60.0
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 Scripts = Callable[[int | None], Script]
 
 
-class LocalRig:
+class Rig:
+    """A scheduler with two slots, and what a test must know of its kind."""
+
+    options: Sequence[str] = ()
+    """Every job's."""
+    harmless: Sequence[str] = ("--slots", "2")
+    refused: tuple[str, str] = ("--partition=gpu", "--partition")
+    """An option that only the scheduler itself can refuse, and what it then says."""
+    senseless: Sequence[str] = ("--wait", "--time=60", "--slots=none", "--array=1-4")
+    one_second = "--time=1s"
+    tells_free_slots = True
+    forgets = True
+    """Whether it forgets a job as soon as it is told to."""
+
+    clock: Clock
+    workspace: DirectoryWorkspace
+    scheduler: BatchScheduler
+    ids: list[str]
+
+    def another(self) -> BatchScheduler:
+        """A second agent's view of the same scheduler."""
+        raise NotImplementedError
+
+    def prepare(self, space: DirectoryClaimSpace, scripts: Scripts, tasks: Sequence[int | None]) -> None:
+        raise NotImplementedError
+
+    def pass_time(self) -> None:
+        raise NotImplementedError
+
+    def elapsed(self) -> float:
+        return self.clock.elapsed()
+
+    def let_time_run_out(self, local_id: str) -> None:
+        """Nothing to do where a second is a second."""
+
+    def clean_up(self) -> None:
+        """Nothing runs."""
+
+
+class RealRig(Rig):
     """Scripts become bash scripts and run for real."""
+
+    step_s = 0.01
 
     def __init__(self, folder: Path) -> None:
         self.clock = SystemClock()
         self.workspace = DirectoryWorkspace(folder / "home", self.clock, RandomIds())
-        self.root = folder / "local"
-        self.scheduler: BatchScheduler = self.another()
-        self.ids: list[str] = []
-
-    def another(self) -> LocalScheduler:
-        """A second agent's view of the same scheduler."""
-        return LocalScheduler(self.root, slots=2, poll_interval_s=0.01, kill_wait_s=0.5)
+        self.folder = folder
+        self.ids = []
 
     def prepare(self, space: DirectoryClaimSpace, scripts: Scripts, tasks: Sequence[int | None]) -> None:
         cases = "\n".join(f"{task or '*'})\n{_as_bash(scripts(task))};;" for task in tasks)
-        body = f"#!/bin/bash\ncase ${{CLOUDQ_LOCAL_TASK_ID:-}} in\n{cases}\nesac\n"
+        body = f"#!/bin/bash\ncase {self.scheduler.dialect.task_id} in\n{cases}\nesac\n"
         prepare(space, body, self.scheduler.dialect)
 
     def pass_time(self) -> None:
-        self.clock.sleep(0.01)
+        self.clock.sleep(self.step_s)
 
-    def elapsed(self) -> float:
-        return self.clock.elapsed()
+
+class LocalRig(RealRig):
+    """The scheduler on this machine."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.scheduler = self.another()
+
+    def another(self) -> LocalScheduler:
+        return LocalScheduler(self.folder / "local", slots=2, poll_interval_s=0.01, kill_wait_s=0.5)
 
     def clean_up(self) -> None:
         self.scheduler.cancel(self.ids)
@@ -63,15 +111,65 @@ class LocalRig:
             self.pass_time()
 
 
-class ScriptedRig:
+class FakeSlurmRig(RealRig):
+    """Slurm's commands, played by scripts that run jobs for real."""
+
+    step_s = 0.05
+    harmless = ("--comment", "hello world")
+    refused = ("--partition=gpu", "invalid partition")
+    senseless = ("--wait", "--test-only", "--wrap=date", "--array=x")
+    one_second = "--time=0:01"
+    tells_free_slots = False
+    forgets = False
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.slurm = FakeSlurm(folder)
+        self.scheduler = self.another()
+
+    def another(self) -> SlurmScheduler:
+        return SlurmScheduler(environ={**os.environ, **self.slurm.environment()})
+
+    def clean_up(self) -> None:
+        self.slurm.end_everything()
+
+
+class SlurmRig(RealRig):
+    """A real Slurm, on which a job takes half of all CPUs."""
+
+    step_s = 0.2
+    options = ("--exclusive",)
+    harmless = FakeSlurmRig.harmless
+    refused = FakeSlurmRig.refused
+    senseless = FakeSlurmRig.senseless
+    one_second = "--time=1"
+    tells_free_slots = False
+    forgets = False
+
+    def __init__(self, folder: Path, slurm: Slurm) -> None:
+        super().__init__(folder)
+        self.slurm = slurm
+        self.scheduler = self.another()
+
+    def another(self) -> SlurmScheduler:
+        return SlurmScheduler(environ={**os.environ, **self.slurm.environment()})
+
+    def let_time_run_out(self, local_id: str) -> None:
+        self.slurm.let_time_run_out(local_id)
+
+    def clean_up(self) -> None:
+        self.slurm.clear()
+
+
+class ScriptedRig(Rig):
     """Scripts are played on a clock that is turned by hand."""
 
     def __init__(self, folder: Path) -> None:
         self.clock = FakeClock()
         self.workspace = DirectoryWorkspace(folder / "home", self.clock, RandomIds())
         self.played: dict[ClaimTag, Scripts] = {}
-        self.ids: list[str] = []
-        self.scheduler: BatchScheduler = ScriptedScheduler(self.clock, self._play, slots=2)
+        self.ids = []
+        self.scheduler = ScriptedScheduler(self.clock, self._play, slots=2)
 
     def another(self) -> BatchScheduler:
         return self.scheduler
@@ -85,12 +183,6 @@ class ScriptedRig:
 
     def pass_time(self) -> None:
         self.clock.sleep(0.1)
-
-    def elapsed(self) -> float:
-        return self.clock.elapsed()
-
-    def clean_up(self) -> None:
-        """Nothing runs."""
 
 
 def _as_bash(script: Script) -> str:
@@ -108,12 +200,19 @@ def _has_ended(tasks: Mapping[int | None, SchedulerStatus]) -> bool:
     return all(status.life is Life.ENDED for status in tasks.values())
 
 
-Rig = LocalRig | ScriptedRig
-
-
-@pytest.fixture(params=[LocalRig, ScriptedRig])
+@pytest.fixture(
+    params=[
+        LocalRig,
+        ScriptedRig,
+        FakeSlurmRig,
+        pytest.param(SlurmRig, marks=[pytest.mark.real, pytest.mark.xdist_group("slurm")]),
+    ]
+)
 def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
-    rig: Rig = request.param(tmp_path)
+    if request.param is SlurmRig:
+        rig: Rig = SlurmRig(tmp_path, request.getfixturevalue("slurm"))
+    else:
+        rig = request.param(tmp_path)
     yield rig
     rig.clean_up()
 
@@ -136,7 +235,7 @@ def submit(
     rig: Rig, space: DirectoryClaimSpace, options: Sequence[str] = (), array: str | None = None
 ) -> str:
     number = len(space.attempts()) + 1
-    submission = submission_of(space, options, array)
+    submission = submission_of(space, [*rig.options, *options], array)
     files = space.begin_attempt(number, rig.scheduler.describe(submission), 10)
     local_id = rig.scheduler.submit(submission, files)
     rig.ids.append(local_id)
@@ -149,7 +248,7 @@ def until(
     begun = rig.elapsed()
     while True:
         tasks = rig.scheduler.poll([local_id])[local_id].tasks
-        if wanted(tasks):
+        if wanted(tasks) and tasks:
             return tasks
         assert rig.elapsed() - begun < PATIENCE_S, tasks
         rig.pass_time()
@@ -221,18 +320,21 @@ def test_an_unknown_option_is_refused_for_good_and_by_name(rig: Rig) -> None:
     space = a_space(rig)
     files = space.begin_attempt(1, "submit", 10)
 
-    with pytest.raises(SubmitRefused, match="--partition"):
-        rig.scheduler.submit(submission_of(space, ["--partition=gpu"]), files)
+    option, words = rig.refused
 
-    with pytest.raises(SubmitRefused, match="--partition"):
+    with pytest.raises(SubmitRefused, match=words):
+        rig.scheduler.submit(submission_of(space, [option]), files)
+
+    with pytest.raises(SubmitRefused, match=words):
         rig.scheduler.submitted(files)
     assert rig.scheduler.find(space.tag) == ()
 
 
-@pytest.mark.parametrize("option", ["--wait", "--time=60", "--slots=none", "--array=1-4"])
-def test_options_that_make_no_sense_are_refused_by_name(rig: Rig, option: str) -> None:
-    with pytest.raises(SubmitRefused, match=option.partition("=")[0]):
-        rig.scheduler.describe(submission_of(a_space(rig), [option]))
+def test_options_that_make_no_sense_are_refused_by_name(rig: Rig) -> None:
+    space = a_space(rig)
+    for option in rig.senseless:
+        with pytest.raises(SubmitRefused, match=option.partition("=")[0].strip("-")):
+            rig.scheduler.describe(submission_of(space, [option]))
 
 
 def test_every_task_of_an_array_has_its_own_end_and_log(rig: Rig) -> None:
@@ -260,13 +362,13 @@ def test_no_more_tasks_run_at_once_than_the_array_allows(rig: Rig) -> None:
 
 
 def test_jobs_wait_in_order_for_free_slots(rig: Rig) -> None:
-    assert rig.scheduler.free_slots() == 2
+    assert rig.scheduler.free_slots() == (2 if rig.tells_free_slots else None)
     first, second, third = (submit(rig, a_space(rig, Script(duration_s=LONG_S))) for _ in range(3))
     until(rig, second, is_running)
 
     jobs = rig.scheduler.poll([first, second, third])
     assert [job.tasks[None].life for job in jobs.values()] == [Life.RUNNING, Life.RUNNING, Life.QUEUED]
-    assert rig.scheduler.free_slots() == 0
+    assert rig.scheduler.free_slots() == (0 if rig.tells_free_slots else None)
     rig.scheduler.cancel([first])
     until(rig, third, is_running)
 
@@ -311,12 +413,16 @@ def test_canceling_a_job_that_has_ended_changes_nothing(rig: Rig) -> None:
 @pytest.mark.parametrize("how", ["option", "directive"])
 def test_a_job_that_runs_too_long_is_timed_out(rig: Rig, how: str) -> None:
     space = a_space(rig, Script(duration_s=LONG_S))
-    options = ["--time", "1s"] if how == "option" else []
+    options = [rig.one_second] if how == "option" else []
     if how == "directive":
         shell = space.job_shell.read_text().split("\n", 1)
-        space.install_job_shell(f"{shell[0]}\n#LOCAL --time=1s\n{shell[1]}")
+        directive = f"{rig.scheduler.dialect.directive_prefix.strip()} {rig.one_second}"
+        space.install_job_shell(f"{shell[0]}\n{directive}\n{shell[1]}")
+    local_id = submit(rig, space, options)
+    until(rig, local_id, is_running)
+    rig.let_time_run_out(local_id)
 
-    status = ended(rig, submit(rig, space, options))
+    status = ended(rig, local_id)
 
     assert status.verdict is JobState.TIMEOUT
     assert "time limit" in status.reason
@@ -350,7 +456,7 @@ def test_a_finished_job_is_dropped_when_its_end_is_recorded(rig: Rig) -> None:
 
     rig.scheduler.forget([local_id, "999"])
 
-    assert rig.scheduler.poll([local_id]) == {}
+    assert not rig.forgets or rig.scheduler.poll([local_id]) == {}
     assert rig.scheduler.find(ClaimTag("ffffffff", 1)) == ()
     assert submit(rig, a_space(rig)) != local_id
 
@@ -366,7 +472,7 @@ def test_a_job_that_runs_is_not_forgotten(rig: Rig) -> None:
 
 def test_the_command_is_told_as_a_user_would_type_it(rig: Rig) -> None:
     space = a_space(rig)
-    told = rig.scheduler.describe(submission_of(space, ["--slots", "2"], "1-4"))
+    told = shlex.split(rig.scheduler.describe(submission_of(space, rig.harmless, "1-4")))
 
-    assert shlex.split(told)[1:3] == ["--array", "1-4:1"]
-    assert os.fspath(space.job_shell) in told
+    assert {"1-4:1", "--array=1-4:1"} & set(told)
+    assert set(rig.harmless) | {os.fspath(space.job_shell)} <= set(told)

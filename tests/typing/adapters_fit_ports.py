@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cloudq.adapters.object_stores.s3 import S3Store
     from cloudq.adapters.schedulers.local import LocalScheduler
     from cloudq.adapters.schedulers.scripted import ScriptedScheduler
+    from cloudq.adapters.schedulers.slurm import SlurmScheduler
     from cloudq.adapters.workers import InlineWorkers, ThreadWorkers
     from cloudq.adapters.workspace import DirectoryWorkspace
     from cloudq.ports.archives import Archives
@@ -40,8 +41,10 @@ if TYPE_CHECKING:
     ) -> list[ObjectStore]:
         return [s3, directory, memory, retrying, fenced]
 
-    def _schedulers(local: LocalScheduler, scripted: ScriptedScheduler) -> list[BatchScheduler]:
-        return [local, scripted]
+    def _schedulers(
+        local: LocalScheduler, scripted: ScriptedScheduler, slurm: SlurmScheduler
+    ) -> list[BatchScheduler]:
+        return [local, scripted, slurm]
 
     def _workers(threads: ThreadWorkers, inline: InlineWorkers) -> list[Workers]:
         return [threads, inline]

@@ -1,0 +1,367 @@
+"""Slurm, by its commands: sbatch, squeue, scontrol, scancel, and sacct where there is accounting.
+
+One ``squeue`` tells of all jobs, those that ended a short while ago too. A question that fails
+answers nothing; what Slurm has forgotten is missing in the answer, never an end.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from threading import Lock
+
+from attrs import frozen
+
+from cloudq.adapters.filesystem import read_record
+from cloudq.adapters.process import Command, Finished, login_environment, run_to_end, start_recording
+from cloudq.adapters.schedulers.slurm_options import (
+    DIRECTIVE,
+    SlurmOptions,
+    file_pattern,
+    read_slurm_options,
+)
+from cloudq.adapters.schedulers.slurm_parse import (
+    QUERY_ENVIRONMENT,
+    SACCT_FIELDS,
+    SQUEUE_FORMAT,
+    SUBMIT_LINE,
+    ClusterLimits,
+    JobRows,
+    TaskRow,
+    parse_config,
+    parse_sacct,
+    parse_shown_jobs,
+    parse_squeue,
+)
+from cloudq.adapters.schedulers.slurm_states import (
+    KEEP_LAST,
+    STATES,
+    is_only_about_ended_jobs,
+    read_sbatch_answer,
+    status_once_gone,
+)
+from cloudq.domain.array_range import ArrayRange
+from cloudq.domain.errors import SchedulerUnavailable, SubmitDeferred, SubmitRefused, SubmitUncertain
+from cloudq.domain.job_shell import STAY, ShellDialect
+from cloudq.domain.job_state import JobState
+from cloudq.domain.jobscript import MAX_SCRIPT_BYTES, Jobscript
+from cloudq.domain.names import ClaimTag
+from cloudq.domain.outcome import Life, SchedulerStatus
+from cloudq.domain.submit_options import join_options
+from cloudq.ports.batch_scheduler import AttemptFiles, LocalJob, Submission
+
+SLURM_DIALECT = ShellDialect(
+    directive_prefix=DIRECTIVE,
+    local_id='"${SLURM_ARRAY_JOB_ID:-${SLURM_JOB_ID:-}}"',
+    task_id='"${SLURM_ARRAY_TASK_ID:-}"',
+    forward_signals=True,  # `scancel --batch` and `--signal=B:` reach the job shell alone
+    copies_output=True,
+)
+
+_IDS_OF_ONE_COMMAND = 50
+_FORGET_FINISHED = "now-1days"
+"""How far back accounting is searched for a submission that left no trace."""
+
+
+@frozen
+class _Known:
+    """A job as the last answer showed it."""
+
+    job: LocalJob
+    states: Mapping[int | None, str]
+
+
+@frozen
+class SlurmTimes:
+    """Seconds."""
+
+    poll_interval_s: float = 10.0
+    query_limit_s: float = 60.0
+    """After which a query counts as failed."""
+    submit_wait_s: float = 30.0
+    """How long an agent waits for sbatch before it goes on with other jobs."""
+    submit_limit_s: float = 120.0
+    """After which sbatch is ended."""
+
+
+class SlurmScheduler:
+    """The `BatchScheduler` of a Slurm cluster that this machine can submit to."""
+
+    def __init__(
+        self,
+        times: SlurmTimes | None = None,
+        *,
+        environ: Mapping[str, str] | None = None,
+        warn: Callable[[str], object] = lambda _words: None,
+    ) -> None:
+        self._times = times or SlurmTimes()
+        self._environ = login_environment(os.environ if environ is None else environ)
+        self._warn = warn
+        self._mutex = Lock()
+        self._limits: ClusterLimits | None = None
+        self._known: dict[str, _Known] = {}
+        self._warned: set[str] = set()
+
+    @property
+    def dialect(self) -> ShellDialect:
+        return SLURM_DIALECT
+
+    @property
+    def poll_interval_s(self) -> float:
+        """Not longer than Slurm remembers a job, once that is known."""
+        age = self._limits.min_job_age_s if self._limits else 0.0
+        return min(self._times.poll_interval_s, max(1.0, age / 2)) if age else self._times.poll_interval_s
+
+    @property
+    def submit_time_limit_s(self) -> float:
+        return self._times.submit_limit_s + 10.0  # it gets KILL a little after TERM
+
+    # Submitting -------------------------------------------------------------------------------
+
+    def planned_array(self, submission: Submission) -> ArrayRange | None:
+        return _array_of(submission, _options(submission))
+
+    def describe(self, submission: Submission) -> str:
+        return join_options(sbatch_argv(submission, _options(submission)))
+
+    def submit(self, submission: Submission, files: AttemptFiles) -> str:
+        options = _options(submission)
+        self._check_size(_array_of(submission, options))
+        argv = sbatch_argv(submission, options)
+        command = Command(argv, submission.work_dir, self._environ, files.stdout, files.stderr)
+        try:
+            process = start_recording(command, files.process, files.status, self._times.submit_limit_s)
+        except OSError as error:
+            raise SubmitDeferred(f"sbatch cannot be run: {error}") from error
+        if process.wait(self._times.submit_wait_s) is None:
+            process.let_go()
+            raise SubmitUncertain(f"sbatch gave no answer within {self._times.submit_wait_s:.0f} s")
+        local_id = self.submitted(files)
+        if local_id is None:
+            raise SubmitUncertain("sbatch left no answer")
+        return local_id
+
+    def submitted(self, files: AttemptFiles) -> str | None:
+        told = (
+            (read_record(path) or b"").decode(errors="replace")
+            for path in (files.status, files.stdout, files.stderr)
+        )
+        status, stdout, stderr = told
+        return read_sbatch_answer(status.strip(), stdout, stderr)
+
+    def _check_size(self, array: ArrayRange | None) -> None:
+        if array is None:
+            return
+        most = self._cluster().max_array_size - 1
+        if array.last > most:
+            raise SubmitRefused(f"task {array.last}: the highest task id here is {most} (MaxArraySize)")
+
+    # Asking -----------------------------------------------------------------------------------
+
+    def find(self, tag: ClaimTag) -> tuple[str, ...]:
+        found = [local_id for local_id, job in self._listed().items() if job.tag == tag]
+        if not found and self._cluster().has_accounting and self._cluster().tells_submit_line:
+            words = (f"--starttime={_FORGET_FINISHED}", "--user", str(os.geteuid()))
+            found = [local_id for local_id, job in self._accounted(words).items() if job.tag == tag]
+        return tuple(sorted(found, key=int))
+
+    def poll(self, local_ids: Sequence[str]) -> Mapping[str, LocalJob]:
+        wanted = dict.fromkeys(local_ids)
+        self._cluster()
+        listed = self._listed()
+        with self._mutex:
+            jobs = {
+                local_id: self._judge(local_id, listed[local_id]) for local_id in wanted if local_id in listed
+            }
+            missing = [local_id for local_id in wanted if local_id not in listed]
+            remembered = {local_id: self._once_gone(local_id) for local_id in missing}
+            jobs.update({local_id: job for local_id, job in remembered.items() if job is not None})
+        unknown = [local_id for local_id, job in remembered.items() if job is None and local_id.isdigit()]
+        return jobs | self._from_accounting(unknown)
+
+    def free_slots(self) -> int | None:
+        return None
+
+    def estimate_start(self, submission: Submission) -> float | None:  # noqa: ARG002 (not asked for yet)
+        return None
+
+    def _judge(self, local_id: str, rows: JobRows) -> LocalJob:
+        before = self._known.get(local_id)
+        if before is not None and before.job.tag != rows.tag:
+            before = None  # another job that has the id now
+        codes = self._exit_codes(local_id, rows, before)
+        tasks = dict(_ends(before.job)) if before else {}  # single tasks are forgotten before the whole
+        for task, row in rows.tasks.items():
+            tasks[task] = self._status(row, codes.get(task), before.job.tasks.get(task) if before else None)
+        job = LocalJob(tasks, rows.tag)
+        self._known[local_id] = _Known(job, {task: row.state for task, row in rows.tasks.items()})
+        return job
+
+    def _status(self, row: TaskRow, exit_code: int | None, before: SchedulerStatus | None) -> SchedulerStatus:
+        meaning = STATES.get(row.state)
+        if meaning is not None:
+            return meaning.status(exit_code, row.reason)
+        if row.state not in KEEP_LAST and row.state not in self._warned:
+            self._warned.add(row.state)
+            self._warn(f"Slurm shows a state that cloudq does not know: {row.state[:60]}")
+        if before is not None and before.life is not Life.ENDED:
+            return before
+        return SchedulerStatus(Life.QUEUED, reason=f"state {row.state[:60]}")
+
+    def _exit_codes(
+        self, local_id: str, rows: JobRows, before: _Known | None
+    ) -> Mapping[int | None, int | None]:
+        """Exit codes of failed tasks, which squeue does not tell; asked for once."""
+        known = {task: status.exit_code for task, status in _ends(before.job)} if before else {}
+        failed = {task for task, row in rows.tasks.items() if _is_failure(row)}
+        if failed <= known.keys():
+            return known
+        done = self._ask("scontrol", "--oneliner", "show", "job", local_id)
+        # Forgotten since squeue showed it, or failed: the verdict stands without its code.
+        return known | (parse_shown_jobs(done.stdout) if done.status == 0 else {})
+
+    def _once_gone(self, local_id: str) -> LocalJob | None:
+        """What the last answer that showed the job proves of it now."""
+        known = self._known.get(local_id)
+        if known is None:
+            return None
+        ends = {
+            task: end
+            for task, status in known.job.tasks.items()
+            if (end := status_once_gone(status, known.states.get(task, ""))) is not None
+        }
+        return LocalJob(ends, known.job.tag) if len(ends) == len(known.job.tasks) else None
+
+    def _from_accounting(self, local_ids: Sequence[str]) -> dict[str, LocalJob]:
+        if not local_ids or not self._cluster().has_accounting:
+            return {}
+        found: dict[str, LocalJob] = {}
+        for some in _chunks(local_ids):
+            for local_id, rows in self._accounted(("--jobs", ",".join(some))).items():
+                ends = _final(rows)
+                if local_id in some and ends:
+                    found[local_id] = LocalJob(ends, rows.tag)
+        return found
+
+    # Ending -----------------------------------------------------------------------------------
+
+    def cancel(self, local_ids: Sequence[str]) -> None:
+        for some in _chunks([local_id for local_id in local_ids if local_id.isdigit()]):
+            done = self._ask("scancel", *some)
+            if done.status != 0 and not is_only_about_ended_jobs(done.stderr):
+                raise SchedulerUnavailable(_words("scancel", done))
+
+    def forget(self, local_ids: Sequence[str]) -> None:
+        with self._mutex:
+            for local_id in local_ids:
+                known = self._known.get(local_id)
+                if known and all(status.life is Life.ENDED for status in known.job.tasks.values()):
+                    del self._known[local_id]
+
+    # Commands ---------------------------------------------------------------------------------
+
+    def _cluster(self) -> ClusterLimits:
+        if self._limits is None:
+            self._limits = parse_config(self._answer("scontrol", "show", "config"))
+        return self._limits
+
+    def _listed(self) -> dict[str, JobRows]:
+        return parse_squeue(
+            self._answer("squeue", "--me", "--noheader", "--states=all", f"--format={SQUEUE_FORMAT}")
+        )
+
+    def _accounted(self, words: Iterable[str]) -> dict[str, JobRows]:
+        with_line = self._cluster().tells_submit_line
+        fields = (*SACCT_FIELDS, SUBMIT_LINE) if with_line else SACCT_FIELDS
+        text = self._answer(
+            "sacct", "--allocations", "--noheader", "--parsable2", "--duplicates",
+            f"--format={','.join(fields)}", *words,
+        )  # fmt: skip
+        return parse_sacct(text, with_line=with_line)
+
+    def _answer(self, *argv: str) -> str:
+        done = self._ask(*argv)
+        if done.status != 0:
+            raise SchedulerUnavailable(_words(argv[0], done))
+        return done.stdout
+
+    def _ask(self, *argv: str) -> Finished:
+        command = Command(argv, Path("/"), {**self._environ, **QUERY_ENVIRONMENT})
+        return run_to_end(command, self._times.query_limit_s)
+
+
+def sbatch_argv(submission: Submission, options: SlurmOptions) -> tuple[str, ...]:
+    """The submit command. What the user asked for stays as it is: only what is missing is added."""
+    added = []
+    if submission.array is not None and not options.has("array"):
+        added.append(f"--array={submission.array}")
+    if submission.name and not options.has("job-name"):
+        added.append(f"--job-name={submission.name}")
+    stays = options.has("chdir") or options.has("workdir")
+    if not stays:
+        added.append(f"--chdir={submission.work_dir}")
+    last = (str(submission.job_shell), *((STAY,) if stays else ()))
+    array = _array_of(submission, options)
+    return ("sbatch", "--parsable", *added, *submission.options, *_streams(submission, options, array), *last)
+
+
+def _streams(submission: Submission, options: SlurmOptions, array: ArrayRange | None) -> Iterator[str]:
+    """Where the output goes. A user's ``--output`` takes stderr along unless that has its own."""
+    if options.has("output"):
+        return
+    suffix = "" if array is None else ".%a"
+    # Beside a user's own --error, the job shell writes the log itself: see `ShellDialect`.
+    name = "output" if options.has("error") else "stdout"
+    yield f"--output={file_pattern(f'{submission.control_dir}/{name}')}{suffix}"
+    if not options.has("error"):
+        yield f"--error={file_pattern(f'{submission.control_dir}/stderr')}{suffix}"
+        yield "--open-mode=append"  # a second submission of the claim must not empty them
+
+
+def _options(submission: Submission) -> SlurmOptions:
+    """All options, those in the head of the job shell first."""
+    text = read_record(submission.job_shell, 2 * MAX_SCRIPT_BYTES) or b""
+    return read_slurm_options(submission.options, Jobscript("job_shell", text).directives(DIRECTIVE))
+
+
+def _array_of(submission: Submission, options: SlurmOptions) -> ArrayRange | None:
+    own = options.array
+    if own is None or submission.array is None:
+        return own or submission.array
+    if set(own) != set(submission.array):
+        raise SubmitRefused(
+            f"--array={own} in the jobscript or in submit_opt contradicts --array_tid {submission.array}"
+        )
+    return own
+
+
+def _ends(job: LocalJob) -> Iterator[tuple[int | None, SchedulerStatus]]:
+    return ((task, status) for task, status in job.tasks.items() if status.life is Life.ENDED)
+
+
+def _is_failure(row: TaskRow) -> bool:
+    meaning = STATES.get(row.state)
+    return meaning is not None and meaning.verdict is JobState.ERROR
+
+
+def _final(rows: JobRows) -> dict[int | None, SchedulerStatus]:
+    """What accounting knows the end of; it learns of states late, so only ends count."""
+    ends = {}
+    for task, row in rows.tasks.items():
+        meaning = STATES.get(row.state)
+        if meaning is not None:
+            status = status_once_gone(meaning.status(row.exit_code, ""), row.state)
+            if status is not None:
+                ends[task] = status
+    return ends
+
+
+def _chunks(local_ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(local_ids), _IDS_OF_ONE_COMMAND):
+        yield local_ids[start : start + _IDS_OF_ONE_COMMAND]
+
+
+def _words(command: str, done: Finished) -> str:
+    said = " ".join(done.stderr.split())[:500]
+    return f"{command} ended with {done.status}: {said or 'it said nothing'}"

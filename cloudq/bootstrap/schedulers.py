@@ -1,0 +1,41 @@
+"""Build the scheduler that a profile names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from cloudq.adapters.schedulers.local import LocalScheduler
+from cloudq.adapters.schedulers.slurm import SlurmScheduler, SlurmTimes
+from cloudq.application.job_trouble import AgentLog
+from cloudq.domain.system_profile import SystemProfile
+from cloudq.ports.batch_scheduler import BatchScheduler
+
+Advance = Callable[[], object] | None
+"""What the queue of a scheduler of our own needs while no cycle looks at it."""
+
+
+def build_scheduler(profile: SystemProfile, home: Path, log: AgentLog) -> tuple[BatchScheduler, Advance]:
+    """The scheduler of *profile*, for the agent whose directory is *home*."""
+    return _BUILDERS[profile.scheduler](profile, home, log)
+
+
+def _local(profile: SystemProfile, home: Path, log: AgentLog) -> tuple[BatchScheduler, Advance]:  # noqa: ARG001
+    scheduler = LocalScheduler(home / "scheduler", poll_interval_s=profile.poll_interval)
+    return scheduler, lambda: scheduler.poll(())
+
+
+def _slurm(profile: SystemProfile, home: Path, log: AgentLog) -> tuple[BatchScheduler, Advance]:  # noqa: ARG001
+    times = SlurmTimes(
+        poll_interval_s=profile.poll_interval,
+        query_limit_s=profile.query_limit,
+        submit_wait_s=profile.submit_wait,
+        submit_limit_s=profile.submit_limit,
+    )
+    return SlurmScheduler(times, warn=log.warning), None
+
+
+_BUILDERS: Mapping[str, Callable[[SystemProfile, Path, AgentLog], tuple[BatchScheduler, Advance]]] = {
+    "local": _local,
+    "slurm": _slurm,
+}

@@ -1,0 +1,90 @@
+"""A Slurm that is none: its commands on a PATH of their own, told to fail when a test wants it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+COMMANDS = ("sbatch", "squeue", "scontrol", "scancel", "sacct")
+SCRIPT = Path(__file__).with_name("commands.py")
+
+
+class FakeSlurm:
+    """The state that the commands share, and the environment in which they are found."""
+
+    def __init__(self, folder: Path, *, slots: int = 2, min_job_age: float = 300, accounting: bool = False):
+        self.home = folder / "slurm"
+        self._bin = self.home / "bin"
+        self._bin.mkdir(parents=True)
+        for name in COMMANDS:
+            path = self._bin / name
+            path.write_text(f'#!/bin/sh\nexec "{sys.executable}" -I -S "{SCRIPT}" {name} "$@"\n')
+            path.chmod(0o755)
+        state = {
+            "next": 1, "jobs": {}, "accounted": {}, "faults": {}, "calls": {}, "slots": slots, "holds": False,
+            "min_job_age": min_job_age, "kill_wait": 0.5, "accounting": accounting, "max_array_size": 1001,
+            "strange_state": "",
+        }  # fmt: skip
+        (self.home / "state.json").write_text(json.dumps(state))
+
+    def environment(self) -> dict[str, str]:
+        """What a process needs to use it."""
+        path = f"{self._bin}{os.pathsep}{os.environ['PATH']}"
+        return {"PATH": path, "SLURM_CONF": str(self.home / "slurm.conf")}
+
+    @contextmanager
+    def state(self) -> Iterator[dict[str, Any]]:
+        """Read and change everything."""
+        with (self.home / "lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            path = self.home / "state.json"
+            state = json.loads(path.read_text())
+            yield state
+            path.write_text(json.dumps(state))
+
+    def next_fails(self, command: str, *faults: dict[str, Any]) -> None:
+        """What happens at the next calls of *command*, one each."""
+        with self.state() as state:
+            state["faults"].setdefault(command, []).extend(faults)
+
+    def calls(self, command: str) -> int:
+        """How often it was run."""
+        with self.state() as state:
+            return int(state["calls"].get(command, 0))
+
+    def set(self, **changes: Any) -> None:
+        """Change settings."""
+        with self.state() as state:
+            state.update(changes)
+
+    def forget(self, job_id: str) -> None:
+        """Slurm forgets an ended job; accounting, where there is any, does not."""
+        with self.state() as state:
+            state["accounted"][job_id] = state["jobs"].pop(job_id)
+
+    def reset(self) -> None:
+        """The state of the controller is lost: ids begin anew."""
+        self.set(next=1, jobs={})
+
+    def end_everything(self) -> None:
+        """Cancel all jobs and wait until nothing runs any more."""
+        with self.state() as state:
+            for job in state["jobs"].values():
+                for each in job["tasks"].values():
+                    each["cancel"] = True
+        ends = time.monotonic() + 30
+        while self._some_live():
+            assert time.monotonic() < ends
+            time.sleep(0.02)
+
+    def _some_live(self) -> bool:
+        with self.state() as state:
+            tasks = [each for job in state["jobs"].values() for each in job["tasks"].values()]
+        return any(each["state"] in {"PENDING", "RUNNING"} for each in tasks)

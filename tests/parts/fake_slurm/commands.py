@@ -1,0 +1,400 @@
+"""Stand-ins for Slurm's commands: one state file, real processes, and faults on demand.
+
+Run by itself with nothing but the standard library; `tests.parts.fake_slurm.cluster` starts it
+under the names of Slurm's commands. What it prints is what Slurm 22.05 prints.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+HOME = Path(os.environ["SLURM_CONF"]).parent
+ALIVE = {"PENDING", "RUNNING"}
+LOOK_EVERY_S = 0.02
+
+
+@contextmanager
+def opened_state() -> Iterator[dict[str, Any]]:
+    """The state, for this process alone, written back at the end."""
+    with (HOME / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        path = HOME / "state.json"
+        state = json.loads(path.read_text())
+        yield state
+        new = HOME / "state.new"
+        new.write_text(json.dumps(state))
+        new.replace(path)
+
+
+def main(name: str, words: list[str]) -> int:
+    with opened_state() as state:
+        state["calls"][name] = state["calls"].get(name, 0) + 1
+        waiting = state["faults"].get(name, [])
+        fault = waiting.pop(0) if waiting else {}
+    return FAULTS[fault.get("do", "")](fault, lambda: COMMANDS[name](words))
+
+
+# Faults ------------------------------------------------------------------------------------------
+
+
+def _fail(fault: dict[str, Any], do: Callable[[], int]) -> int:
+    print(fault["words"], file=sys.stderr)
+    return int(fault.get("status", 1))
+
+
+def _garbage(fault: dict[str, Any], do: Callable[[], int]) -> int:
+    print("\x1b[1mWelcome to the cluster\x00|||\nMOTD ..." * 3)
+    return 0
+
+
+def _hang(fault: dict[str, Any], do: Callable[[], int]) -> int:
+    time.sleep(fault["seconds"])
+    return 1
+
+
+def _late(fault: dict[str, Any], do: Callable[[], int]) -> int:
+    time.sleep(fault["seconds"])
+    return do()
+
+
+def _answer_lost(fault: dict[str, Any], do: Callable[[], int]) -> int:
+    sys.stdout = open(os.devnull, "w")
+    do()
+    return _fail(fault, do)
+
+
+FAULTS: dict[str, Callable[[dict[str, Any], Callable[[], int]], int]] = {
+    "": lambda _fault, do: do(),
+    "fail": _fail,
+    "garbage": _garbage,
+    "hang": _hang,
+    "late": _late,
+    "answer lost": _answer_lost,
+}
+
+
+# sbatch ------------------------------------------------------------------------------------------
+
+SHORT = {
+    "a": "array",
+    "o": "output",
+    "e": "error",
+    "D": "chdir",
+    "J": "job-name",
+    "p": "partition",
+    "t": "time",
+}
+KNOWN = {*SHORT.values(), "parsable", "open-mode", "comment", "hold", "signal", "requeue", "export"}
+
+
+def sbatch(words: list[str]) -> int:
+    given, rest = _options(words)
+    script = Path(rest[0])
+    body = script.read_text()
+    options = _in_script(body) | given
+    if unknown := options.keys() - KNOWN:
+        print(f"sbatch: unrecognized option '--{min(unknown)}'", file=sys.stderr)
+        return 1
+    if options.get("partition", "main") != "main":
+        print(f"sbatch: error: invalid partition specified: {options['partition']}", file=sys.stderr)
+        print("sbatch: error: Batch job submission failed: Invalid partition name specified", file=sys.stderr)
+        return 1
+    tasks, limit = _tasks(options.get("array"))
+    with opened_state() as state:
+        job_id = str(state["next"])
+        state["next"] += 1
+        state["jobs"][job_id] = {
+            "options": options,
+            "command": " ".join(rest),
+            "arguments": rest[1:],
+            "body": body,
+            "cwd": str(Path.cwd() / options.get("chdir", "")),
+            "submit": time.time(),
+            "max_running": limit,
+            "tasks": {task: {"state": "PENDING", "code": "0:0"} for task in tasks},
+        }
+    argv = [sys.executable, "-I", "-S", __file__, "run", job_id]
+    devnull = subprocess.DEVNULL
+    with (HOME / "runner.log").open("ab") as log:
+        subprocess.Popen(argv, stdin=devnull, stdout=devnull, stderr=log, start_new_session=True, cwd="/")
+    print(job_id)
+    return 0
+
+
+def _options(words: list[str]) -> tuple[dict[str, str], list[str]]:
+    found, rest = {}, list(words)
+    while rest and rest[0].startswith("-"):
+        name, _, value = rest.pop(0).partition("=")
+        if name.startswith("--"):
+            name = name[2:]
+            if name in SHORT.values() and not _:
+                value = rest.pop(0)
+        else:
+            name, value = SHORT.get(name[1], name[1]), name[2:] or rest.pop(0)
+        found[name] = value
+    return found, rest
+
+
+def _in_script(body: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for line in body.splitlines():
+        if line.strip() and not line.startswith("#"):
+            break
+        if line.startswith("#SBATCH"):
+            found |= _options(shlex.split(line[7:], comments=True))[0]
+    return found
+
+
+def _tasks(array: str | None) -> tuple[list[str], int]:
+    if array is None:
+        return [""], 1
+    ids, _, limit = array.partition("%")
+    tasks: list[str] = []
+    for part in ids.split(","):
+        span, _, step = part.partition(":")
+        first, _, last = span.partition("-")
+        tasks += [str(task) for task in range(int(first), int(last or first) + 1, int(step or 1))]
+    return tasks, int(limit or 1_000_000)
+
+
+# What runs jobs ----------------------------------------------------------------------------------
+
+
+def run(words: list[str]) -> int:
+    """Play the node: start what may start, end what must end, until the job is over."""
+    (job_id,) = words
+    running: dict[str, Running] = {}
+    while True:
+        with opened_state() as state:
+            job = state["jobs"].get(job_id)
+            if job is None:
+                return 0
+            for task, each in job["tasks"].items():
+                if task in running:
+                    _look_after(running, task, each, job, state)
+                elif each["state"] == "PENDING":
+                    _start_or_not(running, task, each, job, job_id, state)
+            if not any(each["state"] in ALIVE for each in job["tasks"].values()):
+                return 0
+        time.sleep(LOOK_EVERY_S)
+
+
+class Running:
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+        self.begun = time.monotonic()
+        self.ending: tuple[str, float] | None = None
+
+
+def _start_or_not(
+    running: dict[str, Running], task: str, each: dict[str, Any], job: Any, job_id: str, state: dict[str, Any]
+) -> None:
+    if each.get("cancel"):
+        each.update(state="CANCELLED", code="0:0", end=time.time())
+    elif "hold" not in job["options"] and _has_turn(job_id, state) and not state["holds"]:
+        each.update(state="RUNNING", start=time.time())
+        running[task] = Running(_start(job_id, task, job))
+
+
+def _has_turn(job_id: str, state: dict[str, Any]) -> bool:
+    busy = sum(each["state"] == "RUNNING" for job in state["jobs"].values() for each in job["tasks"].values())
+    if busy >= state["slots"]:
+        return False
+    for other_id in sorted(state["jobs"], key=int):
+        job = state["jobs"][other_id]
+        states = [each["state"] for each in job["tasks"].values()]
+        may_start = states.count("RUNNING") < job["max_running"] and "PENDING" in states
+        if other_id == job_id or (may_start and int(other_id) < int(job_id)):
+            return other_id == job_id and may_start
+    return False
+
+
+def _start(job_id: str, task: str, job: Any) -> subprocess.Popen[bytes]:
+    options = job["options"]
+    spool = HOME / f"slurm_script.{job_id}.{task}"
+    spool.write_text(job["body"])
+    env = dict(os.environ) | {"SLURM_JOB_ID": job_id, "SLURM_SUBMIT_DIR": job["cwd"]}
+    if task:
+        env |= {
+            "SLURM_JOB_ID": str(int(job_id) * 1000 + int(task)),
+            "SLURM_ARRAY_JOB_ID": job_id,
+            "SLURM_ARRAY_TASK_ID": task,
+        }
+    flags = os.O_CREAT | os.O_WRONLY | (os.O_APPEND if options.get("open-mode") == "append" else os.O_TRUNC)
+    default = "slurm-%A_%a.out" if task else "slurm-%j.out"
+    output = _opened(options.get("output", default), job_id, task, job, flags)
+    error = _opened(options["error"], job_id, task, job, flags) if "error" in options else os.dup(output)
+    try:
+        return subprocess.Popen(
+            ["/bin/bash", str(spool), *job["arguments"]], cwd=job["cwd"], env=env,
+            stdin=subprocess.DEVNULL, stdout=output, stderr=error, start_new_session=True,
+        )  # fmt: skip
+    finally:
+        os.close(output)
+        os.close(error)
+
+
+def _opened(pattern: str, job_id: str, task: str, job: Any, flags: int) -> int:
+    for sign, value in (("%%", "\0"), ("%A", job_id), ("%j", job_id), ("%a", task), ("\0", "%")):
+        pattern = pattern.replace(sign, value)
+    return os.open(Path(job["cwd"]) / pattern, flags, 0o600)
+
+
+def _look_after(
+    running: dict[str, Running], task: str, each: dict[str, Any], job: Any, state: dict[str, Any]
+) -> None:
+    it = running[task]
+    code = it.process.poll()
+    if code is not None:
+        del running[task]
+        reason = it.ending[0] if it.ending else ""
+        ended = reason or ("COMPLETED" if code == 0 else "FAILED")
+        each.update(state=ended, code=f"{code}:0" if code >= 0 else f"0:{-code}", end=time.time())
+        return
+    now = time.monotonic()
+    limit = _seconds(job["options"].get("time"))
+    late = limit is not None and now - it.begun > limit
+    if it.ending is None and (each.get("cancel") or late):
+        it.ending = ("CANCELLED" if each.get("cancel") else "TIMEOUT", now)
+        os.killpg(it.process.pid, signal.SIGTERM)
+    elif it.ending is not None and now - it.ending[1] > state["kill_wait"]:
+        os.killpg(it.process.pid, signal.SIGKILL)
+
+
+def _seconds(limit: str | None) -> float | None:
+    if limit is None:
+        return None
+    minutes, _, seconds = limit.partition(":")
+    return int(minutes) * 60 + int(seconds or 0)
+
+
+# squeue, scontrol, sacct, scancel ----------------------------------------------------------------
+
+
+def _time(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(seconds))
+
+
+def _forget(state: dict[str, Any]) -> None:
+    """Jobs that ended too long ago."""
+    for job_id, job in list(state["jobs"].items()):
+        ends = [each.get("end") for each in job["tasks"].values()]
+        if all(end is not None and time.time() - end > state["min_job_age"] for end in ends):
+            del state["jobs"][job_id]
+
+
+def _rows(job_id: str, job: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What squeue shows in one line each: pending tasks share theirs."""
+    pending = [task for task, each in job["tasks"].items() if each["state"] == "PENDING"]
+    if pending and pending != [""]:
+        limit = f"%{job['max_running']}" if job["max_running"] < 1_000_000 else ""
+        yield f"{job_id}_[{','.join(pending)}{limit}]", job["tasks"][pending[0]]
+        pending_shown = set(pending)
+    else:
+        pending_shown = set()
+    for task, each in job["tasks"].items():
+        if task not in pending_shown:
+            yield f"{job_id}_{task}" if task else job_id, each
+
+
+def squeue(words: list[str]) -> int:
+    (shape,) = [word.partition("=")[2] for word in words if word.startswith("--format=")]
+    with opened_state() as state:
+        _forget(state)
+        jobs = state["jobs"]
+        strange = state["strange_state"]
+    for job_id, job in jobs.items():
+        for shown, each in _rows(job_id, job):
+            told = {
+                "%i": shown,
+                "%T": strange or each["state"],
+                "%V": _time(job["submit"]),
+                "%r": "Resources" if each["state"] == "PENDING" else "None",
+                "%o": job["command"],
+            }
+            line = shape
+            for sign, value in told.items():
+                line = line.replace(sign, value)
+            print(line)
+    return 0
+
+
+def scontrol(words: list[str]) -> int:
+    with opened_state() as state:
+        _forget(state)
+    if words[-1] == "config":
+        accounting = "slurmdbd" if state["accounting"] else "none"
+        print(f"Configuration data as of now\nAccountingStorageType   = accounting_storage/{accounting}")
+        print(f"MaxArraySize            = {state['max_array_size']}")
+        print(f"MinJobAge               = {max(1, int(state['min_job_age']))} sec")
+        print("SLURM_VERSION           = 22.05.8\n\nSlurmctld(primary) at here is UP")
+        return 0
+    job = state["jobs"].get(words[-1])
+    if job is None:
+        print("slurm_load_jobs error: Invalid job id specified", file=sys.stderr)
+        return 1
+    for task, each in job["tasks"].items():
+        array = f" ArrayJobId={words[-1]} ArrayTaskId={task}" if task else ""
+        print(
+            f"JobId={words[-1]}{array} JobName={job['options'].get('job-name', 'x')} UserId=me(0) Priority=1 "
+            f"JobState={each['state']} Reason=None Dependency=(null) Requeue=1 ExitCode={each['code']} "
+            f"Command={job['command']}"
+        )
+    return 0
+
+
+def scancel(words: list[str]) -> int:
+    status = 0
+    with opened_state() as state:
+        for job_id in words:
+            job = state["jobs"].get(job_id)
+            alive = [each for each in job["tasks"].values() if each["state"] in ALIVE] if job else []
+            if not alive:
+                print(
+                    f"scancel: error: Kill job error on job id {job_id}: Invalid job id specified",
+                    file=sys.stderr,
+                )
+                status = 1
+            for each in alive:
+                each["cancel"] = True
+    return status
+
+
+def sacct(words: list[str]) -> int:
+    with opened_state() as state:
+        if not state["accounting"]:
+            print("Slurm accounting storage is disabled", file=sys.stderr)
+            return 1
+        jobs = state["jobs"] | state["accounted"]
+    wanted = words[words.index("--jobs") + 1].split(",") if "--jobs" in words else list(jobs)
+    for job_id in wanted:
+        job = jobs.get(job_id)
+        for task, each in (job["tasks"] if job else {}).items():
+            shown = f"{job_id}_{task}" if task else job_id
+            state_name = "CANCELLED by 1000" if each["state"] == "CANCELLED" else each["state"]
+            print(f"{shown}|{state_name}|{each['code']}|{_time(job['submit'])}|sbatch {job['command']}")
+    return 0
+
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "sbatch": sbatch,
+    "squeue": squeue,
+    "scontrol": scontrol,
+    "scancel": scancel,
+    "sacct": sacct,
+    "run": run,
+}
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[2:]) if sys.argv[1] == "run" else main(sys.argv[1], sys.argv[2:]))
