@@ -20,6 +20,7 @@ from cloudq.domain.errors import (
     SubmitDeferred,
     SubmitRefused,
     SubmitUncertain,
+    WorkspaceProblem,
 )
 from cloudq.domain.job_shell import BLOCKED, JobShellPlan, render_job_shell
 from cloudq.domain.job_state import JobState
@@ -85,6 +86,8 @@ class HandOverJob:
         script = self.files.script(job)
         if job.has_input:
             self.files.fetch_input(job.uuid, space.archive)
+            if space.attempts():  # somebody else went on while this took so long
+                raise WorkspaceProblem(f"claim {held.tag} was handed over by another agent meanwhile")
             space.extract_input()
         # After the input, which may hold a file of this name: the script is what was submitted.
         path = space.install_script(script.name, script.body)

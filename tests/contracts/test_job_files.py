@@ -63,6 +63,14 @@ class TestInputs:
         assert job_files.fetch_input(JOB_ID, tmp_path / "input.zip") == 3
         assert (tmp_path / "input.zip").read_bytes() == b"zip"
 
+    def test_what_an_earlier_fetch_left_is_replaced(self, job_files: JobFiles, tmp_path: Path) -> None:
+        job_files.put_input(JOB_ID, a_file(tmp_path, b"zip"))
+        (tmp_path / "input.zip").write_bytes(b"of an agent that died before it extracted it")
+
+        job_files.fetch_input(JOB_ID, tmp_path / "input.zip")
+
+        assert (tmp_path / "input.zip").read_bytes() == b"zip"
+
     def test_an_absent_archive_is_told(self, job_files: JobFiles, tmp_path: Path) -> None:
         with pytest.raises(RecordRejected, match=r"input\.zip is absent"):
             job_files.fetch_input(JOB_ID, tmp_path / "input.zip")
