@@ -84,10 +84,12 @@ class HoldLease:
 
         To be repeated by a waiter: it needs two looks a whole time to live apart.
         """
-        self._held = None
+        with self._lock:  # a beat that is still under way must not bring the old epoch back
+            self._held = None
+        asked_at = self.clock.elapsed()
         newest = self.registry.newest_epoch(self.identity.system)
         seen = self.registry.lease(self.identity.system, newest) if newest else None
-        if seen is not None and not self._may_succeed(seen):
+        if seen is not None and not self._may_succeed(seen, asked_at):
             return LeaseWait(seen.lease, seen.age_s)
         if seen is not None:
             self.store_check = seen.lease.store_check
@@ -100,27 +102,35 @@ class HoldLease:
             self.beat()
 
     def beat(self) -> None:
-        """Send a beat; what is held counts from before it was sent, once it is confirmed."""
+        """Send a beat; what is held counts from before it was sent, once it is confirmed.
+
+        One that is confirmed only after the lease lapsed came too late: a waiter may have seen the
+        beat before it for a whole time to live, and act by now.
+        """
         with self._lock:
             held = self._held
             if held is None or held.is_lapsed(self.clock.elapsed()):
                 return
-            self._send(held.lease.beaten(self.ids.nonce(), self.last_error))
+            sent = self._sent(held.lease.beaten(self.ids.nonce(), self.last_error))
+            if not held.is_lapsed(self.clock.elapsed()):
+                self._held = sent
 
     def release(self) -> None:
         """Give the lease back, so that the next process need not wait."""
         with self._lock:
             if self._held is None or not self._held.may_write(self.clock.elapsed()):
                 return
-            self._send(self._held.lease.beaten(self.ids.nonce(), self.last_error, released=True))
-            self._held = None
+            last = self._held.lease.beaten(self.ids.nonce(), self.last_error, released=True)
+            self._held = None  # before a successor can see it
+            self._sent(last)
 
-    def _send(self, lease: Lease) -> None:
+    def _sent(self, lease: Lease) -> HeldLease:
         sent_at = self.clock.elapsed()
         self.registry.beat(self.identity.system, evolve(lease, store_check=self.store_check))
-        self._held = HeldLease(lease, sent_at)
+        return HeldLease(lease, sent_at)
 
-    def _may_succeed(self, seen: SeenLease) -> bool:
+    def _may_succeed(self, seen: SeenLease, asked_at: float) -> bool:
+        """Judge a beat that was read after *asked_at*, maybe long before now."""
         holder, now = seen.lease, self.clock.elapsed()
         if holder.released or self._holder_is_gone(holder):
             return True
@@ -128,7 +138,7 @@ class HoldLease:
             return is_stale_by_store_clock(holder, seen.age_s)
         if self._watch is None:
             self._watch = Watch(holder.epoch, holder.nonce, now)
-        dead = self._watch.shows_a_dead_holder(holder, now)
+        dead = self._watch.shows_a_dead_holder(holder, asked_at)
         self._watch = self._watch.continued(holder, now)
         return dead
 

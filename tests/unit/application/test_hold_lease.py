@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from attrs import define, field
 
 from cloudq.adapters.job_repository import BucketSystemRegistry
 from cloudq.adapters.object_stores.memory import MemoryStore
 from cloudq.application.hold_lease import AgentIdentity, HoldLease, LeaseWait
-from cloudq.domain.lease import Offer, ProcessIdentity
+from cloudq.domain.lease import Lease, Offer, ProcessIdentity
+from cloudq.ports.system_registry import SeenLease
 from tests.builders import a_process
 from tests.parts.fake_clock import FakeClock
 from tests.parts.serial_ids import SerialIds
@@ -223,3 +226,69 @@ def test_a_waiter_begins_anew_when_it_saw_another_beat() -> None:
     site.clock.pass_by(2)
 
     assert waiter.acquire() is not None
+
+
+def test_a_beat_that_is_confirmed_after_the_lease_lapsed_does_not_bring_it_back() -> None:
+    site = Site()
+    holder, waiter = site.agent(a_process()), site.agent(OTHER_HOST)
+    holder.acquire()
+    waiter.acquire()
+    site.clock.pass_by(TIME_TO_LIVE_S - 5)
+    slow = SlowBeats(holder.registry, lambda: wait_until_acquired(waiter, site.clock, 20))
+    holder.registry = slow  # type: ignore[assignment]
+
+    holder.beat()
+
+    assert waiter.may_write()
+    assert not holder.may_write()
+
+
+@define
+class SlowBeats:
+    """A registry whose beats arrive late: something happens before."""
+
+    inner: BucketSystemRegistry
+    before: Callable[[], object]
+
+    def beat(self, system: str, lease: Lease) -> None:
+        self.before()
+        self.inner.beat(system, lease)
+
+
+def test_a_waiter_that_is_held_up_after_its_look_does_not_take_an_old_beat_for_the_newest() -> None:
+    site = Site()
+    holder, waiter = site.agent(a_process()), site.agent(OTHER_HOST)
+    holder.acquire()
+    waiter.acquire()
+
+    def beat_for_a_while() -> None:
+        for _ in range(4):
+            site.clock.pass_by(60)
+            holder.beat()
+
+    waiter.registry = SlowAnswers(waiter.registry, beat_for_a_while)  # type: ignore[assignment]
+
+    assert waiter.acquire() is not None
+    assert holder.may_write()
+
+
+@define
+class SlowAnswers:
+    """A registry whose answers are old when they come."""
+
+    inner: BucketSystemRegistry
+    after: Callable[[], object]
+
+    def newest_epoch(self, system: str) -> int:
+        return self.inner.newest_epoch(system)
+
+    def create_lease(self, system: str, lease: Lease) -> bool:
+        return self.inner.create_lease(system, lease)
+
+    def drop_leases_before(self, system: str, epoch: int) -> None:
+        self.inner.drop_leases_before(system, epoch)
+
+    def lease(self, system: str, epoch: int) -> SeenLease | None:
+        seen = self.inner.lease(system, epoch)
+        self.after()
+        return seen
