@@ -90,7 +90,7 @@ class FinishJobs:
         for stream, task, path in logs:
             if _size(path):
                 self.files.put_log(held.tag, stream, task, path)
-        if held.log_offsets:
+        if held.may_have_log_pieces:
             self.files.drop_log_pieces(held.tag)
         packed = held.space.pack_output()
         if packed.size:

@@ -93,6 +93,8 @@ class HeldJob(Retried):
     followed_until: float = 0.0
     has_lost_its_marker: bool = False
     log_offsets: dict[tuple[str, int | None], int] = field(factory=dict)
+    may_have_log_pieces: bool = False
+    """Whether pieces of its logs may be in the bucket, also of agents before this one."""
     logs_shipped: int = 0
     logs_shipped_at: float = 0.0
 

@@ -54,6 +54,7 @@ class ShipLogs:
     def _ship_stream(self, held: HeldJob, stream: str, task: int | None) -> None:
         offset = held.log_offsets.get((stream, task), 0)
         while piece := held.space.read_log(stream, task, offset, MAX_PIECE_BYTES):
+            held.may_have_log_pieces = True
             self.files.put_log_piece(held.tag, stream, task, offset, piece)
             offset += len(piece)
             held.log_offsets[stream, task] = offset

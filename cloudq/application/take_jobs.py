@@ -218,6 +218,7 @@ class TakeJobs:
             job=job,
             space=self.workspace.space(tag),
             claim_nonce=claim.nonce if claim else "",
+            may_have_log_pieces=stored.job.time_start is not None,
             is_elsewhere=job.home != self.workspace.home,
         )
 
