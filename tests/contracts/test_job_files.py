@@ -162,7 +162,8 @@ class TestLogPieces:
         job_files = BucketJobFiles(DictStore(lambda: NOON), SerialIds())
         for start, length in spans:
             job_files.put_log_piece(TAG, "stdout", None, start, log[start : start + length])
-        covered = {place for start, length in spans for place in range(start, min(start + length, len(log)))}
+        stand = dict(spans)  # of two that begin at one place, the later took the earlier one's
+        covered = {p for start, length in stand.items() for p in range(start, min(start + length, len(log)))}
         end = next(place for place in range(offset, len(log) + offset + 1) if place not in covered)
 
         assert self._read(job_files, offset) == log[offset:end]
