@@ -7,8 +7,10 @@ from enum import Enum
 from attrs import frozen
 
 from cloudq.application.end_job import EndJob
+from cloudq.application.take_back_job import TakeBackJob
 from cloudq.domain.claim import Claim, ClaimKind
 from cloudq.domain.errors import JobStateConflict
+from cloudq.domain.job import Job
 from cloudq.domain.job_state import JobState
 from cloudq.domain.names import ClaimTag
 from cloudq.ports.clock import Clock, IdSource
@@ -31,6 +33,7 @@ class CancelJob:
     jobs: JobRepository
     queue: JobQueue
     end_job: EndJob
+    take_back: TakeBackJob
     clock: Clock
     ids: IdSource
     client: str
@@ -43,15 +46,18 @@ class CancelJob:
         while True:
             stored = self.jobs.load(job_id)
             if stored.job.is_final:
-                return self._already_ended(stored.job.state, job_id, stored.job.history_key)
+                self.end_job.confirm_final(stored.job)
+                return self._ended(stored.job)
             newest = self.jobs.newest_claim(job_id)
             if newest is not None and newest.kind is ClaimKind.RUN:
                 return self._ask(newest.system, ClaimTag(job_id, newest.n))
+            if newest is not None and newest.kind is ClaimKind.RELEASE:
+                # Nobody comes back to a take-back that was cut short: its old holder must let go.
+                self.take_back.finish(job_id, newest)
             if newest is None or newest.kind is ClaimKind.RELEASE:
                 newest = self.jobs.create_claim(job_id, self._claim(newest)).claim
             if newest.kind is ClaimKind.CANCEL:
-                self.end_job.finish_canceled(stored, newest)
-                return CancelResult.CANCELED
+                return self._ended(self.end_job.finish_canceled(stored, newest).job)
 
     def _claim(self, newest: Claim | None) -> Claim:
         return Claim(
@@ -67,9 +73,7 @@ class CancelJob:
         self.queue.ring(system)
         return CancelResult.REQUESTED
 
-    def _already_ended(self, state: JobState, job_id: str, history_key: str) -> CancelResult:
-        if history_key:
-            self.jobs.put_history(history_key)
-        if state is JobState.DELETED:
+    def _ended(self, job: Job) -> CancelResult:
+        if job.state is JobState.DELETED:
             return CancelResult.CANCELED
-        raise JobStateConflict(f"Job ({job_id}) has ended already: {state.value}.")
+        raise JobStateConflict(f"Job ({job.uuid}) has ended already: {job.state.value}.")

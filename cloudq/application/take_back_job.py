@@ -45,7 +45,8 @@ class TakeBackJob:
 
     def holder(self, job_id: str) -> Holder | None:
         """Who holds the job; None while nobody does. Raises `JobNotFound`."""
-        self.jobs.load(job_id)
+        if self.jobs.load(job_id).job.is_final:
+            return None
         newest = self.jobs.newest_claim(job_id)
         if newest is None or newest.kind is not ClaimKind.RUN:
             return None
@@ -60,11 +61,13 @@ class TakeBackJob:
         """
         newest = self.jobs.newest_claim(job_id)
         if newest is not None and newest.kind is ClaimKind.RELEASE and newest.n == expected_claim + 1:
-            self.finish(job_id, newest)
+            self._finish_or_raise(job_id, newest)
             return
         holder = self.holder(job_id)
         if holder is None or holder.claim.n != expected_claim:
-            raise JobStateConflict(f"Job ({job_id}) is not held by claim {expected_claim} (any more).")
+            raise JobStateConflict(
+                f"Job ({job_id}) is over, or not held by claim {expected_claim} (any more)."
+            )
         if not (holder.is_presumed_gone or force):
             raise JobStateConflict(
                 f"The agent of {holder.claim.system} reported lately: job ({job_id}) may still run there."
@@ -81,13 +84,17 @@ class TakeBackJob:
         standing = self.jobs.create_claim(job_id, release)
         if standing.claim.kind is not ClaimKind.RELEASE:
             raise JobStateConflict(f"Job ({job_id}) was {standing.claim.kind.value}ed by somebody else.")
-        self.finish(job_id, standing.claim)
+        self._finish_or_raise(job_id, standing.claim)
 
-    def finish(self, job_id: str, release: Claim) -> None:
-        """Finish what a ``release`` claim began; each step can be repeated."""
+    def _finish_or_raise(self, job_id: str, release: Claim) -> None:
+        if not self.finish(job_id, release):
+            raise JobStateConflict(f"Job ({job_id}) ended, or went on, before it could be taken back.")
+
+    def finish(self, job_id: str, release: Claim) -> bool:
+        """Finish what a ``release`` claim began; whether there was anything to finish."""
         stored = self._back_to_init(job_id, release)
         if stored is None:
-            return
+            return False
         held = ClaimTag(job_id, release.n - 1)
         offered = ClaimTag(job_id, release.n + 1)
         self.queue.request_cancel(release.system, held)
@@ -96,6 +103,7 @@ class TakeBackJob:
         for system in dict.fromkeys((*release.systems, release.system)):
             self.queue.ring(system)
         self.queue.withdraw(release.system, [held])
+        return True
 
     def _back_to_init(self, job_id: str, release: Claim) -> StoredJob | None:
         """The record back at the start, or None if the job ended or went on without us."""

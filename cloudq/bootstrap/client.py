@@ -78,15 +78,16 @@ def wire_client(
     files, registry = BucketJobFiles(store, ids), BucketSystemRegistry(store, ids)
     archives = ZipArchives()
     end_job = EndJob(jobs, queue, clock)
+    take_back = TakeBackJob(jobs, queue, registry, end_job, clock, ids, name)
     return ClientParts(
         submit=SubmitJob(jobs, queue, files, registry, clock, ids, name),
-        cancel=CancelJob(jobs, queue, end_job, clock, ids, name),
+        cancel=CancelJob(jobs, queue, end_job, take_back, clock, ids, name),
         delete=DeleteJob(jobs, queue, registry),
         query=QueryJobs(jobs, queue, registry, workers),
         read_log=ReadLog(jobs, queue, files, registry, clock),
         wait=WaitForJob(jobs, clock),
         stage_out=StageOut(files, archives),
-        take_back=TakeBackJob(jobs, queue, registry, end_job, clock, ids, name),
+        take_back=take_back,
         archives=archives,
         close=close,
     )
