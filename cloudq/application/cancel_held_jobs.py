@@ -12,7 +12,7 @@ from cloudq.application.stop_claim import StopClaim
 from cloudq.application.take_back_job import TakeBackJob
 from cloudq.domain.claim import ClaimKind
 from cloudq.domain.job import StoredJob
-from cloudq.domain.job_state import JobState
+from cloudq.domain.job_state import JobState, may_follow
 from cloudq.domain.names import ClaimTag
 from cloudq.ports.clock import Clock
 from cloudq.ports.job_repository import JobQueue, JobRepository
@@ -34,7 +34,7 @@ class CancelHeldJobs:
 
     def __call__(self) -> None:
         """Go on with every cancel of a job that is held and not over."""
-        for tag in self.holdings.cancel_requests:
+        for tag in sorted(self.holdings.cancel_requests):
             held = self.holdings.held.get(tag)
             if held is None or held.end is not None or held.retry_at > self.clock.elapsed():
                 continue
@@ -47,7 +47,8 @@ class CancelHeldJobs:
                 self.holdings.let_go(held.tag, superseded=True)
                 return
             held.cancel = Cancel.REQUESTED
-            held.job = held.job.entered(JobState.DELETING, self.clock.now(), "cancel requested")
+            if may_follow(held.job.state, JobState.DELETING):  # else it is about to end anyway
+                held.job = held.job.entered(JobState.DELETING, self.clock.now(), "cancel requested")
         now = self.clock.elapsed()
         if held.cancel is Cancel.ACCEPTED and now - held.canceled_at < CANCEL_AGAIN_AFTER_S:
             return
@@ -60,9 +61,11 @@ class CancelHeldJobs:
     def _cancel(self, held: HeldJob, now: float) -> None:
         canceled = self.stop_claim.cancel_all(held.tag, held.local_ids)
         held.local_ids = tuple(dict.fromkeys((*held.local_ids, *canceled)))
-        held.cancel, held.canceled_at = Cancel.ACCEPTED, now
         if not held.is_handed_over and not held.is_elsewhere:
+            # If it has started after all, it is known by now and canceled in the next cycle.
             self.hand_over.end_unstarted(held, JobState.DELETED, "canceled before it was started")
+        else:
+            held.cancel, held.canceled_at = Cancel.ACCEPTED, now
 
 
 @define
@@ -86,7 +89,7 @@ class LetGoOfClaims:
         """Go on with each; one that still has local jobs alive is looked at again."""
         holdings = self.holdings
         strange = holdings.cancel_requests - holdings.held.keys() - holdings.invitations.keys()
-        for tag in (strange | holdings.superseded) - holdings.drop_cancels:
+        for tag in sorted((strange | holdings.superseded) - holdings.drop_cancels):
             with self.trouble.of_claim(tag):
                 if self._is_cleared(tag):
                     holdings.superseded.discard(tag)

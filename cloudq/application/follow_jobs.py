@@ -62,9 +62,10 @@ class FollowJobs:
     def _some_changed(self, live: list[HeldJob]) -> bool:
         changed = False
         for held in live:
-            seen = None if held.is_elsewhere else held.space.fingerprint()
-            if seen != held.fingerprint:
-                held.fingerprint, changed = seen, True
+            with self.trouble.of(held):
+                seen = None if held.is_elsewhere else held.space.fingerprint()
+                if seen != held.fingerprint:
+                    held.fingerprint, changed = seen, True
         return changed
 
     def _note_unavailable(self, error: SchedulerUnavailable) -> None:
@@ -174,7 +175,8 @@ class FollowJobs:
             states = {task: state for task, state in decided.items() if task is not None}
             held.job = evolve(held.job, tasks=TaskStates.of(states))
         started = [each.start.time for each in records.values() if each.start and each.start.time]
-        if whole.state is JobState.RUN or (started and whole.state.is_final):
+        runs = any(state.state is JobState.RUN for state in decided.values())
+        if runs or (started and whole.state.is_final):
             self._note_start(held, min(started) if started else self.clock.now())
         if whole.state.is_final:
             held.end = whole if held.job.array_tid is None else evolve(whole, reason=_failures(held.job))

@@ -141,6 +141,7 @@ class HandOverJob:
         held.local_ids = local_ids
         if held.job.time_ready is not None:
             return
+        held.space.note_miss(None)  # what was missed while it was looked for tells nothing of its end
         job = evolve(
             held.job,
             workdir=str(held.space.work_dir),

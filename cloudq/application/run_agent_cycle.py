@@ -11,14 +11,14 @@ from cloudq.application.check_markers import CheckMarkers
 from cloudq.application.finish_jobs import FinishJobs, WriteRecords
 from cloudq.application.follow_jobs import FollowJobs
 from cloudq.application.hand_over_job import HandOverJob
-from cloudq.application.held_job import HeldJob, Holdings
+from cloudq.application.held_job import Cancel, HeldJob, Holdings
 from cloudq.application.hold_lease import HoldLease
 from cloudq.application.job_trouble import AgentLog, JobTrouble
 from cloudq.application.publish_summary import PublishSummary
 from cloudq.application.ship_logs import ShipLogs
 from cloudq.application.take_jobs import TakeJobs
 from cloudq.application.watch_queue import WatchQueue
-from cloudq.domain.errors import LeaseLost, SchedulerProblem, StoreProblem, WorkspaceProblem
+from cloudq.domain.errors import CloudqError, LeaseLost
 from cloudq.ports.clock import Clock
 from cloudq.ports.workers import Workers
 from cloudq.ports.workspace import Workspace
@@ -92,7 +92,7 @@ class RunAgentCycle:
             step()
         except LeaseLost:
             raise
-        except (StoreProblem, SchedulerProblem, WorkspaceProblem) as error:
+        except CloudqError as error:
             return str(error)
         except Exception as error:  # a defect in one step must not stop the others
             self.log.exception("a step met a defect of cloudq", error=str(error))
@@ -102,7 +102,9 @@ class RunAgentCycle:
     def _hand_over_all(self) -> None:
         now = self.clock.elapsed()
         waiting = [
-            held for held in self.holdings.unfinished() if not held.is_handed_over and held.retry_at <= now
+            held
+            for held in self.holdings.unfinished()
+            if not held.is_handed_over and held.retry_at <= now and held.cancel is Cancel.NONE
         ]
         self.workers.map(self._hand_over, sorted(waiting, key=lambda held: held.job.submission_order))
 
