@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from attrs import define, evolve
+from attrs import define, evolve, field
 
 from cloudq.application.check_dependencies import CheckDependencies
 from cloudq.application.end_job import load_or_none, with_history_key
@@ -13,10 +13,11 @@ from cloudq.application.job_trouble import AgentLog, JobTrouble
 from cloudq.domain.errors import RecordChanged
 from cloudq.domain.job import Job
 from cloudq.domain.job_state import JobState
+from cloudq.domain.names import ClaimTag
 from cloudq.ports.batch_scheduler import BatchScheduler
 from cloudq.ports.clock import Clock
 from cloudq.ports.job_repository import JobFiles, JobRepository
-from cloudq.ports.workers import Workers
+from cloudq.ports.workers import Started, Workers
 
 STREAMS = ("stdout", "stderr")
 WAIT_FOR_STAGE_OUT_S = 2.0
@@ -40,11 +41,13 @@ class FinishJobs:
     trouble: JobTrouble
     log: AgentLog
     system: str
+    _under_way: dict[ClaimTag, Started[StagedOut]] = field(factory=dict, init=False)
 
     def __call__(self) -> None:
         """Start stage-outs, and finish the jobs whose stage-out is done."""
         ended = [held for held in self.holdings.held.values() if held.end is not None]
         now = self.clock.elapsed()
+        self._forget_abandoned()
         for held in ended:
             if held.staged_out is None and held.stage_out is None and held.retry_at <= now:
                 self._start(held)
@@ -54,8 +57,17 @@ class FinishJobs:
         self.workers.map(self._finish, [held for held in ended if held.staged_out and held.retry_at <= now])
 
     def _start(self, held: HeldJob) -> None:
+        """Begin to stage out, unless this process still does, from before it lost its lease."""
         held.job = evolve(held.job, time_stageout_start=self.clock.now())
-        held.stage_out = self.workers.start(lambda: self._stage_out(held))
+        held.stage_out = self._under_way.get(held.tag)
+        if held.stage_out is None:
+            held.stage_out = self._under_way[held.tag] = self.workers.start(lambda: self._stage_out(held))
+
+    def _forget_abandoned(self) -> None:
+        """Stage-outs that ended after their jobs were let go of: nobody asks for what they came to."""
+        for tag, started in list(self._under_way.items()):
+            if tag not in self.holdings.held and started.is_done():
+                del self._under_way[tag]
 
     def _wait(self, ended: list[HeldJob]) -> None:
         deadline = self.clock.elapsed() + WAIT_FOR_STAGE_OUT_S
@@ -72,6 +84,7 @@ class FinishJobs:
                 held.job = held.job.entered(JobState.COMPLETING, self.clock.now(), "stage-out")
             return
         stage_out, held.stage_out = held.stage_out, None
+        self._under_way.pop(held.tag, None)
         with self.trouble.of(held):
             held.staged_out = stage_out.result()
             held.recovered()

@@ -14,6 +14,7 @@ from cloudq.application.hold_lease import HoldLease
 from cloudq.application.job_trouble import JobTrouble
 from cloudq.application.take_back_job import TakeBackJob
 from cloudq.domain.claim import Claim, ClaimKind, may_create_run_claim
+from cloudq.domain.errors import SchedulerUnavailable
 from cloudq.domain.job import Job, StoredJob
 from cloudq.domain.names import ClaimTag
 from cloudq.domain.placement import claim_delay, expected_wait
@@ -96,7 +97,7 @@ class TakeJobs:
 
     def _whose_turn_it_is(self, due: list[Invitation], now: float) -> list[Invitation]:
         room = self.settings.max_held - len(self.holdings.held)
-        free = self._free_slots() if any(not _is_pinned(each) for each in due) else None
+        due, free = self._with_free_slots(due)
         chosen: list[Invitation] = []
         for invitation in sorted(due, key=lambda each: -each.age_s(now)):
             if self._turn(invitation, now, free, room - len(chosen)) is _Turn.NOW:
@@ -128,6 +129,18 @@ class TakeJobs:
     def _delay(self, free: int | None) -> float:
         wait = expected_wait(free, self.holdings.recent_waits)
         return claim_delay(wait, self.settings.handicap_s, self.settings.poll_interval_s)
+
+    def _with_free_slots(self, due: list[Invitation]) -> tuple[list[Invitation], int | None]:
+        """How much is free, if anybody needs to know; while nobody can say, unpinned jobs wait."""
+        unpinned = [each for each in due if not _is_pinned(each)]
+        if not unpinned:
+            return due, None
+        try:
+            return due, self._free_slots()
+        except SchedulerUnavailable as error:
+            for each in unpinned:
+                each.note = str(error)
+            return [each for each in due if _is_pinned(each)], None
 
     def _free_slots(self) -> int | None:
         free = self.scheduler.free_slots()

@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
-from cloudq.adapters.schedulers.scripted import Script
-from tests.parts.world import World
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import define, field
+
+from cloudq.adapters.schedulers.scripted import Script, SubmitFault
+from cloudq.application.cancel_job import CancelResult
+from cloudq.domain.errors import JobStateConflict, WorkspaceProblem
+from cloudq.domain.job_state import JobState
+from tests.parts.trap import Killed, Trap, Trapped
+from tests.parts.world import Agent, System, World
 
 LONG = Script(300, 0, "hello\n")
 
@@ -19,3 +31,204 @@ def test_pieces_of_a_log_that_an_agent_before_put_go_once_the_whole_log_is_there
     world.agent(alpha).until_final(job_id)
 
     assert [key for key in world.stored() if "/log/" in key] == []
+
+
+# Cancels ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("at", range(4, 10))
+def test_a_cancel_after_a_take_back_that_was_cut_ends_the_local_job_of_the_old_holder(
+    tmp_path: Path, at: int
+) -> None:
+    world = World(tmp_path)
+    alpha = world.system(behaviour=lambda *_: LONG)
+    agent = world.agent(alpha)
+    job_id = world.submit("alpha")
+    agent.cycles(2)
+    client = world.client(Trapped(world.store, Trap(at, after=True), "store"))  # type: ignore[arg-type]
+    with contextlib.suppress(Killed):
+        client.take_back(job_id, ("alpha",), 1, force=True)
+
+    canceled = world.client().cancel(job_id)
+    agent.cycles(70)
+
+    assert world.job(job_id).state is JobState.DELETED
+    assert alpha.scheduler.canceled == ["1"]
+    assert world.stored("queue/") == []
+    assert canceled is CancelResult.CANCELED or not world.stored(f"jobs/{job_id}/claims/2")
+
+
+def test_a_canceled_job_whose_lock_cannot_be_blocked_yet_is_not_handed_over_meanwhile(world: World) -> None:
+    alpha = world.system(behaviour=lambda *_: LONG)
+    alpha.scheduler.submit_faults.append(SubmitFault.DEFERRED)
+    agent = world.agent(alpha)
+    job_id = world.submit("alpha")
+    agent.cycles(2)
+    world.client().cancel(job_id)
+    agent.parts.run.cycle.cancel_held_jobs.hand_over = broken = BrokenHandOver()  # type: ignore[assignment]
+
+    agent.cycles(60)
+
+    assert broken.asked > 1
+    assert alpha.scheduler.submissions == []
+
+
+@define
+class BrokenHandOver:
+    """A disk that takes no lock."""
+
+    asked: int = 0
+
+    def end_unstarted(self, *_: object) -> None:
+        self.asked += 1
+        raise WorkspaceProblem("cannot block the lock")
+
+
+def test_a_job_that_was_canceled_and_is_out_of_sight_does_not_show_a_start(world: World) -> None:
+    alpha = world.system()
+    alpha.scheduler.holds_queue = True
+    agent = world.agent(alpha)
+    job_id = world.submit("alpha")
+    agent.cycles(2)
+    alpha.scheduler.lose("1")
+    world.client().cancel(job_id)
+
+    agent.cycles(3)
+
+    assert world.job(job_id).state is JobState.DELETING
+    assert world.job(job_id).time_start is None
+
+
+def test_a_cancel_of_a_job_whose_outputs_are_under_way_is_no_trouble(world: World) -> None:
+    alpha, agent, job_id, _ = an_agent_that_stages_out(world)
+    agent.die()
+    world.client().cancel(job_id)
+
+    world.agent(alpha).until_final(job_id)
+
+    assert world.job(job_id).state is JobState.DONE
+    assert [told for told in world.log.told if told[1] == "job has trouble"] == []
+
+
+# Stage-outs that last ---------------------------------------------------------------------------
+
+
+def test_a_stage_out_that_outlasts_the_lease_is_not_begun_again_beside_itself(world: World) -> None:
+    _, agent, job_id, waiting = an_agent_that_stages_out(world)
+    world.clock.pass_by(400)
+    agent.cycles(2)
+
+    assert len(waiting) == 1
+    waiting.pop()()
+    agent.until_final(job_id)
+
+    assert world.job(job_id).state is JobState.DONE
+
+
+def an_agent_that_stages_out(world: World) -> tuple[System, Agent, str, list[Callable[[], None]]]:
+    """An agent whose job has ended and whose workers do not get on; what they would do."""
+    alpha = world.system(behaviour=lambda *_: Script(3, 0, "hello\n", outputs={"out": b"1"}))
+    agent = world.agent(alpha)
+    waiting: list[Callable[[], None]] = []
+    agent.parts.run.cycle.finish_jobs.workers = SlowWorkers(waiting)  # type: ignore[assignment]
+    job_id = world.submit("alpha")
+    agent.cycles(3)
+    assert world.job(job_id).state is JobState.COMPLETING
+    return alpha, agent, job_id, waiting
+
+
+@define
+class SlowStarted:
+    work: Callable[[], Any]
+    answer: list[Any] = field(factory=list)
+
+    def is_done(self) -> bool:
+        return bool(self.answer)
+
+    def wait(self, _: float) -> None:
+        """It does not get on by waiting."""
+
+    def result(self) -> Any:
+        return self.answer[0]
+
+    def get_on(self) -> None:
+        self.answer.append(self.work())
+
+
+@define
+class SlowWorkers:
+    """Workers that start when a test says so."""
+
+    waiting: list[Callable[[], None]]
+
+    def map(self, work: Callable[[Any], Any], items: Any) -> list[Any]:
+        return [work(item) for item in items]
+
+    def start(self, work: Callable[[], Any]) -> SlowStarted:
+        started = SlowStarted(work)
+        self.waiting.append(started.get_on)
+        return started
+
+
+# Schedulers and files that fail -----------------------------------------------------------------
+
+
+def test_a_pinned_job_is_claimed_while_the_scheduler_does_not_say_what_is_free(world: World) -> None:
+    alpha = world.system(slots=4)
+    alpha.scheduler.unavailable = True
+    agent = world.agent(alpha)
+    both, pinned = world.submit("alpha", "beta"), world.submit("alpha")
+
+    agent.cycles(30)
+
+    assert world.stored(f"jobs/{pinned}/claims/") != []
+    assert world.stored(f"jobs/{both}/claims/") == []
+    assert {job.job_id: job.note for job in world.client().query.active().jobs}[both] == "scripted: no answer"
+
+
+def test_files_of_one_job_that_cannot_be_listed_leave_the_others_to_go_on(world: World) -> None:
+    alpha = world.system(behaviour=lambda *_: Script(40))
+    agent = world.agent(alpha)
+    bad, good = world.submit("alpha"), world.submit("alpha")
+    agent.cycles(2)
+    held = next(held for tag, held in agent.parts.holdings.held.items() if tag.job_id == bad)
+    held.space = Trapped(held.space, UnreadableFiles(), "space")  # type: ignore[assignment]
+
+    agent.until_final(good)
+
+    assert world.job(good).state is JobState.DONE
+
+
+class UnreadableFiles(Trap):
+    """Lets no listing pass."""
+
+    def call(self, name: str, work: Callable[[], Any]) -> Any:
+        if name == "space.fingerprint":
+            raise WorkspaceProblem("cannot list")
+        return work()
+
+
+def test_a_look_that_missed_a_submission_does_not_shorten_the_grace_of_the_job(world: World) -> None:
+    alpha = world.system(behaviour=lambda *_: Script(1, dies_without_record=True), late_by_s=12.0)
+    alpha.scheduler.submit_faults.append(SubmitFault.LATE)
+    alpha.scheduler._forget_after_s = 0.0
+    agent = world.agent(alpha)
+    job_id = world.submit("alpha")
+    agent.cycles(3)
+    world.clock.pass_by(200)
+    alpha.scheduler.advance()
+
+    agent.cycles(10)
+
+    assert world.job(job_id).state is not JobState.ERROR
+
+
+def test_a_job_that_has_ended_is_not_taken_back(world: World) -> None:
+    agent = world.agent(world.system())
+    job_id = world.submit("alpha")
+    agent.until_final(job_id)
+
+    with pytest.raises(JobStateConflict, match="is over"):
+        world.client().take_back(job_id, ("alpha",), 1, force=True)
+
+    assert world.stored(f"jobs/{job_id}/claims/") == [f"jobs/{job_id}/claims/1.json"]
