@@ -105,8 +105,8 @@ def row_idle(site: Site, kind: str, seconds: float) -> tuple[str, ...]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, nargs="*", default=[1000], help="live jobs, directory store")
-    parser.add_argument("--s3-jobs", type=int, nargs="*", default=[200], help="live jobs, S3 (moto)")
-    parser.add_argument("--seconds", type=float, default=10.0, help="how long to watch an idle agent")
+    parser.add_argument("--s3-jobs", type=int, nargs="*", default=[100], help="live jobs, S3 (moto)")
+    parser.add_argument("--seconds", type=float, default=5.0, help="how long to watch an idle agent")
     parser.add_argument("--live", type=int, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.live is not None:

@@ -57,7 +57,7 @@ def row(site: Site, kind: str, jobs: int) -> tuple[str, ...]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--jobs", type=int, default=100)
+    parser.add_argument("--jobs", type=int, default=50)
     chosen = parser.parse_args()
     with scratch() as place, moto() as s3:
         rows = [

@@ -66,7 +66,7 @@ def rows(site: Site, kind: str, chosen: argparse.Namespace) -> list[tuple[str, .
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--unfinished", type=int, default=100)
     parser.add_argument("--finished", type=int, default=1000)
     chosen = parser.parse_args()

@@ -110,7 +110,7 @@ def main() -> None:
     parser.add_argument("--list", type=int, nargs="*", default=[1, 100, 1000], help="unfinished jobs")
     parser.add_argument("--history", type=int, nargs="*", default=[1000, 3000], help="finished jobs")
     parser.add_argument("--idle", type=int, nargs="*", default=[0, 100], help="finished jobs")
-    parser.add_argument("--delete", type=int, nargs="*", default=[1000], help="finished jobs")
+    parser.add_argument("--delete", type=int, nargs="*", default=[300], help="finished jobs")
     sizes = parser.parse_args()
     without_fsync()
     with scratch() as place:
