@@ -8,6 +8,7 @@ from attrs import evolve, frozen
 
 from cloudq.application.agent_settings import AgentSettings
 from cloudq.application.held_job import HeldJob
+from cloudq.application.hold_lease import HoldLease
 from cloudq.application.job_trouble import AgentLog
 from cloudq.application.stop_claim import StopClaim
 from cloudq.domain.errors import (
@@ -36,6 +37,7 @@ from cloudq.ports.workspace import Attempt, FirstMiss, SpaceOwner, Workspace
 class HandOverJob:
     """Brings a held job to the scheduler, or finds out that an earlier attempt did."""
 
+    lease: HoldLease
     files: JobFiles
     scheduler: BatchScheduler
     workspace: Workspace
@@ -45,7 +47,11 @@ class HandOverJob:
     log: AgentLog
 
     def __call__(self, held: HeldJob) -> None:
-        """Go one step on; errors that may pass are raised, refusals end the job."""
+        """Go one step on; errors that may pass are raised, refusals end the job.
+
+        Raises `LeaseLost` where a successor may have ended the job and removed its lock long ago.
+        """
+        self.lease.require()
         if held.is_elsewhere or self._has_lost_its_files(held):
             self._follow_only(held)
         elif attempts := held.space.attempts():
@@ -123,6 +129,7 @@ class HandOverJob:
             self._learn_array(held)
             submission = self._submission(held)
             command = self.scheduler.describe(submission)
+            self.lease.require()  # preparing may have taken hours
             files = held.space.begin_attempt(number, command, self.scheduler.submit_time_limit_s)
             local_id = self.scheduler.submit(submission, files)
         except (SubmitRefused, InvalidInput) as error:

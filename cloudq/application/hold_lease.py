@@ -74,6 +74,11 @@ class HoldLease:
         held = self._held
         return held is not None and held.may_write(self.clock.elapsed())
 
+    def require(self) -> None:
+        """Raise `LeaseLost` unless this process may act now."""
+        if not self.may_write():
+            raise LeaseLost(f"The lease of {self.identity.system} could not be renewed in time.")
+
     def is_lapsed(self) -> bool:
         """Whether the lease must be taken anew."""
         held = self._held

@@ -86,8 +86,7 @@ class RunAgentCycle:
         return CycleReport(tuple(dict.fromkeys(problems)), self._is_unsettled())
 
     def _do(self, step: Callable[[], object]) -> str:
-        if not self.lease.may_write():
-            raise LeaseLost(f"The lease of {self.lease.identity.system} could not be renewed in time.")
+        self.lease.require()
         try:
             step()
         except LeaseLost:

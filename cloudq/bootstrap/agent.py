@@ -170,7 +170,7 @@ def _wire_cycle(
     take_back = TakeBackJob(jobs, queue, registry, end_job, clock, ids, f"the agent of {system}")
     stop_claim = StopClaim(scheduler)
     dependencies = CheckDependencies(jobs, clock)
-    hand_over = HandOverJob(files, scheduler, workspace, clock, settings, stop_claim, log)
+    hand_over = HandOverJob(lease, files, scheduler, workspace, clock, settings, stop_claim, log)
     return RunAgentCycle(
         lease=lease,
         watch_queue=WatchQueue(queue, clock, system, holdings),

@@ -12,7 +12,7 @@ from attrs import define, field
 
 from cloudq.adapters.schedulers.scripted import Script, SubmitFault
 from cloudq.application.cancel_job import CancelResult
-from cloudq.domain.errors import JobStateConflict, WorkspaceProblem
+from cloudq.domain.errors import JobStateConflict, LeaseLost, WorkspaceProblem
 from cloudq.domain.job_state import JobState
 from tests.parts.trap import Killed, Trap, Trapped
 from tests.parts.world import Agent, System, World
@@ -215,8 +215,9 @@ def test_a_look_that_missed_a_submission_does_not_shorten_the_grace_of_the_job(w
     agent = world.agent(alpha)
     job_id = world.submit("alpha")
     agent.cycles(3)
-    world.clock.pass_by(200)
-    alpha.scheduler.advance()
+    for seconds in (2, 200):
+        alpha.scheduler.advance()
+        world.clock.pass_by(seconds)
 
     agent.cycles(10)
 
@@ -232,3 +233,31 @@ def test_a_job_that_has_ended_is_not_taken_back(world: World) -> None:
         world.client().take_back(job_id, ("alpha",), 1, force=True)
 
     assert world.stored(f"jobs/{job_id}/claims/") == [f"jobs/{job_id}/claims/1.json"]
+
+
+def test_an_agent_that_wakes_without_its_lease_hands_over_nothing(world: World) -> None:
+    """A successor may have ended the jobs and removed their locks."""
+    alpha = world.system(behaviour=lambda *_: LONG)
+    sleeper = FallsAsleep(sleep=world.clock.pass_by)
+    agent = world.agent(alpha, sleeper)
+    job_ids = [world.submit("alpha"), world.submit("alpha")]
+
+    with pytest.raises(LeaseLost):
+        agent.cycle()
+
+    assert alpha.scheduler.submissions == []
+    agent.until_final(*job_ids)
+    assert len(alpha.scheduler.starts) == 2
+
+
+@define
+class FallsAsleep(Trap):
+    """The machine sleeps once, in the middle of the first hand-over."""
+
+    sleep: Callable[[float], None] = lambda _: None
+
+    def call(self, name: str, work: Callable[[], Any]) -> Any:
+        if name == "space.install_job_shell" and name not in self.calls:
+            self.sleep(400)
+        self.calls.append(name)
+        return work()
