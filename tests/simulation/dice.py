@@ -1,0 +1,76 @@
+"""Chance that can be repeated: everything random in a life comes from its seed."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import TypeVar
+
+from attrs import define, field, frozen
+
+T = TypeVar("T")
+
+
+@frozen
+class Rates:
+    """How often things go wrong, each as a chance a call."""
+
+    kill: float
+    pause: float
+    store: float
+    scheduler: float
+    submit: float
+    """Chance that a submission goes wrong in some way."""
+    slow: float
+    """Chance that time passes while a call lasts, and the heartbeat's thread runs."""
+
+    @classmethod
+    def none(cls) -> Rates:
+        """All is well."""
+        return cls(0, 0, 0, 0, 0, 0)
+
+
+@define
+class Dice:
+    """One life's chance."""
+
+    seed: int
+    random: random.Random = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.random = random.Random(f"life {self.seed}")
+
+    def happens(self, chance: float) -> bool:
+        return chance > 0 and self.random.random() < chance
+
+    def one_of(self, choices: Sequence[T]) -> T:
+        return self.random.choice(choices)
+
+    def some_of(self, choices: Sequence[T]) -> list[T]:
+        """At least one of them, in any order."""
+        return self.random.sample(choices, self.random.randint(1, len(choices)))
+
+    def rates(self) -> Rates:
+        """A life is ruled by some kinds of trouble, seldom by all."""
+        pick = self.random.choice
+        return Rates(
+            kill=pick([0, 0, 0.002, 0.01, 0.03]),
+            pause=pick([0, 0, 0.005, 0.02, 0.06]),
+            store=pick([0, 0, 0.01, 0.05, 0.15]),
+            scheduler=pick([0, 0, 0.02, 0.1]),
+            submit=pick([0, 0.2, 0.6]),
+            slow=pick([0, 0.01, 0.1]),
+        )
+
+    def step_s(self) -> float:
+        """How long nothing happens: mostly a poll, now and then an age."""
+        pick = self.random.random()
+        if pick < 0.7:
+            return self.random.uniform(0, 6)
+        if pick < 0.92:
+            return self.random.uniform(6, 70)
+        return self.random.uniform(70, 400) if pick < 0.985 else self.random.uniform(400, 4000)
+
+    def for_script(self, job_id: str, task: int | None) -> random.Random:
+        """What a script does is its own, however often it is asked."""
+        return random.Random(f"{self.seed} {job_id} {task}")

@@ -1,0 +1,224 @@
+"""One life of a small world, all of it from one seed: trouble first, then none, then the reckoning."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from attrs import define, field
+
+from cloudq.adapters.schedulers.scripted import ScriptedScheduler
+from cloudq.domain.outcome import Life as Stage
+from tests.parts.fake_clock import FakeClock
+from tests.parts.serial_ids import SerialIds
+from tests.simulation.checks import FINAL, Checks
+from tests.simulation.dice import Dice, Rates
+from tests.simulation.places import Host, Place, Slot
+from tests.simulation.story import Broken, Story, ToldLog
+from tests.simulation.users import Users, Wish, script_of
+from tests.simulation.watched_store import WatchedStore
+
+MAX_DEPTH = 3
+"""How many processes may be held up at once, each within the other."""
+MAX_MEANWHILE = 120
+"""How much may happen in a life while somebody is held up."""
+HEALTHY_ROUNDS = 12
+STEPS_A_ROUND = 40
+
+
+@define(eq=False)
+class Life:
+    """Everything there is in one life."""
+
+    seed: int
+    tmp: Path
+    raises: bool = False
+    """Let unexpected exceptions out, to see where they come from."""
+    most_steps: int | None = None
+    clock: FakeClock = field(factory=FakeClock)
+    ids: SerialIds = field(factory=SerialIds)
+    log: ToldLog = field(init=False)
+    story: Story = field(init=False)
+    dice: Dice = field(init=False)
+    rates: Rates = field(init=False)
+    store: WatchedStore = field(init=False)
+    checks: Checks = field(init=False)
+    users: Users = field(init=False)
+    systems: list[Place] = field(factory=list)
+    hosts: list[Host] = field(factory=list)
+    slots: list[Slot] = field(factory=list)
+    wishes: dict[str, Wish] = field(factory=dict)
+    gone: set[int] = field(factory=set)
+    requeues: dict[str, int] = field(factory=dict)
+    disturbed: set[str] = field(factory=set)
+    was_paused: bool = False
+    depth: int = 0
+    left_meanwhile: int = MAX_MEANWHILE
+    _pid: int = 100
+
+    def __attrs_post_init__(self) -> None:
+        self.dice, self.story = Dice(self.seed), Story(self.clock)
+        self.log = ToldLog(self.story)
+        self.rates = self.dice.rates()
+        self.store = WatchedStore(self.clock.now)
+        self.checks, self.users = Checks(self), Users(self)
+        self.store.judge = self.checks.judge_manifest
+        for name in ("alpha", "beta", "gamma")[: self.dice.one_of([1, 1, 2, 2, 3])]:
+            self._add_system(name)
+        self.story.tell("dice", str(self.rates))
+
+    def next_pid(self) -> int:
+        self._pid += 1
+        return self._pid
+
+    def disturb(self, job_id: str) -> None:
+        """The scheduler does something to a job of its own will."""
+        self.disturbed.add(job_id)
+
+    def schedulers_forget(self) -> bool:
+        return any(place.scheduler._forget_after_s is not None for place in self.systems)
+
+    # The world -----------------------------------------------------------------------------------
+
+    def _add_system(self, name: str) -> None:
+        dice = self.dice
+        scheduler = ScriptedScheduler(
+            self.clock,
+            lambda submission, task: script_of(self, submission.tag.job_id, task),
+            slots=dice.one_of([None, 1, 2, 4]),
+            forget_after_s=dice.one_of([None, None, 0.0, 30.0, 300.0]),
+            late_by_s=dice.one_of([2.0, 9.0, 14.0, 60.0, 700.0]),
+            submit_time_limit_s=dice.one_of([5.0, 10.0]),
+        )
+        homes = [self.tmp / name / home for home in ("home", "other")[: dice.one_of([1, 1, 1, 2])]]
+        place = Place(name, scheduler, homes)
+        self.systems.append(place)
+        for number in range(max(len(homes), dice.one_of([1, 1, 2]))):
+            home = homes[min(number, len(homes) - 1)]
+            host = Host(
+                f"{name}{number}", dice.one_of([0.0, 0.0, -500.0, 7000.0]), -dice.random.random() * 9000
+            )
+            self.hosts.append(host)
+            one_shot = dice.happens(0.2)
+            keep_s = dice.one_of([86_400.0, 86_400.0, 600.0])
+            self.slots.append(Slot(self, place, home, host, one_shot, keep_s))
+
+    def pass_by(self, seconds: float) -> None:
+        self.clock.pass_by(seconds)
+        for place in self.systems:
+            place.scheduler.advance()
+
+    # Trouble -------------------------------------------------------------------------------------
+
+    def live(self) -> None:
+        """Run the whole life. Raises `Broken` with the story if a promise was broken."""
+        for _ in range(min(self.dice.one_of([6, 12, 25, 60]), self.most_steps or 60)):
+            self._something_happens()
+            self.checks.at_rest()
+            self._stop_if_broken()
+        self._heal()
+        self.checks.at_the_end()
+        self._stop_if_broken()
+
+    def meanwhile(self) -> None:
+        """While somebody is held up, others go on, for a moment or for hours."""
+        self.was_paused = True
+        if self.depth >= MAX_DEPTH or self.left_meanwhile <= 0:
+            return
+        self.depth += 1
+        try:
+            for _ in range(self.dice.one_of([1, 3, 10, 40])):
+                if self.left_meanwhile <= 0:
+                    break
+                self.left_meanwhile -= 1
+                self._something_happens()
+        finally:
+            self.depth -= 1
+
+    def _something_happens(self) -> None:
+        self.pass_by(self.dice.step_s())
+        chance = self.dice.random.random()
+        free = [slot for slot in self.slots if slot.is_free]
+        if chance < 0.72 and free:
+            self.dice.one_of(free).step()
+        elif chance < 0.92:
+            self.users.do_something()
+        elif chance < 0.97:
+            self._scheduler_acts(self.dice.one_of(self.systems))
+        elif chance < 0.985 and free:
+            self.dice.one_of(free).stop()
+        else:
+            self._reboot(self.dice.one_of(self.hosts))
+
+    def _scheduler_acts(self, place: Place) -> None:
+        scheduler = place.scheduler
+        act = self.dice.one_of(["hold", "release", "down", "up", "requeue", "preempt", "lose"])
+        self.story.tell("scheduler", act, place.name)
+        if act in {"hold", "release"}:
+            scheduler.holds_queue = act == "hold"
+        elif act in {"down", "up"}:
+            scheduler.unavailable = act == "down"
+        else:
+            self._hit_a_job(scheduler, act)
+
+    def _hit_a_job(self, scheduler: ScriptedScheduler, act: str) -> None:
+        alive = [job for job in scheduler._jobs.values() if not job.is_ended()]
+        running = [
+            job
+            for job in alive
+            if any(task.status.life is Stage.RUNNING and task.shell_holds for task in job.tasks.values())
+        ]
+        if not (choice := alive if act == "lose" else running):
+            return
+        job = self.dice.one_of(choice)
+        self.story.tell("scheduler", act, job.submission.tag, f"local {job.local_id}")
+        if act != "requeue":
+            self.disturb(job.submission.tag.job_id)
+        else:
+            self.requeues[job.local_id] = self.requeues.get(job.local_id, 0) + 1
+        getattr(scheduler, act)(job.local_id)
+
+    def _reboot(self, host: Host) -> None:
+        if any(slot.host is host and not slot.is_free for slot in self.slots):
+            return
+        self.story.tell(host.name, "reboots")
+        for slot in self.slots:
+            if slot.host is host:
+                slot.gone()
+        host.boots += 1
+        host.booted_at = self.clock.seconds - self.dice.random.uniform(0, 60)
+
+    # Peace ---------------------------------------------------------------------------------------
+
+    def _heal(self) -> None:
+        """All faults stop; every home of every system gets a healthy agent, one after the other."""
+        self.story.tell("dice", "all trouble is over")
+        self.rates = Rates.none()
+        for place in self.systems:
+            place.scheduler.holds_queue = place.scheduler.unavailable = False
+            place.scheduler.submit_faults.clear()
+        for turn in range(HEALTHY_ROUNDS):
+            for slot in self.slots:
+                slot.stop()
+                slot.is_one_shot = False
+            acting = [self._slot_of(place, turn) for place in self.systems]
+            for _ in range(STEPS_A_ROUND):
+                self.pass_by(25 + 7 * (turn > 0))
+                for slot in acting:
+                    slot.step()
+                if self._is_all_over():
+                    return
+
+    def _slot_of(self, place: Place, turn: int) -> Slot:
+        slots = [slot for slot in self.slots if slot.place is place]
+        homes = [[slot for slot in slots if slot.home == home] for home in place.homes]
+        return homes[turn % len(homes)][0]
+
+    def _is_all_over(self) -> bool:
+        if self.store.keys("queue/"):
+            return False
+        records = self.store.jobs.values()
+        return all(record["state"] in FINAL or record["uuid"] not in self.store.invited for record in records)
+
+    def _stop_if_broken(self) -> None:
+        if self.story.broken:
+            raise Broken("; ".join(self.story.broken))

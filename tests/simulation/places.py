@@ -1,0 +1,182 @@
+"""Systems, the machines their agents run on, and the agents themselves."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attrs import define, field
+
+from cloudq.adapters.schedulers.scripted import ScriptedScheduler
+from cloudq.adapters.workers import InlineWorkers
+from cloudq.adapters.workspace import DirectoryWorkspace
+from cloudq.application.agent_settings import AgentSettings
+from cloudq.bootstrap.agent import AgentParts, AgentWorld, wire_agent
+from cloudq.domain.errors import CloudqError
+from cloudq.domain.lease import Offer
+from tests.builders import a_process
+from tests.parts.fake_clock import FakeClock
+from tests.parts.trap import Killed
+from tests.simulation.gate import Gated, GatedWorkspace, Process
+
+if TYPE_CHECKING:
+    from tests.simulation.life import Life
+
+
+@define
+class Host:
+    """A machine, with clocks of its own."""
+
+    name: str
+    ahead_s: float
+    """How far its wall clock is ahead of the store's."""
+    booted_at: float = 0.0
+    boots: int = 1
+
+
+@define
+class HostClock:
+    """The port `Clock` of one process on a machine."""
+
+    base: FakeClock
+    host: Host
+    boots: int
+    sleeps: bool
+    """Whether sleeping takes time: who runs in steps sleeps between them."""
+
+    def now(self) -> datetime:
+        return self.base.now() + timedelta(seconds=self.host.ahead_s)
+
+    def elapsed(self) -> float:
+        return self.base.seconds - self.host.booted_at
+
+    def boot_id(self) -> str:
+        return f"boot {self.boots} of {self.host.name}"
+
+    def sleep(self, seconds: float) -> None:
+        if self.sleeps:
+            self.base.seconds += seconds
+
+
+@define
+class Place:
+    """One system: a scheduler, and the homes its agents have."""
+
+    name: str
+    scheduler: ScriptedScheduler
+    homes: list[Path]
+
+    def has_home_of(self, path: Path) -> bool:
+        return any(path.is_relative_to(home) for home in self.homes)
+
+
+@define(eq=False)
+class Slot:
+    """Where an agent of a system may run; one at a time."""
+
+    life: Life = field(repr=False)
+    place: Place
+    home: Path
+    host: Host
+    is_one_shot: bool
+    keep_s: float
+    process: Process | None = None
+    parts: AgentParts | None = None
+    pid: int = 0
+    told_of: Any = None
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it is not in the middle of a step."""
+        return self.process is None or not self.process.is_busy
+
+    def may_write(self) -> bool:
+        alive = self.process is not None and not self.process.is_dead
+        return alive and self.parts is not None and self.parts.lease.may_write()
+
+    def step(self) -> None:
+        """Run one poll of a daemon, or a whole run of an agent that does one cycle."""
+        if self.process is None or self.process.is_dead or self.parts is None:
+            self._start()
+        process, parts = self.process, self.parts
+        assert process is not None
+        assert parts is not None
+        process.is_busy = True
+        try:
+            self._run(parts)
+        except Killed:
+            self.gone()
+        except CloudqError as error:
+            self.life.story.tell(process.name, "ends a run with", repr(error))
+        except Exception as error:
+            self.life.story.break_(f"{process.name} let out {error!r}")
+            if self.life.raises:
+                raise
+        finally:
+            process.is_busy = False
+            if self.is_one_shot:
+                self.gone()
+
+    def stop(self) -> None:
+        """The agent is asked to end: it gives its lease back."""
+        if self.process is None or self.process.is_dead or self.parts is None or not self.is_free:
+            return
+        self.life.story.tell(self.process.name, "is stopped")
+        self.process.is_busy = True
+        try:
+            self.parts.run._give_back()
+        except Killed:
+            pass
+        finally:
+            self.gone()
+
+    def gone(self) -> None:
+        """The process is no more, and others of the machine can tell."""
+        if self.process is not None:
+            self.process.die()
+            self.life.gone.add(self.pid)
+        if self.process is None or not self.process.is_busy:
+            self.process = self.parts = None
+
+    def _run(self, parts: AgentParts) -> None:
+        if self.is_one_shot:
+            parts.run.one_cycle()
+            return
+        parts.lease.beat_if_due() if not parts.lease._lock.locked() else None
+        self.told_of = parts.run._once(self.told_of)
+
+    def _start(self) -> None:
+        life = self.life
+        self.pid = life.next_pid()
+        name = f"{self.place.name}/{self.home.name}/{self.host.name}#{self.pid}"
+        process = Process(name, life)
+        clock = HostClock(life.clock, self.host, self.host.boots, self.is_one_shot)
+        workspace = DirectoryWorkspace(self.home, clock, life.ids)  # type: ignore[arg-type]
+        identity = a_process(pid=self.pid, host=self.host.name, boot_id=clock.boot_id())
+        outside = AgentWorld(
+            store=Gated(life.store, process, "store"),  # type: ignore[arg-type]
+            scheduler=Gated(self.place.scheduler, process, "scheduler"),  # type: ignore[arg-type]
+            workspace=GatedWorkspace(workspace, process, "workspace"),  # type: ignore[arg-type]
+            clock=clock,
+            ids=life.ids,
+            workers=InlineWorkers(),
+            process=identity,
+            is_process_gone=lambda other: other.pid in life.gone,
+            log=life.log,
+        )
+        settings = AgentSettings(self.place.name, poll_interval_s=5.0, keep_s=self.keep_s)
+        parts = wire_agent(outside, settings, Offer("scripted"), one_shot=self.is_one_shot)
+        process.beat = lambda: _beat(parts)
+        self.process, self.parts, self.told_of = process, parts, None
+        life.story.tell(name, "is started", "for one cycle" if self.is_one_shot else "")
+
+
+def _beat(parts: AgentParts) -> None:
+    """The heartbeat's thread: it would wait for its turn, and tries again after what went wrong."""
+    if parts.lease._lock.locked():
+        return
+    try:
+        parts.lease.beat_if_due()
+    except CloudqError:
+        return

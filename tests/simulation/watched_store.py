@@ -1,0 +1,65 @@
+"""A bucket that judges every write at the moment it takes effect."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from cloudq.adapters.object_stores.memory import MemoryStore
+
+Record = dict[str, Any]
+Judge = Callable[[str, "Record | None", Record], None]
+
+_MANIFEST = re.compile(r"jobs/([0-9a-f]{8})/manifest\.json")
+_CLAIM = re.compile(r"jobs/([0-9a-f]{8})/claims/(\d+)\.json")
+_MARKER = re.compile(r"queue/[^/]+/([0-9a-f]{8})\.\d+")
+
+
+class WatchedStore(MemoryStore):
+    """Tells *judge* of every manifest that is written: the job's id, the old record, the new one."""
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        super().__init__(now)
+        self.judge: Judge = lambda _job_id, _old, _new: None
+        self.jobs: dict[str, Record] = {}
+        """Manifests by job id."""
+        self.claims: dict[str, dict[int, Record]] = {}
+        self.final: dict[str, Record] = {}
+        """Final records by job id, also of deleted jobs."""
+        self.invited: set[str] = set()
+        """Jobs that ever had a marker."""
+
+    def keys(self, prefix: str) -> list[str]:
+        return [key for key in self._held if key.startswith(prefix)]
+
+    def has(self, key: str) -> bool:
+        return key in self._held
+
+    def body(self, key: str) -> bytes:
+        return self._held[key].body
+
+    def newest_claim(self, job_id: str) -> Record | None:
+        claims = self.claims.get(job_id)
+        return claims[max(claims)] if claims else None
+
+    def delete(self, keys: Sequence[str]) -> None:
+        super().delete(keys)
+        for key in keys:
+            if match := _MANIFEST.fullmatch(key):
+                self.jobs.pop(match[1], None)
+            elif match := _CLAIM.fullmatch(key):
+                self.claims.get(match[1], {}).pop(int(match[2]), None)
+
+    def _hold(self, key: str, body: bytes) -> str:
+        if match := _MANIFEST.fullmatch(key):
+            new = json.loads(body)
+            self.judge(match[1], self.jobs.get(match[1]), new)
+            self.jobs[match[1]] = new
+        elif match := _CLAIM.fullmatch(key):
+            self.claims.setdefault(match[1], {})[int(match[2])] = json.loads(body)
+        elif match := _MARKER.fullmatch(key):
+            self.invited.add(match[1])
+        return super()._hold(key, body)
