@@ -86,17 +86,18 @@ cq_code=$?
 """
 
 # Only the job shell is signalled and has to pass it on, so it must wait for the script in the
-# background, and `wait` ends early for each trap. Asked again, bash 5.2 sometimes answers -1, for
-# ever, when the child ended in between. So somebody deaf to signals waits in the foreground and
-# writes the code down for that case. The script gets every signal's meaning back; bash takes INT
-# and QUIT from whatever it runs in the background.
+# background, and `wait` ends early for each trap: with the signal's number, sometimes for a signal
+# whose trap ran long ago, sometimes with -1 once the child has ended. So what it answers proves
+# nothing: somebody deaf to signals waits in the foreground, writes the code down and ends.
+# The script gets every signal's meaning back; bash takes INT and QUIT from whatever it runs in the
+# background, and stdin, which has to be handed down.
 _RUN_AND_FORWARD = """\
 cq_pid=$cq_record.pid.$$
 cq_note=$cq_record.code.$$
 cq_waiter=
 cq_early=
 cq_pass_on() {{
-    if [ -z "$cq_waiter" ]; then cq_early=$1 && return; fi
+    if [ -z "$cq_waiter" ]; then cq_early="$cq_early $1" && return; fi
     for cq_try in 1 2 3 4 5 6 7 8 9; do
         read -r cq_child <"$cq_pid" && kill -s "$1" "$cq_child" && return
         kill -0 "$cq_waiter" || return
@@ -104,8 +105,10 @@ cq_pass_on() {{
     done
 }} 2>/dev/null
 {traps}
+exec 9<&0
 (
     trap '' {signals}
+    exec <&9 9<&-
     (
         trap - {signals} QUIT
         printf '%s\\n' "$BASHPID" >"$cq_pid"
@@ -114,16 +117,17 @@ cq_pass_on() {{
     cq_code=$?
     printf '%s\\n' "$cq_code" >"$cq_note"
     exit "$cq_code"
-) <&0 &
+) &
 cq_waiter=$!
-if [ -n "$cq_early" ]; then cq_pass_on "$cq_early"; fi
+exec 9<&-
+for cq_name in $cq_early; do cq_pass_on "$cq_name"; done
 while :; do
-    cq_interrupted=
     wait "$cq_waiter"
     cq_code=$?
-    if [ -z "$cq_interrupted" ]; then break; fi
+    if ! kill -0 "$cq_waiter" 2>/dev/null; then break; fi
 done
-if [ "$cq_code" -lt 0 ]; then read -r cq_code <"$cq_note" || cq_code=255; fi
+if [ -s "$cq_note" ]; then read -r cq_code <"$cq_note"; fi
+if [ "$cq_code" -lt 0 ]; then cq_code=255; fi
 rm -f "$cq_pid" "$cq_note"
 """
 
@@ -194,7 +198,6 @@ cq_end() {{
 }}
 
 cq_signal=
-cq_interrupted=
 cq_copiers=
 cq_started=$(cq_now)
 cq_host=$(uname -n)
@@ -231,7 +234,6 @@ if [ "${{1:-}}" != {stay} ] && ! cd "$cq_work"; then
 fi
 {copy}
 cq_note_signal() {{
-    cq_interrupted=yes
     if [ "$1" != CONT ]; then cq_signal=$1; fi
     cq_pass_on "$1"
 }}

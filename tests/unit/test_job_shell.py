@@ -308,12 +308,83 @@ def test_signals_that_keep_coming_do_not_cost_the_record(
     process = started(space)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
+    try:
+        _send_many(process, dialect)
+        process.communicate(timeout=20)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+    assert (process.returncode, exit_record(space).exit_code, exit_record(space).signal) == (7, 7, "TERM")
+
+
+def _send_many(process: subprocess.Popen[str], dialect: ShellDialect) -> None:
+    """TERM, and then CONT again and again, but not for ever: a busy machine would never get through."""
     number = signal.SIGTERM
-    while process.poll() is None:
+    for _ in range(100):
+        if process.poll() is not None:
+            return
         os.kill(process.pid, number) if dialect.forward_signals else os.killpg(process.pid, number)
         number = signal.SIGCONT
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(0.002)
-    process.communicate(timeout=20)
+            process.wait(0.005)
 
-    assert (process.returncode, exit_record(space).exit_code, exit_record(space).signal) == (7, 7, "TERM")
+
+# Output that the user's options send elsewhere ---------------------------------------------------
+
+COPY = ShellDialect("#TEST", '"${TEST_JOB:-}"', '"${TEST_TASK:-}"', forward_signals=True, copies_output=True)
+
+
+def logs(space: DirectoryClaimSpace, task: int | None = None) -> list[str]:
+    return [space.log_path(stream, task).read_text() for stream in ("stdout", "stderr")]
+
+
+def test_output_that_goes_elsewhere_is_copied_into_the_logs(space: DirectoryClaimSpace) -> None:
+    prepare(space, "#!/bin/bash\nfor i in {1..30000}; do echo $i; done\necho err >&2; exit 3\n", COPY)
+
+    code, out, err = run(space, task=2)
+
+    assert (code, out.count("\n"), err) == (3, 30_000, "err\n")
+    assert logs(space, 2) == [out, err]
+    assert exit_record(space, 2).stdout_size == len(out)
+    assert not [path for path in space.control_dir.iterdir() if ".fifo." in path.name]
+
+
+def test_output_that_goes_into_the_logs_already_is_not_copied(space: DirectoryClaimSpace) -> None:
+    prepare(space, "#!/bin/bash\necho out; echo err >&2\n", COPY)
+    with (
+        space.log_path("stdout", None).open("ab") as out,
+        space.log_path("stderr", None).open("ab") as err,
+    ):
+        env = {"PATH": os.environ["PATH"], "TEST_JOB": "42"}
+        subprocess.run(
+            ["/bin/bash", space.job_shell], env=env, stdout=out, stderr=err, check=True, timeout=20
+        )
+
+    assert logs(space) == ["out\n", "err\n"]
+
+
+def test_what_a_script_says_as_a_signal_ends_everything_is_copied(space: DirectoryClaimSpace) -> None:
+    prepare(
+        space,
+        "#!/bin/bash\ntrap 'echo last words; exit 7' TERM\necho ready\nwhile :; do sleep 0.02; done\n",
+        COPY,
+    )
+    process = started(space)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    os.killpg(process.pid, signal.SIGTERM)
+    out, _ = process.communicate(timeout=20)
+
+    assert (process.returncode, out, logs(space)[0]) == (7, "last words\n", "ready\nlast words\n")
+
+
+def test_a_job_that_is_told_to_stay_starts_where_it_is(space: DirectoryClaimSpace) -> None:
+    prepare(space, "#!/bin/bash\npwd; cat\n", COPY)
+    env = {"PATH": os.environ["PATH"], "TEST_JOB": "42"}
+    done = subprocess.run(
+        ["/bin/bash", space.job_shell, "stay"],
+        env=env, cwd="/usr", input="from stdin\n", capture_output=True, text=True, check=True, timeout=20,
+    )  # fmt: skip
+
+    assert done.stdout == "/usr\nfrom stdin\n"

@@ -12,16 +12,23 @@ from attrs import evolve
 from cloudq.adapters.process import (
     Command,
     DetachedProcess,
+    Finished,
     format_identity,
     identity_of,
     is_gone,
     kill_group,
     login_environment,
+    noted_identity,
     own_identity,
     parse_identity,
+    run_to_end,
     send_signal,
     start_detached,
+    start_recording,
 )
+from cloudq.domain.errors import SchedulerUnavailable
+
+ENVIRONMENT = {"PATH": os.environ["PATH"]}
 
 
 def sleeper(folder: Path, **env: str) -> DetachedProcess:
@@ -113,3 +120,76 @@ def test_the_rest_of_a_group_is_killed_after_its_leader_is_gone(tmp_path: Path) 
     kill_group(leader.identity, [b"MARK=7"])
     while not is_gone(rest):  # the time limit of the test ends this
         pass
+
+
+# Queries -----------------------------------------------------------------------------------------
+
+
+def shell(script: str, *words: str) -> Command:
+    return Command(("/bin/sh", "-c", script, "sh", *words), Path("/"), ENVIRONMENT)
+
+
+def test_a_query_is_run_to_its_end() -> None:
+    done = run_to_end(shell("echo out; echo err >&2; cat; exit 3"), 20)
+
+    assert done == Finished(3, "out\n", "err\n")
+    assert run_to_end(shell("kill -9 $$"), 20).status == -9
+
+
+def test_a_late_query_is_killed_with_all_it_started(tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+    with pytest.raises(SchedulerUnavailable, match="in time"):
+        run_to_end(shell('sleep 60 & echo $! >"$1"; wait', str(note)), 0.3)
+
+    left = identity_of(int(note.read_text()))
+    while not is_gone(left):  # the time limit of the test ends this
+        pass
+
+
+def test_a_query_that_closes_its_output_and_goes_on_is_late_all_the_same() -> None:
+    with pytest.raises(SchedulerUnavailable, match="in time"):
+        run_to_end(shell("exec >&- 2>&-; sleep 60"), 0.3)
+
+
+def test_a_query_that_prints_without_end_is_stopped() -> None:
+    with pytest.raises(SchedulerUnavailable, match="more than 1000 bytes"):
+        run_to_end(shell("yes"), 20, max_bytes=1000)
+
+
+def test_a_command_that_is_not_there_is_no_answer() -> None:
+    with pytest.raises(SchedulerUnavailable, match="cannot be run"):
+        run_to_end(Command(("no-such-command",), Path("/"), ENVIRONMENT), 20)
+
+
+# Commands that leave records ---------------------------------------------------------------------
+
+
+def recorded(folder: Path, script: str, *words: str, limit_s: float = 20) -> DetachedProcess:
+    command = Command(
+        ("/bin/sh", "-c", script, "sh", *words), folder, ENVIRONMENT, folder / "out", folder / "err"
+    )
+    return start_recording(command, folder / "note", folder / "status", limit_s)
+
+
+def test_a_command_leaves_its_output_its_status_and_who_it_was(tmp_path: Path) -> None:
+    process = recorded(tmp_path, 'echo "$1"; echo err >&2; exit 3', "$(date); 'a \"b")
+
+    assert process.wait(20) is not None
+    assert [(tmp_path / name).read_text() for name in ("out", "err", "status")] == [
+        "$(date); 'a \"b\n",
+        "err\n",
+        "3\n",
+    ]
+    assert noted_identity((tmp_path / "note").read_text(), own_identity()) == process.identity
+
+
+def test_a_command_is_ended_after_its_time_though_nobody_waits(tmp_path: Path) -> None:
+    process = recorded(tmp_path, "sleep 60", limit_s=1)
+
+    assert process.wait(20) is not None
+    assert (tmp_path / "status").read_text() == "124\n"
+
+
+@pytest.mark.parametrize("note", ["", "x", "1 (sh) S 1", "-1 (sh) " + "0 " * 40])
+def test_a_note_that_cannot_be_read_names_nobody(note: str) -> None:
+    assert noted_identity(note, own_identity()) is None

@@ -34,7 +34,6 @@ cq_end() {
 }
 
 cq_signal=
-cq_interrupted=
 cq_copiers=
 cq_started=$(cq_now)
 cq_host=$(uname -n)
@@ -71,7 +70,6 @@ if [ "${1:-}" != stay ] && ! cd "$cq_work"; then
 fi
 
 cq_note_signal() {
-    cq_interrupted=yes
     if [ "$1" != CONT ]; then cq_signal=$1; fi
     cq_pass_on "$1"
 }
@@ -80,7 +78,7 @@ cq_note=$cq_record.code.$$
 cq_waiter=
 cq_early=
 cq_pass_on() {
-    if [ -z "$cq_waiter" ]; then cq_early=$1 && return; fi
+    if [ -z "$cq_waiter" ]; then cq_early="$cq_early $1" && return; fi
     for cq_try in 1 2 3 4 5 6 7 8 9; do
         read -r cq_child <"$cq_pid" && kill -s "$1" "$cq_child" && return
         kill -0 "$cq_waiter" || return
@@ -94,8 +92,10 @@ trap 'cq_note_signal USR1' USR1
 trap 'cq_note_signal USR2' USR2
 trap 'cq_note_signal XCPU' XCPU
 trap 'cq_note_signal CONT' CONT
+exec 9<&0
 (
     trap '' TERM INT HUP USR1 USR2 XCPU CONT
+    exec <&9 9<&-
     (
         trap - TERM INT HUP USR1 USR2 XCPU CONT QUIT
         printf '%s\n' "$BASHPID" >"$cq_pid"
@@ -104,15 +104,16 @@ trap 'cq_note_signal CONT' CONT
     cq_code=$?
     printf '%s\n' "$cq_code" >"$cq_note"
     exit "$cq_code"
-) <&0 &
+) &
 cq_waiter=$!
-if [ -n "$cq_early" ]; then cq_pass_on "$cq_early"; fi
+exec 9<&-
+for cq_name in $cq_early; do cq_pass_on "$cq_name"; done
 while :; do
-    cq_interrupted=
     wait "$cq_waiter"
     cq_code=$?
-    if [ -z "$cq_interrupted" ]; then break; fi
+    if ! kill -0 "$cq_waiter" 2>/dev/null; then break; fi
 done
-if [ "$cq_code" -lt 0 ]; then read -r cq_code <"$cq_note" || cq_code=255; fi
+if [ -s "$cq_note" ]; then read -r cq_code <"$cq_note"; fi
+if [ "$cq_code" -lt 0 ]; then cq_code=255; fi
 rm -f "$cq_pid" "$cq_note"
 cq_end "$cq_code"

@@ -34,7 +34,6 @@ cq_end() {
 }
 
 cq_signal=
-cq_interrupted=
 cq_copiers=
 cq_started=$(cq_now)
 cq_host=$(uname -n)
@@ -71,7 +70,6 @@ if [ "${1:-}" != stay ] && ! cd "$cq_work"; then
 fi
 
 cq_note_signal() {
-    cq_interrupted=yes
     if [ "$1" != CONT ]; then cq_signal=$1; fi
     cq_pass_on "$1"
 }

@@ -1,0 +1,45 @@
+"""Jobs that write down each of their runs, so that a test can count them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cloudq.client import Client
+from cloudq.domain.job_state import JobState
+from tests.parts.site import Site, wait_until
+from tests.parts.world import text_of
+
+COUNTS_ITS_RUNS = """\
+#!/bin/bash
+echo "$1 run" >> "{runs}/$(basename "$PWD")"
+echo "output of $(basename "$PWD")"
+sleep {seconds}
+echo done > result.txt
+exit {code}
+"""
+
+
+def submit_many(site: Site, client: Client, count: int, runs: Path, longest_s: float = 1.0) -> dict[str, int]:
+    """Jobs of one script name that end with 0 or 3; exit codes by id."""
+    runs.mkdir()
+    expected = {}
+    for number in range(count):
+        code = 3 if number % 5 == 0 else 0
+        body = COUNTS_ITS_RUNS.format(runs=runs, seconds=longest_s * (number % 10) / 10, code=code)
+        submitted = client.submit(site.script(body), submit_to=site.system, force=True)
+        expected[submitted.job.uuid] = code
+    return expected
+
+
+def check_all(client: Client, expected: dict[str, int], runs: Path) -> None:
+    jobs = {job_id: client.job(job_id) for job_id in expected}
+    assert {job_id: job.exit_code for job_id, job in jobs.items()} == expected
+    assert {job.state for job in jobs.values()} <= {JobState.DONE, JobState.ERROR}
+    assert {path.name: len(path.read_text().splitlines()) for path in runs.iterdir()} == dict.fromkeys(
+        expected, 1
+    )
+    for job_id in expected:
+        assert text_of(client.log(job_id)) == f"output of {job_id}\n"
+        assert jobs[job_id].size_output
+    assert sorted(entry.job_id for entry in client.history()) == sorted(expected)
+    wait_until(lambda: client.jobs().jobs == ())  # the agents' summary comes every 5 s

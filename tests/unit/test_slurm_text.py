@@ -1,0 +1,284 @@
+"""What Slurm's commands print is read as it was meant, or not at all."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloudq.adapters.schedulers.slurm_parse import (
+    ClusterLimits,
+    TaskRow,
+    parse_config,
+    parse_sacct,
+    parse_shown_jobs,
+    parse_squeue,
+    parse_tasks,
+    tag_of,
+)
+from cloudq.adapters.schedulers.slurm_states import (
+    KEEP_LAST,
+    STATES,
+    is_only_about_ended_jobs,
+    read_sbatch_answer,
+    status_once_gone,
+)
+from cloudq.domain.array_range import ArrayRange
+from cloudq.domain.errors import (
+    SchedulerProblem,
+    SchedulerUnavailable,
+    SubmitDeferred,
+    SubmitRefused,
+    SubmitUncertain,
+)
+from cloudq.domain.job_state import JobState as S
+from cloudq.domain.names import ClaimTag
+from cloudq.domain.outcome import Life
+
+TAG = ClaimTag("3f7e7681", 1)
+SHELL = "/home/me/.cloudq/cache/.cloudq/3f7e7681.1/job_shell.sh"
+DAY = "2026-11-22T"
+
+# States ------------------------------------------------------------------------------------------
+
+QUEUED, RUNNING, COMPLETING, ENDED = Life.QUEUED, Life.RUNNING, Life.COMPLETING, Life.ENDED
+
+WHAT_EACH_STATE_MEANS = {
+    "PENDING": (QUEUED, None), "CONFIGURING": (QUEUED, None), "RUNNING": (RUNNING, None),
+    "COMPLETING": (COMPLETING, None), "SUSPENDED": (RUNNING, None), "STOPPED": (RUNNING, None),
+    "RESIZING": (RUNNING, None), "SIGNALING": (RUNNING, None), "STAGE_OUT": (RUNNING, None),
+    "REQUEUED": (QUEUED, None), "REQUEUE_HOLD": (QUEUED, None), "REQUEUE_FED": (QUEUED, None),
+    "RESV_DEL_HOLD": (QUEUED, None), "SPECIAL_EXIT": (QUEUED, None), "PREEMPTED": (QUEUED, None),
+    "REVOKED": (ENDED, S.DELETED), "COMPLETED": (ENDED, S.DONE), "FAILED": (ENDED, S.ERROR),
+    "CANCELLED": (ENDED, S.DELETED), "TIMEOUT": (ENDED, S.TIMEOUT), "DEADLINE": (ENDED, S.TIMEOUT),
+    "OUT_OF_MEMORY": (ENDED, S.ERROR), "NODE_FAIL": (ENDED, S.ERROR), "BOOT_FAIL": (ENDED, S.ERROR),
+    "POWER_UP_NODE": (QUEUED, None),
+}  # fmt: skip
+"""Every state of Slurm's own list but those that say nothing of the job."""
+
+
+def test_the_table_has_every_state_of_slurm_and_no_other() -> None:
+    assert STATES.keys() == WHAT_EACH_STATE_MEANS.keys()
+    assert {"LAUNCH_FAILED", "RECONFIG_FAIL", "UPDATE_DB"} == KEEP_LAST
+    assert not KEEP_LAST & STATES.keys()
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_every_state_means_what_it_deserves(state: str) -> None:
+    status = STATES[state].status(3, "")
+
+    assert (status.life, status.verdict) == WHAT_EACH_STATE_MEANS[state]
+    if status.verdict is not None:
+        assert status.exit_code == (0 if status.verdict is S.DONE else 3)
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_job_that_is_gone_has_ended_only_if_that_was_seen(state: str) -> None:
+    end = status_once_gone(STATES[state].status(3, ""), state)
+
+    if state == "PREEMPTED":
+        assert end is not None
+        assert (end.verdict, end.reason) == (S.ERROR, "preempted")
+    else:
+        assert (end is None) == (WHAT_EACH_STATE_MEANS[state][1] is None)
+
+
+def test_slurms_reason_tells_why_a_job_waits() -> None:
+    assert STATES["PENDING"].status(None, "QOSMaxJobsPerUserLimit").reason == "QOSMaxJobsPerUserLimit"
+    assert STATES["REQUEUE_HOLD"].status(None, "JobHeldUser").reason == "held by the scheduler; JobHeldUser"
+
+
+# squeue ------------------------------------------------------------------------------------------
+
+SQUEUE = f"""\
+cq|5_[1-2,7%2]|PENDING|{DAY}10:00:00|Resources|{SHELL}
+cq|5_9|RUNNING|{DAY}10:00:00|None|{SHELL}
+cq|6|FAILED|{DAY}10:01:00|NonZeroExitCode|{SHELL} stay
+cq|7|RUNNING|{DAY}10:01:00|None|/home/me/my | own
+script.sh 3f7e7681.1
+cq|8+1|RUNNING|{DAY}10:01:00|None|(null)
+"""
+
+
+def test_the_queue_is_read_task_by_task() -> None:
+    jobs = parse_squeue(SQUEUE)
+
+    waiting = TaskRow("PENDING", "Resources", f"{DAY}10:00:00")
+    assert jobs["5"].tasks == {
+        1: waiting, 2: waiting, 7: waiting, 9: TaskRow("RUNNING", "", f"{DAY}10:00:00"),
+    }  # fmt: skip
+    assert {local_id: job.tag for local_id, job in jobs.items()} == {"5": TAG, "6": TAG, "7": None, "8": None}
+    assert jobs["6"].tasks[None].state == "FAILED"
+
+
+def test_an_empty_queue_is_an_answer() -> None:
+    assert parse_squeue("") == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Welcome!\n", "cq|5|RUNNING\n", f"cq|x y|RUNNING|{DAY}|None|a\n", "\x00|||||\n", "slurm_load_jobs"],
+)
+def test_what_is_no_queue_is_no_answer(text: str) -> None:
+    with pytest.raises(SchedulerUnavailable, match="squeue"):
+        parse_squeue(text)
+
+
+@given(st.text(max_size=200))
+def test_no_text_at_all_is_taken_for_a_queue_by_mistake(text: str) -> None:
+    try:
+        jobs = parse_squeue(text)
+    except SchedulerUnavailable:
+        return
+    assert not jobs or text.startswith("cq|")
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        ("5", ("5", (None,))), ("5_7", ("5", (7,))), ("5_0", ("5", (0,))), ("5_[0-3]", ("5", (0, 1, 2, 3))),
+        ("5_[1-3,7%2]", ("5", (1, 2, 3, 7))), ("5_[1-9:4,20]", ("5", (1, 5, 9, 20))), ("5+0", ("5", (None,))),
+        ("5_[1,3,...]", ("5", (1, 3))), ("5_[1,3,...", ("5", (1, 3))),
+        ("", None), ("5.batch", None), ("x", None), ("5_x", None), ("-5", None), ("5 6", None),
+    ],
+)  # fmt: skip
+def test_ids_of_jobs_and_tasks_are_told_apart(shown: str, expected: object) -> None:
+    assert parse_tasks(shown) == expected
+
+
+@given(
+    st.sets(st.integers(min_value=0, max_value=500), min_size=1, max_size=60),
+    st.none() | st.integers(min_value=1, max_value=9),
+)
+def test_any_pending_array_is_expanded_to_its_tasks(tasks: set[int], limit: int | None) -> None:
+    spans = str(ArrayRange.covering(tasks)).replace(":1,", ",").removesuffix(":1")
+    shown = f"12_[{spans}{'' if limit is None else f'%{limit}'}]"
+
+    assert parse_tasks(shown) == ("12", tuple(sorted(tasks)))
+
+
+@pytest.mark.parametrize(
+    ("command", "tag"),
+    [
+        (SHELL, TAG), (f"{SHELL} stay", TAG), (f"sbatch --parsable -J 'a b' {SHELL}", TAG), ("(null)", None),
+        ("/home/3f7e7681.1/a/job.sh", None), ("job.sh", None), ("", None), ("/a/3f7e7681.0/x.sh", None),
+    ],
+)  # fmt: skip
+def test_a_claim_is_told_by_the_job_shells_directory(command: str, tag: ClaimTag | None) -> None:
+    assert tag_of(command) == tag
+
+
+# sacct, scontrol ---------------------------------------------------------------------------------
+
+
+def test_accounting_tells_ends_and_the_newer_of_two_jobs_with_one_id() -> None:
+    text = (
+        f"5|CANCELLED by 1000|0:15|{DAY}09:00:00|sbatch /x/00000001.1/job_shell.sh\n"
+        f"5|FAILED|3:0|{DAY}10:00:00|sbatch --comment a|b {SHELL}\n"
+        f"6_1|COMPLETED|0:0|{DAY}10:00:00|sbatch {SHELL}\n"
+        f"6_[2-3]|PENDING|0:0|{DAY}10:00:00|sbatch {SHELL}\n"
+    )
+    jobs = parse_sacct(text, with_line=True)
+
+    assert jobs["5"].tag == TAG
+    assert jobs["5"].tasks == {None: TaskRow("FAILED", "", f"{DAY}10:00:00", 3)}
+    assert {task: row.state for task, row in jobs["6"].tasks.items()} == {
+        1: "COMPLETED", 2: "PENDING", 3: "PENDING",
+    }  # fmt: skip
+
+
+def test_a_requeued_job_counts_by_its_last_run() -> None:
+    rows = (
+        f"5|PREEMPTED|0:15|{DAY}10:00:00\n5|CANCELLED by 0|0:0|{DAY}10:20:00\n5|TIMEOUT|0:0|{DAY}10:10:00\n"
+    )
+
+    assert parse_sacct(rows, with_line=False)["5"].tasks[None].state == "CANCELLED"
+
+
+def test_what_accounting_did_not_print_is_no_answer() -> None:
+    with pytest.raises(SchedulerUnavailable, match="sacct"):
+        parse_sacct("Welcome!\n", with_line=True)
+
+
+def test_exit_codes_are_told_by_task_whatever_the_job_is_called() -> None:
+    line = (
+        "JobId={} JobName=x ExitCode=9:9 y UserId=me(1) JobState=FAILED Reason=N ExitCode={} Command=/x y\n"
+    )
+    text = line.format("5", "3:0") + line.format("17 ArrayJobId=5 ArrayTaskId=2", "0:9")
+
+    assert parse_shown_jobs(text) == {None: 3, 2: 137}
+    assert parse_shown_jobs("slurm_load_jobs error") == {}
+
+
+def test_the_clusters_limits_are_read() -> None:
+    text = """Configuration data as of 2026-11-22T10:00:00
+AccountingStorageType   = accounting_storage/slurmdbd
+MaxArraySize            = 75001
+MinJobAge               = 20 sec
+SLURM_VERSION           = 23.11.4
+
+Slurmctld(primary) at here is UP
+"""
+    assert parse_config(text) == ClusterLimits(75001, 20.0, has_accounting=True, tells_submit_line=True)
+    old = text.replace("23.11.4", "20.11.9").replace("slurmdbd", "none")
+    assert parse_config(old) == ClusterLimits(75001, 20.0, has_accounting=False, tells_submit_line=False)
+    with pytest.raises(SchedulerUnavailable, match="configuration"):
+        parse_config("Welcome!")
+
+
+# sbatch, scancel ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stdout", ["17\n", "17;cluster\n", "Welcome!\n17\n"])
+def test_the_job_id_is_found_in_what_sbatch_prints(stdout: str) -> None:
+    assert read_sbatch_answer("0", stdout, "sbatch: lua: noted") == "17"
+    assert read_sbatch_answer("", stdout, "") == "17"
+
+
+def test_without_status_and_id_there_is_no_answer_yet() -> None:
+    assert read_sbatch_answer("", "", "") is None
+
+
+FAILED = "sbatch: error: Batch job submission failed: "
+POLICY = "Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)"
+
+
+@pytest.mark.parametrize(
+    ("status", "stderr", "problem"),
+    [
+        ("1", f"{FAILED}Socket timed out on send/recv operation", SubmitUncertain),
+        ("1", f"{FAILED}Unable to contact slurm controller (connect failure)", SubmitUncertain),
+        ("1", f"{FAILED}Zero Bytes were transmitted or received", SubmitUncertain),
+        ("1", f"{FAILED}Slurm backup controller in standby mode", SubmitUncertain),
+        ("1", "sbatch: error: slurm_receive_msg: Message receive failure", SubmitUncertain),
+        ("0", "", SubmitUncertain), ("124", "", SubmitUncertain), ("137", "", SubmitUncertain),
+        ("rubbish", "", SubmitUncertain),
+        ("127", "sbatch: not found", SubmitDeferred),
+        ("1", f"sbatch: error: QOSMaxSubmitJobPerUserLimit\n{FAILED}{POLICY}", SubmitDeferred),
+        ("1", f"sbatch: error: AssocMaxSubmitJobLimit\n{FAILED}{POLICY}", SubmitDeferred),
+        ("1", "sbatch: error: Slurm temporarily unable to accept job, sleeping", SubmitDeferred),
+        ("1", f"{FAILED}Resource temporarily unavailable", SubmitDeferred),
+        ("1", f"{FAILED}No space left on device", SubmitDeferred),
+        ("1", f"sbatch: error: QOSMaxWallDurationPerJobLimit\n{FAILED}{POLICY}", SubmitRefused),
+        ("1", f"{FAILED}Invalid partition name specified", SubmitRefused),
+        ("1", f"{FAILED}Requested node configuration is not available", SubmitRefused),
+        ("1", f"{FAILED}Invalid account or account/partition combination specified", SubmitRefused),
+        ("1", "sbatch: unrecognized option '--frobnicate'", SubmitRefused),
+        ("1", "", SubmitRefused),
+    ],
+)  # fmt: skip
+def test_sbatchs_own_words_tell_what_became_of_a_submission(
+    status: str, stderr: str, problem: type[SchedulerProblem]
+) -> None:
+    with pytest.raises(problem) as raised:
+        read_sbatch_answer(status, "", stderr)
+
+    assert " ".join(stderr.split()) in str(raised.value)
+
+
+def test_only_jobs_that_ended_are_no_error_to_scancel() -> None:
+    ended = "scancel: error: Kill job error on job id 5: Invalid job id specified"
+
+    assert is_only_about_ended_jobs(f"{ended}\nscancel: error: Job/step already completing or completed\n")
+    assert not is_only_about_ended_jobs(f"{ended}\nscancel: error: Unable to contact slurm controller\n")
+    assert not is_only_about_ended_jobs("")
