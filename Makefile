@@ -54,7 +54,7 @@ unit: $(VENV)/installed-test
 	$(PYTEST) $(PARALLEL) tests/unit
 
 test-real: $(VENV)/installed-test
-	$(PYTEST) -m real
+	$(PYTEST) -m "real and not slurm"
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check

@@ -98,9 +98,8 @@ cq_waiter=
 cq_early=
 cq_pass_on() {{
     if [ -z "$cq_waiter" ]; then cq_early="$cq_early $1" && return; fi
-    for cq_try in 1 2 3 4 5 6 7 8 9; do
+    while kill -0 "$cq_waiter"; do
         read -r cq_child <"$cq_pid" && kill -s "$1" "$cq_child" && return
-        kill -0 "$cq_waiter" || return
         sleep 0.1
     done
 }} 2>/dev/null

@@ -30,7 +30,7 @@ COMMANDS = (
 )
 ACCESS_KEY = "cloudq-test"
 SECRET_KEY = "cloudq-test-secret"
-START_TIMEOUT_S = 120.0
+START_TIMEOUT_S = 80.0
 MAX_OSD_STARTS = 5
 
 CONFIGURATION = """\

@@ -83,11 +83,24 @@ def ceph_service() -> Iterator[S3Service]:
     if missing:
         complain = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
         complain(f"Ceph is not installed here: {', '.join(missing)}")
-    server = ceph.Ceph()
-    server.start()
+    server = _started_ceph()
     try:
         service = S3Service(server.endpoint_url, ceph.ACCESS_KEY, ceph.SECRET_KEY)
         service.make_bucket()
         yield service
     finally:
         server.stop()
+
+
+def _started_ceph() -> ceph.Ceph:
+    """Ports that were free a moment ago may be another's by now: then all of it is started anew."""
+    for attempts_left in (2, 1, 0):
+        server = ceph.Ceph()
+        try:
+            server.start()
+        except ceph.CephDidNotStart:
+            if not attempts_left:
+                raise
+        else:
+            return server
+    raise AssertionError("not reached")

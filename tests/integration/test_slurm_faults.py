@@ -1,0 +1,289 @@
+"""What a real Slurm cannot be made to do: commands that fail, hang, lie, or come late."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from cloudq.adapters.clock import RandomIds, SystemClock
+from cloudq.adapters.process import is_gone, parse_identity
+from cloudq.adapters.schedulers.slurm import SlurmScheduler, SlurmTimes
+from cloudq.adapters.workspace import DirectoryWorkspace
+from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
+from cloudq.domain.errors import (
+    SchedulerUnavailable,
+    SubmitDeferred,
+    SubmitRefused,
+    SubmitUncertain,
+)
+from cloudq.domain.job_state import JobState
+from cloudq.domain.names import ClaimTag
+from cloudq.domain.outcome import Life, SchedulerStatus
+from tests.parts.fake_slurm.cluster import FakeSlurm
+from tests.parts.shell_claim import prepare, submission_of
+from tests.parts.site import wait_until
+
+pytestmark = pytest.mark.slurm
+
+TIMES = SlurmTimes(poll_interval_s=10, query_limit_s=3, submit_wait_s=1, submit_limit_s=3)
+_numbers = count(1)
+
+
+class Rig:
+    """One agent's scheduler on a cluster of stand-ins."""
+
+    def __init__(self, folder: Path) -> None:
+        self.slurm = FakeSlurm(folder)
+        self.workspace = DirectoryWorkspace(folder / "home", SystemClock(), RandomIds())
+        self.warned: list[str] = []
+        self.scheduler = self.another()
+
+    def another(self) -> SlurmScheduler:
+        environ = {**os.environ, **self.slurm.environment()}
+        return SlurmScheduler(TIMES, environ=environ, warn=self.warned.append)
+
+    def space(self, body: str = "exit 0") -> DirectoryClaimSpace:
+        space = self.workspace.space(ClaimTag(f"{next(_numbers):08x}", 1))
+        return prepare(space, f"#!/bin/bash\n{body}\n", self.scheduler.dialect)
+
+    def submit(self, space: DirectoryClaimSpace, *options: str, array: str | None = None) -> str:
+        files = space.begin_attempt(len(space.attempts()) + 1, "sbatch", 10)
+        return self.scheduler.submit(submission_of(space, options, array), files)
+
+    def ended(self, local_id: str) -> SchedulerStatus:
+        wait_until(lambda: self.status(local_id).life is Life.ENDED)
+        return self.status(local_id)
+
+    def status(self, local_id: str, task: int | None = None) -> SchedulerStatus:
+        return self.scheduler.poll([local_id])[local_id].tasks[task]
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    rig = Rig(tmp_path)
+    yield rig
+    rig.slurm.end_everything()
+
+
+DOWN = {"do": "fail", "words": "slurm_load_jobs error: Unable to contact slurm controller (connect failure)"}
+
+
+@pytest.mark.parametrize("fault", [DOWN, {"do": "garbage"}, {"do": "hang", "seconds": 30}], ids=str)
+def test_a_queue_that_cannot_be_read_answers_nothing(rig: Rig, fault: dict[str, object]) -> None:
+    local_id = rig.submit(rig.space("sleep 30"))
+    rig.scheduler.poll([local_id])
+    for ask in (lambda: rig.scheduler.poll([local_id]), lambda: rig.scheduler.find(ClaimTag("ffffffff", 1))):
+        rig.slurm.next_fails("squeue", fault)
+        with pytest.raises(SchedulerUnavailable, match="squeue"):
+            ask()
+
+    assert rig.status(local_id).life is not Life.ENDED
+
+
+def test_a_configuration_that_cannot_be_read_is_asked_for_again(rig: Rig) -> None:
+    rig.slurm.next_fails("scontrol", DOWN, {"do": "garbage"})
+    for _ in range(2):
+        with pytest.raises(SchedulerUnavailable, match="scontrol"):
+            rig.scheduler.poll(["1"])
+
+    assert rig.scheduler.poll(["1"]) == {}
+    rig.scheduler.poll(["1"])
+    assert rig.slurm.calls("scontrol") == 3
+
+
+def test_a_thousand_jobs_are_one_query(rig: Rig) -> None:
+    rig.scheduler.poll([])
+    before = rig.slurm.calls("squeue")
+
+    rig.scheduler.poll([str(number) for number in range(1000)])
+
+    assert rig.slurm.calls("squeue") == before + 1
+    assert rig.slurm.calls("sacct") == 0
+
+
+def test_a_missing_command_is_no_answer(tmp_path: Path) -> None:
+    scheduler = SlurmScheduler(TIMES, environ={"PATH": str(tmp_path)})
+
+    with pytest.raises(SchedulerUnavailable, match="cannot be run"):
+        scheduler.poll(["1"])
+
+
+# Submitting --------------------------------------------------------------------------------------
+
+
+def test_an_sbatch_that_hangs_and_then_succeeds_is_found_by_its_files_and_by_its_tag(rig: Rig) -> None:
+    space = rig.space("echo once")
+    rig.slurm.next_fails("sbatch", {"do": "late", "seconds": 2})
+    with pytest.raises(SubmitUncertain, match="no answer within"):
+        rig.submit(space)
+
+    (attempt,) = space.attempts()
+    assert not rig.workspace.is_process_gone(attempt.process)
+    successor = rig.another()
+    assert successor.submitted(space.attempt_files(1)) is None
+    assert successor.find(space.tag) == ()
+    wait_until(lambda: successor.submitted(space.attempt_files(1)) == "1")
+    wait_until(lambda: rig.workspace.is_process_gone(attempt.process))
+    assert successor.find(space.tag) == ("1",)
+
+
+def test_an_sbatch_that_hangs_is_ended_though_nobody_waits_for_it(rig: Rig) -> None:
+    space = rig.space()
+    rig.slurm.next_fails("sbatch", {"do": "hang", "seconds": 60})
+    with pytest.raises(SubmitUncertain):
+        rig.submit(space)
+
+    (attempt,) = space.attempts()
+    process = parse_identity(attempt.process)
+    assert process is not None
+    wait_until(lambda: is_gone(process))
+    with pytest.raises(SubmitUncertain, match="in time"):
+        rig.another().submitted(space.attempt_files(1))
+
+
+@pytest.mark.parametrize("answer", ["answer lost", "fail"])
+def test_a_submission_without_an_answer_may_have_happened(rig: Rig, answer: str) -> None:
+    words = "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation"
+    space = rig.space("echo once")
+    rig.slurm.next_fails("sbatch", {"do": answer, "words": words})
+
+    with pytest.raises(SubmitUncertain, match="Socket timed out"):
+        rig.submit(space)
+
+    assert rig.scheduler.find(space.tag) == (("1",) if answer == "answer lost" else ())
+
+
+def test_garbage_is_no_job_id(rig: Rig) -> None:
+    space = rig.space()
+    rig.slurm.next_fails("sbatch", {"do": "garbage"})
+
+    with pytest.raises(SubmitUncertain, match="no job id"):
+        rig.submit(space)
+
+
+def test_a_limit_of_the_moment_is_told_from_a_refusal(rig: Rig) -> None:
+    limit = "sbatch: error: QOSMaxSubmitJobPerUserLimit"
+    rig.slurm.next_fails(
+        "sbatch", {"do": "fail", "words": limit}, {"do": "fail", "words": "sbatch: error: no"}
+    )
+
+    with pytest.raises(SubmitDeferred, match="QOSMaxSubmit"):
+        rig.submit(rig.space())
+    with pytest.raises(SubmitRefused, match="error: no"):
+        rig.submit(rig.space())
+
+
+def test_a_task_beyond_the_clusters_limit_is_refused_before_it_is_submitted(rig: Rig) -> None:
+    rig.slurm.set(max_array_size=11)
+    with pytest.raises(SubmitRefused, match="the highest task id here is 10"):
+        rig.submit(rig.space(), array="1-11")
+    assert rig.slurm.calls("sbatch") == 0
+
+    assert rig.submit(rig.space(), array="1-10") == "1"
+
+
+# What is known -----------------------------------------------------------------------------------
+
+
+def test_an_unknown_state_keeps_what_was_known_and_warns_once(rig: Rig) -> None:
+    local_id = rig.submit(rig.space("sleep 30"))
+    wait_until(lambda: rig.status(local_id).life is Life.RUNNING)
+    rig.slurm.set(strange_state="LEVITATING")
+
+    assert [rig.status(local_id).life for _ in range(3)] == [Life.RUNNING] * 3
+    assert [words.rpartition(" ")[2] for words in rig.warned] == ["LEVITATING"]
+    assert rig.another().poll([local_id])[local_id].tasks[None].life is Life.QUEUED
+
+
+def test_a_pending_array_shows_all_its_tasks(rig: Rig) -> None:
+    rig.slurm.set(holds=True)
+    local_id = rig.submit(rig.space(), array="1-3,7%2")
+
+    tasks = rig.scheduler.poll([local_id])[local_id].tasks
+
+    assert {task: status.life for task, status in tasks.items()} == dict.fromkeys((1, 2, 3, 7), Life.QUEUED)
+
+
+def test_an_end_that_was_seen_is_known_after_slurm_forgot_the_job(rig: Rig) -> None:
+    local_id = rig.submit(rig.space("exit 4"))
+    assert (rig.ended(local_id).verdict, rig.status(local_id).exit_code) == (JobState.ERROR, 4)
+    rig.slurm.forget(local_id)
+
+    assert rig.status(local_id).exit_code == 4
+    assert rig.another().poll([local_id]) == {}
+    rig.scheduler.forget([local_id])
+    assert rig.scheduler.poll([local_id]) == {}
+
+
+def test_the_exit_code_of_a_failed_job_is_asked_for_once(rig: Rig) -> None:
+    local_id = rig.submit(rig.space("exit 4"))
+    rig.ended(local_id)
+    asked = rig.slurm.calls("scontrol")
+
+    rig.scheduler.poll([local_id])
+
+    assert rig.slurm.calls("scontrol") == asked
+
+
+def test_accounting_knows_what_slurm_forgot(rig: Rig) -> None:
+    rig.slurm.set(accounting=True)
+    space = rig.space("exit 4")
+    local_id = rig.submit(space)
+    rig.ended(local_id)
+    rig.slurm.forget(local_id)
+    successor = rig.another()
+
+    status = successor.poll([local_id])[local_id].tasks[None]
+
+    assert (status.verdict, status.exit_code) == (JobState.ERROR, 4)
+    assert successor.find(space.tag) == (local_id,)
+    rig.slurm.next_fails("sacct", DOWN)
+    with pytest.raises(SchedulerUnavailable, match="sacct"):
+        successor.poll([local_id])
+
+
+def test_an_id_that_was_given_anew_is_anothers_job(rig: Rig) -> None:
+    first = rig.space("exit 0")
+    local_id = rig.submit(first)
+    rig.ended(local_id)
+    rig.slurm.reset()
+    second = rig.space("sleep 30")
+
+    assert rig.submit(second) == local_id
+    assert rig.scheduler.poll([local_id])[local_id].tag == second.tag
+    assert rig.scheduler.find(first.tag) == ()
+
+
+def test_a_cancel_that_was_not_accepted_is_told(rig: Rig) -> None:
+    local_id = rig.submit(rig.space("sleep 30"))
+    rig.slurm.next_fails(
+        "scancel", {"do": "fail", "words": "scancel: error: Unable to contact slurm controller"}
+    )
+
+    with pytest.raises(SchedulerUnavailable, match="scancel"):
+        rig.scheduler.cancel([local_id])
+
+    rig.scheduler.cancel([local_id, "999", "rubbish", "-u"])
+    assert rig.ended(local_id).verdict is JobState.DELETED
+
+
+def test_what_a_script_leaves_in_the_background_does_not_hold_its_end_up(rig: Rig) -> None:
+    space = rig.space("echo out; sleep 600 & exit 3")
+    begun = rig.workspace.clock.elapsed()
+
+    assert rig.ended(rig.submit(space, "-o", "own.txt")).exit_code == 3
+    assert rig.workspace.clock.elapsed() - begun < 30
+    assert space.log_path("stdout", None).read_text() == "out\n"
+
+
+def test_slurms_memory_bounds_the_time_between_two_queries(rig: Rig) -> None:
+    rig.slurm.set(min_job_age=6)
+    assert rig.scheduler.poll_interval_s == 10
+
+    rig.scheduler.poll([])
+
+    assert rig.scheduler.poll_interval_s == 3
