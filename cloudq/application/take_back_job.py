@@ -121,8 +121,7 @@ class TakeBackJob:
             back = stored.job.taken_back(
                 self.clock.now(), release.systems, f"taken back from {release.system} by {release.by}"
             )
-            if back == stored.job:
-                return stored
+            # Rewritten even if it says so already: what the old holder read must not match any more.
             try:
                 return self.jobs.replace(stored, back)
             except RecordChanged:

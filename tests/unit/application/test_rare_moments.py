@@ -238,7 +238,7 @@ def test_a_job_that_has_ended_is_not_taken_back(world: World) -> None:
 def test_an_agent_that_wakes_without_its_lease_hands_over_nothing(world: World) -> None:
     """A successor may have ended the jobs and removed their locks."""
     alpha = world.system(behaviour=lambda *_: LONG)
-    sleeper = FallsAsleep(sleep=world.clock.pass_by)
+    sleeper = During(name="space.install_job_shell", meanwhile=lambda: world.clock.pass_by(400))
     agent = world.agent(alpha, sleeper)
     job_ids = [world.submit("alpha"), world.submit("alpha")]
 
@@ -250,14 +250,36 @@ def test_an_agent_that_wakes_without_its_lease_hands_over_nothing(world: World) 
     assert len(alpha.scheduler.starts) == 2
 
 
-@define
-class FallsAsleep(Trap):
-    """The machine sleeps once, in the middle of the first hand-over."""
+# Take-backs -------------------------------------------------------------------------------------
 
-    sleep: Callable[[float], None] = lambda _: None
+
+def test_a_holder_that_had_written_nothing_yet_writes_nothing_after_a_take_back(world: World) -> None:
+    alpha = world.system()
+    job_id = world.submit("alpha")
+    take_back = During(
+        name="scheduler.submit",
+        meanwhile=lambda: world.client().take_back(job_id, ("alpha",), 1, force=True),
+    )
+    held_up = world.agent(alpha, take_back)
+
+    held_up.cycle()
+
+    assert world.job(job_id).state is JobState.INIT
+    held_up.until_final(job_id)
+    held_up.cycles(3)
+    assert (world.job(job_id).state, world.job(job_id).claim) == (JobState.DONE, 3)
+    assert world.stored("queue/") == []
+
+
+@define
+class During(Trap):
+    """Somebody does something while a call goes on, once."""
+
+    name: str = ""
+    meanwhile: Callable[[], object] = lambda: None
 
     def call(self, name: str, work: Callable[[], Any]) -> Any:
-        if name == "space.install_job_shell" and name not in self.calls:
-            self.sleep(400)
+        if name == self.name and name not in self.calls:
+            self.meanwhile()
         self.calls.append(name)
         return work()
