@@ -325,3 +325,10 @@ def test_every_end_but_done_says_why() -> None:
 def test_a_verdict_is_an_end(state: JobState) -> None:
     with pytest.raises(ValueError, match="no verdict"):
         ended(state)
+
+
+def test_why_the_scheduler_ended_a_job_is_told_beside_how_its_script_ended() -> None:
+    failed = Evidence(exit=left(143, "TERM"), status=ended(JobState.ERROR, reason="a node failed"))
+
+    assert decide(failed) == TaskState(JobState.ERROR, 143)
+    assert (decide(failed) or TaskState(JobState.DONE)).reason.startswith("a node failed; exit code 143")
