@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloudq.adapters.job_repository import BucketJobFiles, files, keys
-from cloudq.domain.errors import InvalidInput, JobNotFound, RecordRejected, StoreUnavailable
+from cloudq.domain.errors import InvalidInput, JobNotFound, RecordRejected, StoreUnavailable, WorkspaceProblem
 from cloudq.domain.job import Job
 from cloudq.domain.jobscript import Jobscript
 from cloudq.domain.names import ClaimTag
@@ -77,6 +77,12 @@ class TestInputs:
 
 
 class TestWholeLogs:
+    def test_a_log_that_is_gone_is_a_problem_of_the_agents_directory(
+        self, job_files: JobFiles, tmp_path: Path
+    ) -> None:
+        with pytest.raises(WorkspaceProblem, match="cannot read"):
+            job_files.put_log(TAG, "stdout", None, tmp_path / "gone")
+
     @pytest.mark.parametrize("task", [None, 7])
     def test_a_log_comes_back(self, job_files: JobFiles, tmp_path: Path, task: int | None) -> None:
         job_files.put_log(TAG, "stdout", task, a_file(tmp_path, b"hello\n"))

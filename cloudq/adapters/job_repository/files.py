@@ -58,7 +58,8 @@ class BucketJobFiles:
 
     def put_log(self, tag: ClaimTag, stream: str, task: int | None, source: Path) -> None:
         """One upload."""
-        self.store.upload(keys.log(tag, stream, task), source)
+        with told_as_workspace_problem(f"read {source}"):
+            self.store.upload(keys.log(tag, stream, task), source)
 
     def put_log_piece(self, tag: ClaimTag, stream: str, task: int | None, offset: int, piece: bytes) -> None:
         """One PUT a `MAX_PIECE_BYTES`."""
@@ -96,7 +97,8 @@ class BucketJobFiles:
 
     def put_output(self, tag: ClaimTag, archive: Path) -> None:
         """One upload."""
-        self.store.upload(keys.output(tag), archive)
+        with told_as_workspace_problem(f"read {archive}"):
+            self.store.upload(keys.output(tag), archive)
 
     def download_all(
         self, job: Job, into: Path, finish: Callable[[Path], None] = leave_as_it_is
