@@ -127,6 +127,22 @@ class Checks:
                 if not store.has(key):
                     self._break(f"I9 {key} is missing")
 
+    # When trouble is over ------------------------------------------------------------------------
+
+    def everybody_has_heard(self) -> None:
+        store = self.life.store
+        for slot in self.life.slots:
+            if not slot.may_write() or slot.parts is None:
+                continue
+            system, holdings = slot.place.name, slot.parts.holdings
+            known = holdings.held.keys() | holdings.invitations.keys()
+            known |= holdings.withdraw | holdings.superseded
+            for key in store.keys(f"queue/{system}/"):
+                name = key.rsplit("/", 1)[1]
+                is_marker, rang = name.count(".") == 1, key not in store.unannounced.get(system, ())
+                if is_marker and rang and name not in {str(tag) for tag in known}:
+                    self._break(f"I2 {system} was told of {name} and does not know of it")
+
     # When all trouble is over and everything had its time ----------------------------------------
 
     def at_the_end(self) -> None:

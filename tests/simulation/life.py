@@ -22,6 +22,8 @@ MAX_DEPTH = 3
 MAX_MEANWHILE = 120
 """How much may happen in a life while somebody is held up."""
 HEALTHY_ROUNDS = 12
+STEPS_TO_HEAR = 2
+"""After so many polls an agent must know of whatever the doorbell rang for."""
 STEPS_A_ROUND = 40
 
 
@@ -196,6 +198,11 @@ class Life:
         for place in self.systems:
             place.scheduler.holds_queue = place.scheduler.unavailable = False
             place.scheduler.submit_faults.clear()
+        for _ in range(STEPS_TO_HEAR):
+            self.pass_by(10)
+            for slot in self.slots:
+                slot.step()
+        self.checks.everybody_has_heard()
         for turn in range(HEALTHY_ROUNDS):
             for slot in self.slots:
                 slot.stop()

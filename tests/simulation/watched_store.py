@@ -31,6 +31,8 @@ class WatchedStore(MemoryStore):
         """Final records by job id, also of deleted jobs."""
         self.invited: set[str] = set()
         """Jobs that ever had a marker."""
+        self.unannounced: dict[str, set[str]] = {}
+        """Markers of each system since its doorbell rang last."""
 
     def keys(self, prefix: str) -> list[str]:
         return [key for key in self._held if key.startswith(prefix)]
@@ -62,4 +64,7 @@ class WatchedStore(MemoryStore):
             self.claims.setdefault(match[1], {})[int(match[2])] = json.loads(body)
         elif match := _MARKER.fullmatch(key):
             self.invited.add(match[1])
+            self.unannounced.setdefault(key.split("/")[1], set()).add(key)
+        elif key.startswith("doorbell/"):
+            self.unannounced.pop(key.removeprefix("doorbell/"), None)
         return super()._hold(key, body)
