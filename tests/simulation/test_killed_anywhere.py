@@ -6,6 +6,7 @@ outputs in the bucket, one history entry and no marker left, wherever the first 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -54,6 +55,13 @@ def submit_to_a_full_system(world: World, alpha: System) -> str:
 
 
 ONCE = range(1, 2)
+
+
+@pytest.fixture(autouse=True)
+def _quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No machine loses its power in these tests: nothing waits for a disk."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+
 
 LIVES = (
     Life("succeeds", submit, Script(12, 0, "hello\n", outputs={"out": b"1"}), JobState.DONE, ONCE),
