@@ -54,14 +54,14 @@ unit: $(VENV)/installed-test
 	$(PYTEST) $(PARALLEL) tests/unit
 
 test-real: $(VENV)/installed-test
-	$(PYTEST) -m "real and not slurm"
+	$(PYTEST) -m real
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/mypy tests/typing/adapters_fit_ports.py
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-cache
 
 test-lowest: $(LOWEST)/installed
 	$(LOWEST)/bin/python -m pytest $(PARALLEL) -m 'not real' tests/unit tests/contracts tests/integration

@@ -22,10 +22,10 @@ KNOWN_PROFILES = {
     profile.name: profile
     for profile in (
         AgentProfile("local", "local", is_available=True),
-        AgentProfile("slurm", "slurm"),
+        AgentProfile("slurm", "slurm", is_available=True),
         AgentProfile("gridengine", "gridengine"),
         AgentProfile("pbs", "pbs"),
-        AgentProfile("parallelcluster", "slurm"),
+        AgentProfile("parallelcluster", "slurm", is_available=True),
         AgentProfile("abci", "pbs"),
         AgentProfile("abci2", "gridengine"),
     )

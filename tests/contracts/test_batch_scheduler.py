@@ -204,8 +204,8 @@ def _has_ended(tasks: Mapping[int | None, SchedulerStatus]) -> bool:
     params=[
         LocalRig,
         ScriptedRig,
-        pytest.param(FakeSlurmRig, marks=pytest.mark.slurm),
-        pytest.param(SlurmRig, marks=[pytest.mark.real, pytest.mark.slurm, pytest.mark.xdist_group("slurm")]),
+        FakeSlurmRig,
+        pytest.param(SlurmRig, marks=[pytest.mark.real, pytest.mark.xdist_group("slurm")]),
     ]
 )
 def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:

@@ -93,11 +93,11 @@ def test_a_signal_ends_an_agent_in_order(home: Home, number: signal.Signals) -> 
 
 def test_a_detached_agent_that_cannot_start_says_why(home: Home) -> None:
     home.path.mkdir()
-    (home.path / "config.toml").write_text("[agent]\nprofile = 'slurm'\n")
+    (home.path / "config.toml").write_text("[agent]\nprofile = 'nowhere'\n")
     started = home.cloudqd("--daemon", "--detach")
 
     assert (started.returncode, started.stdout) == (3, "")
-    assert "profile 'slurm' needs the scheduler 'slurm'" in started.stderr
+    assert "profile 'nowhere' is not known" in started.stderr
 
 
 def test_stop_never_signals_a_stranger(home: Home) -> None:

@@ -17,6 +17,12 @@ def submit(client: Client, site: Site, body: str, name: str = "job.sh", **option
     return client.submit(site.script(body, name), submit_to=site.system, force=True, **options).job.uuid  # type: ignore[arg-type]
 
 
+def waiting(client: Client, job_id: str) -> str:
+    """The job, once the scheduler has it: those that come later stand behind it."""
+    wait_until(lambda: client.job(job_id).state is JobState.READY)
+    return job_id
+
+
 def test_every_kind_of_end_is_told_as_it_was(site: Site, tmp_path: Path) -> None:
     with site.client() as client, site.agent():
         good = submit(
@@ -54,14 +60,15 @@ def test_a_cancel_ends_a_job_that_is_unclaimed_pending_or_running(site: Site) ->
         with site.agent():
             running = submit(client, site, SLEEPS)
             wait_until(lambda: client.job(running).state is JobState.RUN)
-            waiting = [submit(client, site, SLEEPS, submit_opt=f"--slots {usable_cpus()}") for _ in range(2)]
-            pending = waiting[-1]
-            wait_until(lambda: client.job(pending).state is JobState.READY)
+            next_in_line, pending = (
+                waiting(client, submit(client, site, SLEEPS, submit_opt=f"--slots {usable_cpus()}"))
+                for _ in range(2)
+            )
             for job_id in (running, pending):
                 client.cancel(job_id)
             states = [job.state for job in ended(client, running, pending)]
-            client.cancel(waiting[0])
-            ended(client, waiting[0])
+            client.cancel(next_in_line)
+            ended(client, next_in_line)
 
             assert states == [JobState.DELETED, JobState.DELETED]
             assert text_of(client.log(running)) == "started\n"

@@ -18,7 +18,7 @@ from tests.parts.site import Site, ended, wait_until
 from tests.parts.slurm import Slurm
 from tests.parts.world import text_of
 
-pytestmark = [pytest.mark.real, pytest.mark.slurm, pytest.mark.xdist_group("slurm"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.real, pytest.mark.xdist_group("slurm"), pytest.mark.timeout(600)]
 
 BASH = "#!/bin/bash\n"
 

@@ -27,8 +27,6 @@ from tests.parts.fake_slurm.cluster import FakeSlurm
 from tests.parts.shell_claim import prepare, submission_of
 from tests.parts.site import wait_until
 
-pytestmark = pytest.mark.slurm
-
 TIMES = SlurmTimes(poll_interval_s=10, query_limit_s=3, submit_wait_s=1, submit_limit_s=3)
 _numbers = count(1)
 

@@ -10,7 +10,7 @@ from attrs import frozen
 
 from tests.parts.slurm import URGENT_PARTITION, Slurm
 
-pytestmark = [pytest.mark.real, pytest.mark.slurm, pytest.mark.xdist_group("slurm")]
+pytestmark = [pytest.mark.real, pytest.mark.xdist_group("slurm")]
 
 SLEEPS = "echo ready; sleep 600"
 
