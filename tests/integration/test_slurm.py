@@ -151,8 +151,9 @@ def test_time_limits_and_signals_end_a_job_as_the_script_answers_them(slurm_site
         plain = submit(client, site, BASH + "echo begun\nexec sleep 300\n")
         trap = submit(client, site, BASH + "trap 'echo ended; exit 7' TERM\n" + loop)
         deaf = submit(client, site, BASH + "trap '' TERM\n" + loop)
+        # Slurm sends it up to 30 s early, and to nobody while the job shell is being started.
         warned = submit(
-            client, site, BASH + "#SBATCH --signal=B:USR1@30 -t 1\ntrap 'echo warned; exit 5' USR1\n" + loop
+            client, site, BASH + "#SBATCH --signal=B:USR1@30 -t 2\ntrap 'echo warned; exit 5' USR1\n" + loop
         )
         for job_id in (plain, trap, deaf):
             slurm.let_time_run_out(running(client, job_id))
