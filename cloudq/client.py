@@ -73,6 +73,7 @@ class Client:
         submit_to: str,
         submit_opt: str = "",
         hold_jid: Sequence[str] | str = (),
+        hold_ok_jid: Sequence[str] | str = (),
         array_tid: str | None = None,
         inputs: Sequence[Path | str] = (),
         force: bool = False,
@@ -82,6 +83,8 @@ class Client:
         Args:
             submit_opt: options for that system's submit command, quoted as for a shell.
             hold_jid: ids of jobs that must have ended, in whatever state, before it starts.
+            hold_ok_jid: ids of jobs that must be DONE before it starts; it ends DELETED, without
+                being run, if one of them ends otherwise.
             array_tid: task ids of an array job, such as ``1-4`` or ``1-10:2``.
             inputs: files and directories to put into the job's work directory.
             force: submit even to a system whose agent never reported.
@@ -93,21 +96,33 @@ class Client:
         """
         problems: list[str] = []
         path, along = Path(script), [Path(each) for each in inputs]
-        held_for = hold_jid if isinstance(hold_jid, str) else ",".join(hold_jid)
+        held_for, held_for_ok = _as_text(hold_jid), _as_text(hold_ok_jid)
         body = _collect(problems, lambda: _read_script(path))
         hold = _collect(problems, lambda: parse_hold_jid(held_for))
+        hold_ok = _collect(problems, lambda: parse_hold_jid(held_for_ok, "hold_ok_jid"))
         array = _collect(problems, lambda: None if array_tid is None else ArrayRange.parse(array_tid))
         system = _collect(problems, lambda: _system(submit_to))
         _collect(problems, lambda: split_options(submit_opt))
         _collect(problems, lambda: self._parts.archives.check(along, path))
         systems = () if system is None else (system,)
         if problems or body is None:
-            more = self._parts.submit.problems_in_the_store(usable_ids(held_for), systems, force=force)
+            more = self._parts.submit.problems_in_the_store(
+                usable_ids(held_for), usable_ids(held_for_ok), systems, force=force
+            )
             raise InvalidInput([*problems, *more])
         with TemporaryDirectory(prefix="cloudq-") as scratch:
             archive = _packed(self._parts.archives, along, Path(scratch))
             submitted = self._parts.submit(
-                SubmitRequest(body, systems, submit_opt, hold or (), array, archive, force)
+                SubmitRequest(
+                    script=body,
+                    submit_to=systems,
+                    submit_opt=submit_opt,
+                    hold_jid=hold or (),
+                    hold_ok_jid=hold_ok or (),
+                    array_tid=array,
+                    input_archive=archive,
+                    force=force,
+                )
             )
             return evolve(submitted, warnings=(*_lowered(submit_to, system), *submitted.warnings))
 
@@ -200,6 +215,10 @@ def _collect(problems: list[str], check: Callable[[], T]) -> T | None:
     except InvalidInput as error:
         problems.extend(error.problems)
         return None
+
+
+def _as_text(job_ids: Sequence[str] | str) -> str:
+    return job_ids if isinstance(job_ids, str) else ",".join(job_ids)
 
 
 def _read_script(path: Path) -> Jobscript:

@@ -1,11 +1,14 @@
-"""Which of the jobs that others wait for are over (protocol 7.3)."""
+"""What has become of the jobs that others wait for (protocol 7.3)."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
 
 from attrs import define, field
 
 from cloudq.domain.errors import JobNotFound, RecordRejected
-from cloudq.domain.job import StoredJob
+from cloudq.domain.job import Job, StoredJob
+from cloudq.domain.job_state import JobState
 from cloudq.ports.clock import Clock
 from cloudq.ports.job_repository import JobRepository
 
@@ -24,17 +27,38 @@ class CheckDependencies:
 
     jobs: JobRepository
     clock: Clock
-    _over: set[str] = field(factory=set, init=False)
+    _over: dict[str, JobState | None] = field(factory=dict, init=False)
+    """How a job ended; None for one that was deleted before anybody here saw its end."""
     _looks: dict[str, _Look] = field(factory=dict, init=False)
 
-    def unfinished(self, job_ids: tuple[str, ...]) -> tuple[str, ...]:
-        """Those of *job_ids* that are not known to be over."""
-        return tuple(job_id for job_id in job_ids if not self._is_over(job_id))
+    def why_waiting(self, job: Job) -> str:
+        """What *job* still waits for, in words; empty if for nothing."""
+        unfinished = [each for each in (*job.hold_jid, *job.hold_ok_jid) if not self._is_over(each)]
+        if unfinished:
+            return f"waits for {', '.join(dict.fromkeys(unfinished))}"
+        gone = [each for each in job.hold_ok_jid if self._over[each] is None]
+        if gone:
+            return (
+                f"waits for {', '.join(gone)} to be DONE, which cannot be known any more: deleted; "
+                "cancel this job, or submit it again without --hold_ok_jid"
+            )
+        return ""
 
-    def note_over(self, job_id: str) -> None:
+    def why_never(self, job: Job) -> str:
+        """Why *job* must not be run at all, in words; empty if no job it needs has failed."""
+        failed = [f"{each} ended {state.value}" for each, state in self._failed(job.hold_ok_jid)]
+        return f"not run: {', '.join(failed)}, and it was to run only after DONE" if failed else ""
+
+    def note_over(self, job: Job) -> None:
         """An own job ended: nobody need ask the store."""
-        if job_id in self._looks:
-            self._over.add(job_id)
+        if job.uuid in self._looks:
+            self._over[job.uuid] = job.state
+
+    def _failed(self, job_ids: Iterable[str]) -> Iterator[tuple[str, JobState]]:
+        for job_id in job_ids:
+            state = self._over[job_id] if self._is_over(job_id) else None
+            if state is not None and state is not JobState.DONE:
+                yield job_id, state
 
     def _is_over(self, job_id: str) -> bool:
         now = self.clock.elapsed()
@@ -48,10 +72,10 @@ class CheckDependencies:
             known = before.seen if before else None
             seen = self.jobs.load_if_changed(known) if known else self.jobs.load(job_id)
         except JobNotFound:
-            self._over.add(job_id)
+            self._over[job_id] = None
             return _Look(now, None)
         except RecordRejected:
             return _Look(now, None)
         if seen.job.is_final:
-            self._over.add(job_id)
+            self._over[job_id] = seen.job.state
         return _Look(now, seen)

@@ -54,7 +54,7 @@ class EndJob:
 
     def _canceled(self, job: Job, claim: Claim) -> Job:
         by = f" by {claim.by}" if claim.by else ""
-        end = TaskState(JobState.DELETED, reason=f"canceled{by} before it was run")
+        end = TaskState(JobState.DELETED, reason=claim.reason or f"canceled{by} before it was run")
         if job.array_tid is not None:
             job = evolve(job, tasks=TaskStates.all_alike(job.array_tid, JobState.DELETED))
         return with_history_key(self.jobs, job.ended(end, self.clock.now()))

@@ -163,7 +163,7 @@ class FinishJobs:
         if held.space.owner() is not None:
             held.space.note_staged_out()
         self.scheduler.forget(held.local_ids)
-        self.dependencies.note_over(job.uuid)
+        self.dependencies.note_over(job)
         self.holdings.held.pop(tag, None)
         self.holdings.withdraw.add(tag)
         if tag in self.holdings.cancel_requests:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from attrs import evolve, frozen
 
+from cloudq.application.end_job import load_or_none
 from cloudq.domain.array_range import ArrayRange
 from cloudq.domain.errors import (
     CloudqError,
     InvalidInput,
     JobIdTaken,
-    JobNotFound,
     MaybeSubmitted,
     StoreProblem,
     StoreUnavailable,
@@ -39,6 +39,7 @@ class SubmitRequest:
     submit_to: tuple[str, ...]
     submit_opt: str = ""
     hold_jid: tuple[str, ...] = ()
+    hold_ok_jid: tuple[str, ...] = ()
     array_tid: ArrayRange | None = None
     input_archive: Path | None = None
     force: bool = False
@@ -78,12 +79,17 @@ class SubmitJob:
         return Submitted(job, (*warnings, *self._invite(job)))
 
     def problems_in_the_store(
-        self, hold_jid: Sequence[str], systems: Sequence[str], *, force: bool = False
+        self,
+        hold_jid: Sequence[str],
+        hold_ok_jid: Sequence[str],
+        systems: Sequence[str],
+        *,
+        force: bool = False,
     ) -> tuple[str, ...]:
         """What the store tells to be wrong with these, for a report of all problems; it may not answer."""
         problems: list[str] = []
         try:
-            problems.extend(self._missing(hold_jid))
+            problems.extend(self._held_for_problems(hold_jid, hold_ok_jid))
             known = self.registry.systems() if systems and not force else {}
         except CloudqError:
             return tuple(problems)
@@ -116,15 +122,19 @@ class SubmitJob:
             checked_system(system)
 
     def _check_held_for(self, request: SubmitRequest) -> None:
-        if missing := list(self._missing(request.hold_jid)):
-            raise InvalidInput(missing)
+        if problems := list(self._held_for_problems(request.hold_jid, request.hold_ok_jid)):
+            raise InvalidInput(problems)
 
-    def _missing(self, hold_jid: Sequence[str]) -> Iterator[str]:
+    def _held_for_problems(self, hold_jid: Sequence[str], hold_ok_jid: Sequence[str]) -> Iterator[str]:
         for job_id in hold_jid:
-            try:
-                self.jobs.load(job_id)
-            except JobNotFound:
+            if load_or_none(self.jobs, job_id) is None:
                 yield f"hold_jid: job {job_id} does not exist"
+        for job_id in hold_ok_jid:
+            stored = load_or_none(self.jobs, job_id)
+            if stored is None:
+                yield f"hold_ok_jid: job {job_id} does not exist"
+            elif stored.job.is_final and stored.job.state is not JobState.DONE:
+                yield f"hold_ok_jid: job {job_id} ended {stored.job.state.value}: this one would never run"
 
     def _check_systems(
         self, request: SubmitRequest, known: Mapping[str, SystemSign], problems: list[str]
@@ -161,6 +171,7 @@ class SubmitJob:
             uuid=self.ids.job_id(),
             name=request.script.name,
             hold_jid=request.hold_jid,
+            hold_ok_jid=request.hold_ok_jid,
             array_tid=request.array_tid,
             submit_to=request.submit_to[0] if len(request.submit_to) == 1 else "",
             submit_opt=request.submit_opt,

@@ -108,7 +108,7 @@ class TakeJobs:
 
     def _turn(self, invitation: Invitation, now: float, free: int | None, room: int) -> _Turn:
         job = _job(invitation)
-        if job.is_final or job.claim >= invitation.tag.n:
+        if job.is_final or job.claim >= invitation.tag.n or self.dependencies.why_never(job):
             return _Turn.NOW
         invitation.note = self._why_it_waits(invitation, job, now, free, room)
         return _Turn.LATER if invitation.note else _Turn.NOW
@@ -118,8 +118,8 @@ class TakeJobs:
             return f"submitted to {job.submit_to}, not to {self.settings.system}"
         if not _is_pinned(invitation) and not self.settings.unpinned:
             return f"{self.settings.system} takes only jobs submitted to it"
-        if unfinished := self.dependencies.unfinished(job.hold_jid):
-            return f"waits for {', '.join(unfinished)}"
+        if words := self.dependencies.why_waiting(job):
+            return words
         if room < 1:
             return f"{self.settings.system} holds {self.settings.max_held} jobs already"
         if not _is_pinned(invitation) and invitation.age_s(now) < self._delay(free):
@@ -191,7 +191,9 @@ class TakeJobs:
             note = f"claim {tag.n} may not be made: claim {tag.n - 1} does not offer the job"
             invitation.back_off(self.clock.elapsed(), note)
             return None
-        return self.jobs.create_claim(tag.job_id, self._run_claim(tag))
+        never = self.dependencies.why_never(stored.job)
+        claim = self._cancel_claim(tag, never) if never else self._run_claim(tag)
+        return self.jobs.create_claim(tag.job_id, claim)
 
     def _is_newest(self, tag: ClaimTag) -> bool:
         """Whether no claim came after ours, which was made before this process looked."""
@@ -212,6 +214,16 @@ class TakeJobs:
             system=self.settings.system,
             epoch=self.lease.epoch,
             home=self.workspace.home,
+        )
+
+    def _cancel_claim(self, tag: ClaimTag, reason: str) -> Claim:
+        return Claim(
+            n=tag.n,
+            kind=ClaimKind.CANCEL,
+            nonce=self.ids.nonce(),
+            time=self.clock.now(),
+            by=f"the agent of {self.settings.system}",
+            reason=reason,
         )
 
     def _settle(self, invitation: Invitation, stored: StoredJob, standing: Claim) -> None:

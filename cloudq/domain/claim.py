@@ -38,6 +38,8 @@ class Claim:
     """Who may take the job next (kind ``release``)."""
     by: str = ""
     """The client or agent that created it, for people."""
+    reason: str = ""
+    """Why the job is not run (kind ``cancel``), for people; empty if its owner wished so."""
     format: str = "1.0"
 
     def is_run_by(self, system: str) -> bool:

@@ -6,8 +6,8 @@ from cloudq.domain.errors import InvalidInput
 from cloudq.domain.names import checked_job_id, is_job_id
 
 
-def parse_hold_jid(text: str) -> tuple[str, ...]:
-    """Read ``id,id,…`` as users write it; raise `InvalidInput` that names every bad id.
+def parse_hold_jid(text: str, option: str = "hold_jid") -> tuple[str, ...]:
+    """Read ``id,id,…`` as users write it; raise `InvalidInput` that names every bad id and *option*.
 
     Blanks around ids are ignored, an id given twice counts once, an empty text holds for none.
     """
@@ -17,7 +17,7 @@ def parse_hold_jid(text: str) -> tuple[str, ...]:
         try:
             checked_job_id(part)
         except InvalidInput as error:
-            problems.append(f"hold_jid: {error}")
+            problems.append(f"{option}: {error}")
     if problems:
         raise InvalidInput(problems)
     return tuple(dict.fromkeys(ids))

@@ -47,6 +47,9 @@ class Job:
     jobid: str = ""
     jobscript_type: str = "local"
     hold_jid: tuple[str, ...] = ()
+    """The job starts once these have ended, in whatever state."""
+    hold_ok_jid: tuple[str, ...] = ()
+    """The job starts once all of these are DONE; it never does if one ended otherwise."""
     array_tid: ArrayRange | None = None
     submit_to: str = ""
     submit_opt: str = ""

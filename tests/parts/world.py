@@ -106,6 +106,7 @@ class World:
         script: Jobscript = SCRIPT,
         array: str | None = None,
         hold_jid: tuple[str, ...] = (),
+        hold_ok_jid: tuple[str, ...] = (),
         input_archive: Path | None = None,
         submit_opt: str = "",
     ) -> str:
@@ -114,6 +115,7 @@ class World:
             submit_to=systems or ("alpha",),
             submit_opt=submit_opt,
             hold_jid=hold_jid,
+            hold_ok_jid=hold_ok_jid,
             array_tid=ArrayRange.parse(array) if array else None,
             input_archive=input_archive,
             force=True,

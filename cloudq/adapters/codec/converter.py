@@ -75,7 +75,11 @@ _FIELD_CHECKS: dict[type, dict[str, checks.Check]] = {
 }  # fmt: skip
 
 _NAME_LISTS: dict[type, dict[str, tuple[checks.Check, int]]] = {
-    Job: {"hold_jid": (checks.job_id, 20_000), "invited": (checks.system, 1_000)},
+    Job: {
+        "hold_jid": (checks.job_id, 20_000),
+        "hold_ok_jid": (checks.job_id, 20_000),
+        "invited": (checks.system, 1_000),
+    },
     Claim: {"systems": (checks.system, 1_000)},
 }
 """Lists of names, with the most there may be."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from cloudq.adapters.schedulers.scripted import Script
+from cloudq.domain.errors import InvalidInput
 from cloudq.domain.job_state import JobState
 from tests.parts.world import World, text_of
 
@@ -98,6 +101,74 @@ def test_a_job_that_holds_for_a_job_of_another_system_starts_after_its_end(world
     agents[0].until_final(second)
 
     assert len(alpha.scheduler.starts) == 1
+
+
+def test_a_job_that_needs_another_to_be_done_starts_after_its_good_end(world: World) -> None:
+    alpha = world.system(behaviour=lambda *_: Script(duration_s=30))
+    agent = world.agent(alpha)
+    first = world.submit("alpha")
+    second = world.submit("alpha", hold_ok_jid=(first,))
+    agent.cycles(4)
+    assert [start.tag.job_id for start in alpha.scheduler.starts] == [first]
+
+    agent.until_final(first, second)
+
+    assert [start.tag.job_id for start in alpha.scheduler.starts] == [first, second]
+    assert world.job(second).state is JobState.DONE
+
+
+def test_a_job_that_needs_a_failed_one_to_be_done_is_deleted_without_a_run(world: World) -> None:
+    """By whichever of the invited systems hears of it; those that wait for it in turn go with it."""
+    alpha, beta = world.system("alpha", behaviour=lambda *_: Script(exit_code=3)), world.system("beta")
+    agents = world.agent(alpha), world.agent(beta)
+    first = world.submit("alpha")
+    second = world.submit("alpha", "beta", array="1-2", hold_ok_jid=(first,))
+    third = world.submit("beta", hold_ok_jid=(second,), hold_jid=(first,))
+    agents[0].until_final(first)
+
+    agents[1].until_final(second, third)
+
+    job = world.job(second)
+    assert (job.state, job.error_msg) == (
+        JobState.DELETED,
+        f"not run: {first} ended ERROR, and it was to run only after DONE",
+    )
+    assert {each.state for each in job.tasks.groups} == {JobState.DELETED}
+    assert world.job(third).state is JobState.DELETED
+    assert [start.tag.job_id for start in (*alpha.scheduler.starts, *beta.scheduler.starts)] == [first]
+    agents[0].cycles(2)
+    assert world.stored("queue/") == []
+    assert len(world.stored("history/")) == 3
+
+
+def test_a_job_that_needs_a_deleted_one_to_be_done_waits_for_its_owner(world: World) -> None:
+    """Nobody can say any more how that one ended."""
+    alpha = world.system("alpha")
+    first = world.submit("alpha")
+    second = world.submit("alpha", hold_ok_jid=(first,))
+    world.client().cancel(first)
+    world.client().delete(first)
+
+    world.agent(alpha).cycles(5)
+
+    assert world.job(second).state is JobState.INIT
+    assert (
+        f"waits for {first} to be DONE, which cannot be known" in world.client().query.active().jobs[0].note
+    )
+    assert alpha.scheduler.starts == []
+
+
+def test_a_job_that_could_never_run_is_refused(world: World) -> None:
+    first = world.submit("alpha")
+    world.client().cancel(first)
+
+    with pytest.raises(InvalidInput) as refused:
+        world.submit("alpha", hold_ok_jid=(first, "00000000"))
+
+    assert refused.value.problems == (
+        f"hold_ok_jid: job {first} ended DELETED: this one would never run",
+        "hold_ok_jid: job 00000000 does not exist",
+    )
 
 
 def test_an_unpinned_job_is_run_by_exactly_one_of_the_systems_invited(world: World) -> None:

@@ -40,13 +40,20 @@ def test_says_what_was_submitted_as_the_original_does(cli: Cli) -> None:
 def test_takes_every_option_in_both_spellings(cli: Cli) -> None:
     cli.agent()
     first = cli.submit()
-    seed = cli.job(cli.submit("--submit_opt", "-l 'a b'", "--hold_jid", first, "--array_tid", "1-4:1"))
+    seed = cli.job(
+        cli.submit(
+            "--submit_opt", "-l 'a b'", "--hold_jid", first, "--array_tid", "1-4:1", "--hold_ok_jid", first
+        )
+    )
     conventional = cli.job(
-        cli.submit("--submit-opt", "-l 'a b'", "--hold-jid", first, "--array-tid", "1-4:1")
+        cli.submit(
+            "--submit-opt", "-l 'a b'", "--hold-jid", first, "--array-tid", "1-4:1", "--hold-ok-jid", first
+        )
     )
 
     for job in (seed, conventional):
         assert (job.submit_opt, job.hold_jid, str(job.array_tid)) == ("-l 'a b'", (first,), "1-4:1")
+        assert job.hold_ok_jid == (first,)
 
 
 def test_takes_several_inputs_after_one_option(cli: Cli) -> None:

@@ -28,6 +28,7 @@ WAIT_STATUS = {"DONE": 0, "TIMEOUT": 124, "DELETED": 143}
 @option("--submit_to", default="", metavar="SYSTEM", help="The system that shall run it.")
 @option("--submit_opt", default="", metavar="OPTIONS", help="Options for that system's submit command.")
 @option("--hold_jid", default="", metavar="ID,…", help="Jobs that must have ended before it starts.")
+@option("--hold_ok_jid", default="", metavar="ID,…", help="Jobs that must be DONE before it starts.")
 @option("--array_tid", metavar="RANGE", help="Task ids of an array job, such as 1-4 or 1-10:2.")
 @option("--input", "inputs", multiple=True, metavar="PATH…", help="Files and directories that go along.")
 @click.argument("more", nargs=-1, metavar="")
@@ -42,6 +43,7 @@ def command(
     submit_to: str,
     submit_opt: str,
     hold_jid: str,
+    hold_ok_jid: str,
     array_tid: str | None,
     inputs: tuple[str, ...],
     more: tuple[str, ...],
@@ -64,6 +66,7 @@ def command(
             submit_to=submit_to,
             submit_opt=submit_opt,
             hold_jid=hold_jid,
+            hold_ok_jid=hold_ok_jid,
             array_tid=array_tid,
             inputs=[*inputs, *more],
             force=force,
