@@ -12,6 +12,7 @@ from cloudq.adapters.schedulers.slurm_parse import (
     parse_config,
     parse_sacct,
     parse_shown_jobs,
+    parse_sinfo,
     parse_squeue,
     parse_tasks,
     tag_of,
@@ -282,3 +283,22 @@ def test_only_jobs_that_ended_are_no_error_to_scancel() -> None:
     assert is_only_about_ended_jobs(f"{ended}\nscancel: error: Job/step already completing or completed\n")
     assert not is_only_about_ended_jobs(f"{ended}\nscancel: error: Unable to contact slurm controller\n")
     assert not is_only_about_ended_jobs("")
+
+
+@pytest.mark.parametrize(
+    ("text", "idle"),
+    [
+        ("cq|short|4/60/0/64\ncq|main*|12/20/0/32\n", 20),
+        ("cq|short|4/60/0/64\ncq|main|12/20/0/32\n", 80),
+        ("Welcome!\ncq|main*|32/0/8/40\n", 0),
+    ],
+    ids=["the default partition's", "all, where none is the default", "none, with a message of the day"],
+)
+def test_idle_cpus_are_read(text: str, idle: int) -> None:
+    assert parse_sinfo(text) == idle
+
+
+@pytest.mark.parametrize("text", ["", "main* 1/2/0/3", "cq|main*|1/2/3", "slurm_load_partitions: error"])
+def test_an_answer_without_a_partition_tells_of_no_idle_cpus(text: str) -> None:
+    with pytest.raises(SchedulerUnavailable):
+        parse_sinfo(text)

@@ -1,4 +1,4 @@
-"""Slurm, by its commands: sbatch, squeue, scontrol, scancel, and sacct where there is accounting.
+"""Slurm, by its commands: sbatch, squeue, scontrol, scancel, sinfo, and sacct where there is accounting.
 
 One ``squeue`` tells of all jobs, those that ended a short while ago too. A question that fails
 answers nothing; what Slurm has forgotten is missing in the answer, never an end.
@@ -24,6 +24,7 @@ from cloudq.adapters.schedulers.slurm_options import (
 from cloudq.adapters.schedulers.slurm_parse import (
     QUERY_ENVIRONMENT,
     SACCT_FIELDS,
+    SINFO_FORMAT,
     SQUEUE_FORMAT,
     SUBMIT_LINE,
     ClusterLimits,
@@ -32,6 +33,7 @@ from cloudq.adapters.schedulers.slurm_parse import (
     parse_config,
     parse_sacct,
     parse_shown_jobs,
+    parse_sinfo,
     parse_squeue,
 )
 from cloudq.adapters.schedulers.slurm_states import (
@@ -181,7 +183,8 @@ class SlurmScheduler:
         return jobs | self._from_accounting(unknown)
 
     def free_slots(self) -> int | None:
-        return None
+        """Idle CPUs where jobs go that name no partition: one that needs more may still wait."""
+        return parse_sinfo(self._answer("sinfo", "--noheader", f"--format={SINFO_FORMAT}"))
 
     def estimate_start(self, submission: Submission) -> float | None:  # noqa: ARG002 (not asked for yet)
         return None

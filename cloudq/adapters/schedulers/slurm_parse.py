@@ -26,6 +26,9 @@ _MARK = "cq"
 SQUEUE_FORMAT = f"{_MARK}|%i|%T|%V|%r|%o"
 """No job names: they may hold anything. The command comes last, for it may do so, too."""
 
+SINFO_FORMAT = f"{_MARK}|%P|%C"
+"""The default partition is starred; its CPUs are allocated/idle/other/total."""
+
 SACCT_FIELDS = ("JobID", "State", "ExitCode", "Submit")
 SUBMIT_LINE = "SubmitLine"
 """What sacct has had since Slurm 21.08."""
@@ -39,6 +42,7 @@ _SHOWN_JOB = re.compile(
     r" JobState=[A-Z_]+ .* ExitCode=([0-9]+:[0-9]+)",
     re.ASCII,
 )
+_IDLE_CPUS = re.compile(rf"{_MARK}\|([^|]*?)(\*?)\|[0-9]+/([0-9]+)/[0-9]+/[0-9]+")
 _MAX_TASKS_OF_A_SPAN = 4_000_000
 
 
@@ -193,3 +197,15 @@ def parse_config(text: str) -> ClusterLimits:
 def _leading_number(text: str) -> int:
     match = re.match(r"[0-9]{1,9}", text)
     return int(match[0]) if match else 0
+
+
+def parse_sinfo(text: str) -> int:
+    """The idle CPUs of the default partition; of all where none is the default.
+
+    Raises `SchedulerUnavailable` if *text* tells of no partition.
+    """
+    lines = [match for line in text.splitlines() if (match := _IDLE_CPUS.fullmatch(line.strip()))]
+    if not lines:
+        raise SchedulerUnavailable("sinfo shows no partition")
+    default = [match for match in lines if match[2]]
+    return sum(int(match[3]) for match in default or lines)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-COMMANDS = ("sbatch", "squeue", "scontrol", "scancel", "sacct")
+COMMANDS = ("sbatch", "squeue", "scontrol", "scancel", "sacct", "sinfo")
 SCRIPT = Path(__file__).with_name("commands.py")
 
 

@@ -371,6 +371,17 @@ def scancel(words: list[str]) -> int:
     return status
 
 
+def sinfo(words: list[str]) -> int:
+    with opened_state() as state:
+        jobs = state["jobs"].values()
+    busy = sum(each["state"] == "RUNNING" for job in jobs for each in job["tasks"].values())
+    (shape,) = [word.partition("=")[2] for word in words if word.startswith("--format=")]
+    for partition, cpus in (("main*", state["slots"]), ("gpu", 64)):
+        used = busy if partition == "main*" else 0
+        print(shape.replace("%P", partition).replace("%C", f"{used}/{cpus - used}/0/{cpus}"))
+    return 0
+
+
 def sacct(words: list[str]) -> int:
     with opened_state() as state:
         if not state["accounting"]:
@@ -393,6 +404,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "scontrol": scontrol,
     "scancel": scancel,
     "sacct": sacct,
+    "sinfo": sinfo,
     "run": run,
 }
 
