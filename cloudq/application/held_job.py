@@ -18,6 +18,7 @@ from cloudq.ports.workers import Started
 from cloudq.ports.workspace import ClaimSpace
 
 MAX_RECENT_WAITS = 20
+MAX_OTHERS_TOOK = 1_000
 
 
 class Cancel(Enum):
@@ -122,6 +123,20 @@ class Invitation(Retried):
     """Whether it was listed since it was last looked at."""
     absent_listings: int = 0
     """Listings after which its manifest was found to be absent."""
+    placement: str = ""
+    """Why it is this system that takes it, in words for its owner."""
+
+    @property
+    def read_record(self) -> StoredJob:
+        """The record, of an invitation that was read."""
+        assert self.stored is not None  # noqa: S101 (only read invitations are chosen)
+        return self.stored
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether no other system was invited: by its owner, or by the one who took it back."""
+        job = self.read_record.job
+        return bool(job.submit_to) if self.tag.n == 1 else len(job.invited) == 1
 
     def age_s(self, now: float) -> float:
         """Seconds since the marker was put: the store's clock at the LIST, one's own since."""
@@ -144,6 +159,8 @@ class Holdings:
 
     recent_waits: deque[float] = field(factory=lambda: deque(maxlen=MAX_RECENT_WAITS))
     """Seconds that the last jobs waited in the scheduler's queue."""
+    others_took: deque[float] = field(factory=lambda: deque(maxlen=MAX_OTHERS_TOOK))
+    """Own clock: when unpinned jobs were found to be other systems'."""
 
     def unfinished(self) -> Iterator[HeldJob]:
         """Held jobs whose end is not decided."""

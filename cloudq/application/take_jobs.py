@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from enum import Enum
-
 from attrs import define
 
 from cloudq.application.agent_settings import AgentSettings
 from cloudq.application.check_dependencies import CheckDependencies
+from cloudq.application.choose_jobs import ChooseJobs
 from cloudq.application.end_job import EndJob, load_or_none
 from cloudq.application.held_job import HeldJob, Holdings, Invitation
 from cloudq.application.hold_lease import HoldLease
 from cloudq.application.job_trouble import JobTrouble
 from cloudq.application.take_back_job import TakeBackJob
 from cloudq.domain.claim import Claim, ClaimKind, may_create_run_claim
-from cloudq.domain.errors import SchedulerUnavailable
-from cloudq.domain.job import Job, StoredJob
+from cloudq.domain.job import StoredJob
 from cloudq.domain.names import ClaimTag
-from cloudq.domain.placement import claim_delay, expected_wait
-from cloudq.ports.batch_scheduler import BatchScheduler
 from cloudq.ports.clock import Clock, IdSource
 from cloudq.ports.job_repository import ClaimResult, JobRepository
 from cloudq.ports.workers import Workers
@@ -30,11 +26,6 @@ MAX_READ_A_CYCLE = 2000
 """However many markers there are, a cycle comes to its other steps."""
 
 
-class _Turn(Enum):
-    NOW = "now"
-    LATER = "later"
-
-
 @define
 class TakeJobs:
     """Claims what may be claimed, adopts what is held already, clears what is over."""
@@ -43,7 +34,7 @@ class TakeJobs:
     end_job: EndJob
     take_back: TakeBackJob
     dependencies: CheckDependencies
-    scheduler: BatchScheduler
+    choose: ChooseJobs
     workspace: Workspace
     clock: Clock
     ids: IdSource
@@ -59,7 +50,7 @@ class TakeJobs:
         due = [each for each in self.holdings.invitations.values() if each.retry_at <= now]
         self.workers.map(self._read, self._to_be_read(due, now))
         due = [each for each in due if each.stored is not None]
-        taken = self.workers.map(self._take, self._whose_turn_it_is(due, now))
+        taken = self.workers.map(self._take, self.choose(due, now))
         for held in taken:
             if held is not None:
                 self.holdings.invitations.pop(held.tag, None)
@@ -93,66 +84,11 @@ class TakeJobs:
         self.holdings.withdraw.add(invitation.tag)
         self.holdings.invitations.pop(invitation.tag, None)
 
-    # Choosing --------------------------------------------------------------------------------
-
-    def _whose_turn_it_is(self, due: list[Invitation], now: float) -> list[Invitation]:
-        room = self.settings.max_held - len(self.holdings.held)
-        due, free = self._with_free_slots(due)
-        chosen: list[Invitation] = []
-        for invitation in sorted(due, key=lambda each: -each.age_s(now)):
-            if self._turn(invitation, now, free, room - len(chosen)) is _Turn.NOW:
-                chosen.append(invitation)
-                if free is not None and not _is_pinned(invitation):
-                    free -= 1
-        return chosen
-
-    def _turn(self, invitation: Invitation, now: float, free: int | None, room: int) -> _Turn:
-        job = _job(invitation)
-        if job.is_final or job.claim >= invitation.tag.n or self.dependencies.why_never(job):
-            return _Turn.NOW
-        invitation.note = self._why_it_waits(invitation, job, now, free, room)
-        return _Turn.LATER if invitation.note else _Turn.NOW
-
-    def _why_it_waits(self, invitation: Invitation, job: Job, now: float, free: int | None, room: int) -> str:
-        if invitation.tag.n == 1 and job.submit_to not in {"", self.settings.system}:
-            return f"submitted to {job.submit_to}, not to {self.settings.system}"
-        if not _is_pinned(invitation) and not self.settings.unpinned:
-            return f"{self.settings.system} takes only jobs submitted to it"
-        if words := self.dependencies.why_waiting(job):
-            return words
-        if room < 1:
-            return f"{self.settings.system} holds {self.settings.max_held} jobs already"
-        if not _is_pinned(invitation) and invitation.age_s(now) < self._delay(free):
-            return "other systems may start it sooner"
-        return ""
-
-    def _delay(self, free: int | None) -> float:
-        wait = expected_wait(free, self.holdings.recent_waits)
-        return claim_delay(wait, self.settings.handicap_s, self.settings.poll_interval_s)
-
-    def _with_free_slots(self, due: list[Invitation]) -> tuple[list[Invitation], int | None]:
-        """How much is free, if anybody needs to know; while nobody can say, unpinned jobs wait."""
-        unpinned = [each for each in due if not _is_pinned(each)]
-        if not unpinned:
-            return due, None
-        try:
-            return due, self._free_slots()
-        except SchedulerUnavailable as error:
-            for each in unpinned:
-                each.note = str(error)
-            return [each for each in due if _is_pinned(each)], None
-
-    def _free_slots(self) -> int | None:
-        free = self.scheduler.free_slots()
-        if free is None:
-            return None
-        return free - sum(1 for held in self.holdings.unfinished() if not held.has_started)
-
     # Taking ----------------------------------------------------------------------------------
 
     def _take(self, invitation: Invitation) -> HeldJob | None:
         with self.trouble.of_invitation(invitation):
-            stored, tag = _stored(invitation), invitation.tag
+            stored, tag = invitation.read_record, invitation.tag
             if stored.job.is_final:
                 self.end_job.confirm_final(stored.job)
                 self._clear(invitation)
@@ -192,7 +128,7 @@ class TakeJobs:
             invitation.back_off(self.clock.elapsed(), note)
             return None
         never = self.dependencies.why_never(stored.job)
-        claim = self._cancel_claim(tag, never) if never else self._run_claim(tag)
+        claim = self._cancel_claim(tag, never) if never else self._run_claim(tag, invitation.placement)
         return self.jobs.create_claim(tag.job_id, claim)
 
     def _is_newest(self, tag: ClaimTag) -> bool:
@@ -205,7 +141,7 @@ class TakeJobs:
         self.holdings.invitations.pop(tag, None)
         self.holdings.superseded.add(tag)
 
-    def _run_claim(self, tag: ClaimTag) -> Claim:
+    def _run_claim(self, tag: ClaimTag, placement: str) -> Claim:
         return Claim(
             n=tag.n,
             kind=ClaimKind.RUN,
@@ -214,6 +150,7 @@ class TakeJobs:
             system=self.settings.system,
             epoch=self.lease.epoch,
             home=self.workspace.home,
+            reason=placement,
         )
 
     def _cancel_claim(self, tag: ClaimTag, reason: str) -> Claim:
@@ -232,6 +169,8 @@ class TakeJobs:
             self.end_job.finish_canceled(stored, standing)
         elif standing.kind is ClaimKind.RELEASE:
             self.take_back.finish(stored.job.uuid, standing)
+        elif not invitation.is_pinned:
+            self.holdings.others_took.append(self.clock.elapsed())
         self._clear(invitation)
 
     def _hold(self, tag: ClaimTag, stored: StoredJob, claim: Claim | None) -> HeldJob:
@@ -246,18 +185,3 @@ class TakeJobs:
             may_have_log_pieces=stored.job.time_start is not None,
             is_elsewhere=job.home != self.workspace.home,
         )
-
-
-def _stored(invitation: Invitation) -> StoredJob:
-    assert invitation.stored is not None  # noqa: S101 (only read invitations are chosen)
-    return invitation.stored
-
-
-def _job(invitation: Invitation) -> Job:
-    return _stored(invitation).job
-
-
-def _is_pinned(invitation: Invitation) -> bool:
-    """Whether no other system was invited: by its owner, or by the one who took it back."""
-    job = _job(invitation)
-    return bool(job.submit_to) if invitation.tag.n == 1 else len(job.invited) == 1

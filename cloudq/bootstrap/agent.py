@@ -25,6 +25,7 @@ from cloudq.application.cancel_held_jobs import CancelHeldJobs, LetGoOfClaims
 from cloudq.application.check_dependencies import CheckDependencies
 from cloudq.application.check_markers import CheckMarkers
 from cloudq.application.check_store import CheckStore
+from cloudq.application.choose_jobs import ChooseJobs
 from cloudq.application.end_job import EndJob
 from cloudq.application.finish_jobs import FinishJobs, WriteRecords
 from cloudq.application.follow_jobs import FollowJobs
@@ -170,15 +171,16 @@ def _wire_cycle(
     take_back = TakeBackJob(jobs, queue, registry, end_job, clock, ids, f"the agent of {system}")
     stop_claim = StopClaim(scheduler)
     dependencies = CheckDependencies(jobs, clock)
+    choose = ChooseJobs(jobs, dependencies, scheduler, clock, settings, holdings, trouble)
     hand_over = HandOverJob(lease, files, scheduler, workspace, clock, settings, stop_claim, log)
     return RunAgentCycle(
         lease=lease,
         watch_queue=WatchQueue(queue, clock, system, holdings),
         check_markers=CheckMarkers(jobs, queue, holdings, trouble, system),
         take_jobs=TakeJobs(
-            jobs=jobs, end_job=end_job, take_back=take_back, dependencies=dependencies,
-            scheduler=scheduler, workspace=workspace, clock=clock, ids=ids, workers=workers,
-            lease=lease, settings=settings, holdings=holdings, trouble=trouble,
+            jobs=jobs, end_job=end_job, take_back=take_back, dependencies=dependencies, choose=choose,
+            workspace=workspace, clock=clock, ids=ids, workers=workers, lease=lease, settings=settings,
+            holdings=holdings, trouble=trouble,
         ),
         cancel_held_jobs=CancelHeldJobs(jobs, hand_over, stop_claim, clock, holdings, trouble),
         let_go_of_claims=LetGoOfClaims(

@@ -39,7 +39,7 @@ class Claim:
     by: str = ""
     """The client or agent that created it, for people."""
     reason: str = ""
-    """Why the job is not run (kind ``cancel``), for people; empty if its owner wished so."""
+    """For people: why this system took the job (kind ``run``), or why it is not run (``cancel``)."""
     format: str = "1.0"
 
     def is_run_by(self, system: str) -> bool:

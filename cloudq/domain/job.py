@@ -55,6 +55,8 @@ class Job:
     submit_opt: str = ""
     workdir: str = ""
     run_system: str = ""
+    placement: str = ""
+    """Which rule chose that system."""
     local_account: str = ""
     local_group: str = ""
     submit_command: str = ""
@@ -131,7 +133,14 @@ class Job:
 
     def received(self, claim: Claim, at: datetime) -> Job:
         """The job once *claim* gave it to a system."""
-        return evolve(self, claim=claim.n, run_system=claim.system, home=claim.home, time_receive=at)
+        return evolve(
+            self,
+            claim=claim.n,
+            run_system=claim.system,
+            placement=claim.reason,
+            home=claim.home,
+            time_receive=at,
+        )
 
     def handed_over(self, jobid: str, at: datetime) -> Job:
         """The job once the scheduler has it."""
@@ -169,7 +178,7 @@ class Job:
         back = self.entered(JobState.INIT, at, reason)
         return evolve(
             back,
-            jobid="", workdir="", run_system="", local_account="", local_group="",
+            jobid="", workdir="", run_system="", placement="", local_account="", local_group="",
             submit_command="", time_receive=None, time_ready=None, time_start=None,
             time_stageout_start=None, time_stageout_finish=None, error_msg="",
             submit_opt_local="", local_name="", exit_code=None, tasks=TaskStates(),

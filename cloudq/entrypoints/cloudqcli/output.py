@@ -19,7 +19,8 @@ _JOB_FIELDS = (
     "state", "workdir", "run_system", "local_account", "local_group", "submit_command",
     "time_submit", "time_receive", "time_ready", "time_start", "time_stageout_start",
     "time_stageout_finish", "time_finish", "size_input", "size_output", "error_msg",
-    "submit_opt_local", "local_name", "exit_code", "hold_ok_jid", "invited", "has_input", "claim", "client",
+    "submit_opt_local", "local_name", "exit_code", "placement", "hold_ok_jid", "invited", "has_input",
+    "claim", "client",
 )  # fmt: skip
 
 

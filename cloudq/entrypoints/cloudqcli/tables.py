@@ -73,6 +73,7 @@ _STAT: tuple[tuple[str, Callable[[Job], str]], ...] = (
     # What the original does not show comes after what it shows.
     ("exit_code", lambda job: _plain(job.exit_code)),
     ("tasks", _tasks),
+    ("placement", lambda job: job.placement),
     ("hold_ok_jid", lambda job: ",".join(job.hold_ok_jid)),
 )
 

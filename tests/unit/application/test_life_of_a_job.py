@@ -186,6 +186,29 @@ def test_an_unpinned_job_is_run_by_exactly_one_of_the_systems_invited(world: Wor
     assert world.stored("queue/") == []
 
 
+def test_many_unpinned_jobs_are_left_to_whoever_comes_free_first(world: World) -> None:
+    """A full system leaves them alone while others take them sooner than it could start them."""
+    full = world.system("alpha", behaviour=lambda *_: Script(duration_s=10_000), slots=1)
+    quick = world.system("beta", behaviour=lambda *_: Script(duration_s=20), slots=4)
+    agents = world.agent(full), world.agent(quick)
+    world.submit("alpha")
+    agents[0].cycles(2)
+    jobs = [world.submit("alpha", "beta") for _ in range(60)]
+
+    for _ in range(80):
+        for agent in agents:
+            agent.cycle()
+        world.clock.pass_by(5)
+
+    records = [world.job(job_id) for job_id in jobs]
+    stuck = [job for job in records if job.run_system == "alpha"]
+    assert {job.state for job in records if job not in stuck} == {JobState.DONE}
+    assert len(quick.scheduler.starts) == 60 - len(stuck)
+    assert len(stuck) <= 2
+    assert all("expected a wait" in job.placement or "could not tell" in job.placement for job in stuck)
+    assert "beta could start it at once" in {job.placement for job in records}
+
+
 def test_an_unpinned_job_goes_to_the_system_with_a_free_slot(world: World) -> None:
     busy = world.system("alpha", behaviour=lambda *_: Script(duration_s=600), slots=1)
     free = world.system("beta", slots=1)

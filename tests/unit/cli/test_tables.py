@@ -72,6 +72,7 @@ def test_stat_shows_every_field_of_the_original_first_and_as_it_does(cli: Cli) -
     assert shown.removeprefix(seed).splitlines() == [
         "exit_code             0",
         "tasks",
+        "placement",
         "hold_ok_jid",
     ]
 

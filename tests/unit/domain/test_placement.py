@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudq.domain.placement import MAX_DELAY_S, claim_delay, expected_wait
+from cloudq.domain.placement import (
+    MAX_DELAY_S,
+    claim_delay,
+    expected_wait,
+    is_sooner_here,
+    why_claimed,
+)
 
 waits = st.floats(0, 1e6)
 
@@ -59,3 +65,42 @@ def test_the_wait_is_none_with_a_free_slot_else_the_median(
     free: int | None, recent: list[float], expected: float | None
 ) -> None:
     assert expected_wait(free, recent) == expected
+
+
+@pytest.mark.parametrize(
+    ("free", "recent", "waiting", "expected"),
+    [(0, [1.0], 300.0, None), (None, [0.0], 40.0, None), (0, [500.0], 900.0, 500.0), (1, [], 900.0, 0.0)],
+)
+def test_what_waits_unusually_long_leaves_no_estimate(
+    free: int | None, recent: list[float], waiting: float, expected: float | None
+) -> None:
+    assert expected_wait(free, recent, waiting) == expected
+
+
+@pytest.mark.parametrize(
+    ("wait", "delay", "words"),
+    [
+        (0.0, 0.0, "abci could start it at once"),
+        (0.0, 30.0, "abci could start it at once, and nobody else had taken it after 30 s"),
+        (90.0, 20.0, "abci expected a wait of 90 s, and nobody else had taken it after 20 s"),
+        (None, 60.0, "abci could not tell how soon it can start it, and nobody else had taken it after 60 s"),
+    ],
+)
+def test_an_owner_is_told_which_rule_decided(wait: float | None, delay: float, words: str) -> None:
+    assert why_claimed("abci", wait, delay) == words
+
+
+@pytest.mark.parametrize(
+    ("wait", "left", "per_s", "sooner"),
+    [
+        (600.0, 200, 1 / 30, True),
+        (600.0, 10, 1 / 30, False),
+        (None, 200, 1 / 30, False),
+        (None, 1, 0.0, True),
+        (1e9, 1, 0.0, True),
+    ],
+)
+def test_a_queue_is_worth_while_if_all_others_are_taken_later(
+    wait: float | None, left: int, per_s: float, sooner: bool
+) -> None:
+    assert is_sooner_here(wait, left, per_s) is sooner
