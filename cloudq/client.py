@@ -144,6 +144,7 @@ class Client:
         self,
         job_id: str,
         *,
+        tid: int | None = None,
         timeout: float | None = None,
         poll: float = 2.0,
         changed: Callable[[Job], None] | None = None,
@@ -151,10 +152,13 @@ class Client:
         """Wait until a job has ended and return it; *changed* hears of each change of state.
 
         Args:
+            tid: wait only for this task of an array job.
             timeout: seconds to wait at most; `WaitTimedOut` is raised after them.
             poll: seconds between two looks, each one small request.
         """
-        return self._parts.wait(checked_job_id(job_id), timeout_s=timeout, poll_s=poll, changed=changed)
+        return self._parts.wait(
+            checked_job_id(job_id), timeout_s=timeout, poll_s=poll, task=tid, changed=changed
+        )
 
     def log(
         self, job_id: str, *, tid: int | None = None, error: bool = False, wait: float = 0.0
@@ -188,11 +192,14 @@ class Client:
 
     # Ending ----------------------------------------------------------------------------------
 
-    def cancel(self, job_id: str) -> CancelResult:
+    def cancel(self, job_id: str, *, tid: int | None = None) -> CancelResult:
         """Cancel a job: ended at once if nobody runs it, else requested of its agent.
 
+        With *tid* only that task of an array job, the others go on.
         Raises `JobStateConflict` if it has ended in another way.
         """
+        if tid is not None:
+            return self._parts.cancel.task(checked_job_id(job_id), tid)
         return self._parts.cancel(checked_job_id(job_id))
 
     def delete(self, job_id: str) -> None:

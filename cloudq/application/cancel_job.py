@@ -9,7 +9,7 @@ from attrs import frozen
 from cloudq.application.end_job import EndJob
 from cloudq.application.take_back_job import TakeBackJob
 from cloudq.domain.claim import Claim, ClaimKind
-from cloudq.domain.errors import JobStateConflict
+from cloudq.domain.errors import InvalidInput, JobStateConflict
 from cloudq.domain.job import Job
 from cloudq.domain.job_state import JobState
 from cloudq.domain.names import ClaimTag
@@ -59,6 +59,26 @@ class CancelJob:
             if newest.kind is ClaimKind.CANCEL:
                 return self._ended(self.end_job.finish_canceled(stored, newest).job)
 
+    def task(self, job_id: str, task: int) -> CancelResult:
+        """Cancel one task of an array job; the others go on.
+
+        Raises `JobNotFound`, `InvalidInput` if there is no such task, and `JobStateConflict` if it
+        ended otherwise, or if no system has the job yet that could do it.
+        """
+        job = self.jobs.load(job_id).job
+        if (state := _state_of(job, task)) is not None:
+            if state is JobState.DELETED:
+                return CancelResult.CANCELED
+            raise JobStateConflict(f"Task {task} of job ({job_id}) has ended already: {state.value}.")
+        newest = self.jobs.newest_claim(job_id)
+        if newest is None or newest.kind is not ClaimKind.RUN:
+            raise JobStateConflict(
+                f"No system has taken job ({job_id}) yet: cancel all of it, or this task once it was taken."
+            )
+        self.queue.request_cancel(newest.system, ClaimTag(job_id, newest.n), task)
+        self.queue.ring(newest.system)
+        return CancelResult.REQUESTED
+
     def _claim(self, newest: Claim | None) -> Claim:
         return Claim(
             n=newest.n + 1 if newest else 1,
@@ -77,3 +97,13 @@ class CancelJob:
         if job.state is JobState.DELETED:
             return CancelResult.CANCELED
         raise JobStateConflict(f"Job ({job.uuid}) has ended already: {job.state.value}.")
+
+
+def _state_of(job: Job, task: int) -> JobState | None:
+    """How a task ended; None while it has not. Raises `InvalidInput` if there is no such task."""
+    if job.array_tid is None:
+        raise InvalidInput(f"job ({job.uuid}) is no array job: it has no task {task}")
+    if task not in set(job.array_tid):
+        raise InvalidInput(f"job ({job.uuid}) has no task {task}: its tasks are {job.array_tid}")
+    state = job.state_of_task(task)
+    return state if state.is_final else None

@@ -123,7 +123,7 @@ class FollowJobs:
                 start=records.start,
                 exit=own_exit,
                 status=status,
-                cancel_accepted=held.cancel is Cancel.ACCEPTED,
+                cancel_accepted=held.cancel is Cancel.ACCEPTED or task in held.canceled_tasks,
                 absent_s=absent_s,
                 records_in_sight=not held.is_elsewhere,
             )
@@ -203,7 +203,7 @@ def _basis(held: HeldJob, answer: Mapping[str, LocalJob]) -> Hashable:
         (local_id, hash(frozenset(answer[local_id].tasks.items())) if local_id in answer else None)
         for local_id in held.local_ids
     ]
-    return (held.is_elsewhere, held.fingerprint, held.cancel, *said)
+    return (held.is_elsewhere, held.fingerprint, held.cancel, frozenset(held.canceled_tasks), *said)
 
 
 def _status(

@@ -14,6 +14,7 @@ from attrs import define, field, frozen
 from cloudq.domain.job import Job, StoredJob
 from cloudq.domain.names import ClaimTag
 from cloudq.domain.task_states import TaskState
+from cloudq.ports.job_repository import TaskRequest
 from cloudq.ports.workers import Started
 from cloudq.ports.workspace import ClaimSpace
 
@@ -78,6 +79,8 @@ class HeldJob(Retried):
     """All local jobs known under the tag, the one to follow first."""
     cancel: Cancel = Cancel.NONE
     canceled_at: float = 0.0
+    canceled_tasks: dict[int, float] = field(factory=dict)
+    """Own clock: when the scheduler last accepted to end these tasks, which were canceled singly."""
     missed: bool = True
     """Whether a first miss may be noted in its space."""
     fingerprint: Hashable = None
@@ -155,7 +158,9 @@ class Holdings:
     """Markers to delete once the summary without them is published."""
     drop_cancels: set[ClaimTag] = field(factory=set)
     drop_follows: set[ClaimTag] = field(factory=set)
+    drop_task_cancels: set[TaskRequest] = field(factory=set)
     cancel_requests: set[ClaimTag] = field(factory=set)
+    task_cancel_requests: set[TaskRequest] = field(factory=set)
 
     recent_waits: deque[float] = field(factory=lambda: deque(maxlen=MAX_RECENT_WAITS))
     """Seconds that the last jobs waited in the scheduler's queue."""
@@ -172,6 +177,8 @@ class Holdings:
             each.clear()
         for requests in (self.cancel_requests, self.drop_cancels, self.drop_follows):
             requests.clear()
+        for task_requests in (self.task_cancel_requests, self.drop_task_cancels):
+            task_requests.clear()
 
     def let_go(self, tag: ClaimTag, *, superseded: bool) -> None:
         """Hold the job no longer."""

@@ -74,10 +74,15 @@ class PublishSummary:
         if holdings.withdraw:
             self.queue.withdraw(self.system, sorted(holdings.withdraw))
             holdings.withdraw.clear()
-        if holdings.drop_cancels or holdings.drop_follows:
+        if holdings.drop_cancels or holdings.drop_follows or holdings.drop_task_cancels:
             self.queue.drop_requests(
-                self.system, sorted(holdings.drop_cancels), sorted(holdings.drop_follows)
+                self.system,
+                sorted(holdings.drop_cancels),
+                sorted(holdings.drop_follows),
+                sorted(holdings.drop_task_cancels),
             )
             holdings.cancel_requests -= holdings.drop_cancels
+            holdings.task_cancel_requests -= holdings.drop_task_cancels
             holdings.drop_cancels.clear()
             holdings.drop_follows.clear()
+            holdings.drop_task_cancels.clear()

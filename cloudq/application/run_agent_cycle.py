@@ -7,6 +7,7 @@ from collections.abc import Callable
 from attrs import define, frozen
 
 from cloudq.application.cancel_held_jobs import CancelHeldJobs, LetGoOfClaims
+from cloudq.application.cancel_tasks import CancelTasks
 from cloudq.application.check_markers import CheckMarkers
 from cloudq.application.finish_jobs import FinishJobs, WriteRecords
 from cloudq.application.follow_jobs import FollowJobs
@@ -45,6 +46,7 @@ class RunAgentCycle:
     check_markers: CheckMarkers
     take_jobs: TakeJobs
     cancel_held_jobs: CancelHeldJobs
+    cancel_tasks: CancelTasks
     let_go_of_claims: LetGoOfClaims
     hand_over: HandOverJob
     follow_jobs: FollowJobs
@@ -73,6 +75,7 @@ class RunAgentCycle:
             self.check_markers,
             self.take_jobs,
             self.cancel_held_jobs,
+            self.cancel_tasks,
             self.let_go_of_claims,
             self._hand_over_all,
             self.follow_jobs,

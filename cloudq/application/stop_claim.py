@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from attrs import frozen
 
@@ -36,6 +36,11 @@ class StopClaim:
         if ids:
             self.scheduler.cancel(ids)
         return ids
+
+    def cancel_tasks(self, local_ids: Iterable[str], tasks: Sequence[int]) -> None:
+        """Cancel single tasks of these local jobs. Raises `SchedulerUnavailable`."""
+        for local_id in local_ids:
+            self.scheduler.cancel_tasks(local_id, tasks)
 
     def some_live(self, local_ids: tuple[str, ...]) -> bool:
         """Whether the scheduler still has one of these jobs alive. Raises `SchedulerUnavailable`."""

@@ -25,9 +25,10 @@ class WaitForJob:
         *,
         timeout_s: float | None,
         poll_s: float,
+        task: int | None = None,
         changed: Callable[[Job], None] | None = None,
     ) -> Job:
-        """Return the ended job. Raises `WaitTimedOut`, `JobNotFound`."""
+        """Return the job once it, or only its *task*, has ended. Raises `WaitTimedOut`, `JobNotFound`."""
         began = self.clock.elapsed()
         stored = self.jobs.load(job_id)
         told = None
@@ -35,7 +36,7 @@ class WaitForJob:
             if changed is not None and stored.job.state is not told:
                 told = stored.job.state
                 changed(stored.job)
-            if stored.job.is_final:
+            if stored.job.is_final or stored.job.state_of_task(task).is_final:
                 return stored.job
             if timeout_s is not None and self.clock.elapsed() - began >= timeout_s:
                 raise WaitTimedOut(

@@ -46,6 +46,7 @@ class WatchQueue:
         markers = {marker.tag: marker for marker in listing.markers if marker.tag not in known}
         holdings.invitations = {tag: self._invitation(marker, now) for tag, marker in markers.items()}
         holdings.cancel_requests = set(listing.cancels)
+        holdings.task_cancel_requests = set(listing.task_cancels)
         held_markers = {marker.tag for marker in listing.markers}
         for tag, held in holdings.held.items():
             held.has_lost_its_marker = tag not in held_markers

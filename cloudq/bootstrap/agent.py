@@ -22,6 +22,7 @@ from cloudq.adapters.workspace import DirectoryWorkspace
 from cloudq.application.agent_settings import AgentSettings
 from cloudq.application.background_work import BackgroundWork
 from cloudq.application.cancel_held_jobs import CancelHeldJobs, LetGoOfClaims
+from cloudq.application.cancel_tasks import CancelTasks
 from cloudq.application.check_dependencies import CheckDependencies
 from cloudq.application.check_markers import CheckMarkers
 from cloudq.application.check_store import CheckStore
@@ -183,6 +184,7 @@ def _wire_cycle(
             holdings=holdings, trouble=trouble,
         ),
         cancel_held_jobs=CancelHeldJobs(jobs, hand_over, stop_claim, clock, holdings, trouble),
+        cancel_tasks=CancelTasks(stop_claim, clock, holdings, trouble),
         let_go_of_claims=LetGoOfClaims(
             jobs, queue, end_job, take_back, stop_claim, workspace, holdings, trouble, system
         ),

@@ -114,6 +114,11 @@ class Job:
         """The ids of its tasks; of a plain job the one task ``None``."""
         return (None,) if self.array_tid is None else tuple(self.array_tid)
 
+    def state_of_task(self, task: int | None) -> JobState:
+        """The state of one task; the job's own for None, and where nothing is known of the task."""
+        known = self.tasks.as_dict().get(task) if task is not None else None
+        return self.state if known is None else known.state
+
     def entered(self, state: JobState, at: datetime, reason: str = "") -> Job:
         """The job after a change to *state*; unchanged if it is there already.
 

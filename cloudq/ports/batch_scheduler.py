@@ -107,6 +107,10 @@ class BatchScheduler(Protocol):
         """Ask that jobs end; those ended or unknown are no error. Returns once accepted."""
         ...
 
+    def cancel_tasks(self, local_id: str, tasks: Sequence[int]) -> None:
+        """Ask that single tasks of an array job end; the same promises as `cancel`."""
+        ...
+
     def forget(self, local_ids: Sequence[str]) -> None:
         """The jobs' ends are safely recorded: a scheduler of our own may drop what it kept."""
         ...

@@ -36,12 +36,21 @@ class Marker:
     """Seconds since it was put, by the store's clock."""
 
 
+@frozen(order=True)
+class TaskRequest:
+    """A request that concerns one task of an array job."""
+
+    tag: ClaimTag
+    task: int
+
+
 @frozen
 class QueueListing:
     """Everything under one system's queue."""
 
     markers: tuple[Marker, ...] = ()
     cancels: tuple[ClaimTag, ...] = ()
+    task_cancels: tuple[TaskRequest, ...] = ()
     follows: tuple[Marker, ...] = ()
 
 
@@ -128,8 +137,8 @@ class JobQueue(Protocol):
         """Delete exactly these markers."""
         ...
 
-    def request_cancel(self, system: str, tag: ClaimTag) -> None:
-        """Ask the holder of claim ``tag.n`` to end its local job."""
+    def request_cancel(self, system: str, tag: ClaimTag, task: int | None = None) -> None:
+        """Ask the holder of claim ``tag.n`` to end its local job, or only one task of it."""
         ...
 
     def request_follow(self, system: str, tag: ClaimTag) -> None:
@@ -137,7 +146,11 @@ class JobQueue(Protocol):
         ...
 
     def drop_requests(
-        self, system: str, cancels: Sequence[ClaimTag] = (), follows: Sequence[ClaimTag] = ()
+        self,
+        system: str,
+        cancels: Sequence[ClaimTag] = (),
+        follows: Sequence[ClaimTag] = (),
+        task_cancels: Sequence[TaskRequest] = (),
     ) -> None:
         """Delete requests that have been answered."""
         ...

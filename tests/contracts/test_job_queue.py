@@ -7,7 +7,7 @@ import pytest
 from cloudq.adapters.job_repository import BucketJobQueue, keys, queue
 from cloudq.domain.errors import InvalidInput
 from cloudq.domain.names import ClaimTag
-from cloudq.ports.job_repository import JobQueue, Marker, QueueListing
+from cloudq.ports.job_repository import JobQueue, Marker, QueueListing, TaskRequest
 from tests.contracts.conftest import StoreTime, put_foreign
 from tests.parts.counting_store import CountingStore
 from tests.parts.serial_ids import SerialIds
@@ -26,11 +26,14 @@ class TestListing:
         jobs_queue.invite("alpha", TAG)
         store_time.pass_by(7)
         jobs_queue.request_cancel("alpha", TAG)
+        jobs_queue.request_cancel("alpha", TAG, 30)
         jobs_queue.request_follow("alpha", OTHER)
         jobs_queue.invite("beta", TAG)
         store_time.pass_by(3)
 
-        assert jobs_queue.listing("alpha") == QueueListing((Marker(TAG, 10),), (TAG,), (Marker(OTHER, 3),))
+        assert jobs_queue.listing("alpha") == QueueListing(
+            (Marker(TAG, 10),), (TAG,), (TaskRequest(TAG, 30),), (Marker(OTHER, 3),)
+        )
         assert jobs_queue.listing("beta") == QueueListing((Marker(TAG, 3),))
 
     def test_an_empty_queue_is_one_request(self, jobs_queue: JobQueue, store: CountingStore) -> None:
@@ -106,10 +109,11 @@ class TestMarkers:
 
     def test_requests_are_dropped_together(self, jobs_queue: JobQueue, store: CountingStore) -> None:
         jobs_queue.request_cancel("alpha", TAG)
+        jobs_queue.request_cancel("alpha", TAG, 0)
         jobs_queue.request_follow("alpha", OTHER)
         store.reset()
 
-        jobs_queue.drop_requests("alpha", cancels=[TAG], follows=[OTHER])
+        jobs_queue.drop_requests("alpha", cancels=[TAG], follows=[OTHER], task_cancels=[TaskRequest(TAG, 0)])
 
         assert store.counts == {"POST": 1}
         assert jobs_queue.listing("alpha") == QueueListing()

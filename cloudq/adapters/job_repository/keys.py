@@ -23,7 +23,8 @@ CLAIMS = "claims/"
 _JOB_KEY = re.compile(r"jobs/([0-9a-f]{8})/(.*)", re.DOTALL)
 _CLAIM_REST = re.compile(r"claims/([1-9][0-9]{0,5})\.json")
 _QUEUE_KEY = re.compile(
-    r"queue/([a-z0-9][a-z0-9_-]{0,62})/([0-9a-f]{8}\.[1-9][0-9]{0,5})(|\.cancel|\.follow)"
+    r"queue/([a-z0-9][a-z0-9_-]{0,62})/([0-9a-f]{8}\.[1-9][0-9]{0,5})"
+    r"(|\.cancel|\.cancel\.(?:0|[1-9][0-9]{0,8})|\.follow)"
 )
 _SYSTEM_KEY = re.compile(r"systems/([a-z0-9][a-z0-9_-]{0,62})/(lease|active)/([1-9][0-9]{0,17})\.json")
 _RESULT_REST = re.compile(r"(?:output\.zip|(?:stdout|stderr)(?:\.[1-9][0-9]{0,8})?)")
@@ -134,6 +135,8 @@ class QueueKey:
     system: str
     tag: ClaimTag
     request: str
+    task: int | None = None
+    """The task that is to be canceled; None for the whole job."""
 
 
 def queue(system: str) -> str:
@@ -151,9 +154,9 @@ def markers(system: str, job_id: str) -> str:
     return f"{queue(system)}{checked_job_id(job_id)}."
 
 
-def cancel_request(system: str, tag: ClaimTag) -> str:
-    """The request to end a local job."""
-    return marker(system, tag) + ".cancel"
+def cancel_request(system: str, tag: ClaimTag, task: int | None = None) -> str:
+    """The request to end a local job, or one of its tasks."""
+    return marker(system, tag) + (".cancel" if task is None else f".cancel.{task:d}")
 
 
 def follow_request(system: str, tag: ClaimTag) -> str:
@@ -169,7 +172,10 @@ def doorbell(system: str) -> str:
 def split_queue_key(key: str) -> QueueKey | None:
     """What a key under a queue says."""
     match = _QUEUE_KEY.fullmatch(key)
-    return None if match is None else QueueKey(match[1], ClaimTag.parse(match[2]), match[3][1:])
+    if match is None:
+        return None
+    request, _, task = match[3][1:].partition(".")
+    return QueueKey(match[1], ClaimTag.parse(match[2]), request, int(task) if task else None)
 
 
 # Systems -------------------------------------------------------------------------------------

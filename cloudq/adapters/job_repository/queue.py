@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 from attrs import define, field, frozen
 
@@ -11,7 +12,7 @@ from cloudq.adapters.job_repository.records import pages
 from cloudq.domain.errors import ObjectNotFound, ObjectTooLarge
 from cloudq.domain.names import ClaimTag
 from cloudq.ports.clock import IdSource
-from cloudq.ports.job_repository import Marker, QueueListing
+from cloudq.ports.job_repository import Marker, QueueListing, TaskRequest
 from cloudq.ports.object_store import ListPage, ObjectStore, Unchanged
 
 MAX_KEPT = 100_000
@@ -33,20 +34,25 @@ class BucketJobQueue:
         """One deletion a thousand markers."""
         self._delete(keys.marker(system, tag) for tag in tags)
 
-    def request_cancel(self, system: str, tag: ClaimTag) -> None:
+    def request_cancel(self, system: str, tag: ClaimTag, task: int | None = None) -> None:
         """One PUT."""
-        self.store.put(keys.cancel_request(system, tag), b"")
+        self.store.put(keys.cancel_request(system, tag, task), b"")
 
     def request_follow(self, system: str, tag: ClaimTag) -> None:
         """One PUT."""
         self.store.put(keys.follow_request(system, tag), b"")
 
     def drop_requests(
-        self, system: str, cancels: Sequence[ClaimTag] = (), follows: Sequence[ClaimTag] = ()
+        self,
+        system: str,
+        cancels: Sequence[ClaimTag] = (),
+        follows: Sequence[ClaimTag] = (),
+        task_cancels: Sequence[TaskRequest] = (),
     ) -> None:
         """One deletion a thousand requests."""
-        cancel_keys = [keys.cancel_request(system, tag) for tag in cancels]
-        self._delete([*cancel_keys, *(keys.follow_request(system, tag) for tag in follows)])
+        doomed = [keys.cancel_request(system, tag) for tag in cancels]
+        doomed += [keys.cancel_request(system, each.tag, each.task) for each in task_cancels]
+        self._delete([*doomed, *(keys.follow_request(system, tag) for tag in follows)])
 
     def ring(self, system: str) -> None:
         """One PUT of something that was never there before."""
@@ -94,24 +100,35 @@ class _Gathered:
     """What was listed of one system so far."""
 
     markers: list[Marker] = field(factory=list)
-    cancels: list[Marker] = field(factory=list)
+    cancels: list[ClaimTag] = field(factory=list)
+    task_cancels: list[TaskRequest] = field(factory=list)
     follows: list[Marker] = field(factory=list)
 
-    def kept(self, request: str) -> list[Marker]:
-        return {"": self.markers, "cancel": self.cancels, "follow": self.follows}[request]
+    def keep(self, found: keys.QueueKey, age_s: float) -> None:
+        if found.task is not None:
+            _append(self.task_cancels, TaskRequest(found.tag, found.task))
+        elif found.request == "cancel":
+            _append(self.cancels, found.tag)
+        else:
+            _append(self.follows if found.request else self.markers, Marker(found.tag, age_s))
 
     def listing(self) -> QueueListing:
         return QueueListing(
-            tuple(self.markers), tuple(cancel.tag for cancel in self.cancels), tuple(self.follows)
+            tuple(self.markers), tuple(self.cancels), tuple(self.task_cancels), tuple(self.follows)
         )
+
+
+T = TypeVar("T")
+
+
+def _append(kept: list[T], found: T) -> None:
+    if len(kept) < MAX_KEPT:
+        kept.append(found)
 
 
 def _gather(page: ListPage, gathered: dict[str, _Gathered]) -> None:
     for listed in page.objects:
         found = keys.split_queue_key(listed.key)
-        if found is None:
-            continue
-        kept = gathered.setdefault(found.system, _Gathered()).kept(found.request)
-        if len(kept) < MAX_KEPT:
+        if found is not None:
             age_s = max(0.0, (page.date - listed.last_modified).total_seconds())
-            kept.append(Marker(found.tag, age_s))
+            gathered.setdefault(found.system, _Gathered()).keep(found, age_s)

@@ -205,6 +205,14 @@ class LocalScheduler:
                 self._queue.request_cancel(local_id)
                 self._signal_supervisors(local_id)
 
+    def cancel_tasks(self, local_id: str, tasks: Sequence[int]) -> None:
+        with self._mutex, _told_as_unavailable():
+            if local_id in self._queue.ids() and local_id not in self._finished:
+                for task in tasks:
+                    self._queue.request_cancel(local_id, task)
+                for task in tasks:
+                    self._signal_supervisors(local_id, task)
+
     def forget(self, local_ids: Sequence[str]) -> None:
         with self._mutex, _told_as_unavailable():
             for _ in self._look():
@@ -212,9 +220,10 @@ class LocalScheduler:
             for local_id in set(local_ids) & set(self._finished):
                 self._queue.drop(local_id)
 
-    def _signal_supervisors(self, local_id: str) -> None:
+    def _signal_supervisors(self, local_id: str, only: int | None = None) -> None:
         names = self._queue.names(local_id)
-        for name in sorted(names):
+        wanted = names if only is None else names & {record_name("run", only)}
+        for name in sorted(wanted):
             kind, _, task = name.partition(".")
             ended = "end" + (f".{task}" if task else "")
             if kind == "run" and ended not in names:
@@ -258,7 +267,7 @@ class LocalScheduler:
             return self._end(local_id, task)
         if record_name("run", task) in names:
             return self._running_or_lost(local_id, task)
-        return _CANCELED if "cancel" in names else _QUEUED
+        return _CANCELED if names & {"cancel", record_name("cancel", task)} else _QUEUED
 
     def _end(self, local_id: str, task: int | None) -> SchedulerStatus:
         ends = self._ends.setdefault(local_id, {})

@@ -22,6 +22,7 @@ from attrs import frozen
 from cloudq.adapters.filesystem import create_file, make_private_dir, read_record, replace_file, sync_dir
 from cloudq.domain.array_range import ArrayRange
 from cloudq.domain.errors import InvalidInput
+from cloudq.domain.job_shell import record_name
 from cloudq.domain.names import ClaimTag
 
 _MAX_JOB_BYTES = 4 << 20
@@ -102,10 +103,10 @@ class LocalQueue:
         finally:
             shutil.rmtree(made, ignore_errors=True)
 
-    def request_cancel(self, local_id: str) -> None:
-        """Leave word that the job shall end."""
+    def request_cancel(self, local_id: str, task: int | None = None) -> None:
+        """Leave word that the job, or one of its tasks, shall end."""
         with suppress(FileNotFoundError):
-            create_file(self.job_dir(local_id) / "cancel", b"")
+            create_file(self.job_dir(local_id) / record_name("cancel", task), b"")
 
     def drop(self, local_id: str) -> None:
         """Remove a job's files; done at once or not at all for others."""

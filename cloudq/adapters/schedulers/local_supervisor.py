@@ -153,7 +153,8 @@ class Supervisor:
             signal.sigtimedwait({signal.SIGALRM}, _TRY_AGAIN_S)
 
     def _is_canceled(self) -> bool:
-        return os.path.lexists(f"{self.job_dir}/cancel") or self._is_forsaken()
+        words = {f"{self.job_dir}/cancel", f"{self.job_dir}/cancel{self.suffix}"}
+        return any(os.path.lexists(word) for word in words) or self._is_forsaken()
 
     def _is_forsaken(self) -> bool:
         """Whether somebody removed the job's files: nobody could follow or cancel it any more."""

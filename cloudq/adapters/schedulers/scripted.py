@@ -246,6 +246,14 @@ class ScriptedScheduler:
         for local_id in local_ids:
             self._stop(local_id, JobState.DELETED, "canceled")
 
+    def cancel_tasks(self, local_id: str, tasks: Sequence[int]) -> None:
+        self._ask()
+        job, now = self._jobs.get(local_id), self._clock.elapsed()
+        for number in tasks:
+            if job is not None and number in job.tasks and job.tasks[number].status.life is not Life.ENDED:
+                self._end(job, number, JobState.DELETED, _TERMINATED, "canceled", now)
+        self._start_waiting(now)
+
     def forget(self, local_ids: Sequence[str]) -> None:
         for local_id in local_ids:
             if local_id in self._jobs and self._jobs[local_id].is_ended():

@@ -250,7 +250,14 @@ class SlurmScheduler:
     # Ending -----------------------------------------------------------------------------------
 
     def cancel(self, local_ids: Sequence[str]) -> None:
-        for some in _chunks([local_id for local_id in local_ids if local_id.isdigit()]):
+        self._scancel([local_id for local_id in local_ids if local_id.isdigit()])
+
+    def cancel_tasks(self, local_id: str, tasks: Sequence[int]) -> None:
+        if local_id.isdigit():
+            self._scancel([f"{local_id}_{task}" for task in tasks])
+
+    def _scancel(self, shown_ids: Sequence[str]) -> None:
+        for some in _chunks(shown_ids):
             done = self._ask("scancel", *some)
             if done.status != 0 and not is_only_about_ended_jobs(done.stderr):
                 raise SchedulerUnavailable(_words("scancel", done))

@@ -358,8 +358,11 @@ def scancel(words: list[str]) -> int:
     status = 0
     with opened_state() as state:
         for job_id in words:
-            job = state["jobs"].get(job_id)
-            alive = [each for each in job["tasks"].values() if each["state"] in ALIVE] if job else []
+            number, _, task = job_id.partition("_")
+            job = state["jobs"].get(number)
+            chosen = {task: job["tasks"][task]} if job and task in job["tasks"] else {}
+            meant = chosen if task or job is None else job["tasks"]
+            alive = [each for each in meant.values() if each["state"] in ALIVE]
             if not alive:
                 print(
                     f"scancel: error: Kill job error on job id {job_id}: Invalid job id specified",

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from cloudq.adapters.schedulers.scripted import Script
-from cloudq.domain.errors import InvalidInput
+from cloudq.application.cancel_job import CancelResult
+from cloudq.domain.errors import InvalidInput, JobStateConflict
 from cloudq.domain.job_state import JobState
+from cloudq.domain.names import ClaimTag
 from tests.parts.world import World, text_of
 
 
@@ -73,6 +75,57 @@ def test_an_array_with_one_failing_task_is_an_error_with_every_task_told(world: 
     }  # fmt: skip
     for task in range(1, 5):
         assert text_of(world.client().read_log.of_job(job, "stdout", task)) == f"task {task}\n"
+
+
+def test_a_task_that_is_canceled_ends_and_the_others_go_on(world: World) -> None:
+    """One that runs and one that never started; the requests go once the record says so."""
+    alpha = world.system(behaviour=lambda *_: Script(60), slots=2)
+    agent = world.agent(alpha)
+    job_id = world.submit("alpha", array="1-4")
+    agent.cycles(3)
+    for task in (1, 3):
+        assert world.client().cancel.task(job_id, task) is CancelResult.REQUESTED
+    agent.cycle()
+    agent.die()
+    agent = world.agent(alpha)
+    agent.until_final(job_id)
+    agent.cycles(2)
+
+    job = world.job(job_id)
+    assert {task: each.state.value for task, each in job.tasks.items()} == {
+        1: "DELETED", 2: "DONE", 3: "DELETED", 4: "DONE",
+    }  # fmt: skip
+    assert job.state is JobState.DELETED
+    assert [start.task for start in alpha.scheduler.starts] == [1, 2, 4]
+    assert world.stored("queue/") == []
+
+
+def test_a_task_that_has_ended_or_never_was_cannot_be_canceled(world: World) -> None:
+    agent = world.agent(world.system(behaviour=lambda *_: Script(10)))
+    plain, array = world.submit("alpha"), world.submit("alpha", array="1-2")
+    cancel = world.client().cancel
+    with pytest.raises(JobStateConflict, match="No system has taken"):
+        cancel.task(array, 1)
+    with pytest.raises(InvalidInput, match="is no array job"):
+        cancel.task(plain, 1)
+    with pytest.raises(InvalidInput, match="has no task 7: its tasks are 1-2:1"):
+        cancel.task(array, 7)
+    agent.until_final(plain, array)
+
+    with pytest.raises(JobStateConflict, match=r"Task 2 .* has ended already: DONE"):
+        cancel.task(array, 2)
+
+
+def test_a_request_for_a_task_of_a_job_that_is_gone_is_cleared_away(world: World) -> None:
+    agent = world.agent(world.system())
+    job_id = world.submit("alpha", array="1-2")
+    agent.until_final(job_id)
+    world.client().cancel.queue.request_cancel("alpha", ClaimTag(job_id, 1), 2)
+    world.client().cancel.queue.ring("alpha")
+
+    agent.cycles(2)
+
+    assert world.stored("queue/") == []
 
 
 def test_a_job_that_holds_for_another_starts_after_its_end(world: World) -> None:

@@ -38,6 +38,20 @@ def test_waiting_for_a_cancel_sees_its_effect(cli: Cli) -> None:
     assert cli.job(job_id).state is JobState.DELETED
 
 
+def test_one_task_of_an_array_is_canceled(cli: Cli) -> None:
+    agent = cli.agent(Script(6000))
+    job_id = cli.submit("--array_tid", "1-3")
+    agent.cycles(3)
+    asked = cli("cancel", "--id", job_id, "--tid", "2")
+    waited = cli("cancel", "--id", job_id, "--tid", "2", "--wait")
+
+    assert (asked.exit_code, asked.stdout) == (0, f"Task 2 of job ({job_id}) is canceled.\n")
+    assert "was asked to end it" in asked.stderr
+    assert (waited.stdout, waited.stderr) == (f"Task 2 of job ({job_id}) is canceled.\n", "")
+    assert cli.job(job_id).state_of_task(2) is JobState.DELETED
+    assert cli.job(job_id).state is JobState.RUN
+
+
 def test_a_job_that_has_ended_cannot_be_canceled(cli: Cli) -> None:
     job_id = cli.ended()
     result = cli("cancel", job_id)

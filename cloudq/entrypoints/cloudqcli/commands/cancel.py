@@ -19,11 +19,12 @@ ASK_AGAIN_AFTER_S = 30.0
 
 @click.command
 @job_id_option
+@click.option("--tid", type=int, metavar="N", help="Cancel only this task of an array job.")
 @click.option("--wait", is_flag=True, help="Wait until the job has ended.")
 @common_options
 @pass_session
-def command(session: Session, job_id: str | None, wait: bool) -> None:
-    """Cancel a job.
+def command(session: Session, job_id: str | None, tid: int | None, wait: bool) -> None:
+    """Cancel a job, or one task of an array job.
 
     A job that nobody took ends at once. The agent of a job that was taken is asked to end it;
     --wait waits until it has.
@@ -31,25 +32,29 @@ def command(session: Session, job_id: str | None, wait: bool) -> None:
     chosen = needs_id(job_id)
     with session.client() as client:
         if wait:
-            _cancel_and_wait(client, chosen)
-        elif _is_only_requested(client, chosen):
+            _cancel_and_wait(client, chosen, tid)
+        elif _is_only_requested(client, chosen, tid):
             tell("Its agent was asked to end it, which takes a moment; --wait waits for that.")
-    click.echo(f"Job ({chosen}) is canceled.")
+    click.echo(f"{_named(chosen, tid)} is canceled.")
 
 
-def _is_only_requested(client: Client, job_id: str) -> bool:
+def _named(job_id: str, tid: int | None) -> str:
+    return f"Job ({job_id})" if tid is None else f"Task {tid} of job ({job_id})"
+
+
+def _is_only_requested(client: Client, job_id: str, tid: int | None) -> bool:
     from cloudq.application.cancel_job import CancelResult  # noqa: PLC0415 (--help must not wait for it)
 
-    return client.cancel(job_id) is CancelResult.REQUESTED
+    return client.cancel(job_id, tid=tid) is CancelResult.REQUESTED
 
 
-def _cancel_and_wait(client: Client, job_id: str) -> None:
-    """Cancel until the job has ended. Raises `JobStateConflict` if it ended in another way."""
+def _cancel_and_wait(client: Client, job_id: str, tid: int | None) -> None:
+    """Cancel until the job, or its task, has ended. Raises `JobStateConflict` if it ended in another way."""
     from cloudq.domain.errors import WaitTimedOut  # noqa: PLC0415
 
-    while _is_only_requested(client, job_id):
-        tell_progress(f"Job ({job_id}) is asked to end …")
+    while _is_only_requested(client, job_id, tid):
+        tell_progress(f"{_named(job_id, tid)} is asked to end …")
         try:
-            client.wait(job_id, timeout=ASK_AGAIN_AFTER_S, poll=1.0)
+            client.wait(job_id, tid=tid, timeout=ASK_AGAIN_AFTER_S, poll=1.0)
         except WaitTimedOut:
             continue

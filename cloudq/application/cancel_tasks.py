@@ -1,0 +1,67 @@
+"""Carry out requests to cancel single tasks of array jobs."""
+
+from __future__ import annotations
+
+from attrs import define
+
+from cloudq.application.cancel_held_jobs import CANCEL_AGAIN_AFTER_S
+from cloudq.application.held_job import Cancel, HeldJob, Holdings
+from cloudq.application.job_trouble import JobTrouble
+from cloudq.application.stop_claim import StopClaim
+from cloudq.domain.names import ClaimTag
+from cloudq.ports.clock import Clock
+from cloudq.ports.job_repository import TaskRequest
+
+
+@define
+class CancelTasks:
+    """Has the scheduler end tasks that their owner canceled; the others go on.
+
+    A request stays in the bucket until its task has ended, so nothing of it need be remembered.
+    """
+
+    stop_claim: StopClaim
+    clock: Clock
+    holdings: Holdings
+    trouble: JobTrouble
+
+    def __call__(self) -> None:
+        """Go on with every request."""
+        for tag, tasks in self._requested().items():
+            held = self.holdings.held.get(tag)
+            if held is not None:
+                with self.trouble.of(held):
+                    self._go_on(held, tasks)
+            elif tag not in self.holdings.invitations:
+                self._drop(tag, tasks)
+
+    def _requested(self) -> dict[ClaimTag, list[int]]:
+        requested: dict[ClaimTag, list[int]] = {}
+        for each in sorted(self.holdings.task_cancel_requests - self.holdings.drop_task_cancels):
+            requested.setdefault(each.tag, []).append(each.task)
+        return requested
+
+    def _go_on(self, held: HeldJob, tasks: list[int]) -> None:
+        if held.end is not None or held.cancel is not Cancel.NONE or not held.is_handed_over:
+            return
+        over = [task for task in tasks if not _is_unfinished(held, task)]
+        self._drop(held.tag, over)
+        now = self.clock.elapsed()
+        due = [task for task in tasks if task not in over and self._is_due(held, task, now)]
+        if due:
+            self.stop_claim.cancel_tasks(held.local_ids, due)
+            held.canceled_tasks.update(dict.fromkeys(due, now))
+
+    def _is_due(self, held: HeldJob, task: int, now: float) -> bool:
+        canceled_at = held.canceled_tasks.get(task)
+        return canceled_at is None or now - canceled_at >= CANCEL_AGAIN_AFTER_S
+
+    def _drop(self, tag: ClaimTag, tasks: list[int]) -> None:
+        self.holdings.drop_task_cancels.update(TaskRequest(tag, task) for task in tasks)
+
+
+def _is_unfinished(held: HeldJob, task: int) -> bool:
+    """Whether the array has this task and its end is not in the record in the bucket."""
+    if held.job.array_tid is None or task not in set(held.job.array_tid):
+        return False
+    return not held.stored.job.state_of_task(task).is_final
