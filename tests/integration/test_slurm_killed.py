@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from itertools import count
 from pathlib import Path
 
@@ -9,9 +10,28 @@ import pytest
 
 from tests.parts.counted_runs import check_all, submit_counted
 from tests.parts.doomed_agent import FORK, Doom, DoomedAgent
-from tests.parts.site import Site, ended
+from tests.parts.site import Site, ended, wait_until
+from tests.parts.slurm import Slurm
+from tests.parts.slurm_site import ready, set_times
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("slurm"), pytest.mark.timeout(600)]
+
+
+def be_on_another_login_node(site: Site) -> None:
+    """As if who acts for the site were on another host: agents on one host tell each other's processes."""
+    for noted in (site.home / "run").iterdir():
+        noted.unlink()
+
+
+def local_ids(slurm: Slurm, job_id: str, *states: str) -> set[str]:
+    """The local jobs that were submitted for a job."""
+    lines = slurm.run("squeue", "-h", f"--states={','.join(states or ['all'])}", "-o", "%A %o").stdout
+    return {line.split()[0] for line in lines.splitlines() if f"/{job_id}." in line}
+
+
+def live_jobs(slurm: Slurm, job_id: str) -> set[str]:
+    """Those that have not ended."""
+    return local_ids(slurm, job_id, "pending", "running", "completing")
 
 
 def test_a_job_runs_once_at_whatever_step_of_the_hand_over_its_agent_is_killed(
@@ -38,3 +58,37 @@ def test_a_job_runs_once_at_whatever_step_of_the_hand_over_its_agent_is_killed(
     # From the claim on to the record that says READY.
     assert {"http.client.send", "os.mkdir", "os.link", "os.rename", FORK, "after the fork"} <= set(steps)
     assert (steps[0], steps[-1]) == ("http.client.send", "http.client.send"), steps
+
+
+@pytest.mark.parametrize("first", ["the successor's", "the late one"])
+def test_an_agent_that_was_stopped_before_it_submitted_and_wakes_after_its_successor_did_adds_no_run(
+    slurm_site: Site, slurm: Slurm, tmp_path: Path, first: str
+) -> None:
+    site, runs = slurm_site, tmp_path / "runs"
+    runs.mkdir()
+    set_times(site, poll_interval=1, submit_wait=1, submit_limit=2)
+    with site.client() as client:
+        job_id = submit_counted(site, client, runs, seconds=4, submit_opt="--hold")
+        stopped = DoomedAgent(site, Doom(job_id, FORK, signal.SIGSTOP), time_to_live_s=12)
+        assert stopped.step() == FORK
+        stopped.wait_until_stopped()
+        be_on_another_login_node(site)
+        successor = DoomedAgent(site, Doom(job_id), time_to_live_s=12)
+        try:
+            own = ready(client, job_id)
+            stopped.resume()
+            wait_until(lambda: len(local_ids(slurm, job_id)) == 2)
+            [late] = local_ids(slurm, job_id) - {own}
+            starts = own if first == "the successor's" else late
+            slurm.run("scontrol", "release", starts)
+            slurm.wait_for_state(starts, "RUNNING")
+            slurm.run("scontrol", "release", own, late)
+            [job] = ended(client, job_id)
+            slurm.wait_until("both have ended", lambda: live_jobs(slurm, job_id) == set())
+            check_all(client, {job_id: 0}, runs)
+        finally:
+            stopped.kill()
+            successor.kill()
+
+    assert job.jobid == starts
+    assert [change.state.value for change in job.changes][-2:] == ["RUN", "DONE"]
