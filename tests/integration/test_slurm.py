@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -166,18 +165,6 @@ def test_a_hundred_jobs_at_once_run_once_each_with_their_own_output(slurm_site: 
             ended(client, *expected, timeout=300)
 
         check_all(client, expected, tmp_path / "runs")
-
-
-def test_jobs_run_once_each_while_their_agent_is_killed_again_and_again(
-    slurm_site: Site, tmp_path: Path
-) -> None:
-    count = int(os.environ.get("KILLED_JOBS", "40"))
-    with slurm_site.client() as client:
-        expected = submit_many(slurm_site, client, count, tmp_path / "runs")
-        killed = slurm_site.agent_killed_again_and_again(client, list(expected), 7, (5.0, 12.0), 480)
-        assert killed > 0
-        with slurm_site.agent():
-            check_all(client, expected, tmp_path / "runs")
 
 
 def test_a_job_that_ended_and_was_forgotten_while_no_agent_ran_is_told_as_it_was(
