@@ -85,6 +85,8 @@ class FollowJobs:
         known = _known_states(held)
         pending = [task for task, state in known.items() if not state.state.is_final]
         records = {} if held.is_elsewhere else held.space.records(pending)
+        if self._some_were_not_asked_for(held, records):
+            return
         statuses = {task: _status(held, records.get(task, NO_RECORDS), task, answer) for task in pending}
         absent_s = self._absent_s(held, statuses, records)
         decided = dict(known)
@@ -93,6 +95,13 @@ class FollowJobs:
             decided[task] = state or known[task]
         self._cancel_extra_submissions(held, pending, records)
         self._apply(held, decided, records)
+
+    def _some_were_not_asked_for(self, held: HeldJob, records: Mapping[int | None, TaskRecords]) -> bool:
+        """Whether a submission that nobody knew of holds a lock; from now on it is followed."""
+        holders = {each.holder for each in records.values() if each.holder is not None}
+        unknown = holders - {BLOCKED, *held.local_ids}
+        held.local_ids = (*sorted(unknown), *held.local_ids)
+        return bool(unknown)
 
     def _cancel_extra_submissions(
         self, held: HeldJob, pending: list[int | None], records: Mapping[int | None, TaskRecords]

@@ -1,4 +1,4 @@
-"""Sites on every kind of store."""
+"""Sites on every kind of store, and on a cluster."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import pytest
 from tests.parts.commands import Home
 from tests.parts.s3_services import BUCKET, S3Service
 from tests.parts.site import Site
+from tests.parts.slurm import Slurm
+from tests.parts.slurm_site import login_node
 
 
 @pytest.fixture(
@@ -40,6 +42,17 @@ def site(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
 def local_site(tmp_path: Path) -> Site:
     """A machine with the embedded default: a directory as its store."""
     return Site(tmp_path)
+
+
+@pytest.fixture
+def slurm_site(
+    slurm: Slurm, moto_service: S3Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Site]:
+    """A login node of the cluster whose jobs come through moto."""
+    for name, value in moto_service.environment().items():
+        monkeypatch.setenv(name, value)
+    yield login_node(slurm, moto_service, tmp_path)
+    slurm.clear()
 
 
 @pytest.fixture

@@ -6,8 +6,7 @@ import json
 import signal
 from pathlib import Path
 
-from cloudq.client import Client
-from tests.parts.counted_runs import COUNTS_ITS_RUNS, check_all, submit_many
+from tests.parts.counted_runs import check_all, submit_counted, submit_many
 from tests.parts.site import Site, ended
 
 
@@ -58,18 +57,13 @@ def test_a_paused_agent_that_wakes_after_its_successor_took_over_does_no_harm(
             with local_site.agent():
                 ended(client, *expected)
                 paused.send_signal(signal.SIGCONT)
-                later = submit_one(local_site, client)
+                later = submit_counted(local_site, client, tmp_path / "runs")
                 ended(client, later)
         finally:
             paused.kill()
             paused.wait()
 
         check_all(client, expected | {later: 0}, tmp_path / "runs")
-
-
-def submit_one(site: Site, client: Client) -> str:
-    body = COUNTS_ITS_RUNS.format(runs=site.root / "runs", seconds=0.1, code=0)
-    return client.submit(site.script(body), submit_to=site.system).job.uuid
 
 
 def forget_the_lease(site: Site) -> None:

@@ -2,65 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from cloudq.client import Client
-from cloudq.domain.job import Job
 from cloudq.domain.job_state import JobState
 from tests.parts.counted_runs import check_all, submit_many
-from tests.parts.s3_services import BUCKET, S3Service
 from tests.parts.site import Site, ended, wait_until
 from tests.parts.slurm import Slurm
-from tests.parts.world import text_of
+from tests.parts.slurm_site import BASH, out, running, submit, told
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("slurm"), pytest.mark.timeout(600)]
-
-BASH = "#!/bin/bash\n"
-
-
-@pytest.fixture
-def slurm_site(
-    slurm: Slurm, moto_service: S3Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Site]:
-    """A login node of the cluster whose jobs come through moto."""
-    tmp_path.mkdir(exist_ok=True)
-    for name, value in moto_service.environment().items():
-        monkeypatch.setenv(name, value)
-    variables = {
-        "CLOUDQ_STORE_ENDPOINT_URL": moto_service.endpoint_url,
-        "CLOUDQ_STORE_BUCKET": BUCKET,
-        "CLOUDQ_STORE_PREFIX": str(uuid.uuid4()),
-        "CLOUDQ_AGENT_PROFILE": "slurm",
-    }
-    site = Site(tmp_path, moto_service.environment() | slurm.environment() | variables, "cluster")
-    own = site.home / "systems"
-    own.mkdir(parents=True, mode=0o700)
-    (own / "slurm.toml").write_text("poll_interval = 1\n")
-    yield site
-    slurm.clear()
-
-
-def submit(client: Client, site: Site, body: str, name: str = "job.sh", **options: str) -> str:
-    return client.submit(site.script(body, name), submit_to=site.system, force=True, **options).job.uuid  # type: ignore[arg-type]
-
-
-def told(job: Job) -> tuple[str, int | None]:
-    return job.state.value, job.exit_code
-
-
-def out(client: Client, job_id: str, tid: int | None = None, *, error: bool = False) -> str:
-    return text_of(client.log(job_id, tid=tid, error=error))
-
-
-def running(client: Client, job_id: str) -> str:
-    """The local id, once the job runs."""
-    wait_until(lambda: client.job(job_id).state is JobState.RUN, 90)
-    return client.job(job_id).jobid
 
 
 def test_every_kind_of_end_is_told_as_it_was(slurm_site: Site, tmp_path: Path) -> None:
@@ -214,18 +166,6 @@ def test_a_hundred_jobs_at_once_run_once_each_with_their_own_output(slurm_site: 
             ended(client, *expected, timeout=300)
 
         check_all(client, expected, tmp_path / "runs")
-
-
-def test_jobs_run_once_each_while_their_agent_is_killed_again_and_again(
-    slurm_site: Site, tmp_path: Path
-) -> None:
-    count = int(os.environ.get("KILLED_JOBS", "40"))
-    with slurm_site.client() as client:
-        expected = submit_many(slurm_site, client, count, tmp_path / "runs")
-        killed = slurm_site.agent_killed_again_and_again(client, list(expected), 7, (5.0, 12.0), 480)
-        assert killed > 0
-        with slurm_site.agent():
-            check_all(client, expected, tmp_path / "runs")
 
 
 def test_a_job_that_ended_and_was_forgotten_while_no_agent_ran_is_told_as_it_was(

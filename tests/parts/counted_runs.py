@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from cloudq.client import Client
 from cloudq.domain.job_state import JobState
@@ -25,10 +26,17 @@ def submit_many(site: Site, client: Client, count: int, runs: Path, longest_s: f
     expected = {}
     for number in range(count):
         code = 3 if number % 5 == 0 else 0
-        body = COUNTS_ITS_RUNS.format(runs=runs, seconds=longest_s * (number % 10) / 10, code=code)
-        submitted = client.submit(site.script(body), submit_to=site.system, force=True)
-        expected[submitted.job.uuid] = code
+        job_id = submit_counted(site, client, runs, seconds=longest_s * (number % 10) / 10, code=code)
+        expected[job_id] = code
     return expected
+
+
+def submit_counted(
+    site: Site, client: Client, runs: Path, *, seconds: float = 0.1, code: int = 0, **options: Any
+) -> str:
+    """One job that writes down its runs; its id."""
+    body = COUNTS_ITS_RUNS.format(runs=runs, seconds=seconds, code=code)
+    return client.submit(site.script(body), submit_to=site.system, force=True, **options).job.uuid
 
 
 def check_all(client: Client, expected: dict[str, int], runs: Path) -> None:

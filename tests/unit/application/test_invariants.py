@@ -70,6 +70,24 @@ def test_i1_of_two_submissions_the_one_that_took_the_lock_is_followed(world: Wor
     assert world.job(job_id).state is JobState.DONE
 
 
+def test_i1_a_late_submission_that_nobody_knew_of_is_followed_as_soon_as_it_starts(world: World) -> None:
+    alpha = world.system(behaviour=lambda *_: Script(300), late_by_s=60.0, submit_time_limit_s=5.0, slots=1)
+    alpha.scheduler.submit_faults.append(SubmitFault.LATE)
+    alpha.scheduler.holds_queue = True
+    agent = world.agent(alpha)
+    job_id = world.submit("alpha")
+    agent.cycles(16)
+    (own, _), (late, _) = alpha.scheduler.submissions
+    assert world.job(job_id).jobid == own
+
+    alpha.scheduler._jobs = dict(reversed(alpha.scheduler._jobs.items()))  # so the late one starts first
+    alpha.scheduler.holds_queue = False
+    agent.cycles(4)
+
+    assert (world.job(job_id).state, world.job(job_id).jobid) == (JobState.RUN, late)
+    assert alpha.scheduler.canceled == [own]
+
+
 @pytest.mark.parametrize("at", range(0, 60, 2))
 def test_i1_an_agent_paused_anywhere_while_a_successor_takes_over_starts_nothing_twice(
     tmp_path: Path, at: int

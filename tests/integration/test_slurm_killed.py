@@ -1,0 +1,156 @@
+"""Agents killed, or held up, at the worst moments on a real Slurm: every script once, every end right."""
+
+from __future__ import annotations
+
+import os
+import signal
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from cloudq.client import Client
+from tests.parts.counted_runs import check_all, submit_counted, submit_many
+from tests.parts.doomed_agent import FORK, Doom, DoomedAgent
+from tests.parts.held_up_sbatch import HANGS, LATE, HeldUpSbatch
+from tests.parts.site import Site, ended, wait_until
+from tests.parts.slurm import Slurm
+from tests.parts.slurm_site import ready, running, set_times
+
+pytestmark = [pytest.mark.real, pytest.mark.xdist_group("slurm"), pytest.mark.timeout(1800)]
+
+
+HOW_MANY = int(os.environ.get("KILLED_JOBS", "40"))
+"""What a minute is enough for; ``KILLED_JOBS=300`` takes six."""
+
+
+def be_on_another_login_node(site: Site) -> None:
+    """As if who acts for the site were on another host: agents on one host tell each other's processes."""
+    for noted in (site.home / "run").iterdir():
+        noted.unlink()
+
+
+def local_ids(slurm: Slurm, job_id: str, *states: str) -> set[str]:
+    """The local jobs that were submitted for a job."""
+    lines = slurm.run("squeue", "-h", f"--states={','.join(states or ['all'])}", "-o", "%A %o").stdout
+    return {line.split()[0] for line in lines.splitlines() if f"/{job_id}." in line}
+
+
+def note(client: Client, job_id: str) -> str:
+    """Why an unfinished job waits, in its agent's words."""
+    return next((each.note for each in client.jobs().jobs if each.job_id == job_id), "")
+
+
+def live_jobs(slurm: Slurm, job_id: str) -> set[str]:
+    """Those that have not ended."""
+    return local_ids(slurm, job_id, "pending", "running", "completing")
+
+
+def test_jobs_run_once_each_while_their_agent_is_killed_again_and_again(
+    slurm_site: Site, tmp_path: Path
+) -> None:
+    with slurm_site.client() as client:
+        expected = submit_many(slurm_site, client, HOW_MANY, tmp_path / "runs", longest_s=12)
+        killed = slurm_site.agent_killed_again_and_again(client, list(expected), 7, (5.0, 20.0), 1500)
+        with slurm_site.agent():
+            check_all(client, expected, tmp_path / "runs")
+
+    assert killed > 2
+
+
+def test_a_job_runs_once_at_whatever_step_of_the_hand_over_its_agent_is_killed(
+    slurm_site: Site, tmp_path: Path
+) -> None:
+    site, runs, expected = slurm_site, tmp_path / "runs", {}
+    runs.mkdir()
+    steps: list[str] = []
+    with site.client() as client:
+        for number in count():
+            code = 3 if number % 5 == 0 else 0
+            job_id = submit_counted(site, client, runs, seconds=0.5, code=code)
+            expected[job_id] = code
+            agent = DoomedAgent(site, Doom(job_id, number))
+            steps.append(agent.step())
+            agent.wait_until_killed()
+            if client.job(job_id).time_ready is not None:
+                break
+        with site.agent():
+            ended(client, *expected, timeout=120)
+
+            check_all(client, expected, runs)
+
+    # From the claim on to the record that says READY.
+    assert {"http.client.send", "os.mkdir", "os.link", "os.rename", FORK, "after the fork"} <= set(steps)
+    assert (steps[0], steps[-1]) == ("http.client.send", "http.client.send"), steps
+
+
+def test_an_sbatch_that_hangs_while_its_agent_is_killed_and_succeeds_later_adds_no_run(
+    slurm_site: Site, slurm: Slurm, tmp_path: Path
+) -> None:
+    site, runs = slurm_site, tmp_path / "runs"
+    runs.mkdir()
+    set_times(site, poll_interval=1, submit_wait=1, submit_limit=10)
+    sbatch = HeldUpSbatch(site)
+    with site.client() as client:
+        ways = {"no agent": HANGS, "its successor": HANGS, "its successor's submission": LATE}
+        ids = {during: submit_counted(site, client, runs, seconds=4) for during in ways}
+        for during, how in ways.items():
+            sbatch.hold_up(ids[during], how)
+        killed = site.start_agent()
+        sbatch.wait_until_met(*ids.values())
+        killed.kill()
+        killed.wait()
+        sbatch.let_go(ids["no agent"])
+        wait_until(lambda: bool(local_ids(slurm, ids["no agent"])))
+        try:
+            with site.agent():
+                wait_until(lambda: "still running" in note(client, ids["its successor"]))
+                sbatch.let_go(ids["its successor"])
+                own = running(client, ids["its successor's submission"])
+                sbatch.let_go(ids["its successor's submission"])
+                ended(client, *ids.values())
+                slurm.wait_until(
+                    "all have ended", lambda: not any(live_jobs(slurm, each) for each in ids.values())
+                )
+                check_all(client, dict.fromkeys(ids.values(), 0), runs)
+        finally:
+            sbatch.let_go(*ids.values())
+
+    submitted = {during: local_ids(slurm, job_id) for during, job_id in ids.items()}
+    assert [len(found) for found in submitted.values()] == [1, 1, 2]
+    [late] = submitted["its successor's submission"] - {own}
+    assert slurm.show_job(late)["ExitCode"] == "0:0"
+
+
+@pytest.mark.parametrize("first", ["the successor's", "the late one"])
+def test_an_agent_that_was_stopped_before_it_submitted_and_wakes_after_its_successor_did_adds_no_run(
+    slurm_site: Site, slurm: Slurm, tmp_path: Path, first: str
+) -> None:
+    site, runs = slurm_site, tmp_path / "runs"
+    runs.mkdir()
+    set_times(site, poll_interval=1, submit_wait=1, submit_limit=2)
+    with site.client() as client:
+        job_id = submit_counted(site, client, runs, seconds=4, submit_opt="--hold")
+        stopped = DoomedAgent(site, Doom(job_id, FORK, signal.SIGSTOP), time_to_live_s=12)
+        assert stopped.step() == FORK
+        stopped.wait_until_stopped()
+        be_on_another_login_node(site)
+        successor = DoomedAgent(site, Doom(job_id), time_to_live_s=12)
+        try:
+            own = ready(client, job_id)
+            stopped.resume()
+            wait_until(lambda: len(local_ids(slurm, job_id)) == 2)
+            [late] = local_ids(slurm, job_id) - {own}
+            starts = own if first == "the successor's" else late
+            slurm.run("scontrol", "release", starts)
+            slurm.wait_for_state(starts, "RUNNING")
+            slurm.run("scontrol", "release", own, late)
+            [job] = ended(client, job_id)
+            slurm.wait_until("both have ended", lambda: live_jobs(slurm, job_id) == set())
+            check_all(client, {job_id: 0}, runs)
+        finally:
+            stopped.kill()
+            successor.kill()
+
+    assert job.jobid == starts
+    assert [change.state.value for change in job.changes][-2:] == ["RUN", "DONE"]
