@@ -105,7 +105,7 @@ class FollowJobs:
             return
         extra = tuple(local_id for local_id in held.local_ids if local_id not in holders)
         if extra and len(extra) < len(held.local_ids):
-            self.scheduler.cancel(extra)
+            self.stop_claim.cancel_known(held.tag, extra)
             held.local_ids = tuple(local_id for local_id in held.local_ids if local_id in holders)
             held.job = evolve(held.job, jobid=held.local_ids[0])
 

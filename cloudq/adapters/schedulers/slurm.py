@@ -267,8 +267,10 @@ class SlurmScheduler:
         return self._limits
 
     def _listed(self) -> dict[str, JobRows]:
-        return parse_squeue(
-            self._answer("squeue", "--me", "--noheader", "--states=all", f"--format={SQUEUE_FORMAT}")
+        return _of_claims(
+            parse_squeue(
+                self._answer("squeue", "--me", "--noheader", "--states=all", f"--format={SQUEUE_FORMAT}")
+            )
         )
 
     def _accounted(self, words: Iterable[str]) -> dict[str, JobRows]:
@@ -278,7 +280,8 @@ class SlurmScheduler:
             "sacct", "--allocations", "--noheader", "--parsable2", "--duplicates",
             f"--format={','.join(fields)}", *words,
         )  # fmt: skip
-        return parse_sacct(text, with_line=with_line)
+        jobs = parse_sacct(text, with_line=with_line)
+        return _of_claims(jobs) if with_line else jobs
 
     def _answer(self, *argv: str) -> str:
         done = self._ask(*argv)
@@ -355,6 +358,11 @@ def _final(rows: JobRows) -> dict[int | None, SchedulerStatus]:
             if status is not None:
                 ends[task] = status
     return ends
+
+
+def _of_claims(jobs: dict[str, JobRows]) -> dict[str, JobRows]:
+    """Without jobs whose command is no claim's: their ids may have been a claim's before a reset."""
+    return {local_id: rows for local_id, rows in jobs.items() if rows.tag is not None}
 
 
 def _chunks(local_ids: Sequence[str]) -> Iterator[Sequence[str]]:
