@@ -50,7 +50,7 @@ def test_a_claim_that_was_replaced_leaves_the_new_owner_of_its_id_alone(world: W
 
 
 def test_an_extra_submission_whose_id_is_anothers_by_now_is_not_canceled(world: World) -> None:
-    alpha, agent, job_id = handed_over(world)
+    alpha, _, job_id = handed_over(world)
     give_the_id_to_another(world, alpha.scheduler)
     stop = StopClaim(alpha.scheduler)
 
@@ -76,5 +76,5 @@ class ForgetfulFinder:
     def __init__(self, scheduler: ScriptedScheduler) -> None:
         self.poll, self.cancel = scheduler.poll, scheduler.cancel
 
-    def find(self, tag: ClaimTag) -> tuple[str, ...]:  # noqa: ARG002 (whatever is asked for)
+    def find(self, tag: ClaimTag) -> tuple[str, ...]:
         return ()
