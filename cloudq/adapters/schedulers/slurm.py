@@ -38,6 +38,7 @@ from cloudq.adapters.schedulers.slurm_states import (
     KEEP_LAST,
     STATES,
     is_only_about_ended_jobs,
+    is_without_contact,
     read_sbatch_answer,
     status_once_gone,
 )
@@ -218,7 +219,9 @@ class SlurmScheduler:
         if failed <= known.keys():
             return known
         done = self._ask("scontrol", "--oneliner", "show", "job", local_id)
-        # Forgotten since squeue showed it, or failed: the verdict stands without its code.
+        if done.status != 0 and is_without_contact(done.stderr):
+            raise SchedulerUnavailable(_words("scontrol", done))
+        # Forgotten since squeue showed it: the verdict stands without its code.
         return known | (parse_shown_jobs(done.stdout) if done.status == 0 else {})
 
     def _once_gone(self, local_id: str) -> LocalJob | None:
