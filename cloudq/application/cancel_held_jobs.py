@@ -126,7 +126,7 @@ class LetGoOfClaims:
         if space.owner() is not None and tasks is not None:
             started = self.stop_claim.block(space, tasks)
         local_ids = self.stop_claim.cancel_all(tag, started)
-        if self.stop_claim.some_live(local_ids):
+        if self.stop_claim.some_live(tag, local_ids):
             return False
         if space.owner() is not None:
             space.note_staged_out()

@@ -49,7 +49,7 @@ class CancelTasks:
         now = self.clock.elapsed()
         due = [task for task in tasks if task not in over and self._is_due(held, task, now)]
         if due:
-            self.stop_claim.cancel_tasks(held.local_ids, due)
+            self.stop_claim.cancel_tasks(held.tag, held.local_ids, due)
             held.canceled_tasks.update(dict.fromkeys(due, now))
 
     def _is_due(self, held: HeldJob, task: int, now: float) -> bool:

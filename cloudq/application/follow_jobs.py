@@ -8,7 +8,7 @@ from datetime import datetime
 from attrs import define, evolve, field
 
 from cloudq.application.held_job import Cancel, HeldJob, Holdings
-from cloudq.application.job_trouble import AgentLog, JobTrouble
+from cloudq.application.job_trouble import JobTrouble
 from cloudq.application.stop_claim import StopClaim, is_of
 from cloudq.domain.errors import SchedulerUnavailable
 from cloudq.domain.job import Job
@@ -34,22 +34,33 @@ class FollowJobs:
     clock: Clock
     holdings: Holdings
     trouble: JobTrouble
-    log: AgentLog
     _polled_at: float | None = field(default=None, init=False)
-    _is_unavailable: bool = field(default=False, init=False)
+    _unanswered: str = field(default="", init=False)
+    """What kept the last query from being answered."""
 
     def __call__(self) -> None:
-        """One look at all live jobs; a failed query changes nothing."""
+        """One look at all live jobs; a failed query changes nothing.
+
+        Raises `SchedulerUnavailable` then, and again until a query is answered.
+        """
         live = [held for held in self.holdings.unfinished() if held.is_handed_over]
-        now = self.clock.elapsed()
-        if not live or not (self._some_changed(live) or self._poll_is_due(now)):
+        if not live:
+            self._unanswered = ""
             return
+        now = self.clock.elapsed()
+        if self._some_changed(live) or self._poll_is_due(now):
+            self._ask(live, now)
+        elif self._unanswered:
+            raise SchedulerUnavailable(self._unanswered)
+
+    def _ask(self, live: list[HeldJob], now: float) -> None:
+        self._polled_at = now
         try:
             answer = self.scheduler.poll([local_id for held in live for local_id in held.local_ids])
         except SchedulerUnavailable as error:
-            self._note_unavailable(error)
-            return
-        self._is_unavailable, self._polled_at = False, now
+            self._unanswered = f"the scheduler gave no answer, all jobs keep their states: {error}"
+            raise SchedulerUnavailable(self._unanswered) from error
+        self._unanswered = ""
         for held in live:
             basis = _basis(held, answer)
             if held.judged != (basis, held.note) or now - held.judged_at >= JUDGE_AGAIN_AFTER_S:
@@ -67,11 +78,6 @@ class FollowJobs:
                 if seen != held.fingerprint:
                     held.fingerprint, changed = seen, True
         return changed
-
-    def _note_unavailable(self, error: SchedulerUnavailable) -> None:
-        if not self._is_unavailable:
-            self.log.warning("the scheduler gave no answer: all jobs keep their states", error=str(error))
-        self._is_unavailable = True
 
     # One job ---------------------------------------------------------------------------------
 
@@ -114,7 +120,7 @@ class FollowJobs:
             return
         extra = tuple(local_id for local_id in held.local_ids if local_id not in holders)
         if extra and len(extra) < len(held.local_ids):
-            self.scheduler.cancel(extra)
+            self.stop_claim.cancel_known(held.tag, extra)
             held.local_ids = tuple(local_id for local_id in held.local_ids if local_id in holders)
             held.job = evolve(held.job, jobid=held.local_ids[0])
 

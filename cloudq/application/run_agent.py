@@ -11,7 +11,14 @@ from cloudq.application.hold_lease import HoldLease, LeaseWait
 from cloudq.application.job_trouble import AgentLog
 from cloudq.application.run_agent_cycle import CycleReport, RunAgentCycle
 from cloudq.application.ship_agent_log import ShipAgentLog
-from cloudq.domain.errors import CloudqError, LeaseLost, StoreProblem, StoreUnfit
+from cloudq.domain.errors import (
+    CloudqError,
+    LeaseLost,
+    SchedulerProblem,
+    SchedulerUnavailable,
+    StoreProblem,
+    StoreUnfit,
+)
 from cloudq.ports.clock import Clock
 
 LOOK_AT_HOLDER_EVERY_S = 20.0
@@ -68,7 +75,7 @@ class RunAgent:
         finally:
             self._give_back(stopped=False)
         if report.problems:
-            raise StoreProblem("\n".join(report.problems))
+            raise _error_of(report.problems)("\n".join(map(str, report.problems)))
         return None
 
     def _once(self, told_of: LeaseWait | None) -> LeaseWait | None:
@@ -105,7 +112,7 @@ class RunAgent:
 
     def _cycle(self) -> CycleReport:
         report = self.cycle()
-        self._tell(report.problems)
+        self._tell(tuple(map(str, report.problems)))
         self.ship_agent_log()
         return report
 
@@ -129,3 +136,9 @@ class RunAgent:
                 self.lease.release()
         except CloudqError as error:
             self.log.warning("the lease could not be given back: a successor must wait", error=str(error))
+
+
+def _error_of(problems: tuple[CloudqError, ...]) -> type[CloudqError]:
+    """What a run of one cycle ends with: the scheduler's error only if nothing else went wrong."""
+    of_scheduler = all(isinstance(problem, SchedulerProblem) for problem in problems)
+    return SchedulerUnavailable if of_scheduler else StoreProblem

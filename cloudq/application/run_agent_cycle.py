@@ -31,8 +31,8 @@ REMOVE_EXPIRED_EVERY_S = 600.0
 class CycleReport:
     """What a cycle came to."""
 
-    problems: tuple[str, ...] = ()
-    """Steps that could not be done, in words; they are tried again in the next cycle."""
+    problems: tuple[CloudqError, ...] = ()
+    """Why steps could not be done; they are tried again in the next cycle."""
     is_unsettled: bool = False
     """Whether a hand-over waits for a second look, which a one-shot run should not put off."""
 
@@ -85,21 +85,21 @@ class RunAgentCycle:
             self.publish_summary,
             self._remove_expired,
         )
-        problems = [problem for step in steps if (problem := self._do(step))]
-        return CycleReport(tuple(dict.fromkeys(problems)), self._is_unsettled())
+        problems = {str(problem): problem for step in steps if (problem := self._do(step))}
+        return CycleReport(tuple(problems.values()), self._is_unsettled())
 
-    def _do(self, step: Callable[[], object]) -> str:
+    def _do(self, step: Callable[[], object]) -> CloudqError | None:
         self.lease.require()
         try:
             step()
         except LeaseLost:
             raise
         except CloudqError as error:
-            return str(error)
+            return error
         except Exception as error:  # a defect in one step must not stop the others
             self.log.exception("a step met a defect of cloudq", error=str(error))
-            return f"defect of cloudq: {type(error).__name__}: {error}"
-        return ""
+            return CloudqError(f"defect of cloudq: {type(error).__name__}: {error}")
+        return None
 
     def _hand_over_all(self) -> None:
         now = self.clock.elapsed()

@@ -28,23 +28,37 @@ class StopClaim:
         return tuple(sorted(holders - {BLOCKED}))
 
     def cancel_all(self, tag: ClaimTag, known: Iterable[str] = ()) -> tuple[str, ...]:
-        """Cancel every local job found under *tag* and the *known* ones; return their ids.
+        """Cancel every local job found under *tag*, and those *known* that are; return their ids.
 
         Raises `SchedulerUnavailable`.
         """
-        ids = tuple(dict.fromkeys((*known, *self.scheduler.find(tag))))
+        found = self.scheduler.find(tag)
+        others = tuple(local_id for local_id in dict.fromkeys(known) if local_id not in found)
+        ids = (*self._shown_as(tag, others), *found)
         if ids:
             self.scheduler.cancel(ids)
         return ids
 
-    def cancel_tasks(self, local_ids: Iterable[str], tasks: Sequence[int]) -> None:
-        """Cancel single tasks of these local jobs. Raises `SchedulerUnavailable`."""
-        for local_id in local_ids:
+    def cancel_tasks(self, tag: ClaimTag, known: tuple[str, ...], tasks: Sequence[int]) -> None:
+        """Cancel single tasks of those of *known* that are still *tag*'s. Raises as above."""
+        for local_id in self._shown_as(tag, known):
             self.scheduler.cancel_tasks(local_id, tasks)
 
-    def some_live(self, local_ids: tuple[str, ...]) -> bool:
-        """Whether the scheduler still has one of these jobs alive. Raises `SchedulerUnavailable`."""
-        return any(is_alive(job) for job in self.scheduler.poll(local_ids).values()) if local_ids else False
+    def cancel_known(self, tag: ClaimTag, known: tuple[str, ...]) -> None:
+        """Cancel those of *known* that the scheduler still shows as *tag*'s. Raises as above."""
+        if own := self._shown_as(tag, known):
+            self.scheduler.cancel(own)
+
+    def some_live(self, tag: ClaimTag, local_ids: tuple[str, ...]) -> bool:
+        """Whether the scheduler has one of *tag*'s jobs alive. Raises `SchedulerUnavailable`."""
+        if not local_ids:
+            return False
+        return any(is_of(tag, job) and is_alive(job) for job in self.scheduler.poll(local_ids).values())
+
+    def _shown_as(self, tag: ClaimTag, known: tuple[str, ...]) -> tuple[str, ...]:
+        """An id that was noted proves nothing: it may be another's job by now."""
+        shown = self.scheduler.poll(known) if known else {}
+        return tuple(local_id for local_id in known if local_id in shown and is_of(tag, shown[local_id]))
 
 
 def is_of(tag: ClaimTag, job: LocalJob) -> bool:

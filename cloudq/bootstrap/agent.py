@@ -189,7 +189,7 @@ def _wire_cycle(
             jobs, queue, end_job, take_back, stop_claim, workspace, holdings, trouble, system
         ),
         hand_over=hand_over,
-        follow_jobs=FollowJobs(scheduler, stop_claim, clock, holdings, trouble, log),
+        follow_jobs=FollowJobs(scheduler, stop_claim, clock, holdings, trouble),
         finish_jobs=FinishJobs(
             jobs=jobs, files=files, scheduler=scheduler, dependencies=dependencies, clock=clock,
             workers=workers, holdings=holdings, trouble=trouble, log=log, system=system,

@@ -73,6 +73,7 @@ def render_job_shell(plan: JobShellPlan, dialect: ShellDialect) -> str:
         end_copies=_END_COPIES if copying else "",
         copy=_COPY.format(signals=" ".join(RECORDED_SIGNALS)) if copying else "",
         signals=" ".join(RECORDED_SIGNALS),
+        catch_early=_CATCH_EARLY.format(traps=traps) if dialect.forward_signals else "",
         run=run.format(start=start, traps=traps, signals=" ".join(RECORDED_SIGNALS)),
     )
 
@@ -85,13 +86,9 @@ cq_pass_on() {{ :; }}
 cq_code=$?
 """
 
-# Only the job shell is signalled and has to pass it on, so it must wait for the script in the
-# background, and `wait` ends early for each trap: with the signal's number, sometimes for a signal
-# whose trap ran long ago, sometimes with -1 once the child has ended. So what it answers proves
-# nothing: somebody deaf to signals waits in the foreground, writes the code down and ends.
-# The script gets every signal's meaning back; bash takes INT and QUIT from whatever it runs in the
-# background, and stdin, which has to be handed down.
-_RUN_AND_FORWARD = """\
+# What comes before the script has started is kept for it. Not before the lock has been read: a trap
+# may end `read` early. And no command substitution may follow, see `_TEMPLATE`.
+_CATCH_EARLY = """\
 cq_pid=$cq_record.pid.$$
 cq_note=$cq_record.code.$$
 cq_waiter=
@@ -104,6 +101,15 @@ cq_pass_on() {{
     done
 }} 2>/dev/null
 {traps}
+"""
+
+# Only the job shell is signalled and has to pass it on, so it must wait for the script in the
+# background, and `wait` ends early for each trap: with the signal's number, sometimes for a signal
+# whose trap ran long ago, sometimes with -1 once the child has ended. So what it answers proves
+# nothing: somebody deaf to signals waits in the foreground, writes the code down and ends.
+# The script gets every signal's meaning back; bash takes INT and QUIT from whatever it runs in the
+# background, and stdin, which has to be handed down.
+_RUN_AND_FORWARD = """\
 exec 9<&0
 (
     trap '' {signals}
@@ -185,6 +191,10 @@ cq_write() {{
     rm -f "$cq_file.tmp.$$"
     return 1
 }}
+cq_note_signal() {{
+    if [ "$1" != CONT ]; then cq_signal=$1; fi
+    cq_pass_on "$1"
+}}
 cq_end() {{
     trap '' {signals}
 {end_copies}    cq_write "$cq_record" \\
@@ -223,7 +233,7 @@ if [ "$cq_holder" != "$cq_local_id" ]; then
     cq_say "claim {tag} belongs to local job '$cq_holder': the script was not started again"
     exit 0
 fi
-if ! rm -f "$cq_record"; then
+{catch_early}if ! rm -f "$cq_record"; then
     cq_say "cannot remove $cq_record of an earlier run: the script was not started"
     exit 1
 fi
@@ -231,10 +241,5 @@ if [ "${{1:-}}" != {stay} ] && ! cd "$cq_work"; then
     cq_say "cannot enter $cq_work: the script was not started"
     cq_end 1
 fi
-{copy}
-cq_note_signal() {{
-    if [ "$1" != CONT ]; then cq_signal=$1; fi
-    cq_pass_on "$1"
-}}
-{run}cq_end "$cq_code"
+{copy}{run}cq_end "$cq_code"
 """

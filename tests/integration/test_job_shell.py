@@ -24,6 +24,8 @@ TAG = ClaimTag("3f7e7681", 1)
 GROUP = ShellDialect("#TEST", '"${TEST_JOB:-}"', '"${TEST_TASK:-}"', forward_signals=False)
 FORWARD = ShellDialect("#TEST", '"${TEST_JOB:-}"', '"${TEST_TASK:-}"', forward_signals=True)
 
+COPY = ShellDialect("#TEST", '"${TEST_JOB:-}"', '"${TEST_TASK:-}"', forward_signals=True, copies_output=True)
+
 each_dialect = pytest.mark.parametrize("dialect", [GROUP, FORWARD], ids=["group", "forward"])
 
 
@@ -133,6 +135,19 @@ def test_a_signal_that_comes_as_the_script_starts_is_passed_on(space: DirectoryC
 
     assert run(space)[0] == 143
     assert exit_record(space).signal == "TERM"
+
+
+@pytest.mark.parametrize("before", ["if ! rm -f", "cq_copy() {", "exec 9<&0"])
+def test_a_signal_that_comes_before_the_script_has_started_is_kept_for_it(
+    space: DirectoryClaimSpace, before: str
+) -> None:
+    prepare(space, "#!/bin/bash\ntouch started\nexec sleep 60\n", COPY)
+    text = space.job_shell.read_text()
+    assert text.count(f"\n{before}") == 1
+    space.install_job_shell(text.replace(f"\n{before}", f"\nkill -TERM $$\n{before}"))
+
+    assert run(space)[0] == 143
+    assert (exit_record(space).exit_code, exit_record(space).signal) == (143, "TERM")
 
 
 @each_dialect
@@ -331,8 +346,6 @@ def _send_many(process: subprocess.Popen[str], dialect: ShellDialect) -> None:
 
 
 # Output that the user's options send elsewhere ---------------------------------------------------
-
-COPY = ShellDialect("#TEST", '"${TEST_JOB:-}"', '"${TEST_TASK:-}"', forward_signals=True, copies_output=True)
 
 
 def logs(space: DirectoryClaimSpace, task: int | None = None) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cloudq.adapters.clock import RandomIds, SystemClock
-from cloudq.adapters.process import is_gone, parse_identity
+from cloudq.adapters.process import Command, is_gone, parse_identity, run_to_end
 from cloudq.adapters.schedulers.slurm import SlurmScheduler, SlurmTimes
 from cloudq.adapters.workspace import DirectoryWorkspace
 from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
@@ -254,6 +254,20 @@ def test_an_id_that_was_given_anew_is_anothers_job(rig: Rig) -> None:
     assert rig.submit(second) == local_id
     assert rig.scheduler.poll([local_id])[local_id].tag == second.tag
     assert rig.scheduler.find(first.tag) == ()
+
+
+def test_an_id_that_a_job_of_the_users_own_has_now_is_not_known(rig: Rig, tmp_path: Path) -> None:
+    local_id = rig.submit(rig.space("sleep 30"))
+    rig.scheduler.poll([local_id])
+    rig.slurm.end_everything()
+    rig.slurm.reset()
+    own = tmp_path / "own.sh"
+    own.write_text("#!/bin/bash\nsleep 30\n")
+    argv = ("sbatch", "--parsable", "--output=/dev/null", str(own))
+    done = run_to_end(Command(argv, tmp_path, {**os.environ, **rig.slurm.environment()}), 10)
+
+    assert done.stdout.strip() == local_id
+    assert rig.scheduler.poll([local_id]) == {}
 
 
 def test_a_cancel_that_was_not_accepted_is_told(rig: Rig) -> None:

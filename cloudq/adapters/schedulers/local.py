@@ -182,7 +182,7 @@ class LocalScheduler:
             unfinished = list(self._look())
             if ours:
                 self._start_waiting(unfinished)
-            known = {each.local_id: LocalJob(each.statuses) for each in unfinished}
+            known = {each.local_id: LocalJob(each.statuses, each.job.tag) for each in unfinished}
             known.update(self._finished)
             return {local_id: known[local_id] for local_id in local_ids if local_id in known}
 
@@ -258,7 +258,7 @@ class LocalScheduler:
                 continue
             statuses = {task: self._status(local_id, task, names) for task in job.tasks}
             if all(status.life is Life.ENDED for status in statuses.values()):
-                self._finished[local_id] = LocalJob(statuses)
+                self._finished[local_id] = LocalJob(statuses, job.tag)
             else:
                 yield _Known(local_id, job, statuses)
 

@@ -215,9 +215,9 @@ class ScriptedScheduler:
     def poll(self, local_ids: Sequence[str]) -> Mapping[str, LocalJob]:
         self._ask()
         return {
-            local_id: LocalJob({task: each.status for task, each in self._jobs[local_id].tasks.items()})
+            local_id: LocalJob({task: each.status for task, each in job.tasks.items()}, job.submission.tag)
             for local_id in local_ids
-            if local_id in self._jobs
+            if (job := self._jobs.get(local_id)) is not None
         }
 
     def free_slots(self) -> int | None:
@@ -277,6 +277,11 @@ class ScriptedScheduler:
     def lose(self, local_id: str) -> None:
         """Forget a job as if it had never been; whatever ran is cut off."""
         self._jobs.pop(local_id, None)
+
+    def reset(self) -> None:
+        """Forget all jobs and begin ids anew, as a controller does whose state was lost."""
+        self._jobs.clear()
+        self._ids = count(1)
 
     def _stop(self, local_id: str, verdict: JobState, reason: str) -> None:
         job = self._jobs.get(local_id)

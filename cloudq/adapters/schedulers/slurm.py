@@ -40,6 +40,7 @@ from cloudq.adapters.schedulers.slurm_states import (
     KEEP_LAST,
     STATES,
     is_only_about_ended_jobs,
+    is_without_contact,
     read_sbatch_answer,
     status_once_gone,
 )
@@ -221,7 +222,9 @@ class SlurmScheduler:
         if failed <= known.keys():
             return known
         done = self._ask("scontrol", "--oneliner", "show", "job", local_id)
-        # Forgotten since squeue showed it, or failed: the verdict stands without its code.
+        if done.status != 0 and is_without_contact(done.stderr):
+            raise SchedulerUnavailable(_words("scontrol", done))
+        # Forgotten since squeue showed it: the verdict stands without its code.
         return known | (parse_shown_jobs(done.stdout) if done.status == 0 else {})
 
     def _once_gone(self, local_id: str) -> LocalJob | None:
@@ -277,8 +280,10 @@ class SlurmScheduler:
         return self._limits
 
     def _listed(self) -> dict[str, JobRows]:
-        return parse_squeue(
-            self._answer("squeue", "--me", "--noheader", "--states=all", f"--format={SQUEUE_FORMAT}")
+        return _of_claims(
+            parse_squeue(
+                self._answer("squeue", "--me", "--noheader", "--states=all", f"--format={SQUEUE_FORMAT}")
+            )
         )
 
     def _accounted(self, words: Iterable[str]) -> dict[str, JobRows]:
@@ -288,7 +293,8 @@ class SlurmScheduler:
             "sacct", "--allocations", "--noheader", "--parsable2", "--duplicates",
             f"--format={','.join(fields)}", *words,
         )  # fmt: skip
-        return parse_sacct(text, with_line=with_line)
+        jobs = parse_sacct(text, with_line=with_line)
+        return _of_claims(jobs) if with_line else jobs
 
     def _answer(self, *argv: str) -> str:
         done = self._ask(*argv)
@@ -365,6 +371,11 @@ def _final(rows: JobRows) -> dict[int | None, SchedulerStatus]:
             if status is not None:
                 ends[task] = status
     return ends
+
+
+def _of_claims(jobs: dict[str, JobRows]) -> dict[str, JobRows]:
+    """Without jobs whose command is no claim's: their ids may have been a claim's before a reset."""
+    return {local_id: rows for local_id, rows in jobs.items() if rows.tag is not None}
 
 
 def _chunks(local_ids: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -146,6 +146,11 @@ def _problem_in(stderr: str) -> _Problem:
     return next((problem for words, problem in SBATCH_SAYS if words.search(stderr)), SubmitRefused)
 
 
+def is_without_contact(stderr: str) -> bool:
+    """Whether a command failed because the controller did not answer it, or not in time."""
+    return _problem_in(stderr) is SubmitUncertain
+
+
 _NOTHING_TO_CANCEL = re.compile(
     r"invalid job id|already completing or completed|job/step already|job not found", re.IGNORECASE
 )

@@ -22,6 +22,10 @@ cq_write() {
     rm -f "$cq_file.tmp.$$"
     return 1
 }
+cq_note_signal() {
+    if [ "$1" != CONT ]; then cq_signal=$1; fi
+    cq_pass_on "$1"
+}
 cq_end() {
     trap '' TERM INT HUP USR1 USR2 XCPU CONT
     cq_write "$cq_record" \
@@ -60,19 +64,6 @@ if [ "$cq_holder" != "$cq_local_id" ]; then
     cq_say "claim 3f7e7681.1 belongs to local job '$cq_holder': the script was not started again"
     exit 0
 fi
-if ! rm -f "$cq_record"; then
-    cq_say "cannot remove $cq_record of an earlier run: the script was not started"
-    exit 1
-fi
-if [ "${1:-}" != stay ] && ! cd "$cq_work"; then
-    cq_say "cannot enter $cq_work: the script was not started"
-    cq_end 1
-fi
-
-cq_note_signal() {
-    if [ "$1" != CONT ]; then cq_signal=$1; fi
-    cq_pass_on "$1"
-}
 cq_pid=$cq_record.pid.$$
 cq_note=$cq_record.code.$$
 cq_waiter=
@@ -91,6 +82,14 @@ trap 'cq_note_signal USR1' USR1
 trap 'cq_note_signal USR2' USR2
 trap 'cq_note_signal XCPU' XCPU
 trap 'cq_note_signal CONT' CONT
+if ! rm -f "$cq_record"; then
+    cq_say "cannot remove $cq_record of an earlier run: the script was not started"
+    exit 1
+fi
+if [ "${1:-}" != stay ] && ! cd "$cq_work"; then
+    cq_say "cannot enter $cq_work: the script was not started"
+    cq_end 1
+fi
 exec 9<&0
 (
     trap '' TERM INT HUP USR1 USR2 XCPU CONT

@@ -22,6 +22,10 @@ cq_write() {
     rm -f "$cq_file.tmp.$$"
     return 1
 }
+cq_note_signal() {
+    if [ "$1" != CONT ]; then cq_signal=$1; fi
+    cq_pass_on "$1"
+}
 cq_end() {
     trap '' TERM INT HUP USR1 USR2 XCPU CONT
     cq_write "$cq_record" \
@@ -68,11 +72,6 @@ if [ "${1:-}" != stay ] && ! cd "$cq_work"; then
     cq_say "cannot enter $cq_work: the script was not started"
     cq_end 1
 fi
-
-cq_note_signal() {
-    if [ "$1" != CONT ]; then cq_signal=$1; fi
-    cq_pass_on "$1"
-}
 cq_pass_on() { :; }
 trap 'cq_note_signal TERM' TERM
 trap 'cq_note_signal INT' INT

@@ -28,9 +28,9 @@ class FakeSlurm:
             path.write_text(f'#!/bin/sh\nexec "{sys.executable}" -I -S "{SCRIPT}" {name} "$@"\n')
             path.chmod(0o755)
         state = {
-            "next": 1, "jobs": {}, "accounted": {}, "faults": {}, "calls": {}, "slots": slots, "holds": False,
-            "min_job_age": min_job_age, "kill_wait": 0.5, "accounting": accounting, "max_array_size": 1001,
-            "strange_state": "",
+            "next": 1, "jobs": {}, "accounted": {}, "faults": {}, "away": {}, "calls": {}, "slots": slots,
+            "holds": False, "min_job_age": min_job_age, "kill_wait": 0.5, "accounting": accounting,
+            "max_array_size": 1001, "strange_state": "",
         }  # fmt: skip
         (self.home / "state.json").write_text(json.dumps(state))
 
@@ -54,6 +54,14 @@ class FakeSlurm:
         with self.state() as state:
             state["faults"].setdefault(command, []).extend(faults)
 
+    def goes_away(self, fault: dict[str, Any], *commands: str) -> None:
+        """What happens at every call of *commands*, of all if none is named, until `comes_back`."""
+        self.set(away=dict.fromkeys(commands or COMMANDS, fault))
+
+    def comes_back(self) -> None:
+        """All is well again."""
+        self.set(away={})
+
     def calls(self, command: str) -> int:
         """How often it was run."""
         with self.state() as state:
@@ -63,6 +71,11 @@ class FakeSlurm:
         """Change settings."""
         with self.state() as state:
             state.update(changes)
+
+    def task_states(self, job_id: str) -> set[str]:
+        """How the tasks of a job stand, in Slurm's own words."""
+        with self.state() as state:
+            return {each["state"] for each in state["jobs"][job_id]["tasks"].values()}
 
     def forget(self, job_id: str) -> None:
         """Slurm forgets an ended job; accounting, where there is any, does not."""

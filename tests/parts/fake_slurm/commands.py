@@ -41,7 +41,7 @@ def main(name: str, words: list[str]) -> int:
     with opened_state() as state:
         state["calls"][name] = state["calls"].get(name, 0) + 1
         waiting = state["faults"].get(name, [])
-        fault = waiting.pop(0) if waiting else {}
+        fault = waiting.pop(0) if waiting else state["away"].get(name, {})
     return FAULTS[fault.get("do", "")](fault, lambda: COMMANDS[name](words))
 
 

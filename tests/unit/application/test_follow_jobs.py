@@ -9,7 +9,9 @@ import pytest
 from cloudq.adapters.schedulers.scripted import Script
 from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
 from cloudq.application.follow_jobs import JUDGE_AGAIN_AFTER_S
+from cloudq.domain.errors import SchedulerUnavailable
 from cloudq.domain.job_state import JobState
+from cloudq.domain.names import ClaimTag
 from tests.parts.world import POLL_S, World
 
 
@@ -76,3 +78,52 @@ def test_a_job_that_the_scheduler_does_not_show_is_looked_at_in_every_cycle(
 
     assert looks == [job_id] * 3
     agent.until_final(job_id)
+
+
+# A scheduler that gives no answer ----------------------------------------------------------------
+
+
+def test_a_query_that_failed_is_told_until_one_is_answered_and_not_asked_more_often(world: World) -> None:
+    alpha = world.system(behaviour=lambda *_: Script(1000), poll_interval_s=60)
+    agent = world.agent(alpha)
+    world.submit("alpha")
+    agent.cycles(4)
+
+    alpha.scheduler.unavailable = True
+    agent.cycles(12)
+    asked = alpha.scheduler.queries
+    agent.cycles(24)
+
+    assert alpha.scheduler.queries == asked + 2
+    assert "gave no answer" in agent.parts.lease.last_error
+    alpha.scheduler.unavailable = False
+    agent.cycles(13)
+    assert agent.parts.lease.last_error == ""
+    assert [event for kind, event, _ in world.log.told if kind == "warning"] == [
+        "not everything could be done"
+    ]
+    assert world.log.told[-1][1] == "everything works again"
+
+
+def test_nothing_is_left_to_tell_once_no_job_is_followed_any_more(world: World) -> None:
+    alpha = world.system(behaviour=lambda *_: Script(1000))
+    agent = world.agent(alpha)
+    job_id = world.submit("alpha")
+    agent.cycles(4)
+    alpha.scheduler.unavailable = True
+    agent.cycles(2)
+
+    agent.parts.holdings.let_go(ClaimTag(job_id, 1), superseded=False)
+    agent.cycles(1)
+
+    assert agent.parts.lease.last_error == ""
+
+
+def test_one_cycle_without_an_answer_of_the_scheduler_ends_with_its_error(world: World) -> None:
+    alpha = world.system(behaviour=lambda *_: Script(1000))
+    world.submit("alpha")
+    world.agent(alpha, one_shot=True).parts.run.one_cycle()
+    alpha.scheduler.unavailable = True
+
+    with pytest.raises(SchedulerUnavailable, match="gave no answer"):
+        world.agent(alpha, one_shot=True).parts.run.one_cycle()
