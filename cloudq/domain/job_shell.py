@@ -36,6 +36,9 @@ class ShellDialect:
     """Whether the scheduler signals the job shell alone, not the script's processes."""
     copies_output: bool = False
     """Whether the user's options may send the output elsewhere: then the job shell copies it."""
+    reserved_exit_codes: frozenset[int] = frozenset()
+    """Exit codes that mean something else to the scheduler, such as "run it again": a meta job's
+    shell ends with 1 instead of them, while its record has the true code."""
 
 
 @frozen
