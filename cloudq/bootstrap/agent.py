@@ -16,7 +16,6 @@ from cloudq.adapters.job_repository import (
     BucketSystemRegistry,
 )
 from cloudq.adapters.object_stores.fenced import FencedStore
-from cloudq.adapters.systems import load_profile
 from cloudq.adapters.workers import ThreadWorkers
 from cloudq.adapters.workspace import DirectoryWorkspace
 from cloudq.application.agent_settings import AgentSettings
@@ -41,10 +40,12 @@ from cloudq.application.stop_claim import StopClaim
 from cloudq.application.take_back_job import TakeBackJob
 from cloudq.application.take_jobs import TakeJobs
 from cloudq.application.watch_queue import WatchQueue
+from cloudq.bootstrap.profiles import agent_profile
 from cloudq.bootstrap.schedulers import build_scheduler
 from cloudq.bootstrap.stores import open_store
-from cloudq.config import Config, agent_profile
+from cloudq.config import Config
 from cloudq.domain.lease import RETRY_BEAT_S, Offer, ProcessIdentity
+from cloudq.domain.system_profile import SystemProfile
 from cloudq.domain.version import VERSION
 from cloudq.ports.batch_scheduler import BatchScheduler
 from cloudq.ports.clock import Clock, IdSource
@@ -206,7 +207,7 @@ def _wire_cycle(
 def agent_parts(config: Config, log: AgentLog, log_file: Path | None, *, one_shot: bool) -> AgentParts:
     """Wire the agent that *config* describes. Raises `ConfigProblem` for what cannot run here."""
     profile = agent_profile(config)
-    world = _real_world(config, log, log_file)
+    world = _real_world(config, profile, log, log_file)
     agent = config.agent
     settings = AgentSettings(
         system=agent.name,
@@ -221,9 +222,8 @@ def agent_parts(config: Config, log: AgentLog, log_file: Path | None, *, one_sho
     return wire_agent(world, settings, offer, profile.name, one_shot=one_shot)
 
 
-def _real_world(config: Config, log: AgentLog, log_file: Path | None) -> AgentWorld:
+def _real_world(config: Config, profile: SystemProfile, log: AgentLog, log_file: Path | None) -> AgentWorld:
     clock, workers = SystemClock(), ThreadWorkers(config.agent.num_procs)
-    profile = load_profile(agent_profile(config).name, config.home / "systems")
     scheduler, advance = build_scheduler(profile, config.home, log)
     return AgentWorld(
         store=open_store(config.store, clock),
