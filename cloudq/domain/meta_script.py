@@ -23,9 +23,6 @@ from cloudq.domain.jobscript import script_problems
 from cloudq.domain.names import file_name_problem
 from cloudq.domain.walltime import Walltime
 
-META = "meta"
-"""What a manifest calls such a job's script."""
-
 DEFAULT_INTERPRETER = "/bin/bash"
 
 _OF_SCHEDULERS = (b"#SBATCH", b"#PBS", b"#LOCAL ")
