@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from pathlib import Path
 
 from attrs import evolve, frozen
 
@@ -10,6 +11,7 @@ from cloudq.application.agent_settings import AgentSettings
 from cloudq.application.held_job import HeldJob
 from cloudq.application.hold_lease import HoldLease
 from cloudq.application.job_trouble import AgentLog
+from cloudq.application.local_scripts import LocalScripts
 from cloudq.application.stop_claim import StopClaim
 from cloudq.domain.errors import (
     ArchiveRejected,
@@ -23,8 +25,10 @@ from cloudq.domain.errors import (
     SubmitUncertain,
     WorkspaceProblem,
 )
-from cloudq.domain.job_shell import BLOCKED, JobShellPlan, render_job_shell
+from cloudq.domain.job_shell import BLOCKED, JobShellPlan, MetaSetting, render_job_shell
 from cloudq.domain.job_state import JobState
+from cloudq.domain.jobscript import Jobscript
+from cloudq.domain.local_script import local_name_of
 from cloudq.domain.submit_options import join_options, split_options
 from cloudq.domain.task_states import TaskState, TaskStates
 from cloudq.ports.batch_scheduler import BatchScheduler, Submission
@@ -44,6 +48,7 @@ class HandOverJob:
     clock: Clock
     settings: AgentSettings
     stop_claim: StopClaim
+    local_scripts: LocalScripts
     log: AgentLog
 
     def __call__(self, held: HeldJob) -> None:
@@ -96,17 +101,52 @@ class HandOverJob:
                 raise WorkspaceProblem(f"claim {held.tag} was handed over by another agent meanwhile")
             space.extract_input()
         # After the input, which may hold a file of this name: the script is what was submitted.
-        path = space.install_script(script.name, script.body)
+        if job.is_meta:
+            self._install_converted(held, script)
+        else:
+            path = space.install_script(script.name, script.body)
+            directives = script.directives(self.scheduler.dialect.directive_prefix)
+            self._install_job_shell(held, path, script.has_shebang, directives)
+        space.note_baseline()
+
+    def _install_converted(self, held: HeldJob, script: Jobscript) -> None:
+        """Of a meta jobscript: what it is here. Its options go to the submit command as words."""
+        space, job = held.space, held.job
+        local = self.local_scripts.convert(job, script)
+        self.files.put_local_script(held.tag, Jobscript(local.name, local.body))
+        path = space.install_script(local.name, local.body)
+        tools = str(space.install_tools(self.local_scripts.tools)) if self.local_scripts.tools else ""
+        space.keep_options((*local.options, *split_options(job.submit_opt)))
+        setting = self.local_scripts.setting(job, local, tools)
+        self._install_job_shell(held, path, local.has_shebang, meta=setting)
+        self._learn_array(held)
+        if held.job.array_tid != setting.array:
+            setting = self.local_scripts.setting(held.job, local, tools)
+            self._install_job_shell(held, path, local.has_shebang, meta=setting)
+
+    def _install_job_shell(
+        self,
+        held: HeldJob,
+        script: Path,
+        has_shebang: bool,
+        directives: tuple[str, ...] = (),
+        meta: MetaSetting | None = None,
+    ) -> None:
+        space = held.space
         plan = JobShellPlan(
             tag=held.tag,
             control_dir=str(space.control_dir),
             work_dir=str(space.work_dir),
-            script_path=str(path),
-            has_shebang=script.has_shebang,
-            directives=script.directives(self.scheduler.dialect.directive_prefix),
+            script_path=str(script),
+            has_shebang=has_shebang,
+            directives=directives,
+            meta=meta,
         )
         space.install_job_shell(render_job_shell(plan, self.scheduler.dialect))
-        space.note_baseline()
+
+    def _options(self, held: HeldJob) -> tuple[str, ...]:
+        """The words for the submit command."""
+        return held.space.kept_options() if held.job.is_meta else split_options(held.job.submit_opt)
 
     def _submission(self, held: HeldJob) -> Submission:
         return Submission(
@@ -114,7 +154,7 @@ class HandOverJob:
             job_shell=held.space.job_shell,
             work_dir=held.space.work_dir,
             control_dir=held.space.control_dir,
-            options=split_options(held.job.submit_opt),
+            options=self._options(held),
             array=held.job.array_tid,
             name=held.job.name,
         )
@@ -156,7 +196,7 @@ class HandOverJob:
             local_group=self.settings.group,
             submit_command=command,
             submit_opt_local=join_options(options),
-            local_name=held.job.name,
+            local_name=local_name_of(held.job.name) if held.job.is_meta else held.job.name,
         )
         held.job = job.handed_over(local_ids[0], self.clock.now())
         self.log.info("job handed over", job=held.job.uuid, name=held.job.name, local_id=local_ids[0])
@@ -164,7 +204,7 @@ class HandOverJob:
     def _refused(self, held: HeldJob, error: CloudqError) -> None:
         found = self.scheduler.find(held.tag)
         if found:
-            self._handed_over(held, found, "", split_options(held.job.submit_opt))
+            self._handed_over(held, found, "", self._options(held))
         else:
             self.end_unstarted(held, JobState.ERROR, str(error))
 
@@ -185,7 +225,7 @@ class HandOverJob:
 
     def _recover(self, held: HeldJob, attempts: tuple[Attempt, ...]) -> None:
         last = attempts[-1]
-        options = split_options(held.job.submit_opt)
+        options = self._options(held)
         with suppress(SubmitRefused):  # then nothing was ever submitted
             self._learn_array(held)
         if started := self._started(held):

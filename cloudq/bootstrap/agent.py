@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from cloudq.adapters import process
 from cloudq.adapters.clock import RandomIds, SystemClock
@@ -16,7 +16,7 @@ from cloudq.adapters.job_repository import (
     BucketSystemRegistry,
 )
 from cloudq.adapters.object_stores.fenced import FencedStore
-from cloudq.adapters.systems import load_profile
+from cloudq.adapters.schedulers.local import usable_cpus
 from cloudq.adapters.workers import ThreadWorkers
 from cloudq.adapters.workspace import DirectoryWorkspace
 from cloudq.application.agent_settings import AgentSettings
@@ -34,6 +34,7 @@ from cloudq.application.hand_over_job import HandOverJob
 from cloudq.application.held_job import Holdings
 from cloudq.application.hold_lease import AgentIdentity, HoldLease
 from cloudq.application.job_trouble import AgentLog, JobTrouble
+from cloudq.application.local_scripts import LocalScripts
 from cloudq.application.publish_summary import PublishSummary
 from cloudq.application.run_agent import RunAgent
 from cloudq.application.run_agent_cycle import RunAgentCycle
@@ -43,10 +44,14 @@ from cloudq.application.stop_claim import StopClaim
 from cloudq.application.take_back_job import TakeBackJob
 from cloudq.application.take_jobs import TakeJobs
 from cloudq.application.watch_queue import WatchQueue
+from cloudq.bootstrap.job_tools import job_tools, tool_environment
+from cloudq.bootstrap.profiles import agent_profile
 from cloudq.bootstrap.schedulers import build_scheduler
 from cloudq.bootstrap.stores import open_store
-from cloudq.config import Config, agent_profile
+from cloudq.config import Config
+from cloudq.domain.eligibility import offer_of
 from cloudq.domain.lease import RETRY_BEAT_S, Offer, ProcessIdentity
+from cloudq.domain.system_profile import SystemProfile
 from cloudq.domain.version import VERSION
 from cloudq.ports.batch_scheduler import BatchScheduler
 from cloudq.ports.clock import Clock, IdSource
@@ -72,6 +77,8 @@ class AgentWorld:
     process: ProcessIdentity
     is_process_gone: Callable[[ProcessIdentity], bool]
     log: AgentLog
+    local_scripts: LocalScripts | None = None
+    """What is made of meta jobscripts; None: they are refused."""
     log_file: Path | None = None
     advance_queue: Callable[[], object] | None = None
     """What the queue of a scheduler of our own needs while no cycle looks at it."""
@@ -173,7 +180,10 @@ def _wire_cycle(
     stop_claim = StopClaim(scheduler)
     dependencies = CheckDependencies(jobs, clock)
     choose = ChooseJobs(jobs, dependencies, scheduler, clock, settings, holdings, trouble)
-    hand_over = HandOverJob(lease, files, scheduler, workspace, clock, settings, stop_claim, log)
+    local_scripts = world.local_scripts or LocalScripts(system, SystemProfile(name="none", scheduler="none"))
+    hand_over = HandOverJob(
+        lease, files, scheduler, workspace, clock, settings, stop_claim, local_scripts, log
+    )
     return RunAgentCycle(
         lease=lease,
         watch_queue=WatchQueue(queue, clock, system, holdings),
@@ -209,8 +219,8 @@ def _wire_cycle(
 
 def agent_parts(config: Config, log: AgentLog, log_file: Path | None, *, one_shot: bool) -> AgentParts:
     """Wire the agent that *config* describes. Raises `ConfigProblem` for what cannot run here."""
-    profile = agent_profile(config)
-    world = _real_world(config, log, log_file)
+    profile = _with_limits_of_this_machine(agent_profile(config))
+    world = _real_world(config, profile, log, log_file)
     agent = config.agent
     settings = AgentSettings(
         system=agent.name,
@@ -221,13 +231,19 @@ def agent_parts(config: Config, log: AgentLog, log_file: Path | None, *, one_sho
         unpinned=agent.unpinned,
         handicap_s=agent.handicap,
     )
-    offer = Offer(profile.scheduler, agent.unpinned, agent.handicap)
+    offer = offer_of(profile, unpinned=agent.unpinned, handicap_s=agent.handicap)
     return wire_agent(world, settings, offer, profile.name, one_shot=one_shot)
 
 
-def _real_world(config: Config, log: AgentLog, log_file: Path | None) -> AgentWorld:
+def _with_limits_of_this_machine(profile: SystemProfile) -> SystemProfile:
+    """The scheduler of our own has no more slots than this machine has CPUs."""
+    if profile.scheduler != "local" or profile.limits.n_resource is not None:
+        return profile
+    return evolve(profile, limits=evolve(profile.limits, n_resource=usable_cpus()))
+
+
+def _real_world(config: Config, profile: SystemProfile, log: AgentLog, log_file: Path | None) -> AgentWorld:
     clock, workers = SystemClock(), ThreadWorkers(config.agent.num_procs)
-    profile = load_profile(agent_profile(config).name, config.home / "systems")
     scheduler, advance = build_scheduler(profile, config.home, log)
     return AgentWorld(
         store=open_store(config.store, clock),
@@ -239,6 +255,7 @@ def _real_world(config: Config, log: AgentLog, log_file: Path | None) -> AgentWo
         process=process.own_identity(),
         is_process_gone=process.is_gone,
         log=log,
+        local_scripts=LocalScripts(config.agent.name, profile, tool_environment(config), job_tools()),
         log_file=log_file,
         advance_queue=advance,
         wake=clock.wake,

@@ -8,27 +8,28 @@ from __future__ import annotations
 from cloudq.config.load import config_home, load_config
 from cloudq.config.model import AgentConfig, ClientConfig, Config, LogConfig, StoreConfig
 from cloudq.config.original import find_original, is_original_key
-from cloudq.config.profiles import KNOWN_PROFILES, AgentProfile, agent_profile
+from cloudq.config.profiles import AVAILABLE_SCHEDULERS, KNOWN_PROFILES, KnownProfile, require_scheduler
 from cloudq.config.schema import KEYS, TABLES, Key, variable_of
 from cloudq.config.template import render_config, write_new_config
 
 __all__ = [
+    "AVAILABLE_SCHEDULERS",
     "KEYS",
     "KNOWN_PROFILES",
     "TABLES",
     "AgentConfig",
-    "AgentProfile",
     "ClientConfig",
     "Config",
     "Key",
+    "KnownProfile",
     "LogConfig",
     "StoreConfig",
-    "agent_profile",
     "config_home",
     "find_original",
     "is_original_key",
     "load_config",
     "render_config",
+    "require_scheduler",
     "variable_of",
     "write_new_config",
 ]

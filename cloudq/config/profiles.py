@@ -1,51 +1,61 @@
-"""The profiles an agent may be given, and what this release can do for each."""
+"""Which profiles come with cloudq, and which schedulers this release can speak to."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from attrs import frozen
 
-from cloudq.config.model import Config
 from cloudq.domain.errors import ConfigProblem
+
+if TYPE_CHECKING:
+    from cloudq.domain.system_profile import SystemProfile
+
+AVAILABLE_SCHEDULERS = {
+    "local": True,
+    "slurm": True,
+    "gridengine": False,
+    "pbs": False,
+}
+"""Every scheduler that a profile may name, and whether this release can speak to it."""
 
 
 @frozen
-class AgentProfile:
-    """What a kind of system is like."""
+class KnownProfile:
+    """A profile that comes with cloudq."""
 
     name: str
     scheduler: str
-    is_available: bool = False
-    """Whether this release can speak to its scheduler."""
+
+    @property
+    def is_available(self) -> bool:
+        """Whether an agent of this release can run with it."""
+        return AVAILABLE_SCHEDULERS[self.scheduler]
 
 
 KNOWN_PROFILES = {
     profile.name: profile
     for profile in (
-        AgentProfile("local", "local", is_available=True),
-        AgentProfile("slurm", "slurm", is_available=True),
-        AgentProfile("gridengine", "gridengine"),
-        AgentProfile("pbs", "pbs"),
-        AgentProfile("parallelcluster", "slurm", is_available=True),
-        AgentProfile("abci", "pbs"),
-        AgentProfile("abci2", "gridengine"),
+        KnownProfile("local", "local"),
+        KnownProfile("slurm", "slurm"),
+        KnownProfile("gridengine", "gridengine"),
+        KnownProfile("pbs", "pbs"),
+        KnownProfile("parallelcluster", "slurm"),
+        KnownProfile("abci", "pbs"),
+        KnownProfile("abci2", "gridengine"),
     )
 }
 
 
-def agent_profile(config: Config) -> AgentProfile:
-    """The profile to run an agent with; raises `ConfigProblem` where this release cannot.
+def require_scheduler(profile: SystemProfile) -> SystemProfile:
+    """The same profile; raises `ConfigProblem` where this release cannot speak to its scheduler.
 
     Asked for when an agent starts, not when a configuration is read: a client may share the file.
     """
-    name = config.agent.profile
-    profile = KNOWN_PROFILES.get(name)
-    if profile is not None and profile.is_available:
+    if AVAILABLE_SCHEDULERS[profile.scheduler]:
         return profile
-    known = ", ".join(sorted(KNOWN_PROFILES))
-    what = (
-        f"profile {name!r} is not known; known are {known}"
-        if profile is None
-        else f"profile {name!r} needs the scheduler {profile.scheduler!r}, which this release cannot use yet"
-    )
     able = ", ".join(repr(each.name) for each in KNOWN_PROFILES.values() if each.is_available)
-    raise ConfigProblem(f"[agent] profile: {what}; an agent can run with profile {able}")
+    raise ConfigProblem(
+        f"[agent] profile: profile {profile.name!r} needs the scheduler {profile.scheduler!r}, which this "
+        f"release cannot use yet; an agent can run with profile {able}"
+    )

@@ -13,7 +13,9 @@ from cloudq.domain.array_range import ArrayRange
 from cloudq.domain.claim import Claim
 from cloudq.domain.errors import IllegalTransition
 from cloudq.domain.job_state import JobState, may_follow
+from cloudq.domain.jobscript import META
 from cloudq.domain.names import ClaimTag
+from cloudq.domain.system_mapping import SystemMapping
 from cloudq.domain.task_states import TaskState, TaskStates
 
 MAX_REASON_CHARS = 2_000
@@ -77,6 +79,8 @@ class Job:
     changes: tuple[StateChange, ...] = ()
     invited: tuple[str, ...] = ()
     """The systems whose queues hold a marker of this job, by the submitter's word."""
+    mappings: tuple[SystemMapping, ...] = ()
+    """What a meta job's project and resource are called on the systems of its submitter."""
     has_input: bool = False
     claim: int = 0
     """Number of the ``run`` claim this record speaks of; 0 while nobody took the job."""
@@ -108,6 +112,15 @@ class Job:
     def tag(self) -> ClaimTag:
         """The claim this record speaks of."""
         return ClaimTag(self.uuid, self.claim)
+
+    @property
+    def is_meta(self) -> bool:
+        """Whether its script is a meta jobscript, which is converted where it runs."""
+        return self.jobscript_type == META
+
+    def mapping_of(self, system: str) -> SystemMapping:
+        """What is said of *system*; nothing of it means that names are the same there."""
+        return next((each for each in self.mappings if each.system == system), SystemMapping(system))
 
     @property
     def task_ids(self) -> tuple[int | None, ...]:

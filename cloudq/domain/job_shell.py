@@ -8,12 +8,17 @@ a `ShellDialect`.
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator, Mapping
 
 from attrs import frozen
 
+from cloudq.domain.array_range import ArrayRange
 from cloudq.domain.names import ClaimTag
 
 RECORDED_SIGNALS = ("TERM", "INT", "HUP", "USR1", "USR2", "XCPU", "CONT")
+
+_ENDING = {"TERM": 143, "INT": 130, "HUP": 129, "XCPU": 152}
+"""Signals that end a job which is still prepared, and the exit code of that."""
 
 BLOCKED = "none"
 """What a lock holds once no submission may start the script any more (protocol 4.7)."""
@@ -36,6 +41,24 @@ class ShellDialect:
     """Whether the scheduler signals the job shell alone, not the script's processes."""
     copies_output: bool = False
     """Whether the user's options may send the output elsewhere: then the job shell copies it."""
+    reserved_exit_codes: frozenset[int] = frozenset()
+    """Exit codes that mean something else to the scheduler, such as "run it again": a meta job's
+    shell ends with 1 instead of them, while its record has the true code."""
+
+
+@frozen(kw_only=True)
+class MetaSetting:
+    """What the shell of a meta job prepares before it starts the script."""
+
+    environment: Mapping[str, str]
+    """Variables to export; names are cloudq's own, values anything."""
+    preamble: tuple[str, ...] = ()
+    """Lines of shell, the site's own words."""
+    tools_dir: str = ""
+    """Put in front of PATH; empty: there are no tools."""
+    images: tuple[str, ...] = ()
+    """URLs; the file name of each becomes CONTAINER_IMG0, 1, …"""
+    array: ArrayRange | None = None
 
 
 @frozen
@@ -48,6 +71,8 @@ class JobShellPlan:
     script_path: str
     has_shebang: bool
     directives: tuple[str, ...] = ()
+    meta: MetaSetting | None = None
+    """What a meta job's script finds around itself; None for a local jobscript."""
 
 
 def record_name(kind: str, task: int | None) -> str:
@@ -74,9 +99,79 @@ def render_job_shell(plan: JobShellPlan, dialect: ShellDialect) -> str:
         copy=_COPY.format(signals=" ".join(RECORDED_SIGNALS)) if copying else "",
         signals=" ".join(RECORDED_SIGNALS),
         catch_early=_CATCH_EARLY.format(traps=traps) if dialect.forward_signals else "",
+        leave=_leave(dialect.reserved_exit_codes if plan.meta else frozenset()),
+        prepare="" if plan.meta is None else _prepare(plan.meta, traps),
         run=run.format(start=start, traps=traps, signals=" ".join(RECORDED_SIGNALS)),
     )
 
+
+def _leave(reserved: frozenset[int]) -> str:
+    """The last words of the shell, which must not mean to the scheduler what the script did not mean."""
+    if not reserved:
+        return ""
+    codes = " | ".join(str(code) for code in sorted(reserved))
+    return f"    case $1 in {codes}) exit 1 ;; esac\n"
+
+
+def _prepare(meta: MetaSetting, traps: str) -> str:
+    exports = [f"export {name}={shlex.quote(value)}" for name, value in meta.environment.items()]
+    tools = [f"export PATH={shlex.quote(meta.tools_dir)}:$PATH"] if meta.tools_dir else []
+    fetches = [f"cq_fetch {n} {shlex.quote(url)}" for n, url in enumerate(meta.images)]
+    is_guarded = bool(meta.preamble or fetches)
+    lines = [
+        *exports,
+        *_array_exports(meta.array),
+        *((_BROKEN_OFF, *_GUARDS) if is_guarded else ()),
+        *((_GUARD_EXIT, *meta.preamble, "trap - EXIT") if meta.preamble else ()),
+        *tools,  # after the site's own lines, which may put something before it
+        *((_FETCH, *fetches) if fetches else ()),
+        *((traps,) if is_guarded else ()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _array_exports(array: ArrayRange | None) -> Iterator[str]:
+    """A list has its lowest and highest id as first and last, and the step 1."""
+    if array is None:
+        return
+    yield f"export ARY_TASK_ID=${{cq_task:-{array.first}}}"
+    yield f"export ARY_TASK_FIRST={array.first} ARY_TASK_LAST={array.last} ARY_TASK_STEPSIZE={array.step}"
+
+
+# A job that is ended while it is prepared leaves its record as any other.
+_BROKEN_OFF = """\
+cq_broken_off() {
+    trap - EXIT
+    cq_signal=$1
+    cq_end "$2"
+}"""
+_GUARDS = (
+    *(f"trap 'cq_broken_off {name} {code}' {name}" for name, code in _ENDING.items()),
+    "trap : USR1 USR2",
+)
+
+# Lines that end the shell must not look like a script that ran.
+_GUARD_EXIT = """\
+trap 'cq_code=$?
+    trap - EXIT
+    if [ "$cq_code" -eq 0 ]; then cq_code=1; fi
+    cq_say "the lines of this system before the script ended: the script was not started"
+    cq_end "$cq_code"' EXIT"""
+
+_FETCH = """\
+cq_fetch() {
+    cq_image "$2" >"$cq_record.image.$$"
+    cq_code=$?
+    cq_name=
+    IFS= read -r cq_name <"$cq_record.image.$$"
+    rm -f "$cq_record.image.$$"
+    if [ "$cq_code" -eq 0 ] && [ -z "$cq_name" ]; then cq_code=1; fi
+    if [ "$cq_code" -ne 0 ]; then
+        cq_say "no image $2 for CONTAINER_IMG$1: the script was not started"
+        cq_end "$cq_code"
+    fi
+    export "CONTAINER_IMG$1=$cq_name"
+}"""
 
 # The script runs in the foreground: bash runs a trap once it has ended, and `$?` is the script's.
 _RUN = """\
@@ -203,7 +298,7 @@ cq_end() {{
         "stdout_size=$(cq_size_of "$cq_control/stdout$cq_suffix")" \\
         "stderr_size=$(cq_size_of "$cq_control/stderr$cq_suffix")" ||
         cq_say "cannot write $cq_record: the exit code was $1"
-    exit "$1"
+{leave}    exit "$1"
 }}
 
 cq_signal=
@@ -241,5 +336,5 @@ if [ "${{1:-}}" != {stay} ] && ! cd "$cq_work"; then
     cq_say "cannot enter $cq_work: the script was not started"
     cq_end 1
 fi
-{copy}{run}cq_end "$cq_code"
+{copy}{prepare}{run}cq_end "$cq_code"
 """

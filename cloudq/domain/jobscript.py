@@ -12,6 +12,9 @@ from cloudq.domain.names import file_name_problem
 MAX_SCRIPT_BYTES = 4 * 1024 * 1024
 """Slurm's own default limit of a batch script."""
 
+META = "meta"
+"""What a manifest calls the script of a job that is converted where it runs."""
+
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 

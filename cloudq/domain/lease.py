@@ -35,6 +35,14 @@ class ProcessIdentity:
 
 
 @frozen
+class OfferedResource:
+    """A resource that meta jobs may ask for; at most *max_n* of it, if that is known."""
+
+    name: str
+    max_n: int | None = None
+
+
+@frozen
 class Offer:
     """What a system says of itself to clients."""
 
@@ -42,6 +50,17 @@ class Offer:
     unpinned: bool = True
     handicap_s: float = 0.0
     slots: int | None = None
+    meta: bool = False
+    """Whether its agent knows meta jobscripts at all."""
+    resources: tuple[OfferedResource, ...] = ()
+    any_resource: bool = False
+    """Whether a job that is submitted to it may ask for a resource that is not among these."""
+    max_n: int | None = None
+    """Of any resource that has no limit of its own."""
+    max_walltime_s: int | None = None
+    array_lists: bool = True
+    array_running: bool = True
+    containers: bool = True
 
 
 @frozen

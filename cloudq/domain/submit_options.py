@@ -1,4 +1,4 @@
-"""The words of ``--submit_opt``, split as a POSIX shell would split them, nothing expanded."""
+"""The words of ``--submit_opt`` and the like, split as a POSIX shell would split them, nothing expanded."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ _REFUSED = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Unicode's control characters, stray surrogates, line and paragraph separators."""
 
 
-def split_options(text: str) -> tuple[str, ...]:
+def split_options(text: str, what: str = "submit_opt") -> tuple[str, ...]:
     """Split *text* into words; quotes group, nothing is ever given to a shell.
 
     Raises `InvalidInput` for an unclosed quote, a line break or another control character.
     """
     if any(unicodedata.category(char) in _REFUSED for char in text):
-        raise InvalidInput(f"submit_opt {text!r} has a line break or control character in it")
+        raise InvalidInput(f"{what} {text!r} has a line break or control character in it")
     try:
         return tuple(shlex.split(text))
     except ValueError as error:
-        raise InvalidInput(f"submit_opt {text!r} cannot be split into words: {error}") from error
+        raise InvalidInput(f"{what} {text!r} cannot be split into words: {error}") from error
 
 
 def join_options(words: Sequence[str]) -> str:

@@ -189,6 +189,10 @@ class JobFiles(Protocol):
         """The script as submitted. Raises `RecordRejected` if it is absent or too large."""
         ...
 
+    def put_local_script(self, tag: ClaimTag, script: Jobscript) -> None:
+        """Keep what a meta jobscript became, for its owner to look at."""
+        ...
+
     def put_input(self, job_id: str, archive: Path) -> None: ...
 
     def fetch_input(self, job_id: str, target: Path) -> int:

@@ -105,6 +105,18 @@ class ClaimSpace(Protocol):
         """Write the job shell."""
         ...
 
+    def install_tools(self, tools: Mapping[str, bytes]) -> Path:
+        """Write executables, by name, into a directory beside the work directory; return that."""
+        ...
+
+    def keep_options(self, options: Sequence[str]) -> None:
+        """Keep the words for the submit command, so that a later attempt has the same."""
+        ...
+
+    def kept_options(self) -> tuple[str, ...]:
+        """The words kept. Raises `WorkspaceProblem` if there are none."""
+        ...
+
     def extract_input(self) -> None:
         """Extract the input archive into the work directory, and remove it.
 

@@ -55,6 +55,14 @@ class TestScripts:
         with pytest.raises(RecordRejected, match="larger"):
             job_files.script(a_job())
 
+    def test_what_a_meta_jobscript_became_lies_beside_its_results_for_one_request(
+        self, job_files: JobFiles, store: CountingStore
+    ) -> None:
+        job_files.put_local_script(TAG, Jobscript("mjob_local.sh", b"echo"))
+
+        assert store.get(f"jobs/{JOB_ID}/1/local/mjob_local.sh").body == b"echo"
+        assert store.counts == {"PUT": 1, "GET": 1}
+
 
 class TestInputs:
     def test_an_archive_comes_back(self, job_files: JobFiles, tmp_path: Path) -> None:

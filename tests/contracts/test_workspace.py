@@ -148,6 +148,33 @@ def test_a_script_is_a_plain_file_in_the_work_directory(space: DirectoryClaimSpa
         space.install_script(name, b"")
 
 
+def test_tools_are_executables_out_of_the_work_directory(space: DirectoryClaimSpace) -> None:
+    directory = space.install_tools({"cq_image": b"old"})
+    assert space.install_tools({"cq_image": b"#!/bin/sh\n"}) == directory
+
+    assert (directory / "cq_image").read_bytes() == b"#!/bin/sh\n"
+    assert (mode_of(directory), mode_of(directory / "cq_image")) == (0o700, 0o700)
+    assert space.work_dir not in directory.parents
+
+
+def test_options_are_kept_word_by_word(space: DirectoryClaimSpace) -> None:
+    words = ("-l", "h_rt=1:00:00", "", "a b", "it's\n", "é")
+    space.keep_options(words)
+
+    assert space.kept_options() == words
+
+
+@pytest.mark.parametrize("text", [None, "", "{", "3", "null"])
+def test_options_that_are_not_there_are_a_problem_and_not_none(
+    space: DirectoryClaimSpace, text: str | None
+) -> None:
+    if text is not None:
+        (space.control_dir / "options").write_text(text)
+
+    with pytest.raises(WorkspaceProblem, match="does not say how"):
+        space.kept_options()
+
+
 def test_a_script_replaces_a_link_and_does_not_follow_it(space: DirectoryClaimSpace, tmp_path: Path) -> None:
     (tmp_path / "target").write_text("safe")
     (space.work_dir / "run.sh").symlink_to(tmp_path / "target")

@@ -6,14 +6,18 @@ from collections.abc import Sequence
 
 from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
 from cloudq.domain.array_range import ArrayRange
-from cloudq.domain.job_shell import JobShellPlan, ShellDialect, render_job_shell
+from cloudq.domain.job_shell import JobShellPlan, MetaSetting, ShellDialect, render_job_shell
 from cloudq.domain.jobscript import Jobscript
 from cloudq.ports.batch_scheduler import Submission
 from cloudq.ports.workspace import SpaceOwner
 
 
 def prepare(
-    space: DirectoryClaimSpace, body: str, dialect: ShellDialect, name: str = "run.sh"
+    space: DirectoryClaimSpace,
+    body: str,
+    dialect: ShellDialect,
+    name: str = "run.sh",
+    meta: MetaSetting | None = None,
 ) -> DirectoryClaimSpace:
     """Put everything in place that a hand-over needs."""
     space.create(SpaceOwner("alpha", space.tag, "a nonce"))
@@ -26,6 +30,7 @@ def prepare(
         script_path=str(path),
         has_shebang=script.has_shebang,
         directives=script.directives(dialect.directive_prefix),
+        meta=meta,
     )
     space.install_job_shell(render_job_shell(plan, dialect))
     space.note_baseline()

@@ -20,9 +20,10 @@ from cloudq.domain.claim import Claim, ClaimKind
 from cloudq.domain.errors import NewerFormat, RecordRejected
 from cloudq.domain.job import Job, StateChange
 from cloudq.domain.job_state import JobState
-from cloudq.domain.lease import Lease, Offer, ProcessIdentity
+from cloudq.domain.lease import Lease, Offer, OfferedResource, ProcessIdentity
 from cloudq.domain.names import file_name_problem
 from cloudq.domain.summary import ActiveJob, ActiveSummary
+from cloudq.domain.system_mapping import SystemMapping
 from cloudq.domain.task_states import TaskState, TaskStates
 from tests.builders import JOB_ID, a_claim, a_finished_job, a_job, a_lease, at
 
@@ -72,6 +73,7 @@ def jobs(draw: st.DrawFn) -> Job:
             draw(st.lists(st.builds(StateChange, st.sampled_from(JobState), times, texts), max_size=3))
         ),
         invited=tuple(draw(st.lists(systems, max_size=3))),
+        mappings=tuple(draw(st.lists(st.builds(SystemMapping, systems, texts, texts), max_size=3))),
         has_input=draw(st.booleans()),
         claim=draw(st.integers(0, 999_999)),
         revision=draw(counts),
@@ -84,7 +86,11 @@ claims = st.builds(
     epoch=counts, home=texts, systems=st.lists(systems, max_size=3).map(tuple), by=texts,
 )  # fmt: skip
 processes = st.builds(ProcessIdentity, texts, texts, texts, counts, texts)
-offers = st.builds(Offer, texts, st.booleans(), st.floats(0, 1e6), st.none() | counts)
+offered = st.lists(st.builds(OfferedResource, texts, st.none() | counts), max_size=3).map(tuple)
+offers = st.builds(
+    Offer, texts, st.booleans(), st.floats(0, 1e6), st.none() | counts, st.booleans(), offered,
+    st.booleans(), st.none() | counts, st.none() | counts, st.booleans(), st.booleans(), st.booleans(),
+)  # fmt: skip
 leases = st.builds(
     Lease, epoch=st.just(7), process=processes, nonce=texts, version=texts, profile=texts, offer=offers,
     store_check=texts, last_error=texts, time_to_live_s=st.floats(1, 86_400), released=st.booleans(),

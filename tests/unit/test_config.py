@@ -17,7 +17,6 @@ from cloudq.config import (
     Config,
     Key,
     StoreConfig,
-    agent_profile,
     config_home,
     load_config,
     variable_of,
@@ -423,30 +422,6 @@ def test_a_file_larger_than_any_configuration_is_not_read(home: Path) -> None:
 @pytest.mark.parametrize("name", KNOWN_PROFILES)
 def test_every_known_profile_can_be_configured(home: Path, name: str) -> None:
     assert loaded(home, f'[agent]\nprofile = "{name}"\n').agent.profile == name
-
-
-def test_an_agent_runs_with_the_local_scheduler(home: Path) -> None:
-    assert agent_profile(loaded(home)).scheduler == "local"
-
-
-@pytest.mark.parametrize("name", ["slurm", "parallelcluster"])
-def test_an_agent_runs_with_slurm(home: Path, name: str) -> None:
-    assert agent_profile(loaded(home, f'[agent]\nprofile = "{name}"\n')).scheduler == "slurm"
-
-
-@pytest.mark.parametrize("name", ["abci", "abci2", "gridengine", "pbs"])
-def test_an_agent_that_needs_a_scheduler_of_a_later_release_is_refused_when_it_starts(
-    home: Path, name: str
-) -> None:
-    config = loaded(home, f'[agent]\nprofile = "{name}"\n')
-    with pytest.raises(ConfigProblem, match="which this release cannot use yet"):
-        agent_profile(config)
-
-
-def test_an_unknown_profile_is_refused_when_an_agent_starts(home: Path) -> None:
-    config = loaded(home, '[agent]\nprofile = "mine"\n')
-    with pytest.raises(ConfigProblem, match="'mine' is not known; known are abci, abci2"):
-        agent_profile(config)
 
 
 # Cost ----------------------------------------------------------------------------------------

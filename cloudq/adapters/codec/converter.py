@@ -14,8 +14,9 @@ from cloudq.domain.array_range import MAX_TASKS, ArrayRange
 from cloudq.domain.claim import Claim, ClaimKind
 from cloudq.domain.job import Job, StateChange
 from cloudq.domain.job_state import JobState
-from cloudq.domain.lease import Lease, Offer, ProcessIdentity
+from cloudq.domain.lease import Lease, Offer, OfferedResource, ProcessIdentity
 from cloudq.domain.summary import ActiveJob, ActiveSummary
+from cloudq.domain.system_mapping import SystemMapping
 from cloudq.domain.task_states import TaskGroup, TaskStates
 
 if TYPE_CHECKING:
@@ -58,7 +59,15 @@ _FIELD_CHECKS: dict[type, dict[str, checks.Check]] = {
         "pid": checks.count,
         "started": checks.short_text,
     },
+    SystemMapping: {
+        "system": checks.system,
+        "project": checks.short_text,
+        "resource": checks.short_text,
+    },
+    OfferedResource: {"name": checks.short_text, "max_n": checks.optional(checks.count)},
     Offer: {
+        "max_n": checks.optional(checks.count),
+        "max_walltime_s": checks.optional(checks.count),
         "scheduler": checks.short_text,
         "handicap_s": checks.seconds_between(0, 10**9),
         "slots": checks.optional(checks.count),

@@ -42,6 +42,10 @@ class BucketJobFiles:
         except ObjectNotFound as error:
             raise RecordRejected(f"{key} is absent: the job has no script") from error
 
+    def put_local_script(self, tag: ClaimTag, script: Jobscript) -> None:
+        """One PUT."""
+        self.store.put(keys.local_script(tag, script.name), script.body)
+
     def put_input(self, job_id: str, archive: Path) -> None:
         """One upload."""
         self.store.upload(keys.input_archive(job_id), archive)

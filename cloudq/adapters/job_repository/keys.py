@@ -101,6 +101,11 @@ def output(tag: ClaimTag) -> str:
     return results(tag) + "output.zip"
 
 
+def local_script(tag: ClaimTag, name: str) -> str:
+    """What a meta jobscript became on the system that holds the claim."""
+    return f"{results(tag)}local/{checked_file_name(name)}"
+
+
 def split_job_key(key: str) -> tuple[str, str] | None:
     """The job's id and what follows it."""
     match = _JOB_KEY.fullmatch(key)

@@ -1,48 +1,87 @@
-"""The profiles that come with cloudq, and what a site says otherwise, read from TOML."""
+"""The profiles that come with cloudq, and a site's own, read from TOML.
+
+A site's own lie in a directory of theirs. One with the name of a shipped profile says what is
+otherwise there; one with another name may build on any profile with ``extends``.
+"""
 
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from cloudq.adapters.systems.reading import Layer, read_profile
 from cloudq.domain.errors import ConfigProblem
 from cloudq.domain.system_profile import SystemProfile
 
-_SECONDS = frozenset({"poll_interval", "query_limit", "submit_wait", "submit_limit"})
-_MOST_S = 86_400
+MAX_FILE_BYTES = 1024 * 1024
+EXTENDS = "extends"
 
 
 def load_profile(name: str, own: Path) -> SystemProfile:
-    """The profile *name*; a file of that name in the directory *own* may change its seconds.
+    """The profile *name*, from the directory *own* and from those that come with cloudq.
 
-    Raises `ConfigProblem` for a profile that does not exist and for everything wrong in such a file.
+    Raises `ConfigProblem` for a profile that does not exist and for everything wrong in its files.
     """
-    shipped = files(__package__) / f"{name}.toml"
-    if not shipped.is_file():
-        raise ConfigProblem(f"profile {name!r}: there is no {name}.toml")
-    told = tomllib.loads(shipped.read_text(encoding="utf-8"))
-    path = own / f"{name}.toml"
-    return SystemProfile(name=name, **(told | _read_own(path) if path.is_file() else told))
+    return read_profile(name, _layers(name, own, ()))
+
+
+def has_profile(name: str, own: Path) -> bool:
+    """Whether there is a profile of this name."""
+    return name in shipped_profiles() or _own_file(name, own).is_file()
+
+
+def has_own_profile(name: str, own: Path) -> bool:
+    """Whether the site has a file of this name."""
+    return _own_file(name, own).is_file()
+
+
+@cache
+def shipped_profiles() -> Mapping[str, str]:
+    """The text of every profile that comes with cloudq, by its name."""
+    found = (file for file in files(__package__).iterdir() if file.name.endswith(".toml"))
+    return {file.name.removesuffix(".toml"): file.read_text(encoding="utf-8") for file in found}
+
+
+def _own_file(name: str, own: Path) -> Path:
+    return own / f"{name}.toml"
+
+
+def _layers(name: str, own: Path, seen: tuple[str, ...]) -> list[Layer]:
+    """The files that make up the profile, what is built on first, each with its place."""
+    path = _own_file(name, own)
+    if name in seen or not path.is_file():
+        return _shipped_layers(name, path)
+    content = _read_own(path)
+    base = content.pop(EXTENDS, name if name in shipped_profiles() else None)
+    if base is None:
+        return [(str(path), content)]
+    if not isinstance(base, str) or not base or "/" in base:
+        raise ConfigProblem(f"{path}: {EXTENDS}: {base!r} is not the name of a profile")
+    if base in (*seen, name) and base not in shipped_profiles():
+        raise ConfigProblem(f"{path}: {EXTENDS}: {base!r} builds on this profile itself")
+    return [*_layers(base, own, (*seen, name)), (str(path), content)]
+
+
+def _shipped_layers(name: str, path: Path) -> list[Layer]:
+    text = shipped_profiles().get(name)
+    if text is None:
+        known = ", ".join(sorted(shipped_profiles()))
+        raise ConfigProblem(
+            f"profile {name!r}: there is no {path}, and no such profile comes with cloudq; these do: {known}"
+        )
+    content = tomllib.loads(text)
+    base = content.pop(EXTENDS, None)
+    return [*([] if base is None else _shipped_layers(base, path)), (f"{name}.toml", content)]
 
 
 def _read_own(path: Path) -> dict[str, Any]:
     try:
-        told = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise ConfigProblem(f"{path}: larger than any profile")
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigProblem(f"{path}: {error}") from error
-    problems = [
-        f"{path}: {key}: {problem}" for key, value in told.items() if (problem := _problem(key, value))
-    ]
-    if problems:
-        raise ConfigProblem(problems)
-    return told
-
-
-def _problem(key: str, value: object) -> str:
-    if key not in _SECONDS:
-        return f"no such key, only {', '.join(sorted(_SECONDS))}"
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _MOST_S:
-        return f"{value!r} is not a number of seconds above 0"
-    return ""

@@ -39,6 +39,7 @@ from cloudq.ports.workspace import Attempt, FirstMiss, PackedOutput, SpaceOwner,
 CONTROL = ".cloudq"
 _EXECUTABLE = 0o700
 _MAX_BASELINE_BYTES = 256 << 20
+_MAX_OPTIONS_BYTES = 4 << 20
 _INTENT = re.compile(r"intent\.([1-9][0-9]{0,5})")
 _TOLD_BY_JOB_SHELLS = ("lock", "start", "exit")
 _STREAMS = frozenset({"stdout", "stderr"})
@@ -126,6 +127,26 @@ class DirectoryClaimSpace:
     def install_job_shell(self, text: str) -> None:
         with told_as_workspace_problem(f"write {self.job_shell}"):
             replace_file(self.job_shell, os.fsencode(text), _EXECUTABLE)
+
+    def install_tools(self, tools: Mapping[str, bytes]) -> Path:
+        directory = self.control_dir / "tools"
+        with told_as_workspace_problem(f"write {directory}"):
+            make_private_dir(directory)
+            for name, body in tools.items():
+                replace_file(directory / checked_file_name(name), body, _EXECUTABLE)
+        return directory
+
+    def keep_options(self, options: Sequence[str]) -> None:
+        path = self.control_dir / "options"
+        with told_as_workspace_problem(f"write {path}"):
+            replace_file(path, json.dumps(list(options)).encode())
+
+    def kept_options(self) -> tuple[str, ...]:
+        path = self.control_dir / "options"
+        try:
+            return tuple(str(word) for word in json.loads(read_record(path, _MAX_OPTIONS_BYTES) or b""))
+        except (ValueError, TypeError, RecursionError) as error:
+            raise WorkspaceProblem(f"{path} does not say how {self.tag} is to be submitted") from error
 
     def extract_input(self) -> None:
         with told_as_workspace_problem(f"extract the input into {self.work_dir}"):

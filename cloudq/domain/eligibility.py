@@ -1,0 +1,75 @@
+"""Which systems a meta job may be offered to: what it needs against what a system says it has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cloudq.domain.array_range import ArrayRange
+from cloudq.domain.lease import Offer, OfferedResource
+from cloudq.domain.meta_script import MetaScript
+from cloudq.domain.system_mapping import SystemMapping
+from cloudq.domain.system_profile import NO_CONTAINERS, Limits, SystemProfile
+from cloudq.domain.walltime import Walltime
+
+
+def offer_of(profile: SystemProfile, *, unpinned: bool = True, handicap_s: float = 0.0) -> Offer:
+    """What an agent with *profile* says of itself."""
+    limits = profile.limits
+    return Offer(
+        scheduler=profile.scheduler,
+        unpinned=unpinned,
+        handicap_s=handicap_s,
+        meta=True,
+        resources=tuple(OfferedResource(name, told.max_n) for name, told in profile.resources.items()),
+        any_resource=profile.resource is not None,
+        max_n=limits.n_resource,
+        max_walltime_s=limits.walltime.seconds if limits.walltime else None,
+        array_lists=limits.array_lists,
+        array_running=limits.array_running,
+        containers=profile.container_runtime != NO_CONTAINERS,
+    )
+
+
+def why_not(
+    offer: Offer, script: MetaScript, mapping: SystemMapping, array: ArrayRange | None, *, chosen: bool
+) -> tuple[str, ...]:
+    """All that keeps a system from running *script*; nothing if it may.
+
+    *chosen*: its owner named the system. A system that nobody named must take such jobs, and know
+    the resource: one that would merely pass any name on to its scheduler may not have it.
+    """
+    if not offer.meta:
+        return ("its agent is of an older release, which knows no meta jobscripts",)
+    return tuple(_reasons(offer, script, mapping, array, chosen=chosen))
+
+
+def _reasons(
+    offer: Offer, script: MetaScript, mapping: SystemMapping, array: ArrayRange | None, *, chosen: bool
+) -> Iterator[str]:
+    if not chosen and not offer.unpinned:
+        yield "it takes only jobs submitted to it"
+    yield from _resource_reasons(offer, script, mapping, chosen=chosen)
+    most = Walltime(offer.max_walltime_s) if offer.max_walltime_s else None
+    if most is not None and script.walltime is not None and script.walltime > most:
+        yield f"walltime {script.walltime} is more than its {most}"
+    limits = Limits(array_lists=offer.array_lists, array_running=offer.array_running)
+    if problem := limits.array_problem(array):
+        yield problem
+    if script.container_imgs and not offer.containers:
+        yield "it runs no containers"
+
+
+def _resource_reasons(
+    offer: Offer, script: MetaScript, mapping: SystemMapping, *, chosen: bool
+) -> Iterator[str]:
+    if mapping.resource.startswith("-"):
+        return
+    name = mapping.resource or script.resource
+    known = next((each for each in offer.resources if each.name == name), None)
+    if known is None and not (offer.any_resource and (chosen or mapping.resource)):
+        there_are = ", ".join(sorted(each.name for each in offer.resources)) or "none"
+        yield f"it knows no resource {name!r} (known: {there_are})"
+        return
+    most = known.max_n if known is not None and known.max_n is not None else offer.max_n
+    if most is not None and script.n_resource > most:
+        yield f"n_resource {script.n_resource} is more than its {most} of {name}"
