@@ -24,7 +24,7 @@ KNOWN_PROFILES = {
         AgentProfile("local", "local", is_available=True),
         AgentProfile("slurm", "slurm", is_available=True),
         AgentProfile("gridengine", "gridengine"),
-        AgentProfile("pbs", "pbs"),
+        AgentProfile("pbs", "pbs", is_available=True),
         AgentProfile("parallelcluster", "slurm", is_available=True),
         AgentProfile("abci", "pbs"),
         AgentProfile("abci2", "gridengine"),

@@ -36,6 +36,12 @@ class ShellDialect:
     """Whether the scheduler signals the job shell alone, not the script's processes."""
     copies_output: bool = False
     """Whether the user's options may send the output elsewhere: then the job shell copies it."""
+    takes_output: str = ""
+    """Shell word that is not empty where nobody wants the output elsewhere: then it is not copied,
+    the job shell sends it into its logs. For schedulers that write their files only at the end."""
+    own_variables: tuple[str, ...] = ()
+    """What the submission put into the environment for the job shell alone: the script, and what
+    the script submits itself, must not have it."""
 
 
 @frozen
@@ -70,11 +76,19 @@ def render_job_shell(plan: JobShellPlan, dialect: ShellDialect) -> str:
         script=shlex.quote(plan.script_path),
         local_id=dialect.local_id,
         task_id=dialect.task_id,
+        own=_own_variables(dialect),
         end_copies=_END_COPIES if copying else "",
-        copy=_COPY.format(signals=" ".join(RECORDED_SIGNALS)) if copying else "",
+        copy=(_TAKE if dialect.takes_output else "") + _COPY.format(signals=" ".join(RECORDED_SIGNALS))
+        if copying
+        else "",
         signals=" ".join(RECORDED_SIGNALS),
         run=run.format(start=start, traps=traps, signals=" ".join(RECORDED_SIGNALS)),
     )
+
+
+def _own_variables(dialect: ShellDialect) -> str:
+    takes = f"cq_takes={dialect.takes_output}\n" if dialect.takes_output else ""
+    return takes + (f"unset {' '.join(dialect.own_variables)}\n" if dialect.own_variables else "")
 
 
 # The script runs in the foreground: bash runs a trap once it has ended, and `$?` is the script's.
@@ -130,6 +144,11 @@ if [ "$cq_code" -lt 0 ]; then cq_code=255; fi
 rm -f "$cq_pid" "$cq_note"
 """
 
+# A log that cannot be opened is tried again by the copier, which then says so.
+_TAKE = """\
+if [ -n "$cq_takes" ]; then exec >>"$cq_control/stdout$cq_suffix" 2>>"$cq_control/stderr$cq_suffix"; fi
+"""
+
 # A stream that does not go to its log already is copied there while it goes where the user wants it.
 # The copier is deaf to signals, so that it gets all that the script has to say at its end; it is a
 # fifo's reader and no process substitution because bash before 4.4 cannot wait for those.
@@ -170,7 +189,7 @@ cq_work={work}
 cq_script={script}
 cq_local_id={local_id}
 cq_task={task_id}
-cq_suffix=${{cq_task:+.$cq_task}}
+{own}cq_suffix=${{cq_task:+.$cq_task}}
 cq_lock=$cq_control/lock$cq_suffix
 cq_start=$cq_control/start$cq_suffix.$cq_local_id
 cq_record=$cq_control/exit$cq_suffix

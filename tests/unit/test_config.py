@@ -434,7 +434,7 @@ def test_an_agent_runs_with_slurm(home: Path, name: str) -> None:
     assert agent_profile(loaded(home, f'[agent]\nprofile = "{name}"\n')).scheduler == "slurm"
 
 
-@pytest.mark.parametrize("name", ["abci", "abci2", "gridengine", "pbs"])
+@pytest.mark.parametrize("name", ["abci", "abci2", "gridengine"])
 def test_an_agent_that_needs_a_scheduler_of_a_later_release_is_refused_when_it_starts(
     home: Path, name: str
 ) -> None:

@@ -48,5 +48,5 @@ def test_what_is_wrong_in_a_sites_file_is_named(tmp_path: Path, text: str, words
 
 
 def test_a_profile_without_a_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigProblem, match="'pbs'"):
-        load_profile("pbs", tmp_path)
+    with pytest.raises(ConfigProblem, match="'abci'"):
+        load_profile("abci", tmp_path)
