@@ -85,6 +85,7 @@ _TERMINATED, _FINISHED, _FAILED = 91, 92, 93
 _SIGNAL = 256
 _TERM = _SIGNAL + 15
 _ENDED_BY_SIGNAL = frozenset({128 + 9, 128 + 15})
+_KILLED_FOR_TIME = re.compile(r"walltime\b.*\bexceeded")
 _DELETED = "deleted"
 
 
@@ -109,7 +110,7 @@ def _end(row: TaskRow) -> SchedulerStatus:
     shown = code if code < _SIGNAL else 128 + (code - _SIGNAL) % 128
     if was_terminated(row):
         return SchedulerStatus(Life.ENDED, *_termination(row, shown))
-    if _is_over_time(row) and (code > _SIGNAL or code in _ENDED_BY_SIGNAL):
+    if (code > _SIGNAL or code in _ENDED_BY_SIGNAL) and _is_over_time(row):
         return SchedulerStatus(Life.ENDED, JobState.TIMEOUT, shown, _TIME_LIMIT)
     if code == _TERM and row.substate is None:
         return SchedulerStatus(Life.ENDED, JobState.DELETED, shown, _DELETED)
@@ -142,6 +143,9 @@ def _termination(row: TaskRow, code: int | None) -> tuple[JobState, int | None, 
 
 
 def _is_over_time(row: TaskRow) -> bool:
+    """For versions that know no -29: what it used, or what PBS remarks."""
+    if _KILLED_FOR_TIME.search(row.comment):
+        return True
     return row.used_s is not None and row.limit_s is not None and row.used_s >= row.limit_s > 0
 
 
