@@ -10,13 +10,14 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudq.adapters.schedulers.pbs import PbsScheduler, qsub_argv
+from cloudq.adapters.schedulers.pbs import PbsScheduler
 from cloudq.adapters.schedulers.pbs_options import (
     array_argument,
     job_name,
     read_pbs_options,
     split_directive,
 )
+from cloudq.adapters.schedulers.pbs_submit import qsub_argv
 from cloudq.domain.array_range import ArrayRange
 from cloudq.domain.errors import SubmitRefused
 from cloudq.domain.names import ClaimTag
@@ -26,10 +27,12 @@ from cloudq.ports.batch_scheduler import Submission
 @pytest.mark.parametrize(
     ("words", "values"),
     [
-        (["-J", "1-4"], {"J": "1-4"}), (["-J1-4"], {"J": "1-4"}), (["-hVJ1-4"], {"h": "", "V": "", "J": "1-4"}),
+        (["-J", "1-4"], {"J": "1-4"}), (["-J1-4"], {"J": "1-4"}),
+        (["-hVJ1-4"], {"h": "", "V": "", "J": "1-4"}),
         (["-o", "x y"], {"o": "x y"}), (["-N", "-x"], {"N": "-x"}), (["-J1-2", "-J", "3-4"], {"J": "3-4"}),
-        (["-l", "select=1:ncpus=2", "-lwalltime=5"], {"l": "walltime=5"}), (["-W", "block=false"], {"W": "block=false"}),
-        (["-gsite"], {"g": "site"}), (["-W", "umask=33,depend=afterok:1.a"], {"W": "umask=33,depend=afterok:1.a"}),
+        (["-l", "select=1:ncpus=2", "-lwalltime=5"], {"l": "walltime=5"}),
+        (["-W", "block=false"], {"W": "block=false"}),
+        (["-gsite"], {"g": "site"}), (["-W", "umask=33,depend=on:1"], {"W": "umask=33,depend=on:1"}),
     ],
 )  # fmt: skip
 def test_options_are_read_as_qsub_reads_them(words: list[str], values: dict[str, str]) -> None:
@@ -51,7 +54,8 @@ def test_header_lines_are_split_as_qsub_splits_them(line: str, words: list[str])
 @pytest.mark.parametrize(
     ("option", "named"),
     [
-        ("-I", "-I"), ("-X", "-X"), ("-hz", "-z"), ("-C#X", "-C"), ("-uother", "-u"), ("--version", "--version"),
+        ("-I", "-I"), ("-X", "-X"), ("-hz", "-z"), ("-C#X", "-C"), ("-uother", "-u"),
+        ("--version", "--version"),
         ("-Wblock=true", "-W block=true"), ("-Wumask=33,block='TRUE'", "-W block=true"),
         ("-Winteractive=true", "-W interactive=true"), ("-Wpwd", "-W pwd"),
     ],
@@ -104,7 +108,10 @@ def test_a_list_that_is_none_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("name", "plain"),
-    [("job.sh", "job.sh"), ("my job.sh", "my_job.sh"), ("-x", "j-x"), ("a" * 40, "a" * 15), ("ジョブ", "j___"), ("", "j")],
+    [
+        ("job.sh", "job.sh"), ("my job.sh", "my_job.sh"), ("-x", "j-x"), ("a" * 40, "a" * 15),
+        ("ジョブ", "j___"), ("", "j"),
+    ],
 )  # fmt: skip
 def test_a_job_has_a_name_that_every_pbs_takes(name: str, plain: str) -> None:
     assert job_name(name) == plain

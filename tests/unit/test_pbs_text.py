@@ -122,7 +122,8 @@ def test_no_status_that_pbs_gives_itself_is_a_success() -> None:
 
 @given(
     st.sampled_from([*STATES, "M", "Z"]), st.none() | st.integers(-400, 700), st.none() | st.integers(0, 99),
-    st.sampled_from(["", "x and failed", "x and finished", "x and terminated"]), st.none() | st.integers(0, 99),
+    st.sampled_from(["", "x and failed", "x and finished", "x and terminated"]),
+    st.none() | st.integers(0, 99),
 )  # fmt: skip
 def test_a_job_is_done_only_where_pbs_says_zero(
     state: str, code: int | None, substate: int | None, comment: str, used: int | None
@@ -241,7 +242,8 @@ def test_an_empty_queue_is_an_answer() -> None:
     "text",
     [
         "Welcome!\n", "Job ID          Username\n", '{"timestamp":1,"Jobs":[]}', '{"Queue":{}}', "{}",
-        '{"timestamp":1,"Jobs":{"5.pbs1":{"queue":"a"}}}', "Job Id: 5.pbs1\n    queue = a\n", '{"timestamp":1,"Jobs":{',
+        '{"timestamp":1,"Jobs":{"5.pbs1":{"queue":"a"}}}', "Job Id: 5.pbs1\n    queue = a\n",
+        '{"timestamp":1,"Jobs":{',
         "Job Id: x y\n    job_state = F\n", '{"timestamp":1,"Jobs":{"x":{"job_state":"F"}}}', "\x00{",
     ],
 )  # fmt: skip
@@ -278,8 +280,10 @@ JOB = '{"timestamp":1,"Jobs":{"5.pbs1":{"job_state":"R","Variable_List":{%s},"qu
     ("variables", "told"),
     [
         ('"A":005', {"A": "005"}), ('"A":1.2.3,"B":7', {"A": "1.2.3", "B": 7}), ('"A":0x1f\n', {"A": "0x1f"}),
-        (r'''"A":"\'x\'"''', {"A": "'x'"}), (r'"A":"a\,b"', {"A": "a,b"}), (r'"A":"C:\dir\\n"', {"A": "C:dir\\n"}),
-        (r'"A":"\"q\" \u00e9"', {"A": '"q" é'}), ('"A":"two\nlines"', {"A": "two\nlines"}), ('"A":"x",', {"A": "x"}),
+        (r'''"A":"\'x\'"''', {"A": "'x'"}),
+        (r'"A":"a\,b"', {"A": "a,b"}), (r'"A":"C:\dir\\n"', {"A": "C:dir\\n"}),
+        (r'"A":"\"q\" \u00e9"', {"A": '"q" é'}), ('"A":"two\nlines"', {"A": "two\nlines"}),
+        ('"A":"x",', {"A": "x"}),
         ('"A":"\\u00zz"', {"A": "u00zz"}), ('"A":":005,"', {"A": ":005,"}), ('"A":"", "A":"y"', {"A": "y"}),
     ],
 )  # fmt: skip
@@ -314,7 +318,8 @@ def test_local_ids_are_told_from_other_words(text: str, is_one: bool) -> None:
 def test_what_qstat_does_not_know_it_says_by_name() -> None:
     stderr = (
         "qstat: Unknown Job Id 12.pbs1\nqstat: Unknown Job Id 13[].pbs1\n"
-        "qstat: 14.pbs1 Job has finished, use -x or -H to obtain historical job information\nqstat: Bad 15.pbs1"
+        "qstat: 14.pbs1 Job has finished, use -x or -H to obtain historical job information\n"
+        "qstat: Bad 15.pbs1"
     )
 
     assert numbers_not_known(stderr) == {12, 13, 14}
@@ -350,7 +355,8 @@ def test_without_status_and_id_there_is_no_answer_yet() -> None:
         ("162", "qsub: cannot connect to server pbs1 (errno=110)", SubmitUncertain),
         ("1", "qsub: Request not allowed: Server shutting down", SubmitUncertain),
         ("1", "qsub: Batch protocol error", SubmitUncertain), ("1", "qsub: End of File", SubmitUncertain),
-        ("1", "qsub: Invalid credential", SubmitUncertain), ("1", "qsub: PBS server internal error", SubmitUncertain),
+        ("1", "qsub: Invalid credential", SubmitUncertain),
+        ("1", "qsub: PBS server internal error", SubmitUncertain),
         ("0", "", SubmitUncertain), ("124", "", SubmitUncertain), ("137", "", SubmitUncertain),
         ("rubbish", "", SubmitUncertain),
         ("127", "qsub: not found", SubmitDeferred),
@@ -358,17 +364,20 @@ def test_without_status_and_id_there_is_no_answer_yet() -> None:
         ("38", "qsub: would exceed complex's per-group limit of jobs in 'Q' state", SubmitDeferred),
         ("38", "qsub: would exceed limit on resource ncpus in queue workq", SubmitDeferred),
         ("38", "qsub: would exceed user me's limit on resource ngpus in complex", SubmitDeferred),
-        ("38", "qsub: would exceed per-user limit on resource ncpus in queue a for jobs in 'Q' state", SubmitDeferred),
+        ("38", "qsub: would exceed group g's limit on resource ncpus in queue a for jobs in 'Q' state",
+         SubmitDeferred),
         ("37", "qsub: Maximum number of jobs already in queue workq", SubmitDeferred),
         ("37", "qsub: Maximum number of jobs in 'Q' state for user me already in complex", SubmitDeferred),
         ("1", "qsub: Resource temporarily unavailable", SubmitDeferred),
         ("1", "qsub: Queue is not enabled", SubmitDeferred), ("1", "qsub: Resource busy", SubmitDeferred),
-        ("172", "qsub: Unknown queue", SubmitRefused), ("1", "qsub: Unknown resource Resource_List.x", SubmitRefused),
+        ("172", "qsub: Unknown queue", SubmitRefused),
+        ("1", "qsub: Unknown resource Resource_List.x", SubmitRefused),
         ("188", "qsub: Job violates queue and/or server resource limits", SubmitRefused),
         ("1", "qsub: Array job exceeds server or queue size limit", SubmitRefused),
         ("1", "qsub: Job rejected by all possible destinations", SubmitRefused),
         ("2", "qsub: illegal -J value\nusage: qsub [-a date_time]", SubmitRefused),
-        ("1", "qsub: Unauthorized Request", SubmitRefused), ("1", "qsub: Illegal attribute or resource value", SubmitRefused),
+        ("1", "qsub: Unauthorized Request", SubmitRefused),
+        ("1", "qsub: Illegal attribute or resource value", SubmitRefused),
         ("1", "qsub: request rejected as filter could not be applied: not enough points", SubmitRefused),
         ("1", "", SubmitRefused),
     ],
@@ -383,7 +392,10 @@ def test_qsubs_own_words_tell_what_became_of_a_submission(
 
 
 def test_only_jobs_that_ended_are_no_error_to_qdel() -> None:
-    ended = "qdel: Unknown Job Id 5.pbs1\nqdel: Job has finished 6.pbs1\nqdel: Request invalid for state of job 7.pbs1\n"
+    ended = (
+        "qdel: Unknown Job Id 5.pbs1\nqdel: Job has finished 6.pbs1\n"
+        "qdel: Request invalid for state of job 7.pbs1\n"
+    )
 
     assert is_only_about_ended_jobs(ended)
     assert not is_only_about_ended_jobs(f"{ended}qdel: Unauthorized Request  8.pbs1\n")

@@ -23,13 +23,7 @@ from cloudq.adapters.process import (
     run_to_end,
     start_recording,
 )
-from cloudq.adapters.schedulers.pbs_options import (
-    DIRECTIVE,
-    PbsOptions,
-    array_argument,
-    job_name,
-    read_pbs_options,
-)
+from cloudq.adapters.schedulers.pbs_options import DIRECTIVE
 from cloudq.adapters.schedulers.pbs_parse import (
     OUTPUT_VARIABLE,
     TAG_VARIABLE,
@@ -52,10 +46,10 @@ from cloudq.adapters.schedulers.pbs_states import (
     status_of,
     was_terminated,
 )
+from cloudq.adapters.schedulers.pbs_submit import array_of, options_of, qsub_argv
 from cloudq.domain.array_range import ArrayRange
-from cloudq.domain.errors import SchedulerUnavailable, SubmitDeferred, SubmitRefused, SubmitUncertain
+from cloudq.domain.errors import SchedulerUnavailable, SubmitDeferred, SubmitUncertain
 from cloudq.domain.job_shell import ShellDialect
-from cloudq.domain.jobscript import MAX_SCRIPT_BYTES, Jobscript
 from cloudq.domain.names import ClaimTag
 from cloudq.domain.outcome import Life, SchedulerStatus
 from cloudq.domain.submit_options import join_options
@@ -74,8 +68,6 @@ PBS_DIALECT = ShellDialect(
 _QUERY_ENVIRONMENT: Mapping[str, str] = {"LC_ALL": "C"}
 _IDS_OF_ONE_COMMAND = 50
 _JSON = ("-F", "json")
-_INDEX = "^array_index^"
-"""What PBS replaces by the task id in a file's name."""
 
 
 @frozen
@@ -126,13 +118,13 @@ class PbsScheduler:
     # Submitting -------------------------------------------------------------------------------
 
     def planned_array(self, submission: Submission) -> ArrayRange | None:
-        return _array_of(submission, _options(submission))
+        return array_of(submission, options_of(submission))
 
     def describe(self, submission: Submission) -> str:
-        return join_options(qsub_argv(submission, _options(submission)))
+        return join_options(qsub_argv(submission, options_of(submission)))
 
     def submit(self, submission: Submission, files: AttemptFiles) -> str:
-        argv = qsub_argv(submission, _options(submission))
+        argv = qsub_argv(submission, options_of(submission))
         command = Command(argv, submission.work_dir, self._environ, files.stdout, files.stderr)
         try:
             process = start_recording(command, files.process, files.status, self._times.submit_limit_s)
@@ -272,51 +264,6 @@ class PbsScheduler:
     def _ask(self, *argv: str) -> Finished:
         command = Command(argv, Path("/"), {**self._environ, **_QUERY_ENVIRONMENT})
         return run_to_end(command, self._times.query_limit_s)
-
-
-def qsub_argv(submission: Submission, options: PbsOptions) -> tuple[str, ...]:
-    """The submit command. What the user asked for stays as it is: only what is missing is added."""
-    array = _array_of(submission, options)
-    added = ["-f", "-S", "/bin/bash"]  # no process of qsub's own stays behind
-    if array is not None and len(array) > 1 and not options.has("J"):
-        added += ["-J", array_argument(array)]
-    if submission.name and not options.has("N"):
-        added += ["-N", job_name(submission.name)]
-    if not options.chooses_output:
-        suffix = f".{_INDEX}" if array is not None and len(array) > 1 else ""
-        added += ["-j", "oe", "-o", f"{submission.control_dir}/output{suffix}"]
-    variables = ",".join(_variables(submission, options, array))
-    return ("qsub", *added, *options.words, "-v", variables, str(submission.job_shell))
-
-
-def _variables(submission: Submission, options: PbsOptions, array: ArrayRange | None) -> Iterator[str]:
-    """What ``-v`` passes on: PBS takes one, so the user's own is in it."""
-    yield f"{TAG_VARIABLE}={submission.tag}"
-    if not options.chooses_output:
-        yield f"{OUTPUT_VARIABLE}=log"
-    if array is not None and len(array) == 1:
-        # PBS has no array of one task: a plain job that is told which task it is.
-        yield f"{TASK_VARIABLE}={array.first}"
-        yield f"PBS_ARRAY_INDEX={array.first}"
-    if options.values.get("v"):
-        yield options.values["v"]
-
-
-def _options(submission: Submission) -> PbsOptions:
-    """All options, those in the head of the job shell first."""
-    text = read_record(submission.job_shell, 2 * MAX_SCRIPT_BYTES) or b""
-    return read_pbs_options(submission.options, Jobscript("job_shell", text).directives(DIRECTIVE))
-
-
-def _array_of(submission: Submission, options: PbsOptions) -> ArrayRange | None:
-    own, wanted = options.array, submission.array
-    if wanted is not None:
-        array_argument(wanted)
-    if own is None or wanted is None:
-        return own or wanted
-    if set(own) != set(wanted):
-        raise SubmitRefused(f"-J {own} in the jobscript or in submit_opt contradicts --array_tid {wanted}")
-    return own
 
 
 def _told_by_array(rows: JobRows) -> dict[int | None, TaskRow]:
