@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from cloudq.adapters.schedulers.local import LocalScheduler
+from cloudq.adapters.schedulers.pbs import PbsScheduler, PbsTimes
 from cloudq.adapters.schedulers.slurm import SlurmScheduler, SlurmTimes
 from cloudq.application.job_trouble import AgentLog
 from cloudq.domain.system_profile import SystemProfile
@@ -35,7 +36,18 @@ def _slurm(profile: SystemProfile, home: Path, log: AgentLog) -> tuple[BatchSche
     return SlurmScheduler(times, warn=log.warning), None
 
 
+def _pbs(profile: SystemProfile, home: Path, log: AgentLog) -> tuple[BatchScheduler, Advance]:  # noqa: ARG001
+    times = PbsTimes(
+        poll_interval_s=profile.poll_interval,
+        query_limit_s=profile.query_limit,
+        submit_wait_s=profile.submit_wait,
+        submit_limit_s=profile.submit_limit,
+    )
+    return PbsScheduler(times, warn=log.warning), None
+
+
 _BUILDERS: Mapping[str, Callable[[SystemProfile, Path, AgentLog], tuple[BatchScheduler, Advance]]] = {
     "local": _local,
+    "pbs": _pbs,
     "slurm": _slurm,
 }

@@ -15,7 +15,7 @@ AVAILABLE_SCHEDULERS = {
     "local": True,
     "slurm": True,
     "gridengine": False,
-    "pbs": False,
+    "pbs": True,
 }
 """Every scheduler that a profile may name, and whether this release can speak to it."""
 

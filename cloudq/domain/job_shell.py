@@ -44,6 +44,12 @@ class ShellDialect:
     reserved_exit_codes: frozenset[int] = frozenset()
     """Exit codes that mean something else to the scheduler, such as "run it again": a meta job's
     shell ends with 1 instead of them, while its record has the true code."""
+    takes_output: str = ""
+    """Shell word that is not empty where nobody wants the output elsewhere: then it is not copied,
+    the job shell sends it into its logs. For schedulers that write their files only at the end."""
+    own_variables: tuple[str, ...] = ()
+    """What the submission put into the environment for the job shell alone: the script, and what
+    the script submits itself, must not have it."""
 
 
 @frozen(kw_only=True)
@@ -95,8 +101,11 @@ def render_job_shell(plan: JobShellPlan, dialect: ShellDialect) -> str:
         script=shlex.quote(plan.script_path),
         local_id=dialect.local_id,
         task_id=dialect.task_id,
+        own=_own_variables(dialect),
         end_copies=_END_COPIES if copying else "",
-        copy=_COPY.format(signals=" ".join(RECORDED_SIGNALS)) if copying else "",
+        copy=(_TAKE if dialect.takes_output else "") + _COPY.format(signals=" ".join(RECORDED_SIGNALS))
+        if copying
+        else "",
         signals=" ".join(RECORDED_SIGNALS),
         catch_early=_CATCH_EARLY.format(traps=traps) if dialect.forward_signals else "",
         leave=_leave(dialect.reserved_exit_codes if plan.meta else frozenset()),
@@ -173,6 +182,12 @@ cq_fetch() {
     export "CONTAINER_IMG$1=$cq_name"
 }"""
 
+
+def _own_variables(dialect: ShellDialect) -> str:
+    takes = f"cq_takes={dialect.takes_output}\n" if dialect.takes_output else ""
+    return takes + (f"unset {' '.join(dialect.own_variables)}\n" if dialect.own_variables else "")
+
+
 # The script runs in the foreground: bash runs a trap once it has ended, and `$?` is the script's.
 _RUN = """\
 cq_pass_on() {{ :; }}
@@ -231,6 +246,11 @@ if [ "$cq_code" -lt 0 ]; then cq_code=255; fi
 rm -f "$cq_pid" "$cq_note"
 """
 
+# A log that cannot be opened is tried again by the copier, which then says so.
+_TAKE = """\
+if [ -n "$cq_takes" ]; then exec >>"$cq_control/stdout$cq_suffix" 2>>"$cq_control/stderr$cq_suffix"; fi
+"""
+
 # A stream that does not go to its log already is copied there while it goes where the user wants it.
 # The copier is deaf to signals, so that it gets all that the script has to say at its end; it is a
 # fifo's reader and no process substitution because bash before 4.4 cannot wait for those.
@@ -271,7 +291,7 @@ cq_work={work}
 cq_script={script}
 cq_local_id={local_id}
 cq_task={task_id}
-cq_suffix=${{cq_task:+.$cq_task}}
+{own}cq_suffix=${{cq_task:+.$cq_task}}
 cq_lock=$cq_control/lock$cq_suffix
 cq_start=$cq_control/start$cq_suffix.$cq_local_id
 cq_record=$cq_control/exit$cq_suffix

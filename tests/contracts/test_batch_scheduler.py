@@ -12,6 +12,7 @@ import pytest
 
 from cloudq.adapters.clock import RandomIds, SystemClock
 from cloudq.adapters.schedulers.local import LocalScheduler
+from cloudq.adapters.schedulers.pbs import PbsScheduler
 from cloudq.adapters.schedulers.scripted import Script, ScriptedScheduler
 from cloudq.adapters.schedulers.slurm import SlurmScheduler
 from cloudq.adapters.workspace import DirectoryWorkspace
@@ -24,6 +25,7 @@ from cloudq.domain.outcome import Life, SchedulerStatus
 from cloudq.ports.batch_scheduler import BatchScheduler, Submission
 from cloudq.ports.clock import Clock
 from tests.parts.fake_clock import FakeClock
+from tests.parts.fake_pbs.complex import FakePbs
 from tests.parts.fake_slurm.cluster import FakeSlurm
 from tests.parts.shell_claim import prepare, submission_of
 from tests.parts.slurm import Slurm
@@ -132,6 +134,29 @@ class FakeSlurmRig(RealRig):
         self.slurm.end_everything()
 
 
+class FakePbsRig(RealRig):
+    """PBS's commands, played by scripts that run jobs for real."""
+
+    step_s = 0.05
+    harmless = ("-A", "hello world")
+    refused = ("-qnowhere", "Unknown queue")
+    senseless = ("-I", "-z", "--version", "-C", "-X")
+    one_second = "-lwalltime=1"
+    tells_free_slots = False
+    forgets = False
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.pbs = FakePbs(folder)
+        self.scheduler = self.another()
+
+    def another(self) -> PbsScheduler:
+        return PbsScheduler(environ={**os.environ, **self.pbs.environment()})
+
+    def clean_up(self) -> None:
+        self.pbs.end_everything()
+
+
 class SlurmRig(RealRig):
     """A real Slurm, on which a job takes half of all CPUs."""
 
@@ -202,6 +227,7 @@ def _has_ended(tasks: Mapping[int | None, SchedulerStatus]) -> bool:
         LocalRig,
         ScriptedRig,
         FakeSlurmRig,
+        FakePbsRig,
         pytest.param(SlurmRig, marks=[pytest.mark.real, pytest.mark.xdist_group("slurm")]),
     ]
 )

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from cloudq.adapters.clock import RandomIds, SystemClock
+from cloudq.adapters.schedulers.pbs import PBS_DIALECT
 from cloudq.adapters.workspace import DirectoryWorkspace
 from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
 from cloudq.domain.job_shell import BLOCKED, JobShellPlan, ShellDialect, render_job_shell
@@ -299,7 +300,7 @@ def test_a_lock_that_cannot_be_made_starts_nothing(space: DirectoryClaimSpace) -
     assert not (space.work_dir / "ran").exists()
 
 
-@pytest.mark.parametrize(("name", "dialect"), [("group", GROUP), ("forward", FORWARD)])
+@pytest.mark.parametrize(("name", "dialect"), [("group", GROUP), ("forward", FORWARD), ("pbs", PBS_DIALECT)])
 def test_the_text_of_a_job_shell(
     name: str, dialect: ShellDialect, golden: Callable[[str, str], None]
 ) -> None:
@@ -313,6 +314,25 @@ def test_the_text_of_a_job_shell(
     )
 
     golden(f"job_shell_{name}.sh", render_job_shell(plan, dialect))
+
+
+@pytest.mark.parametrize(
+    ("variables", "shown"),
+    [
+        ({"PBS_JOBID": "12.pbs1"}, ("12.pbs1", None)),
+        ({"PBS_JOBID": "12[3].pbs1", "PBS_ARRAY_INDEX": "3"}, ("12[].pbs1", 3)),
+        ({"PBS_JOBID": "12[1234].a-b.c", "PBS_ARRAY_INDEX": "1234"}, ("12[].a-b.c", 1234)),
+        ({"PBS_JOBID": "12.pbs1", "CLOUDQ_TASK": "7"}, ("12.pbs1", 7)),
+        ({"PBS_JOBID": "12.pbs1", "CLOUDQ_TASK": "7", "PBS_ARRAY_INDEX": "7"}, ("12.pbs1", 7)),
+    ],
+)  # fmt: skip
+def test_a_job_shell_knows_its_job_and_task_on_pbs(
+    space: DirectoryClaimSpace, variables: dict[str, str], shown: tuple[str, int | None]
+) -> None:
+    prepare(space, "#!/bin/bash\n", PBS_DIALECT)
+
+    assert run(space, **variables)[0] == 0
+    assert exit_record(space, shown[1]).local_id == shown[0]
 
 
 @each_dialect
@@ -392,6 +412,45 @@ def test_what_a_script_says_as_a_signal_ends_everything_is_copied(space: Directo
     assert process.returncode == 7
     assert out.startswith("last words\n")  # once more if the signal reached it twice
     assert logs(space)[0] == f"ready\n{out}"
+
+
+TAKE = ShellDialect(
+    "#TEST", '"${TEST_JOB:-}"', '"${TEST_TASK:-}"', forward_signals=False, copies_output=True,
+    takes_output='"${TEST_TAKE:-}"', own_variables=("TEST_TAKE", "TEST_TAG"),
+)  # fmt: skip
+
+
+def test_output_that_nobody_wants_elsewhere_goes_into_the_logs_alone(space: DirectoryClaimSpace) -> None:
+    prepare(space, "#!/bin/bash\necho out; echo err >&2; exit 3\n", TAKE)
+
+    assert run(space, task=2, TEST_TAKE="log") == (3, "", "")
+    assert logs(space, 2) == ["out\n", "err\n"]
+    assert exit_record(space, 2).stdout_size == 4
+
+
+def test_output_that_is_wanted_elsewhere_is_copied_all_the_same(space: DirectoryClaimSpace) -> None:
+    prepare(space, "#!/bin/bash\necho out; echo err >&2; exit 3\n", TAKE)
+
+    assert run(space) == (3, "out\n", "err\n")
+    assert logs(space) == ["out\n", "err\n"]
+
+
+def test_a_log_that_cannot_be_opened_leaves_the_output_where_the_scheduler_has_it(
+    space: DirectoryClaimSpace,
+) -> None:
+    prepare(space, "#!/bin/bash\necho out; exit 3\n", TAKE)
+    space.log_path("stdout", None).mkdir()
+
+    code, out, err = run(space, TEST_TAKE="log")
+
+    assert (code, out) == (3, "out\n")
+    assert "stdout: Is a directory" in err
+
+
+def test_the_submissions_own_variables_do_not_reach_the_script(space: DirectoryClaimSpace) -> None:
+    prepare(space, "#!/bin/bash\nenv | grep -c ^TEST_; env | grep ^TEST_MINE\n", TAKE)
+
+    assert run(space, TEST_TAKE="", TEST_TAG="x", TEST_MINE="mine")[1] == "3\nTEST_MINE=mine\n"
 
 
 def test_a_job_that_is_told_to_stay_starts_where_it_is(space: DirectoryClaimSpace) -> None:

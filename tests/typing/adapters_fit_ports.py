@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cloudq.adapters.object_stores.retrying import RetryingStore
     from cloudq.adapters.object_stores.s3 import S3Store
     from cloudq.adapters.schedulers.local import LocalScheduler
+    from cloudq.adapters.schedulers.pbs import PbsScheduler
     from cloudq.adapters.schedulers.scripted import ScriptedScheduler
     from cloudq.adapters.schedulers.slurm import SlurmScheduler
     from cloudq.adapters.workers import InlineWorkers, ThreadWorkers
@@ -42,9 +43,9 @@ if TYPE_CHECKING:
         return [s3, directory, memory, retrying, fenced]
 
     def _schedulers(
-        local: LocalScheduler, scripted: ScriptedScheduler, slurm: SlurmScheduler
+        local: LocalScheduler, scripted: ScriptedScheduler, slurm: SlurmScheduler, pbs: PbsScheduler
     ) -> list[BatchScheduler]:
-        return [local, scripted, slurm]
+        return [local, scripted, slurm, pbs]
 
     def _workers(threads: ThreadWorkers, inline: InlineWorkers) -> list[Workers]:
         return [threads, inline]

@@ -1,0 +1,298 @@
+"""PBS Professional and OpenPBS, by their commands: qsub, qstat, qdel.
+
+One ``qstat`` tells of all jobs that have not ended; those that are gone from it are asked for by
+their ids, in PBS's history. A question that fails answers nothing; a job is unknown only where
+qstat says so, and that is never an end.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from threading import Lock
+
+from attrs import frozen
+
+from cloudq.adapters.filesystem import read_record
+from cloudq.adapters.process import (
+    Command,
+    Finished,
+    account,
+    login_environment,
+    run_to_end,
+    start_recording,
+)
+from cloudq.adapters.schedulers.pbs_options import DIRECTIVE
+from cloudq.adapters.schedulers.pbs_parse import (
+    OUTPUT_VARIABLE,
+    TAG_VARIABLE,
+    TASK_VARIABLE,
+    JobRows,
+    TaskRow,
+    is_local_id,
+    parse_qstat,
+    sequence_number,
+)
+from cloudq.adapters.schedulers.pbs_states import (
+    ENDED,
+    KEEP_LAST,
+    WAITING,
+    is_beyond_this_qstat,
+    is_only_about_ended_jobs,
+    keeps_no_history,
+    numbers_not_known,
+    read_qsub_answer,
+    status_of,
+    was_terminated,
+)
+from cloudq.adapters.schedulers.pbs_submit import array_of, options_of, qsub_argv
+from cloudq.domain.array_range import ArrayRange
+from cloudq.domain.errors import SchedulerUnavailable, SubmitDeferred, SubmitUncertain
+from cloudq.domain.job_shell import ShellDialect
+from cloudq.domain.names import ClaimTag
+from cloudq.domain.outcome import Life, SchedulerStatus
+from cloudq.domain.submit_options import join_options
+from cloudq.ports.batch_scheduler import AttemptFiles, LocalJob, Submission
+
+PBS_DIALECT = ShellDialect(
+    directive_prefix=DIRECTIVE,
+    local_id='${PBS_JOBID/"[${PBS_ARRAY_INDEX:-}]"/[]}',  # a task of 12[].pbs1 is 12[3].pbs1
+    task_id=f'"${{PBS_ARRAY_INDEX:-${{{TASK_VARIABLE}:-}}}}"',
+    forward_signals=False,  # PBS signals all processes of the job
+    copies_output=True,
+    takes_output=f'"${{{OUTPUT_VARIABLE}:-}}"',
+    own_variables=(TAG_VARIABLE, TASK_VARIABLE, OUTPUT_VARIABLE),
+)
+
+_QUERY_ENVIRONMENT: Mapping[str, str] = {"LC_ALL": "C"}
+_IDS_OF_ONE_COMMAND = 50
+_JSON = ("-F", "json")
+
+
+@frozen
+class PbsTimes:
+    """Seconds."""
+
+    poll_interval_s: float = 30.0
+    query_limit_s: float = 60.0
+    """After which a query counts as failed."""
+    submit_wait_s: float = 30.0
+    """How long an agent waits for qsub before it goes on with other jobs."""
+    submit_limit_s: float = 120.0
+    """After which qsub is ended."""
+
+
+class PbsScheduler:
+    """The `BatchScheduler` of a PBS complex that this machine can submit to."""
+
+    def __init__(
+        self,
+        times: PbsTimes | None = None,
+        *,
+        environ: Mapping[str, str] | None = None,
+        warn: Callable[[str], object] = lambda _words: None,
+    ) -> None:
+        self._times = times or PbsTimes()
+        self._environ = login_environment(os.environ if environ is None else environ)
+        self._warn = warn
+        self._owner = account()
+        self._mutex = Lock()
+        self._ways: list[tuple[str, ...]] = [("-w", "-u", self._owner), _JSON, ()]
+        """How to have jobs listed, the best first. With ``-u`` there is no JSON, but only one's own jobs."""
+        self._known: dict[str, LocalJob] = {}
+        self._warned: set[str] = set()
+
+    @property
+    def dialect(self) -> ShellDialect:
+        return PBS_DIALECT
+
+    @property
+    def poll_interval_s(self) -> float:
+        return self._times.poll_interval_s
+
+    @property
+    def submit_time_limit_s(self) -> float:
+        return self._times.submit_limit_s + 10.0  # it gets KILL a little after TERM
+
+    # Submitting -------------------------------------------------------------------------------
+
+    def planned_array(self, submission: Submission) -> ArrayRange | None:
+        return array_of(submission, options_of(submission))
+
+    def describe(self, submission: Submission) -> str:
+        return join_options(qsub_argv(submission, options_of(submission)))
+
+    def submit(self, submission: Submission, files: AttemptFiles) -> str:
+        argv = qsub_argv(submission, options_of(submission))
+        command = Command(argv, submission.work_dir, self._environ, files.stdout, files.stderr)
+        try:
+            process = start_recording(command, files.process, files.status, self._times.submit_limit_s)
+        except OSError as error:
+            raise SubmitDeferred(f"qsub cannot be run: {error}") from error
+        if process.wait(self._times.submit_wait_s) is None:
+            process.let_go()
+            raise SubmitUncertain(f"qsub gave no answer within {self._times.submit_wait_s:.0f} s")
+        local_id = self.submitted(files)
+        if local_id is None:
+            raise SubmitUncertain("qsub left no answer")
+        return local_id
+
+    def submitted(self, files: AttemptFiles) -> str | None:
+        told = (
+            (read_record(path) or b"").decode(errors="replace")
+            for path in (files.status, files.stdout, files.stderr)
+        )
+        status, stdout, stderr = told
+        return read_qsub_answer(status.strip(), stdout, stderr)
+
+    # Asking -----------------------------------------------------------------------------------
+
+    def find(self, tag: ClaimTag) -> tuple[str, ...]:
+        jobs = self._listed("-x", "-f")
+        if jobs is None:  # no history is kept
+            jobs = self._live("-f")
+        return tuple(sorted((each for each, job in jobs.items() if job.tag == tag), key=sequence_number))
+
+    def poll(self, local_ids: Sequence[str]) -> Mapping[str, LocalJob]:
+        wanted = [local_id for local_id in dict.fromkeys(local_ids) if is_local_id(local_id)]
+        shown = self._live("-t", "-f")
+        gone = [local_id for local_id in wanted if local_id not in shown]
+        shown |= self._asked_for([local_id for local_id in gone if not self._has_ended(local_id)])
+        with self._mutex:
+            for local_id in wanted:
+                if local_id in shown:
+                    self._known[local_id] = self._judge(shown[local_id], self._known.get(local_id))
+            return {
+                local_id: self._known[local_id]
+                for local_id in wanted
+                if local_id in shown or self._has_ended(local_id)
+            }
+
+    def free_slots(self) -> int | None:
+        return None
+
+    def estimate_start(self, submission: Submission) -> float | None:  # noqa: ARG002 (not asked for yet)
+        return None
+
+    def _has_ended(self, local_id: str) -> bool:
+        """Whether the end of the whole job was seen: PBS need not be asked again, nor know it still."""
+        known = self._known.get(local_id)
+        return known is not None and bool(known.tasks) and all(_is_end(each) for each in known.tasks.values())
+
+    def _judge(self, rows: JobRows, before: LocalJob | None) -> LocalJob:
+        if before is not None and before.tag != rows.tag:
+            before = None  # another job that has the id now
+        last = before.tasks if before else {}
+        tasks = {task: self._status(row, None) for task, row in _told_by_array(rows).items()}
+        tasks |= {task: each for task, each in last.items() if _is_end(each)}
+        tasks |= {task: self._status(row, last.get(task)) for task, row in rows.tasks.items()}
+        return LocalJob(tasks, rows.tag)
+
+    def _status(self, row: TaskRow, before: SchedulerStatus | None) -> SchedulerStatus:
+        status = status_of(row)
+        if status is not None:
+            return status
+        if row.state not in KEEP_LAST and row.state not in self._warned:
+            self._warned.add(row.state)
+            self._warn(f"PBS shows a state that cloudq does not know: {row.state[:60]}")
+        if before is not None and not _is_end(before):
+            return before
+        return SchedulerStatus(Life.QUEUED, reason=f"state {row.state[:60]}")
+
+    # Ending -----------------------------------------------------------------------------------
+
+    def cancel(self, local_ids: Sequence[str]) -> None:
+        for some in _chunks([local_id for local_id in local_ids if is_local_id(local_id)]):
+            done = self._ask("qdel", *some)
+            if done.status != 0 and not is_only_about_ended_jobs(done.stderr):
+                raise SchedulerUnavailable(_words("qdel", done))
+
+    def forget(self, local_ids: Sequence[str]) -> None:
+        with self._mutex:
+            for local_id in local_ids:
+                if self._has_ended(local_id):
+                    del self._known[local_id]
+
+    # Commands ---------------------------------------------------------------------------------
+
+    def _live(self, *options: str) -> dict[str, JobRows]:
+        """All jobs that have not ended."""
+        jobs = self._listed(*options)
+        if jobs is None:
+            raise SchedulerUnavailable("qstat keeps no history, and was not asked for it")
+        return jobs
+
+    def _listed(self, *options: str) -> dict[str, JobRows] | None:
+        """All jobs of this account; None where a history is asked for that PBS does not keep."""
+        done = None
+        for way in tuple(self._ways):
+            done = self._ask("qstat", *options, *way)
+            if is_beyond_this_qstat(done.stdout, done.stderr) and len(self._ways) > 1:
+                self._ways.remove(way)
+                continue
+            if keeps_no_history(done.stderr):
+                return None
+            if done.status != 0 or (not done.stdout.strip() and done.stderr.strip()):
+                raise SchedulerUnavailable(_words("qstat", done))
+            jobs = parse_qstat(done.stdout, self._owner)
+            if jobs is not None:
+                return jobs
+        said = done.stdout[:200] if done else ""
+        raise SchedulerUnavailable(f"qstat printed something else than jobs: {said!r}")
+
+    def _asked_for(self, local_ids: Sequence[str]) -> dict[str, JobRows]:
+        """Jobs that may have ended, as far as PBS still knows them.
+
+        Raises `SchedulerUnavailable` if one was neither shown nor said to be unknown.
+        """
+        found: dict[str, JobRows] = {}
+        for some in _chunks(local_ids):
+            pending: Sequence[str] = some
+            said = ""
+            for way in (_JSON, ()):  # of several ids, JSON shows but the first in some versions
+                if pending:
+                    done = self._ask("qstat", "-x", "-t", "-f", *way, *pending)
+                    jobs = parse_qstat(done.stdout, self._owner) or {}
+                    found |= {local_id: jobs[local_id] for local_id in pending if local_id in jobs}
+                    pending = [each for each in pending if each not in jobs and not _is_unknown(each, done)]
+                    said = _words("qstat", done)
+            if pending:
+                raise SchedulerUnavailable(f"qstat did not tell of {pending[0]}; {said}")
+        return found
+
+    def _ask(self, *argv: str) -> Finished:
+        command = Command(argv, Path("/"), {**self._environ, **_QUERY_ENVIRONMENT})
+        return run_to_end(command, self._times.query_limit_s)
+
+
+def _told_by_array(rows: JobRows) -> dict[int | None, TaskRow]:
+    """What the array's own row tells of its tasks, for those that have none of their own."""
+    whole = rows.whole
+    if whole is None:
+        return {}
+    if whole.state in ENDED:
+        # Its exit status is not the tasks'; that it was deleted goes for all that had not ended.
+        each = TaskRow("X", whole.comment, None, whole.substate) if was_terminated(whole) else TaskRow("X")
+        return dict.fromkeys(rows.submitted, each)
+    waits = whole if whole.state in WAITING else TaskRow("Q")
+    told: dict[int | None, TaskRow] = dict.fromkeys(rows.submitted, TaskRow("R"))
+    return told | dict.fromkeys(rows.waiting, waits)
+
+
+def _is_end(status: SchedulerStatus) -> bool:
+    return status.life is Life.ENDED
+
+
+def _is_unknown(local_id: str, done: Finished) -> bool:
+    return keeps_no_history(done.stderr) or sequence_number(local_id) in numbers_not_known(done.stderr)
+
+
+def _chunks(local_ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(local_ids), _IDS_OF_ONE_COMMAND):
+        yield local_ids[start : start + _IDS_OF_ONE_COMMAND]
+
+
+def _words(command: str, done: Finished) -> str:
+    said = " ".join(done.stderr.split())[:500]
+    return f"{command} ended with {done.status}: {said or 'it said nothing'}"

@@ -1,0 +1,54 @@
+"""The JSON of ``qstat -F json``, which is at times none.
+
+Values of variables are printed as they are: escapes that JSON does not know, numbers such as 005
+without quotes, commas too many. These are put right here; what is still no JSON then is not guessed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+_TOKEN = re.compile(
+    r'(?P<string>"(?:[^"\\]|\\.)*")|(?P<colon>:\s*)(?P<bare>[^\s"\[\]{},][^"\[\]{},\n]*)|,(?P<end>\s*[}\]])',
+    re.DOTALL,
+)
+_BAD_ESCAPE = re.compile(r'\\(?:(["\\/bfnrt]|u[0-9a-fA-F]{4})|(.))', re.DOTALL)
+_PRINTED_BY_QSTAT = frozenset({"timestamp", "pbs_version", "pbs_server", "Jobs"})
+
+
+def read_json(text: str) -> dict[str, Any] | None:
+    """The object that qstat printed, or None if that is not what *text* is."""
+    begin = text.find("{")
+    if begin < 0:
+        return None
+    for attempt in (text[begin:], _TOKEN.sub(_mended, text[begin:])):
+        try:
+            told = json.loads(attempt, strict=False)
+        except (ValueError, RecursionError):
+            continue
+        return told if isinstance(told, dict) and _PRINTED_BY_QSTAT & told.keys() else None
+    return None
+
+
+def _mended(match: re.Match[str]) -> str:
+    if match["string"] is not None:
+        return _BAD_ESCAPE.sub(lambda each: each[0] if each[1] else _escaped(each[2]), match["string"])
+    if match["end"] is not None:
+        return match["end"]
+    bare = match["bare"].strip()
+    return match["colon"] + (bare if _is_json(bare) else json.dumps(bare))
+
+
+def _escaped(char: str) -> str:
+    """What a backslash stands before though it need not: the character alone."""
+    return json.dumps(char)[1:-1]
+
+
+def _is_json(word: str) -> bool:
+    try:
+        json.loads(word)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,243 @@
+"""What each of PBS's states and exit statuses means, and what each of its commands' answers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from attrs import frozen
+
+from cloudq.adapters.schedulers.pbs_parse import TaskRow, is_local_id
+from cloudq.domain.errors import SchedulerProblem, SubmitDeferred, SubmitRefused, SubmitUncertain
+from cloudq.domain.job_state import JobState
+from cloudq.domain.outcome import Life, SchedulerStatus
+
+
+@frozen
+class Meaning:
+    """What a state says of a job."""
+
+    life: Life
+    reason: str = ""
+
+
+STATES: Mapping[str, Meaning] = {
+    "Q": Meaning(Life.QUEUED),
+    "H": Meaning(Life.QUEUED, "held by the scheduler"),
+    "T": Meaning(Life.QUEUED, "on its way to another queue"),
+    "W": Meaning(Life.QUEUED, "waiting for its start time"),
+    "R": Meaning(Life.RUNNING),
+    "B": Meaning(Life.RUNNING),
+    "S": Meaning(Life.RUNNING, "suspended"),
+    "U": Meaning(Life.RUNNING, "suspended"),
+    "E": Meaning(Life.COMPLETING),
+    "F": Meaning(Life.ENDED),
+    "X": Meaning(Life.ENDED),
+    "C": Meaning(Life.ENDED),
+}
+"""Every state that decides something, by the letter in ``job_state``."""
+
+WAITING = frozenset(state for state, meaning in STATES.items() if meaning.life is Life.QUEUED)
+ENDED = frozenset(state for state, meaning in STATES.items() if meaning.life is Life.ENDED)
+
+KEEP_LAST = frozenset({"M"})
+"""Moved to another server, which alone knows: what was known before stays."""
+
+_TIME_LIMIT = "the scheduler ended it at its time limit"
+
+EXIT_STATUSES: Mapping[int, tuple[JobState, str]] = {
+    -1: (JobState.ERROR, "PBS could not start it, before it had its files"),
+    -2: (JobState.ERROR, "PBS could not start it, after it had its files"),
+    -3: (JobState.ERROR, "PBS could not start it and gave up"),
+    -4: (JobState.ERROR, "ended as its node was started anew"),
+    -5: (JobState.ERROR, "ended as its node was started anew: no checkpoint"),
+    -6: (JobState.ERROR, "ended as its node was started anew: checkpointed"),
+    -7: (JobState.ERROR, "ended as its node was started anew: not from its checkpoint"),
+    -10: (JobState.ERROR, "its account is not known on the node"),
+    -11: (JobState.ERROR, "PBS could not run it again"),
+    -12: (JobState.ERROR, "PBS could not take a checkpoint"),
+    -13: (JobState.ERROR, "its password was refused"),
+    -14: (JobState.ERROR, "its nodes could not join"),
+    -15: (JobState.ERROR, "PBS put it back while it was being deleted"),
+    -16: (JobState.ERROR, "PBS could not start it: a hook put it back"),
+    -17: (JobState.ERROR, "a hook of the site deleted it"),
+    -18: (JobState.ERROR, "a hook of the site put it back"),
+    -19: (JobState.ERROR, "a hook of the site deleted it"),
+    -20: (JobState.ERROR, "a node failed"),
+    -21: (JobState.ERROR, "its credentials were refused"),
+    -22: (JobState.ERROR, "a hook of the site failed"),
+    -23: (JobState.ERROR, "its Kerberos ticket was refused"),
+    -24: (JobState.ERROR, "it used more CPUs than it asked for"),
+    -25: (JobState.ERROR, "it used more CPUs than it asked for"),
+    -26: (JobState.ERROR, "out of memory: it used more vmem than it asked for"),
+    -27: (JobState.ERROR, "out of memory: it used more than it asked for"),
+    -28: (JobState.ERROR, "it used more CPU time than it asked for"),
+    -29: (JobState.TIMEOUT, _TIME_LIMIT),
+    -30: (JobState.ERROR, "its nodes could not join"),
+    -31: (JobState.ERROR, "out of memory: it used more high bandwidth memory than it asked for"),
+    -32: (JobState.ERROR, "PBS put it back, for its node had lost it"),
+}
+"""The exit statuses that PBS gives itself, of jobs that have ended."""
+
+_TERMINATED, _FINISHED, _FAILED = 91, 92, 93
+"""Substates of an ended job: deleted or given up, exit status 0, any other."""
+
+_SIGNAL = 256
+_TERM = _SIGNAL + 15
+_ENDED_BY_SIGNAL = frozenset({128 + 9, 128 + 15})
+_KILLED_FOR_TIME = re.compile(r"walltime\b.*\bexceeded")
+_DELETED = "deleted"
+
+
+def status_of(row: TaskRow) -> SchedulerStatus | None:
+    """As the port says it; None for a state that decides nothing."""
+    meaning = STATES.get(row.state)
+    if meaning is None:
+        return None
+    if meaning.life is Life.ENDED:
+        return _end(row)
+    told = row.comment if meaning.life is Life.QUEUED else ""
+    return SchedulerStatus(meaning.life, reason="; ".join(part for part in (meaning.reason, told) if part))
+
+
+def _end(row: TaskRow) -> SchedulerStatus:
+    code = row.exit_status
+    if code is None:
+        return _end_without_status(row)
+    if code < 0:
+        verdict, reason = EXIT_STATUSES.get(code, (JobState.ERROR, f"PBS ended it: Exit_status {code}"))
+        return SchedulerStatus(Life.ENDED, verdict, None, reason)
+    shown = code if code < _SIGNAL else 128 + (code - _SIGNAL) % 128
+    if was_terminated(row):
+        return SchedulerStatus(Life.ENDED, *_termination(row, shown))
+    if (code > _SIGNAL or code in _ENDED_BY_SIGNAL) and _is_over_time(row):
+        return SchedulerStatus(Life.ENDED, JobState.TIMEOUT, shown, _TIME_LIMIT)
+    if code == _TERM and row.substate is None:
+        return SchedulerStatus(Life.ENDED, JobState.DELETED, shown, _DELETED)
+    if code > _SIGNAL:
+        return SchedulerStatus(Life.ENDED, JobState.ERROR, shown, f"ended by signal {code - _SIGNAL}")
+    return SchedulerStatus(Life.ENDED, JobState.ERROR if code else JobState.DONE, shown)
+
+
+def _end_without_status(row: TaskRow) -> SchedulerStatus:
+    """It never ran, or PBS did not keep its status: then all that is told is that it is over."""
+    if was_terminated(row):
+        return SchedulerStatus(Life.ENDED, *_termination(row, None))
+    if row.substate == _FAILED or row.comment.endswith("failed"):
+        return SchedulerStatus(Life.ENDED, JobState.ERROR)
+    if row.state == "F" and row.substate != _FINISHED and row.used_s is None:
+        return SchedulerStatus(Life.ENDED, JobState.DELETED, None, _DELETED)
+    return SchedulerStatus(Life.ENDED)
+
+
+def was_terminated(row: TaskRow) -> bool:
+    """Whether somebody deleted it, or PBS gave it up."""
+    return row.substate == _TERMINATED or row.comment.endswith("terminated")
+
+
+def _termination(row: TaskRow, code: int | None) -> tuple[JobState, int | None, str]:
+    """Somebody deleted it, or PBS itself did after it could not start it many times."""
+    if "too many failed attempts" in row.comment:
+        return JobState.ERROR, code, row.comment
+    return JobState.DELETED, code, _DELETED
+
+
+def _is_over_time(row: TaskRow) -> bool:
+    """For versions that know no -29: what it used, or what PBS remarks."""
+    if _KILLED_FOR_TIME.search(row.comment):
+        return True
+    return row.used_s is not None and row.limit_s is not None and row.used_s >= row.limit_s > 0
+
+
+# qstat -------------------------------------------------------------------------------------------
+
+_NOT_KNOWN = re.compile(
+    r"(?:Unknown Job Id|Job has finished)\s+(?P<id>[0-9]+)|(?P<first>[0-9]+)\S* Job has finished"
+)
+_NO_HISTORY = re.compile(r"not configured to maintain job history", re.IGNORECASE)
+_BEYOND = re.compile(
+    r"^\s*usage:|conflicting options|invalid option|illegal option", re.IGNORECASE | re.MULTILINE
+)
+_TABLE = re.compile(r"^\s*Job ID\s+Username\b", re.MULTILINE)
+
+
+def numbers_not_known(stderr: str) -> frozenset[int]:
+    """The jobs that qstat itself says it does not know, by their sequence numbers."""
+    return frozenset(int(match["id"] or match["first"]) for match in _NOT_KNOWN.finditer(stderr))
+
+
+def keeps_no_history(stderr: str) -> bool:
+    """Whether PBS forgets jobs as soon as they have ended."""
+    return _NO_HISTORY.search(stderr) is not None
+
+
+def is_beyond_this_qstat(stdout: str, stderr: str) -> bool:
+    """Whether this version does not have the options it was called with."""
+    return bool(_BEYOND.search(stderr) or _TABLE.search(stdout))
+
+
+# qsub, qdel --------------------------------------------------------------------------------------
+
+_Problem = type[SchedulerProblem]
+
+QSUB_SAYS: tuple[tuple[re.Pattern[str], _Problem], ...] = tuple(
+    (re.compile(words, re.IGNORECASE), problem)
+    for words, problem in (
+        # The request went out, or may have: it may be a job by now.
+        (r"cannot connect to server|couldn't connect|connection (?:refused|reset|timed out)|no route to host",
+         SubmitUncertain),
+        (r"timed? ?out|end of file|batch protocol error|protocol failure|premature|errno=15\d\d\d",
+         SubmitUncertain),
+        (r"server shutting down|server internal error|system error|no free connections|connection table full",
+         SubmitUncertain),
+        (r"invalid credential|expired credential|munge|retry to submit a job exhausted", SubmitUncertain),
+        # More than any job may ever have: it will not get better.
+        (r"violates queue and/or server resource limits|exceeds server or queue size limit", SubmitRefused),
+        # Too much at this moment.
+        (r"would exceed (?:\S+ )*?(?:limit|per-\w+ limit)|maximum number of jobs", SubmitDeferred),
+        (r"temporarily unavailable|resource busy|license|queue is not enabled|try again", SubmitDeferred),
+        (r"no space left|disk quota exceeded|cannot allocate memory|out of memory", SubmitDeferred),
+    )
+)  # fmt: skip
+"""The first one that is found in what qsub said decides; anything else is a refusal for good."""
+
+_COMMAND_MISSING = frozenset({"126", "127"})
+_ENDED_LATE = frozenset({"124", "137"})
+_MAX_WORDS = 2_000
+
+
+def read_qsub_answer(status: str, stdout: str, stderr: str) -> str | None:
+    """The local id that ``qsub`` printed; None while there is no answer.
+
+    Raises `SubmitRefused`, `SubmitDeferred` or `SubmitUncertain` by its own words.
+    """
+    lines = [line.strip() for line in stdout.splitlines() if line.strip()]
+    ids = [line for line in lines if is_local_id(line)]
+    if status in {"", "0"} and ids:
+        return ids[-1]
+    if not status:
+        return None
+    words = " ".join(stderr.split())[:_MAX_WORDS] or f"qsub ended with {status} and said nothing"
+    if status == "0":
+        raise SubmitUncertain(f"qsub told no job id: {' '.join(lines)[:200]!r}")
+    if status in _COMMAND_MISSING:
+        raise SubmitDeferred(f"qsub cannot be run: {words}")
+    if status in _ENDED_LATE or not status.isdigit():
+        raise SubmitUncertain(f"qsub gave no answer in time: {words}")
+    raise _problem_in(stderr)(words)
+
+
+def _problem_in(stderr: str) -> _Problem:
+    return next((problem for words, problem in QSUB_SAYS if words.search(stderr)), SubmitRefused)
+
+
+_NOTHING_TO_DELETE = re.compile(
+    r"unknown job id|job has finished|invalid for (?:state of job|finished)|delete already in progress",
+    re.IGNORECASE,
+)
+
+
+def is_only_about_ended_jobs(stderr: str) -> bool:
+    """Whether all that qdel complained about is that jobs have ended, are ending or are unknown."""
+    lines = [line for line in stderr.splitlines() if line.strip()]
+    return bool(lines) and all(_NOTHING_TO_DELETE.search(line) for line in lines)

@@ -1,0 +1,108 @@
+#!/bin/bash
+#TEST --time 1:00:00
+#TEST -N name
+# cloudq job shell of claim 3f7e7681.1: starts the script once and records how it ended.
+cq_control=/home/me/.cloudq/cache/.cloudq/3f7e7681.1
+cq_work=/home/me/.cloudq/cache/3f7e7681
+cq_script='/home/me/.cloudq/cache/3f7e7681/it'"'"'s my job.sh'
+cq_local_id=${PBS_JOBID/"[${PBS_ARRAY_INDEX:-}]"/[]}
+cq_task="${PBS_ARRAY_INDEX:-${CLOUDQ_TASK:-}}"
+cq_takes="${CLOUDQ_OUTPUT:-}"
+unset CLOUDQ_TAG CLOUDQ_TASK CLOUDQ_OUTPUT
+cq_suffix=${cq_task:+.$cq_task}
+cq_lock=$cq_control/lock$cq_suffix
+cq_start=$cq_control/start$cq_suffix.$cq_local_id
+cq_record=$cq_control/exit$cq_suffix
+
+cq_say() { printf 'cloudq: %s\n' "$*" >&2; }
+cq_now() { date -u +%Y-%m-%dT%H:%M:%SZ; }
+cq_size_of() { stat -c %s "$1" 2>/dev/null; }
+cq_write() {
+    local cq_file=$1
+    shift
+    printf '%s\n' "$@" >"$cq_file.tmp.$$" && mv -f "$cq_file.tmp.$$" "$cq_file" && return
+    rm -f "$cq_file.tmp.$$"
+    return 1
+}
+cq_end() {
+    trap '' TERM INT HUP USR1 USR2 XCPU CONT
+    if [ -n "$cq_copiers" ]; then
+        exec >>"$cq_control/stdout$cq_suffix" 2>>"$cq_control/stderr$cq_suffix"
+        for cq_try in {1..50}; do
+            kill -0 $cq_copiers || break
+            sleep 0.1
+        done 2>/dev/null
+    fi
+    cq_write "$cq_record" \
+        "local_id=$cq_local_id" "exit_code=$1" "signal=$cq_signal" "host=$cq_host" \
+        "started=$cq_started" "finished=$(cq_now)" \
+        "stdout_size=$(cq_size_of "$cq_control/stdout$cq_suffix")" \
+        "stderr_size=$(cq_size_of "$cq_control/stderr$cq_suffix")" ||
+        cq_say "cannot write $cq_record: the exit code was $1"
+    exit "$1"
+}
+
+cq_signal=
+cq_copiers=
+cq_started=$(cq_now)
+cq_host=$(uname -n)
+case $cq_local_id in
+"" | */*)
+    cq_say "the scheduler gave no job id ('$cq_local_id'): the script was not started"
+    exit 1
+    ;;
+esac
+if ! cq_write "$cq_start" "local_id=$cq_local_id" "host=$cq_host" "time=$cq_started"; then
+    cq_say "cannot write $cq_start: the script was not started"
+    exit 1
+fi
+ln "$cq_start" "$cq_lock" 2>/dev/null
+if ! [ -e "$cq_lock" ]; then
+    cq_say "cannot make $cq_lock: the script was not started"
+    exit 1
+fi
+cq_holder=
+while IFS='=' read -r cq_name cq_value; do
+    if [ "$cq_name" = local_id ]; then cq_holder=$cq_value; fi
+done <"$cq_lock"
+if [ "$cq_holder" != "$cq_local_id" ]; then
+    cq_say "claim 3f7e7681.1 belongs to local job '$cq_holder': the script was not started again"
+    exit 0
+fi
+if ! rm -f "$cq_record"; then
+    cq_say "cannot remove $cq_record of an earlier run: the script was not started"
+    exit 1
+fi
+if [ "${1:-}" != stay ] && ! cd "$cq_work"; then
+    cq_say "cannot enter $cq_work: the script was not started"
+    cq_end 1
+fi
+if [ -n "$cq_takes" ]; then exec >>"$cq_control/stdout$cq_suffix" 2>>"$cq_control/stderr$cq_suffix"; fi
+cq_copy() {
+    if [ "/dev/fd/$1" -ef "$2" ]; then return 1; fi
+    cq_fifo=$cq_record.fifo.$1.$$
+    if ! mkfifo -m 600 "$cq_fifo"; then cq_say "cannot make $cq_fifo: $2 stays empty" && return 1; fi
+    (
+        trap '' TERM INT HUP USR1 USR2 XCPU CONT
+        exec tee -a "$2" <"$cq_fifo" >&"$1"
+    ) &
+    cq_copiers="$cq_copiers $!"
+}
+if cq_copy 2 "$cq_control/stderr$cq_suffix"; then exec 2>"$cq_fifo" && rm -f "$cq_fifo"; fi
+if cq_copy 1 "$cq_control/stdout$cq_suffix"; then exec >"$cq_fifo" && rm -f "$cq_fifo"; fi
+
+cq_note_signal() {
+    if [ "$1" != CONT ]; then cq_signal=$1; fi
+    cq_pass_on "$1"
+}
+cq_pass_on() { :; }
+trap 'cq_note_signal TERM' TERM
+trap 'cq_note_signal INT' INT
+trap 'cq_note_signal HUP' HUP
+trap 'cq_note_signal USR1' USR1
+trap 'cq_note_signal USR2' USR2
+trap 'cq_note_signal XCPU' XCPU
+trap 'cq_note_signal CONT' CONT
+/bin/bash "$cq_script"
+cq_code=$?
+cq_end "$cq_code"

@@ -1,0 +1,257 @@
+"""A whole agent on PBS's stand-ins: every end as it was, every script once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cloudq.client import Client
+from cloudq.domain.job import Job
+from cloudq.domain.job_state import JobState
+from tests.parts.counted_runs import check_all, submit_many
+from tests.parts.fake_pbs.complex import FakePbs
+from tests.parts.site import Site, ended, wait_until
+from tests.parts.world import text_of
+
+BASH = "#!/bin/bash\n"
+
+
+@pytest.fixture
+def pbs(tmp_path: Path) -> Iterator[FakePbs]:
+    pbs = FakePbs(tmp_path, slots=4)
+    yield pbs
+    pbs.end_everything()
+
+
+@pytest.fixture
+def pbs_site(pbs: FakePbs, tmp_path: Path) -> Site:
+    """A login node whose jobs come through a directory."""
+    variables = {"CLOUDQ_AGENT_PROFILE": "pbs", "PLANTED_SECRET": "x", "AWS_SECRET_ACCESS_KEY": "x"}
+    site = Site(tmp_path, pbs.environment() | variables)
+    own = site.home / "systems"
+    own.mkdir(parents=True, mode=0o700)
+    (own / "pbs.toml").write_text("poll_interval = 0.5\n")
+    return site
+
+
+def submit(client: Client, site: Site, body: str, name: str = "job.sh", **options: str) -> str:
+    return client.submit(site.script(body, name), submit_to=site.system, force=True, **options).job.uuid  # type: ignore[arg-type]
+
+
+def told(job: Job) -> tuple[str, int | None]:
+    return job.state.value, job.exit_code
+
+
+def out(client: Client, job_id: str, tid: int | None = None, *, error: bool = False) -> str:
+    return text_of(client.log(job_id, tid=tid, error=error))
+
+
+def in_state(client: Client, job_id: str, state: JobState) -> str:
+    """The local id, once the job is so."""
+    wait_until(lambda: client.job(job_id).state is state and bool(client.job(job_id).jobid))
+    return client.job(job_id).jobid
+
+
+def test_every_kind_of_end_is_told_as_it_was(pbs_site: Site, tmp_path: Path) -> None:
+    site = pbs_site
+    with site.client() as client, site.agent():
+        good = submit(client, site, BASH + "echo out; echo err >&2; echo 42 > result.txt\n", "good job.sh")
+        bad = submit(client, site, BASH + "#PBS -A 'a b'\nexit 3\n", name="bad.sh")
+        python = submit(
+            client, site,
+            "#!/usr/bin/python3\n#PBS -S /usr/bin/python3 -l walltime=60\nimport sys\nsys.exit(4)\n",
+            "job.py",
+        )  # fmt: skip
+        array = submit(
+            client, site,
+            BASH + "#PBS -J 0-3\necho task $PBS_ARRAY_INDEX\nexit $((PBS_ARRAY_INDEX == 2))\n",
+        )  # fmt: skip
+        single = submit(client, site, BASH + "echo $PBS_ARRAY_INDEX; pwd\n", array_tid="7")
+        asked = submit(client, site, BASH + "echo $PBS_ARRAY_INDEX\n", submit_opt="-J 2-4:2%1")
+        spaced = submit(client, site, BASH + "echo $PBS_ARRAY_INDEX\n", array_tid="1,3,5")
+        own_variable = submit(client, site, BASH + "echo $A $B\n", submit_opt="""-v A=1,B="'x y,z'" """)
+        clean = submit(client, site, BASH + "env | grep -E '^(AWS_|CLOUDQ_|PLANTED|VIRTUAL_ENV|PYTHON)'\n")
+        ids = (good, bad, python, array, single, asked, spaced, own_variable, clean)
+        jobs = ended(client, *ids, timeout=120)
+
+        assert [told(job) for job in jobs] == [
+            ("DONE", 0), ("ERROR", 3), ("ERROR", 4), ("ERROR", 1), ("DONE", 0), ("DONE", 0), ("DONE", 0),
+            ("DONE", 0), ("ERROR", 1),
+        ]  # fmt: skip
+        assert (out(client, good), out(client, good, error=True)) == ("out\n", "err\n")
+        assert [str(job.array_tid) for job in jobs[3:7]] == ["0-3:1", "7", "2-4:2%1", "1,3,5"]
+        assert [(task, each.state.value) for task, each in jobs[3].tasks.items()] == [
+            (0, "DONE"), (1, "DONE"), (3, "DONE"), (2, "ERROR"),
+        ]  # fmt: skip
+        assert [out(client, array, task) for task in range(4)] == [f"task {task}\n" for task in range(4)]
+        assert out(client, single, 7) == f"7\n{site.home}/cache/{single}\n"
+        assert [out(client, spaced, task) for task in (1, 3, 5)] == ["1\n", "3\n", "5\n"]
+        assert (out(client, own_variable), out(client, clean)) == ("1 x y,z\n", "")
+        assert jobs[0].submit_command.startswith("qsub -f -S /bin/bash -N good_job.sh -j oe")
+        assert jobs[3].jobid.endswith("[].pbs1")
+        got = client.stage_out(good, tmp_path / "results")
+
+    assert {path.name for path in (got / "output").iterdir()} == {"result.txt"}
+
+
+def test_a_users_own_output_files_are_written_and_the_logs_are_found_all_the_same(
+    pbs_site: Site, pbs: FakePbs, tmp_path: Path
+) -> None:
+    site = pbs_site
+    body = "for i in $(seq 20000); do echo line $i; done; echo problem >&2\n"
+    with site.client() as client, site.agent():
+        both = submit(client, site, BASH + "#PBS -o own.out -e own.err\n" + body)
+        joined = submit(
+            client, site, BASH + "echo out; sleep 0.3; echo err >&2\n", submit_opt="-o all.txt -joe"
+        )
+        array = submit(client, site, BASH + "#PBS -J 1-2 -o ^array_index^.txt\necho task $PBS_ARRAY_INDEX\n")
+        kept = submit(client, site, BASH + "echo kept\n", submit_opt="-k oe", name="kept.sh")
+        live = submit(client, site, BASH + "#PBS -o mine\necho begun\nsleep 60\n")
+        in_state(client, live, JobState.RUN)
+        wait_until(lambda: out(client, live) == "begun\n")
+        assert site.run("cloudqcli", "cancel", live).returncode == 0
+        jobs = ended(client, both, joined, array, kept, timeout=120)
+
+        assert [told(job) for job in jobs] == [("DONE", 0)] * 4
+        assert told(ended(client, live)[0])[0] == "DELETED"
+        assert out(client, both).count("\n") == 20_000
+        assert (out(client, both, error=True), out(client, joined)) == ("problem\n", "out\n")
+        assert (out(client, joined, error=True), out(client, kept)) == ("err\n", "kept\n")
+        assert [out(client, array, task) for task in (1, 2)] == ["task 1\n", "task 2\n"]
+        files = {
+            path.name: path.read_text()
+            for job_id in (both, joined, array)
+            for path in (client.stage_out(job_id, tmp_path / "results") / "output").iterdir()
+        }
+        number = jobs[2].jobid.partition("[")[0]
+        assert files.pop("own.out") == out(client, both)
+        assert {name: text for name, text in files.items() if text} == {
+            "own.err": "problem\n", "all.txt": "out\nerr\n", "1.txt": "task 1\n", "2.txt": "task 2\n",
+        }  # fmt: skip
+        assert f"job.sh.e{number}.1" in files
+        kept_file = pbs.user_home / f"kept.sh.o{jobs[3].jobid.partition('.')[0]}"
+        assert kept_file.read_text() == "kept\n"
+
+
+@pytest.mark.parametrize("version", [{}, {"tells_walltime": False}, {"top_shell": True}], ids=str)
+def test_a_job_that_is_ended_by_others_is_told_as_it_was(
+    pbs_site: Site, pbs: FakePbs, version: dict[str, bool]
+) -> None:
+    site = pbs_site
+    pbs.set(**version)
+    with site.client() as client, site.agent():
+        late = submit(client, site, BASH + "echo begun\nexec sleep 300\n", submit_opt="-l walltime=1")
+        deaf = submit(
+            client, site, BASH + "trap '' TERM\nwhile :; do sleep 0.1; done\n", submit_opt="-lwalltime=1"
+        )
+        deleted = submit(client, site, BASH + "echo begun; sleep 300\n")
+        held = submit(client, site, BASH + "echo never\n", submit_opt="-h")
+        pbs.change(in_state(client, deleted, JobState.RUN), cancel=True)
+        held_id = in_state(client, held, JobState.READY)
+        pbs.change(held_id, cancel=True)
+        jobs = ended(client, late, deaf, deleted, held, timeout=120)
+
+        assert [job.state.value for job in jobs] == ["TIMEOUT", "TIMEOUT", "DELETED", "DELETED"]
+        assert (out(client, late), out(client, held)) == ("begun\n", "")
+        assert "time limit" in jobs[0].error_msg
+
+
+def test_a_job_that_was_held_runs_when_it_is_let_go(pbs_site: Site, pbs: FakePbs) -> None:
+    with pbs_site.client() as client, pbs_site.agent():
+        held = submit(client, pbs_site, BASH + "echo ran\n", submit_opt="-h")
+        pbs.release(in_state(client, held, JobState.READY))
+        job = ended(client, held)[0]
+
+        assert (told(job), out(client, held)) == (("DONE", 0), "ran\n")
+
+
+def test_a_job_that_pbs_puts_back_runs_again_as_the_same_job(pbs_site: Site, pbs: FakePbs) -> None:
+    body = BASH + "echo run >> runs; cat runs; [ $(wc -l <runs) -eq 2 ] || sleep 300\n"
+    with pbs_site.client() as client, pbs_site.agent():
+        job_id = submit(client, pbs_site, body)
+        local_id = in_state(client, job_id, JobState.RUN)
+        wait_until(lambda: out(client, job_id) == "run\n")
+        pbs.set(holds=True)
+        pbs.change(local_id, rerun=True)
+        assert in_state(client, job_id, JobState.READY) == local_id
+        pbs.set(holds=False)
+        job = ended(client, job_id)[0]
+
+        assert (told(job), out(client, job_id)) == (("DONE", 0), "run\nrun\nrun\n")
+
+
+def test_options_without_a_meaning_are_refused_by_name(pbs_site: Site) -> None:
+    site = pbs_site
+    with site.client() as client, site.agent():
+        options = ("-I", "-Wblock=true", "-z", "-q nowhere", "other.sh", "-J 1,3,4", "-J 5-5")
+        ids = [submit(client, site, BASH, submit_opt=option) for option in options]
+        ids.append(submit(client, site, BASH + "#PBS -J 1-4\n", array_tid="1-3"))
+        ids.append(submit(client, site, BASH, array_tid="1,2,4"))
+        jobs = ended(client, *ids)
+
+        assert {job.state.value for job in jobs} == {"ERROR"}
+        words = (
+            "-I",
+            "block=true",
+            "-z",
+            "Unknown queue",
+            "other.sh",
+            "one range",
+            "-J",
+            "--array_tid",
+            "one range",
+        )
+        for job, word in zip(jobs, words, strict=True):
+            assert word in job.error_msg
+
+
+def test_without_history_the_jobs_own_records_tell_their_ends(pbs_site: Site, pbs: FakePbs) -> None:
+    pbs.set(history=False)
+    with pbs_site.client() as client, pbs_site.agent():
+        good, bad = (submit(client, pbs_site, BASH + f"exit {code}\n") for code in (0, 3))
+        array = submit(client, pbs_site, BASH + "exit $((PBS_ARRAY_INDEX == 2))\n", array_tid="1-3")
+
+        assert [told(job) for job in ended(client, good, bad, array)] == [
+            ("DONE", 0),
+            ("ERROR", 3),
+            ("ERROR", 1),
+        ]
+
+
+def test_a_server_that_is_away_changes_no_state(pbs_site: Site, pbs: FakePbs) -> None:
+    site = pbs_site
+    away = {
+        "do": "fail", "status": 255, "prints": '{\n    "timestamp":1,\n    "pbs_server":"pbs1"\n}\n',
+        "words": "Connection refused\nqstat: cannot connect to server pbs1 (errno=15010)",
+    }  # fmt: skip
+    with site.client() as client, site.agent():
+        before = submit(client, site, BASH + "echo before; sleep 2; exit 3\n")
+        in_state(client, before, JobState.RUN)
+        pbs.next_fails("qstat", *([away] * 8))
+        pbs.next_fails(
+            "qsub",
+            {"do": "fail", "status": 255, "words": "qsub: cannot connect to server pbs1 (errno=15010)"},
+        )
+        during = submit(client, site, BASH + "echo during\n")
+        wait_until(lambda: "gave no answer" in (site.root / "agent.out").read_text())
+        assert not client.job(before).is_final
+        jobs = ended(client, before, during, timeout=120)
+
+        assert [told(job) for job in jobs] == [("ERROR", 3), ("DONE", 0)]
+        assert (out(client, before), out(client, during)) == ("before\n", "during\n")
+
+
+def test_jobs_run_once_each_while_their_agent_is_killed_again_and_again(
+    pbs_site: Site, tmp_path: Path
+) -> None:
+    count = int(os.environ.get("KILLED_JOBS", "15"))
+    with pbs_site.client() as client:
+        expected = submit_many(pbs_site, client, count, tmp_path / "runs")
+        killed = pbs_site.agent_killed_again_and_again(client, list(expected), 7, (1.0, 4.0), 200)
+        assert killed > 0
+        with pbs_site.agent():
+            ended(client, *expected)
+            check_all(client, expected, tmp_path / "runs")

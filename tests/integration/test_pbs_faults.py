@@ -1,0 +1,369 @@
+"""Commands of PBS that fail, hang, lie, come late, or are of another version."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cloudq.adapters.clock import RandomIds, SystemClock
+from cloudq.adapters.process import is_gone, parse_identity
+from cloudq.adapters.schedulers.pbs import PbsScheduler, PbsTimes
+from cloudq.adapters.workspace import DirectoryWorkspace
+from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
+from cloudq.domain.errors import SchedulerUnavailable, SubmitDeferred, SubmitRefused, SubmitUncertain
+from cloudq.domain.job_state import JobState
+from cloudq.domain.names import ClaimTag
+from cloudq.domain.outcome import Life, SchedulerStatus
+from tests.parts.fake_pbs.complex import FakePbs
+from tests.parts.shell_claim import prepare, submission_of
+from tests.parts.site import wait_until
+
+TIMES = PbsTimes(poll_interval_s=10, query_limit_s=3, submit_wait_s=1, submit_limit_s=3)
+_numbers = count(1)
+
+
+class Rig:
+    """One agent's scheduler on a complex of stand-ins."""
+
+    def __init__(self, folder: Path) -> None:
+        self.pbs = FakePbs(folder)
+        self.workspace = DirectoryWorkspace(folder / "home", SystemClock(), RandomIds())
+        self.warned: list[str] = []
+        self.scheduler = self.another()
+
+    def another(self) -> PbsScheduler:
+        environ = {**os.environ, **self.pbs.environment()}
+        return PbsScheduler(TIMES, environ=environ, warn=self.warned.append)
+
+    def space(self, body: str = "exit 0") -> DirectoryClaimSpace:
+        space = self.workspace.space(ClaimTag(f"{next(_numbers):08x}", 1))
+        return prepare(space, f"#!/bin/bash\n{body}\n", self.scheduler.dialect)
+
+    def submit(self, space: DirectoryClaimSpace, *options: str, array: str | None = None) -> str:
+        files = space.begin_attempt(len(space.attempts()) + 1, "qsub", 10)
+        return self.scheduler.submit(submission_of(space, options, array), files)
+
+    def ended(self, local_id: str) -> SchedulerStatus:
+        wait_until(lambda: self.status(local_id).life is Life.ENDED)
+        return self.status(local_id)
+
+    def status(self, local_id: str, task: int | None = None) -> SchedulerStatus:
+        return self.scheduler.poll([local_id])[local_id].tasks[task]
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    rig = Rig(tmp_path)
+    yield rig
+    rig.pbs.end_everything()
+
+
+DOWN = {"do": "fail", "status": 255, "words": "qstat: cannot connect to server pbs1 (errno=15010)"}
+DOWN_IN_JSON = DOWN | {"prints": '{\n"timestamp":1,\n"pbs_version":"22.05.11",\n"pbs_server":"pbs1"\n}\n'}
+QUIETLY_DOWN = DOWN_IN_JSON | {"status": 0}
+HISTORY_LOST = {"do": "fail", "status": 1, "words": "qstat: End of File"}
+
+
+@pytest.mark.parametrize(
+    "fault", [DOWN, DOWN | {"status": 0}, {"do": "hang", "seconds": 30}, HISTORY_LOST], ids=str
+)
+def test_a_queue_that_cannot_be_read_answers_nothing(rig: Rig, fault: dict[str, Any]) -> None:
+    local_id = rig.submit(rig.space("sleep 30"))
+    rig.scheduler.poll([local_id])
+    for ask in (lambda: rig.scheduler.poll([local_id]), lambda: rig.scheduler.find(ClaimTag("ffffffff", 1))):
+        rig.pbs.next_fails("qstat", fault)
+        with pytest.raises(SchedulerUnavailable, match="qstat"):
+            ask()
+
+    assert rig.status(local_id).life is not Life.ENDED
+
+
+def test_nonsense_in_every_form_answers_nothing(rig: Rig) -> None:
+    local_id = rig.submit(rig.space("sleep 30"))
+    rig.pbs.next_fails("qstat", *[{"do": "garbage"}] * 3)
+
+    with pytest.raises(SchedulerUnavailable, match="something else than jobs"):
+        rig.scheduler.poll([local_id])
+
+
+@pytest.mark.parametrize("fault", [DOWN_IN_JSON, QUIETLY_DOWN, {"do": "nothing"}, {"do": "garbage"}], ids=str)
+def test_a_job_is_gone_only_if_qstat_says_so_by_name(rig: Rig, fault: dict[str, Any]) -> None:
+    local_id = rig.submit(rig.space("exit 4"))
+    rig.ended(local_id)
+    successor = rig.another()
+    rig.pbs.next_fails("qstat", {}, fault, fault)  # the queue is told, of what is not in it nothing
+
+    with pytest.raises(SchedulerUnavailable, match=f"did not tell of {local_id}"):
+        successor.poll([local_id])
+
+    rig.pbs.forget(local_id)
+    assert successor.poll([local_id]) == {}
+
+
+def test_an_empty_queue_that_is_none_ends_no_job(rig: Rig) -> None:
+    local_id = rig.submit(rig.space("sleep 30"))
+    rig.pbs.next_fails("qstat", {"do": "nothing"})
+
+    assert rig.status(local_id).life is not Life.ENDED
+
+
+def test_a_thousand_jobs_are_one_query(rig: Rig) -> None:
+    rig.pbs.set(holds=True)
+    ids = [rig.submit(rig.space()) for _ in range(3)]
+    before = rig.pbs.calls("qstat")
+
+    assert set(rig.scheduler.poll([*ids, *ids])) == set(ids)
+
+    assert rig.pbs.calls("qstat") == before + 1
+    assert rig.pbs.asked()[-1][:3] == ["-t", "-f", "-w"]
+
+
+def test_a_missing_command_is_no_answer(tmp_path: Path) -> None:
+    scheduler = PbsScheduler(TIMES, environ={"PATH": str(tmp_path)})
+
+    with pytest.raises(SchedulerUnavailable, match="cannot be run"):
+        scheduler.poll(["1.pbs1"])
+
+
+# Other versions ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "version",
+    [
+        {"json": "none"}, {"json": "broken"}, {"json": "first"}, {"lists_own": False},
+        {"lists_own": False, "json": "none"}, {"lists_own": False, "json": "broken"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_every_version_tells_the_same(rig: Rig, version: dict[str, Any]) -> None:
+    rig.pbs.set(**version)
+    space = rig.space("exit 4")
+    ids = [rig.submit(space), rig.submit(rig.space()), rig.submit(rig.space("sleep 30"))]
+    for local_id in ids[:2]:
+        rig.ended(local_id)
+    tasks = rig.submit(rig.space("exit $((PBS_ARRAY_INDEX == 2))"), array="1-3")
+    wait_until(
+        lambda: all(each.life is Life.ENDED for each in rig.scheduler.poll([tasks])[tasks].tasks.values())
+    )
+
+    jobs = rig.another().poll([*ids, tasks])
+
+    assert [jobs[local_id].tasks[None].exit_code for local_id in ids] == [4, 0, None]
+    assert {task: status.exit_code for task, status in jobs[tasks].tasks.items()} == {1: 0, 2: 1, 3: 0}
+    assert rig.another().find(space.tag) == (ids[0],)
+
+
+def test_options_that_qstat_has_not_are_tried_once(rig: Rig) -> None:
+    rig.pbs.set(lists_own=False)
+    local_id = rig.submit(rig.space("sleep 30"))
+    rig.scheduler.poll([local_id])
+    before = rig.pbs.calls("qstat")
+
+    rig.scheduler.poll([local_id])
+
+    assert rig.pbs.calls("qstat") == before + 1
+
+
+def test_without_history_a_job_that_ended_is_not_known(rig: Rig) -> None:
+    rig.pbs.set(history=False)
+    space, other = rig.space("exit 4"), rig.space("sleep 30")
+    ended, running = rig.submit(space), rig.submit(other)
+    wait_until(lambda: ended not in rig.scheduler.poll([ended, running]))
+
+    assert set(rig.scheduler.poll([ended, running])) == {running}
+    assert (rig.scheduler.find(space.tag), rig.scheduler.find(other.tag)) == ((), (running,))
+
+
+def test_tasks_that_are_not_shown_run_as_long_as_their_array(rig: Rig) -> None:
+    rig.pbs.set(shows_subjobs=False)
+    local_id = rig.submit(rig.space("sleep 30"), array="1-3%2")
+    wait_until(
+        lambda: any(
+            each.life is Life.RUNNING for each in rig.scheduler.poll([local_id])[local_id].tasks.values()
+        )
+    )
+
+    lives = {task: each.life for task, each in rig.scheduler.poll([local_id])[local_id].tasks.items()}
+    assert lives[3] is Life.QUEUED
+    assert Life.ENDED not in lives.values()
+    rig.scheduler.cancel([local_id])
+    wait_until(
+        lambda: all(
+            each.life is Life.ENDED for each in rig.scheduler.poll([local_id])[local_id].tasks.values()
+        )
+    )
+    assert {each.verdict for each in rig.scheduler.poll([local_id])[local_id].tasks.values()} == {None}
+
+
+# Submitting --------------------------------------------------------------------------------------
+
+
+def test_a_qsub_that_hangs_and_then_succeeds_is_found_by_its_files_and_by_its_tag(rig: Rig) -> None:
+    space = rig.space("echo once")
+    rig.pbs.next_fails("qsub", {"do": "late", "seconds": 2})
+    with pytest.raises(SubmitUncertain, match="no answer within"):
+        rig.submit(space)
+
+    (attempt,) = space.attempts()
+    assert not rig.workspace.is_process_gone(attempt.process)
+    successor = rig.another()
+    assert successor.submitted(space.attempt_files(1)) is None
+    assert successor.find(space.tag) == ()
+    wait_until(lambda: successor.submitted(space.attempt_files(1)) == "1.pbs1")
+    wait_until(lambda: rig.workspace.is_process_gone(attempt.process))
+    assert successor.find(space.tag) == ("1.pbs1",)
+
+
+def test_a_qsub_that_hangs_is_ended_though_nobody_waits_for_it(rig: Rig) -> None:
+    space = rig.space()
+    rig.pbs.next_fails("qsub", {"do": "hang", "seconds": 60})
+    with pytest.raises(SubmitUncertain):
+        rig.submit(space)
+
+    (attempt,) = space.attempts()
+    process = parse_identity(attempt.process)
+    assert process is not None
+    wait_until(lambda: is_gone(process))
+    with pytest.raises(SubmitUncertain, match="in time"):
+        rig.another().submitted(space.attempt_files(1))
+
+
+@pytest.mark.parametrize("answer", ["answer lost", "fail"])
+def test_a_submission_without_an_answer_may_have_happened(rig: Rig, answer: str) -> None:
+    space = rig.space("echo once")
+    rig.pbs.next_fails("qsub", {"do": answer, "words": "qsub: End of File"})
+
+    with pytest.raises(SubmitUncertain, match="End of File"):
+        rig.submit(space)
+
+    assert rig.scheduler.find(space.tag) == (("1.pbs1",) if answer == "answer lost" else ())
+
+
+def test_garbage_is_no_job_id(rig: Rig) -> None:
+    space = rig.space()
+    rig.pbs.next_fails("qsub", {"do": "garbage"})
+
+    with pytest.raises(SubmitUncertain, match="no job id"):
+        rig.submit(space)
+
+
+def test_a_limit_of_the_moment_is_told_from_a_refusal(rig: Rig) -> None:
+    limit = "qsub: would exceed queue workq's per-user limit"
+    rig.pbs.next_fails(
+        "qsub", {"do": "fail", "words": limit}, {"do": "fail", "words": "qsub: no points left"}
+    )
+
+    with pytest.raises(SubmitDeferred, match="per-user limit"):
+        rig.submit(rig.space())
+    with pytest.raises(SubmitRefused, match="no points left"):
+        rig.submit(rig.space())
+
+
+# What is known -----------------------------------------------------------------------------------
+
+
+def test_an_unknown_state_keeps_what_was_known_and_warns_once(rig: Rig) -> None:
+    local_id = rig.submit(rig.space("sleep 30"))
+    wait_until(lambda: rig.status(local_id).life is Life.RUNNING)
+    rig.pbs.set(strange_state="L")
+
+    assert [rig.status(local_id).life for _ in range(3)] == [Life.RUNNING] * 3
+    assert [words.rpartition(" ")[2] for words in rig.warned] == ["L"]
+    assert rig.another().poll([local_id])[local_id].tasks[None].life is Life.QUEUED
+
+
+def test_a_job_that_moved_to_another_server_is_as_it_was(rig: Rig) -> None:
+    local_id = rig.submit(rig.space("sleep 30"))
+    wait_until(lambda: rig.status(local_id).life is Life.RUNNING)
+    rig.pbs.set(strange_state="M")
+
+    assert rig.status(local_id).life is Life.RUNNING
+    assert rig.warned == []
+
+
+def test_a_pending_array_shows_all_its_tasks(rig: Rig) -> None:
+    rig.pbs.set(holds=True)
+    local_id = rig.submit(rig.space(), array="1-7:2%2")
+
+    tasks = rig.scheduler.poll([local_id])[local_id].tasks
+
+    assert {task: status.life for task, status in tasks.items()} == dict.fromkeys((1, 3, 5, 7), Life.QUEUED)
+
+
+def test_an_array_of_one_task_shows_that_task(rig: Rig) -> None:
+    local_id = rig.submit(rig.space("exit $PBS_ARRAY_INDEX"), array="7")
+    wait_until(lambda: rig.status(local_id, 7).life is Life.ENDED)
+
+    assert (local_id, rig.status(local_id, 7).exit_code) == ("1.pbs1", 7)
+
+
+def test_an_end_that_was_seen_is_known_after_pbs_forgot_the_job(rig: Rig) -> None:
+    local_id = rig.submit(rig.space("exit 4"))
+    assert (rig.ended(local_id).verdict, rig.status(local_id).exit_code) == (JobState.ERROR, 4)
+    rig.pbs.forget(local_id)
+
+    assert rig.status(local_id).exit_code == 4
+    assert rig.another().poll([local_id]) == {}
+    rig.scheduler.forget([local_id])
+    assert rig.scheduler.poll([local_id]) == {}
+
+
+def test_an_end_that_was_seen_is_not_asked_for_again(rig: Rig) -> None:
+    local_id = rig.submit(rig.space("exit 4"))
+    rig.ended(local_id)
+    before = rig.pbs.calls("qstat")
+
+    rig.scheduler.poll([local_id])
+
+    assert rig.pbs.calls("qstat") == before + 1
+
+
+def test_a_job_that_a_script_submits_is_not_taken_for_the_scripts_own(rig: Rig) -> None:
+    # With -V it would inherit all that its parent has.
+    space = rig.space(
+        f'PATH={rig.pbs.home}/bin:$PATH; cp "$0" "$0.2"; echo "sleep 30" >"$0.2"; qsub -V -h "$0.2"'
+    )
+    local_id = rig.submit(space)
+
+    assert rig.ended(local_id).verdict is JobState.DONE
+    assert space.log_path("stdout", None).read_text() == "2.pbs1\n"
+    assert rig.scheduler.find(space.tag) == (local_id,)
+    assert rig.scheduler.poll(["2.pbs1"])["2.pbs1"].tag is None
+
+
+def test_an_id_that_was_given_anew_is_anothers_job(rig: Rig) -> None:
+    first = rig.space("exit 0")
+    local_id = rig.submit(first)
+    rig.ended(local_id)
+    rig.pbs.reset()
+    second = rig.space("sleep 30")
+
+    assert rig.submit(second) == local_id
+    assert rig.scheduler.poll([local_id])[local_id].tag == second.tag
+    assert rig.scheduler.find(first.tag) == ()
+
+
+def test_a_cancel_that_was_not_accepted_is_told(rig: Rig) -> None:
+    local_id = rig.submit(rig.space("sleep 30"))
+    rig.pbs.next_fails("qdel", {"do": "fail", "words": "Couldn't connect to cluster: pbs1"})
+
+    with pytest.raises(SchedulerUnavailable, match="qdel"):
+        rig.scheduler.cancel([local_id])
+
+    rig.scheduler.cancel([local_id, "999.pbs1", "rubbish", "-Wforce"])
+    assert rig.ended(local_id).verdict is JobState.DELETED
+
+
+def test_what_a_script_leaves_in_the_background_does_not_hold_its_end_up(rig: Rig) -> None:
+    space = rig.space("echo out; sleep 600 & exit 3")
+    begun = rig.workspace.clock.elapsed()
+
+    assert rig.ended(rig.submit(space, "-o", "own.txt")).exit_code == 3
+    assert rig.workspace.clock.elapsed() - begun < 30
+    assert space.log_path("stdout", None).read_text() == "out\n"

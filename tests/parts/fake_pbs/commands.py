@@ -1,0 +1,576 @@
+"""Stand-ins for PBS's commands: one state file, real processes, and faults on demand.
+
+Run by itself with nothing but the standard library; `tests.parts.fake_pbs.complex` starts it under
+the names of PBS's commands. What it prints is what OpenPBS 22 prints, as its sources and recorded
+answers have it: none of it was compared with a real server.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import getpass
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+HOME = Path(os.environ["PBS_CONF_FILE"]).parent
+SERVER = "pbs1"
+ALIVE = {"Q", "H", "R", "E"}
+LOOK_EVERY_S = 0.02
+
+
+@contextmanager
+def opened_state() -> Iterator[dict[str, Any]]:
+    """The state, for this process alone, written back at the end."""
+    with (HOME / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        path = HOME / "state.json"
+        state = json.loads(path.read_text())
+        yield state
+        new = HOME / "state.new"
+        new.write_text(json.dumps(state))
+        new.replace(path)
+
+
+def main(name: str, words: list[str]) -> int:
+    with opened_state() as state:
+        state["calls"][name] = state["calls"].get(name, 0) + 1
+        if name == "qstat":
+            state["asked"].append(words)
+        waiting = state["faults"].get(name, [])
+        fault = waiting.pop(0) if waiting else {}
+    return FAULTS[fault.get("do", "")](fault, lambda: COMMANDS[name](words))
+
+
+def complain(words: str, status: int) -> int:
+    print(words, file=sys.stderr)
+    return status
+
+
+# Faults ------------------------------------------------------------------------------------------
+
+
+def _fail(fault: dict[str, Any], do: Callable[[], int]) -> int:
+    print(fault.get("prints", ""), end="")
+    return complain(fault["words"], int(fault.get("status", 1)))
+
+
+def _garbage(fault: dict[str, Any], do: Callable[[], int]) -> int:
+    print("\x1b[1mWelcome to the cluster\x00|||\nMOTD ..." * 3)
+    return 0
+
+
+def _nothing(fault: dict[str, Any], do: Callable[[], int]) -> int:
+    return 0
+
+
+def _hang(fault: dict[str, Any], do: Callable[[], int]) -> int:
+    time.sleep(fault["seconds"])
+    return 1
+
+
+def _late(fault: dict[str, Any], do: Callable[[], int]) -> int:
+    time.sleep(fault["seconds"])
+    return do()
+
+
+def _answer_lost(fault: dict[str, Any], do: Callable[[], int]) -> int:
+    sys.stdout = open(os.devnull, "w")
+    do()
+    return _fail(fault, do)
+
+
+FAULTS: dict[str, Callable[[dict[str, Any], Callable[[], int]], int]] = {
+    "": lambda _fault, do: do(),
+    "fail": _fail,
+    "garbage": _garbage,
+    "nothing": _nothing,
+    "hang": _hang,
+    "late": _late,
+    "answer lost": _answer_lost,
+}
+
+
+# qsub --------------------------------------------------------------------------------------------
+
+VALUED = "aAcCeJjklmMNopPqrRSuvW"
+PLAIN = "fhIVXz"
+USAGE = "usage: qsub [-a date_time] [-A account_string] [-c interval]\n\t[-C directive_prefix] ..."
+
+
+class Illegal(Exception):
+    pass
+
+
+def qsub(words: list[str]) -> int:
+    try:
+        given, script = _one_script(words)
+        body = script.read_text()
+        options = _in_script(body) | given
+        tasks, limit = _tasks(options.get("J"))
+        variables = _variables(options)
+    except Illegal as error:
+        return complain(str(error), 2)
+    if options.get("q", "workq") != "workq":
+        return complain("qsub: Unknown queue", 172)
+    name = options.get("N", script.name)
+    if not name[:1].isalnum() or any(char.isspace() for char in name):
+        return complain(f"qsub: illegal -N value\n{USAGE}", 2)
+    with opened_state() as state:
+        number = str(state["next"])
+        state["next"] += 1
+        state["jobs"][number] = {
+            "options": options,
+            "name": name,
+            "arguments": shlex.join(words),
+            "variables": variables,
+            "body": body,
+            "cwd": str(Path.cwd()),
+            "max_running": limit,
+            "range": options.get("J", "").partition("%")[0],
+            "tasks": {task: {"state": "Q", "code": None} for task in tasks},
+        }
+    argv = [sys.executable, "-I", "-S", __file__, "run", number]
+    devnull = subprocess.DEVNULL
+    with (HOME / "runner.log").open("ab") as log:
+        subprocess.Popen(argv, stdin=devnull, stdout=devnull, stderr=log, start_new_session=True, cwd="/")
+    print(f"{number}[].{SERVER}" if "J" in options else f"{number}.{SERVER}")
+    return 0
+
+
+def _one_script(words: list[str]) -> tuple[dict[str, str], Path]:
+    given, rest = _options(words)
+    if len(rest) != 1:
+        raise Illegal(USAGE)
+    return given, Path(rest[0])
+
+
+def _options(words: list[str]) -> tuple[dict[str, str], list[str]]:
+    found: dict[str, str] = {}
+    rest = list(words)
+    while rest and rest[0].startswith("-"):
+        letters = rest.pop(0)[1:]
+        while letters:
+            letter, letters = letters[0], letters[1:]
+            if letter in VALUED:
+                value = letters or rest.pop(0)
+                found[letter] = f"{found['l']},{value}" if letter == "l" and "l" in found else value
+                letters = ""
+            elif letter in PLAIN:
+                found[letter] = ""
+            else:
+                raise Illegal(f"qsub: invalid option -- '{letter}'\n{USAGE}")
+    return found, rest
+
+
+def _in_script(body: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for line in body.splitlines():
+        if line.strip() and not line.startswith("#"):
+            break
+        if line.startswith("#PBS"):
+            options, rest = _options(shlex.split(line[4:]))
+            if rest:
+                raise Illegal(f"qsub: directive error: {line[4:].strip()} ")
+            found |= options
+    return found
+
+
+def _tasks(array: str | None) -> tuple[list[str], int]:
+    if array is None:
+        return [""], 1
+    span, _, limit = array.partition("%")
+    ends, _, step = span.partition(":")
+    first, _, last = ends.partition("-")
+    if not (first.isdigit() and last.isdigit() and int(first) < int(last)):
+        raise Illegal(f"qsub: illegal -J value\n{USAGE}")
+    tasks = [str(task) for task in range(int(first), int(last) + 1, int(step or 1))]
+    return tasks, int(limit or 1_000_000)
+
+
+def _variables(options: dict[str, str]) -> dict[str, str]:
+    """The environment that a job gets: a few of the submitter's, and what ``-v`` and ``-V`` say."""
+    own = {f"PBS_O_{name}": os.environ[name] for name in ("HOME", "PATH", "SHELL") if name in os.environ}
+    own |= {"PBS_O_WORKDIR": str(Path.cwd()), "PBS_O_HOST": "login1", "PBS_O_QUEUE": "workq"}
+    if "V" in options:
+        own |= dict(os.environ)
+    for part in _parts(options.get("v", "")):
+        name, found, value = part.partition("=")
+        if not found and name not in os.environ:
+            raise Illegal("qsub: cannot send environment with the job")
+        own[name] = value if found else os.environ[name]
+    return own
+
+
+def _parts(text: str) -> list[str]:
+    """``a=1,b='x,y'`` at its commas, quotes and backslashes heeded."""
+    lexer = shlex.shlex(text, posix=True)
+    lexer.whitespace, lexer.whitespace_split, lexer.commenters = ",", True, ""
+    return list(lexer)
+
+
+# What runs jobs ----------------------------------------------------------------------------------
+
+
+def run(words: list[str]) -> int:
+    """Play the node: start what may start, end what must end, until the job is over."""
+    (number,) = words
+    running: dict[str, Running] = {}
+    while True:
+        with opened_state() as state:
+            job = state["jobs"].get(number)
+            if job is None:
+                return 0
+            for task, each in job["tasks"].items():
+                if task in running:
+                    _look_after(running, task, each, job, number, state)
+                elif each["state"] in {"Q", "H"}:
+                    _start_or_not(running, task, each, job, number, state)
+            if not any(each["state"] in ALIVE for each in job["tasks"].values()):
+                if not state["history"]:
+                    del state["jobs"][number]
+                return 0
+        time.sleep(LOOK_EVERY_S)
+
+
+class Running:
+    def __init__(self, process: subprocess.Popen[bytes], out: Path, err: Path) -> None:
+        self.process = process
+        self.out, self.err = out, err
+        self.begun = time.monotonic()
+        self.ending: tuple[str, float] | None = None
+
+
+def _start_or_not(
+    running: dict[str, Running], task: str, each: dict[str, Any], job: Any, number: str, state: dict[str, Any]
+) -> None:
+    held = "h" in job["options"]
+    each["state"] = "H" if held else "Q"
+    if each.get("cancel"):
+        each.update(state="X" if task else "F", code=None, substate=91, comment="Not Running and terminated")
+    elif not held and _has_turn(number, state) and not state["holds"]:
+        each.update(state="R", start=time.time(), comment="Job run at Sun Nov 22 at 10:00 on (n1:ncpus=1)")
+        running[task] = _start(number, task, job, state)
+
+
+def _has_turn(number: str, state: dict[str, Any]) -> bool:
+    busy = sum(each["state"] == "R" for job in state["jobs"].values() for each in job["tasks"].values())
+    if busy >= state["slots"]:
+        return False
+    for other in sorted(state["jobs"], key=int):
+        job = state["jobs"][other]
+        states = [each["state"] for each in job["tasks"].values()]
+        may_start = states.count("R") < job["max_running"] and "Q" in states
+        if other == number or (may_start and int(other) < int(number)):
+            return other == number and may_start
+    return False
+
+
+def _start(number: str, task: str, job: Any, state: dict[str, Any]) -> Running:
+    options = job["options"]
+    script = HOME / f"{number}[{task}].SC"
+    script.write_text(job["body"])
+    script.chmod(0o700)
+    user = HOME / "user"
+    env = {
+        "HOME": str(user), "LOGNAME": getpass.getuser(), "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "SHELL": "/bin/bash", "PBS_ENVIRONMENT": "PBS_BATCH", "PBS_JOBNAME": job["name"],
+        "PBS_JOBDIR": str(user), "PBS_QUEUE": "workq", "PBS_CONF_FILE": os.environ["PBS_CONF_FILE"],
+        **job["variables"], "PBS_JOBID": f"{number}.{SERVER}",
+    }  # fmt: skip
+    if task:
+        env |= {
+            "PBS_JOBID": f"{number}[{task}].{SERVER}",
+            "PBS_ARRAY_ID": f"{number}[].{SERVER}",
+            "PBS_ARRAY_INDEX": task,
+        }
+    shell = options.get("S", "/bin/sh")
+    out, err = HOME / f"{number}[{task}].OU", HOME / f"{number}[{task}].ER"
+    if options.get("j") == "oe":
+        err = out
+    elif options.get("j") == "eo":
+        out = err
+    argv = [shell, "-c", '"$0"; exit $?', str(script)] if state["top_shell"] else [shell, str(script)]
+    with out.open("ab") as stdout, err.open("ab") as stderr:
+        process = subprocess.Popen(
+            argv, cwd=user, env=env, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr,
+            start_new_session=True,
+        )  # fmt: skip
+    return Running(process, out, err)
+
+
+def _look_after(
+    running: dict[str, Running], task: str, each: dict[str, Any], job: Any, number: str, state: dict[str, Any]
+) -> None:
+    it = running[task]
+    now = time.monotonic()
+    each["used"] = int(now - it.begun)
+    code = it.process.poll()
+    if code is not None:
+        _kill(it.process.pid, signal.SIGKILL)
+        del running[task]
+        _ended(it, code, task, each, job, number, state)
+        return
+    limit = _limit(job["options"])
+    late = limit is not None and now - it.begun > limit
+    if it.ending is None and each.pop("rerun", False):
+        it.ending = ("rerun", now)
+        _kill(it.process.pid, signal.SIGKILL)
+    elif it.ending is None and (each.get("cancel") or late):
+        it.ending = ("deleted" if each.get("cancel") else "walltime", now)
+        if late:
+            with it.err.open("a") as spool:
+                spool.write(f"=>> PBS: job killed: walltime {each['used']} exceeded limit {limit}\n")
+        _kill(it.process.pid, signal.SIGTERM)
+    elif it.ending is not None and now - it.ending[1] > state["kill_wait"]:
+        _kill(it.process.pid, signal.SIGKILL)
+
+
+def _kill(pid: int, number: int) -> None:
+    """All processes of the job get it, as from PBS."""
+    with suppress(ProcessLookupError):
+        os.killpg(pid, number)
+
+
+def _ended(
+    it: Running, code: int, task: str, each: dict[str, Any], job: Any, number: str, state: dict[str, Any]
+) -> None:
+    why = it.ending[0] if it.ending else ""
+    if why == "rerun":
+        each.update(state="Q", code=None, comment="")
+        return
+    status = code if code >= 0 else 256 - code
+    if why == "walltime" and state["tells_walltime"]:
+        status = -29
+    substate = 91 if why == "deleted" else 92 if status == 0 else 93
+    how = {91: "terminated", 92: "finished", 93: "failed"}[substate]
+    _deliver(it, task, job, number)
+    comment = f"{each['comment']} and {how}"
+    each.update(state="X" if task else "F", code=status, substate=substate, comment=comment)
+
+
+def _deliver(it: Running, task: str, job: Any, number: str) -> None:
+    """PBS's output files are where they belong only once the job has ended."""
+    options = job["options"]
+    suffix = f".{task}" if task else ""
+    kept = options.get("k", "")
+    for letter, spool in (("o", it.out), ("e", it.err)):
+        if not spool.exists():
+            continue
+        name = f"{job['name']}.{letter}{number}{suffix}"
+        target = Path(job["cwd"]) / options.get(letter, name).replace("^array_index^", task)
+        if letter in kept and "d" not in kept:
+            target = HOME / "user" / name
+        shutil.copyfile(spool, target / name if target.is_dir() else target)
+        spool.unlink()
+
+
+def _limit(options: dict[str, str]) -> float | None:
+    for part in options.get("l", "").split(","):
+        name, _, value = part.partition("=")
+        if name == "walltime":
+            seconds = 0
+            for each in value.split(":"):
+                seconds = seconds * 60 + int(each)
+            return seconds
+    return None
+
+
+# qstat -------------------------------------------------------------------------------------------
+
+
+def qstat(words: list[str]) -> int:
+    shape, user, ids, flags = "", "", [], set()
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if word == "-F":
+            shape = rest.pop(0)
+        elif word == "-u":
+            user = rest.pop(0)
+        elif word.startswith("-"):
+            flags.add(word[1:])
+        else:
+            ids.append(word)
+    with opened_state() as state:
+        pass
+    if shape and state["json"] == "none":
+        return complain("qstat: invalid option -- 'F'\nusage: \nqstat [-f] [-J] [-p] [-t] [-x] ...", 2)
+    if "x" in flags and not state["history"]:
+        _print([], shape, state, flags)
+        return complain("qstat: PBS is not configured to maintain job history", 0)
+    if user and not (state["lists_own"] and "w" in flags):
+        _print_table(state)
+        return 0
+    shown, status = _selected(ids, state, flags)
+    if shape and state["json"] == "first" and len(ids) > 1:
+        shown = shown[:1]
+    _print(shown, shape, state, flags)
+    return status
+
+
+Shown = list[tuple[str, dict[str, Any]]]
+
+
+def _selected(ids: list[str], state: dict[str, Any], flags: set[str]) -> tuple[Shown, int]:
+    if not ids:
+        return [row for number in state["jobs"] for row in _rows(number, state, flags)], 0
+    shown: Shown = []
+    status = 0
+    for each in ids:
+        number = each.partition(".")[0].partition("[")[0]
+        rows = list(_rows(number, state, flags)) if number in state["jobs"] else []
+        if not rows and number in state["jobs"]:
+            status = complain(
+                f"qstat: {each} Job has finished, use -x or -H to obtain historical job information", 35
+            )
+        elif not rows:
+            status = complain(f"qstat: Unknown Job Id {each}", 153)
+        shown += rows
+    return shown, status
+
+
+def _rows(number: str, state: dict[str, Any], flags: set[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    job = state["jobs"][number]
+    states = {each["state"] for each in job["tasks"].values()}
+    if "x" not in flags and not states & ALIVE:
+        return
+    if list(job["tasks"]) == [""]:
+        yield f"{number}.{SERVER}", _attributes(job, job["tasks"][""], state)
+        return
+    # As pbs_statjob has it: the array, then its tasks, but not those that have not begun.
+    waiting = [task for task, each in job["tasks"].items() if each["state"] in {"Q", "H"}]
+    whole = {"state": "F" if not states & ALIVE else "B" if states - {"Q", "H"} else min(states)}
+    if whole["state"] == "F":
+        codes = [each["code"] for each in job["tasks"].values()]
+        whole |= {"substate": 92, "code": int(any(codes))}
+        if all(each.get("cancel") and each["code"] is None for each in job["tasks"].values()):
+            whole |= {"substate": 91, "code": None, "comment": "Not Running and terminated"}
+    attributes = _attributes(job, whole, state)
+    attributes |= {
+        "array": "True",
+        "array_state_count": f"Queued:{len(waiting)} Running:0 Exiting:0 Expired:0 ",
+        "array_indices_submitted": job["range"],
+        "array_indices_remaining": ",".join(waiting) or "-",
+    }
+    yield f"{number}[].{SERVER}", attributes
+    if "t" not in flags or not state["shows_subjobs"]:
+        return
+    for task, each in job["tasks"].items():
+        if task not in waiting:
+            yield f"{number}[{task}].{SERVER}", _attributes(job, each, state)
+
+
+def _attributes(job: Any, each: dict[str, Any], state: dict[str, Any]) -> dict[str, Any]:
+    options = job["options"]
+    told: dict[str, Any] = {"Job_Name": job["name"], "Job_Owner": f"{getpass.getuser()}@login1"}
+    if "used" in each:
+        told["resources_used"] = {"cpupercent": 0, "walltime": _clock(each["used"])}
+    told |= {
+        "job_state": state["strange_state"] or each["state"],
+        "queue": "workq",
+        "server": SERVER,
+        "Hold_Types": "u" if each["state"] == "H" else "n",
+        "Join_Path": options.get("j", "n"),
+        "Output_Path": f"login1:{job['cwd']}/{options.get('o', job['name'])}",
+        "Rerunable": "True",
+        "Resource_List": {"ncpus": 1, "nodect": 1, "select": "1:ncpus=1"},
+        "substate": each.get("substate", {"Q": 10, "H": 20, "B": 70}.get(each["state"], 42)),
+        "Variable_List": job["variables"],
+    }
+    limit = _limit(options)
+    if limit is not None:
+        told["Resource_List"]["walltime"] = _clock(int(limit))
+    if each.get("comment"):
+        told["comment"] = each["comment"]
+    if each.get("code") is not None:
+        told["Exit_status"] = each["code"]
+    return told | {"Submit_arguments": job["arguments"], "project": "_pbs_project_default"}
+
+
+def _clock(seconds: int) -> str:
+    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+
+
+def _print(shown: Shown, shape: str, state: dict[str, Any], flags: set[str]) -> None:
+    if shape != "json":
+        for name, attributes in shown:
+            print(f"Job Id: {name}")
+            for line in _lines(attributes):
+                print(line if "w" in flags else _folded(line))
+            print()
+        return
+    told: dict[str, Any] = {"timestamp": int(time.time()), "pbs_version": "22.05.11", "pbs_server": SERVER}
+    if shown:
+        told["Jobs"] = dict(shown)
+    text = json.dumps(told, indent=4).replace('": ', '":')
+    if state["json"] == "broken":
+        text = text.replace('"project":"_', '"project":"un"quoted"_')
+    print(text)
+
+
+def _lines(attributes: dict[str, Any]) -> Iterator[str]:
+    for name, value in attributes.items():
+        if name == "Variable_List":
+            pairs = (f"{key}={text}".replace(",", "\\,") for key, text in value.items())
+            yield f"    {name} = {','.join(pairs)}"
+        elif isinstance(value, dict):
+            for inner, each in value.items():
+                yield f"    {name}.{inner} = {each}"
+        else:
+            yield f"    {name} = {value}"
+
+
+def _folded(line: str) -> str:
+    """A long line as qstat breaks it: after 78 columns, and before a part that does not fit."""
+    parts, out, column = line.split(","), "", 0
+    for number, part in enumerate(parts):
+        text = part + ("," if number < len(parts) - 1 else "")
+        if column and column + len(text) >= 78:
+            out, column = f"{out}\n\t", 8
+        while len(text) > 78 - column:
+            out, text, column = f"{out}{text[: 78 - column]}\n\t", text[78 - column :], 8
+        out, column = out + text, column + len(text)
+    return out
+
+
+def _print_table(state: dict[str, Any]) -> None:
+    if state["jobs"]:
+        print(f"\n{SERVER}: \n{' ' * 60}Req'd  Req'd   Elap")
+        print("Job ID          Username Queue    Jobname    SessID NDS TSK Memory Time  S Time")
+        print("--------------- -------- -------- ---------- ------ --- --- ------ ----- - -----")
+    for number in state["jobs"]:
+        print(f"{number}.{SERVER}          me       workq    job_shell.    --    1   1    --    --  Q   -- ")
+
+
+# qdel --------------------------------------------------------------------------------------------
+
+
+def qdel(words: list[str]) -> int:
+    status = 0
+    with opened_state() as state:
+        for each in words:
+            job = state["jobs"].get(each.partition(".")[0].partition("[")[0])
+            alive = [task for task in job["tasks"].values() if task["state"] in ALIVE] if job else []
+            if job is None:
+                status = complain(f"qdel: Unknown Job Id {each}", 153)
+            elif not alive:
+                status = complain(f"qdel: Job has finished {each}", 35)
+            for task in alive:
+                task["cancel"] = True
+    return status
+
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {"qsub": qsub, "qstat": qstat, "qdel": qdel, "run": run}
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[2:]) if sys.argv[1] == "run" else main(sys.argv[1], sys.argv[2:]))
