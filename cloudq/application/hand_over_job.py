@@ -103,7 +103,9 @@ class HandOverJob:
             work_dir=str(space.work_dir),
             script_path=str(path),
             has_shebang=script.has_shebang,
-            directives=script.directives(self.scheduler.dialect.directive_prefix),
+            directives=script.directives(
+                self.scheduler.dialect.directive_prefix, indented=self.scheduler.dialect.indents_directives
+            ),
         )
         space.install_job_shell(render_job_shell(plan, self.scheduler.dialect))
         space.note_baseline()

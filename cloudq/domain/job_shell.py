@@ -36,6 +36,8 @@ class ShellDialect:
     """Whether the scheduler signals the job shell alone, not the script's processes."""
     copies_output: bool = False
     """Whether the user's options may send the output elsewhere: then the job shell copies it."""
+    indents_directives: bool = False
+    """Whether blanks may stand before header lines."""
     takes_output: str = ""
     """Shell word that is not empty where nobody wants the output elsewhere: then it is not copied,
     the job shell sends it into its logs. For schedulers that write their files only at the end."""
