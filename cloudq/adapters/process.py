@@ -136,6 +136,10 @@ class Finished:
 MAX_ANSWER_BYTES = 64 << 20
 
 
+class AnswerTooLong(SchedulerUnavailable):
+    """A query printed more than is read: less must be asked for."""
+
+
 def run_to_end(command: Command, timeout_s: float, max_bytes: int = MAX_ANSWER_BYTES) -> Finished:
     """Run a query and return all it printed; *command* names no files.
 
@@ -182,7 +186,7 @@ def _read_all(popen: subprocess.Popen[bytes], name: str, ends: float, max_bytes:
                 read[key.fd].append(piece)
                 size += len(piece)
             if size > max_bytes:
-                raise SchedulerUnavailable(f"{name} printed more than {max_bytes} bytes")
+                raise AnswerTooLong(f"{name} printed more than {max_bytes} bytes")
     try:
         popen.wait(max(0.0, ends - time.monotonic()))
     except subprocess.TimeoutExpired as error:

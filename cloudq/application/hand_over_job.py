@@ -105,7 +105,8 @@ class HandOverJob:
             self._install_converted(held, script)
         else:
             path = space.install_script(script.name, script.body)
-            directives = script.directives(self.scheduler.dialect.directive_prefix)
+            dialect = self.scheduler.dialect
+            directives = script.directives(dialect.directive_prefix, indented=dialect.indents_directives)
             self._install_job_shell(held, path, script.has_shebang, directives)
         space.note_baseline()
 

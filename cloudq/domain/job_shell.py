@@ -44,6 +44,8 @@ class ShellDialect:
     reserved_exit_codes: frozenset[int] = frozenset()
     """Exit codes that mean something else to the scheduler, such as "run it again": a meta job's
     shell ends with 1 instead of them, while its record has the true code."""
+    indents_directives: bool = False
+    """Whether blanks may stand before header lines."""
     takes_output: str = ""
     """Shell word that is not empty where nobody wants the output elsewhere: then it is not copied,
     the job shell sends it into its logs. For schedulers that write their files only at the end."""

@@ -46,6 +46,7 @@ class Rig:
     """An option that only the scheduler itself can refuse, and what it then says."""
     senseless: Sequence[str] = ("--wait", "--time=60", "--slots=none", "--array=1-4")
     one_second = "--time=1s"
+    tells_free_slots = True
     forgets = True
     """Whether it forgets a job as soon as it is told to."""
 
@@ -385,13 +386,13 @@ def test_no_more_tasks_run_at_once_than_the_array_allows(rig: Rig) -> None:
 
 
 def test_jobs_wait_in_order_for_free_slots(rig: Rig) -> None:
-    assert rig.scheduler.free_slots() not in {0, None}
+    assert (rig.scheduler.free_slots() or 0) > 0 or not rig.tells_free_slots
     first, second, third = (submit(rig, a_space(rig, Script(duration_s=LONG_S))) for _ in range(3))
     until(rig, second, is_running)
 
     jobs = rig.scheduler.poll([first, second, third])
     assert [job.tasks[None].life for job in jobs.values()] == [Life.RUNNING, Life.RUNNING, Life.QUEUED]
-    assert rig.scheduler.free_slots() == 0
+    assert rig.scheduler.free_slots() == (0 if rig.tells_free_slots else None)
     rig.scheduler.cancel([first])
     until(rig, third, is_running)
 

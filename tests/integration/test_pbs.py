@@ -143,7 +143,7 @@ def test_a_job_that_is_ended_by_others_is_told_as_it_was(
     site = pbs_site
     pbs.set(**version)
     with site.client() as client, site.agent():
-        late = submit(client, site, BASH + "echo begun\nexec sleep 300\n", submit_opt="-l walltime=1")
+        late = submit(client, site, BASH + "\n  #PBS -l walltime=1\necho begun\nexec sleep 300\n")
         deaf = submit(
             client, site, BASH + "trap '' TERM\nwhile :; do sleep 0.1; done\n", submit_opt="-lwalltime=1"
         )

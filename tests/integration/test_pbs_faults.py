@@ -36,9 +36,9 @@ class Rig:
         self.warned: list[str] = []
         self.scheduler = self.another()
 
-    def another(self) -> PbsScheduler:
+    def another(self, most_bytes: int = 1 << 20) -> PbsScheduler:
         environ = {**os.environ, **self.pbs.environment()}
-        return PbsScheduler(TIMES, environ=environ, warn=self.warned.append)
+        return PbsScheduler(TIMES, environ=environ, warn=self.warned.append, most_bytes=most_bytes)
 
     def space(self, body: str = "exit 0") -> DirectoryClaimSpace:
         space = self.workspace.space(ClaimTag(f"{next(_numbers):08x}", 1))
@@ -199,6 +199,20 @@ def test_tasks_that_are_not_shown_run_as_long_as_their_array(rig: Rig) -> None:
         )
     )
     assert {each.verdict for each in rig.scheduler.poll([local_id])[local_id].tasks.values()} == {None}
+
+
+def test_an_array_whose_tasks_are_too_many_to_be_told_is_followed_as_a_whole(rig: Rig) -> None:
+    local_id = rig.submit(rig.space("exit $((PBS_ARRAY_INDEX == 2))"), array="1-12")
+    plain = rig.submit(rig.space("exit 4"))
+    rig.ended(plain)
+    wait_until(lambda: len(rig.pbs.asked()) > 0 and not rig.another()._live("-f"))
+    short_of_memory = rig.another(most_bytes=8_000)
+
+    jobs = short_of_memory.poll([local_id, plain])
+
+    assert jobs[plain].tasks[None].exit_code == 4
+    assert {(each.life, each.verdict) for each in jobs[local_id].tasks.values()} == {(Life.ENDED, None)}
+    assert set(jobs[local_id].tasks) == set(range(1, 13))
 
 
 # Submitting --------------------------------------------------------------------------------------

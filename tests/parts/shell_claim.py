@@ -29,7 +29,7 @@ def prepare(
         work_dir=str(space.work_dir),
         script_path=str(path),
         has_shebang=script.has_shebang,
-        directives=script.directives(dialect.directive_prefix),
+        directives=script.directives(dialect.directive_prefix, indented=dialect.indents_directives),
         meta=meta,
     )
     space.install_job_shell(render_job_shell(plan, dialect))

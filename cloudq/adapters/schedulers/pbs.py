@@ -16,6 +16,8 @@ from attrs import frozen
 
 from cloudq.adapters.filesystem import read_record
 from cloudq.adapters.process import (
+    MAX_ANSWER_BYTES,
+    AnswerTooLong,
     Command,
     Finished,
     account,
@@ -57,6 +59,7 @@ from cloudq.ports.batch_scheduler import AttemptFiles, LocalJob, Submission
 
 PBS_DIALECT = ShellDialect(
     directive_prefix=DIRECTIVE,
+    indents_directives=True,
     local_id='${PBS_JOBID/"[${PBS_ARRAY_INDEX:-}]"/[]}',  # a task of 12[].pbs1 is 12[3].pbs1
     task_id=f'"${{PBS_ARRAY_INDEX:-${{{TASK_VARIABLE}:-}}}}"',
     forward_signals=False,  # PBS signals all processes of the job
@@ -92,10 +95,12 @@ class PbsScheduler:
         *,
         environ: Mapping[str, str] | None = None,
         warn: Callable[[str], object] = lambda _words: None,
+        most_bytes: int = MAX_ANSWER_BYTES,
     ) -> None:
         self._times = times or PbsTimes()
         self._environ = login_environment(os.environ if environ is None else environ)
         self._warn = warn
+        self._most_bytes = most_bytes
         self._owner = account()
         self._mutex = Lock()
         self._ways: list[tuple[str, ...]] = [("-w", "-u", self._owner), _JSON, ()]
@@ -156,7 +161,7 @@ class PbsScheduler:
 
     def poll(self, local_ids: Sequence[str]) -> Mapping[str, LocalJob]:
         wanted = [local_id for local_id in dict.fromkeys(local_ids) if is_local_id(local_id)]
-        shown = self._live("-t", "-f")
+        shown = self._live_with_tasks()
         gone = [local_id for local_id in wanted if local_id not in shown]
         shown |= self._asked_for([local_id for local_id in gone if not self._has_ended(local_id)])
         with self._mutex:
@@ -203,7 +208,15 @@ class PbsScheduler:
     # Ending -----------------------------------------------------------------------------------
 
     def cancel(self, local_ids: Sequence[str]) -> None:
-        for some in _chunks([local_id for local_id in local_ids if is_local_id(local_id)]):
+        self._qdel([local_id for local_id in local_ids if is_local_id(local_id)])
+
+    def cancel_tasks(self, local_id: str, tasks: Sequence[int]) -> None:
+        """The one task of a plain job that stands for an array is the job."""
+        if is_local_id(local_id):
+            self._qdel(list(dict.fromkeys(local_id.replace("[]", f"[{task}]", 1) for task in tasks)))
+
+    def _qdel(self, shown_ids: Sequence[str]) -> None:
+        for some in _chunks(shown_ids):
             done = self._ask("qdel", *some)
             if done.status != 0 and not is_only_about_ended_jobs(done.stderr):
                 raise SchedulerUnavailable(_words("qdel", done))
@@ -215,6 +228,13 @@ class PbsScheduler:
                     del self._known[local_id]
 
     # Commands ---------------------------------------------------------------------------------
+
+    def _live_with_tasks(self) -> dict[str, JobRows]:
+        """As `_live`, with the single tasks of arrays unless those are too many."""
+        try:
+            return self._live("-t", "-f")
+        except AnswerTooLong:
+            return self._live("-f")
 
     def _live(self, *options: str) -> dict[str, JobRows]:
         """All jobs that have not ended."""
@@ -248,22 +268,38 @@ class PbsScheduler:
         """
         found: dict[str, JobRows] = {}
         for some in _chunks(local_ids):
-            pending: Sequence[str] = some
-            said = ""
-            for way in (_JSON, ()):  # of several ids, JSON shows but the first in some versions
-                if pending:
-                    done = self._ask("qstat", "-x", "-t", "-f", *way, *pending)
-                    jobs = parse_qstat(done.stdout, self._owner) or {}
-                    found |= {local_id: jobs[local_id] for local_id in pending if local_id in jobs}
-                    pending = [each for each in pending if each not in jobs and not _is_unknown(each, done)]
-                    said = _words("qstat", done)
+            try:
+                found |= self._shown("-t", some)
+            except AnswerTooLong:
+                found |= self._asked_for_one_by_one(some)
+        return found
+
+    def _asked_for_one_by_one(self, local_ids: Sequence[str]) -> dict[str, JobRows]:
+        found: dict[str, JobRows] = {}
+        for local_id in local_ids:
+            try:
+                found |= self._shown("-t", [local_id])
+            except AnswerTooLong:  # an array whose tasks are too many
+                found |= self._shown("-f", [local_id])
+        return found
+
+    def _shown(self, tasks: str, local_ids: Sequence[str]) -> dict[str, JobRows]:
+        found: dict[str, JobRows] = {}
+        pending, said = list(local_ids), ""
+        for way in (_JSON, ()):  # of several ids, JSON shows but the first in some versions
             if pending:
-                raise SchedulerUnavailable(f"qstat did not tell of {pending[0]}; {said}")
+                done = self._ask("qstat", "-x", "-f", tasks, *way, *pending)
+                jobs = parse_qstat(done.stdout, self._owner) or {}
+                found |= {local_id: jobs[local_id] for local_id in pending if local_id in jobs}
+                pending = [each for each in pending if each not in jobs and not _is_unknown(each, done)]
+                said = _words("qstat", done)
+        if pending:
+            raise SchedulerUnavailable(f"qstat did not tell of {pending[0]}; {said}")
         return found
 
     def _ask(self, *argv: str) -> Finished:
         command = Command(argv, Path("/"), {**self._environ, **_QUERY_ENVIRONMENT})
-        return run_to_end(command, self._times.query_limit_s)
+        return run_to_end(command, self._times.query_limit_s, self._most_bytes)
 
 
 def _told_by_array(rows: JobRows) -> dict[int | None, TaskRow]:

@@ -559,8 +559,10 @@ def qdel(words: list[str]) -> int:
     status = 0
     with opened_state() as state:
         for each in words:
-            job = state["jobs"].get(each.partition(".")[0].partition("[")[0])
-            alive = [task for task in job["tasks"].values() if task["state"] in ALIVE] if job else []
+            number, _, task = each.partition(".")[0].partition("[")
+            job = state["jobs"].get(number)
+            meant = [job["tasks"][chosen]] if job and (chosen := task.rstrip("]")) else []
+            alive = [one for one in meant or (job["tasks"].values() if job else ()) if one["state"] in ALIVE]
             if job is None:
                 status = complain(f"qdel: Unknown Job Id {each}", 153)
             elif not alive:

@@ -66,6 +66,13 @@ def test_directives_of_another_scheduler_are_none() -> None:
     assert Jobscript("job.sh", BODY).directives("#PBS") == ()
 
 
+def test_directives_may_be_indented_where_the_scheduler_reads_those_too() -> None:
+    script = Jobscript("job.sh", b"#!/bin/bash\n  #PBS -N a \n\t#PBS -l x\n# #PBS -z\n  echo\n#PBS -I\n")
+
+    assert script.directives("#PBS") == ()
+    assert script.directives("#PBS", indented=True) == ("#PBS -N a", "#PBS -l x")
+
+
 def test_only_a_line_feed_ends_a_directive() -> None:
     body = "#SBATCH --comment=a\u2028b\x0cc\n#SBATCH -n 1\n".encode()
 
