@@ -23,7 +23,7 @@ from cloudq.domain.errors import (
     SubmitUncertain,
     WorkspaceProblem,
 )
-from cloudq.domain.job_shell import BLOCKED, JobShellPlan, render_job_shell
+from cloudq.domain.job_shell import BLOCKED, JobShellPlan, read_header, render_job_shell
 from cloudq.domain.job_state import JobState
 from cloudq.domain.submit_options import join_options, split_options
 from cloudq.domain.task_states import TaskState, TaskStates
@@ -81,7 +81,7 @@ class HandOverJob:
     def _begin(self, held: HeldJob) -> None:
         try:
             self._prepare(held)
-        except (RecordRejected, ArchiveRejected, ObjectNotFound, SubmitRefused) as error:
+        except (RecordRejected, ArchiveRejected, ObjectNotFound, SubmitRefused, InvalidInput) as error:
             self.end_unstarted(held, JobState.ERROR, str(error))
             return
         self._submit(held, 1)
@@ -97,13 +97,15 @@ class HandOverJob:
             space.extract_input()
         # After the input, which may hold a file of this name: the script is what was submitted.
         path = space.install_script(script.name, script.body)
+        header = read_header(script, split_options(job.submit_opt), self.scheduler.dialect)
         plan = JobShellPlan(
             tag=held.tag,
             control_dir=str(space.control_dir),
             work_dir=str(space.work_dir),
             script_path=str(path),
             has_shebang=script.has_shebang,
-            directives=script.directives(self.scheduler.dialect.directive_prefix),
+            directives=header.directives,
+            interpreter=header.interpreter,
         )
         space.install_job_shell(render_job_shell(plan, self.scheduler.dialect))
         space.note_baseline()

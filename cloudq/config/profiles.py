@@ -23,7 +23,7 @@ KNOWN_PROFILES = {
     for profile in (
         AgentProfile("local", "local", is_available=True),
         AgentProfile("slurm", "slurm", is_available=True),
-        AgentProfile("gridengine", "gridengine"),
+        AgentProfile("gridengine", "gridengine", is_available=True),
         AgentProfile("pbs", "pbs"),
         AgentProfile("parallelcluster", "slurm", is_available=True),
         AgentProfile("abci", "pbs"),

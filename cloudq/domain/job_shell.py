@@ -7,10 +7,14 @@ a `ShellDialect`.
 
 from __future__ import annotations
 
+import itertools
+import re
 import shlex
+from collections.abc import Sequence
 
 from attrs import frozen
 
+from cloudq.domain.jobscript import Jobscript
 from cloudq.domain.names import ClaimTag
 
 RECORDED_SIGNALS = ("TERM", "INT", "HUP", "USR1", "USR2", "XCPU", "CONT")
@@ -36,6 +40,12 @@ class ShellDialect:
     """Whether the scheduler signals the job shell alone, not the script's processes."""
     copies_output: bool = False
     """Whether the user's options may send the output elsewhere: then the job shell copies it."""
+    directives_anywhere: bool = False
+    """Whether the scheduler reads such lines in the whole script, not at its head alone."""
+    interpreter_option: str = ""
+    """The option, such as ``-S``, that names the script's interpreter: never the job shell's."""
+    reserved_exit_codes: frozenset[int] = frozenset()
+    """Exit codes that mean something else than an end to the scheduler."""
 
 
 @frozen
@@ -48,6 +58,30 @@ class JobShellPlan:
     script_path: str
     has_shebang: bool
     directives: tuple[str, ...] = ()
+    interpreter: str = ""
+    """What runs the script whatever its own first line says, where the user asked for it."""
+
+
+@frozen
+class Header:
+    """What of a user's script and options goes into the job shell."""
+
+    directives: tuple[str, ...] = ()
+    interpreter: str = ""
+
+
+def read_header(script: Jobscript, options: Sequence[str], dialect: ShellDialect) -> Header:
+    """Header lines of *script*, without the interpreter that they or *options*, which win, ask for."""
+    prefix, option = dialect.directive_prefix, dialect.interpreter_option
+    lines = script.directives(prefix, anywhere=dialect.directives_anywhere)
+    if not option:
+        return Header(lines)
+    asked = re.compile(rf"\s*(?<!\S){re.escape(option)}\s+([^\s#]+)(?=\s|#|$)")
+    rests = [line.removeprefix(prefix) for line in lines]
+    named = [match[1].strip("\"'") for rest in rests for match in asked.finditer(rest)]
+    named += [value for word, value in itertools.pairwise(options) if word == option]
+    kept = [prefix + left for rest in rests if (left := asked.sub("", rest)).strip() or not rest.strip()]
+    return Header(tuple(kept), named[-1] if named else "")
 
 
 def record_name(kind: str, task: int | None) -> str:
@@ -57,7 +91,8 @@ def record_name(kind: str, task: int | None) -> str:
 
 def render_job_shell(plan: JobShellPlan, dialect: ShellDialect) -> str:
     """The text of the job shell, for bash 3.2 or newer."""
-    start = '"$cq_script"' if plan.has_shebang else '/bin/bash "$cq_script"'
+    interpreter = plan.interpreter or ("" if plan.has_shebang else "/bin/bash")
+    start = f'{shlex.quote(interpreter)} "$cq_script"' if interpreter else '"$cq_script"'
     run = _RUN_AND_FORWARD if dialect.forward_signals else _RUN
     copying = dialect.copies_output
     traps = "\n".join(f"trap 'cq_note_signal {name}' {name}" for name in RECORDED_SIGNALS)

@@ -34,15 +34,16 @@ class Jobscript:
         """Whether it names its own interpreter; /bin/bash runs it otherwise."""
         return self.body.startswith(b"#!")
 
-    def directives(self, prefix: str) -> tuple[str, ...]:
+    def directives(self, prefix: str, *, anywhere: bool = False) -> tuple[str, ...]:
         """Header lines that begin with *prefix*, up to the first command, as they stand.
 
-        Slurm stops reading options at the first line that is neither blank nor a comment.
+        Slurm stops reading options at the first line that is neither blank nor a comment; Grid
+        Engine reads them *anywhere* in the script.
         """
         found = []
         for line in self.body.decode(errors="replace").split("\n"):
             stripped = line.strip()
-            if stripped and not stripped.startswith("#"):
+            if stripped and not stripped.startswith("#") and not anywhere:
                 break
             if line.startswith(prefix):
                 found.append(line.rstrip())

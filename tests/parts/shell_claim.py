@@ -6,26 +6,32 @@ from collections.abc import Sequence
 
 from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
 from cloudq.domain.array_range import ArrayRange
-from cloudq.domain.job_shell import JobShellPlan, ShellDialect, render_job_shell
+from cloudq.domain.job_shell import JobShellPlan, ShellDialect, read_header, render_job_shell
 from cloudq.domain.jobscript import Jobscript
 from cloudq.ports.batch_scheduler import Submission
 from cloudq.ports.workspace import SpaceOwner
 
 
 def prepare(
-    space: DirectoryClaimSpace, body: str, dialect: ShellDialect, name: str = "run.sh"
+    space: DirectoryClaimSpace,
+    body: str,
+    dialect: ShellDialect,
+    name: str = "run.sh",
+    options: Sequence[str] = (),
 ) -> DirectoryClaimSpace:
     """Put everything in place that a hand-over needs."""
     space.create(SpaceOwner("alpha", space.tag, "a nonce"))
     script = Jobscript(name, body.encode())
     path = space.install_script(script.name, script.body)
+    header = read_header(script, options, dialect)
     plan = JobShellPlan(
         tag=space.tag,
         control_dir=str(space.control_dir),
         work_dir=str(space.work_dir),
         script_path=str(path),
         has_shebang=script.has_shebang,
-        directives=script.directives(dialect.directive_prefix),
+        directives=header.directives,
+        interpreter=header.interpreter,
     )
     space.install_job_shell(render_job_shell(plan, dialect))
     space.note_baseline()

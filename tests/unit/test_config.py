@@ -434,7 +434,11 @@ def test_an_agent_runs_with_slurm(home: Path, name: str) -> None:
     assert agent_profile(loaded(home, f'[agent]\nprofile = "{name}"\n')).scheduler == "slurm"
 
 
-@pytest.mark.parametrize("name", ["abci", "abci2", "gridengine", "pbs"])
+def test_an_agent_runs_with_grid_engine(home: Path) -> None:
+    assert agent_profile(loaded(home, '[agent]\nprofile = "gridengine"\n')).scheduler == "gridengine"
+
+
+@pytest.mark.parametrize("name", ["abci", "abci2", "pbs"])
 def test_an_agent_that_needs_a_scheduler_of_a_later_release_is_refused_when_it_starts(
     home: Path, name: str
 ) -> None:
