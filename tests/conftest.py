@@ -9,10 +9,17 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.parts.grid_engine import grid_engine
 from tests.parts.s3_services import ceph_service, moto_service
 from tests.parts.slurm import slurm, slurm_with_accounting
 
-__all__ = ["ceph_service", "moto_service", "slurm", "slurm_with_accounting"]  # fixtures for all
+__all__ = [  # fixtures for all
+    "ceph_service",
+    "grid_engine",
+    "moto_service",
+    "slurm",
+    "slurm_with_accounting",
+]
 
 # A busy machine is no reason for a property test to fail.
 settings.register_profile("cloudq", deadline=None)
@@ -26,7 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure() -> None:
     """No test sees the developer's own settings or credentials, nor the job that the tests may run in."""
     for name in list(os.environ):
-        if name.startswith(("CLOUDQ_", "AWS_", "SLURM_", "SBATCH_", "SQUEUE_", "SACCT_")):
+        if name.startswith(("CLOUDQ_", "AWS_", "SLURM_", "SBATCH_", "SQUEUE_", "SACCT_", "SGE_")):
             del os.environ[name]
 
 

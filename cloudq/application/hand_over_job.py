@@ -25,7 +25,14 @@ from cloudq.domain.errors import (
     SubmitUncertain,
     WorkspaceProblem,
 )
-from cloudq.domain.job_shell import BLOCKED, JobShellPlan, MetaSetting, render_job_shell
+from cloudq.domain.job_shell import (
+    BLOCKED,
+    Header,
+    JobShellPlan,
+    MetaSetting,
+    read_header,
+    render_job_shell,
+)
 from cloudq.domain.job_state import JobState
 from cloudq.domain.jobscript import Jobscript
 from cloudq.domain.local_script import local_name_of
@@ -86,7 +93,7 @@ class HandOverJob:
     def _begin(self, held: HeldJob) -> None:
         try:
             self._prepare(held)
-        except (RecordRejected, ArchiveRejected, ObjectNotFound, SubmitRefused) as error:
+        except (RecordRejected, ArchiveRejected, ObjectNotFound, SubmitRefused, InvalidInput) as error:
             self.end_unstarted(held, JobState.ERROR, str(error))
             return
         self._submit(held, 1)
@@ -105,9 +112,8 @@ class HandOverJob:
             self._install_converted(held, script)
         else:
             path = space.install_script(script.name, script.body)
-            dialect = self.scheduler.dialect
-            directives = script.directives(dialect.directive_prefix, indented=dialect.indents_directives)
-            self._install_job_shell(held, path, script.has_shebang, directives)
+            header = read_header(script, split_options(job.submit_opt), self.scheduler.dialect)
+            self._install_job_shell(held, path, script.has_shebang, header)
         space.note_baseline()
 
     def _install_converted(self, held: HeldJob, script: Jobscript) -> None:
@@ -119,18 +125,18 @@ class HandOverJob:
         tools = str(space.install_tools(self.local_scripts.tools)) if self.local_scripts.tools else ""
         space.keep_options((*local.options, *split_options(job.submit_opt)))
         setting = self.local_scripts.setting(job, local, tools)
-        self._install_job_shell(held, path, local.has_shebang, meta=setting)
+        self._install_job_shell(held, path, local.has_shebang, Header(), setting)
         self._learn_array(held)
         if held.job.array_tid != setting.array:
             setting = self.local_scripts.setting(held.job, local, tools)
-            self._install_job_shell(held, path, local.has_shebang, meta=setting)
+            self._install_job_shell(held, path, local.has_shebang, Header(), setting)
 
     def _install_job_shell(
         self,
         held: HeldJob,
         script: Path,
         has_shebang: bool,
-        directives: tuple[str, ...] = (),
+        header: Header,
         meta: MetaSetting | None = None,
     ) -> None:
         space = held.space
@@ -140,7 +146,8 @@ class HandOverJob:
             work_dir=str(space.work_dir),
             script_path=str(script),
             has_shebang=has_shebang,
-            directives=directives,
+            directives=header.directives,
+            interpreter=header.interpreter,
             meta=meta,
         )
         space.install_job_shell(render_job_shell(plan, self.scheduler.dialect))

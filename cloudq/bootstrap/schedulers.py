@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from cloudq.adapters.clock import SystemClock
+from cloudq.adapters.schedulers.grid_engine import GridEngineScheduler, GridEngineTimes
 from cloudq.adapters.schedulers.local import LocalScheduler
 from cloudq.adapters.schedulers.pbs import PbsScheduler, PbsTimes
 from cloudq.adapters.schedulers.slurm import SlurmScheduler, SlurmTimes
@@ -46,7 +48,18 @@ def _pbs(profile: SystemProfile, home: Path, log: AgentLog) -> tuple[BatchSchedu
     return PbsScheduler(times, warn=log.warning), None
 
 
+def _grid_engine(profile: SystemProfile, home: Path, log: AgentLog) -> tuple[BatchScheduler, Advance]:  # noqa: ARG001
+    times = GridEngineTimes(
+        poll_interval_s=profile.poll_interval,
+        query_limit_s=profile.query_limit,
+        submit_wait_s=profile.submit_wait,
+        submit_limit_s=profile.submit_limit,
+    )
+    return GridEngineScheduler(times, elapsed=SystemClock().elapsed, warn=log.warning), None
+
+
 _BUILDERS: Mapping[str, Callable[[SystemProfile, Path, AgentLog], tuple[BatchScheduler, Advance]]] = {
+    "gridengine": _grid_engine,
     "local": _local,
     "pbs": _pbs,
     "slurm": _slurm,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 AVAILABLE_SCHEDULERS = {
     "local": True,
     "slurm": True,
-    "gridengine": False,
+    "gridengine": True,
     "pbs": True,
 }
 """Every scheduler that a profile may name, and whether this release can speak to it."""

@@ -37,16 +37,17 @@ class Jobscript:
         """Whether it names its own interpreter; /bin/bash runs it otherwise."""
         return self.body.startswith(b"#!")
 
-    def directives(self, prefix: str, *, indented: bool = False) -> tuple[str, ...]:
+    def directives(self, prefix: str, *, anywhere: bool = False, indented: bool = False) -> tuple[str, ...]:
         """Header lines that begin with *prefix*, up to the first command, as they stand.
 
         Slurm and PBS stop reading options at the first line that is neither blank nor a comment;
-        PBS also reads those that are *indented*, which come without their blanks.
+        PBS also reads those that are *indented*, which come without their blanks. Grid Engine reads
+        them *anywhere* in the script.
         """
         found = []
         for line in self.body.decode(errors="replace").split("\n"):
             stripped = line.strip()
-            if stripped and not stripped.startswith("#"):
+            if stripped and not stripped.startswith("#") and not anywhere:
                 break
             if (stripped if indented else line).startswith(prefix):
                 found.append(stripped)

@@ -72,6 +72,12 @@ class SchedulerStatus:
     """
     exit_code: int | None = None
     reason: str = ""
+    never_ran: bool = False
+    """The verdict rests on this: the job is gone and there is no account of any run of it.
+
+    Accounts come late, so it counts only where nothing of a start is seen either, once it was
+    missing for long enough or a cancel of ours was accepted.
+    """
 
 
 @frozen
@@ -99,6 +105,8 @@ def decide(evidence: Evidence) -> TaskState | None:
     status = evidence.status
     if status is not None and status.life is not Life.ENDED:
         return TaskState(_ALIVE[status.life], reason=status.reason)
+    if status is not None and status.never_ran and not _has_never_run(evidence):
+        status = None
     if not evidence.records_in_sight:
         return _decide_out_of_sight(status)
     record = _record_that_counts(evidence)
@@ -107,6 +115,12 @@ def decide(evidence: Evidence) -> TaskState | None:
     if record is None:
         return _decide_without_record(evidence, status, status.verdict)
     return _decide_from_both(record, status.verdict, status.reason, evidence)
+
+
+def _has_never_run(evidence: Evidence) -> bool:
+    if not evidence.records_in_sight or evidence.start is not None or evidence.exit is not None:
+        return False
+    return evidence.cancel_accepted or evidence.absent_s >= evidence.grace_s
 
 
 def _decide_out_of_sight(status: SchedulerStatus | None) -> TaskState | None:

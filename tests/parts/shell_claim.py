@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
 from cloudq.domain.array_range import ArrayRange
-from cloudq.domain.job_shell import JobShellPlan, MetaSetting, ShellDialect, render_job_shell
+from cloudq.domain.job_shell import JobShellPlan, MetaSetting, ShellDialect, read_header, render_job_shell
 from cloudq.domain.jobscript import Jobscript
 from cloudq.ports.batch_scheduler import Submission
 from cloudq.ports.workspace import SpaceOwner
@@ -17,19 +17,22 @@ def prepare(
     body: str,
     dialect: ShellDialect,
     name: str = "run.sh",
+    options: Sequence[str] = (),
     meta: MetaSetting | None = None,
 ) -> DirectoryClaimSpace:
     """Put everything in place that a hand-over needs."""
     space.create(SpaceOwner("alpha", space.tag, "a nonce"))
     script = Jobscript(name, body.encode())
     path = space.install_script(script.name, script.body)
+    header = read_header(script, options, dialect)
     plan = JobShellPlan(
         tag=space.tag,
         control_dir=str(space.control_dir),
         work_dir=str(space.work_dir),
         script_path=str(path),
         has_shebang=script.has_shebang,
-        directives=script.directives(dialect.directive_prefix, indented=dialect.indents_directives),
+        directives=header.directives,
+        interpreter=header.interpreter,
         meta=meta,
     )
     space.install_job_shell(render_job_shell(plan, dialect))

@@ -266,7 +266,7 @@ class Slurm:
         for name in ("log", "state", *(f"spool.{node}" for node in self.nodes)):
             (self.home / name).mkdir()
         host, address, communication = self._where = _where_to_listen()
-        controller_port, self._accounting_port, self._database_port, *ports = _free_ports(3 + len(self.nodes))
+        controller_port, self._accounting_port, self._database_port, *ports = free_ports(3 + len(self.nodes))
         text = CONFIGURATION.format(
             home=self.home,
             user=getpass.getuser(),
@@ -375,7 +375,8 @@ def _where_to_listen() -> tuple[str, str, str]:
     return host, address, "NoInAddrAny,NoCtldInAddrAny"
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on at this moment."""
     with ExitStack() as open_sockets:
         listeners = [open_sockets.enter_context(socket.socket()) for _ in range(count)]
         for listener in listeners:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cloudq.adapters.object_stores.memory import MemoryStore
     from cloudq.adapters.object_stores.retrying import RetryingStore
     from cloudq.adapters.object_stores.s3 import S3Store
+    from cloudq.adapters.schedulers.grid_engine import GridEngineScheduler
     from cloudq.adapters.schedulers.local import LocalScheduler
     from cloudq.adapters.schedulers.pbs import PbsScheduler
     from cloudq.adapters.schedulers.scripted import ScriptedScheduler
@@ -43,9 +44,13 @@ if TYPE_CHECKING:
         return [s3, directory, memory, retrying, fenced]
 
     def _schedulers(
-        local: LocalScheduler, scripted: ScriptedScheduler, slurm: SlurmScheduler, pbs: PbsScheduler
+        local: LocalScheduler,
+        scripted: ScriptedScheduler,
+        slurm: SlurmScheduler,
+        grid_engine: GridEngineScheduler,
+        pbs: PbsScheduler,
     ) -> list[BatchScheduler]:
-        return [local, scripted, slurm, pbs]
+        return [local, scripted, slurm, grid_engine, pbs]
 
     def _workers(threads: ThreadWorkers, inline: InlineWorkers) -> list[Workers]:
         return [threads, inline]

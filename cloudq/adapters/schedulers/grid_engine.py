@@ -1,0 +1,392 @@
+"""Grid Engine, by its commands: qsub, qstat, qdel, and qacct for what left the queue.
+
+One ``qstat`` tells of all jobs of the account. A question that fails answers nothing; a job that
+is not listed has not ended for that: its own record counts, then accounting, else it is missing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from threading import Lock
+
+from attrs import evolve, frozen
+
+from cloudq.adapters.filesystem import read_record
+from cloudq.adapters.process import (
+    Command,
+    Finished,
+    account,
+    login_environment,
+    run_to_end,
+    start_recording,
+)
+from cloudq.adapters.schedulers.grid_engine_jobs import KnownJob, KnownJobs
+from cloudq.adapters.schedulers.grid_engine_options import (
+    DIRECTIVE,
+    NO_LISTS,
+    GridEngineOptions,
+    is_plain_path,
+    job_name,
+    read_grid_engine_options,
+)
+from cloudq.adapters.schedulers.grid_engine_parse import (
+    CONTEXT,
+    QUERY_ENVIRONMENT,
+    Account,
+    JobDetails,
+    ListedJob,
+    has_no_accounting,
+    is_not_found,
+    is_only_about_unknown_jobs,
+    parse_accounts,
+    parse_details,
+    parse_free_slots,
+    parse_list,
+    parse_tasks,
+)
+from cloudq.adapters.schedulers.grid_engine_states import (
+    IN_ERROR,
+    Submitted,
+    is_only_about_deleted_jobs,
+    read_qsub_answer,
+    status_of,
+)
+from cloudq.domain.array_range import ArrayRange
+from cloudq.domain.errors import SchedulerUnavailable, SubmitDeferred, SubmitRefused, SubmitUncertain
+from cloudq.domain.job_shell import STAY, ShellDialect
+from cloudq.domain.jobscript import MAX_SCRIPT_BYTES, Jobscript
+from cloudq.domain.names import ClaimTag
+from cloudq.domain.outcome import Life, SchedulerStatus
+from cloudq.domain.submit_options import join_options
+from cloudq.ports.batch_scheduler import AttemptFiles, LocalJob, Submission
+
+GRID_ENGINE_DIALECT = ShellDialect(
+    directive_prefix=DIRECTIVE,
+    local_id='"${JOB_ID:-}"',
+    task_id='"${SGE_TASK_ID#undefined}"',
+    forward_signals=False,  # they reach the whole process group
+    copies_output=True,
+    directives_anywhere=True,
+    interpreter_option="-S",
+    reserved_exit_codes=frozenset({99, 100}),
+)
+
+_IDS_OF_ONE_COMMAND = 50
+_ACCOUNTS_OF_ONE_POLL = 3
+_PAUSE_AFTER_A_FAILURE_S = 60.0
+"""For which accounting is not asked again: it may have taken all of its time to fail."""
+
+
+@frozen
+class GridEngineTimes:
+    """Seconds."""
+
+    poll_interval_s: float = 10.0
+    query_limit_s: float = 60.0
+    """After which a query counts as failed."""
+    submit_wait_s: float = 30.0
+    """How long an agent waits for qsub before it goes on with other jobs."""
+    submit_limit_s: float = 120.0
+    """After which qsub is ended."""
+    accounting_wait_s: float = 5.0
+    """From when a job is first missed until accounting is asked."""
+
+
+class GridEngineScheduler:
+    """The `BatchScheduler` of a Grid Engine cell that this machine can submit to."""
+
+    def __init__(
+        self,
+        times: GridEngineTimes | None = None,
+        *,
+        elapsed: Callable[[], float],
+        environ: Mapping[str, str] | None = None,
+        warn: Callable[[str], object] = lambda _words: None,
+    ) -> None:
+        self._times = times or GridEngineTimes()
+        self._elapsed = elapsed
+        self._environ = login_environment(os.environ if environ is None else environ)
+        self._warn = warn
+        self._owner = account()
+        self._mutex = Lock()  # of queries: what was submitted meanwhile may be noted at any moment
+        self._jobs = KnownJobs()
+        self._accounting_at = 0.0
+        self._warned: set[str] = set()
+
+    @property
+    def dialect(self) -> ShellDialect:
+        return GRID_ENGINE_DIALECT
+
+    @property
+    def poll_interval_s(self) -> float:
+        return self._times.poll_interval_s
+
+    @property
+    def submit_time_limit_s(self) -> float:
+        return self._times.submit_limit_s + 10.0  # it gets KILL a little after TERM
+
+    # Submitting -------------------------------------------------------------------------------
+
+    def planned_array(self, submission: Submission) -> ArrayRange | None:
+        return _array_of(submission, _options(submission))
+
+    def describe(self, submission: Submission) -> str:
+        return join_options(qsub_argv(submission, _options(submission)))
+
+    def submit(self, submission: Submission, files: AttemptFiles) -> str:
+        argv = qsub_argv(submission, _options(submission))
+        command = Command(argv, submission.work_dir, self._environ, files.stdout, files.stderr)
+        try:
+            process = start_recording(command, files.process, files.status, self._times.submit_limit_s)
+        except OSError as error:
+            raise SubmitDeferred(f"qsub cannot be run: {error}") from error
+        if process.wait(self._times.submit_wait_s) is None:
+            process.let_go()
+            raise SubmitUncertain(f"qsub gave no answer within {self._times.submit_wait_s:.0f} s")
+        told = _read_answer(files)
+        if told is None:
+            raise SubmitUncertain("qsub left no answer")
+        ask_at = self._elapsed() + self._times.accounting_wait_s
+        self._jobs.submitted(told.local_id, submission.tag, parse_tasks(told.tasks), ask_at)
+        return told.local_id
+
+    def submitted(self, files: AttemptFiles) -> str | None:
+        told = _read_answer(files)
+        if told is None:
+            return None
+        self._jobs.met(told.local_id, None, parse_tasks(told.tasks), ask_at=0.0)
+        return told.local_id
+
+    # Asking -----------------------------------------------------------------------------------
+
+    def find(self, tag: ClaimTag) -> tuple[str, ...]:
+        with self._mutex:
+            self._look()
+            return tuple(sorted(self._jobs.under(tag), key=int))
+
+    def poll(self, local_ids: Sequence[str]) -> Mapping[str, LocalJob]:
+        wanted = [local_id for local_id in dict.fromkeys(local_ids) if local_id.isdigit()]
+        with self._mutex:
+            listed = self._look(wanted)
+            reasons = self._error_reasons({each: listed[each] for each in wanted if each in listed})
+            shown = {
+                local_id: self._jobs.of(local_id).show(self._statuses(local_id, listed[local_id], reasons))
+                for local_id in wanted
+                if local_id in listed
+            }
+            missing = [local_id for local_id in wanted if local_id not in listed]
+            self._ask_accounting(missing)
+            gone = {local_id: self._jobs.of(local_id).gone() for local_id in missing}
+        return shown | {local_id: job for local_id, job in gone.items() if job is not None}
+
+    def free_slots(self) -> int | None:
+        """Slots of all queues that take jobs now: one that wants other resources may still wait."""
+        return parse_free_slots(self._answer("qstat", "-g", "c"))
+
+    def estimate_start(self, submission: Submission) -> float | None:  # noqa: ARG002 (nobody knows)
+        return None
+
+    def _look(self, wanted: Sequence[str] | None = None) -> dict[str, ListedJob]:
+        """All jobs that are listed; whose each of the *wanted* ones is has been noted."""
+        listed = parse_list(self._answer("qstat", "-xml", "-s", "prs", "-u", self._owner))
+        among = list(listed) if wanted is None else [each for each in wanted if each in listed]
+        strangers = self._jobs.unidentified(among)
+        details = self._details(strangers)
+        for local_id in strangers:
+            if local_id in details:  # else it ended meanwhile
+                self._jobs.identify(local_id, details[local_id].tag)
+        self._jobs.take_over(listed, self._elapsed(), self._times.accounting_wait_s)
+        return listed
+
+    def _details(self, local_ids: Sequence[str]) -> dict[str, JobDetails]:
+        found: dict[str, JobDetails] = {}
+        for some in _chunks(local_ids):
+            done = self._ask("qstat", "-j", ",".join(some))
+            if done.status == 0:
+                found |= parse_details(done.stdout)
+            elif not is_only_about_unknown_jobs(done.stdout + done.stderr):
+                raise SchedulerUnavailable(_words("qstat", done))
+        return found
+
+    def _statuses(
+        self, local_id: str, job: ListedJob, reasons: Mapping[tuple[str, int], str]
+    ) -> dict[int | None, SchedulerStatus]:
+        before = self._jobs.of(local_id).tasks
+        statuses = {}
+        for task, letters in job.tasks.items():
+            status = status_of(letters) or self._unknown_state(letters, before.get(task))
+            if status is IN_ERROR:
+                reason = reasons.get((local_id, task or 1), "")
+                status = evolve(status, reason=f"{letters}: {reason or status.reason}")
+            statuses[task] = status
+        return statuses
+
+    def _unknown_state(self, letters: str, before: SchedulerStatus | None) -> SchedulerStatus:
+        if letters not in self._warned:
+            self._warned.add(letters)
+            self._warn(f"Grid Engine shows a state that cloudq does not know: {letters[:60]}")
+        if before is not None and before.life is not Life.ENDED:
+            return before
+        return SchedulerStatus(Life.QUEUED, reason=f"state {letters[:60]}")
+
+    def _error_reasons(self, listed: Mapping[str, ListedJob]) -> dict[tuple[str, int], str]:
+        """Why tasks are in an error state, asked for anew: an error may be cleared and come again."""
+        in_error = [
+            local_id
+            for local_id, job in listed.items()
+            if any(status_of(letters) is IN_ERROR for letters in job.tasks.values())
+        ]
+        return {
+            (local_id, task): reason
+            for local_id, details in self._details(in_error).items()
+            for task, reason in details.errors.items()
+        }
+
+    # What left the queue ----------------------------------------------------------------------
+
+    def _ask_accounting(self, missing: Sequence[str]) -> None:
+        """Ask for a few of those that are due; one that fails has all wait."""
+        begun = now = self._elapsed()
+        if now < self._accounting_at:
+            return
+        due = [(local_id, job) for local_id in missing if (job := self._jobs.of(local_id)).is_due(now)]
+        for local_id, job in sorted(due, key=lambda each: each[1].ask_at)[:_ACCOUNTS_OF_ONE_POLL]:
+            self._account(local_id, job)
+            if self._elapsed() - begun > self._times.poll_interval_s:
+                break
+
+    def _account(self, local_id: str, job: KnownJob) -> None:
+        try:
+            accounts = self._accounts(local_id)
+        except SchedulerUnavailable:
+            self._accounting_at = self._elapsed() + _PAUSE_AFTER_A_FAILURE_S
+            raise
+        if accounts is not None:
+            told = {each.tag for each in accounts.values()} - {None}
+            is_anothers = job.tag is not None and bool(told - {job.tag})
+            job.account({} if is_anothers else accounts)
+        job.note_asked(self._elapsed(), self._times.accounting_wait_s)
+
+    def _accounts(self, local_id: str) -> Mapping[int | None, Account] | None:
+        """What accounting knows of a job; None where there is no accounting."""
+        done = self._ask("qacct", "-j", local_id)
+        if done.status == 0:
+            return parse_accounts(done.stdout, local_id, self._owner)
+        said = done.stdout + done.stderr
+        if is_not_found(said):
+            return {}
+        if has_no_accounting(said):
+            self._warn_once("there is no accounting here: jobs that were killed will be called lost")
+            return None
+        raise SchedulerUnavailable(_words("qacct", done))
+
+    def _warn_once(self, words: str) -> None:
+        if words not in self._warned:
+            self._warned.add(words)
+            self._warn(words)
+
+    # Ending -----------------------------------------------------------------------------------
+
+    def cancel(self, local_ids: Sequence[str]) -> None:
+        for some in _chunks([local_id for local_id in local_ids if local_id.isdigit()]):
+            self._qdel(*some)
+
+    def cancel_tasks(self, local_id: str, tasks: Sequence[int]) -> None:
+        if local_id.isdigit():
+            for task in tasks:
+                self._qdel(local_id, "-t", str(task))
+
+    def _qdel(self, *words: str) -> None:
+        done = self._ask("qdel", *words)
+        if done.status != 0 and not is_only_about_deleted_jobs(done.stdout + done.stderr):
+            raise SchedulerUnavailable(_words("qdel", done))
+
+    def forget(self, local_ids: Sequence[str]) -> None:
+        """Jobs in an error state stay in the queue for ever: they are deleted."""
+        with self._mutex:
+            stuck = self._jobs.stuck(local_ids)
+            self._jobs.forget(local_ids)
+        self.cancel(stuck)
+
+    # Commands ---------------------------------------------------------------------------------
+
+    def _answer(self, *argv: str) -> str:
+        done = self._ask(*argv)
+        if done.status != 0:
+            raise SchedulerUnavailable(_words(argv[0], done))
+        return done.stdout
+
+    def _ask(self, *argv: str) -> Finished:
+        command = Command(argv, Path("/"), {**self._environ, **QUERY_ENVIRONMENT})
+        return run_to_end(command, self._times.query_limit_s)
+
+
+def qsub_argv(submission: Submission, options: GridEngineOptions) -> tuple[str, ...]:
+    """The submit command. What the user asked for stays as it is: only what is missing is added."""
+    array = _array_of(submission, options)
+    stays = options.has("wd")  # -cwd is where cloudq would start it, too
+    added = ["-terse"]
+    if submission.name and not options.has("N"):
+        added += ["-N", job_name(submission.name)]
+    if not stays and not options.has("cwd"):
+        added += ["-wd", str(submission.work_dir)]
+    if array is not None and not options.has("t"):
+        added += ["-t", f"{array.first}-{array.last}:{array.step}"]
+    if array is not None and array.max_running is not None and not options.has("tc"):
+        added += ["-tc", str(array.max_running)]
+    # Last, so that nothing before it can take it away, nor be taken for the jobscript.
+    own = ("-ac", f"{CONTEXT}={submission.tag}", "-S", "/bin/bash", str(submission.job_shell))
+    streams = _streams(submission, options, array)
+    return ("qsub", *added, *options.words, *streams, *own, *((STAY,) if stays else ()))
+
+
+def _streams(submission: Submission, options: GridEngineOptions, array: ArrayRange | None) -> Iterator[str]:
+    """Where the output goes, unless the user said so. The job shell writes the log if it is elsewhere."""
+    suffix = "" if array is None else ".$TASK_ID"
+    is_plain = is_plain_path(str(submission.control_dir))
+    for option, name in (("o", "stdout"), ("e", "stderr")):
+        if not options.has(option):
+            yield f"-{option}"
+            yield f"{submission.control_dir / name}{suffix}" if is_plain else os.devnull
+
+
+def _options(submission: Submission) -> GridEngineOptions:
+    """All options, those in the job shell first."""
+    text = read_record(submission.job_shell, 2 * MAX_SCRIPT_BYTES) or b""
+    lines = Jobscript("job_shell", text).directives(DIRECTIVE, anywhere=True)
+    return read_grid_engine_options(submission.options, lines)
+
+
+def _array_of(submission: Submission, options: GridEngineOptions) -> ArrayRange | None:
+    own, asked = options.array, submission.array
+    if asked is not None and len(asked.spans) > 1:
+        same = ArrayRange.covering(asked)
+        instead = f"; write {same}" if len(same.spans) == 1 else ""
+        raise SubmitRefused(f"--array_tid {asked}: {NO_LISTS}{instead}")
+    if own is None and asked is not None and options.max_running is not None:
+        return evolve(asked, max_running=options.max_running)
+    if own is None or asked is None:
+        return own or asked
+    if set(own) != set(asked):
+        raise SubmitRefused(f"-t {own} in the jobscript or in submit_opt contradicts --array_tid {asked}")
+    return own if own.max_running is not None else evolve(own, max_running=asked.max_running)
+
+
+def _read_answer(files: AttemptFiles) -> Submitted | None:
+    status, stdout, stderr = (
+        (read_record(path) or b"").decode(errors="replace")
+        for path in (files.status, files.stdout, files.stderr)
+    )
+    return read_qsub_answer(status.strip(), stdout, stderr)
+
+
+def _chunks(local_ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(local_ids), _IDS_OF_ONE_COMMAND):
+        yield local_ids[start : start + _IDS_OF_ONE_COMMAND]
+
+
+def _words(command: str, done: Finished) -> str:
+    said = " ".join((done.stderr or done.stdout).split())[:500]
+    return f"{command} ended with {done.status}: {said or 'it said nothing'}"
