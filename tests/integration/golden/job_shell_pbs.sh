@@ -24,6 +24,10 @@ cq_write() {
     rm -f "$cq_file.tmp.$$"
     return 1
 }
+cq_note_signal() {
+    if [ "$1" != CONT ]; then cq_signal=$1; fi
+    cq_pass_on "$1"
+}
 cq_end() {
     trap '' TERM INT HUP USR1 USR2 XCPU CONT
     if [ -n "$cq_copiers" ]; then
@@ -90,11 +94,6 @@ cq_copy() {
 }
 if cq_copy 2 "$cq_control/stderr$cq_suffix"; then exec 2>"$cq_fifo" && rm -f "$cq_fifo"; fi
 if cq_copy 1 "$cq_control/stdout$cq_suffix"; then exec >"$cq_fifo" && rm -f "$cq_fifo"; fi
-
-cq_note_signal() {
-    if [ "$1" != CONT ]; then cq_signal=$1; fi
-    cq_pass_on "$1"
-}
 cq_pass_on() { :; }
 trap 'cq_note_signal TERM' TERM
 trap 'cq_note_signal INT' INT
