@@ -357,9 +357,14 @@ def scontrol(words: list[str]) -> int:
 def scancel(words: list[str]) -> int:
     status = 0
     with opened_state() as state:
-        for job_id in words:
+        for word in words:
+            job_id, _, task = word.partition("_")
             job = state["jobs"].get(job_id)
-            alive = [each for each in job["tasks"].values() if each["state"] in ALIVE] if job else []
+            tasks = job["tasks"] if job else {}
+            if task and tasks[task]["state"] == "PENDING":
+                del tasks[task]  # as from a real one: no trace is left
+                continue
+            alive = [each for each in tasks.values() if each["state"] in ALIVE]
             if not alive:
                 print(
                     f"scancel: error: Kill job error on job id {job_id}: Invalid job id specified",
