@@ -30,9 +30,12 @@ class StopClaim:
     def cancel_all(self, tag: ClaimTag, known: Iterable[str] = ()) -> tuple[str, ...]:
         """Cancel every local job found under *tag* and the *known* ones; return their ids.
 
-        Raises `SchedulerUnavailable`.
+        A known id that is another's job by now is left alone. Raises `SchedulerUnavailable`.
         """
-        ids = tuple(dict.fromkeys((*known, *self.scheduler.find(tag))))
+        asked = tuple(known)
+        shown = self.scheduler.poll(asked) if asked else {}
+        own = [local_id for local_id, job in shown.items() if is_of(tag, job)]
+        ids = tuple(dict.fromkeys((*own, *self.scheduler.find(tag))))
         if ids:
             self.scheduler.cancel(ids)
         return ids

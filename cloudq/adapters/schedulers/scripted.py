@@ -215,9 +215,9 @@ class ScriptedScheduler:
     def poll(self, local_ids: Sequence[str]) -> Mapping[str, LocalJob]:
         self._ask()
         return {
-            local_id: LocalJob({task: each.status for task, each in self._jobs[local_id].tasks.items()})
+            local_id: LocalJob({task: each.status for task, each in job.tasks.items()}, job.submission.tag)
             for local_id in local_ids
-            if local_id in self._jobs
+            if (job := self._jobs.get(local_id)) is not None
         }
 
     def free_slots(self) -> int | None:
@@ -265,6 +265,11 @@ class ScriptedScheduler:
                 task.shell_holds = False
                 task.status = SchedulerStatus(Life.QUEUED, reason="requeued")
         self._start_waiting(self._clock.elapsed())
+
+    def reset(self) -> None:
+        """Forget all jobs as if they had never been; ids begin anew."""
+        self._jobs.clear()
+        self._ids = count(1)
 
     def lose(self, local_id: str) -> None:
         """Forget a job as if it had never been; whatever ran is cut off."""
