@@ -131,6 +131,9 @@ class Finished:
     """Its exit status, negative for a signal."""
     stdout: str
     stderr: str
+    began_at: float = field(default=0.0, eq=False)
+    """Seconds on this machine's clock, which runs through suspends."""
+    ended_at: float = field(default=0.0, eq=False)
 
 
 MAX_ANSWER_BYTES = 64 << 20
@@ -146,6 +149,7 @@ def run_to_end(command: Command, timeout_s: float, max_bytes: int = MAX_ANSWER_B
     Raises `SchedulerUnavailable` if it cannot be started, is late, or prints too much: then it
     and whatever it started are killed.
     """
+    began_at = _elapsed()
     try:
         popen = subprocess.Popen(
             command.argv,
@@ -165,7 +169,12 @@ def run_to_end(command: Command, timeout_s: float, max_bytes: int = MAX_ANSWER_B
             if popen.poll() is None:  # else its number may be another group's by now
                 os.killpg(popen.pid, signal.SIGKILL)
             raise
-    return Finished(popen.returncode, *told)
+    return Finished(popen.returncode, *told, began_at, _elapsed())
+
+
+def _elapsed() -> float:
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if clock is None else time.clock_gettime(clock)
 
 
 def _read_all(popen: subprocess.Popen[bytes], name: str, ends: float, max_bytes: int) -> tuple[str, str]:

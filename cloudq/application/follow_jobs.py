@@ -99,7 +99,7 @@ class FollowJobs:
         for task in pending:
             state = self._decide(held, task, records.get(task, NO_RECORDS), statuses[task], absent_s)
             decided[task] = state or known[task]
-        self._cancel_extra_submissions(held, pending, records)
+        self._cancel_extra_submissions(held, pending, records, answer)
         self._apply(held, decided, records)
 
     def _some_were_not_asked_for(self, held: HeldJob, records: Mapping[int | None, TaskRecords]) -> bool:
@@ -110,7 +110,11 @@ class FollowJobs:
         return bool(unknown)
 
     def _cancel_extra_submissions(
-        self, held: HeldJob, pending: list[int | None], records: Mapping[int | None, TaskRecords]
+        self,
+        held: HeldJob,
+        pending: list[int | None],
+        records: Mapping[int | None, TaskRecords],
+        answer: Mapping[str, LocalJob],
     ) -> None:
         """Once every lock is taken, a submission that holds none can do nothing but end at once."""
         if len(held.local_ids) < 2 or held.is_elsewhere:
@@ -120,7 +124,9 @@ class FollowJobs:
             return
         extra = tuple(local_id for local_id in held.local_ids if local_id not in holders)
         if extra and len(extra) < len(held.local_ids):
-            self.stop_claim.cancel_known(held.tag, extra)
+            self.scheduler.cancel(
+                [each for each in extra if each in answer and is_of(held.tag, answer[each])]
+            )
             held.local_ids = tuple(local_id for local_id in held.local_ids if local_id in holders)
             held.job = evolve(held.job, jobid=held.local_ids[0])
 

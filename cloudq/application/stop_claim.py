@@ -30,7 +30,7 @@ class StopClaim:
     def cancel_all(self, tag: ClaimTag, known: Iterable[str] = ()) -> tuple[str, ...]:
         """Cancel every local job found under *tag*, and those *known* that are; return their ids.
 
-        Raises `SchedulerUnavailable`.
+        A known id that is another's job by now is left alone. Raises `SchedulerUnavailable`.
         """
         found = self.scheduler.find(tag)
         others = tuple(local_id for local_id in dict.fromkeys(known) if local_id not in found)
@@ -43,11 +43,6 @@ class StopClaim:
         """Cancel single tasks of those of *known* that are still *tag*'s. Raises as above."""
         for local_id in self._shown_as(tag, known):
             self.scheduler.cancel_tasks(local_id, tasks)
-
-    def cancel_known(self, tag: ClaimTag, known: tuple[str, ...]) -> None:
-        """Cancel those of *known* that the scheduler still shows as *tag*'s. Raises as above."""
-        if own := self._shown_as(tag, known):
-            self.scheduler.cancel(own)
 
     def some_live(self, tag: ClaimTag, local_ids: tuple[str, ...]) -> bool:
         """Whether the scheduler has one of *tag*'s jobs alive. Raises `SchedulerUnavailable`."""

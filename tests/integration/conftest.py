@@ -49,10 +49,23 @@ def slurm_site(
     slurm: Slurm, moto_service: S3Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Site]:
     """A login node of the cluster whose jobs come through moto."""
-    for name, value in moto_service.environment().items():
-        monkeypatch.setenv(name, value)
-    yield login_node(slurm, moto_service, tmp_path)
+    yield _login_node(slurm, moto_service, tmp_path, monkeypatch)
     slurm.clear()
+
+
+@pytest.fixture
+def accounted_site(
+    slurm_with_accounting: Slurm, moto_service: S3Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Site]:
+    """A login node of the cluster that has ``sacct``."""
+    yield _login_node(slurm_with_accounting, moto_service, tmp_path, monkeypatch)
+    slurm_with_accounting.clear()
+
+
+def _login_node(slurm: Slurm, service: S3Service, root: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+    for name, value in service.environment().items():  # for the test's own client
+        monkeypatch.setenv(name, value)
+    return login_node(slurm, service, root)
 
 
 @pytest.fixture

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from cloudq.domain.job import Job
 from cloudq.domain.job_state import JobState
-from tests.parts.counted_runs import check_all, submit_many
+from tests.parts.counted_runs import check_all, submit_counted, submit_many
 from tests.parts.site import Site, ended, wait_until
 from tests.parts.slurm import Slurm
-from tests.parts.slurm_site import BASH, out, running, submit, told
+from tests.parts.slurm_site import BASH, local_ids, out, ready, running, submit, told
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("slurm"), pytest.mark.timeout(600)]
 
@@ -159,6 +160,45 @@ def test_options_without_a_meaning_are_refused_by_name(slurm_site: Site) -> None
             assert word in job.error_msg
 
 
+def test_each_task_of_an_array_is_told_as_it_is_while_it_waits_and_as_it_ended(
+    slurm_site: Site, slurm: Slurm
+) -> None:
+    site = slurm_site
+    body = "echo task $SLURM_ARRAY_TASK_ID\nexit $((SLURM_ARRAY_TASK_ID == 3 ? 4 : 0))\n"
+    with site.client() as client, site.agent():
+        sparse = submit(client, site, BASH + body, array_tid="1,3,7%2", submit_opt="--hold")
+        inside = submit(client, site, BASH + "#SBATCH -a 1-4\n" + body, submit_opt="--hold")
+        endless = submit(client, site, BASH + "#SBATCH -a 2,3\necho begun\nexec sleep 300\n")
+        local_id = running(client, endless)
+        wait_until(lambda: [out(client, endless, task) for task in (2, 3)] == ["begun\n"] * 2)
+        slurm.run("scancel", f"{local_id}_3")
+        slurm.run("scancel", f"{ready(client, inside)}_3")
+        wait_until(lambda: len(tasks(client.job(inside))) == 4)
+        assert tasks(client.job(sparse)) == dict.fromkeys((1, 3, 7), ("READY", None))
+        assert client.job(inside).state is JobState.READY
+
+        for job_id in (sparse, inside):
+            slurm.run("scontrol", "release", ready(client, job_id))
+        jobs = ended(client, sparse, inside)
+        assert client.job(endless).state is JobState.RUN
+        slurm.run("scancel", f"{local_id}_2")
+        jobs += ended(client, endless)
+
+        assert [told(job)[0] for job in jobs] == ["ERROR", "DELETED", "DELETED"]
+        assert [tasks(job) for job in jobs] == [
+            {1: ("DONE", 0), 3: ("ERROR", 4), 7: ("DONE", 0)},
+            {1: ("DONE", 0), 2: ("DONE", 0), 3: ("DELETED", None), 4: ("DONE", 0)},
+            {2: ("DELETED", 143), 3: ("DELETED", 143)},
+        ]
+        assert [out(client, sparse, task) for task in (1, 3, 7)] == ["task 1\n", "task 3\n", "task 7\n"]
+        assert [out(client, inside, task) for task in (1, 2, 4)] == ["task 1\n", "task 2\n", "task 4\n"]
+
+
+def tasks(job: Job) -> dict[int, tuple[str, int | None]]:
+    """How each task stands."""
+    return {task: (each.state.value, each.exit_code) for task, each in job.tasks.items()}
+
+
 def test_a_hundred_jobs_at_once_run_once_each_with_their_own_output(slurm_site: Site, tmp_path: Path) -> None:
     with slurm_site.client() as client:
         expected = submit_many(slurm_site, client, 100, tmp_path / "runs", longest_s=0.2)
@@ -183,20 +223,48 @@ def test_a_job_that_ended_and_was_forgotten_while_no_agent_ran_is_told_as_it_was
         assert (told(job), out(client, job_id)) == (("ERROR", 6), "begun\n")
 
 
-def test_a_controller_that_is_away_changes_no_state(slurm_site: Site, slurm: Slurm) -> None:
-    site = slurm_site
-    with site.client() as client, site.agent():
-        before = submit(client, site, BASH + "echo before; sleep 12; exit 3\n")
-        running(client, before)
-        slurm.stop_controller()
-        during = submit(client, site, BASH + "echo during\n")
-        wait_until(lambda: "gave no answer" in (site.root / "agent.out").read_text(), 120)
-        assert not client.job(before).is_final
-        slurm.start_controller()
-        jobs = ended(client, before, during, timeout=300)
+def test_what_slurm_forgot_and_no_record_tells_is_told_as_accounting_has_it(
+    accounted_site: Site, slurm_with_accounting: Slurm
+) -> None:
+    site, slurm = accounted_site, slurm_with_accounting
+    waits = f"echo begun; while ! [ -e {site.root}/go ]; do sleep 0.1; done\n"
+    kills = "kill -KILL 0\n"  # the job shell with all the rest: no exit record
+    only_2 = "[ $SLURM_ARRAY_TASK_ID = 1 ] || "
+    with site.client() as client:
+        with site.agent():
+            killed = submit(client, site, BASH + waits + kills)
+            array = submit(client, site, BASH + "#SBATCH -a 1-2\n" + waits + only_2 + kills)
+            deaf = submit(client, site, BASH + "trap '' TERM\n" + waits + "sleep 300\n")
+            ids = [running(client, job_id) for job_id in (killed, array, deaf)]
+        (site.root / "go").touch()
+        slurm.run("scancel", ids[2])
+        slurm.wait_until("all are forgotten", lambda: not any(map(slurm.show_job, ids)), 120)
+        with site.agent():
+            jobs = ended(client, killed, array, deaf)
 
-        assert [told(job) for job in jobs] == [("ERROR", 3), ("DONE", 0)]
-        assert (out(client, before), out(client, during)) == ("before\n", "during\n")
+        assert [told(job) for job in jobs] == [("ERROR", 137), ("ERROR", 137), ("DELETED", None)]
+        assert tasks(jobs[1]) == {1: ("DONE", 0), 2: ("ERROR", 137)}
+        assert [out(client, killed), out(client, deaf)] == ["begun\n"] * 2
+
+
+def test_a_controller_that_crashed_and_comes_back_changes_no_state_and_adds_no_run(
+    slurm_site: Site, slurm: Slurm, tmp_path: Path
+) -> None:
+    site, runs = slurm_site, tmp_path / "runs"
+    runs.mkdir()
+    with site.client() as client, site.agent():
+        before = submit_counted(site, client, runs, seconds=12, code=3)
+        slurm.save_state(running(client, before))
+        slurm.stop_controller(crash=True)
+        during = submit_counted(site, client, runs)
+        wait_until(lambda: "gave no answer" in (site.root / "agent.out").read_text(), 120)
+        assert client.job(before).state is JobState.RUN
+        slurm.start_controller()
+        [job, _] = ended(client, before, during, timeout=300)
+
+        check_all(client, {before: 3, during: 0}, runs)
+    assert [change.state.value for change in job.changes][-2:] == ["RUN", "ERROR"]
+    assert [len(local_ids(slurm, job_id)) for job_id in (before, during)] == [1, 1]
 
 
 def test_a_node_that_fails_and_a_job_that_must_make_room_are_told_as_they_were(

@@ -206,6 +206,31 @@ def test_a_pending_array_shows_all_its_tasks(rig: Rig) -> None:
     assert {task: status.life for task, status in tasks.items()} == dict.fromkeys((1, 2, 3, 7), Life.QUEUED)
 
 
+def test_a_waiting_task_that_is_gone_from_its_array_was_canceled(rig: Rig) -> None:
+    rig.slurm.set(holds=True)
+    local_id = rig.submit(rig.space(), array="1-3")
+    rig.scheduler.poll([local_id])
+
+    rig.slurm.cancel(f"{local_id}_2")
+
+    assert rig.status(local_id, 2).verdict is JobState.DELETED
+    assert rig.status(local_id, 2).verdict is JobState.DELETED
+    assert [rig.status(local_id, task).life for task in (1, 3)] == [Life.QUEUED] * 2
+    assert 2 not in rig.another().poll([local_id])[local_id].tasks
+
+
+def test_a_waiting_task_that_is_gone_after_a_long_silence_may_have_run(rig: Rig) -> None:
+    rig.slurm.set(holds=True, min_job_age=1)
+    local_id = rig.submit(rig.space(), array="1-3")
+    rig.scheduler.poll([local_id])
+    polled_at = rig.workspace.clock.elapsed()
+
+    rig.slurm.cancel(f"{local_id}_2")
+    wait_until(lambda: rig.workspace.clock.elapsed() - polled_at > 1)
+
+    assert 2 not in rig.scheduler.poll([local_id])[local_id].tasks
+
+
 def test_an_end_that_was_seen_is_known_after_slurm_forgot_the_job(rig: Rig) -> None:
     local_id = rig.submit(rig.space("exit 4"))
     assert (rig.ended(local_id).verdict, rig.status(local_id).exit_code) == (JobState.ERROR, 4)

@@ -15,7 +15,7 @@ from tests.parts.doomed_agent import FORK, Doom, DoomedAgent
 from tests.parts.held_up_sbatch import HANGS, LATE, HeldUpSbatch
 from tests.parts.site import Site, ended, wait_until
 from tests.parts.slurm import Slurm
-from tests.parts.slurm_site import ready, running, set_times
+from tests.parts.slurm_site import live_jobs, local_ids, ready, running, set_times
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("slurm"), pytest.mark.timeout(1800)]
 
@@ -30,20 +30,9 @@ def be_on_another_login_node(site: Site) -> None:
         noted.unlink()
 
 
-def local_ids(slurm: Slurm, job_id: str, *states: str) -> set[str]:
-    """The local jobs that were submitted for a job."""
-    lines = slurm.run("squeue", "-h", f"--states={','.join(states or ['all'])}", "-o", "%A %o").stdout
-    return {line.split()[0] for line in lines.splitlines() if f"/{job_id}." in line}
-
-
 def note(client: Client, job_id: str) -> str:
     """Why an unfinished job waits, in its agent's words."""
     return next((each.note for each in client.jobs().jobs if each.job_id == job_id), "")
-
-
-def live_jobs(slurm: Slurm, job_id: str) -> set[str]:
-    """Those that have not ended."""
-    return local_ids(slurm, job_id, "pending", "running", "completing")
 
 
 def test_jobs_run_once_each_while_their_agent_is_killed_again_and_again(

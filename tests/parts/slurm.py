@@ -396,8 +396,8 @@ def slurm() -> Iterator[Slurm]:
 
 @pytest.fixture(scope="session")
 def slurm_with_accounting() -> Iterator[Slurm]:
-    """A cluster with ``sacct``; all else as `slurm`."""
-    with _started(SlurmSettings(accounting=True)) as cluster:
+    """A cluster with ``sacct``, which itself forgets jobs soon; all else as `slurm`."""
+    with _started(SlurmSettings(accounting=True, min_job_age=2)) as cluster:
         yield cluster
 
 

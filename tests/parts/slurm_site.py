@@ -64,3 +64,14 @@ def ready(client: Client, job_id: str) -> str:
     """The local id, once the job was handed over."""
     wait_until(lambda: client.job(job_id).time_ready is not None, 90)
     return client.job(job_id).jobid
+
+
+def local_ids(slurm: Slurm, job_id: str, *states: str) -> set[str]:
+    """The local jobs that were submitted for a job."""
+    lines = slurm.run("squeue", "-h", f"--states={','.join(states or ['all'])}", "-o", "%A %o").stdout
+    return {line.split()[0] for line in lines.splitlines() if f"/{job_id}." in line}
+
+
+def live_jobs(slurm: Slurm, job_id: str) -> set[str]:
+    """Those that have not ended."""
+    return local_ids(slurm, job_id, "pending", "running", "completing")

@@ -112,6 +112,13 @@ def test_the_queue_is_read_task_by_task() -> None:
     assert jobs["6"].tasks[None].state == "FAILED"
 
 
+@pytest.mark.parametrize(
+    ("shown", "is_cut"), [("5_[1,3,...]", True), ("5_[1,3,...", True), ("5_[1,3]", False)]
+)
+def test_a_list_of_tasks_that_was_cut_off_is_known_as_such(shown: str, is_cut: bool) -> None:
+    assert parse_squeue(f"cq|{shown}|PENDING|{DAY}|None|{SHELL}\n")["5"].is_cut is is_cut
+
+
 def test_an_empty_queue_is_an_answer() -> None:
     assert parse_squeue("") == {}
 

@@ -6,6 +6,7 @@ answers nothing; what Slurm has forgotten is missing in the answer, never an end
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -73,6 +74,7 @@ class _Known:
 
     job: LocalJob
     states: Mapping[int | None, str]
+    asked_at: float
 
 
 @frozen
@@ -172,10 +174,13 @@ class SlurmScheduler:
     def poll(self, local_ids: Sequence[str]) -> Mapping[str, LocalJob]:
         wanted = dict.fromkeys(local_ids)
         self._cluster()
-        listed = self._listed()
+        answer = self._ask_for_queue()
+        listed = _of_claims(parse_squeue(answer.stdout))
         with self._mutex:
             jobs = {
-                local_id: self._judge(local_id, listed[local_id]) for local_id in wanted if local_id in listed
+                local_id: self._judge(local_id, listed[local_id], answer)
+                for local_id in wanted
+                if local_id in listed
             }
             missing = [local_id for local_id in wanted if local_id not in listed]
             remembered = {local_id: self._once_gone(local_id) for local_id in missing}
@@ -190,17 +195,34 @@ class SlurmScheduler:
     def estimate_start(self, submission: Submission) -> float | None:  # noqa: ARG002 (not asked for yet)
         return None
 
-    def _judge(self, local_id: str, rows: JobRows) -> LocalJob:
+    def _judge(self, local_id: str, rows: JobRows, answer: Finished) -> LocalJob:
         before = self._known.get(local_id)
         if before is not None and before.job.tag != rows.tag:
             before = None  # another job that has the id now
         codes = self._exit_codes(local_id, rows, before)
         tasks = dict(_ends(before.job)) if before else {}  # single tasks are forgotten before the whole
+        tasks |= self._canceled_without_a_trace(rows, before, answer)
         for task, row in rows.tasks.items():
             tasks[task] = self._status(row, codes.get(task), before.job.tasks.get(task) if before else None)
         job = LocalJob(tasks, rows.tag)
-        self._known[local_id] = _Known(job, {task: row.state for task, row in rows.tasks.items()})
+        self._known[local_id] = _Known(
+            job, {task: row.state for task, row in rows.tasks.items()}, answer.began_at
+        )
         return job
+
+    def _canceled_without_a_trace(
+        self, rows: JobRows, before: _Known | None, answer: Finished
+    ) -> dict[int | None, SchedulerStatus]:
+        """Tasks of an array that waited, and are gone while the rest of it is still shown.
+
+        So it is with a task that is canceled before it started. One that has started has a line of
+        its own, which stays for MinJobAge after its end.
+        """
+        age = self._cluster().min_job_age_s or math.inf
+        if before is None or rows.is_cut or answer.ended_at - before.asked_at >= age:
+            return {}
+        waited = {task for task, state in before.states.items() if state == "PENDING" and task is not None}
+        return dict.fromkeys(waited - rows.tasks.keys(), STATES["CANCELLED"].status(None, ""))
 
     def _status(self, row: TaskRow, exit_code: int | None, before: SchedulerStatus | None) -> SchedulerStatus:
         meaning = STATES.get(row.state)
@@ -221,7 +243,7 @@ class SlurmScheduler:
         failed = {task for task, row in rows.tasks.items() if _is_failure(row)}
         if failed <= known.keys():
             return known
-        done = self._ask("scontrol", "--oneliner", "show", "job", local_id)
+        done = self._ask("scontrol", "--all", "--oneliner", "show", "job", local_id)
         if done.status != 0 and is_without_contact(done.stderr):
             raise SchedulerUnavailable(_words("scontrol", done))
         # Forgotten since squeue showed it: the verdict stands without its code.
@@ -280,10 +302,12 @@ class SlurmScheduler:
         return self._limits
 
     def _listed(self) -> dict[str, JobRows]:
-        return _of_claims(
-            parse_squeue(
-                self._answer("squeue", "--me", "--noheader", "--states=all", f"--format={SQUEUE_FORMAT}")
-            )
+        return _of_claims(parse_squeue(self._ask_for_queue().stdout))
+
+    def _ask_for_queue(self) -> Finished:
+        # --all: else nothing is shown of partitions that are hidden.
+        return self._succeeded(
+            "squeue", "--all", "--me", "--noheader", "--states=all", f"--format={SQUEUE_FORMAT}"
         )
 
     def _accounted(self, words: Iterable[str]) -> dict[str, JobRows]:
@@ -297,10 +321,13 @@ class SlurmScheduler:
         return _of_claims(jobs) if with_line else jobs
 
     def _answer(self, *argv: str) -> str:
+        return self._succeeded(*argv).stdout
+
+    def _succeeded(self, *argv: str) -> Finished:
         done = self._ask(*argv)
         if done.status != 0:
             raise SchedulerUnavailable(_words(argv[0], done))
-        return done.stdout
+        return done
 
     def _ask(self, *argv: str) -> Finished:
         command = Command(argv, Path("/"), {**self._environ, **QUERY_ENVIRONMENT})

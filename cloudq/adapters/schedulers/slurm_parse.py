@@ -63,6 +63,8 @@ class JobRows:
     tag: ClaimTag | None
     submitted: str
     tasks: dict[int | None, TaskRow] = field(factory=dict)
+    is_cut: bool = False
+    """Whether not all of its tasks are named: Slurm cuts long lists off."""
 
 
 def parse_tasks(shown: str) -> tuple[str, tuple[int | None, ...]] | None:
@@ -107,6 +109,7 @@ def parse_squeue(text: str) -> dict[str, JobRows]:
         _, _, state, submitted, reason, command = fields
         row = TaskRow(state, "" if reason == "None" else reason, submitted)
         _add(jobs, found, row, tag_of(command))
+        jobs[found[0]].is_cut |= "..." in fields[1]
     return jobs
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -81,6 +82,10 @@ class FakeSlurm:
         """Slurm forgets an ended job; accounting, where there is any, does not."""
         with self.state() as state:
             state["accounted"][job_id] = state["jobs"].pop(job_id)
+
+    def cancel(self, job_id: str) -> None:
+        """Somebody else ends a job, or one task of it (``3_7``)."""
+        subprocess.run([self._bin / "scancel", job_id], env=os.environ | self.environment(), check=True)
 
     def reset(self) -> None:
         """The state of the controller is lost: ids begin anew."""

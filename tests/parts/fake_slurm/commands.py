@@ -357,12 +357,15 @@ def scontrol(words: list[str]) -> int:
 def scancel(words: list[str]) -> int:
     status = 0
     with opened_state() as state:
-        for job_id in words:
-            number, _, task = job_id.partition("_")
-            job = state["jobs"].get(number)
-            chosen = {task: job["tasks"][task]} if job and task in job["tasks"] else {}
-            meant = chosen if task or job is None else job["tasks"]
-            alive = [each for each in meant.values() if each["state"] in ALIVE]
+        for word in words:
+            job_id, _, task = word.partition("_")
+            job = state["jobs"].get(job_id)
+            tasks = job["tasks"] if job else {}
+            if task and tasks.get(task, {}).get("state") == "PENDING":
+                del tasks[task]  # as from a real one: no trace is left
+                continue
+            meant = ([tasks[task]] if task in tasks else []) if task else tasks.values()
+            alive = [each for each in meant if each["state"] in ALIVE]
             if not alive:
                 print(
                     f"scancel: error: Kill job error on job id {job_id}: Invalid job id specified",

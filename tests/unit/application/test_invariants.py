@@ -70,6 +70,22 @@ def test_i1_of_two_submissions_the_one_that_took_the_lock_is_followed(world: Wor
     assert world.job(job_id).state is JobState.DONE
 
 
+def test_a_cancel_spares_a_job_that_has_the_id_of_one_that_the_scheduler_lost(world: World) -> None:
+    alpha = world.system(behaviour=lambda *_: LONG)
+    agent = world.agent(alpha)
+    lost = world.submit("alpha")
+    agent.cycles(2)
+    alpha.scheduler.reset()
+    other = world.submit("alpha")
+    agent.cycles(2)
+    assert world.job(lost).jobid == world.job(other).jobid
+
+    world.client().cancel(lost)
+    agent.until_final(lost)
+
+    assert (world.job(lost).state, world.job(other).state) == (JobState.DELETED, JobState.RUN)
+
+
 def test_i1_a_late_submission_that_nobody_knew_of_is_followed_as_soon_as_it_starts(world: World) -> None:
     alpha = world.system(behaviour=lambda *_: Script(300), late_by_s=60.0, submit_time_limit_s=5.0, slots=1)
     alpha.scheduler.submit_faults.append(SubmitFault.LATE)

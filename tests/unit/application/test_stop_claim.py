@@ -49,19 +49,6 @@ def test_a_claim_that_was_replaced_leaves_the_new_owner_of_its_id_alone(world: W
     assert world.stored(f"queue/alpha/{job_id}") == []  # and it waits for nobody else's job to end
 
 
-def test_an_extra_submission_whose_id_is_anothers_by_now_is_not_canceled(world: World) -> None:
-    alpha, _, job_id = handed_over(world)
-    give_the_id_to_another(world, alpha.scheduler)
-    stop = StopClaim(alpha.scheduler)
-
-    stop.cancel_known(ClaimTag(job_id, 1), ("1", "2"))
-    assert alpha.scheduler.canceled == []
-
-    (mine,) = (submission.tag for _, submission in alpha.scheduler.submissions[-1:])
-    stop.cancel_known(mine, ("1", "2"))
-    assert alpha.scheduler.canceled == ["1"]
-
-
 def test_a_job_that_nobody_found_is_canceled_by_the_id_that_was_noted(world: World) -> None:
     alpha, _, job_id = handed_over(world)
     scheduler = ForgetfulFinder(alpha.scheduler)
