@@ -15,6 +15,7 @@ from attrs import frozen
 
 from cloudq.adapters.filesystem import read_record
 from cloudq.adapters.process import Command, Finished, login_environment, run_to_end, start_recording
+from cloudq.adapters.schedulers.shared_query import SharedQuery
 from cloudq.adapters.schedulers.slurm_options import (
     DIRECTIVE,
     SlurmOptions,
@@ -103,6 +104,7 @@ class SlurmScheduler:
         self._limits: ClusterLimits | None = None
         self._known: dict[str, _Known] = {}
         self._warned: set[str] = set()
+        self._listed = SharedQuery(self._ask_squeue)
 
     @property
     def dialect(self) -> ShellDialect:
@@ -269,7 +271,7 @@ class SlurmScheduler:
             self._limits = parse_config(self._answer("scontrol", "show", "config"))
         return self._limits
 
-    def _listed(self) -> dict[str, JobRows]:
+    def _ask_squeue(self) -> dict[str, JobRows]:
         return _of_claims(
             parse_squeue(
                 self._answer("squeue", "--me", "--noheader", "--states=all", f"--format={SQUEUE_FORMAT}")

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ class FakeSlurm:
         state = {
             "next": 1, "jobs": {}, "accounted": {}, "faults": {}, "away": {}, "calls": {}, "slots": slots,
             "holds": False, "min_job_age": min_job_age, "kill_wait": 0.5, "accounting": accounting,
-            "max_array_size": 1001, "strange_state": "",
+            "max_array_size": 1001, "strange_state": "", "nodes": True,
         }  # fmt: skip
         (self.home / "state.json").write_text(json.dumps(state))
 
@@ -67,6 +68,16 @@ class FakeSlurm:
         with self.state() as state:
             return int(state["calls"].get(command, 0))
 
+    def most_at_once(self, command: str) -> int:
+        """How many of them ever ran at the same time."""
+        signs = {"+": 1, "-": -1}
+        lines = (line.split() for line in (self.home / "calls.log").read_text().splitlines())
+        return max(accumulate(signs[sign] for sign, name in lines if name == command), default=0)
+
+    def without_nodes(self) -> None:
+        """Every job waits for ever, and costs this machine nothing."""
+        self.set(nodes=False)
+
     def set(self, **changes: Any) -> None:
         """Change settings."""
         with self.state() as state:
@@ -89,6 +100,8 @@ class FakeSlurm:
     def end_everything(self) -> None:
         """Cancel all jobs and wait until nothing runs any more."""
         with self.state() as state:
+            if not state["nodes"]:
+                state["jobs"].clear()
             for job in state["jobs"].values():
                 for each in job["tasks"].values():
                     each["cancel"] = True
