@@ -68,6 +68,11 @@ class FakeSlurm:
         with self.state() as state:
             return int(state["calls"].get(command, 0))
 
+    def all_calls(self) -> dict[str, int]:
+        """How often each command was run."""
+        with self.state() as state:
+            return dict(state["calls"])
+
     def most_at_once(self, command: str) -> int:
         """How many of them ever ran at the same time."""
         signs = {"+": 1, "-": -1}
