@@ -7,14 +7,36 @@ import json
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+from attrs import frozen
+
 COMMANDS = ("sbatch", "squeue", "scontrol", "scancel", "sacct")
 SCRIPT = Path(__file__).with_name("commands.py")
+
+
+@frozen
+class CallLog:
+    """A file in which each command leaves a line ``+ NAME`` when it begins and ``- NAME`` at its end."""
+
+    path: Path
+
+    def counts(self) -> Counter[str]:
+        """How often each was run."""
+        return Counter(name for sign, name in self._lines() if sign == "+")
+
+    def most_at_once(self, command: str) -> int:
+        """How many of one kind ever ran at the same time."""
+        changes = [1 if sign == "+" else -1 for sign, name in self._lines() if name == command]
+        return max(accumulate(changes), default=0)
+
+    def _lines(self) -> list[list[str]]:
+        return [line.split() for line in self.path.read_text().splitlines()] if self.path.exists() else []
 
 
 class FakeSlurm:
@@ -68,16 +90,9 @@ class FakeSlurm:
         with self.state() as state:
             return int(state["calls"].get(command, 0))
 
-    def all_calls(self) -> dict[str, int]:
-        """How often each command was run."""
-        with self.state() as state:
-            return dict(state["calls"])
-
     def most_at_once(self, command: str) -> int:
         """How many of them ever ran at the same time."""
-        signs = {"+": 1, "-": -1}
-        lines = (line.split() for line in (self.home / "calls.log").read_text().splitlines())
-        return max(accumulate(signs[sign] for sign, name in lines if name == command), default=0)
+        return CallLog(self.home / "calls.log").most_at_once(command)
 
     def without_nodes(self) -> None:
         """Every job waits for ever, and costs this machine nothing."""
