@@ -105,6 +105,7 @@ class SlurmScheduler:
         self._known: dict[str, _Known] = {}
         self._warned: set[str] = set()
         self._listed = SharedQuery(self._ask_squeue)
+        self._cluster = SharedQuery(self._read_limits)
 
     @property
     def dialect(self) -> ShellDialect:
@@ -266,7 +267,7 @@ class SlurmScheduler:
 
     # Commands ---------------------------------------------------------------------------------
 
-    def _cluster(self) -> ClusterLimits:
+    def _read_limits(self) -> ClusterLimits:
         if self._limits is None:
             self._limits = parse_config(self._answer("scontrol", "show", "config"))
         return self._limits
