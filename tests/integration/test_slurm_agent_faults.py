@@ -227,3 +227,19 @@ def test_a_limit_of_the_moment_lets_a_job_wait_as_init_and_try_again(rig: Rig, w
 
     assert rig.runs("job") == [1]
     assert rig.slurm.calls("sbatch") == 2
+
+
+# How much is asked -------------------------------------------------------------------------------
+
+
+def test_however_many_jobs_wait_one_squeue_runs_at_a_time(rig: Rig) -> None:
+    rig.slurm.without_nodes()
+    rig.slurm.next_fails("sbatch", *[{"do": "fail", "words": f"sbatch: error: {CONTACT}"}] * 8)
+    with rig.site.client() as client, rig.site.agent():
+        job_ids = [rig.submit(client, COUNTED, "job") for _ in range(14)]
+        wait_until(lambda: all(client.job(job_id).state is JobState.READY for job_id in job_ids))
+        rig.wait_for_calls("squeue", 3)
+
+    assert rig.slurm.most_at_once("squeue") == 1
+    assert rig.slurm.calls("sbatch") == 14 + 8
+    assert (rig.slurm.calls("scontrol"), rig.slurm.calls("sacct")) == (1, 0)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -141,6 +144,41 @@ def test_no_text_at_all_is_taken_for_a_queue_by_mistake(text: str) -> None:
     assert not jobs or text.startswith("cq|")
 
 
+ODD = st.text(st.sampled_from("|\n\r\x00\x0b\x0c\x1b\x1c\x85\u2028\ufffdcq5_[1-3],%:./ab"), max_size=30)
+"""Control characters, whatever ends a line for somebody, and what rows are made of."""
+
+
+@given(ODD.filter(lambda text: "\n" not in text), ODD)
+def test_whatever_a_path_or_a_strangers_command_holds_the_claim_is_found(home: str, other: str) -> None:
+    rows = f"cq|4|RUNNING|{DAY}|None|{home}{SHELL}\ncq|5|RUNNING|{DAY}|None|/a/b {other}\n"
+
+    try:
+        jobs = parse_squeue(rows)
+    except SchedulerUnavailable:
+        assert "\ncq" in other
+        return
+    assert jobs["4"].tag == TAG
+    assert jobs["4"].tasks == {None: TaskRow("RUNNING", "", DAY)}
+
+
+def test_thousands_of_tasks_and_of_jobs_are_read_each() -> None:
+    array = f"cq|1_[0-74999%8]|PENDING|{DAY}|None|{SHELL}\n"
+    single = "".join(f"cq|2_{task}|COMPLETED|{DAY}|None|{SHELL}\n" for task in range(20_000))
+    others = "".join(f"cq|{number}|RUNNING|{DAY}|None|{SHELL}\n" for number in range(3, 10_000))
+
+    jobs = parse_squeue(array + single + others)
+
+    assert [len(jobs[local_id].tasks) for local_id in ("1", "2", "3")] == [75_000, 20_000, 1]
+    assert len(jobs) == 9_999
+
+
+def test_a_span_without_end_does_not_fill_the_memory() -> None:
+    found = parse_tasks("5_[0-999999999]")
+
+    assert found is not None
+    assert len(found[1]) <= 4_000_001
+
+
 @pytest.mark.parametrize(
     ("shown", "expected"),
     [
@@ -216,6 +254,51 @@ def test_exit_codes_are_told_by_task_whatever_the_job_is_called() -> None:
 
     assert parse_shown_jobs(text) == {None: 3, 2: 137}
     assert parse_shown_jobs("slurm_load_jobs error") == {}
+
+
+@given(ODD.filter(lambda text: not re.search(r"\n[0-9]", text)))  # that would be a row
+def test_a_submit_line_may_hold_anything_before_its_claim(options: str) -> None:
+    rows = (
+        f"5|FAILED|3:0|{DAY}10:00:00|sbatch --comment={options} {SHELL}\n"
+        f"6|COMPLETED|0:0|{DAY}10:00:00|sbatch {SHELL}\n"
+    )
+    jobs = parse_sacct(rows, with_line=True)
+
+    assert jobs.keys() == {"5", "6"}
+    assert jobs["5"].tasks == {None: TaskRow("FAILED", "", f"{DAY}10:00:00", 3)}
+    assert [job.tag for job in jobs.values()] == [TAG, TAG]
+
+
+@given(st.text(max_size=200), st.booleans())
+def test_no_text_at_all_is_taken_for_accounting_by_mistake(text: str, with_line: bool) -> None:
+    try:
+        jobs = parse_sacct(text, with_line=with_line)
+    except SchedulerUnavailable:
+        return
+    assert not jobs or text[0].isdigit()
+
+
+@given(ODD, ODD)
+def test_an_exit_code_is_told_whatever_names_and_comments_hold(name: str, comment: str) -> None:
+    name, comment = (text.replace("\n", " ") for text in (name, comment))
+    line = (
+        f"JobId=5 JobName={name} JobState=x ExitCode=9:9 UserId=me(1) JobState=FAILED Reason=NonZeroExitCode "
+        f"Dependency=(null) Requeue=1 Restarts=0 BatchFlag=1 Reboot=0 ExitCode=3:0 RunTime=00:00:01 "
+        f"Comment={comment} JobState=FAILED x ExitCode=0:0 Command={SHELL}\n"
+    )
+
+    assert parse_shown_jobs(line) == {None: 3}
+
+
+@given(st.text(max_size=200))
+def test_no_text_at_all_breaks_what_reads_single_answers(text: str) -> None:
+    parse_shown_jobs(text)
+    with contextlib.suppress(SchedulerUnavailable):
+        parse_config(text)
+    with contextlib.suppress(SchedulerProblem):
+        read_sbatch_answer("0", text, text)
+    with contextlib.suppress(SchedulerProblem):
+        read_sbatch_answer("1", text, text)
 
 
 def test_the_clusters_limits_are_read() -> None:

@@ -16,6 +16,7 @@ from attrs import frozen
 
 from cloudq.adapters.filesystem import read_record
 from cloudq.adapters.process import Command, Finished, login_environment, run_to_end, start_recording
+from cloudq.adapters.schedulers.shared_query import SharedQuery
 from cloudq.adapters.schedulers.slurm_options import (
     DIRECTIVE,
     SlurmOptions,
@@ -78,6 +79,15 @@ class _Known:
 
 
 @frozen
+class _Queue:
+    """What squeue showed, and when it was asked."""
+
+    jobs: Mapping[str, JobRows]
+    began_at: float
+    ended_at: float
+
+
+@frozen
 class SlurmTimes:
     """Seconds."""
 
@@ -107,6 +117,8 @@ class SlurmScheduler:
         self._limits: ClusterLimits | None = None
         self._known: dict[str, _Known] = {}
         self._warned: set[str] = set()
+        self._listed = SharedQuery(self._ask_squeue)
+        self._cluster = SharedQuery(self._read_limits)
 
     @property
     def dialect(self) -> ShellDialect:
@@ -165,7 +177,7 @@ class SlurmScheduler:
     # Asking -----------------------------------------------------------------------------------
 
     def find(self, tag: ClaimTag) -> tuple[str, ...]:
-        found = [local_id for local_id, job in self._listed().items() if job.tag == tag]
+        found = [local_id for local_id, job in self._listed().jobs.items() if job.tag == tag]
         if not found and self._cluster().has_accounting and self._cluster().tells_submit_line:
             words = (f"--starttime={_FORGET_FINISHED}", "--user", str(os.geteuid()))
             found = [local_id for local_id, job in self._accounted(words).items() if job.tag == tag]
@@ -174,8 +186,8 @@ class SlurmScheduler:
     def poll(self, local_ids: Sequence[str]) -> Mapping[str, LocalJob]:
         wanted = dict.fromkeys(local_ids)
         self._cluster()
-        answer = self._ask_for_queue()
-        listed = _of_claims(parse_squeue(answer.stdout))
+        answer = self._listed()
+        listed = answer.jobs
         with self._mutex:
             jobs = {
                 local_id: self._judge(local_id, listed[local_id], answer)
@@ -195,7 +207,7 @@ class SlurmScheduler:
     def estimate_start(self, submission: Submission) -> float | None:  # noqa: ARG002 (not asked for yet)
         return None
 
-    def _judge(self, local_id: str, rows: JobRows, answer: Finished) -> LocalJob:
+    def _judge(self, local_id: str, rows: JobRows, answer: _Queue) -> LocalJob:
         before = self._known.get(local_id)
         if before is not None and before.job.tag != rows.tag:
             before = None  # another job that has the id now
@@ -211,7 +223,7 @@ class SlurmScheduler:
         return job
 
     def _canceled_without_a_trace(
-        self, rows: JobRows, before: _Known | None, answer: Finished
+        self, rows: JobRows, before: _Known | None, answer: _Queue
     ) -> dict[int | None, SchedulerStatus]:
         """Tasks of an array that waited, and are gone while the rest of it is still shown.
 
@@ -296,19 +308,17 @@ class SlurmScheduler:
 
     # Commands ---------------------------------------------------------------------------------
 
-    def _cluster(self) -> ClusterLimits:
+    def _read_limits(self) -> ClusterLimits:
         if self._limits is None:
             self._limits = parse_config(self._answer("scontrol", "show", "config"))
         return self._limits
 
-    def _listed(self) -> dict[str, JobRows]:
-        return _of_claims(parse_squeue(self._ask_for_queue().stdout))
-
-    def _ask_for_queue(self) -> Finished:
+    def _ask_squeue(self) -> _Queue:
         # --all: else nothing is shown of partitions that are hidden.
-        return self._succeeded(
+        done = self._succeeded(
             "squeue", "--all", "--me", "--noheader", "--states=all", f"--format={SQUEUE_FORMAT}"
         )
+        return _Queue(_of_claims(parse_squeue(done.stdout)), done.began_at, done.ended_at)
 
     def _accounted(self, words: Iterable[str]) -> dict[str, JobRows]:
         with_line = self._cluster().tells_submit_line

@@ -38,10 +38,13 @@ _SPAN = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9})(?::([0-9]{1,9}))?)?")
 _TAG_IN_PATH = re.compile(r"/([0-9a-f]{8}\.[1-9][0-9]{0,5})/[^/]*$")
 _EXIT_CODE = re.compile(r"([0-9]{1,3}):([0-9]{1,3})")
 _SHOWN_JOB = re.compile(
-    r"JobId=([0-9]+)(?: ArrayJobId=([0-9]+))?(?: ArrayTaskId=([0-9]+))? .*"
-    r" JobState=[A-Z_]+ .* ExitCode=([0-9]+:[0-9]+)",
+    r"JobId=([0-9]+)(?: ArrayJobId=([0-9]+))?(?: ArrayTaskId=([0-9]+))? .*?"
+    r" JobState=[A-Z_]+ Reason=\S* (?:Dependency=\S* )?(?:[A-Za-z]+=[0-9]+ )*ExitCode=([0-9]+:[0-9]+)",
     re.ASCII,
 )
+"""What stands around it, names and comments, may hold anything."""
+_NEXT_SACCT_ROW = re.compile(r"\n(?=[0-9][^|\n]*\|[^|\n]*\|[0-9]+:[0-9]+\|)")
+"""Not every line break: the options of a submit line may have some."""
 _IDLE_CPUS = re.compile(rf"{_MARK}\|([^|]*?)(\*?)\|[0-9]+/([0-9]+)/[0-9]+/[0-9]+")
 _MAX_TASKS_OF_A_SPAN = 4_000_000
 
@@ -87,6 +90,11 @@ def _expand(expression: str) -> Iterator[int]:
             yield from range(first, min(last, first + _MAX_TASKS_OF_A_SPAN) + 1, max(1, step))
 
 
+def _lines(text: str) -> list[str]:
+    """At line feeds alone: `str.splitlines` would cut a path with other separators in it."""
+    return text.removesuffix("\n").split("\n") if text else []
+
+
 def tag_of(command: str) -> ClaimTag | None:
     """The claim whose job shell *command* is: its directory is named after the claim."""
     match = _TAG_IN_PATH.search(command.removesuffix(f" {STAY}"))
@@ -99,7 +107,7 @@ def tag_of(command: str) -> ClaimTag | None:
 def parse_squeue(text: str) -> dict[str, JobRows]:
     """All jobs in an answer in `SQUEUE_FORMAT`. Raises `SchedulerUnavailable` for anything else."""
     jobs: dict[str, JobRows] = {}
-    for line in text.splitlines():
+    for line in _lines(text):
         fields = line.split("|", 5)
         if fields[0] != _MARK and jobs:
             continue  # the rest of a command with a line break in it
@@ -117,7 +125,7 @@ def parse_sacct(text: str, *, with_line: bool) -> dict[str, JobRows]:
     """All jobs in an answer with `SACCT_FIELDS`; where an id was used twice, the newer one."""
     jobs: dict[str, JobRows] = {}
     count = len(SACCT_FIELDS) + with_line
-    for line in text.splitlines():
+    for line in _NEXT_SACCT_ROW.split(text.removesuffix("\n")) if text else ():
         fields = line.split("|", count - 1)
         found = parse_tasks(fields[0])
         if len(fields) != count:
@@ -150,7 +158,7 @@ def _add(
 def parse_shown_jobs(text: str) -> dict[int | None, int]:
     """Exit codes by task in an answer of ``scontrol --oneliner show job ID``."""
     codes: dict[int | None, int] = {}
-    for line in text.splitlines():
+    for line in _lines(text):
         match = _SHOWN_JOB.match(line)
         code = exit_code(match[4]) if match else None
         if match and code is not None:

@@ -8,13 +8,36 @@ import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+from attrs import frozen
+
 COMMANDS = ("sbatch", "squeue", "scontrol", "scancel", "sacct", "sinfo")
 SCRIPT = Path(__file__).with_name("commands.py")
+
+
+@frozen
+class CallLog:
+    """A file in which each command leaves a line ``+ NAME`` when it begins and ``- NAME`` at its end."""
+
+    path: Path
+
+    def counts(self) -> Counter[str]:
+        """How often each was run."""
+        return Counter(name for sign, name in self._lines() if sign == "+")
+
+    def most_at_once(self, command: str) -> int:
+        """How many of one kind ever ran at the same time."""
+        changes = [1 if sign == "+" else -1 for sign, name in self._lines() if name == command]
+        return max(accumulate(changes), default=0)
+
+    def _lines(self) -> list[list[str]]:
+        return [line.split() for line in self.path.read_text().splitlines()] if self.path.exists() else []
 
 
 class FakeSlurm:
@@ -31,7 +54,7 @@ class FakeSlurm:
         state = {
             "next": 1, "jobs": {}, "accounted": {}, "faults": {}, "away": {}, "calls": {}, "slots": slots,
             "holds": False, "min_job_age": min_job_age, "kill_wait": 0.5, "accounting": accounting,
-            "max_array_size": 1001, "strange_state": "",
+            "max_array_size": 1001, "strange_state": "", "nodes": True,
         }  # fmt: skip
         (self.home / "state.json").write_text(json.dumps(state))
 
@@ -68,6 +91,14 @@ class FakeSlurm:
         with self.state() as state:
             return int(state["calls"].get(command, 0))
 
+    def most_at_once(self, command: str) -> int:
+        """How many of them ever ran at the same time."""
+        return CallLog(self.home / "calls.log").most_at_once(command)
+
+    def without_nodes(self) -> None:
+        """Every job waits for ever, and costs this machine nothing."""
+        self.set(nodes=False)
+
     def set(self, **changes: Any) -> None:
         """Change settings."""
         with self.state() as state:
@@ -94,6 +125,8 @@ class FakeSlurm:
     def end_everything(self) -> None:
         """Cancel all jobs and wait until nothing runs any more."""
         with self.state() as state:
+            if not state["nodes"]:
+                state["jobs"].clear()
             for job in state["jobs"].values():
                 for each in job["tasks"].values():
                     each["cancel"] = True

@@ -42,7 +42,17 @@ def main(name: str, words: list[str]) -> int:
         state["calls"][name] = state["calls"].get(name, 0) + 1
         waiting = state["faults"].get(name, [])
         fault = waiting.pop(0) if waiting else state["away"].get(name, {})
-    return FAULTS[fault.get("do", "")](fault, lambda: COMMANDS[name](words))
+    note("+", name)
+    try:
+        return FAULTS[fault.get("do", "")](fault, lambda: COMMANDS[name](words))
+    finally:
+        note("-", name)
+
+
+def note(sign: str, name: str) -> None:
+    """One line when a command begins and one when it ends, in the order in which they do."""
+    with (HOME / "calls.log").open("a") as log:
+        log.write(f"{sign} {name}\n")
 
 
 # Faults ------------------------------------------------------------------------------------------
@@ -124,6 +134,11 @@ def sbatch(words: list[str]) -> int:
             "max_running": limit,
             "tasks": {task: {"state": "PENDING", "code": "0:0"} for task in tasks},
         }
+        if not state["nodes"]:
+            state["jobs"][job_id]["body"] = ""  # thousands of jobs must fit into the state
+    if not state["nodes"]:
+        print(job_id)
+        return 0
     argv = [sys.executable, "-I", "-S", __file__, "run", job_id]
     devnull = subprocess.DEVNULL
     with (HOME / "runner.log").open("ab") as log:

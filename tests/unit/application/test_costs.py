@@ -210,3 +210,17 @@ def test_jobs_that_wait_are_not_read_again_when_others_are_submitted(counted: Co
     counted.agent.cycles(2)
 
     assert [key for _, key in counted.store.requests if any(job_id in key for job_id in waiting)] == []
+
+
+@pytest.mark.parametrize("jobs", [1, 60])
+def test_however_many_jobs_live_the_scheduler_is_asked_once_a_poll_interval(world: World, jobs: int) -> None:
+    alpha = world.system(behaviour=lambda *_: Script(100_000), poll_interval_s=10)
+    agent = world.agent(alpha)
+    for _ in range(jobs):
+        world.submit("alpha")
+    agent.cycles(4)
+    before = alpha.scheduler.queries
+
+    agent.cycles(60, every_s=5)
+
+    assert alpha.scheduler.queries - before == 30
