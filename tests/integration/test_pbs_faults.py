@@ -215,6 +215,14 @@ def test_an_array_whose_tasks_are_too_many_to_be_told_is_followed_as_a_whole(rig
     assert set(jobs[local_id].tasks) == set(range(1, 13))
 
 
+def test_a_history_too_long_to_be_read_hides_no_job_that_runs(rig: Rig) -> None:
+    rig.ended(rig.submit(rig.space(), "-v", f"A={'x' * 9000}"))
+    space = rig.space("sleep 30")
+    local_id = rig.submit(space)
+
+    assert rig.another(most_bytes=8_000).find(space.tag) == (local_id,)
+
+
 # Submitting --------------------------------------------------------------------------------------
 
 

@@ -154,8 +154,8 @@ class PbsScheduler:
     # Asking -----------------------------------------------------------------------------------
 
     def find(self, tag: ClaimTag) -> tuple[str, ...]:
-        jobs = self._listed("-x", "-f")
-        if jobs is None:  # no history is kept
+        jobs = self._with_history()
+        if jobs is None:
             jobs = self._live("-f")
         return tuple(sorted((each for each, job in jobs.items() if job.tag == tag), key=sequence_number))
 
@@ -220,6 +220,16 @@ class PbsScheduler:
                     del self._known[local_id]
 
     # Commands ---------------------------------------------------------------------------------
+
+    def _with_history(self) -> dict[str, JobRows] | None:
+        """All jobs that PBS knows; None where it keeps no history, or more of it than can be read.
+
+        A job of it that has started holds its lock, whether it is found here or not.
+        """
+        try:
+            return self._listed("-x", "-f")
+        except AnswerTooLong:
+            return None
 
     def _live_with_tasks(self) -> dict[str, JobRows]:
         """As `_live`, with the single tasks of arrays unless those are too many."""
