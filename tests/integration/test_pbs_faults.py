@@ -136,8 +136,8 @@ def test_a_missing_command_is_no_answer(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "version",
     [
-        {"json": "none"}, {"json": "broken"}, {"json": "first"}, {"lists_own": False},
-        {"lists_own": False, "json": "none"}, {"lists_own": False, "json": "broken"},
+        {"shows_arrays": False}, {"json": "none"}, {"json": "broken"}, {"json": "first"},
+        {"lists_own": False}, {"lists_own": False, "json": "none"}, {"lists_own": False, "json": "broken"},
     ],
     ids=str,
 )  # fmt: skip
@@ -309,8 +309,9 @@ def test_a_job_that_moved_to_another_server_is_as_it_was(rig: Rig) -> None:
     assert rig.warned == []
 
 
-def test_a_pending_array_shows_all_its_tasks(rig: Rig) -> None:
-    rig.pbs.set(holds=True)
+@pytest.mark.parametrize("shows_arrays", [True, False])
+def test_a_pending_array_shows_all_its_tasks(rig: Rig, shows_arrays: bool) -> None:
+    rig.pbs.set(holds=True, shows_arrays=shows_arrays)
     local_id = rig.submit(rig.space(), array="1-7:2%2")
 
     tasks = rig.scheduler.poll([local_id])[local_id].tasks
