@@ -136,8 +136,8 @@ def test_a_missing_command_is_no_answer(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "version",
     [
-        {"json": "none"}, {"json": "broken"}, {"json": "first"}, {"lists_own": False},
-        {"lists_own": False, "json": "none"}, {"lists_own": False, "json": "broken"},
+        {"shows_arrays": False}, {"json": "none"}, {"json": "broken"}, {"json": "first"},
+        {"lists_own": False}, {"lists_own": False, "json": "none"}, {"lists_own": False, "json": "broken"},
     ],
     ids=str,
 )  # fmt: skip
@@ -213,6 +213,14 @@ def test_an_array_whose_tasks_are_too_many_to_be_told_is_followed_as_a_whole(rig
     assert jobs[plain].tasks[None].exit_code == 4
     assert {(each.life, each.verdict) for each in jobs[local_id].tasks.values()} == {(Life.ENDED, None)}
     assert set(jobs[local_id].tasks) == set(range(1, 13))
+
+
+def test_a_history_too_long_to_be_read_hides_no_job_that_runs(rig: Rig) -> None:
+    rig.ended(rig.submit(rig.space(), "-v", f"A={'x' * 9000}"))
+    space = rig.space("sleep 30")
+    local_id = rig.submit(space)
+
+    assert rig.another(most_bytes=8_000).find(space.tag) == (local_id,)
 
 
 # Submitting --------------------------------------------------------------------------------------
@@ -301,8 +309,9 @@ def test_a_job_that_moved_to_another_server_is_as_it_was(rig: Rig) -> None:
     assert rig.warned == []
 
 
-def test_a_pending_array_shows_all_its_tasks(rig: Rig) -> None:
-    rig.pbs.set(holds=True)
+@pytest.mark.parametrize("shows_arrays", [True, False])
+def test_a_pending_array_shows_all_its_tasks(rig: Rig, shows_arrays: bool) -> None:
+    rig.pbs.set(holds=True, shows_arrays=shows_arrays)
     local_id = rig.submit(rig.space(), array="1-7:2%2")
 
     tasks = rig.scheduler.poll([local_id])[local_id].tasks

@@ -32,6 +32,7 @@ from cloudq.adapters.schedulers.pbs_parse import (
     TASK_VARIABLE,
     JobRows,
     TaskRow,
+    is_array,
     is_local_id,
     parse_qstat,
     sequence_number,
@@ -106,6 +107,8 @@ class PbsScheduler:
         self._ways: list[tuple[str, ...]] = [("-w", "-u", self._owner), _JSON, ()]
         """How to have jobs listed, the best first. With ``-u`` there is no JSON, but only one's own jobs."""
         self._known: dict[str, LocalJob] = {}
+        self._over: set[str] = set()
+        """Jobs whose end was seen as a whole: PBS need not be asked again, nor know them still."""
         self._warned: set[str] = set()
 
     @property
@@ -154,8 +157,8 @@ class PbsScheduler:
     # Asking -----------------------------------------------------------------------------------
 
     def find(self, tag: ClaimTag) -> tuple[str, ...]:
-        jobs = self._listed("-x", "-f")
-        if jobs is None:  # no history is kept
+        jobs = self._with_history()
+        if jobs is None:
             jobs = self._live("-f")
         return tuple(sorted((each for each, job in jobs.items() if job.tag == tag), key=sequence_number))
 
@@ -163,16 +166,13 @@ class PbsScheduler:
         wanted = [local_id for local_id in dict.fromkeys(local_ids) if is_local_id(local_id)]
         shown = self._live_with_tasks()
         gone = [local_id for local_id in wanted if local_id not in shown]
-        shown |= self._asked_for([local_id for local_id in gone if not self._has_ended(local_id)])
+        shown |= self._asked_for([local_id for local_id in gone if local_id not in self._over])
         with self._mutex:
             for local_id in wanted:
                 if local_id in shown:
-                    self._known[local_id] = self._judge(shown[local_id], self._known.get(local_id))
-            return {
-                local_id: self._known[local_id]
-                for local_id in wanted
-                if local_id in shown or self._has_ended(local_id)
-            }
+                    self._note(local_id, shown[local_id])
+            known = [each for each in wanted if each in shown or each in self._over]
+            return {local_id: self._known[local_id] for local_id in known}
 
     def free_slots(self) -> int | None:
         return None
@@ -180,10 +180,12 @@ class PbsScheduler:
     def estimate_start(self, submission: Submission) -> float | None:  # noqa: ARG002 (not asked for yet)
         return None
 
-    def _has_ended(self, local_id: str) -> bool:
-        """Whether the end of the whole job was seen: PBS need not be asked again, nor know it still."""
-        known = self._known.get(local_id)
-        return known is not None and bool(known.tasks) and all(_is_end(each) for each in known.tasks.values())
+    def _note(self, local_id: str, rows: JobRows) -> None:
+        self._known[local_id] = self._judge(rows, self._known.get(local_id))
+        if _is_over(local_id, rows):
+            self._over.add(local_id)
+        else:
+            self._over.discard(local_id)
 
     def _judge(self, rows: JobRows, before: LocalJob | None) -> LocalJob:
         if before is not None and before.tag != rows.tag:
@@ -224,10 +226,21 @@ class PbsScheduler:
     def forget(self, local_ids: Sequence[str]) -> None:
         with self._mutex:
             for local_id in local_ids:
-                if self._has_ended(local_id):
+                if local_id in self._over:
+                    self._over.discard(local_id)
                     del self._known[local_id]
 
     # Commands ---------------------------------------------------------------------------------
+
+    def _with_history(self) -> dict[str, JobRows] | None:
+        """All jobs that PBS knows; None where it keeps no history, or more of it than can be read.
+
+        A job of it that has started holds its lock, whether it is found here or not.
+        """
+        try:
+            return self._listed("-x", "-f")
+        except AnswerTooLong:
+            return None
 
     def _live_with_tasks(self) -> dict[str, JobRows]:
         """As `_live`, with the single tasks of arrays unless those are too many."""
@@ -249,7 +262,7 @@ class PbsScheduler:
         for way in tuple(self._ways):
             done = self._ask("qstat", *options, *way)
             if is_beyond_this_qstat(done.stdout, done.stderr) and len(self._ways) > 1:
-                self._ways.remove(way)
+                self._ways = [each for each in self._ways if each != way]
                 continue
             if keeps_no_history(done.stderr):
                 return None
@@ -300,6 +313,13 @@ class PbsScheduler:
     def _ask(self, *argv: str) -> Finished:
         command = Command(argv, Path("/"), {**self._environ, **_QUERY_ENVIRONMENT})
         return run_to_end(command, self._times.query_limit_s, self._most_bytes)
+
+
+def _is_over(local_id: str, rows: JobRows) -> bool:
+    """Whether the job as a whole is: of an array, some tasks may be all that is shown."""
+    if is_array(local_id):
+        return rows.whole is not None and rows.whole.state in ENDED
+    return all(row.state in ENDED for row in rows.tasks.values())
 
 
 def _told_by_array(rows: JobRows) -> dict[int | None, TaskRow]:

@@ -36,6 +36,11 @@ def is_local_id(text: str) -> bool:
     return _LOCAL_ID.fullmatch(text) is not None
 
 
+def is_array(local_id: str) -> bool:
+    """Whether it is the id of an array as a whole."""
+    return "[]." in local_id
+
+
 def sequence_number(local_id: str) -> int:
     """``12[].pbs1`` → 12."""
     match = _SHOWN_ID.fullmatch(local_id)

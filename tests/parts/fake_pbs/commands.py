@@ -462,11 +462,13 @@ def _rows(number: str, state: dict[str, Any], flags: set[str]) -> Iterator[tuple
         "array_indices_submitted": job["range"],
         "array_indices_remaining": ",".join(waiting) or "-",
     }
-    yield f"{number}[].{SERVER}", attributes
+    alone = "t" in flags and "x" not in flags and not state["shows_arrays"]
+    if not alone:
+        yield f"{number}[].{SERVER}", attributes
     if "t" not in flags or not state["shows_subjobs"]:
         return
     for task, each in job["tasks"].items():
-        if task not in waiting:
+        if alone or task not in waiting:
             yield f"{number}[{task}].{SERVER}", _attributes(job, each, state)
 
 

@@ -36,6 +36,7 @@ class FakePbs:
             "history": True,
             "json": "good",  # or none, broken, first: of several ids, the first alone
             "lists_own": True,  # else qstat -u prints its table, whatever else it is told
+            "shows_arrays": True,  # else ``-t`` without an id lists tasks alone, the waiting ones, too
             "shows_subjobs": True,  # else nothing tells of the tasks of an array that run
             "tells_walltime": True,  # else an exceeded limit leaves the shell's own exit status
             "top_shell": False,  # whether a shell that does not heed signals runs the script
