@@ -31,30 +31,35 @@ def offer_of(profile: SystemProfile, *, unpinned: bool = True, handicap_s: float
 
 
 def why_not(
-    offer: Offer, script: MetaScript, mapping: SystemMapping, array: ArrayRange | None, *, chosen: bool
+    offer: Offer,
+    script: MetaScript,
+    mapping: SystemMapping,
+    array: ArrayRange | None,
+    *,
+    is_pinned: bool,
+    is_chosen: bool,
 ) -> tuple[str, ...]:
     """All that keeps a system from running *script*; nothing if it may.
 
-    *chosen*: its owner named the system. A system that nobody named must take such jobs, and know
-    the resource: one that would merely pass any name on to its scheduler may not have it.
+    *is_pinned*: the job is for this system alone. *is_chosen*: its owner named the system, maybe
+    with others; one that nobody named must know the resource, for a system that would pass any
+    name on to its scheduler may not have it.
     """
     if not offer.meta:
         return ("its agent is of an older release, which knows no meta jobscripts",)
-    return tuple(_reasons(offer, script, mapping, array, chosen=chosen))
+    reasons = [*_resource_reasons(offer, script, mapping, chosen=is_chosen), *_limit_reasons(offer, script)]
+    if not is_pinned and not offer.unpinned:
+        reasons.insert(0, "it takes only jobs submitted to it")
+    limits = Limits(array_lists=offer.array_lists, array_running=offer.array_running)
+    if problem := limits.array_problem(array):
+        reasons.append(problem)
+    return tuple(reasons)
 
 
-def _reasons(
-    offer: Offer, script: MetaScript, mapping: SystemMapping, array: ArrayRange | None, *, chosen: bool
-) -> Iterator[str]:
-    if not chosen and not offer.unpinned:
-        yield "it takes only jobs submitted to it"
-    yield from _resource_reasons(offer, script, mapping, chosen=chosen)
+def _limit_reasons(offer: Offer, script: MetaScript) -> Iterator[str]:
     most = Walltime(offer.max_walltime_s) if offer.max_walltime_s else None
     if most is not None and script.walltime is not None and script.walltime > most:
         yield f"walltime {script.walltime} is more than its {most}"
-    limits = Limits(array_lists=offer.array_lists, array_running=offer.array_running)
-    if problem := limits.array_problem(array):
-        yield problem
     if script.container_imgs and not offer.containers:
         yield "it runs no containers"
 
