@@ -18,7 +18,6 @@ from cloudq.application.query_jobs import ActiveJobs
 from cloudq.application.read_log import STDERR, STDOUT
 from cloudq.application.submit_job import SubmitRequest, Submitted
 from cloudq.bootstrap.client import ClientParts, client_parts
-from cloudq.bootstrap.profiles import profile_of
 from cloudq.config import Config
 from cloudq.domain.array_range import ArrayRange
 from cloudq.domain.dependency import parse_hold_jid, usable_ids
@@ -255,6 +254,8 @@ def preview_conversion(
 
     Raises `InvalidInput` with every problem, `ConfigProblem` if the system's profile is not known.
     """
+    from cloudq.bootstrap.profiles import profile_of  # noqa: PLC0415  submitting reads no profile
+
     problems: list[str] = []
     meta = _collect(problems, lambda: _read_meta(Path(script)))
     array = _collect(problems, lambda: None if array_tid is None else ArrayRange.parse(array_tid))
