@@ -86,7 +86,7 @@ class HandOverJob:
     def _begin(self, held: HeldJob) -> None:
         try:
             self._prepare(held)
-        except (RecordRejected, ArchiveRejected, ObjectNotFound, SubmitRefused) as error:
+        except (RecordRejected, ArchiveRejected, ObjectNotFound, SubmitRefused, InvalidInput) as error:
             self.end_unstarted(held, JobState.ERROR, str(error))
             return
         self._submit(held, 1)

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from cloudq.domain.array_range import ArrayRange
 from cloudq.domain.lease import Offer, OfferedResource
 from cloudq.domain.meta_script import MetaScript
+from cloudq.domain.option_template import OptionTemplate
 from cloudq.domain.system_mapping import SystemMapping
-from cloudq.domain.system_profile import NO_CONTAINERS, Limits, SystemProfile
+from cloudq.domain.system_profile import NO_CONTAINERS, Limits, ResourceProfile, SystemProfile
 from cloudq.domain.walltime import Walltime
 
 
@@ -20,14 +21,25 @@ def offer_of(profile: SystemProfile, *, unpinned: bool = True, handicap_s: float
         unpinned=unpinned,
         handicap_s=handicap_s,
         meta=True,
-        resources=tuple(OfferedResource(name, told.max_n) for name, told in profile.resources.items()),
+        resources=tuple(_offered(name, told, profile) for name, told in profile.resources.items()),
         any_resource=profile.resource is not None,
-        max_n=limits.n_resource,
+        max_n=_most(profile.resource, limits.n_resource),
+        walltime=profile.walltime is not None,
         max_walltime_s=limits.walltime.seconds if limits.walltime else None,
         array_lists=limits.array_lists,
         array_running=limits.array_running,
         containers=profile.container_runtime != NO_CONTAINERS,
     )
+
+
+def _offered(name: str, told: ResourceProfile, profile: SystemProfile) -> OfferedResource:
+    template = told.options or profile.resource
+    return OfferedResource(name, _most(template, told.max_n or profile.limits.n_resource))
+
+
+def _most(template: OptionTemplate | None, limit: int | None) -> int | None:
+    """Of what has no place for a number there is one to be had."""
+    return 1 if template is not None and "n" not in template.fields else limit
 
 
 def why_not(
@@ -60,6 +72,8 @@ def _limit_reasons(offer: Offer, script: MetaScript) -> Iterator[str]:
     most = Walltime(offer.max_walltime_s) if offer.max_walltime_s else None
     if most is not None and script.walltime is not None and script.walltime > most:
         yield f"walltime {script.walltime} is more than its {most}"
+    if script.walltime is not None and not offer.walltime:
+        yield "it has no option for a walltime"
     if script.container_imgs and not offer.containers:
         yield "it runs no containers"
 
@@ -67,7 +81,10 @@ def _limit_reasons(offer: Offer, script: MetaScript) -> Iterator[str]:
 def _resource_reasons(
     offer: Offer, script: MetaScript, mapping: SystemMapping, *, chosen: bool
 ) -> Iterator[str]:
-    if mapping.resource.startswith("-"):
+    mapped = mapping.resource_options
+    if mapped is not None:
+        if _most(mapped, None) == 1 and script.n_resource > 1:
+            yield f"of resource {script.resource} there is only one to be had"
         return
     name = mapping.resource or script.resource
     known = next((each for each in offer.resources if each.name == name), None)

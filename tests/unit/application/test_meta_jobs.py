@@ -110,6 +110,17 @@ def test_a_job_that_cannot_be_converted_ends_with_every_reason(world: World) -> 
     assert job.time_start is None
 
 
+def test_options_that_somebody_put_into_the_bucket_end_a_job_that_they_spoil(world: World) -> None:
+    agent = agent_of(world, "alpha")
+    job_id = submit(world).job.uuid
+    key = f"jobs/{job_id}/manifest.json"
+    world.store.put(key, json.dumps({**json.loads(world.body(key)), "submit_opt": "-x '"}).encode())
+    agent.until_final(job_id)
+
+    assert world.job(job_id).state is JobState.ERROR
+    assert "cannot be split into words" in world.job(job_id).error_msg
+
+
 @pytest.mark.parametrize(
     ("mapping", "words"),
     [

@@ -19,7 +19,14 @@ from cloudq.domain.meta_script import MetaScript
 from cloudq.domain.names import file_name_problem
 from cloudq.domain.option_template import OptionTemplate
 from cloudq.domain.system_mapping import NameTables, SystemMapping
-from cloudq.domain.system_profile import PROJECT_FIELDS, RESOURCE_FIELDS, Limits, SystemProfile
+from cloudq.domain.system_profile import (
+    PROJECT_FIELDS,
+    RESOURCE_FIELDS,
+    Limits,
+    ResourceProfile,
+    SystemProfile,
+)
+from cloudq.domain.walltime import Walltime
 
 RESOURCES = {
     "local": "cpu",
@@ -256,6 +263,13 @@ def test_no_directive_ever_adds_a_word_or_an_option(value: str) -> None:
     assert [word.startswith("-") for word in words] == [True, False, True, True, False, True, False]
 
 
+LIMITED = evolve(
+    TEMPLATES,
+    limits=Limits(n_resource=100, walltime=Walltime(7200), array_running=False),
+    container_runtime="none",
+)
+
+
 # Which systems a job may be offered to -------------------------------------------------------
 
 
@@ -301,12 +315,47 @@ def test_every_limit_of_a_system_is_a_reason() -> None:
     assert reasons(profile, script, array="1,3", unpinned=False).count(";") == 4
 
 
-def test_what_is_offered_is_what_can_be_converted() -> None:
-    for name, resource in RESOURCES.items():
-        script = a_script("#$ walltime: 1h\n", resource)
+def test_a_job_is_offered_only_where_it_can_be_converted() -> None:
+    """Each system's own word is enough to know it: nothing is taken by an agent that has to refuse it."""
+    one = OptionTemplate.parse("--gpu", RESOURCE_FIELDS)
+    bare = SystemProfile(name="bare", scheduler="slurm", resource=one)
+    listed = evolve(bare, resource=None, resources={"gpu": ResourceProfile(one, 8)})
+    profiles = [
+        *map(profile_named, RESOURCES),
+        bare,
+        listed,
+        evolve(LIMITED, resources={"gpu": ResourceProfile()}),
+    ]
+    wanted = [
+        a_script(more, resource, n)
+        for more in ("", "#$ walltime: 1h\n", "#$ walltime: 9-00:00:00\n", CASES["containers"])
+        for resource in ("gpu", "rt_HF", "cpu")
+        for n in (1, 2, 200)
+    ]
+    mappings = [
+        SystemMapping("kaede", resource=resource) for resource in ("", "--gpus={n}", "--gpu", "rt_HG")
+    ]
+    for profile in profiles:
+        for script in wanted:
+            for mapping in mappings:
+                for array in (None, "1-4", "1,3", "1-4%2"):
+                    may_run = reasons(profile, script, mapping, array, is_chosen=True) == ""
 
-        assert reasons(name, script, is_chosen=True) == ""
-        converted(name, script)
+                    assert may_run == can_be_converted(profile, script, mapping, array), (
+                        profile,
+                        script,
+                        mapping,
+                    )
+
+
+def can_be_converted(
+    profile: SystemProfile, script: MetaScript, mapping: SystemMapping, array: str | None
+) -> bool:
+    try:
+        convert(script, profile, mapping, ArrayRange.parse(array) if array else None)
+    except InvalidInput:
+        return False
+    return True
 
 
 def test_the_configuration_tells_names_system_by_system() -> None:
