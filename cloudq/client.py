@@ -21,15 +21,25 @@ from cloudq.bootstrap.client import ClientParts, client_parts
 from cloudq.config import Config
 from cloudq.domain.array_range import ArrayRange
 from cloudq.domain.dependency import parse_hold_jid, usable_ids
+from cloudq.domain.directive import has_directives, marked_lines
 from cloudq.domain.errors import InvalidInput
 from cloudq.domain.history import HistoryEntry
 from cloudq.domain.job import Job
-from cloudq.domain.jobscript import MAX_SCRIPT_BYTES, Jobscript
+from cloudq.domain.jobscript import MAX_SCRIPT_BYTES, Jobscript, script_problems
+from cloudq.domain.local_script import convert, preview
+from cloudq.domain.meta_script import MetaScript
 from cloudq.domain.names import checked_job_id, checked_system, on_one_line
+from cloudq.domain.place import place_job
 from cloudq.domain.submit_options import split_options
+from cloudq.domain.system_mapping import NameTables
 from cloudq.ports.archives import Archives
 
 T = TypeVar("T")
+
+_NO_SYSTEM = (
+    "no system to submit to: name one with --submit_to. Only a meta jobscript goes without: its first lines "
+    "say '#$ project: …', '#$ resource: …' and '#$ n_resource: …'"
+)
 
 
 @frozen
@@ -70,15 +80,20 @@ class Client:
         self,
         script: Path | str,
         *,
-        submit_to: str,
+        submit_to: str = "",
         submit_opt: str = "",
         hold_jid: Sequence[str] | str = (),
         hold_ok_jid: Sequence[str] | str = (),
         array_tid: str | None = None,
         inputs: Sequence[Path | str] = (),
+        only: Sequence[str] = (),
+        without: Sequence[str] = (),
         force: bool = False,
     ) -> Submitted:
         """Submit the jobscript in the file *script* to the system *submit_to*.
+
+        A meta jobscript needs no *submit_to*: without it, and without ``run_on`` in the script,
+        the first system runs it that can.
 
         Args:
             submit_opt: options for that system's submit command, quoted as for a shell.
@@ -87,6 +102,8 @@ class Client:
                 being run, if one of them ends otherwise.
             array_tid: task ids of an array job, such as ``1-4`` or ``1-10:2``.
             inputs: files and directories to put into the job's work directory.
+            only: systems that a meta jobscript may run on, if it is to run on no other.
+            without: systems that it must not run on.
             force: submit even to a system whose agent never reported.
 
         Raises:
@@ -98,16 +115,21 @@ class Client:
         path, along = Path(script), [Path(each) for each in inputs]
         held_for, held_for_ok = _as_text(hold_jid), _as_text(hold_ok_jid)
         body = _collect(problems, lambda: _read_script(path))
+        told = None
+        if body is not None:
+            told = _collect(problems, lambda: _read_directives(body, is_pinned=bool(submit_to)))
         hold = _collect(problems, lambda: parse_hold_jid(held_for))
         hold_ok = _collect(problems, lambda: parse_hold_jid(held_for_ok, "hold_ok_jid"))
         array = _collect(problems, lambda: None if array_tid is None else ArrayRange.parse(array_tid))
-        system = _collect(problems, lambda: _system(submit_to))
+        place = _collect(problems, lambda: place_job(told, submit_to, only, without))
         _collect(problems, lambda: split_options(submit_opt))
         _collect(problems, lambda: self._parts.archives.check(along, path))
-        systems = () if system is None else (system,)
-        if problems or body is None:
+        if problems or body is None or place is None:
             more = self._parts.submit.problems_in_the_store(
-                usable_ids(held_for), usable_ids(held_for_ok), systems, force=force
+                usable_ids(held_for),
+                usable_ids(held_for_ok),
+                () if place is None else place.systems,
+                force=force,
             )
             raise InvalidInput([*problems, *more])
         with TemporaryDirectory(prefix="cloudq-") as scratch:
@@ -115,16 +137,19 @@ class Client:
             submitted = self._parts.submit(
                 SubmitRequest(
                     script=body,
-                    submit_to=systems,
+                    submit_to=place.systems,
                     submit_opt=submit_opt,
                     hold_jid=hold or (),
                     hold_ok_jid=hold_ok or (),
                     array_tid=array,
                     input_archive=archive,
                     force=force,
+                    meta=told,
+                    only=place.only,
+                    without=place.without,
                 )
             )
-            return evolve(submitted, warnings=(*_lowered(submit_to, system), *submitted.warnings))
+            return evolve(submitted, warnings=(*place.warnings, *submitted.warnings))
 
     # Looking ---------------------------------------------------------------------------------
 
@@ -215,6 +240,50 @@ class Client:
         self._parts.delete.agent_log(checked_system(system))
 
 
+@frozen
+class Preview:
+    """What a meta jobscript would become, for people to read."""
+
+    text: str
+    warnings: tuple[str, ...] = ()
+
+
+def preview_conversion(
+    script: Path | str,
+    *,
+    system: str,
+    config: Config,
+    profile: str = "",
+    submit_opt: str = "",
+    array_tid: str | None = None,
+) -> Preview:
+    """Convert a meta jobscript as the agent of *system* would; nothing is asked of anybody.
+
+    Raises `InvalidInput` with every problem, `ConfigProblem` if the system's profile is not known.
+    """
+    from cloudq.bootstrap.profiles import profile_of  # noqa: PLC0415  submitting reads no profile
+
+    problems: list[str] = []
+    meta = _collect(problems, lambda: _read_meta(Path(script)))
+    array = _collect(problems, lambda: None if array_tid is None else ArrayRange.parse(array_tid))
+    more = _collect(problems, lambda: split_options(submit_opt))
+    named = _collect(problems, lambda: checked_system(system.lower()))
+    if problems or meta is None or named is None:
+        raise InvalidInput(problems)
+    found = profile_of(config, named, profile)
+    mapping = NameTables(config.projects, config.resources).mapping(meta.project, meta.resource, named)
+    local = convert(meta, found, mapping, array)
+    local = evolve(local, options=(*local.options, *(more or ())))
+    pinned = f"The script says run_on: {meta.run_on}; it would not run on {named}."
+    elsewhere = (pinned,) if meta.run_on not in {"", named} else ()
+    return Preview(preview(local, found.scheduler), (*meta.warnings, *elsewhere))
+
+
+def _read_meta(path: Path) -> MetaScript:
+    script = _read_script(path)
+    return MetaScript.parse(script.name, script.body)
+
+
 def _collect(problems: list[str], check: Callable[[], T]) -> T | None:
     """What *check* gives; its problems are kept for one report of all."""
     try:
@@ -234,22 +303,17 @@ def _read_script(path: Path) -> Jobscript:
             body = file.read(MAX_SCRIPT_BYTES + 1)  # a device may never come to an end
     except OSError as error:
         raise InvalidInput(f"{on_one_line(path)}: cannot be read: {error.strerror or error}") from error
-    return Jobscript.checked(path.name, body)
+    return Jobscript(path.name, body)
 
 
-def _system(given: str) -> str:
-    if not given:
-        raise InvalidInput(
-            "no system to submit to: name one with --submit_to. "
-            "Only meta jobscripts will run without it, and this release does not run them yet."
-        )
-    return checked_system(given.lower())
-
-
-def _lowered(given: str, system: str | None) -> tuple[str, ...]:
-    if system is None or given == system:
-        return ()
-    return (f"{given} is taken as {system}: names of systems are lower case.",)
+def _read_directives(script: Jobscript, *, is_pinned: bool) -> MetaScript | None:
+    """The script's directives if it is a meta jobscript, else None. Raises `InvalidInput`."""
+    if is_pinned and not has_directives(script.body):
+        Jobscript.checked(script.name, script.body)
+        return None
+    if not any(line.key for line in marked_lines(script.body)):
+        raise InvalidInput([_NO_SYSTEM, *script_problems(script.name, script.body)])
+    return MetaScript.parse(script.name, script.body)
 
 
 def _packed(archives: Archives, inputs: Sequence[Path], scratch: Path) -> Path | None:

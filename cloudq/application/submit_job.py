@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from attrs import evolve, frozen
 
 from cloudq.application.end_job import load_or_none
+from cloudq.application.find_systems import FindSystems, Found, Wanted
 from cloudq.domain.array_range import ArrayRange
 from cloudq.domain.errors import (
     CloudqError,
@@ -16,27 +17,29 @@ from cloudq.domain.errors import (
     MaybeSubmitted,
     StoreProblem,
     StoreUnavailable,
-    UnknownSystem,
 )
 from cloudq.domain.job import Job, StateChange
 from cloudq.domain.job_state import JobState
-from cloudq.domain.jobscript import Jobscript
-from cloudq.domain.lease import is_presumed_dead
+from cloudq.domain.jobscript import META, Jobscript
+from cloudq.domain.meta_script import MetaScript
 from cloudq.domain.names import ClaimTag, checked_system
 from cloudq.domain.submit_options import split_options
 from cloudq.ports.clock import Clock, IdSource
 from cloudq.ports.job_repository import JobFiles, JobQueue, JobRepository
-from cloudq.ports.system_registry import SystemRegistry, SystemSign
 
 MAX_ID_ATTEMPTS = 8
 
 
 @frozen
 class SubmitRequest:
-    """What a user asks for; *submit_to* names one system, or several that may race for the job."""
+    """What a user asks for; *submit_to* names one system, or several that may race for the job.
+
+    A *meta* jobscript needs none: then every system is invited that can run it, but for those
+    that *only* and *without* exclude.
+    """
 
     script: Jobscript
-    submit_to: tuple[str, ...]
+    submit_to: tuple[str, ...] = ()
     submit_opt: str = ""
     hold_jid: tuple[str, ...] = ()
     hold_ok_jid: tuple[str, ...] = ()
@@ -44,6 +47,9 @@ class SubmitRequest:
     input_archive: Path | None = None
     force: bool = False
     """Submit even to a system that no agent ever reported."""
+    meta: MetaScript | None = None
+    only: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
 
 
 @frozen
@@ -61,7 +67,7 @@ class SubmitJob:
     jobs: JobRepository
     queue: JobQueue
     files: JobFiles
-    registry: SystemRegistry
+    find_systems: FindSystems
     clock: Clock
     ids: IdSource
     client: str
@@ -71,12 +77,12 @@ class SubmitJob:
 
         Raises `MaybeSubmitted` if the store did not confirm the last steps.
         """
-        warnings = self._check(request)
+        found = self._check(request)
         try:
-            job = self._put(request)
+            job = self._put(request, found.systems)
         except StoreUnavailable as error:  # without a marker nobody ever sees what was put
             raise StoreUnavailable(f"The job was not submitted: {error}") from error
-        return Submitted(job, (*warnings, *self._invite(job)))
+        return Submitted(job, (*found.warnings, *self._invite(job)))
 
     def problems_in_the_store(
         self,
@@ -90,35 +96,36 @@ class SubmitJob:
         problems: list[str] = []
         try:
             problems.extend(self._held_for_problems(hold_jid, hold_ok_jid))
-            known = self.registry.systems() if systems and not force else {}
         except CloudqError:
             return tuple(problems)
-        unknown = [_never_reported(system, known) for system in systems if known and system not in known]
-        return (*problems, *unknown)
+        return (*problems, *(self.find_systems.unknown(systems) if systems and not force else ()))
 
-    def _put(self, request: SubmitRequest) -> Job:
-        job = self._reserve(self._job(request))
+    def _put(self, request: SubmitRequest, systems: tuple[str, ...]) -> Job:
+        job = self._reserve(self._job(request, systems))
         self.files.put_script(job.uuid, request.script)
         if request.input_archive is not None:
             self.files.put_input(job.uuid, request.input_archive)
         return job
 
-    def _check(self, request: SubmitRequest) -> list[str]:
+    def _check(self, request: SubmitRequest) -> Found:
         problems: list[str] = []
         for check in (self._check_words, self._check_held_for):
             try:
                 check(request)
             except InvalidInput as error:
                 problems.extend(error.problems)
-        known = self.registry.systems() if request.submit_to else {}
-        warnings = self._check_systems(request, known, problems)
+        found = Found(())
+        try:
+            found = self.find_systems(_wanted(request), problems)
+        except InvalidInput as error:
+            problems.extend(error.problems)
         if problems:
             raise InvalidInput(problems)
-        return warnings
+        return found
 
     def _check_words(self, request: SubmitRequest) -> None:
         split_options(request.submit_opt)
-        for system in request.submit_to:
+        for system in (*request.submit_to, *request.only, *request.without):
             checked_system(system)
 
     def _check_held_for(self, request: SubmitRequest) -> None:
@@ -136,34 +143,7 @@ class SubmitJob:
             elif stored.job.is_final and stored.job.state is not JobState.DONE:
                 yield f"hold_ok_jid: job {job_id} ended {stored.job.state.value}: this one would never run"
 
-    def _check_systems(
-        self, request: SubmitRequest, known: Mapping[str, SystemSign], problems: list[str]
-    ) -> list[str]:
-        warnings = []
-        for system in request.submit_to:
-            sign = known.get(system)
-            if sign is not None:
-                warnings.extend(self._warn_if_away(sign))
-            elif known and not request.force:
-                raise UnknownSystem("\n".join([*problems, _never_reported(system, known)]))
-            else:
-                warnings.append(f"No agent ever reported as {system}: the job waits until one does.")
-        return warnings
-
-    def _warn_if_away(self, sign: SystemSign) -> list[str]:
-        seen = self.registry.lease(sign.system, sign.lease_epoch) if sign.lease_epoch else None
-        if seen is None or seen.lease.released:
-            return [f"The agent of {sign.system} was stopped: the job waits until it is started."]
-        if is_presumed_dead(seen.age_s, seen.lease.time_to_live_s):
-            return [
-                (
-                    f"The agent of {sign.system} has not reported for {seen.age_s / 60:.0f} min: "
-                    "the job waits until it does."
-                )
-            ]
-        return []
-
-    def _job(self, request: SubmitRequest) -> Job:
+    def _job(self, request: SubmitRequest, systems: tuple[str, ...]) -> Job:
         now = self.clock.now()
         archive = request.input_archive
         size = len(request.script.body) + (archive.stat().st_size if archive else 0)
@@ -178,7 +158,9 @@ class SubmitJob:
             time_submit=now,
             size_input=size,
             has_input=archive is not None,
-            invited=request.submit_to,
+            invited=systems,
+            jobscript_type="local" if request.meta is None else META,
+            mappings=() if request.meta is None else self.find_systems.mappings(request.meta),
             client=self.client,
             changes=(StateChange(JobState.INIT, now, "submitted"),),
         )
@@ -215,8 +197,12 @@ class SubmitJob:
         return []
 
 
-def _never_reported(system: str, known: Mapping[str, SystemSign]) -> str:
-    return (
-        f"No agent ever reported as {system}; these did: {', '.join(sorted(known))}. "
-        "Use --force to queue the job for it all the same."
+def _wanted(request: SubmitRequest) -> Wanted:
+    return Wanted(
+        pinned=request.submit_to,
+        script=request.meta,
+        array=request.array_tid,
+        only=request.only,
+        without=request.without,
+        force=request.force,
     )

@@ -22,6 +22,7 @@ from cloudq.adapters.workers import ThreadWorkers
 from cloudq.application.cancel_job import CancelJob
 from cloudq.application.delete_job import DeleteJob
 from cloudq.application.end_job import EndJob
+from cloudq.application.find_systems import FindSystems
 from cloudq.application.query_jobs import QueryJobs
 from cloudq.application.read_log import ReadLog
 from cloudq.application.stage_out import StageOut
@@ -30,10 +31,14 @@ from cloudq.application.take_back_job import TakeBackJob
 from cloudq.application.wait_for_job import WaitForJob
 from cloudq.bootstrap.stores import open_store
 from cloudq.config import Config, load_config
+from cloudq.domain.system_mapping import NameTables
 from cloudq.ports.archives import Archives
 from cloudq.ports.clock import Clock, IdSource
 from cloudq.ports.object_store import ObjectStore
 from cloudq.ports.workers import Workers
+
+NO_NAMES = NameTables()
+"""Every project and resource is called the same everywhere."""
 
 READERS = 16
 """Small reads in flight at once; the store's latency is what a list waits for."""
@@ -62,7 +67,9 @@ def client_parts(config: Config | Path | str | None) -> ClientParts:
     clock = SystemClock()
     workers = ThreadWorkers(READERS)
     name = config.client.name or f"{_user()}@{platform.node()}"
-    return wire_client(open_store(config.store, clock), clock, RandomIds(), workers, name, workers.close)
+    names = NameTables(config.projects, config.resources)
+    store = open_store(config.store, clock)
+    return wire_client(store, clock, RandomIds(), workers, name, workers.close, names)
 
 
 def wire_client(
@@ -72,6 +79,7 @@ def wire_client(
     workers: Workers,
     name: str,
     close: Callable[[], None] = lambda: None,
+    names: NameTables = NO_NAMES,
 ) -> ClientParts:
     """Wire a client over *store*; *name* is how others see who did something."""
     jobs, queue = BucketJobRepository(store, ids), BucketJobQueue(store, ids)
@@ -80,7 +88,7 @@ def wire_client(
     end_job = EndJob(jobs, queue, clock)
     take_back = TakeBackJob(jobs, queue, registry, end_job, clock, ids, name)
     return ClientParts(
-        submit=SubmitJob(jobs, queue, files, registry, clock, ids, name),
+        submit=SubmitJob(jobs, queue, files, FindSystems(registry, names), clock, ids, name),
         cancel=CancelJob(jobs, queue, end_job, take_back, clock, ids, name),
         delete=DeleteJob(jobs, queue, registry),
         query=QueryJobs(jobs, queue, registry, workers),

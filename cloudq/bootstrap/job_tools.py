@@ -10,7 +10,7 @@ from cloudq.config import Config
 
 
 def job_tools() -> Mapping[str, bytes]:
-    """Every tool, by its name."""
+    """Every tool, and what they share, by file name."""
     directory = files("cloudq.adapters") / "job_tools"
     if not directory.is_dir():
         return {}
@@ -28,4 +28,4 @@ def tool_environment(config: Config) -> Mapping[str, str]:
 
 
 def _is_tool(name: str) -> bool:
-    return "." not in name and not name.startswith("_")
+    return not name.startswith("_") and not name.endswith(".py")

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from cloudq.domain.array_range import ArrayRange
 from cloudq.domain.lease import Offer, OfferedResource
 from cloudq.domain.meta_script import MetaScript
+from cloudq.domain.option_template import OptionTemplate
 from cloudq.domain.system_mapping import SystemMapping
-from cloudq.domain.system_profile import NO_CONTAINERS, Limits, SystemProfile
+from cloudq.domain.system_profile import NO_CONTAINERS, Limits, ResourceProfile, SystemProfile
 from cloudq.domain.walltime import Walltime
 
 
@@ -20,9 +21,10 @@ def offer_of(profile: SystemProfile, *, unpinned: bool = True, handicap_s: float
         unpinned=unpinned,
         handicap_s=handicap_s,
         meta=True,
-        resources=tuple(OfferedResource(name, told.max_n) for name, told in profile.resources.items()),
+        resources=tuple(_offered(name, told, profile) for name, told in profile.resources.items()),
         any_resource=profile.resource is not None,
-        max_n=limits.n_resource,
+        max_n=_most(profile.resource, limits.n_resource),
+        walltime=profile.walltime is not None,
         max_walltime_s=limits.walltime.seconds if limits.walltime else None,
         array_lists=limits.array_lists,
         array_running=limits.array_running,
@@ -30,31 +32,48 @@ def offer_of(profile: SystemProfile, *, unpinned: bool = True, handicap_s: float
     )
 
 
+def _offered(name: str, told: ResourceProfile, profile: SystemProfile) -> OfferedResource:
+    template = told.options or profile.resource
+    return OfferedResource(name, _most(template, told.max_n or profile.limits.n_resource))
+
+
+def _most(template: OptionTemplate | None, limit: int | None) -> int | None:
+    """Of what has no place for a number there is one to be had."""
+    return 1 if template is not None and "n" not in template.fields else limit
+
+
 def why_not(
-    offer: Offer, script: MetaScript, mapping: SystemMapping, array: ArrayRange | None, *, chosen: bool
+    offer: Offer,
+    script: MetaScript,
+    mapping: SystemMapping,
+    array: ArrayRange | None,
+    *,
+    is_pinned: bool,
+    is_chosen: bool,
 ) -> tuple[str, ...]:
     """All that keeps a system from running *script*; nothing if it may.
 
-    *chosen*: its owner named the system. A system that nobody named must take such jobs, and know
-    the resource: one that would merely pass any name on to its scheduler may not have it.
+    *is_pinned*: the job is for this system alone. *is_chosen*: its owner named the system, maybe
+    with others; one that nobody named must know the resource, for a system that would pass any
+    name on to its scheduler may not have it.
     """
     if not offer.meta:
         return ("its agent is of an older release, which knows no meta jobscripts",)
-    return tuple(_reasons(offer, script, mapping, array, chosen=chosen))
+    reasons = [*_resource_reasons(offer, script, mapping, chosen=is_chosen), *_limit_reasons(offer, script)]
+    if not is_pinned and not offer.unpinned:
+        reasons.insert(0, "it takes only jobs submitted to it")
+    limits = Limits(array_lists=offer.array_lists, array_running=offer.array_running)
+    if problem := limits.array_problem(array):
+        reasons.append(problem)
+    return tuple(reasons)
 
 
-def _reasons(
-    offer: Offer, script: MetaScript, mapping: SystemMapping, array: ArrayRange | None, *, chosen: bool
-) -> Iterator[str]:
-    if not chosen and not offer.unpinned:
-        yield "it takes only jobs submitted to it"
-    yield from _resource_reasons(offer, script, mapping, chosen=chosen)
+def _limit_reasons(offer: Offer, script: MetaScript) -> Iterator[str]:
     most = Walltime(offer.max_walltime_s) if offer.max_walltime_s else None
     if most is not None and script.walltime is not None and script.walltime > most:
         yield f"walltime {script.walltime} is more than its {most}"
-    limits = Limits(array_lists=offer.array_lists, array_running=offer.array_running)
-    if problem := limits.array_problem(array):
-        yield problem
+    if script.walltime is not None and not offer.walltime:
+        yield "it has no option for a walltime"
     if script.container_imgs and not offer.containers:
         yield "it runs no containers"
 
@@ -62,7 +81,10 @@ def _reasons(
 def _resource_reasons(
     offer: Offer, script: MetaScript, mapping: SystemMapping, *, chosen: bool
 ) -> Iterator[str]:
-    if mapping.resource.startswith("-"):
+    mapped = mapping.resource_options
+    if mapped is not None:
+        if _most(mapped, None) == 1 and script.n_resource > 1:
+            yield f"of resource {script.resource} there is only one to be had"
         return
     name = mapping.resource or script.resource
     known = next((each for each in offer.resources if each.name == name), None)

@@ -57,6 +57,8 @@ class Offer:
     """Whether a job that is submitted to it may ask for a resource that is not among these."""
     max_n: int | None = None
     """Of any resource that has no limit of its own."""
+    walltime: bool = True
+    """Whether a job may ask for a time limit."""
     max_walltime_s: int | None = None
     array_lists: bool = True
     array_running: bool = True

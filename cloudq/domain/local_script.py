@@ -47,15 +47,17 @@ def convert(
 ) -> LocalScript:
     """What *script* becomes on the system of *mapping*. Raises `InvalidInput` with all problems."""
     conversion = _Conversion(script, profile, mapping)
-    problems = [*mapping.problems(), *conversion.limit_problems(array)]
+    problems = list(mapping.problems())
     options: list[str] = []
-    for part in (conversion.project, conversion.resource, conversion.walltime):
+    parts = (conversion.project, conversion.resource, conversion.walltime)
+    for part in () if problems else parts:
         try:
             options.extend(part())
         except InvalidInput as error:
             problems.extend(error.problems)
+    problems.extend(conversion.limit_problems(array))
     if problems:
-        raise InvalidInput([f"{mapping.system}: {problem}" for problem in dict.fromkeys(problems)])
+        raise InvalidInput([f"{mapping.system}: {problem}" for problem in problems])
     return LocalScript(
         name=local_name_of(script.name),
         body=script.plain_body,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
-from attrs import frozen
+from attrs import field, frozen
 
 from cloudq.domain.errors import InvalidInput
 from cloudq.domain.option_template import OptionTemplate
@@ -42,3 +43,29 @@ class SystemMapping:
             _ = self.resource_options
         except InvalidInput as error:
             yield from (f"resource {problem}" for problem in error.problems)
+
+
+def _nothing() -> Mapping[str, Mapping[str, str]]:
+    return MappingProxyType({})
+
+
+@frozen
+class NameTables:
+    """What all projects and resources of one's configuration are called: name → system → name there."""
+
+    projects: Mapping[str, Mapping[str, str]] = field(factory=_nothing)
+    resources: Mapping[str, Mapping[str, str]] = field(factory=_nothing)
+
+    def mapping(self, project: str, resource: str, system: str) -> SystemMapping:
+        """What a project and a resource are called on *system*."""
+        return SystemMapping(
+            system,
+            self.projects.get(project, {}).get(system, ""),
+            self.resources.get(resource, {}).get(system, ""),
+        )
+
+    def mappings(self, project: str, resource: str) -> tuple[SystemMapping, ...]:
+        """The same on every system of which anything is said that can be used."""
+        systems = sorted({*self.projects.get(project, {}), *self.resources.get(resource, {})})
+        found = (self.mapping(project, resource, system) for system in systems)
+        return tuple(each for each in found if not list(each.problems()))

@@ -22,6 +22,8 @@ class Trap:
     """The call to be killed at, counted from 0."""
     after: bool = False
     """Whether the call takes effect before the process dies."""
+    after_name: str = ""
+    """Die after the next call of this name instead."""
     calls: list[str] = field(factory=list)
     sprung: bool = False
 
@@ -30,6 +32,10 @@ class Trap:
             raise Killed(name)
         number = len(self.calls)
         self.calls.append(name)
+        if self.after_name and name == self.after_name:
+            self.sprung = True
+            work()
+            raise Killed(name)
         if number != self.at:
             return work()
         self.sprung = True

@@ -14,13 +14,19 @@ from cloudq.adapters.schedulers.scripted import Behaviour, ScriptedScheduler
 from cloudq.adapters.workers import InlineWorkers
 from cloudq.adapters.workspace import DirectoryWorkspace
 from cloudq.application.agent_settings import AgentSettings
+from cloudq.application.local_scripts import LocalScripts
 from cloudq.application.submit_job import SubmitRequest
 from cloudq.bootstrap.agent import AgentParts, AgentWorld, wire_agent
 from cloudq.bootstrap.client import ClientParts, wire_client
 from cloudq.domain.array_range import ArrayRange
+from cloudq.domain.directive import has_directives
+from cloudq.domain.eligibility import offer_of
 from cloudq.domain.job import Job
 from cloudq.domain.jobscript import Jobscript
 from cloudq.domain.lease import Offer, ProcessIdentity
+from cloudq.domain.meta_script import MetaScript
+from cloudq.domain.system_mapping import NameTables
+from cloudq.domain.system_profile import SystemProfile
 from cloudq.ports.object_store import ObjectStore
 from tests.builders import a_process
 from tests.parts.fake_clock import FakeClock
@@ -60,6 +66,8 @@ class System:
     name: str
     home: Path
     scheduler: ScriptedScheduler
+    profile: SystemProfile | None = None
+    """What its agents make of meta jobscripts; None: nothing."""
 
 
 @define
@@ -71,6 +79,8 @@ class World:
     ids: SerialIds = field(factory=SerialIds)
     log: RecordingLog = field(factory=RecordingLog)
     store: ObjectStore = field(init=False)
+    names: NameTables = field(factory=NameTables)
+    """What clients' configurations say of projects and resources."""
     gone: set[int] = field(factory=set)
     """Processes that have ended, by pid."""
     _next_pid: int = field(default=100, init=False)
@@ -78,10 +88,16 @@ class World:
     def __attrs_post_init__(self) -> None:
         self.store = MemoryStore(self.clock.now)
 
-    def system(self, name: str = "alpha", behaviour: Behaviour | None = None, **options: Any) -> System:
+    def system(
+        self,
+        name: str = "alpha",
+        behaviour: Behaviour | None = None,
+        profile: SystemProfile | None = None,
+        **options: Any,
+    ) -> System:
         home = self.tmp / name
         home.mkdir(parents=True, exist_ok=True)
-        return System(name, home, ScriptedScheduler(self.clock, behaviour, **options))
+        return System(name, home, ScriptedScheduler(self.clock, behaviour, **options), profile)
 
     def agent(
         self,
@@ -98,7 +114,9 @@ class World:
         return start_agent(self, system, process, trap, store or self.store, one_shot, settings)
 
     def client(self, store: ObjectStore | None = None) -> ClientParts:
-        return wire_client(store or self.store, self.clock, self.ids, InlineWorkers(), "tester@laptop")
+        return wire_client(
+            store or self.store, self.clock, self.ids, InlineWorkers(), "tester@laptop", names=self.names
+        )
 
     def submit(
         self,
@@ -119,6 +137,7 @@ class World:
             array_tid=ArrayRange.parse(array) if array else None,
             input_archive=input_archive,
             force=True,
+            meta=MetaScript.parse(script.name, script.body) if has_directives(script.body) else None,
         )
         return self.client().submit(request).job.uuid
 
@@ -188,6 +207,7 @@ def start_agent(
         store = Trapped(store, trap, "store")  # type: ignore[assignment]
         scheduler = Trapped(scheduler, trap, "scheduler")
         workspace = TrappedWorkspace(workspace, trap, "workspace")
+    profile = system.profile
     outside = AgentWorld(
         store=store,
         scheduler=scheduler,
@@ -198,9 +218,12 @@ def start_agent(
         process=process,
         is_process_gone=lambda other: other.pid in world.gone,
         log=world.log,
+        local_scripts=None if profile is None else LocalScripts(system.name, profile),
     )
     chosen = evolve(AgentSettings(system.name, poll_interval_s=POLL_S), **settings)
     offer = Offer("scripted", chosen.unpinned, chosen.handicap_s)
+    if profile is not None:
+        offer = offer_of(profile, unpinned=chosen.unpinned, handicap_s=chosen.handicap_s)
     return Agent(world, wire_agent(outside, chosen, offer, one_shot=one_shot), process)
 
 

@@ -14,7 +14,9 @@ import pytest
 from attrs import frozen
 
 from cloudq.adapters.schedulers.scripted import Script
+from cloudq.adapters.systems import load_profile
 from cloudq.domain.job_state import JobState
+from cloudq.domain.jobscript import Jobscript
 from tests.parts.trap import Killed, Trap
 from tests.parts.world import Agent, System, World, text_of
 
@@ -37,6 +39,11 @@ def submit(world: World, _: System) -> str:
     return world.submit("alpha")
 
 
+def submit_meta_array(world: World, _: System) -> str:
+    head = b"#$ project: p\n#$ resource: cpu\n#$ n_resource: 1\n"
+    return world.submit("alpha", script=Jobscript("mjob.sh", head + b"echo hello\n"), array="1-2")
+
+
 def submit_array(world: World, _: System) -> str:
     return world.submit("alpha", array="1-2")
 
@@ -55,6 +62,7 @@ def submit_to_a_full_system(world: World, alpha: System) -> str:
 
 
 ONCE = range(1, 2)
+LOCAL = load_profile("local", Path("nowhere"))
 
 
 @pytest.fixture(autouse=True)
@@ -67,6 +75,13 @@ LIVES = (
     Life("succeeds", submit, Script(12, 0, "hello\n", outputs={"out": b"1"}), JobState.DONE, ONCE),
     Life("fails", submit, Script(12, 3, "hello\n", outputs={"out": b"1"}), JobState.ERROR, ONCE),
     Life("array", submit_array, Script(7, 0, "hello\n", outputs={"out": b"1"}), JobState.DONE, range(2, 3)),
+    Life(
+        "meta array",
+        submit_meta_array,
+        Script(7, 0, "hello\n", outputs={"out": b"1"}),
+        JobState.DONE,
+        range(2, 3),
+    ),
     Life("timeout", submit_with_time_limit, Script(90, 0, "hello\n"), JobState.TIMEOUT, ONCE),
     Life("canceled", submit, Script(300, 0, "hello\n"), JobState.DELETED, range(2), cancel),
     Life("canceled pending", submit_to_a_full_system, Script(9), JobState.DELETED, range(1), cancel),
@@ -85,7 +100,7 @@ def live(world: World, agent: Agent, life: Life, job_id: str, cycles: int = 12) 
 def count_calls(tmp: Path, life: Life) -> int:
     """How many port calls an undisturbed life takes."""
     world = World(tmp)
-    alpha = world.system(behaviour=lambda *_: life.script)
+    alpha = world.system(behaviour=lambda *_: life.script, profile=LOCAL)
     trap = Trap()
     agent = world.agent(alpha, trap)
     job_id = life.begin(world, alpha)
@@ -116,7 +131,7 @@ def test_a_job_reaches_its_end_once_wherever_its_agent_is_killed(
 ) -> None:
     for at in range(count_calls(tmp_path / "whole", life)):
         world = World(tmp_path / f"killed-{at}")
-        alpha = world.system(behaviour=lambda *_: life.script)
+        alpha = world.system(behaviour=lambda *_: life.script, profile=LOCAL)
         trap = Trap(at, after)
         first = world.agent(alpha, trap)
         job_id = life.begin(world, alpha)
@@ -141,7 +156,7 @@ def test_a_one_shot_agent_that_is_killed_is_followed_by_another(after: bool, tmp
     life = LIVES[0]
     for at in range(0, count_calls(tmp_path / "whole", life), 3):
         world = World(tmp_path / f"killed-{at}")
-        alpha = world.system(behaviour=lambda *_: life.script)
+        alpha = world.system(behaviour=lambda *_: life.script, profile=LOCAL)
         first = world.agent(alpha, Trap(at, after), one_shot=True)
         job_id = life.begin(world, alpha)
         try:

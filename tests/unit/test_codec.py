@@ -89,7 +89,8 @@ processes = st.builds(ProcessIdentity, texts, texts, texts, counts, texts)
 offered = st.lists(st.builds(OfferedResource, texts, st.none() | counts), max_size=3).map(tuple)
 offers = st.builds(
     Offer, texts, st.booleans(), st.floats(0, 1e6), st.none() | counts, st.booleans(), offered,
-    st.booleans(), st.none() | counts, st.none() | counts, st.booleans(), st.booleans(), st.booleans(),
+    st.booleans(), st.none() | counts, st.booleans(), st.none() | counts, st.booleans(), st.booleans(),
+    st.booleans(),
 )  # fmt: skip
 leases = st.builds(
     Lease, epoch=st.just(7), process=processes, nonce=texts, version=texts, profile=texts, offer=offers,

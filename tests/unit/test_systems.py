@@ -178,6 +178,10 @@ def test_an_agent_runs_with_a_profile_of_the_site(tmp_path: Path) -> None:
         ('extends = "mysite"', "extends: 'mysite' builds on this profile itself"),
         ("extends = 3", "extends: 3 is not the name of a profile"),
         ("[limits]\nn_resource = 4", "scheduler: is missing; it is one of local, slurm, gridengine, pbs"),
+        (
+            'scheduler = "slurm"\n[resources.gpu]\nn_resource = 3',
+            "[resources.gpu] options: is missing, as [options] resource is",
+        ),
         ("poll_interval", None),
     ],
 )

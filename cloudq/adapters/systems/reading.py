@@ -44,6 +44,7 @@ def read_profile(name: str, layers: Sequence[Layer]) -> SystemProfile:
     if not reading.problems and "scheduler" not in reading.top:
         last = layers[-1][0]
         reading.problems.append(f"{last}: scheduler: is missing; it is one of {', '.join(SCHEDULERS)}")
+    reading.problems.extend(reading.resources_without_options(layers[-1][0]))
     if reading.problems:
         raise ConfigProblem(reading.problems)
     tables = reading.tables
@@ -79,6 +80,13 @@ class _Reading:
                 self._add_table(self.tables[key], _TABLES[key], value, f"{place}: [{key}]")
             else:
                 self.problems.append(f"{place}: {key}: no such key{_hint(key, known)}")
+
+    def resources_without_options(self, place: str) -> list[str]:
+        """Those that nothing could ask the scheduler for."""
+        if self.problems or self.tables["options"].get("resource") is not None:
+            return []
+        bare = [name for name, told in self.resources.items() if told.get("options") is None]
+        return [f"{place}: [resources.{name}] options: is missing, as [options] resource is" for name in bare]
 
     def _add_table(
         self, target: dict[str, Any], readers: dict[str, Reader], table: dict[str, Any], place: str

@@ -15,6 +15,7 @@ from cloudq.entrypoints.cloudqcli.options import common_options
 _COMMANDS = {
     "init": "init",
     "submit": "submit",
+    "convert": "convert",
     "stat": "status",
     "list": "active",
     "history": "history",

@@ -9,6 +9,7 @@ import pytest
 from attrs import define
 
 from cloudq.adapters.schedulers.scripted import Script
+from cloudq.adapters.systems import load_profile
 from cloudq.domain.errors import OutcomeUnknown
 from cloudq.domain.job_state import JobState
 from cloudq.entrypoints.cloudqcli.commands.submit import exit_status_of
@@ -102,7 +103,7 @@ def test_all_problems_are_named_at_once(cli: Cli) -> None:
     assert all(line.startswith("cloudqcli: ") for line in lines)
 
 
-def test_no_system_is_refused_while_there_are_no_meta_jobscripts(cli: Cli) -> None:
+def test_a_script_without_directives_needs_a_system(cli: Cli) -> None:
     result = cli("submit", "--script", cli.script())
 
     assert result.exit_code == 2
@@ -171,3 +172,41 @@ def test_the_documented_statuses_of_wait_are_these() -> None:
 
     for words in ("| `DONE` | 0 |", "| `TIMEOUT` | 124 |", "| `DELETED` | 143 |"):
         assert words in page
+
+
+META = "#!/bin/bash\n#$ project: p\n#$ resource: cpu\n#$ n_resource: 1\necho hi\n"
+
+
+def test_a_meta_jobscript_goes_to_whatever_system_can_run_it(cli: Cli) -> None:
+    local = load_profile("local", cli.world.tmp / "none")
+    for name in ("alpha", "beta", "gamma"):
+        cli.world.agent(cli.world.system(name, profile=None if name == "gamma" else local)).cycle()
+    result = cli("submit", "--script", cli.script("mjob_tf_mnist.sh", META), "--not", "beta")
+    [job] = cli.world.client().query.active().jobs
+
+    assert (result.exit_code, result.stdout) == (
+        0,
+        f"Job ({job.job_id}) mjob_tf_mnist.sh has been submitted.\n",
+    )
+    assert result.stderr.splitlines() == [
+        "Offered to alpha.",
+        "Not offered to beta: excluded by --not.",
+        "Not offered to gamma: its agent is of an older release, which knows no meta jobscripts.",
+    ]
+
+
+def test_a_meta_jobscript_that_no_system_can_run_is_refused_with_the_reasons(cli: Cli) -> None:
+    cli.agent()
+    result = cli("submit", "--script", cli.script("mjob.sh", META))
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.splitlines() == [
+        "cloudqcli: no system can run it",
+        "cloudqcli: alpha: its agent is of an older release, which knows no meta jobscripts",
+    ]
+
+
+def test_a_misspelled_directive_is_named_even_if_it_is_the_only_one(cli: Cli) -> None:
+    result = cli("submit", "--script", cli.script("mjob.sh", "#$ projct: x\necho\n"))
+
+    assert "mjob.sh line 1: unknown directive projct; did you mean project?" in result.stderr

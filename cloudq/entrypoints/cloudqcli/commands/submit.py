@@ -32,6 +32,8 @@ WAIT_STATUS = {"DONE": 0, "TIMEOUT": 124, "DELETED": 143}
 @option("--array_tid", metavar="RANGE", help="Task ids of an array job, such as 1-4 or 1-10:2.")
 @option("--input", "inputs", multiple=True, metavar="PATH…", help="Files and directories that go along.")
 @click.argument("more", nargs=-1, metavar="")
+@option("--only", multiple=True, metavar="SYSTEM,…", help="A meta jobscript may run on these only.")
+@option("--not", "without", multiple=True, metavar="SYSTEM,…", help="… and not on these.")
 @click.option("--force", is_flag=True, help="Submit even to a system whose agent never reported.")
 @click.option("--wait", is_flag=True, help="Wait for its end; exit with the job's own exit status.")
 @json_option
@@ -47,11 +49,16 @@ def command(
     array_tid: str | None,
     inputs: tuple[str, ...],
     more: tuple[str, ...],
+    only: tuple[str, ...],
+    without: tuple[str, ...],
     force: bool,
     wait: bool,
     as_json: bool,
 ) -> None:
     """Submit a jobscript.
+
+    A meta jobscript, whose first lines say '#$ project: …' and so on, needs no --submit_to: it is
+    offered to every system that can run it, and the first that can start it does.
 
     With --wait the exit status is the job's own: 0 when it is DONE, its exit code when it ended
     with one, 124 after a time limit, 143 when it was canceled.
@@ -69,6 +76,8 @@ def command(
             hold_ok_jid=hold_ok_jid,
             array_tid=array_tid,
             inputs=[*inputs, *more],
+            only=only,
+            without=without,
             force=force,
         )
         for warning in submitted.warnings:

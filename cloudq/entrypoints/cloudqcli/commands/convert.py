@@ -1,0 +1,42 @@
+"""``cloudqcli convert``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cloudq.entrypoints.cloudqcli.options import common_options, option
+from cloudq.entrypoints.cloudqcli.session import Session, pass_session
+from cloudq.entrypoints.terminal import tell
+
+
+@click.command
+@option("--script", required=True, metavar="FILE", help="The meta jobscript.")
+@option("--system", required=True, metavar="SYSTEM", help="The system on which it would run.")
+@option("--profile", default="", metavar="NAME", help="What that system is like: local, slurm, …")
+@option("--submit_opt", default="", metavar="OPTIONS", help="Options for that system's submit command.")
+@option("--array_tid", metavar="RANGE", help="Task ids of an array job, such as 1-4 or 1-10:2.")
+@common_options
+@pass_session
+def command(
+    session: Session, script: str, system: str, profile: str, submit_opt: str, array_tid: str | None
+) -> None:
+    """Show what a meta jobscript would become on a system; nothing is sent anywhere.
+
+    Without --profile it is looked for in this order: a profile of your own with the system's name,
+    that of this machine's agent if it has the name, one that comes with cloudq.
+    """
+    from cloudq.client import preview_conversion  # noqa: PLC0415 (--help must not wait for it)
+
+    shown = preview_conversion(
+        Path(script),
+        system=system,
+        profile=profile,
+        submit_opt=submit_opt,
+        array_tid=array_tid,
+        config=session.config(),
+    )
+    for warning in shown.warnings:
+        tell(warning)
+    click.echo(shown.text, nl=False)
