@@ -111,7 +111,7 @@ def test_a_killed_holder_of_the_lock_holds_nobody_up(locking_box: ToolBox) -> No
 
 
 def test_a_holder_killed_alone_leaves_the_lock_though_its_pull_goes_on(box: ToolBox) -> None:
-    box.add_runtime("apptainer", pull_s=30)
+    box.add_runtime("apptainer", pull_s=300)
     holder = box.start("cq_image", UBUNTU)
     wait_for_pull(box)
     holder.kill()
