@@ -173,6 +173,17 @@ def test_a_service_and_a_profile_may_be_named(service_job: Job, moto_service: S3
     assert (job.here / "y").read_text() == "content"
 
 
+def test_the_prefix_of_cloudqs_own_records_is_not_the_jobs(job: Job, tmp_path: Path) -> None:
+    """`s3://bucket/key` is that key, as every other tool has it."""
+    (tmp_path / "store" / "bucket").mkdir(parents=True)
+    job.configure(endpoint_url=f"file://{tmp_path}/store", bucket="another", prefix="team/cloudq")
+    (job.here / "x").write_text("content")
+
+    job.copied("x", "s3://bucket/x")
+
+    assert (tmp_path / "store" / "bucket" / "x").read_text() == "content"
+
+
 def test_a_key_that_leads_elsewhere_is_refused(service_job: Job, moto_service: S3Service) -> None:
     job = service_job
     store = f"{job.prefix}p/"
