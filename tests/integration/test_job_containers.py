@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,8 +18,10 @@ CMD_TOLD = '<python3> <-c> <print("a b; $HOME")> <--> <> <*>'
 
 
 @pytest.fixture
-def box(tmp_path: Path) -> ToolBox:
-    return ToolBox(tmp_path / "it's a $HOME é")
+def box(tmp_path: Path) -> Iterator[ToolBox]:
+    box = ToolBox(tmp_path / "it's a $HOME é")
+    yield box
+    box.end()
 
 
 def an_image(box: ToolBox, name: str = "image.sif") -> Path:

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,10 @@ UBUNTU = "docker://ubuntu:24.04"
 
 
 @pytest.fixture
-def box(tmp_path: Path) -> ToolBox:
-    return ToolBox(tmp_path / "it's a $HOME é")
+def box(tmp_path: Path) -> Iterator[ToolBox]:
+    box = ToolBox(tmp_path / "it's a $HOME é")
+    yield box
+    box.end()
 
 
 @pytest.fixture(params=["flock", "no flock"])

@@ -6,13 +6,16 @@ do what they are told to in a sandbox, if there is one, or nothing.
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
+import signal
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from attrs import define
+from attrs import define, field
 
 from cloudq.adapters.job_tools import install_job_tools
 
@@ -53,6 +56,7 @@ class ToolBox:
 
     root: Path
     job: str = "3f7e7681.1"
+    started: list[subprocess.Popen[str]] = field(factory=list)
 
     def __attrs_post_init__(self) -> None:
         if not self.bin.exists():
@@ -105,7 +109,7 @@ class ToolBox:
 
     def another_job(self, job: str) -> ToolBox:
         """The commands as another job of the same user has them."""
-        return ToolBox(self.root, job)
+        return ToolBox(self.root, job, self.started)
 
     def environ(self, **more: str) -> dict[str, str]:
         return {
@@ -118,11 +122,20 @@ class ToolBox:
 
     def start(self, *args: str, cwd: Path | None = None, **env: str) -> subprocess.Popen[str]:
         """Start one of the commands as a job does."""
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [self.tools / args[0], *args[1:]], env=self.environ(**env), cwd=cwd or self.work_dir,
             text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             start_new_session=True,
         )  # fmt: skip
+        self.started.append(process)
+        return process
+
+    def end(self) -> None:
+        """End whatever was started, with all that it started."""
+        for process in self.started:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
 
     def run(self, *args: str, cwd: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:
         """Run one of the commands to its end."""

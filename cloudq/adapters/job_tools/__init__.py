@@ -16,9 +16,9 @@ _READABLE = 0o600
 def install_job_tools(directory: Path) -> None:
     """Copy the commands into *directory*, which is made; to be put in front of a job's PATH.
 
-    The directory belongs to one job, and what the job uses of the cache of images is let go of when
-    the directory is gone. Repeating it is safe, also while a job runs the commands. Raises
-    `WorkspaceProblem`.
+    It lies directly in what is kept of one job: the images that the job uses are let go of once it
+    is gone while its parent's parent is there. Repeating it is safe, also while a job runs the
+    commands. Raises `WorkspaceProblem`.
     """
     with told_as_workspace_problem(f"write the job's commands to {directory}"):
         make_private_dir(directory)
