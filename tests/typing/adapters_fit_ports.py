@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         BucketJobRepository,
         BucketSystemRegistry,
     )
+    from cloudq.adapters.local_files import DiskFiles
     from cloudq.adapters.object_stores.directory import DirectoryStore
     from cloudq.adapters.object_stores.fenced import FencedStore
     from cloudq.adapters.object_stores.memory import MemoryStore
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from cloudq.ports.batch_scheduler import BatchScheduler
     from cloudq.ports.clock import Clock, IdSource
     from cloudq.ports.job_repository import JobFiles, JobQueue, JobRepository
+    from cloudq.ports.local_files import LocalFiles
     from cloudq.ports.object_store import ObjectStore
     from cloudq.ports.system_registry import SystemRegistry
     from cloudq.ports.workers import Workers
@@ -64,3 +66,6 @@ if TYPE_CHECKING:
         clock: SystemClock, ids: RandomIds, workspace: DirectoryWorkspace, archives: ZipArchives
     ) -> tuple[Clock, IdSource, Workspace, Archives]:
         return clock, ids, workspace, archives
+
+    def _files(disk: DiskFiles) -> LocalFiles:
+        return disk

@@ -169,3 +169,14 @@ class TestHistoryKeys:
         assert old in key
 
         assert parse_history_key(key.replace(old, new)) is None
+
+
+def test_nothing_but_cloudqs_own_names_stands_first_in_a_key() -> None:
+    """A directory beside the store's own is no bucket for jobs' data if it has one of them."""
+    entry = HistoryEntry("3f7e7681", "run.sh", JobState.DONE, "alpha", NOON)
+    made = (
+        keys.manifest(TAG.job_id), keys.marker("alpha", TAG), keys.doorbell("alpha"), keys.leases("alpha"),
+        keys.agent_log("alpha"), history_key(entry),
+    )  # fmt: skip
+
+    assert {key.split("/")[0] for key in made} == keys.TOP_LEVEL

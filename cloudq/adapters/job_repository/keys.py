@@ -20,6 +20,9 @@ HISTORY = "history/"
 MANIFEST = "manifest.json"
 CLAIMS = "claims/"
 
+TOP_LEVEL = frozenset({"jobs", "queue", "doorbell", "systems", "history", "logs"})
+"""What the first part of cloudq's own keys can be."""
+
 _JOB_KEY = re.compile(r"jobs/([0-9a-f]{8})/(.*)", re.DOTALL)
 _CLAIM_REST = re.compile(r"claims/([1-9][0-9]{0,5})\.json")
 _QUEUE_KEY = re.compile(

@@ -1,0 +1,92 @@
+"""Wire what copies between buckets and files for a job."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from attrs import evolve, frozen
+
+from cloudq.adapters.clock import SystemClock
+from cloudq.adapters.job_repository.keys import TOP_LEVEL
+from cloudq.adapters.local_files import DiskFiles
+from cloudq.adapters.workers import ThreadWorkers
+from cloudq.application.copy_objects import CopyObjects
+from cloudq.bootstrap.stores import open_store
+from cloudq.config import StoreConfig, checks, load_config
+from cloudq.domain.errors import InvalidInput, StoreRefused
+from cloudq.ports.object_store import ObjectStore
+
+Value = TypeVar("Value")
+
+COPIES_AT_ONCE = 8
+_CONFIG_FILE = "CLOUDQ_CONFIG"
+
+
+@frozen
+class CopyParts:
+    """What copies, and what ends it: work under way is waited for or, where it can be, stopped."""
+
+    copy: CopyObjects
+    close: Callable[[], None]
+
+
+def copy_parts(
+    environ: Mapping[str, str], endpoint: str, profile: str, report: Callable[[int, int], None]
+) -> CopyParts:
+    """Wire it for the store that the configuration names, or for *endpoint* and *profile*.
+
+    The configuration is the one in ``CLOUDQ_CONFIG``, else in the usual place. Raises
+    `ConfigProblem` and `InvalidInput`.
+    """
+    own = _configured(environ)
+    store = evolve(own, **_given(endpoint, profile))
+    files, workers = DiskFiles(), ThreadWorkers(COPIES_AT_ONCE)
+
+    def close() -> None:
+        files.stop()
+        workers.close()
+
+    def open_bucket(bucket: str) -> ObjectStore:
+        return _open_bucket(evolve(store, bucket=bucket, prefix=""), own)
+
+    return CopyParts(CopyObjects(open_bucket, files, workers, report), close)
+
+
+def _configured(environ: Mapping[str, str]) -> StoreConfig:
+    file = environ.get(_CONFIG_FILE, "")
+    return load_config(environ, path=Path(file) if file else None).store
+
+
+def _given(endpoint: str, profile: str) -> dict[str, str]:
+    given = {}
+    if endpoint:
+        # Another service has regions and addresses of its own.
+        given = {"endpoint_url": _checked("ENDPOINT", checks.endpoint_url, endpoint), "region": ""}
+        given["addressing_style"] = "auto"
+    if profile:
+        given["profile"] = _checked("PROFILE", checks.word, profile)
+    if given.get("endpoint_url", "").startswith("file://~"):
+        raise InvalidInput("ENDPOINT: write the whole path, file:///dir")
+    return given
+
+
+def _checked(name: str, check: Callable[[str], Value], text: str) -> Value:
+    try:
+        return check(text)
+    except ValueError as error:
+        raise InvalidInput(f"{name}: {error}") from error
+
+
+def _open_bucket(config: StoreConfig, own: StoreConfig) -> ObjectStore:
+    """The store; a directory for a bucket must be there, as buckets must, and be none of cloudq's own."""
+    directory = config.directory
+    if directory is not None:
+        if not own.bucket and own.directory == directory.parent and config.bucket in TOP_LEVEL:
+            raise StoreRefused(f"{directory} holds cloudq's own records, not a bucket: name another bucket")
+        if not directory.is_dir():
+            raise StoreRefused(
+                f"there is no bucket {config.bucket!r} in the directory store: make the directory {directory}"
+            )
+    return open_store(config, SystemClock())
