@@ -3,7 +3,7 @@
 #   make demo         a job from submit to result on this machine, nothing left running
 #   make test         all tests; those whose real parts are missing here are skipped (never with CI=true)
 #   make check        the linters and the type checker
-#   make test-real    only the tests that need real parts (Ceph RGW, Slurm)
+#   make test-real    only the tests that need real parts (Ceph RGW, Slurm, Grid Engine)
 #   make test-lowest  the tests with the oldest dependencies that are allowed
 #   make bench        what operations cost
 

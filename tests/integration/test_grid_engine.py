@@ -209,7 +209,7 @@ def test_jobs_run_once_each_while_their_agent_is_killed_again_and_again(
     count = int(os.environ.get("KILLED_GRID_ENGINE_JOBS", "20"))
     with cell_site.client() as client:
         expected = submit_many(cell_site, client, count, tmp_path / "runs")
-        killed = cell_site.agent_killed_again_and_again(client, list(expected), 7, (4.0, 9.0), 480)
+        killed = cell_site.agent_killed_again_and_again(client, list(expected), 7, (5.0, 12.0), 480)
         assert killed > 0
         with cell_site.agent():
             check_all(client, expected, tmp_path / "runs")

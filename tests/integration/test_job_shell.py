@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from cloudq.adapters.clock import RandomIds, SystemClock
 from cloudq.adapters.schedulers.pbs import PBS_DIALECT
@@ -211,6 +212,22 @@ def test_a_script_is_run_by_its_own_interpreter(space: DirectoryClaimSpace, dial
     code, out, _ = run(space)
 
     assert (code, out.strip()) == (6, str(space.work_dir / "run.sh"))
+
+
+@each_dialect
+@pytest.mark.parametrize("shebang", ["", "#!/bin/bash\n"])
+def test_an_interpreter_that_the_user_asked_for_runs_the_script_whatever_its_first_line_says(
+    space: DirectoryClaimSpace, dialect: ShellDialect, shebang: str
+) -> None:
+    asking = evolve(dialect, interpreter_option="-S", directives_anywhere=True)
+    body = f"{shebang}import sys\nprint(sys.argv[0])\n#TEST -x -S {sys.executable}\nsys.exit(6)\n"
+    prepare(space, body, asking)
+
+    code, out, _ = run(space)
+
+    assert (code, out.strip()) == (6, str(space.work_dir / "run.sh"))
+    assert "#TEST -x\n" in space.job_shell.read_text()
+    assert "-S" not in space.job_shell.read_text()
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """A real Grid Engine on loopback: one qmaster and one execution host in a cell of their own.
 
-Nothing of it needs systemd, an entry in /etc/hosts, or a file outside its one new directory, and
+It needs root, but no systemd, no entry in /etc/hosts and no file outside its one new directory, and
 nothing outlives it, not even when the test run is killed (`warden.Warden`).
 """
 
@@ -91,9 +91,13 @@ class GridEngineDidNotStart(Exception):
     """A part of Grid Engine did not come up; the message holds what it said last."""
 
 
-def missing_commands() -> list[str]:
-    """What of Grid Engine is not installed here."""
-    return [command for command in COMMANDS if shutil.which(command, path=SBIN) is None]
+def why_not_here() -> str:
+    """What keeps Grid Engine from being started; empty if nothing does."""
+    missing = [command for command in COMMANDS if shutil.which(command, path=SBIN) is None]
+    if missing:
+        return f"Grid Engine is not installed here: {', '.join(missing)}"
+    # Its daemons trust nobody else.
+    return "Grid Engine is started by root only" if os.geteuid() else ""
 
 
 @frozen(kw_only=True)
@@ -273,10 +277,10 @@ def grid_engine() -> Iterator[GridEngine]:
 
     A test that leaves jobs calls `GridEngine.clear` when it ends.
     """
-    missing = missing_commands()
-    if missing:
+    problem = why_not_here()
+    if problem:
         complain = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
-        complain(f"Grid Engine is not installed here: {', '.join(missing)}")
+        complain(problem)
     cell = GridEngine()
     cell.start()
     try:

@@ -35,6 +35,8 @@ class KnownJob:
     """Whether the scheduler gave the id, or listed it, while this process looked."""
     is_listed: bool = False
     """In the last answer."""
+    was_missed: bool = False
+    """In an answer since it was listed, or submitted."""
     tasks: dict[int | None, SchedulerStatus] = field(factory=dict)
     """What the last answers that showed them said, of every task that may be."""
     ends: dict[int | None, SchedulerStatus] = field(factory=dict)
@@ -44,13 +46,14 @@ class KnownJob:
 
     def show(self, statuses: Mapping[int | None, SchedulerStatus]) -> LocalJob:
         """Take over that it is listed, with these tasks and no others."""
-        self.is_listed, self.was_met, self.asked = True, True, 0
+        self.is_listed, self.was_missed, self.was_met, self.asked = True, False, True, 0
         self.tasks.update(statuses)
         self.ends.clear()
         return LocalJob(dict(statuses), self.tag)
 
     def miss(self, now: float, first_wait_s: float) -> None:
         """Take over that it is not listed."""
+        self.was_missed = True
         if self.is_listed:
             self.is_listed, self.ask_at = False, now + first_wait_s
 
@@ -72,8 +75,8 @@ class KnownJob:
         if not self.was_met:
             return
         for task in self.tasks.keys() - accounts.keys():
-            # What ran has an account, sooner or later.
-            self.ends.setdefault(task, NEVER_RAN)
+            if self.tasks[task].life is Life.QUEUED:  # what was seen to run has lost its account
+                self.ends.setdefault(task, NEVER_RAN)
 
     @property
     def is_over(self) -> bool:
@@ -132,7 +135,7 @@ class KnownJobs:
         present = set(listed)
         for local_id, job in list(self._jobs.items()):
             if local_id in present:
-                job.is_listed = job.was_met = True
+                job.is_listed, job.was_missed, job.was_met = True, False, True
             elif job.tag is None and not job.tasks:
                 self._jobs.pop(local_id, None)
             else:
@@ -160,4 +163,4 @@ class KnownJobs:
 
 def _is_the_same(job: KnownJob | None) -> bool:
     """Whether a listed job must be the one that is known: nobody had time to take its id."""
-    return job is not None and (job.is_listed or (job.tag is not None and not job.asked))
+    return job is not None and (job.is_listed or (job.tag is not None and not job.was_missed))

@@ -62,6 +62,14 @@ def test_directives_end_at_the_first_command() -> None:
     assert Jobscript("job.sh", BODY).directives("#SBATCH") == ("#SBATCH -n 1", "#SBATCH --time=1:00:00")
 
 
+def test_some_schedulers_read_directives_in_the_whole_script() -> None:
+    found = Jobscript("job.sh", b"#!/bin/sh\n#$ -j y\necho\n#$ -r n\n  #$ -V\n").directives(
+        "#$", anywhere=True
+    )
+
+    assert found == ("#$ -j y", "#$ -r n")
+
+
 def test_directives_of_another_scheduler_are_none() -> None:
     assert Jobscript("job.sh", BODY).directives("#PBS") == ()
 

@@ -213,6 +213,42 @@ def test_a_record_without_times_counts() -> None:
     assert decide(Evidence(StartRecord("77"), ExitRecord("77", 0))) == TaskState(S.DONE, 0)
 
 
+# No account of a run -------------------------------------------------------------------------
+
+NEVER_RAN = SchedulerStatus(Life.ENDED, S.DELETED, reason="deleted before it started", never_ran=True)
+
+
+@pytest.mark.parametrize(
+    ("start", "record", "cancel_accepted", "absent_s", "state"),
+    [
+        (None, None, False, JUST_GONE, None),
+        (None, None, False, LONG_GONE, S.DELETED),
+        (None, None, True, 0.0, S.DELETED),
+        (START, None, False, JUST_GONE, None),
+        (START, None, False, LONG_GONE, S.ERROR),
+        (START, left(0), False, LONG_GONE, S.DONE),
+        (START, left(3), False, LONG_GONE, S.ERROR),
+        (None, left(0), False, 0.0, S.DONE),
+    ],
+)
+def test_no_account_of_a_run_counts_only_where_nothing_of_a_run_is_seen(
+    start: StartRecord | None,
+    record: ExitRecord | None,
+    cancel_accepted: bool,
+    absent_s: float,
+    state: JobState | None,
+) -> None:
+    assert state_of(Evidence(start, record, NEVER_RAN, cancel_accepted, absent_s)) is state
+
+
+def test_no_account_of_a_run_proves_nothing_where_records_cannot_be_seen() -> None:
+    for cancel_accepted in (False, True):
+        evidence = Evidence(
+            None, None, NEVER_RAN, cancel_accepted, absent_s=LONG_GONE, records_in_sight=False
+        )
+        assert decide(evidence) is None
+
+
 # Records out of sight ------------------------------------------------------------------------
 
 
@@ -261,6 +297,7 @@ ALL_EVIDENCE = [
                 for verdict in (None, S.DONE, S.ERROR, S.TIMEOUT, S.DELETED)
                 for code in (None, 0, 3, 137)
             ),
+            NEVER_RAN,
         ],
         [False, True],
         [0.0, JUST_GONE, LONG_GONE],

@@ -1,0 +1,434 @@
+"""What a real Grid Engine cannot be made to do: commands that fail, hang, lie, or come late."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from cloudq.adapters.clock import RandomIds, SystemClock
+from cloudq.adapters.process import is_gone, parse_identity
+from cloudq.adapters.schedulers.grid_engine import GridEngineScheduler, GridEngineTimes
+from cloudq.adapters.workspace import DirectoryWorkspace
+from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
+from cloudq.domain.errors import (
+    SchedulerUnavailable,
+    SubmitDeferred,
+    SubmitRefused,
+    SubmitUncertain,
+)
+from cloudq.domain.job_state import JobState
+from cloudq.domain.names import ClaimTag
+from cloudq.domain.outcome import Life, SchedulerStatus
+from cloudq.ports.batch_scheduler import LocalJob
+from tests.parts.fake_clock import FakeClock
+from tests.parts.fake_grid_engine.cell import FakeGridEngine
+from tests.parts.shell_claim import prepare, submission_of
+from tests.parts.site import wait_until
+
+WAIT_S = 5.0
+TIMES = GridEngineTimes(query_limit_s=3, submit_wait_s=1, submit_limit_s=3, accounting_wait_s=WAIT_S)
+_numbers = count(1)
+
+
+class Rig:
+    """One agent's scheduler in a cell of stand-ins; time passes for it only when a test says so."""
+
+    def __init__(self, folder: Path) -> None:
+        self.cell = FakeGridEngine(folder)
+        self.workspace = DirectoryWorkspace(folder / "home", SystemClock(), RandomIds())
+        self.warned: list[str] = []
+        self.clock = FakeClock()
+        self.scheduler = self.another()
+
+    def another(self) -> GridEngineScheduler:
+        environ = {**os.environ, **self.cell.environment()}
+        return GridEngineScheduler(
+            TIMES, elapsed=self.clock.elapsed, environ=environ, warn=self.warned.append
+        )
+
+    def space(self, body: str = "exit 0") -> DirectoryClaimSpace:
+        space = self.workspace.space(ClaimTag(f"{next(_numbers):08x}", 1))
+        return prepare(space, f"#!/bin/bash\n{body}\n", self.scheduler.dialect)
+
+    def submit(self, space: DirectoryClaimSpace, *options: str, array: str | None = None) -> str:
+        files = space.begin_attempt(len(space.attempts()) + 1, "qsub", 10)
+        return self.scheduler.submit(submission_of(space, options, array), files)
+
+    def poll(self, local_id: str) -> LocalJob | None:
+        return self.scheduler.poll([local_id]).get(local_id)
+
+    def status(self, local_id: str, task: int | None = None) -> SchedulerStatus:
+        return self.scheduler.poll([local_id])[local_id].tasks[task]
+
+    def shows(self, local_id: str, life: Life) -> None:
+        wait_until(lambda: self.status(local_id).life is life)
+
+    def is_gone(self, local_id: str) -> None:
+        """The job has left the queue, and this agent has seen that."""
+        self.cell.wait_until_gone(local_id)
+        assert self.poll(local_id) is None
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    rig = Rig(tmp_path)
+    yield rig
+    rig.cell.end_everything()
+
+
+DOWN = {
+    "do": "fail",
+    "words": 'error: unable to send message to qmaster using port 6444 on host "m": got send error',
+}
+
+
+# Asking ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", [DOWN, {"do": "garbage"}, {"do": "hang", "seconds": 30}], ids=str)
+def test_a_queue_that_cannot_be_read_answers_nothing(rig: Rig, fault: dict[str, object]) -> None:
+    local_id = rig.submit(rig.space("sleep 30"))
+    rig.shows(local_id, Life.RUNNING)
+    for ask in (lambda: rig.scheduler.poll([local_id]), lambda: rig.scheduler.find(ClaimTag("ffffffff", 1))):
+        rig.cell.next_fails("qstat", fault)
+        with pytest.raises(SchedulerUnavailable, match="qstat"):
+            ask()
+
+    assert rig.status(local_id).life is Life.RUNNING
+
+
+def test_a_thousand_jobs_are_one_query(rig: Rig) -> None:
+    rig.scheduler.poll([])
+    before = rig.cell.calls("qstat")
+
+    rig.scheduler.poll([str(number) for number in range(1000)])
+
+    assert rig.cell.calls("qstat") == before + 1
+    assert rig.cell.calls("qacct") <= 3
+
+
+def test_a_missing_command_is_no_answer(tmp_path: Path) -> None:
+    scheduler = GridEngineScheduler(TIMES, elapsed=lambda: 0.0, environ={"PATH": str(tmp_path)})
+
+    with pytest.raises(SchedulerUnavailable, match="cannot be run"):
+        scheduler.poll(["1"])
+
+
+def test_an_unknown_state_keeps_what_was_known_and_warns_once(rig: Rig) -> None:
+    local_id = rig.submit(rig.space("sleep 30"))
+    rig.shows(local_id, Life.RUNNING)
+    rig.cell.set(strange_state="Lr")
+
+    assert [rig.status(local_id).life for _ in range(3)] == [Life.RUNNING] * 3
+    assert [words.rpartition(" ")[2] for words in rig.warned] == ["Lr"]
+    assert rig.another().poll([local_id])[local_id].tasks[None].life is Life.QUEUED
+
+
+def test_a_pending_array_shows_all_its_tasks(rig: Rig) -> None:
+    rig.cell.set(holds=True)
+    local_id = rig.submit(rig.space(), array="1-7:2%2")
+
+    tasks = rig.scheduler.poll([local_id])[local_id].tasks
+
+    assert {task: status.life for task, status in tasks.items()} == dict.fromkeys((1, 3, 5, 7), Life.QUEUED)
+
+
+def test_a_held_job_waits_and_says_so(rig: Rig) -> None:
+    local_id = rig.submit(rig.space(), "-h")
+
+    assert rig.status(local_id) == SchedulerStatus(Life.QUEUED, reason="held")
+
+
+def test_whose_a_job_is_is_asked_once(rig: Rig) -> None:
+    space = rig.space("sleep 30")
+    local_id = rig.submit(space)
+    rig.poll(local_id)
+    assert rig.cell.calls("qstat", "-j") == 0
+    successor = rig.another()
+
+    assert {successor.poll([local_id])[local_id].tag for _ in range(3)} == {space.tag}
+    assert successor.find(space.tag) == (local_id,)
+    assert rig.cell.calls("qstat", "-j") == 1
+
+
+def test_an_id_that_was_given_anew_is_anothers_job(rig: Rig) -> None:
+    rig.cell.set(holds=True)
+    first = rig.space()
+    local_id = rig.submit(first)
+    rig.poll(local_id)
+    rig.cell.reset()
+    rig.clock.sleep(WAIT_S)
+    rig.poll(local_id)
+    second = rig.space("sleep 30")
+    agent = rig.another()
+    agent.submit(submission_of(second), second.begin_attempt(1, "qsub", 10))
+
+    for scheduler in (rig.scheduler, agent, rig.another()):
+        assert scheduler.poll([local_id])[local_id].tag == second.tag
+        assert scheduler.find(first.tag) == ()
+
+
+# Submitting --------------------------------------------------------------------------------------
+
+
+def test_a_qsub_that_hangs_and_then_succeeds_is_found_by_its_files_and_by_its_tag(rig: Rig) -> None:
+    space = rig.space("sleep 30")
+    rig.cell.next_fails("qsub", {"do": "late", "seconds": 2})
+    with pytest.raises(SubmitUncertain, match="no answer within"):
+        rig.submit(space)
+
+    (attempt,) = space.attempts()
+    assert not rig.workspace.is_process_gone(attempt.process)
+    successor = rig.another()
+    assert successor.submitted(space.attempt_files(1)) is None
+    assert successor.find(space.tag) == ()
+    wait_until(lambda: successor.submitted(space.attempt_files(1)) == "1")
+    wait_until(lambda: rig.workspace.is_process_gone(attempt.process))
+    assert successor.find(space.tag) == ("1",)
+
+
+def test_a_qsub_that_hangs_is_ended_though_nobody_waits_for_it(rig: Rig) -> None:
+    space = rig.space()
+    rig.cell.next_fails("qsub", {"do": "hang", "seconds": 60})
+    with pytest.raises(SubmitUncertain):
+        rig.submit(space)
+
+    (attempt,) = space.attempts()
+    process = parse_identity(attempt.process)
+    assert process is not None
+    wait_until(lambda: is_gone(process))
+    with pytest.raises(SubmitUncertain, match="in time"):
+        rig.another().submitted(space.attempt_files(1))
+
+
+@pytest.mark.parametrize("answer", ["answer lost", "fail"])
+def test_a_submission_without_an_answer_may_have_happened(rig: Rig, answer: str) -> None:
+    space = rig.space("sleep 30")
+    rig.cell.next_fails("qsub", {**DOWN, "do": answer})
+
+    with pytest.raises(SubmitUncertain, match="send error"):
+        rig.submit(space)
+
+    assert rig.scheduler.find(space.tag) == (("1",) if answer == "answer lost" else ())
+
+
+def test_garbage_is_no_job_id(rig: Rig) -> None:
+    rig.cell.next_fails("qsub", {"do": "garbage"})
+
+    with pytest.raises(SubmitUncertain, match="no job id"):
+        rig.submit(rig.space())
+
+
+def test_a_limit_of_the_moment_is_told_from_a_refusal(rig: Rig) -> None:
+    limit = "Unable to run job: job rejected: Only 10 jobs are allowed per user (current job count: 10)."
+    rig.cell.next_fails(
+        "qsub", {"do": "fail", "words": limit}, {"do": "fail", "words": "Unable to run job: no"}
+    )
+
+    with pytest.raises(SubmitDeferred, match="Only 10 jobs"):
+        rig.submit(rig.space())
+    with pytest.raises(SubmitRefused, match="job: no"):
+        rig.submit(rig.space())
+
+
+# What left the queue -----------------------------------------------------------------------------
+
+
+def test_a_job_that_is_not_listed_is_missing_until_accounting_tells(rig: Rig) -> None:
+    local_id = rig.submit(rig.space("exit 4"))
+    rig.is_gone(local_id)
+    assert rig.cell.calls("qacct") == 0
+
+    rig.clock.sleep(WAIT_S)
+
+    assert (rig.status(local_id).verdict, rig.status(local_id).exit_code) == (JobState.ERROR, 4)
+    rig.clock.sleep(10_000)
+    assert rig.status(local_id).exit_code == 4
+    assert rig.cell.calls("qacct") == 1
+    rig.scheduler.forget([local_id])
+
+
+def test_an_agent_that_comes_later_asks_at_once(rig: Rig) -> None:
+    local_id = rig.submit(rig.space("sleep 30"))
+    rig.shows(local_id, Life.RUNNING)
+    rig.cell.qdel(local_id)
+    rig.cell.wait_until_gone(local_id)
+
+    status = rig.another().poll([local_id])[local_id].tasks[None]
+
+    assert (status.verdict, status.exit_code) == (JobState.DELETED, 137)
+
+
+def test_accounts_that_come_late_are_asked_for_further_and_further_apart(rig: Rig) -> None:
+    local_id = rig.submit(rig.space("sleep 30"), "-l", "h_rt=1")
+    rig.shows(local_id, Life.RUNNING)
+    rig.cell.set(accounting_delay=1_000_000)
+    rig.is_gone(local_id)
+
+    asked = []
+    for _ in range(24):
+        rig.clock.sleep(5)
+        assert rig.poll(local_id) is None
+        asked.append(rig.cell.calls("qacct"))
+    assert [5 * (asked.index(number) + 1) for number in (1, 2, 3)] == [5, 20, 80]
+    assert asked[-1] == 3
+
+    with rig.cell.state() as state:
+        state["accounts"][0]["visible_at"] = 0
+    rig.clock.sleep(300)
+    assert rig.status(local_id).verdict is JobState.TIMEOUT
+
+
+@pytest.mark.parametrize("fault", [DOWN, {"do": "garbage"}, {"do": "hang", "seconds": 30}], ids=str)
+def test_an_accounting_that_cannot_be_read_answers_nothing_and_is_left_alone_for_a_while(
+    rig: Rig, fault: dict[str, object]
+) -> None:
+    local_id = rig.submit(rig.space("exit 0"))
+    rig.is_gone(local_id)
+    rig.clock.sleep(WAIT_S)
+    rig.cell.next_fails("qacct", fault)
+
+    with pytest.raises(SchedulerUnavailable, match="qacct"):
+        rig.poll(local_id)
+
+    assert rig.poll(local_id) is None
+    assert rig.cell.calls("qacct") == 1
+    rig.clock.sleep(60)
+    assert rig.status(local_id).verdict is JobState.DONE
+
+
+def test_where_there_is_no_accounting_jobs_are_missing_and_it_is_told_once(rig: Rig) -> None:
+    rig.cell.set(accounting=False)
+    ids = [rig.submit(rig.space()) for _ in range(2)]
+    for local_id in ids:
+        rig.cell.wait_until_gone(local_id)
+    rig.clock.sleep(WAIT_S)
+
+    assert rig.scheduler.poll(ids) == {}
+    assert len(rig.warned) == 1
+    assert "no accounting" in rig.warned[0]
+
+
+def test_a_job_that_was_deleted_while_it_waited_never_ran(rig: Rig) -> None:
+    rig.cell.set(holds=True)
+    local_id, array = rig.submit(rig.space()), rig.submit(rig.space(), array="1-2")
+    spaces = [rig.space(), rig.space()]
+    before_a_look = [rig.submit(space) for space in spaces]
+    rig.scheduler.poll([local_id, array])
+    for each in (local_id, array, *before_a_look):
+        rig.cell.qdel(each)
+        rig.cell.wait_until_gone(each)
+    rig.scheduler.poll([local_id, array])
+    rig.clock.sleep(WAIT_S)
+
+    assert rig.status(local_id).never_ran
+    assert rig.status(local_id).verdict is JobState.DELETED
+    assert rig.status(array, 1) == rig.status(array, 2) == rig.status(before_a_look[0])
+    successor = rig.another()
+    assert successor.submitted(spaces[1].attempt_files(1)) == before_a_look[1]
+    assert successor.poll([before_a_look[1]])[before_a_look[1]].tasks[None].never_ran
+
+
+def test_a_job_that_was_seen_to_run_is_not_said_to_have_never_run_whatever_accounting_lost(rig: Rig) -> None:
+    local_id = rig.submit(rig.space("sleep 30"))
+    rig.shows(local_id, Life.RUNNING)
+    rig.cell.qdel(local_id)
+    rig.is_gone(local_id)
+    with rig.cell.state() as state:
+        state["accounts"].clear()
+    rig.clock.sleep(WAIT_S)
+
+    assert rig.poll(local_id) is None
+
+
+def test_an_id_that_was_never_met_is_not_called_deleted(rig: Rig) -> None:
+    assert rig.scheduler.poll(["999"]) == {}
+    assert rig.cell.calls("qacct") == 1
+
+
+def test_tasks_that_ran_are_told_from_tasks_that_never_did(rig: Rig) -> None:
+    local_id = rig.submit(rig.space("[ $SGE_TASK_ID = 1 ] || sleep 30"), array="1-4%2")
+    wait_until(lambda: {2, 3} == {
+        task for task, status in rig.scheduler.poll([local_id])[local_id].tasks.items()
+        if status.life is Life.RUNNING
+    })  # fmt: skip
+    rig.cell.qdel(local_id)
+    rig.is_gone(local_id)
+    rig.clock.sleep(WAIT_S)
+
+    tasks = rig.scheduler.poll([local_id])[local_id].tasks
+
+    assert {task: (status.verdict, status.never_ran) for task, status in tasks.items()} == {
+        1: (JobState.DONE, False), 2: (JobState.DELETED, False), 3: (JobState.DELETED, False),
+        4: (JobState.DELETED, True),
+    }  # fmt: skip
+
+
+def test_an_older_job_of_the_same_id_is_not_this_ones_end_where_accounting_tells(rig: Rig) -> None:
+    rig.cell.set(keeps_commands=True)
+    local_id = rig.submit(rig.space("exit 0"))
+    rig.cell.wait_until_gone(local_id)
+    rig.cell.reset()
+    rig.cell.set(holds=True)
+    assert rig.submit(rig.space()) == local_id
+    rig.poll(local_id)
+    rig.cell.qdel(local_id)
+    rig.is_gone(local_id)
+    rig.clock.sleep(WAIT_S)
+
+    assert rig.status(local_id).never_ran
+
+
+# Errors, requeues, deletions ---------------------------------------------------------------------
+
+
+def test_a_job_in_an_error_state_tells_why_and_is_deleted_once_its_end_is_recorded(rig: Rig) -> None:
+    local_id = rig.submit(rig.space("exit 100"))
+    rig.shows(local_id, Life.ENDED)
+    status = rig.status(local_id)
+
+    assert (status.verdict, status.reason) == (JobState.ERROR, "Eqw: exit_status of job start = 100")
+    assert rig.cell.calls("qdel") == 0
+    rig.cell.next_fails("qstat", {}, DOWN)
+    with pytest.raises(SchedulerUnavailable):
+        rig.status(local_id)
+
+    rig.scheduler.forget([local_id])
+
+    rig.cell.wait_until_gone(local_id)
+
+
+def test_a_single_task_may_be_stuck_while_others_run(rig: Rig) -> None:
+    local_id = rig.submit(rig.space("[ $SGE_TASK_ID = 1 ] && exit 100; sleep 30"), array="1-2")
+    wait_until(lambda: rig.status(local_id, 1).life is Life.ENDED)
+
+    assert rig.status(local_id, 2).life is Life.RUNNING
+
+
+def test_a_job_that_asks_to_run_again_does_and_ends_once(rig: Rig) -> None:
+    space = rig.space("[ -e again ] && exit 6; touch again; exit 99")
+    local_id = rig.submit(space)
+    rig.is_gone(local_id)
+    rig.clock.sleep(WAIT_S)
+
+    assert (rig.status(local_id).verdict, rig.status(local_id).exit_code) == (JobState.ERROR, 6)
+    record = space.records([None])[None].exit
+    assert record is not None
+    assert record.exit_code == 6
+
+
+def test_a_cancel_that_was_not_accepted_is_told(rig: Rig) -> None:
+    local_id = rig.submit(rig.space("sleep 30"))
+    rig.shows(local_id, Life.RUNNING)
+    rig.cell.next_fails("qdel", DOWN)
+
+    with pytest.raises(SchedulerUnavailable, match="qdel"):
+        rig.scheduler.cancel([local_id])
+
+    rig.scheduler.cancel([local_id, "999", "rubbish", "-u"])
+    rig.is_gone(local_id)
+    assert rig.cell.calls("qdel", "rubbish") == 0
