@@ -122,7 +122,7 @@ class HandOverJob:
         local = self.local_scripts.convert(job, script)
         self.files.put_local_script(held.tag, Jobscript(local.name, local.body))
         path = space.install_script(local.name, local.body)
-        tools = str(space.install_tools(self.local_scripts.tools)) if self.local_scripts.tools else ""
+        tools = str(space.install_tools())
         space.keep_options((*local.options, *split_options(job.submit_opt)))
         setting = self.local_scripts.setting(job, local, tools)
         self._install_job_shell(held, path, local.has_shebang, Header(), setting)

@@ -1,4 +1,4 @@
-"""What an agent makes of meta jobscripts: its own profile, tools and surroundings applied."""
+"""What an agent makes of meta jobscripts: its own profile and surroundings applied."""
 
 from __future__ import annotations
 
@@ -23,9 +23,7 @@ class LocalScripts:
     system: str
     profile: SystemProfile
     environment: Mapping[str, str] = field(factory=lambda: MappingProxyType({}))
-    """What the tools must know."""
-    tools: Mapping[str, bytes] = field(factory=lambda: MappingProxyType({}))
-    """Executables, by name, that a meta job finds on its PATH."""
+    """What the commands that meta jobs call must know."""
 
     def convert(self, job: Job, script: Jobscript) -> LocalScript:
         """The script as it runs here. Raises `SubmitRefused` with all that keeps it from running."""

@@ -44,7 +44,7 @@ from cloudq.application.stop_claim import StopClaim
 from cloudq.application.take_back_job import TakeBackJob
 from cloudq.application.take_jobs import TakeJobs
 from cloudq.application.watch_queue import WatchQueue
-from cloudq.bootstrap.job_tools import job_tools, tool_environment
+from cloudq.bootstrap.job_environment import job_environment
 from cloudq.bootstrap.profiles import agent_profile
 from cloudq.bootstrap.schedulers import build_scheduler
 from cloudq.bootstrap.stores import open_store
@@ -255,7 +255,7 @@ def _real_world(config: Config, profile: SystemProfile, log: AgentLog, log_file:
         process=process.own_identity(),
         is_process_gone=process.is_gone,
         log=log,
-        local_scripts=LocalScripts(config.agent.name, profile, tool_environment(config), job_tools()),
+        local_scripts=LocalScripts(config.agent.name, profile, job_environment(config)),
         log_file=log_file,
         advance_queue=advance,
         wake=clock.wake,

@@ -160,7 +160,8 @@ def _leave(reserved: frozenset[int]) -> str:
 
 def _prepare(meta: MetaSetting, traps: str) -> str:
     exports = [f"export {name}={shlex.quote(value)}" for name, value in meta.environment.items()]
-    tools = [f"export PATH={shlex.quote(meta.tools_dir)}:$PATH"] if meta.tools_dir else []
+    found = f"export PATH={shlex.quote(meta.tools_dir)}:$PATH CLOUDQ_WORK_DIR=$cq_work"
+    tools = [found] if meta.tools_dir else []
     fetches = [f"cq_fetch {n} {shlex.quote(url)}" for n, url in enumerate(meta.images)]
     is_guarded = bool(meta.preamble or fetches)
     lines = [

@@ -105,8 +105,8 @@ class ClaimSpace(Protocol):
         """Write the job shell."""
         ...
 
-    def install_tools(self, tools: Mapping[str, bytes]) -> Path:
-        """Write executables, by name, into a directory beside the work directory; return that."""
+    def install_tools(self) -> Path:
+        """Put the commands that meta jobs call into a directory beside the work directory; return that."""
         ...
 
     def keep_options(self, options: Sequence[str]) -> None:

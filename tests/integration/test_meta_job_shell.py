@@ -51,8 +51,11 @@ def prepared(
     tools: Mapping[str, bytes] | None = None,
     **setting: object,
 ) -> None:
-    directory = str(space.install_tools(tools)) if tools else ""
-    meta = evolve(SETTING, tools_dir=directory, **setting)  # type: ignore[arg-type]
+    directory = space.install_tools() if tools else ""
+    for tool, text in (tools or {}).items():
+        Path(directory, tool).write_bytes(text)
+        Path(directory, tool).chmod(0o700)
+    meta = evolve(SETTING, tools_dir=str(directory), **setting)  # type: ignore[arg-type]
     prepare(space, body, dialect, meta=meta)
 
 
@@ -133,11 +136,11 @@ def test_images_are_fetched_before_the_script_starts(
         space, SHOW_ALL, dialect, tools={"cq_image": A_TOOL}, images=("docker://a", "docker://$(id) 'b'")
     )
 
-    assert run(space) == (
-        0,
-        "CONTAINER_IMG0=/img/docker://a\nCONTAINER_IMG1=/img/docker://$(id) 'b'\nSYSTEM=kaede\n",
-        "",
+    told = (
+        f"CLOUDQ_WORK_DIR={space.work_dir}\n"
+        "CONTAINER_IMG0=/img/docker://a\nCONTAINER_IMG1=/img/docker://$(id) 'b'\nSYSTEM=kaede\n"
     )
+    assert run(space) == (0, told, "")
     assert not list(space.control_dir.glob("*image*"))
 
 

@@ -25,6 +25,7 @@ from cloudq.adapters.filesystem import (
     told_as_workspace_problem,
     write_fields,
 )
+from cloudq.adapters.job_tools import install_job_tools
 from cloudq.adapters.process import format_identity, noted_identity, own_identity, parse_identity
 from cloudq.adapters.workspace.pack import pack_changed, read_baseline, take_baseline
 from cloudq.adapters.workspace.records import BLOCKED_LOCK, read_holder, read_task_records
@@ -128,12 +129,9 @@ class DirectoryClaimSpace:
         with told_as_workspace_problem(f"write {self.job_shell}"):
             replace_file(self.job_shell, os.fsencode(text), _EXECUTABLE)
 
-    def install_tools(self, tools: Mapping[str, bytes]) -> Path:
+    def install_tools(self) -> Path:
         directory = self.control_dir / "tools"
-        with told_as_workspace_problem(f"write {directory}"):
-            make_private_dir(directory)
-            for name, body in tools.items():
-                replace_file(directory / checked_file_name(name), body, _EXECUTABLE)
+        install_job_tools(directory)
         return directory
 
     def keep_options(self, options: Sequence[str]) -> None:

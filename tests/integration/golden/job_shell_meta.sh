@@ -20,6 +20,10 @@ cq_write() {
     rm -f "$cq_file.tmp.$$"
     return 1
 }
+cq_note_signal() {
+    if [ "$1" != CONT ]; then cq_signal=$1; fi
+    cq_pass_on "$1"
+}
 cq_end() {
     trap '' TERM INT HUP USR1 USR2 XCPU CONT
     cq_write "$cq_record" \
@@ -89,7 +93,7 @@ trap 'cq_code=$?
 . /etc/profile.d/modules.sh
 module load singularitypro
 trap - EXIT
-export PATH=/home/me/.cloudq/cache/.cloudq/3f7e7681.1/tools:$PATH
+export PATH=/home/me/.cloudq/cache/.cloudq/3f7e7681.1/tools:$PATH CLOUDQ_WORK_DIR=$cq_work
 cq_fetch() {
     cq_image "$2" >"$cq_record.image.$$"
     cq_code=$?
@@ -104,11 +108,13 @@ cq_fetch() {
     export "CONTAINER_IMG$1=$cq_name"
 }
 cq_fetch 0 docker://ubuntu:24.04
-
-cq_note_signal() {
-    if [ "$1" != CONT ]; then cq_signal=$1; fi
-    cq_pass_on "$1"
-}
+trap 'cq_note_signal TERM' TERM
+trap 'cq_note_signal INT' INT
+trap 'cq_note_signal HUP' HUP
+trap 'cq_note_signal USR1' USR1
+trap 'cq_note_signal USR2' USR2
+trap 'cq_note_signal XCPU' XCPU
+trap 'cq_note_signal CONT' CONT
 cq_pass_on() { :; }
 trap 'cq_note_signal TERM' TERM
 trap 'cq_note_signal INT' INT
