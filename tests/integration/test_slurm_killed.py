@@ -44,7 +44,7 @@ def test_jobs_run_once_each_while_their_agent_is_killed_again_and_again(
         with slurm_site.agent():
             check_all(client, expected, tmp_path / "runs")
 
-    assert killed > 2
+    assert killed >= 2
 
 
 def test_a_job_runs_once_at_whatever_step_of_the_hand_over_its_agent_is_killed(
@@ -78,7 +78,7 @@ def test_an_sbatch_that_hangs_while_its_agent_is_killed_and_succeeds_later_adds_
 ) -> None:
     site, runs = slurm_site, tmp_path / "runs"
     runs.mkdir()
-    set_times(site, poll_interval=1, submit_wait=1, submit_limit=10)
+    set_times(site, poll_interval=1, submit_wait=1, submit_limit=15)
     sbatch = HeldUpSbatch(site)
     with site.client() as client:
         ways = {"no agent": HANGS, "its successor": HANGS, "its successor's submission": LATE}
