@@ -112,7 +112,10 @@ class BatchScheduler(Protocol):
         ...
 
     def forget(self, local_ids: Sequence[str]) -> None:
-        """The jobs' ends are safely recorded: a scheduler of our own may drop what it kept."""
+        """The jobs' ends are safely recorded: what is kept of them, in a queue too, may go.
+
+        Raises `SchedulerUnavailable` where something has to go and did not: try again.
+        """
         ...
 
     def free_slots(self) -> int | None:

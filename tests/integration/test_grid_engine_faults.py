@@ -235,6 +235,15 @@ def test_a_limit_of_the_moment_is_told_from_a_refusal(rig: Rig) -> None:
         rig.submit(rig.space())
 
 
+def test_logs_are_complete_where_their_path_would_mean_something_to_qsub(rig: Rig, tmp_path: Path) -> None:
+    rig.workspace = DirectoryWorkspace(tmp_path / "a $HOME, b:c", SystemClock(), RandomIds())
+    space = rig.space("pwd; echo err >&2")
+    rig.is_gone(rig.submit(space))
+
+    logs = [space.log_path(stream, None).read_text() for stream in ("stdout", "stderr")]
+    assert logs == [f"{space.work_dir}\n", "err\n"]
+
+
 # What left the queue -----------------------------------------------------------------------------
 
 
@@ -258,9 +267,12 @@ def test_an_agent_that_comes_later_asks_at_once(rig: Rig) -> None:
     rig.cell.qdel(local_id)
     rig.cell.wait_until_gone(local_id)
 
-    status = rig.another().poll([local_id])[local_id].tasks[None]
+    successor = rig.another()
 
-    assert (status.verdict, status.exit_code) == (JobState.DELETED, 137)
+    for _ in range(3):
+        status = successor.poll([local_id, "999"])[local_id].tasks[None]
+        assert (status.verdict, status.exit_code) == (JobState.DELETED, 137)
+    assert (rig.cell.calls("qacct", local_id), rig.cell.calls("qacct", "999")) == (1, 1)
 
 
 def test_accounts_that_come_late_are_asked_for_further_and_further_apart(rig: Rig) -> None:

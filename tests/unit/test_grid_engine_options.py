@@ -148,6 +148,13 @@ def test_a_log_whose_path_qsub_would_misread_is_written_by_the_job_shell(submiss
         assert argv(evolve(submission, control_dir=Path(path))) == [*HERE, *nowhere]
 
 
+def test_a_work_directory_that_grid_engine_would_expand_is_left_to_the_job_shell(
+    submission: Submission,
+) -> None:
+    assert argv(evolve(submission, work_dir=Path("/$HOME/w"))) == OURS
+    assert argv(evolve(submission, work_dir=Path("/a b,c:d"))) == ["-wd", "/a b,c:d", *OURS]
+
+
 def test_a_users_own_directory_is_kept(submission: Submission) -> None:
     assert argv(submission, "-wd", "/x") == ["-wd", "/x", *OURS, "stay"]
     assert argv(submission, "-cwd") == ["-cwd", *OURS]

@@ -333,6 +333,8 @@ CONTACT = 'error: unable to send message to qmaster using port 6444 on host "m":
         ("1", f"{UNABLE}No space left on device", SubmitDeferred),
         ("1", f"{UNABLE}job rejected: you tried to submit a job with more than 75000 tasks", SubmitRefused),
         ("1", f'{UNABLE}unknown resource "nope".\nExiting.', SubmitRefused),
+        ("1", f'{UNABLE}unknown resource "timeout".', SubmitRefused),
+        ("1", f'{UNABLE}can\'t resolve hostname " b"', SubmitRefused),
         ("2", 'qsub: invalid option argument "-g"', SubmitRefused),
         ("1", "", SubmitRefused),
     ],

@@ -330,7 +330,7 @@ def qsub_argv(submission: Submission, options: GridEngineOptions) -> tuple[str, 
     added = ["-terse"]
     if submission.name and not options.has("N"):
         added += ["-N", job_name(submission.name)]
-    if not stays and not options.has("cwd"):
+    if not stays and not options.has("cwd") and "$" not in str(submission.work_dir):  # it would be expanded
         added += ["-wd", str(submission.work_dir)]
     if array is not None and not options.has("t"):
         added += ["-t", f"{array.first}-{array.last}:{array.step}"]

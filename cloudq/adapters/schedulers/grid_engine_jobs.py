@@ -136,7 +136,7 @@ class KnownJobs:
         for local_id, job in list(self._jobs.items()):
             if local_id in present:
                 job.is_listed, job.was_missed, job.was_met = True, False, True
-            elif job.tag is None and not job.tasks:
+            elif job.is_listed and job.tag is None and not job.tasks:
                 self._jobs.pop(local_id, None)
             else:
                 job.miss(now, first_wait_s)

@@ -170,7 +170,6 @@ QSUB_SAYS: tuple[tuple[re.Pattern[str], _Problem], ...] = tuple(
         (r"commlib error|unable to send message to qmaster|unable to contact qmaster", SubmitUncertain),
         (r"failed receiving gdi request|got (?:send|read|receive|syncron message receive) (?:error|timeout)",
          SubmitUncertain),
-        (r"can'?t (?:connect|resolve)|timeout", SubmitUncertain),
         # More than any job may ever have: it will not get better.
         (r"more than [0-9]+ tasks|tasks are allowed per job", SubmitRefused),
         # Too much at this moment.
