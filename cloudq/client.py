@@ -16,6 +16,7 @@ from attrs import evolve, field, frozen
 from cloudq.application.cancel_job import CancelResult
 from cloudq.application.query_jobs import ActiveJobs
 from cloudq.application.read_log import STDERR, STDOUT
+from cloudq.application.rerun_job import RerunRequest
 from cloudq.application.submit_job import SubmitRequest, Submitted
 from cloudq.bootstrap.client import ClientParts, client_parts
 from cloudq.config import Config
@@ -150,6 +151,40 @@ class Client:
                 )
             )
             return evolve(submitted, warnings=(*place.warnings, *submitted.warnings))
+
+    def rerun(
+        self,
+        job_id: str,
+        *,
+        failed: bool = False,
+        submit_to: str = "",
+        hold_jid: Sequence[str] | str = (),
+        hold_ok_jid: Sequence[str] | str = (),
+        only: Sequence[str] = (),
+        without: Sequence[str] = (),
+        force: bool = False,
+    ) -> Submitted:
+        """Submit an ended job once more, with its script, options and inputs, as a new job.
+
+        Args:
+            failed: only the tasks that did not end DONE.
+            submit_to: another system than the first time; the other arguments as for `submit`.
+
+        Raises `JobNotFound`, `JobStateConflict` for a job that has not ended or in which nothing
+        failed, and what `submit` raises.
+        """
+        request = RerunRequest(
+            job_id=checked_job_id(job_id),
+            only_failed=failed,
+            submit_to=submit_to,
+            only=tuple(only),
+            without=tuple(without),
+            hold_jid=parse_hold_jid(_as_text(hold_jid)),
+            hold_ok_jid=parse_hold_jid(_as_text(hold_ok_jid), "hold_ok_jid"),
+            force=force,
+        )
+        with TemporaryDirectory(prefix="cloudq-") as scratch:
+            return self._parts.rerun(request, Path(scratch))
 
     # Looking ---------------------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ from cloudq.application.end_job import EndJob
 from cloudq.application.find_systems import FindSystems
 from cloudq.application.query_jobs import QueryJobs
 from cloudq.application.read_log import ReadLog
+from cloudq.application.rerun_job import RerunJob
 from cloudq.application.stage_out import StageOut
 from cloudq.application.submit_job import SubmitJob
 from cloudq.application.take_back_job import TakeBackJob
@@ -49,6 +50,7 @@ class ClientParts:
     """Everything a client can do."""
 
     submit: SubmitJob
+    rerun: RerunJob
     cancel: CancelJob
     delete: DeleteJob
     query: QueryJobs
@@ -87,8 +89,10 @@ def wire_client(
     archives = ZipArchives()
     end_job = EndJob(jobs, queue, clock)
     take_back = TakeBackJob(jobs, queue, registry, end_job, clock, ids, name)
+    submit = SubmitJob(jobs, queue, files, FindSystems(registry, names), clock, ids, name)
     return ClientParts(
-        submit=SubmitJob(jobs, queue, files, FindSystems(registry, names), clock, ids, name),
+        submit=submit,
+        rerun=RerunJob(jobs, files, submit),
         cancel=CancelJob(jobs, queue, end_job, take_back, clock, ids, name),
         delete=DeleteJob(jobs, queue, registry),
         query=QueryJobs(jobs, queue, registry, workers),

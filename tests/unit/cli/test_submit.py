@@ -210,3 +210,36 @@ def test_a_misspelled_directive_is_named_even_if_it_is_the_only_one(cli: Cli) ->
     result = cli("submit", "--script", cli.script("mjob.sh", "#$ projct: x\necho\n"))
 
     assert "mjob.sh line 1: unknown directive projct; did you mean project?" in result.stderr
+
+
+def test_an_ended_job_is_run_again(cli: Cli) -> None:
+    first = cli.ended()
+    result = cli("submit", "--rerun", first)
+
+    assert result.exit_code == 0
+    again = result.stdout.partition("(")[2][:8]
+    assert again != first
+    assert result.stdout == f"Job ({again}) {cli.job(first).name} has been submitted.\n"
+
+
+def test_what_is_run_again_is_said_in_one_way(cli: Cli) -> None:
+    """Either a script or a job, and a job keeps what it was given the first time."""
+    wrong = {
+        ("--rerun", "3f7e7681", "--script", "x.sh"): "name one of --script and --rerun",
+        (): "name one of --script and --rerun",
+        ("--script", "x.sh", "--failed"): "--failed goes with --rerun",
+        ("--rerun", "3f7e7681", "--array_tid", "1-2", "--submit_opt", "-x"): (
+            "--submit_opt, --array_tid: a job that is run again keeps its own"
+        ),
+    }
+    for words, problem in wrong.items():
+        result = cli("submit", *words)
+        assert (result.exit_code, problem in result.stderr) == (2, True), result.stderr
+
+
+def test_nothing_is_run_again_where_nothing_failed(cli: Cli) -> None:
+    first = cli.ended()
+    result = cli("submit", "--rerun", first, "--failed")
+
+    assert (result.exit_code, result.stdout) == (7, "")
+    assert "Nothing of job" in result.stderr

@@ -6,11 +6,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import click
 
-from cloudq.entrypoints.cloudqcli.options import common_options, json_option, option
+from cloudq.entrypoints.cloudqcli.options import common_options, json_option, one_of, option
 from cloudq.entrypoints.cloudqcli.output import job_record, print_json
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
 from cloudq.entrypoints.terminal import printable, tell, tell_progress
@@ -24,7 +24,9 @@ WAIT_STATUS = {"DONE": 0, "TIMEOUT": 124, "DELETED": 143}
 
 
 @click.command
-@option("--script", required=True, metavar="FILE", help="The jobscript.")
+@option("--script", metavar="FILE", help="The jobscript.")
+@option("--rerun", metavar="ID", help="Instead of a script: an ended job, to be run once more.")
+@click.option("--failed", is_flag=True, help="Of the job to rerun only the tasks that failed.")
 @option("--submit_to", default="", metavar="SYSTEM", help="The system that shall run it.")
 @option("--submit_opt", default="", metavar="OPTIONS", help="Options for that system's submit command.")
 @option("--hold_jid", default="", metavar="ID,…", help="Jobs that must have ended before it starts.")
@@ -41,7 +43,9 @@ WAIT_STATUS = {"DONE": 0, "TIMEOUT": 124, "DELETED": 143}
 @pass_session
 def command(
     session: Session,
-    script: str,
+    script: str | None,
+    rerun: str | None,
+    failed: bool,
     submit_to: str,
     submit_opt: str,
     hold_jid: str,
@@ -65,21 +69,26 @@ def command(
     """
     if more and not inputs:
         raise click.UsageError(f"unexpected argument {more[0]!r}: a script is named with --script")
+    _check_source(script, rerun, failed=failed, own={
+        "--submit_opt": submit_opt, "--array_tid": array_tid, "--input": inputs,
+    })  # fmt: skip
+    placed: Placed = {
+        "submit_to": submit_to, "hold_jid": hold_jid, "hold_ok_jid": hold_ok_jid, "only": only,
+        "without": without, "force": force,
+    }  # fmt: skip
     with session.client() as client:
-        if inputs:
-            tell_progress("Packing and uploading the inputs …")
-        submitted = client.submit(
-            Path(script),
-            submit_to=submit_to,
-            submit_opt=submit_opt,
-            hold_jid=hold_jid,
-            hold_ok_jid=hold_ok_jid,
-            array_tid=array_tid,
-            inputs=[*inputs, *more],
-            only=only,
-            without=without,
-            force=force,
-        )
+        if rerun:
+            submitted = client.rerun(rerun, failed=failed, **placed)
+        else:
+            if inputs:
+                tell_progress("Packing and uploading the inputs …")
+            submitted = client.submit(
+                Path(script or ""),
+                submit_opt=submit_opt,
+                array_tid=array_tid,
+                inputs=[*inputs, *more],
+                **placed,
+            )
         for warning in submitted.warnings:
             tell(warning)
         job = submitted.job
@@ -93,6 +102,27 @@ def command(
                 job = client.wait(job.uuid, changed=_tell_state)
         if wait:
             _end_as(job, as_json=as_json)
+
+
+class Placed(TypedDict):
+    """What a new job and one that is run again are told alike."""
+
+    submit_to: str
+    hold_jid: str
+    hold_ok_jid: str
+    only: tuple[str, ...]
+    without: tuple[str, ...]
+    force: bool
+
+
+def _check_source(script: str | None, rerun: str | None, *, failed: bool, own: dict[str, object]) -> None:
+    """Raise a usage error unless it is either a script or a job to rerun, with options that fit."""
+    one_of(script=script, rerun=rerun)
+    if failed and not rerun:
+        raise click.UsageError("--failed goes with --rerun")
+    given = [option for option, value in own.items() if value]
+    if rerun and given:
+        raise click.UsageError(f"{', '.join(given)}: a job that is run again keeps its own")
 
 
 @contextmanager
