@@ -76,6 +76,7 @@ class FindSystems:
     def _pinned(self, wanted: Wanted, known: Mapping[str, SystemSign], problems: Sequence[str]) -> Found:
         warnings: list[str] = []
         for system in wanted.pinned:
+            self._require_usable_names(wanted, system)
             sign = known.get(system)
             if sign is not None:
                 seen = self._seen(sign)
@@ -86,6 +87,14 @@ class FindSystems:
             else:
                 warnings.append(_nobody_yet(system))
         return Found(wanted.pinned, tuple(warnings))
+
+    def _require_usable_names(self, wanted: Wanted, system: str) -> None:
+        """Where no agent has a say yet, at least one's own words must be right."""
+        if wanted.script is None:
+            return
+        mapping = self.names.mapping(wanted.script.project, wanted.script.resource, system)
+        if problems := [f"{system}: {problem}" for problem in mapping.problems()]:
+            raise InvalidInput(problems)
 
     def _require(self, wanted: Wanted, system: str, seen: SeenLease | None) -> None:
         if wanted.script is None or seen is None or wanted.force:

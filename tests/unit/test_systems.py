@@ -170,6 +170,10 @@ def test_an_agent_runs_with_a_profile_of_the_site(tmp_path: Path) -> None:
         ("[resources.gpu]\nmax = 2", "[resources.gpu] max: no such key, only n_resource, options"),
         ('[shell]\npreamble = "x"', "[shell] preamble: must be a list of at most 100 texts, not 'x'"),
         ('[shell]\npreamble = ["a\\nb"]', "[shell] preamble: 'a\\nb' is not one line of shell"),
+        (
+            '[shell]\npreamble = ["echo \'a"]',
+            '[shell] preamble: "echo \'a" is not one line of shell: No closing quotation',
+        ),
         ('[shell]\nmodules = ["a; b"]', "[shell] modules: 'a; b' is not the name of a module"),
         (
             '[container]\nruntime = "lxc"',

@@ -284,6 +284,13 @@ def test_a_pinned_job_that_its_system_cannot_run_is_refused_unless_forced(world:
     assert submit(world, submit_to="beta", force=True).job.invited == ("beta",)
 
 
+def test_names_of_the_configuration_that_cannot_be_used_are_refused_even_if_forced(world: World) -> None:
+    world.names = NameTables({"grp1": {"beta": "-x"}}, {"cpu": {"beta": "--gpus={x}"}})
+    told = problems_of(world, HEAD, submit_to="beta", force=True)
+
+    assert [problem.partition(" ")[0] for problem in told] == ["beta:", "beta:"]
+
+
 def test_options_that_contradict_each_other_are_refused(world: World) -> None:
     agent_of(world, "alpha")
     agent_of(world, "beta")
