@@ -76,6 +76,7 @@ class FindSystems:
     def _pinned(self, wanted: Wanted, known: Mapping[str, SystemSign], problems: Sequence[str]) -> Found:
         warnings: list[str] = []
         for system in wanted.pinned:
+            self._require_usable_names(wanted, system)
             sign = known.get(system)
             if sign is not None:
                 seen = self._seen(sign)
@@ -84,8 +85,16 @@ class FindSystems:
             elif known and not wanted.force:
                 raise UnknownSystem("\n".join([*problems, _never_reported(system, known)]))
             else:
-                warnings.append(f"No agent ever reported as {system}: the job waits until one does.")
+                warnings.append(_nobody_yet(system))
         return Found(wanted.pinned, tuple(warnings))
+
+    def _require_usable_names(self, wanted: Wanted, system: str) -> None:
+        """Where no agent has a say yet, at least one's own words must be right."""
+        if wanted.script is None:
+            return
+        mapping = self.names.mapping(wanted.script.project, wanted.script.resource, system)
+        if problems := [f"{system}: {problem}" for problem in mapping.problems()]:
+            raise InvalidInput(problems)
 
     def _require(self, wanted: Wanted, system: str, seen: SeenLease | None) -> None:
         if wanted.script is None or seen is None or wanted.force:
@@ -96,11 +105,12 @@ class FindSystems:
     # Any system that can ---------------------------------------------------------------------
 
     def _eligible(self, wanted: Wanted, script: MetaScript, known: Mapping[str, SystemSign]) -> Found:
-        if unknown := [_never_reported(system, known) for system in wanted.only if system not in known]:
-            raise UnknownSystem("\n".join(unknown))
+        unknown = [system for system in wanted.only if system not in known and system not in wanted.without]
+        if unknown and not wanted.force:
+            raise UnknownSystem("\n".join(_never_reported(system, known) for system in unknown))
         refusals: dict[str, str] = {}
-        warnings: list[str] = []
-        systems: list[str] = []
+        warnings = [_nobody_yet(system) for system in unknown]
+        systems = list(unknown)
         for system, sign in sorted(known.items()):
             seen = self._seen(sign) if self._is_asked_for(wanted, system) else None
             if reason := self._why_not(wanted, script, system, seen):
@@ -145,6 +155,10 @@ def _warn_if_away(system: str, seen: SeenLease | None) -> Iterator[str]:
             f"The agent of {system} has not reported for {seen.age_s / 60:.0f} min: "
             "the job waits until it does."
         )
+
+
+def _nobody_yet(system: str) -> str:
+    return f"No agent ever reported as {system}: the job waits until one does."
 
 
 def _never_reported(system: str, known: Mapping[str, SystemSign]) -> str:

@@ -121,7 +121,10 @@ class Reading:
                 continue
             mapped = self.tables[section].setdefault(name, {})
             for system, value in table.items():
-                self._add_mapping(mapped, system, value, place(section, name, system))
+                where = place(section, name, system)
+                self._add_mapping(mapped, system, value, where)
+                if isinstance(value, str):
+                    self.problems.extend(f"{where}: {problem}" for problem in _unusable(section, value))
 
     def _add_mapping(self, mapped: dict[str, str], system: str, value: Any, place: str) -> None:
         if _is_secret(system, value):
@@ -178,6 +181,16 @@ class Reading:
         elsewhere = [key.place for key in KEYS if key.name == name]
         hint = f"; did you mean {' or '.join(elsewhere)}?" if elsewhere else _hint(name, known)
         self.problems.append(f"{place}: unknown {what}{hint}")
+
+
+def _unusable(section: str, value: str) -> Iterable[str]:
+    """What is wrong with a name, or options, that a meta job will be submitted with."""
+    if not value.startswith("-"):
+        return ()
+    from cloudq.domain.system_mapping import SystemMapping  # noqa: PLC0415  most files have no options
+
+    kind = section.removesuffix("s")
+    return (problem.removeprefix(f"{kind} ") for problem in SystemMapping("", **{kind: value}).problems())
 
 
 def _shown(path: tuple[str, ...]) -> str:

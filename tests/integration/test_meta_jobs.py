@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from cloudq.adapters.schedulers.local import usable_cpus
 from cloudq.client import Client
+from cloudq.domain.errors import InvalidInput
 from cloudq.domain.job import Job
 from cloudq.domain.job_state import JobState
 from tests.parts.site import Site, ended, wait_until
@@ -45,6 +47,8 @@ def test_every_row_of_the_original_s_tables_is_so_on_this_machine(local_site: Si
         pinned = submitted(
             client, local_site, SCRIPT.replace("# what", "#$ run_on: local\n#$ other_opts: --slots 1\n# what")
         )
+        with pytest.raises(InvalidInput, match=f"n_resource 100000 is more than its {usable_cpus()} of cpu"):
+            submitted(client, local_site, SCRIPT.replace("n_resource: 1", "n_resource: 100000"))
         jobs = ended(client, plain.uuid, array.uuid, pinned.uuid)
         logs = [text_of(client.log(job.uuid)) for job in (jobs[0], jobs[2])]
         tasks = [text_of(client.log(array.uuid, tid=task)) for task in (1, 3, 5)]

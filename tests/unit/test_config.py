@@ -287,6 +287,19 @@ def test_projects_and_resources_are_mapped_by_system(home: Path) -> None:
     assert config.resources == {"big node": {"mycluster": "--gpus={n}", "abci": "rt_F"}}
 
 
+def test_options_of_a_resource_that_cannot_be_used_are_named_with_their_place(home: Path) -> None:
+    text = '[projects.imaging]\nabci = "-x"\n[resources.gpu]\nabci = "--gpus={x}"\nkaede = "-l \'a"\n'
+
+    assert problems(home, text) == [
+        "config.toml line 2, [projects.imaging] abci: '-x': begins with '-' and would be taken for an option",
+        "config.toml line 4, [resources.gpu] abci: '--gpus={x}': there is no field {x}, only {n}",
+        (
+            'config.toml line 5, [resources.gpu] kaede: options "-l \'a" cannot be split into words: '
+            "No closing quotation"
+        ),
+    ]
+
+
 # Problems ------------------------------------------------------------------------------------
 
 BAD = """\

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cloudq.adapters.systems import load_profile, shipped_profiles
+from cloudq.adapters.systems.reading import read_profile
 from cloudq.bootstrap.profiles import agent_profile, profile_of
 from cloudq.config import AVAILABLE_SCHEDULERS, KNOWN_PROFILES, Config, load_config
 from cloudq.domain.errors import ConfigProblem
@@ -166,6 +170,10 @@ def test_an_agent_runs_with_a_profile_of_the_site(tmp_path: Path) -> None:
         ("[resources.gpu]\nmax = 2", "[resources.gpu] max: no such key, only n_resource, options"),
         ('[shell]\npreamble = "x"', "[shell] preamble: must be a list of at most 100 texts, not 'x'"),
         ('[shell]\npreamble = ["a\\nb"]', "[shell] preamble: 'a\\nb' is not one line of shell"),
+        (
+            '[shell]\npreamble = ["echo \'a"]',
+            '[shell] preamble: "echo \'a" is not one line of shell: No closing quotation',
+        ),
         ('[shell]\nmodules = ["a; b"]', "[shell] modules: 'a; b' is not the name of a module"),
         (
             '[container]\nruntime = "lxc"',
@@ -196,6 +204,26 @@ def test_all_that_is_wrong_is_named_at_once(tmp_path: Path) -> None:
     told = problems_of(tmp_path, 'scheduler = "x"\npoll = 3\n[options]\nproject = 1\nwalltime = "{a}"\n')
 
     assert len(told) == 5
+
+
+NAMES = (
+    "scheduler poll_interval options resources shell container limits project resource walltime preamble "
+    "modules runtime n_resource array_lists gpu x"
+)
+names = st.sampled_from(["", *NAMES.split()])
+texts = (
+    st.sampled_from(["slurm", "-P {project}", "-q {resource} {n}", "{", "-x {y}", "1h", "a\nb"]) | st.text()
+)
+leaves = texts | st.integers() | st.floats() | st.booleans() | st.lists(texts, max_size=3)
+contents = st.recursive(leaves, lambda inner: st.dictionaries(names, inner, max_size=4), max_leaves=12)
+
+
+@given(st.lists(st.dictionaries(names, contents, max_size=6), min_size=1, max_size=2))
+def test_whatever_a_file_says_it_is_a_profile_or_refused_in_words(layers: list[dict[str, object]]) -> None:
+    with suppress(ConfigProblem):
+        profile = read_profile("mysite", [(f"file {n}", layer) for n, layer in enumerate(layers)])
+
+        assert profile.scheduler in AVAILABLE_SCHEDULERS
 
 
 # Which profile a system has ------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 from collections.abc import Callable, Iterable, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -178,6 +179,10 @@ def _lines(value: Any) -> tuple[str, ...]:
     for line in value:
         if not _text(line).replace("\t", " ").isprintable() or len(line) > 4_000:
             raise _Unfit(f"{line!r} is not one line of shell")
+        try:
+            shlex.split(line, comments=True)
+        except ValueError as error:  # the lines that follow would become part of it
+            raise _Unfit(f"{line!r} is not one line of shell: {error}") from error
     return tuple(value)
 
 

@@ -252,6 +252,10 @@ def test_an_unknown_system_in_only_is_refused(world: World) -> None:
 
     with pytest.raises(UnknownSystem, match="No agent ever reported as btea"):
         submit(world, only=["alpha", "btea"])
+    forced = submit(world, only=["alpha", "btea"], force=True)
+
+    assert set(forced.job.invited) == {"alpha", "btea"}
+    assert "No agent ever reported as btea: the job waits until one does." in forced.warnings
 
 
 def test_run_on_pins_it(world: World) -> None:
@@ -278,6 +282,13 @@ def test_a_pinned_job_that_its_system_cannot_run_is_refused_unless_forced(world:
         "beta cannot run it: it knows no resource 'cpu' (known: gpu)"
     ]
     assert submit(world, submit_to="beta", force=True).job.invited == ("beta",)
+
+
+def test_names_of_the_configuration_that_cannot_be_used_are_refused_even_if_forced(world: World) -> None:
+    world.names = NameTables({"grp1": {"beta": "-x"}}, {"cpu": {"beta": "--gpus={x}"}})
+    told = problems_of(world, HEAD, submit_to="beta", force=True)
+
+    assert [problem.partition(" ")[0] for problem in told] == ["beta:", "beta:"]
 
 
 def test_options_that_contradict_each_other_are_refused(world: World) -> None:
@@ -338,6 +349,18 @@ def test_a_job_offered_to_k_of_s_systems_costs_2_and_2k_put_and_s_get(world: Wor
     submit(world)
 
     assert store.counts == {"LIST": 1, "GET": 3, "PUT": 2 + 2 * 2}
+
+
+def test_a_short_meta_job_costs_its_agent_one_request_more_than_another(world: World) -> None:
+    store = CountingStore(world.store)
+    world.store = store
+    agent = agent_of(world, "alpha")
+    job_id = submit(world, submit_to="alpha").job.uuid
+    store.reset()
+    agent.cycles(4)
+
+    assert world.job(job_id).is_final
+    assert len([key for _, key in store.requests if job_id in key]) <= 12 + 1
 
 
 def test_a_script_of_two_megabytes_is_run(world: World) -> None:
