@@ -25,12 +25,11 @@ from cloudq.domain.errors import (
     SubmitUncertain,
     WorkspaceProblem,
 )
+from cloudq.domain.header import Header, read_header
 from cloudq.domain.job_shell import (
     BLOCKED,
-    Header,
     JobShellPlan,
     MetaSetting,
-    read_header,
     render_job_shell,
 )
 from cloudq.domain.job_state import JobState
@@ -112,7 +111,7 @@ class HandOverJob:
             self._install_converted(held, script)
         else:
             path = space.install_script(script.name, script.body)
-            header = read_header(script, split_options(job.submit_opt), self.scheduler.dialect)
+            header = read_header(script, split_options(job.submit_opt), self.scheduler.dialect.header)
             self._install_job_shell(held, path, script.has_shebang, header)
         space.note_baseline()
 

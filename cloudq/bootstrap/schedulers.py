@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from cloudq.adapters.clock import SystemClock
+from cloudq.adapters.schedulers.commands import CommandTimes
 from cloudq.adapters.schedulers.grid_engine import GridEngineScheduler, GridEngineTimes
 from cloudq.adapters.schedulers.local import LocalScheduler
-from cloudq.adapters.schedulers.pbs import PbsScheduler, PbsTimes
-from cloudq.adapters.schedulers.slurm import SlurmScheduler, SlurmTimes
+from cloudq.adapters.schedulers.pbs import PbsScheduler
+from cloudq.adapters.schedulers.slurm import SlurmScheduler
 from cloudq.application.job_trouble import AgentLog
 from cloudq.domain.system_profile import SystemProfile
 from cloudq.ports.batch_scheduler import BatchScheduler
@@ -29,33 +30,25 @@ def _local(profile: SystemProfile, home: Path, log: AgentLog) -> tuple[BatchSche
 
 
 def _slurm(profile: SystemProfile, home: Path, log: AgentLog) -> tuple[BatchScheduler, Advance]:  # noqa: ARG001
-    times = SlurmTimes(
-        poll_interval_s=profile.poll_interval,
-        query_limit_s=profile.query_limit,
-        submit_wait_s=profile.submit_wait,
-        submit_limit_s=profile.submit_limit,
-    )
-    return SlurmScheduler(times, warn=log.warning), None
+    return SlurmScheduler(CommandTimes(**_times(profile)), warn=log.warning), None
 
 
 def _pbs(profile: SystemProfile, home: Path, log: AgentLog) -> tuple[BatchScheduler, Advance]:  # noqa: ARG001
-    times = PbsTimes(
-        poll_interval_s=profile.poll_interval,
-        query_limit_s=profile.query_limit,
-        submit_wait_s=profile.submit_wait,
-        submit_limit_s=profile.submit_limit,
-    )
-    return PbsScheduler(times, warn=log.warning), None
+    return PbsScheduler(CommandTimes(**_times(profile)), warn=log.warning), None
 
 
 def _grid_engine(profile: SystemProfile, home: Path, log: AgentLog) -> tuple[BatchScheduler, Advance]:  # noqa: ARG001
-    times = GridEngineTimes(
-        poll_interval_s=profile.poll_interval,
-        query_limit_s=profile.query_limit,
-        submit_wait_s=profile.submit_wait,
-        submit_limit_s=profile.submit_limit,
-    )
+    times = GridEngineTimes(**_times(profile))
     return GridEngineScheduler(times, elapsed=SystemClock().elapsed, warn=log.warning), None
+
+
+def _times(profile: SystemProfile) -> dict[str, float]:
+    return {
+        "poll_interval_s": profile.poll_interval,
+        "query_limit_s": profile.query_limit,
+        "submit_wait_s": profile.submit_wait,
+        "submit_limit_s": profile.submit_limit,
+    }
 
 
 _BUILDERS: Mapping[str, Callable[[SystemProfile, Path, AgentLog], tuple[BatchScheduler, Advance]]] = {

@@ -7,15 +7,13 @@ a `ShellDialect`.
 
 from __future__ import annotations
 
-import itertools
-import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 from attrs import frozen
 
 from cloudq.domain.array_range import ArrayRange
-from cloudq.domain.jobscript import Jobscript
+from cloudq.domain.header import HeaderSyntax
 from cloudq.domain.names import ClaimTag
 
 RECORDED_SIGNALS = ("TERM", "INT", "HUP", "USR1", "USR2", "XCPU", "CONT")
@@ -34,8 +32,8 @@ STAY = "stay"
 class ShellDialect:
     """How a job shell learns about itself from one kind of scheduler."""
 
-    directive_prefix: str
-    """Header lines that begin so are copied from the script."""
+    header: HeaderSyntax
+    """Which lines are copied from the script."""
     local_id: str
     """Shell word that gives the local job id, the same for all tasks of an array."""
     task_id: str
@@ -47,12 +45,6 @@ class ShellDialect:
     reserved_exit_codes: frozenset[int] = frozenset()
     """Exit codes that mean something else to the scheduler, such as "run it again": a meta job's
     shell ends with 1 instead of them, while its record has the true code."""
-    directives_anywhere: bool = False
-    """Whether the scheduler reads such lines in the whole script, not at its head alone."""
-    interpreter_option: str = ""
-    """The option, such as ``-S``, that names the script's interpreter: never the job shell's."""
-    indents_directives: bool = False
-    """Whether blanks may stand before header lines."""
     takes_output: str = ""
     """Shell word that is not empty where nobody wants the output elsewhere: then it is not copied,
     the job shell sends it into its logs. For schedulers that write their files only at the end."""
@@ -90,30 +82,6 @@ class JobShellPlan:
     """What runs the script whatever its own first line says, where the user asked for it."""
     meta: MetaSetting | None = None
     """What a meta job's script finds around itself; None for a local jobscript."""
-
-
-@frozen
-class Header:
-    """What of a user's script and options goes into the job shell."""
-
-    directives: tuple[str, ...] = ()
-    interpreter: str = ""
-
-
-def read_header(script: Jobscript, options: Sequence[str], dialect: ShellDialect) -> Header:
-    """Header lines of *script*, without the interpreter that they or *options*, which win, ask for."""
-    prefix, option = dialect.directive_prefix, dialect.interpreter_option
-    lines = script.directives(
-        prefix, anywhere=dialect.directives_anywhere, indented=dialect.indents_directives
-    )
-    if not option:
-        return Header(lines)
-    asked = re.compile(rf"\s*(?<!\S){re.escape(option)}\s+([^\s#]+)(?=\s|#|$)")
-    rests = [line.removeprefix(prefix) for line in lines]
-    named = [match[1].strip("\"'") for rest in rests for match in asked.finditer(rest)]
-    named += [value for word, value in itertools.pairwise(options) if word == option]
-    kept = [prefix + left for rest in rests if (left := asked.sub("", rest)).strip() or not rest.strip()]
-    return Header(tuple(kept), named[-1] if named else "")
 
 
 def record_name(kind: str, task: int | None) -> str:

@@ -151,6 +151,7 @@ class FakePbsRig(RealRig):
     refused = ("-qnowhere", "Unknown queue")
     senseless = ("-I", "-z", "--version", "-C", "-X")
     one_second = "-lwalltime=1"
+    array_words = ("-J", "1-4:1")
     tells_free_slots = False
     forgets = False
 
@@ -504,7 +505,7 @@ def test_a_job_that_runs_too_long_is_timed_out(rig: Rig, how: str) -> None:
     options = rig.one_second.split() if how == "option" else []
     if how == "directive":
         shell = space.job_shell.read_text().split("\n", 1)
-        directive = f"{rig.scheduler.dialect.directive_prefix.strip()} {rig.one_second}"
+        directive = f"{rig.scheduler.dialect.header.prefix.strip()} {rig.one_second}"
         space.install_job_shell(f"{shell[0]}\n{directive}\n{shell[1]}")
     local_id = submit(rig, space, options)
     until(rig, local_id, is_running)

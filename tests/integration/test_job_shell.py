@@ -17,16 +17,19 @@ from cloudq.adapters.clock import RandomIds, SystemClock
 from cloudq.adapters.schedulers.pbs import PBS_DIALECT
 from cloudq.adapters.workspace import DirectoryWorkspace
 from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
+from cloudq.domain.header import HeaderSyntax
 from cloudq.domain.job_shell import BLOCKED, JobShellPlan, ShellDialect, render_job_shell
 from cloudq.domain.names import ClaimTag
 from cloudq.domain.outcome import ExitRecord
 from tests.parts.shell_claim import prepare
 
 TAG = ClaimTag("3f7e7681", 1)
-GROUP = ShellDialect("#TEST", '"${TEST_JOB:-}"', '"${TEST_TASK:-}"', forward_signals=False)
-FORWARD = ShellDialect("#TEST", '"${TEST_JOB:-}"', '"${TEST_TASK:-}"', forward_signals=True)
+GROUP = ShellDialect(HeaderSyntax("#TEST"), '"${TEST_JOB:-}"', '"${TEST_TASK:-}"', forward_signals=False)
+FORWARD = ShellDialect(HeaderSyntax("#TEST"), '"${TEST_JOB:-}"', '"${TEST_TASK:-}"', forward_signals=True)
 
-COPY = ShellDialect("#TEST", '"${TEST_JOB:-}"', '"${TEST_TASK:-}"', forward_signals=True, copies_output=True)
+COPY = ShellDialect(
+    HeaderSyntax("#TEST"), '"${TEST_JOB:-}"', '"${TEST_TASK:-}"', forward_signals=True, copies_output=True
+)
 
 each_dialect = pytest.mark.parametrize("dialect", [GROUP, FORWARD], ids=["group", "forward"])
 
@@ -219,7 +222,7 @@ def test_a_script_is_run_by_its_own_interpreter(space: DirectoryClaimSpace, dial
 def test_an_interpreter_that_the_user_asked_for_runs_the_script_whatever_its_first_line_says(
     space: DirectoryClaimSpace, dialect: ShellDialect, shebang: str
 ) -> None:
-    asking = evolve(dialect, interpreter_option="-S", directives_anywhere=True)
+    asking = evolve(dialect, header=HeaderSyntax("#TEST", anywhere=True, interpreter_option="-S"))
     body = f"{shebang}import sys\nprint(sys.argv[0])\n#TEST -x -S {sys.executable}\nsys.exit(6)\n"
     prepare(space, body, asking)
 
@@ -432,7 +435,7 @@ def test_what_a_script_says_as_a_signal_ends_everything_is_copied(space: Directo
 
 
 TAKE = ShellDialect(
-    "#TEST", '"${TEST_JOB:-}"', '"${TEST_TASK:-}"', forward_signals=False, copies_output=True,
+    HeaderSyntax("#TEST"), '"${TEST_JOB:-}"', '"${TEST_TASK:-}"', forward_signals=False, copies_output=True,
     takes_output='"${TEST_TAKE:-}"', own_variables=("TEST_TAKE", "TEST_TAG"),
 )  # fmt: skip
 

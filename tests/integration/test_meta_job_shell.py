@@ -15,13 +15,14 @@ from cloudq.adapters.clock import RandomIds, SystemClock
 from cloudq.adapters.workspace import DirectoryWorkspace
 from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
 from cloudq.domain.array_range import ArrayRange
+from cloudq.domain.header import HeaderSyntax
 from cloudq.domain.job_shell import JobShellPlan, MetaSetting, ShellDialect, render_job_shell
 from cloudq.domain.names import ClaimTag
 from cloudq.domain.outcome import ExitRecord
 from tests.parts.shell_claim import prepare
 
 TAG = ClaimTag("3f7e7681", 1)
-GROUP = ShellDialect("#TEST", '"${TEST_JOB:-}"', '"${TEST_TASK:-}"', forward_signals=False)
+GROUP = ShellDialect(HeaderSyntax("#TEST"), '"${TEST_JOB:-}"', '"${TEST_TASK:-}"', forward_signals=False)
 FORWARD = evolve(GROUP, forward_signals=True)
 RESERVING = evolve(GROUP, reserved_exit_codes=frozenset({99, 100}))
 SETTING = MetaSetting(environment={"SYSTEM": "kaede"})

@@ -12,7 +12,8 @@ import pytest
 
 from cloudq.adapters.clock import RandomIds, SystemClock
 from cloudq.adapters.process import is_gone, parse_identity
-from cloudq.adapters.schedulers.pbs import PbsScheduler, PbsTimes
+from cloudq.adapters.schedulers.commands import CommandTimes
+from cloudq.adapters.schedulers.pbs import PbsScheduler
 from cloudq.adapters.workspace import DirectoryWorkspace
 from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
 from cloudq.domain.errors import SchedulerUnavailable, SubmitDeferred, SubmitRefused, SubmitUncertain
@@ -23,7 +24,7 @@ from tests.parts.fake_pbs.complex import FakePbs
 from tests.parts.shell_claim import prepare, submission_of
 from tests.parts.site import wait_until
 
-TIMES = PbsTimes(poll_interval_s=10, query_limit_s=3, submit_wait_s=1, submit_limit_s=3)
+TIMES = CommandTimes(poll_interval_s=10, query_limit_s=3, submit_wait_s=1, submit_limit_s=3)
 _numbers = count(1)
 
 

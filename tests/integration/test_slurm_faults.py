@@ -11,7 +11,8 @@ import pytest
 
 from cloudq.adapters.clock import RandomIds, SystemClock
 from cloudq.adapters.process import Command, is_gone, parse_identity, run_to_end
-from cloudq.adapters.schedulers.slurm import SlurmScheduler, SlurmTimes
+from cloudq.adapters.schedulers.commands import CommandTimes
+from cloudq.adapters.schedulers.slurm import SlurmScheduler
 from cloudq.adapters.workspace import DirectoryWorkspace
 from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
 from cloudq.domain.errors import (
@@ -27,7 +28,7 @@ from tests.parts.fake_slurm.cluster import FakeSlurm
 from tests.parts.shell_claim import prepare, submission_of
 from tests.parts.site import wait_until
 
-TIMES = SlurmTimes(poll_interval_s=10, query_limit_s=3, submit_wait_s=1, submit_limit_s=3)
+TIMES = CommandTimes(poll_interval_s=10, query_limit_s=3, submit_wait_s=1, submit_limit_s=3)
 _numbers = count(1)
 
 

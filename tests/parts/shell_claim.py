@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
 from cloudq.domain.array_range import ArrayRange
-from cloudq.domain.job_shell import JobShellPlan, MetaSetting, ShellDialect, read_header, render_job_shell
+from cloudq.domain.header import read_header
+from cloudq.domain.job_shell import JobShellPlan, MetaSetting, ShellDialect, render_job_shell
 from cloudq.domain.jobscript import Jobscript
 from cloudq.ports.batch_scheduler import Submission
 from cloudq.ports.workspace import SpaceOwner
@@ -24,7 +25,7 @@ def prepare(
     space.create(SpaceOwner("alpha", space.tag, "a nonce"))
     script = Jobscript(name, body.encode())
     path = space.install_script(script.name, script.body)
-    header = read_header(script, options, dialect)
+    header = read_header(script, options, dialect.header)
     plan = JobShellPlan(
         tag=space.tag,
         control_dir=str(space.control_dir),

@@ -8,20 +8,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from threading import Lock
 
 from attrs import evolve, frozen
 
 from cloudq.adapters.filesystem import read_record
 from cloudq.adapters.process import (
-    Command,
-    Finished,
     account,
-    login_environment,
-    run_to_end,
-    start_recording,
 )
+from cloudq.adapters.schedulers.commands import CommandTimes, SchedulerCommands, in_chunks, left_in, words_of
 from cloudq.adapters.schedulers.grid_engine_jobs import KnownJob, KnownJobs
 from cloudq.adapters.schedulers.grid_engine_options import (
     DIRECTIVE,
@@ -48,13 +43,13 @@ from cloudq.adapters.schedulers.grid_engine_parse import (
 )
 from cloudq.adapters.schedulers.grid_engine_states import (
     IN_ERROR,
-    Submitted,
     is_only_about_deleted_jobs,
     read_qsub_answer,
     status_of,
 )
 from cloudq.domain.array_range import ArrayRange
-from cloudq.domain.errors import SchedulerUnavailable, SubmitDeferred, SubmitRefused, SubmitUncertain
+from cloudq.domain.errors import SchedulerUnavailable, SubmitRefused, SubmitUncertain
+from cloudq.domain.header import HeaderSyntax
 from cloudq.domain.job_shell import STAY, ShellDialect
 from cloudq.domain.jobscript import MAX_SCRIPT_BYTES, Jobscript
 from cloudq.domain.names import ClaimTag
@@ -63,33 +58,23 @@ from cloudq.domain.submit_options import join_options
 from cloudq.ports.batch_scheduler import AttemptFiles, LocalJob, Submission
 
 GRID_ENGINE_DIALECT = ShellDialect(
-    directive_prefix=DIRECTIVE,
+    header=HeaderSyntax(DIRECTIVE, anywhere=True, interpreter_option="-S"),
     local_id='"${JOB_ID:-}"',
     task_id='"${SGE_TASK_ID#undefined}"',
     forward_signals=False,  # they reach the whole process group
     copies_output=True,
-    directives_anywhere=True,
-    interpreter_option="-S",
     reserved_exit_codes=frozenset({99, 100}),
 )
 
-_IDS_OF_ONE_COMMAND = 50
 _ACCOUNTS_OF_ONE_POLL = 3
 _PAUSE_AFTER_A_FAILURE_S = 60.0
 """For which accounting is not asked again: it may have taken all of its time to fail."""
 
 
 @frozen
-class GridEngineTimes:
+class GridEngineTimes(CommandTimes):
     """Seconds."""
 
-    poll_interval_s: float = 10.0
-    query_limit_s: float = 60.0
-    """After which a query counts as failed."""
-    submit_wait_s: float = 30.0
-    """How long an agent waits for qsub before it goes on with other jobs."""
-    submit_limit_s: float = 120.0
-    """After which qsub is ended."""
     accounting_wait_s: float = 5.0
     """From when a job is first missed until accounting is asked."""
 
@@ -107,7 +92,7 @@ class GridEngineScheduler:
     ) -> None:
         self._times = times or GridEngineTimes()
         self._elapsed = elapsed
-        self._environ = login_environment(os.environ if environ is None else environ)
+        self._commands = SchedulerCommands(self._times, environ, QUERY_ENVIRONMENT)
         self._warn = warn
         self._owner = account()
         self._mutex = Lock()  # of queries: what was submitted meanwhile may be noted at any moment
@@ -125,7 +110,7 @@ class GridEngineScheduler:
 
     @property
     def submit_time_limit_s(self) -> float:
-        return self._times.submit_limit_s + 10.0  # it gets KILL a little after TERM
+        return self._commands.submit_time_limit_s
 
     # Submitting -------------------------------------------------------------------------------
 
@@ -137,15 +122,8 @@ class GridEngineScheduler:
 
     def submit(self, submission: Submission, files: AttemptFiles) -> str:
         argv = qsub_argv(submission, _options(submission))
-        command = Command(argv, submission.work_dir, self._environ, files.stdout, files.stderr)
-        try:
-            process = start_recording(command, files.process, files.status, self._times.submit_limit_s)
-        except OSError as error:
-            raise SubmitDeferred(f"qsub cannot be run: {error}") from error
-        if process.wait(self._times.submit_wait_s) is None:
-            process.let_go()
-            raise SubmitUncertain(f"qsub gave no answer within {self._times.submit_wait_s:.0f} s")
-        told = _read_answer(files)
+        self._commands.submit(argv, submission.work_dir, files)
+        told = read_qsub_answer(*left_in(files))
         if told is None:
             raise SubmitUncertain("qsub left no answer")
         ask_at = self._elapsed() + self._times.accounting_wait_s
@@ -153,7 +131,7 @@ class GridEngineScheduler:
         return told.local_id
 
     def submitted(self, files: AttemptFiles) -> str | None:
-        told = _read_answer(files)
+        told = read_qsub_answer(*left_in(files))
         if told is None:
             return None
         self._jobs.met(told.local_id, None, parse_tasks(told.tasks), ask_at=0.0)
@@ -183,14 +161,14 @@ class GridEngineScheduler:
 
     def free_slots(self) -> int | None:
         """Slots of all queues that take jobs now: one that wants other resources may still wait."""
-        return parse_free_slots(self._answer("qstat", "-g", "c"))
+        return parse_free_slots(self._commands.answer("qstat", "-g", "c"))
 
     def estimate_start(self, submission: Submission) -> float | None:  # noqa: ARG002 (nobody knows)
         return None
 
     def _look(self, wanted: Sequence[str] | None = None) -> dict[str, ListedJob]:
         """All jobs that are listed; whose each of the *wanted* ones is has been noted."""
-        listed = parse_list(self._answer("qstat", "-xml", "-s", "prs", "-u", self._owner))
+        listed = parse_list(self._commands.answer("qstat", "-xml", "-s", "prs", "-u", self._owner))
         among = list(listed) if wanted is None else [each for each in wanted if each in listed]
         strangers = self._jobs.unidentified(among)
         details = self._details(strangers)
@@ -202,12 +180,12 @@ class GridEngineScheduler:
 
     def _details(self, local_ids: Sequence[str]) -> dict[str, JobDetails]:
         found: dict[str, JobDetails] = {}
-        for some in _chunks(local_ids):
-            done = self._ask("qstat", "-j", ",".join(some))
+        for some in in_chunks(local_ids):
+            done = self._commands.ask("qstat", "-j", ",".join(some))
             if done.status == 0:
                 found |= parse_details(done.stdout)
             elif not is_only_about_unknown_jobs(done.stdout + done.stderr):
-                raise SchedulerUnavailable(_words("qstat", done))
+                raise SchedulerUnavailable(words_of("qstat", done))
         return found
 
     def _statuses(
@@ -271,7 +249,7 @@ class GridEngineScheduler:
 
     def _accounts(self, local_id: str) -> Mapping[int | None, Account] | None:
         """What accounting knows of a job; None where there is no accounting."""
-        done = self._ask("qacct", "-j", local_id)
+        done = self._commands.ask("qacct", "-j", local_id)
         if done.status == 0:
             return parse_accounts(done.stdout, local_id, self._owner)
         said = done.stdout + done.stderr
@@ -280,7 +258,7 @@ class GridEngineScheduler:
         if has_no_accounting(said):
             self._warn_once("there is no accounting here: jobs that were killed will be called lost")
             return None
-        raise SchedulerUnavailable(_words("qacct", done))
+        raise SchedulerUnavailable(words_of("qacct", done))
 
     def _warn_once(self, words: str) -> None:
         if words not in self._warned:
@@ -290,7 +268,7 @@ class GridEngineScheduler:
     # Ending -----------------------------------------------------------------------------------
 
     def cancel(self, local_ids: Sequence[str]) -> None:
-        for some in _chunks([local_id for local_id in local_ids if local_id.isdigit()]):
+        for some in in_chunks([local_id for local_id in local_ids if local_id.isdigit()]):
             self._qdel(*some)
 
     def cancel_tasks(self, local_id: str, tasks: Sequence[int]) -> None:
@@ -299,9 +277,9 @@ class GridEngineScheduler:
                 self._qdel(local_id, "-t", str(task))
 
     def _qdel(self, *words: str) -> None:
-        done = self._ask("qdel", *words)
+        done = self._commands.ask("qdel", *words)
         if done.status != 0 and not is_only_about_deleted_jobs(done.stdout + done.stderr):
-            raise SchedulerUnavailable(_words("qdel", done))
+            raise SchedulerUnavailable(words_of("qdel", done))
 
     def forget(self, local_ids: Sequence[str]) -> None:
         """Jobs in an error state stay in the queue for ever: they are deleted."""
@@ -309,18 +287,6 @@ class GridEngineScheduler:
             stuck = self._jobs.stuck(local_ids)
             self._jobs.forget(local_ids)
         self.cancel(stuck)
-
-    # Commands ---------------------------------------------------------------------------------
-
-    def _answer(self, *argv: str) -> str:
-        done = self._ask(*argv)
-        if done.status != 0:
-            raise SchedulerUnavailable(_words(argv[0], done))
-        return done.stdout
-
-    def _ask(self, *argv: str) -> Finished:
-        command = Command(argv, Path("/"), {**self._environ, **QUERY_ENVIRONMENT})
-        return run_to_end(command, self._times.query_limit_s)
 
 
 def qsub_argv(submission: Submission, options: GridEngineOptions) -> tuple[str, ...]:
@@ -372,21 +338,3 @@ def _array_of(submission: Submission, options: GridEngineOptions) -> ArrayRange 
     if set(own) != set(asked):
         raise SubmitRefused(f"-t {own} in the jobscript or in submit_opt contradicts --array_tid {asked}")
     return own if own.max_running is not None else evolve(own, max_running=asked.max_running)
-
-
-def _read_answer(files: AttemptFiles) -> Submitted | None:
-    status, stdout, stderr = (
-        (read_record(path) or b"").decode(errors="replace")
-        for path in (files.status, files.stdout, files.stderr)
-    )
-    return read_qsub_answer(status.strip(), stdout, stderr)
-
-
-def _chunks(local_ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(local_ids), _IDS_OF_ONE_COMMAND):
-        yield local_ids[start : start + _IDS_OF_ONE_COMMAND]
-
-
-def _words(command: str, done: Finished) -> str:
-    said = " ".join((done.stderr or done.stdout).split())[:500]
-    return f"{command} ended with {done.status}: {said or 'it said nothing'}"

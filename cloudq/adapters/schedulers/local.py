@@ -43,6 +43,7 @@ from cloudq.domain.errors import (
     SubmitRefused,
     SubmitUncertain,
 )
+from cloudq.domain.header import HeaderSyntax
 from cloudq.domain.job_shell import ShellDialect, record_name
 from cloudq.domain.job_state import FINAL_STATES, JobState
 from cloudq.domain.jobscript import MAX_SCRIPT_BYTES
@@ -52,7 +53,7 @@ from cloudq.domain.submit_options import join_options
 from cloudq.ports.batch_scheduler import AttemptFiles, LocalJob, Submission
 
 LOCAL_DIALECT = ShellDialect(
-    directive_prefix=DIRECTIVE,
+    header=HeaderSyntax(DIRECTIVE),
     local_id='"$CLOUDQ_LOCAL_JOB_ID"',
     task_id='"${CLOUDQ_LOCAL_TASK_ID:-}"',
     forward_signals=False,  # the supervisor signals the whole group

@@ -7,24 +7,16 @@ qstat says so, and that is never an end.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
 
-from attrs import frozen
-
-from cloudq.adapters.filesystem import read_record
 from cloudq.adapters.process import (
     MAX_ANSWER_BYTES,
     AnswerTooLong,
-    Command,
     Finished,
     account,
-    login_environment,
-    run_to_end,
-    start_recording,
 )
+from cloudq.adapters.schedulers.commands import CommandTimes, SchedulerCommands, in_chunks, left_in, words_of
 from cloudq.adapters.schedulers.pbs_options import DIRECTIVE
 from cloudq.adapters.schedulers.pbs_parse import (
     OUTPUT_VARIABLE,
@@ -51,7 +43,8 @@ from cloudq.adapters.schedulers.pbs_states import (
 )
 from cloudq.adapters.schedulers.pbs_submit import array_of, options_of, qsub_argv
 from cloudq.domain.array_range import ArrayRange
-from cloudq.domain.errors import SchedulerUnavailable, SubmitDeferred, SubmitUncertain
+from cloudq.domain.errors import SchedulerUnavailable, SubmitUncertain
+from cloudq.domain.header import HeaderSyntax
 from cloudq.domain.job_shell import ShellDialect
 from cloudq.domain.names import ClaimTag
 from cloudq.domain.outcome import Life, SchedulerStatus
@@ -59,8 +52,7 @@ from cloudq.domain.submit_options import join_options
 from cloudq.ports.batch_scheduler import AttemptFiles, LocalJob, Submission
 
 PBS_DIALECT = ShellDialect(
-    directive_prefix=DIRECTIVE,
-    indents_directives=True,
+    header=HeaderSyntax(DIRECTIVE, indented=True),
     local_id='${PBS_JOBID/"[${PBS_ARRAY_INDEX:-}]"/[]}',  # a task of 12[].pbs1 is 12[3].pbs1
     task_id=f'"${{PBS_ARRAY_INDEX:-${{{TASK_VARIABLE}:-}}}}"',
     forward_signals=False,  # PBS signals all processes of the job
@@ -70,21 +62,7 @@ PBS_DIALECT = ShellDialect(
 )
 
 _QUERY_ENVIRONMENT: Mapping[str, str] = {"LC_ALL": "C"}
-_IDS_OF_ONE_COMMAND = 50
 _JSON = ("-F", "json")
-
-
-@frozen
-class PbsTimes:
-    """Seconds."""
-
-    poll_interval_s: float = 30.0
-    query_limit_s: float = 60.0
-    """After which a query counts as failed."""
-    submit_wait_s: float = 30.0
-    """How long an agent waits for qsub before it goes on with other jobs."""
-    submit_limit_s: float = 120.0
-    """After which qsub is ended."""
 
 
 class PbsScheduler:
@@ -92,16 +70,15 @@ class PbsScheduler:
 
     def __init__(
         self,
-        times: PbsTimes | None = None,
+        times: CommandTimes | None = None,
         *,
         environ: Mapping[str, str] | None = None,
         warn: Callable[[str], object] = lambda _words: None,
         most_bytes: int = MAX_ANSWER_BYTES,
     ) -> None:
-        self._times = times or PbsTimes()
-        self._environ = login_environment(os.environ if environ is None else environ)
+        self._times = times or CommandTimes()
+        self._commands = SchedulerCommands(self._times, environ, _QUERY_ENVIRONMENT, most_bytes)
         self._warn = warn
-        self._most_bytes = most_bytes
         self._owner = account()
         self._mutex = Lock()
         self._ways: list[tuple[str, ...]] = [("-w", "-u", self._owner), _JSON, ()]
@@ -121,7 +98,7 @@ class PbsScheduler:
 
     @property
     def submit_time_limit_s(self) -> float:
-        return self._times.submit_limit_s + 10.0  # it gets KILL a little after TERM
+        return self._commands.submit_time_limit_s
 
     # Submitting -------------------------------------------------------------------------------
 
@@ -133,26 +110,14 @@ class PbsScheduler:
 
     def submit(self, submission: Submission, files: AttemptFiles) -> str:
         argv = qsub_argv(submission, options_of(submission))
-        command = Command(argv, submission.work_dir, self._environ, files.stdout, files.stderr)
-        try:
-            process = start_recording(command, files.process, files.status, self._times.submit_limit_s)
-        except OSError as error:
-            raise SubmitDeferred(f"qsub cannot be run: {error}") from error
-        if process.wait(self._times.submit_wait_s) is None:
-            process.let_go()
-            raise SubmitUncertain(f"qsub gave no answer within {self._times.submit_wait_s:.0f} s")
+        self._commands.submit(argv, submission.work_dir, files)
         local_id = self.submitted(files)
         if local_id is None:
             raise SubmitUncertain("qsub left no answer")
         return local_id
 
     def submitted(self, files: AttemptFiles) -> str | None:
-        told = (
-            (read_record(path) or b"").decode(errors="replace")
-            for path in (files.status, files.stdout, files.stderr)
-        )
-        status, stdout, stderr = told
-        return read_qsub_answer(status.strip(), stdout, stderr)
+        return read_qsub_answer(*left_in(files))
 
     # Asking -----------------------------------------------------------------------------------
 
@@ -218,10 +183,10 @@ class PbsScheduler:
             self._qdel(list(dict.fromkeys(local_id.replace("[]", f"[{task}]", 1) for task in tasks)))
 
     def _qdel(self, shown_ids: Sequence[str]) -> None:
-        for some in _chunks(shown_ids):
-            done = self._ask("qdel", *some)
+        for some in in_chunks(shown_ids):
+            done = self._commands.ask("qdel", *some)
             if done.status != 0 and not is_only_about_ended_jobs(done.stderr):
-                raise SchedulerUnavailable(_words("qdel", done))
+                raise SchedulerUnavailable(words_of("qdel", done))
 
     def forget(self, local_ids: Sequence[str]) -> None:
         with self._mutex:
@@ -260,14 +225,14 @@ class PbsScheduler:
         """All jobs of this account; None where a history is asked for that PBS does not keep."""
         done = None
         for way in tuple(self._ways):
-            done = self._ask("qstat", *options, *way)
+            done = self._commands.ask("qstat", *options, *way)
             if is_beyond_this_qstat(done.stdout, done.stderr) and len(self._ways) > 1:
                 self._ways = [each for each in self._ways if each != way]
                 continue
             if keeps_no_history(done.stderr):
                 return None
             if done.status != 0 or (not done.stdout.strip() and done.stderr.strip()):
-                raise SchedulerUnavailable(_words("qstat", done))
+                raise SchedulerUnavailable(words_of("qstat", done))
             jobs = parse_qstat(done.stdout, self._owner)
             if jobs is not None:
                 return jobs
@@ -280,7 +245,7 @@ class PbsScheduler:
         Raises `SchedulerUnavailable` if one was neither shown nor said to be unknown.
         """
         found: dict[str, JobRows] = {}
-        for some in _chunks(local_ids):
+        for some in in_chunks(local_ids):
             try:
                 found |= self._shown("-t", some)
             except AnswerTooLong:
@@ -301,18 +266,14 @@ class PbsScheduler:
         pending, said = list(local_ids), ""
         for way in (_JSON, ()):  # of several ids, JSON shows but the first in some versions
             if pending:
-                done = self._ask("qstat", "-x", "-f", tasks, *way, *pending)
+                done = self._commands.ask("qstat", "-x", "-f", tasks, *way, *pending)
                 jobs = parse_qstat(done.stdout, self._owner) or {}
                 found |= {local_id: jobs[local_id] for local_id in pending if local_id in jobs}
                 pending = [each for each in pending if each not in jobs and not _is_unknown(each, done)]
-                said = _words("qstat", done)
+                said = words_of("qstat", done)
         if pending:
             raise SchedulerUnavailable(f"qstat did not tell of {pending[0]}; {said}")
         return found
-
-    def _ask(self, *argv: str) -> Finished:
-        command = Command(argv, Path("/"), {**self._environ, **_QUERY_ENVIRONMENT})
-        return run_to_end(command, self._times.query_limit_s, self._most_bytes)
 
 
 def _is_over(local_id: str, rows: JobRows) -> bool:
@@ -342,13 +303,3 @@ def _is_end(status: SchedulerStatus) -> bool:
 
 def _is_unknown(local_id: str, done: Finished) -> bool:
     return keeps_no_history(done.stderr) or sequence_number(local_id) in numbers_not_known(done.stderr)
-
-
-def _chunks(local_ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(local_ids), _IDS_OF_ONE_COMMAND):
-        yield local_ids[start : start + _IDS_OF_ONE_COMMAND]
-
-
-def _words(command: str, done: Finished) -> str:
-    said = " ".join(done.stderr.split())[:500]
-    return f"{command} ended with {done.status}: {said or 'it said nothing'}"

@@ -23,6 +23,7 @@ from cloudq.domain.errors import (
     SubmitRefused,
     SubmitUncertain,
 )
+from cloudq.domain.header import HeaderSyntax
 from cloudq.domain.job_shell import ShellDialect, record_name
 from cloudq.domain.job_state import JobState
 from cloudq.domain.names import ClaimTag
@@ -145,7 +146,9 @@ class ScriptedScheduler:
 
     @property
     def dialect(self) -> ShellDialect:
-        return ShellDialect(DIRECTIVE, '"$SCRIPTED_JOB_ID"', '"${SCRIPTED_TASK_ID:-}"', forward_signals=False)
+        return ShellDialect(
+            HeaderSyntax(DIRECTIVE), '"$SCRIPTED_JOB_ID"', '"${SCRIPTED_TASK_ID:-}"', forward_signals=False
+        )
 
     @property
     def poll_interval_s(self) -> float:

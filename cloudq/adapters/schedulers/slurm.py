@@ -9,13 +9,12 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from threading import Lock
 
 from attrs import frozen
 
 from cloudq.adapters.filesystem import read_record
-from cloudq.adapters.process import Command, Finished, login_environment, run_to_end, start_recording
+from cloudq.adapters.schedulers.commands import CommandTimes, SchedulerCommands, in_chunks, left_in, words_of
 from cloudq.adapters.schedulers.shared_query import SharedQuery
 from cloudq.adapters.schedulers.slurm_options import (
     DIRECTIVE,
@@ -47,7 +46,8 @@ from cloudq.adapters.schedulers.slurm_states import (
     status_once_gone,
 )
 from cloudq.domain.array_range import ArrayRange
-from cloudq.domain.errors import SchedulerUnavailable, SubmitDeferred, SubmitRefused, SubmitUncertain
+from cloudq.domain.errors import SchedulerUnavailable, SubmitRefused, SubmitUncertain
+from cloudq.domain.header import HeaderSyntax
 from cloudq.domain.job_shell import STAY, ShellDialect
 from cloudq.domain.job_state import JobState
 from cloudq.domain.jobscript import MAX_SCRIPT_BYTES, Jobscript
@@ -57,14 +57,13 @@ from cloudq.domain.submit_options import join_options
 from cloudq.ports.batch_scheduler import AttemptFiles, LocalJob, Submission
 
 SLURM_DIALECT = ShellDialect(
-    directive_prefix=DIRECTIVE,
+    header=HeaderSyntax(DIRECTIVE),
     local_id='"${SLURM_ARRAY_JOB_ID:-${SLURM_JOB_ID:-}}"',
     task_id='"${SLURM_ARRAY_TASK_ID:-}"',
     forward_signals=True,  # `scancel --batch` and `--signal=B:` reach the job shell alone
     copies_output=True,
 )
 
-_IDS_OF_ONE_COMMAND = 50
 _FORGET_FINISHED = "now-1days"
 """How far back accounting is searched for a submission that left no trace."""
 
@@ -87,31 +86,18 @@ class _Queue:
     ended_at: float
 
 
-@frozen
-class SlurmTimes:
-    """Seconds."""
-
-    poll_interval_s: float = 10.0
-    query_limit_s: float = 60.0
-    """After which a query counts as failed."""
-    submit_wait_s: float = 30.0
-    """How long an agent waits for sbatch before it goes on with other jobs."""
-    submit_limit_s: float = 120.0
-    """After which sbatch is ended."""
-
-
 class SlurmScheduler:
     """The `BatchScheduler` of a Slurm cluster that this machine can submit to."""
 
     def __init__(
         self,
-        times: SlurmTimes | None = None,
+        times: CommandTimes | None = None,
         *,
         environ: Mapping[str, str] | None = None,
         warn: Callable[[str], object] = lambda _words: None,
     ) -> None:
-        self._times = times or SlurmTimes()
-        self._environ = login_environment(os.environ if environ is None else environ)
+        self._times = times or CommandTimes()
+        self._commands = SchedulerCommands(self._times, environ, QUERY_ENVIRONMENT)
         self._warn = warn
         self._mutex = Lock()
         self._limits: ClusterLimits | None = None
@@ -132,7 +118,7 @@ class SlurmScheduler:
 
     @property
     def submit_time_limit_s(self) -> float:
-        return self._times.submit_limit_s + 10.0  # it gets KILL a little after TERM
+        return self._commands.submit_time_limit_s
 
     # Submitting -------------------------------------------------------------------------------
 
@@ -146,26 +132,14 @@ class SlurmScheduler:
         options = _options(submission)
         self._check_size(_array_of(submission, options))
         argv = sbatch_argv(submission, options)
-        command = Command(argv, submission.work_dir, self._environ, files.stdout, files.stderr)
-        try:
-            process = start_recording(command, files.process, files.status, self._times.submit_limit_s)
-        except OSError as error:
-            raise SubmitDeferred(f"sbatch cannot be run: {error}") from error
-        if process.wait(self._times.submit_wait_s) is None:
-            process.let_go()
-            raise SubmitUncertain(f"sbatch gave no answer within {self._times.submit_wait_s:.0f} s")
+        self._commands.submit(argv, submission.work_dir, files)
         local_id = self.submitted(files)
         if local_id is None:
             raise SubmitUncertain("sbatch left no answer")
         return local_id
 
     def submitted(self, files: AttemptFiles) -> str | None:
-        told = (
-            (read_record(path) or b"").decode(errors="replace")
-            for path in (files.status, files.stdout, files.stderr)
-        )
-        status, stdout, stderr = told
-        return read_sbatch_answer(status.strip(), stdout, stderr)
+        return read_sbatch_answer(*left_in(files))
 
     def _check_size(self, array: ArrayRange | None) -> None:
         if array is None:
@@ -202,7 +176,7 @@ class SlurmScheduler:
 
     def free_slots(self) -> int | None:
         """Idle CPUs where jobs go that name no partition: one that needs more may still wait."""
-        return parse_sinfo(self._answer("sinfo", "--noheader", f"--format={SINFO_FORMAT}"))
+        return parse_sinfo(self._commands.answer("sinfo", "--noheader", f"--format={SINFO_FORMAT}"))
 
     def estimate_start(self, submission: Submission) -> float | None:  # noqa: ARG002 (not asked for yet)
         return None
@@ -255,9 +229,9 @@ class SlurmScheduler:
         failed = {task for task, row in rows.tasks.items() if _is_failure(row)}
         if failed <= known.keys():
             return known
-        done = self._ask("scontrol", "--all", "--oneliner", "show", "job", local_id)
+        done = self._commands.ask("scontrol", "--all", "--oneliner", "show", "job", local_id)
         if done.status != 0 and is_without_contact(done.stderr):
-            raise SchedulerUnavailable(_words("scontrol", done))
+            raise SchedulerUnavailable(words_of("scontrol", done))
         # Forgotten since squeue showed it: the verdict stands without its code.
         return known | (parse_shown_jobs(done.stdout) if done.status == 0 else {})
 
@@ -277,7 +251,7 @@ class SlurmScheduler:
         if not local_ids or not self._cluster().has_accounting:
             return {}
         found: dict[str, LocalJob] = {}
-        for some in _chunks(local_ids):
+        for some in in_chunks(local_ids):
             for local_id, rows in self._accounted(("--jobs", ",".join(some))).items():
                 ends = _final(rows)
                 if local_id in some and ends:
@@ -294,10 +268,10 @@ class SlurmScheduler:
             self._scancel([f"{local_id}_{task}" for task in tasks])
 
     def _scancel(self, shown_ids: Sequence[str]) -> None:
-        for some in _chunks(shown_ids):
-            done = self._ask("scancel", *some)
+        for some in in_chunks(shown_ids):
+            done = self._commands.ask("scancel", *some)
             if done.status != 0 and not is_only_about_ended_jobs(done.stderr):
-                raise SchedulerUnavailable(_words("scancel", done))
+                raise SchedulerUnavailable(words_of("scancel", done))
 
     def forget(self, local_ids: Sequence[str]) -> None:
         with self._mutex:
@@ -310,12 +284,12 @@ class SlurmScheduler:
 
     def _read_limits(self) -> ClusterLimits:
         if self._limits is None:
-            self._limits = parse_config(self._answer("scontrol", "show", "config"))
+            self._limits = parse_config(self._commands.answer("scontrol", "show", "config"))
         return self._limits
 
     def _ask_squeue(self) -> _Queue:
         # --all: else nothing is shown of partitions that are hidden.
-        done = self._succeeded(
+        done = self._commands.succeed(
             "squeue", "--all", "--me", "--noheader", "--states=all", f"--format={SQUEUE_FORMAT}"
         )
         return _Queue(_of_claims(parse_squeue(done.stdout)), done.began_at, done.ended_at)
@@ -323,25 +297,12 @@ class SlurmScheduler:
     def _accounted(self, words: Iterable[str]) -> dict[str, JobRows]:
         with_line = self._cluster().tells_submit_line
         fields = (*SACCT_FIELDS, SUBMIT_LINE) if with_line else SACCT_FIELDS
-        text = self._answer(
+        text = self._commands.answer(
             "sacct", "--allocations", "--noheader", "--parsable2", "--duplicates",
             f"--format={','.join(fields)}", *words,
         )  # fmt: skip
         jobs = parse_sacct(text, with_line=with_line)
         return _of_claims(jobs) if with_line else jobs
-
-    def _answer(self, *argv: str) -> str:
-        return self._succeeded(*argv).stdout
-
-    def _succeeded(self, *argv: str) -> Finished:
-        done = self._ask(*argv)
-        if done.status != 0:
-            raise SchedulerUnavailable(_words(argv[0], done))
-        return done
-
-    def _ask(self, *argv: str) -> Finished:
-        command = Command(argv, Path("/"), {**self._environ, **QUERY_ENVIRONMENT})
-        return run_to_end(command, self._times.query_limit_s)
 
 
 def sbatch_argv(submission: Submission, options: SlurmOptions) -> tuple[str, ...]:
@@ -413,13 +374,3 @@ def _final(rows: JobRows) -> dict[int | None, SchedulerStatus]:
 def _of_claims(jobs: dict[str, JobRows]) -> dict[str, JobRows]:
     """Without jobs whose command is no claim's: their ids may have been a claim's before a reset."""
     return {local_id: rows for local_id, rows in jobs.items() if rows.tag is not None}
-
-
-def _chunks(local_ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(local_ids), _IDS_OF_ONE_COMMAND):
-        yield local_ids[start : start + _IDS_OF_ONE_COMMAND]
-
-
-def _words(command: str, done: Finished) -> str:
-    said = " ".join(done.stderr.split())[:500]
-    return f"{command} ended with {done.status}: {said or 'it said nothing'}"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from cloudq.domain.job_shell import Header, ShellDialect, read_header
+from cloudq.domain.header import Header, HeaderSyntax, read_header
 from cloudq.domain.jobscript import Jobscript
 
-GRID = ShellDialect("#$", "", "", forward_signals=False, directives_anywhere=True, interpreter_option="-S")
-OTHER = ShellDialect("#SBATCH", "", "", forward_signals=True)
+GRID = HeaderSyntax("#$", anywhere=True, interpreter_option="-S")
+OTHER = HeaderSyntax("#SBATCH")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,110 @@
+"""Run a scheduler's commands: what all schedulers that are spoken to by commands have in common."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from attrs import frozen
+
+from cloudq.adapters.filesystem import read_record
+from cloudq.adapters.process import (
+    MAX_ANSWER_BYTES,
+    Command,
+    Finished,
+    login_environment,
+    run_to_end,
+    start_recording,
+)
+from cloudq.domain.errors import SchedulerUnavailable, SubmitDeferred, SubmitUncertain
+from cloudq.ports.batch_scheduler import AttemptFiles
+
+_IDS_OF_ONE_COMMAND = 50
+_KILLED_AFTER_S = 10.0
+"""A submit command that is ended gets KILL so long after TERM, at most."""
+
+
+@frozen
+class CommandTimes:
+    """Seconds."""
+
+    poll_interval_s: float = 10.0
+    query_limit_s: float = 60.0
+    """After which a query counts as failed."""
+    submit_wait_s: float = 30.0
+    """How long an agent waits for a submit command before it goes on with other jobs."""
+    submit_limit_s: float = 120.0
+    """After which a submit command is ended."""
+
+
+class SchedulerCommands:
+    """Runs them in a clean login environment: nothing of the agent's own keys comes along."""
+
+    def __init__(
+        self,
+        times: CommandTimes,
+        environ: Mapping[str, str] | None,
+        query_environment: Mapping[str, str],
+        most_bytes: int = MAX_ANSWER_BYTES,
+    ) -> None:
+        self._times = times
+        self._environ = login_environment(os.environ if environ is None else environ)
+        self._query_environ = {**self._environ, **query_environment}
+        self._most_bytes = most_bytes
+
+    @property
+    def submit_time_limit_s(self) -> float:
+        """Seconds after which a submit command that still runs will do nothing any more."""
+        return self._times.submit_limit_s + _KILLED_AFTER_S
+
+    def ask(self, *argv: str) -> Finished:
+        """Run a query to its end, whatever that is. Raises `SchedulerUnavailable` if it has none."""
+        command = Command(argv, Path("/"), self._query_environ)
+        return run_to_end(command, self._times.query_limit_s, self._most_bytes)
+
+    def succeed(self, *argv: str) -> Finished:
+        """The same; raises `SchedulerUnavailable` for an exit status that is not 0, too."""
+        done = self.ask(*argv)
+        if done.status != 0:
+            raise SchedulerUnavailable(words_of(argv[0], done))
+        return done
+
+    def answer(self, *argv: str) -> str:
+        """What a query that succeeded printed. Raises `SchedulerUnavailable`."""
+        return self.succeed(*argv).stdout
+
+    def submit(self, argv: Sequence[str], work_dir: Path, files: AttemptFiles) -> None:
+        """Run a submit command that leaves its answer in *files*.
+
+        Raises `SubmitDeferred` if it cannot be run, `SubmitUncertain` if it does not end in time.
+        """
+        command = Command(tuple(argv), work_dir, self._environ, files.stdout, files.stderr)
+        try:
+            process = start_recording(command, files.process, files.status, self._times.submit_limit_s)
+        except OSError as error:
+            raise SubmitDeferred(f"{argv[0]} cannot be run: {error}") from error
+        if process.wait(self._times.submit_wait_s) is None:
+            process.let_go()
+            raise SubmitUncertain(f"{argv[0]} gave no answer within {self._times.submit_wait_s:.0f} s")
+
+
+def left_in(files: AttemptFiles) -> tuple[str, str, str]:
+    """Exit status, stdout and stderr that a submit command left; empty while it has not ended."""
+    status, stdout, stderr = (
+        (read_record(path) or b"").decode(errors="replace")
+        for path in (files.status, files.stdout, files.stderr)
+    )
+    return status.strip(), stdout, stderr
+
+
+def in_chunks(local_ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """As many as fit into one command."""
+    for start in range(0, len(local_ids), _IDS_OF_ONE_COMMAND):
+        yield local_ids[start : start + _IDS_OF_ONE_COMMAND]
+
+
+def words_of(command: str, done: Finished) -> str:
+    """What a command that failed said, for people."""
+    said = " ".join((done.stderr or done.stdout).split())[:500]
+    return f"{command} ended with {done.status}: {said or 'it said nothing'}"
