@@ -51,6 +51,8 @@ CONFIGURATION = {
     "execd_spool_dir": "{home}/spool/execd",
     "mailer": "/bin/true",
     "gid_range": "{first_gid}-{last_gid}",
+    # What a login shell reads is the developer's: a killed job may leave a lock of theirs behind.
+    "login_shells": "ksh",
     "min_uid": "0",
     "min_gid": "0",
     "execd_params": "NONE",
