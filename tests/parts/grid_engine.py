@@ -30,6 +30,8 @@ SHARED = Path("/usr/share/gridengine")
 
 START_TIMEOUT_S = 60.0
 QUEUE = "main.q"
+GIDS = 20
+"""Groups for the jobs of one cell: more than there are slots."""
 
 BOOTSTRAP = """\
 admin_user              none
@@ -48,6 +50,9 @@ scheduler_threads       1
 CONFIGURATION = {
     "execd_spool_dir": "{home}/spool/execd",
     "mailer": "/bin/true",
+    "gid_range": "{first_gid}-{last_gid}",
+    # What a login shell reads is the developer's: a killed job may leave a lock of theirs behind.
+    "login_shells": "ksh",
     "min_uid": "0",
     "min_gid": "0",
     "execd_params": "NONE",
@@ -199,7 +204,11 @@ class GridEngine:
         self._write("cell/common/act_qmaster", f"{self.host}\n")
         self._write("cell/common/host_aliases", f"{self.host} {' '.join(self._other_names())}\n")
         self._make(PROGRAMS / "spoolinit", "berkeleydb", "libspoolb", str(self.home / "spool/db"), "init")
-        told = {name: value.format(home=self.home) for name, value in CONFIGURATION.items()}
+        # Each job is known, and killed, by a group of its own: those of another cell on this machine,
+        # of another test run, must be others. Ports are.
+        first_gid = 20_000 + int(self._variables["SGE_EXECD_PORT"]) % 2_000 * GIDS
+        gids = {"first_gid": first_gid, "last_gid": first_gid + GIDS - 1}
+        told = {name: value.format(home=self.home, **gids) for name, value in CONFIGURATION.items()}
         text = self._changed((SHARED / "default-configuration").read_text(encoding="utf-8"), told)
         make = PROGRAMS / "spooldefaults"
         self._make(make, "configuration", str(self._write("configuration", text)))
