@@ -398,7 +398,7 @@ def test_a_job_is_found_by_its_tag_while_it_is_known(rig: Rig) -> None:
 
 
 def test_unknown_ids_are_missing_in_the_answer(rig: Rig) -> None:
-    local_id = submit(rig, a_space(rig))
+    local_id = submit(rig, a_space(rig, Script(duration_s=LONG_S)))
 
     assert set(rig.scheduler.poll(["999", local_id, "nonsense"])) == {local_id}
 

@@ -121,7 +121,7 @@ def test_a_thousand_jobs_are_one_query(rig: Rig) -> None:
     assert set(rig.scheduler.poll([*ids, *ids])) == set(ids)
 
     assert rig.pbs.calls("qstat") == before + 1
-    assert rig.pbs.asked()[-1][:3] == ["-t", "-f", "-w"]
+    assert rig.pbs.asked("qstat")[-1][:3] == ["-t", "-f", "-w"]
 
 
 def test_a_missing_command_is_no_answer(tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def test_an_array_whose_tasks_are_too_many_to_be_told_is_followed_as_a_whole(rig
     local_id = rig.submit(rig.space("exit $((PBS_ARRAY_INDEX == 2))"), array="1-12")
     plain = rig.submit(rig.space("exit 4"))
     rig.ended(plain)
-    wait_until(lambda: len(rig.pbs.asked()) > 0 and not rig.another()._live("-f"))
+    wait_until(lambda: len(rig.pbs.asked("qstat")) > 0 and not rig.another()._live("-f"))
     short_of_memory = rig.another(most_bytes=8_000)
 
     jobs = short_of_memory.poll([local_id, plain])

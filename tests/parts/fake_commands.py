@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,68 @@ def make_commands(folder: Path, script: Path, names: tuple[str, ...]) -> None:
         path.chmod(0o755)
 
 
+class FakeScheduler:
+    """The test's side: the state that the commands share, and where they are."""
+
+    def __init__(self, home: Path, script: Path, names: tuple[str, ...], state: dict[str, Any]) -> None:
+        self.home = home
+        self._names = names
+        self._bin = home / "bin"
+        make_commands(self._bin, script, names)
+        common = {"next": 1, "jobs": {}, "faults": {}, "away": {}, "calls": {}}
+        (home / "state.json").write_text(json.dumps(common | state))
+
+    @property
+    def path(self) -> str:
+        """A PATH on which the commands come first."""
+        return f"{self._bin}{os.pathsep}{os.environ['PATH']}"
+
+    def state(self) -> AbstractContextManager[dict[str, Any]]:
+        """Read and change everything."""
+        return opened_state(self.home)
+
+    def set(self, **changes: Any) -> None:
+        """Change settings."""
+        with self.state() as state:
+            state.update(changes)
+
+    def next_fails(self, command: str, *faults: dict[str, Any]) -> None:
+        """What happens at the next calls of *command*, one each."""
+        with self.state() as state:
+            state["faults"].setdefault(command, []).extend(faults)
+
+    def goes_away(self, fault: dict[str, Any], *commands: str) -> None:
+        """What happens at every call of *commands*, of all if none is named, until `comes_back`."""
+        self.set(away=dict.fromkeys(commands or self._names, fault))
+
+    def comes_back(self) -> None:
+        """All is well again."""
+        self.set(away={})
+
+    def asked(self, command: str) -> list[list[str]]:
+        """The words of every call of *command* so far."""
+        with self.state() as state:
+            return list(state["calls"].get(command, []))
+
+    def calls(self, command: str, *words: str) -> int:
+        """How often it was run, with all of *words* among its own."""
+        return sum(set(words) <= set(call) for call in self.asked(command))
+
+    def reset(self) -> None:
+        """What the scheduler knew of jobs is lost, accounts are not: ids begin anew."""
+        self.set(next=1, jobs={})
+
+    def wait_until(self, is_so: Callable[[dict[str, Any]], bool]) -> None:
+        """Until it is so with the jobs."""
+        ends = time.monotonic() + 30
+        while True:
+            with self.state() as state:
+                if is_so(state["jobs"]):
+                    return
+            assert time.monotonic() < ends
+            time.sleep(0.02)
+
+
 def run_command(
     home: Path, commands: Mapping[str, Callable[[list[str]], int]], name: str, words: list[str]
 ) -> int:
@@ -45,13 +107,18 @@ def run_command(
     with opened_state(home) as state:
         state["calls"].setdefault(name, []).append(words)
         waiting = state["faults"].get(name, [])
-        fault = waiting.pop(0) if waiting else {}
+        fault = waiting.pop(0) if waiting else state["away"].get(name, {})
     return FAULTS[fault.get("do", "")](fault, lambda: commands[name](words))
 
 
 def _fail(fault: dict[str, Any], do: Callable[[], int]) -> int:
+    print(fault.get("prints", ""), end="")
     print(fault["words"], file=sys.stderr)
     return int(fault.get("status", 1))
+
+
+def _nothing(fault: dict[str, Any], do: Callable[[], int]) -> int:
+    return 0
 
 
 def _garbage(fault: dict[str, Any], do: Callable[[], int]) -> int:
@@ -79,6 +146,7 @@ FAULTS: dict[str, Callable[[dict[str, Any], Callable[[], int]], int]] = {
     "": lambda _fault, do: do(),
     "fail": _fail,
     "garbage": _garbage,
+    "nothing": _nothing,
     "hang": _hang,
     "late": _late,
     "answer lost": _answer_lost,

@@ -7,7 +7,6 @@ answers have it: none of it was compared with a real server.
 
 from __future__ import annotations
 
-import fcntl
 import getpass
 import json
 import os
@@ -18,9 +17,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from fake_commands import opened_state, run_command  # type: ignore[import-not-found]
 
 HOME = Path(os.environ["PBS_CONF_FILE"]).parent
 SERVER = "pbs1"
@@ -28,76 +30,9 @@ ALIVE = {"Q", "H", "R", "E"}
 LOOK_EVERY_S = 0.02
 
 
-@contextmanager
-def opened_state() -> Iterator[dict[str, Any]]:
-    """The state, for this process alone, written back at the end."""
-    with (HOME / "lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        path = HOME / "state.json"
-        state = json.loads(path.read_text())
-        yield state
-        new = HOME / "state.new"
-        new.write_text(json.dumps(state))
-        new.replace(path)
-
-
-def main(name: str, words: list[str]) -> int:
-    with opened_state() as state:
-        state["calls"][name] = state["calls"].get(name, 0) + 1
-        if name == "qstat":
-            state["asked"].append(words)
-        waiting = state["faults"].get(name, [])
-        fault = waiting.pop(0) if waiting else {}
-    return FAULTS[fault.get("do", "")](fault, lambda: COMMANDS[name](words))
-
-
 def complain(words: str, status: int) -> int:
     print(words, file=sys.stderr)
     return status
-
-
-# Faults ------------------------------------------------------------------------------------------
-
-
-def _fail(fault: dict[str, Any], do: Callable[[], int]) -> int:
-    print(fault.get("prints", ""), end="")
-    return complain(fault["words"], int(fault.get("status", 1)))
-
-
-def _garbage(fault: dict[str, Any], do: Callable[[], int]) -> int:
-    print("\x1b[1mWelcome to the cluster\x00|||\nMOTD ..." * 3)
-    return 0
-
-
-def _nothing(fault: dict[str, Any], do: Callable[[], int]) -> int:
-    return 0
-
-
-def _hang(fault: dict[str, Any], do: Callable[[], int]) -> int:
-    time.sleep(fault["seconds"])
-    return 1
-
-
-def _late(fault: dict[str, Any], do: Callable[[], int]) -> int:
-    time.sleep(fault["seconds"])
-    return do()
-
-
-def _answer_lost(fault: dict[str, Any], do: Callable[[], int]) -> int:
-    sys.stdout = open(os.devnull, "w")
-    do()
-    return _fail(fault, do)
-
-
-FAULTS: dict[str, Callable[[dict[str, Any], Callable[[], int]], int]] = {
-    "": lambda _fault, do: do(),
-    "fail": _fail,
-    "garbage": _garbage,
-    "nothing": _nothing,
-    "hang": _hang,
-    "late": _late,
-    "answer lost": _answer_lost,
-}
 
 
 # qsub --------------------------------------------------------------------------------------------
@@ -125,7 +60,7 @@ def qsub(words: list[str]) -> int:
     name = options.get("N", script.name)
     if not name[:1].isalnum() or any(char.isspace() for char in name):
         return complain(f"qsub: illegal -N value\n{USAGE}", 2)
-    with opened_state() as state:
+    with opened_state(HOME) as state:
         number = str(state["next"])
         state["next"] += 1
         state["jobs"][number] = {
@@ -226,7 +161,7 @@ def run(words: list[str]) -> int:
     (number,) = words
     running: dict[str, Running] = {}
     while True:
-        with opened_state() as state:
+        with opened_state(HOME) as state:
             job = state["jobs"].get(number)
             if job is None:
                 return 0
@@ -401,7 +336,7 @@ def qstat(words: list[str]) -> int:
             flags.add(word[1:])
         else:
             ids.append(word)
-    with opened_state() as state:
+    with opened_state(HOME) as state:
         pass
     if shape and state["json"] == "none":
         return complain("qstat: invalid option -- 'F'\nusage: \nqstat [-f] [-J] [-p] [-t] [-x] ...", 2)
@@ -559,7 +494,7 @@ def _print_table(state: dict[str, Any]) -> None:
 
 def qdel(words: list[str]) -> int:
     status = 0
-    with opened_state() as state:
+    with opened_state(HOME) as state:
         for each in words:
             number, _, task = each.partition(".")[0].partition("[")
             job = state["jobs"].get(number)
@@ -577,4 +512,5 @@ def qdel(words: list[str]) -> int:
 COMMANDS: dict[str, Callable[[list[str]], int]] = {"qsub": qsub, "qstat": qstat, "qdel": qdel, "run": run}
 
 if __name__ == "__main__":
-    sys.exit(run(sys.argv[2:]) if sys.argv[1] == "run" else main(sys.argv[1], sys.argv[2:]))
+    name, *rest = sys.argv[1:]
+    sys.exit(run(rest) if name == "run" else run_command(HOME, COMMANDS, name, rest))

@@ -6,8 +6,6 @@ under the names of Slurm's commands. What it prints is what Slurm 22.05 prints.
 
 from __future__ import annotations
 
-import fcntl
-import json
 import os
 import shlex
 import signal
@@ -15,83 +13,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from fake_commands import opened_state, run_command  # type: ignore[import-not-found]
 
 HOME = Path(os.environ["SLURM_CONF"]).parent
 ALIVE = {"PENDING", "RUNNING"}
 LOOK_EVERY_S = 0.02
 
 
-@contextmanager
-def opened_state() -> Iterator[dict[str, Any]]:
-    """The state, for this process alone, written back at the end."""
-    with (HOME / "lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        path = HOME / "state.json"
-        state = json.loads(path.read_text())
-        yield state
-        new = HOME / "state.new"
-        new.write_text(json.dumps(state))
-        new.replace(path)
-
-
-def main(name: str, words: list[str]) -> int:
-    with opened_state() as state:
-        state["calls"][name] = state["calls"].get(name, 0) + 1
-        waiting = state["faults"].get(name, [])
-        fault = waiting.pop(0) if waiting else state["away"].get(name, {})
-    note("+", name)
-    try:
-        return FAULTS[fault.get("do", "")](fault, lambda: COMMANDS[name](words))
-    finally:
-        note("-", name)
-
-
 def note(sign: str, name: str) -> None:
     """One line when a command begins and one when it ends, in the order in which they do."""
     with (HOME / "calls.log").open("a") as log:
         log.write(f"{sign} {name}\n")
-
-
-# Faults ------------------------------------------------------------------------------------------
-
-
-def _fail(fault: dict[str, Any], do: Callable[[], int]) -> int:
-    print(fault["words"], file=sys.stderr)
-    return int(fault.get("status", 1))
-
-
-def _garbage(fault: dict[str, Any], do: Callable[[], int]) -> int:
-    print("\x1b[1mWelcome to the cluster\x00|||\nMOTD ..." * 3)
-    return 0
-
-
-def _hang(fault: dict[str, Any], do: Callable[[], int]) -> int:
-    time.sleep(fault["seconds"])
-    return 1
-
-
-def _late(fault: dict[str, Any], do: Callable[[], int]) -> int:
-    time.sleep(fault["seconds"])
-    return do()
-
-
-def _answer_lost(fault: dict[str, Any], do: Callable[[], int]) -> int:
-    sys.stdout = open(os.devnull, "w")
-    do()
-    return _fail(fault, do)
-
-
-FAULTS: dict[str, Callable[[dict[str, Any], Callable[[], int]], int]] = {
-    "": lambda _fault, do: do(),
-    "fail": _fail,
-    "garbage": _garbage,
-    "hang": _hang,
-    "late": _late,
-    "answer lost": _answer_lost,
-}
 
 
 # sbatch ------------------------------------------------------------------------------------------
@@ -121,7 +57,7 @@ def sbatch(words: list[str]) -> int:
         print("sbatch: error: Batch job submission failed: Invalid partition name specified", file=sys.stderr)
         return 1
     tasks, limit = _tasks(options.get("array"))
-    with opened_state() as state:
+    with opened_state(HOME) as state:
         job_id = str(state["next"])
         state["next"] += 1
         state["jobs"][job_id] = {
@@ -191,7 +127,7 @@ def run(words: list[str]) -> int:
     (job_id,) = words
     running: dict[str, Running] = {}
     while True:
-        with opened_state() as state:
+        with opened_state(HOME) as state:
             job = state["jobs"].get(job_id)
             if job is None:
                 return 0
@@ -325,7 +261,7 @@ def _rows(job_id: str, job: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def squeue(words: list[str]) -> int:
     (shape,) = [word.partition("=")[2] for word in words if word.startswith("--format=")]
-    with opened_state() as state:
+    with opened_state(HOME) as state:
         _forget(state)
         jobs = state["jobs"]
         strange = state["strange_state"]
@@ -346,7 +282,7 @@ def squeue(words: list[str]) -> int:
 
 
 def scontrol(words: list[str]) -> int:
-    with opened_state() as state:
+    with opened_state(HOME) as state:
         _forget(state)
     if words[-1] == "config":
         accounting = "slurmdbd" if state["accounting"] else "none"
@@ -371,7 +307,7 @@ def scontrol(words: list[str]) -> int:
 
 def scancel(words: list[str]) -> int:
     status = 0
-    with opened_state() as state:
+    with opened_state(HOME) as state:
         for word in words:
             job_id, _, task = word.partition("_")
             job = state["jobs"].get(job_id)
@@ -393,7 +329,7 @@ def scancel(words: list[str]) -> int:
 
 
 def sinfo(words: list[str]) -> int:
-    with opened_state() as state:
+    with opened_state(HOME) as state:
         jobs = state["jobs"].values()
     busy = sum(each["state"] == "RUNNING" for job in jobs for each in job["tasks"].values())
     (shape,) = [word.partition("=")[2] for word in words if word.startswith("--format=")]
@@ -404,7 +340,7 @@ def sinfo(words: list[str]) -> int:
 
 
 def sacct(words: list[str]) -> int:
-    with opened_state() as state:
+    with opened_state(HOME) as state:
         if not state["accounting"]:
             print("Slurm accounting storage is disabled", file=sys.stderr)
             return 1
@@ -430,4 +366,9 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
 }
 
 if __name__ == "__main__":
-    sys.exit(run(sys.argv[2:]) if sys.argv[1] == "run" else main(sys.argv[1], sys.argv[2:]))
+    name, *rest = sys.argv[1:]
+    note("+", name)
+    try:
+        sys.exit(run(rest) if name == "run" else run_command(HOME, COMMANDS, name, rest))
+    finally:
+        note("-", name)
