@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cloudq.adapters.systems import has_own_profile, has_profile, load_profile
-from cloudq.config import Config, require_scheduler
+from cloudq.config import Config
 from cloudq.domain.errors import ConfigProblem
 from cloudq.domain.system_profile import SystemProfile
 
@@ -16,8 +16,8 @@ def own_profiles(config: Config) -> Path:
 
 
 def agent_profile(config: Config) -> SystemProfile:
-    """The profile to run an agent with; raises `ConfigProblem` where this release cannot."""
-    return require_scheduler(load_profile(config.agent.profile, own_profiles(config)))
+    """The profile to run an agent with; raises `ConfigProblem` where there is none of the name."""
+    return load_profile(config.agent.profile, own_profiles(config))
 
 
 def profile_of(config: Config, system: str, chosen: str = "") -> SystemProfile:

@@ -8,28 +8,26 @@ from __future__ import annotations
 from cloudq.config.load import config_home, load_config
 from cloudq.config.model import AgentConfig, ClientConfig, Config, LogConfig, StoreConfig
 from cloudq.config.original import find_original, is_original_key
-from cloudq.config.profiles import AVAILABLE_SCHEDULERS, KNOWN_PROFILES, KnownProfile, require_scheduler
+from cloudq.config.reach import INSIDE_ONLY, notices_of_reach
 from cloudq.config.schema import KEYS, TABLES, Key, variable_of
 from cloudq.config.template import render_config, write_new_config
 
 __all__ = [
-    "AVAILABLE_SCHEDULERS",
+    "INSIDE_ONLY",
     "KEYS",
-    "KNOWN_PROFILES",
     "TABLES",
     "AgentConfig",
     "ClientConfig",
     "Config",
     "Key",
-    "KnownProfile",
     "LogConfig",
     "StoreConfig",
     "config_home",
     "find_original",
     "is_original_key",
     "load_config",
+    "notices_of_reach",
     "render_config",
-    "require_scheduler",
     "variable_of",
     "write_new_config",
 ]

@@ -12,7 +12,6 @@ import pytest
 
 from cloudq.config import (
     KEYS,
-    KNOWN_PROFILES,
     AgentConfig,
     Config,
     Key,
@@ -427,14 +426,6 @@ def test_a_file_larger_than_any_configuration_is_not_read(home: Path) -> None:
     written(home, "#" * (1024 * 1024 + 1))
     with pytest.raises(ConfigProblem, match="larger than any configuration"):
         load_config({}, home=home)
-
-
-# Profiles ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", KNOWN_PROFILES)
-def test_every_known_profile_can_be_configured(home: Path, name: str) -> None:
-    assert loaded(home, f'[agent]\nprofile = "{name}"\n').agent.profile == name
 
 
 # Cost ----------------------------------------------------------------------------------------

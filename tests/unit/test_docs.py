@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cloudq.config import KEYS, KNOWN_PROFILES, TABLES, Key, variable_of
+from cloudq.adapters.systems import shipped_profiles
+from cloudq.config import KEYS, TABLES, Key, variable_of
 from cloudq.domain import errors
 from cloudq.domain.errors import CloudqError
 
@@ -48,7 +49,7 @@ def test_every_table_and_profile_is_documented() -> None:
     page = (DOCS / "configuration.md").read_text(encoding="utf-8")
 
     assert all(f"[{table}.NAME]" in page for table in TABLES)
-    assert all(f"`{profile}`" in page for profile in KNOWN_PROFILES)
+    assert all(f"`{profile}`" in page for profile in shipped_profiles())
 
 
 def test_every_error_is_documented_with_its_exit_status() -> None:

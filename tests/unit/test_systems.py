@@ -9,14 +9,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudq.adapters.systems import load_profile, shipped_profiles
+from cloudq.adapters.systems import load_profile, reading, shipped_profiles
 from cloudq.adapters.systems.reading import read_profile
+from cloudq.bootstrap import schedulers
 from cloudq.bootstrap.profiles import agent_profile, profile_of
-from cloudq.config import AVAILABLE_SCHEDULERS, KNOWN_PROFILES, Config, load_config
+from cloudq.config import Config, load_config
 from cloudq.domain.errors import ConfigProblem
 from cloudq.domain.walltime import Walltime
 
-USABLE = [name for name, profile in KNOWN_PROFILES.items() if profile.is_available]
+SCHEDULERS = {
+    "local": "local",
+    "slurm": "slurm",
+    "gridengine": "gridengine",
+    "pbs": "pbs",
+    "parallelcluster": "slurm",
+    "abci": "pbs",
+    "abci2": "gridengine",
+}
+"""Every profile that comes with cloudq, and its scheduler."""
 
 
 def configured(home: Path, text: str = "") -> Config:
@@ -36,33 +46,20 @@ def problems_of(directory: Path, text: str, name: str = "mysite") -> list[str]:
 # Those that come with cloudq -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", KNOWN_PROFILES)
-def test_every_known_profile_has_its_file(tmp_path: Path, name: str) -> None:
-    loaded = load_profile(name, tmp_path)
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_an_agent_can_run_with_every_profile_that_comes_with_cloudq(tmp_path: Path, name: str) -> None:
+    profile = agent_profile(configured(tmp_path, f'[agent]\nprofile = "{name}"\n'))
 
-    assert (loaded.name, loaded.scheduler) == (name, KNOWN_PROFILES[name].scheduler)
-    assert loaded.poll_interval < loaded.query_limit <= loaded.submit_limit
-
-
-def test_every_file_is_known() -> None:
-    assert set(shipped_profiles()) == set(KNOWN_PROFILES)
+    assert (profile.name, profile.scheduler) == (name, SCHEDULERS[name])
+    assert profile.poll_interval < profile.query_limit <= profile.submit_limit
 
 
-@pytest.mark.parametrize("name", USABLE)
-def test_an_agent_runs_with_a_scheduler_of_this_release(tmp_path: Path, name: str) -> None:
-    config = configured(tmp_path, f'[agent]\nprofile = "{name}"\n')
-
-    assert agent_profile(config).scheduler == KNOWN_PROFILES[name].scheduler
+def test_no_other_profile_comes_with_cloudq() -> None:
+    assert set(shipped_profiles()) == set(SCHEDULERS)
 
 
-def test_an_agent_that_needs_a_scheduler_of_a_later_release_is_refused_when_it_starts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(AVAILABLE_SCHEDULERS, "pbs", False)
-    config = configured(tmp_path, '[agent]\nprofile = "abci"\n')
-
-    with pytest.raises(ConfigProblem, match="needs the scheduler 'pbs', which this release cannot use yet"):
-        agent_profile(config)
+def test_every_scheduler_that_a_profile_may_name_can_be_built() -> None:
+    assert set(schedulers._BUILDERS) == set(reading.SCHEDULERS) == set(SCHEDULERS.values())
 
 
 def test_a_profile_without_a_file_is_refused_when_an_agent_starts(tmp_path: Path) -> None:
@@ -245,7 +242,3 @@ def test_the_profile_of_a_system_is_looked_for_in_order(tmp_path: Path) -> None:
 def test_a_system_without_a_profile_is_said_to_need_one(tmp_path: Path) -> None:
     with pytest.raises(ConfigProblem, match=r"what kaede is like is not known here.*--profile"):
         profile_of(configured(tmp_path), "kaede")
-
-
-def test_every_scheduler_is_either_available_or_not() -> None:
-    assert {profile.scheduler for profile in KNOWN_PROFILES.values()} == set(AVAILABLE_SCHEDULERS)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from boto3.exceptions import S3UploadFailedError
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
 from cloudq.adapters.object_stores.s3_errors import (
     Place,
@@ -89,7 +89,15 @@ def judge(error: BaseException) -> tuple[Verdict, str]:
         message = error.response.get("Error", {}).get("Message") or ""  # Ceph sends none
         return verdict_on_answer(error_code(error), status), f"{error_code(error)} {message}"
     names = [kind.__name__ for kind in type(error).__mro__]
-    return verdict_on_exception(names, str(error)), str(error)
+    return verdict_on_exception(names, str(error)), f"{error}{_reason(error)}"
+
+
+def _reason(error: BaseException) -> str:
+    """Why there was no connection, which botocore knows but does not say."""
+    inner = getattr(error, "kwargs", {}).get("error")
+    if not isinstance(error, EndpointConnectionError) or inner is None:
+        return ""
+    return f" ({str(inner).rpartition(': ')[2]})"
 
 
 def error_code(error: BaseException) -> str:

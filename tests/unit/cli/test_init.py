@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
 
+from cloudq.bootstrap import original_jobs, stores
 from cloudq.bootstrap.stores import open_store
 from cloudq.config import load_config
 from cloudq.entrypoints.cloudqcli.commands import init
@@ -39,11 +41,82 @@ def test_asks_on_a_terminal_and_leaves_out_what_is_empty(
     cli: Cli, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(init, "_is_asked", lambda: True)
-    result = cli("init", typed="https://s3.example.com\nmy-jobs\n\nalpha\n")
+    result = cli("init", typed="https://s3.example.com\nmy-jobs\n\nalpha\nslurm\nn\n")
     config = load_config({}, path=file, home=file.parent)
 
     assert result.exit_code == 0
-    assert (config.store.bucket, config.store.profile, config.agent.name) == ("my-jobs", "", "alpha")
+    assert (config.store.bucket, config.store.profile) == ("my-jobs", "")
+    assert (config.agent.name, config.agent.profile) == ("alpha", "slurm")
+
+
+def test_a_directory_is_not_looked_at_unasked(cli: Cli, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(init, "_is_asked", lambda: True)
+    result = cli("init", typed="\n\n\n\n\n")
+
+    assert (result.exit_code, file.exists()) == (0, True)
+    assert "Look now" not in result.stderr
+
+
+# Buckets that cannot be reached --------------------------------------------------------------
+
+
+@pytest.fixture
+def closed(monkeypatch: pytest.MonkeyPatch) -> str:
+    """An address of this machine where nobody listens, and keys that are nobody's."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "nothing")
+    monkeypatch.setenv("NO_PROXY", "*")
+    monkeypatch.setattr(stores, "RetryingStore", lambda store, clock: store)
+    with socket.socket() as port:
+        port.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{port.getsockname()[1]}"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://s3.v3.abci.ai", "https://S3.V3.ABCI.ai:443/", "https://my-jobs.s3.v3.abci.ai"],
+)
+def test_a_service_that_only_its_site_reaches_is_named_without_a_look(
+    cli: Cli, file: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it can be reached from here says nothing of the others."""
+    monkeypatch.setattr(original_jobs, "open_store", None)
+    result = cli("init", "--endpoint_url", url, "--bucket", "my-jobs")
+
+    assert (result.exit_code, file.exists()) == (0, True)
+    assert result.stderr.startswith("s3.v3.abci.ai can be reached from inside ABCI only: ")
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "url", ["https://s3.abci.ai", "https://s3.v3.abci.ai.example.com", "https://xs3.v3.abci.ai", "file:///x"]
+)
+def test_nothing_is_said_of_other_services(cli: Cli, url: str) -> None:
+    assert cli("init", "--endpoint_url", url, "--bucket", "my-jobs").stderr == ""
+
+
+def test_a_check_tells_why_a_bucket_is_not_reached_and_what_to_do(cli: Cli, file: Path, closed: str) -> None:
+    result = cli("init", "--check", "--endpoint_url", closed, "--bucket", "my-jobs")
+    [reason, advice] = result.stderr.splitlines()
+
+    assert (result.exit_code, file.exists()) == (4, False)
+    assert f"bucket 'my-jobs' at {closed}: Could not connect" in reason
+    assert "Connection refused" in reason
+    assert "set HTTPS_PROXY" in advice
+
+
+@pytest.mark.parametrize(("answer", "status"), [("y", 0), ("n", 4)])
+def test_on_a_terminal_one_may_write_the_file_all_the_same(
+    cli: Cli, file: Path, closed: str, answer: str, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(init, "_is_asked", lambda: True)
+    result = cli("init", typed=f"{closed}\nmy-jobs\n\n\n\ny\n{answer}\n")
+
+    assert (result.exit_code, file.exists()) == (status, status == 0)
+    assert "Connection refused" in result.stderr
+
+
+# The rest ------------------------------------------------------------------------------------
 
 
 def test_never_overwrites(cli: Cli, file: Path) -> None:

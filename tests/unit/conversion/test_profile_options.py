@@ -8,7 +8,6 @@ import pytest
 
 from cloudq.adapters.systems import load_profile
 from cloudq.bootstrap.schedulers import build_scheduler
-from cloudq.config import KNOWN_PROFILES
 from cloudq.domain.array_range import ArrayRange
 from cloudq.domain.local_script import convert
 from cloudq.domain.names import ClaimTag
@@ -19,7 +18,7 @@ from tests.unit.conversion.test_conversion import RESOURCES, a_script
 
 
 @pytest.mark.parametrize("array", [None, "1-9:2", "3"])
-@pytest.mark.parametrize("name", [name for name in RESOURCES if KNOWN_PROFILES[name].is_available])
+@pytest.mark.parametrize("name", RESOURCES)
 def test_the_options_of_a_profile_are_taken_by_its_scheduler(
     name: str, array: str | None, tmp_path: Path
 ) -> None:

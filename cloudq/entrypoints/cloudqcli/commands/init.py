@@ -20,8 +20,14 @@ _QUESTIONS = {
     "store.bucket": "Bucket (empty: a directory below ~/.cloudq on this machine alone)",
     "store.profile": "Profile of ~/.aws/credentials with the keys (empty: the usual one)",
     "agent.name": "Name of this system, if an agent will run here",
+    "agent.profile": "What this system is like: local, slurm, gridengine, pbs, abci, …",
 }
 """What is asked on a terminal, in this order, unless an option has told it."""
+
+_UNREACHED = (
+    "No answer came that can be used. Look for a mistake in the address; set HTTPS_PROXY where the "
+    "network has a proxy; ask the site whether connections to port 443 may be opened from here."
+)
 
 
 @click.command
@@ -40,17 +46,27 @@ def command(session: Session, /, check: bool, **given: str | None) -> None:
 
     What no option tells is asked on a terminal, and left at its default otherwise.
     """
-    from cloudq.config import config_home, render_config, write_new_config  # noqa: PLC0415
+    from cloudq.config import (  # noqa: PLC0415
+        config_home,
+        notices_of_reach,
+        render_config,
+        write_new_config,
+    )
 
     path = session.config_file or config_home(os.environ) / "config.toml"
     if path.exists():
         _refuse(f"{path}: exists already and is never overwritten")
     values = _told(given)
-    if not values and _is_asked():
+    is_asked = not values and _is_asked()
+    if is_asked:
         values = _asked()
     config = _checked(values)
-    for notice in (*config.notices, *(_found_in_store(config) if check else ())):
+    for notice in (*config.notices, *notices_of_reach(config.store)):
         tell(notice)
+    if check:
+        _look_at_store(config)
+    elif is_asked and config.store.directory is None:
+        _offer_to_look(config)
     write_new_config(path, render_config(values))
     click.echo(f"{printable(str(path))} has been written.")
 
@@ -65,11 +81,32 @@ def _refuse(problem: str) -> None:
     raise ConfigProblem(problem)
 
 
-def _found_in_store(config: Config) -> tuple[str, ...]:
+def _look_at_store(config: Config) -> None:
+    """Tell what is to know of it; raises `StoreProblem` if it cannot be used from here."""
     from cloudq.bootstrap.original_jobs import notice_of_original_jobs  # noqa: PLC0415
+    from cloudq.domain.errors import StoreUnavailable  # noqa: PLC0415
 
     tell_progress("Looking at the store …")
-    return notice_of_original_jobs(config)
+    try:
+        notices = notice_of_original_jobs(config)
+    except StoreUnavailable as problem:
+        raise StoreUnavailable(f"{problem}\n{_UNREACHED}") from problem
+    for notice in notices:
+        tell(notice)
+
+
+def _offer_to_look(config: Config) -> None:
+    """As the user likes; what is wrong is told before it is too late to write nothing."""
+    from cloudq.domain.errors import StoreProblem  # noqa: PLC0415
+
+    if not click.confirm("Look now whether the bucket can be used from here?", default=True, err=True):
+        return
+    try:
+        _look_at_store(config)
+    except StoreProblem as problem:
+        tell(str(problem))
+        if not click.confirm("Write the file all the same?", default=False, err=True):
+            raise
 
 
 def _told(given: dict[str, str | None]) -> dict[str, str]:
@@ -83,7 +120,7 @@ def _told(given: dict[str, str | None]) -> dict[str, str]:
 
 def _asked() -> dict[str, str]:
     answers = {
-        key: click.prompt(question, default="local" if key == "agent.name" else "", err=True)
+        key: click.prompt(question, default="local" if key.startswith("agent.") else "", err=True)
         for key, question in _QUESTIONS.items()
     }
     return {key: answer for key, answer in answers.items() if answer}

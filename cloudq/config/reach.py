@@ -1,0 +1,24 @@
+"""Object stores that only one site reaches: said when somebody chooses one, not when a job hangs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from cloudq.config.model import StoreConfig
+
+INSIDE_ONLY: Mapping[str, str] = MappingProxyType({"s3.v3.abci.ai": "ABCI"})
+"""The hosts of such services, and the site that alone reaches each."""
+
+
+def notices_of_reach(store: StoreConfig) -> tuple[str, ...]:
+    """What to know of where *store* can be reached from. Nothing is asked of anybody."""
+    from urllib.parse import urlsplit  # noqa: PLC0415  only `cloudqcli init` asks
+
+    host = (urlsplit(store.endpoint_url).hostname or "").rstrip(".")
+    return tuple(
+        f"{known} can be reached from inside {site} only: a client or an agent anywhere else cannot use this "
+        "store. If there are any, take a bucket that all of them reach, of Amazon S3 for example."
+        for known, site in INSIDE_ONLY.items()
+        if host == known or host.endswith(f".{known}")
+    )

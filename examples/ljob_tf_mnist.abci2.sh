@@ -1,0 +1,49 @@
+#!/bin/bash
+# Train a small network on MNIST with TensorFlow, in a container of NGC on one GPU of ABCI 2.0 (Grid Engine).
+# The network comes back as mnist.keras.
+#   cloudqcli submit --script examples/ljob_tf_mnist.abci2.sh --submit_to abci2 --submit_opt '-g YOUR_GROUP'
+#$ -l rt_G.small=1
+#$ -l h_rt=0:30:00
+
+# shellcheck disable=SC1091
+. /etc/profile.d/modules.sh
+module load singularitypro
+export SINGULARITY_TMPDIR=$SGE_LOCALDIR
+
+set -eu
+
+# The images of the digits are no result: they go when the job ends.
+mkdir -p data
+trap 'rm -r data' EXIT
+
+cat > train.py <<'PYTHON'
+import sys
+
+import tensorflow as tf
+
+data, epochs = sys.argv[1], int(sys.argv[2])
+print(f"TensorFlow {tf.__version__} on {tf.config.list_physical_devices('GPU') or 'CPU'}", flush=True)
+
+(images, digits), (test_images, test_digits) = tf.keras.datasets.mnist.load_data(f"{data}/mnist.npz")
+model = tf.keras.Sequential([
+    tf.keras.layers.Reshape((28, 28, 1)),
+    tf.keras.layers.Rescaling(1 / 255),
+    tf.keras.layers.Conv2D(16, 3, activation="relu"),
+    tf.keras.layers.MaxPooling2D(),
+    tf.keras.layers.Conv2D(32, 3, activation="relu"),
+    tf.keras.layers.MaxPooling2D(),
+    tf.keras.layers.Flatten(),
+    tf.keras.layers.Dense(10),
+])
+loss = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+model.compile(optimizer="adam", loss=loss, metrics=["accuracy"])
+model.fit(images, digits, batch_size=128, epochs=epochs, verbose=2)
+
+_, accuracy = model.evaluate(test_images, test_digits, verbose=0)
+model.save("mnist.keras")
+print(f"{accuracy:.2%} of {len(test_digits)} digits recognised")
+sys.exit(0 if accuracy > 0.95 else "fewer than 95 %: something is wrong")
+PYTHON
+
+singularity exec --nv --bind "$PWD" docker://nvcr.io/nvidia/tensorflow:24.01-tf2-py3 \
+    python3 train.py "$PWD/data" 3

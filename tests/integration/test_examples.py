@@ -1,0 +1,107 @@
+"""The example jobscripts, as far as they can be run here."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from cloudq.domain.meta_script import MetaScript
+from tests.parts.site import Site, wait_until
+from tests.parts.tool_box import ToolBox
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+SUM = sum(range(1, 1001))
+TASK_VARIABLES = {
+    "abci": "PBS_ARRAY_INDEX",
+    "abci2": "SGE_TASK_ID",
+    "slurm": "SLURM_ARRAY_TASK_ID",
+}
+LAST = {"SGE_TASK_LAST": "4", "SLURM_ARRAY_TASK_MAX": "4"}
+
+RUNTIME = '[ "$1" = exec ] || exit 0; cp train.py seen.py; [ -d data ] || exit 9; exit {code}'
+"""A container that keeps the program that it was to run."""
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Iterator[ToolBox]:
+    box = ToolBox(tmp_path / "box")
+    (box.bin / "cp").symlink_to(str(shutil.which("cp")))
+    yield box
+    box.end()
+
+
+def total(folder: Path) -> int:
+    return sum(int(path.read_text()) for path in folder.glob("sum.*.txt"))
+
+
+def test_the_array_for_any_system_runs_on_this_machine(local_site: Site, tmp_path: Path) -> None:
+    """As its own first lines say, without a name of a system."""
+    (local_site.home).mkdir(parents=True, exist_ok=True)
+    (local_site.home / "config.toml").write_bytes((EXAMPLES / "names.toml").read_bytes())
+    script = str(EXAMPLES / "mjob_array.sh")
+    with local_site.client() as client, local_site.agent():
+        wait_until(lambda: "local" in client._parts.submit.find_systems.registry.systems())
+        done = local_site.run("cloudqcli", "submit", "--script", script, "--array_tid", "1-4:1", "--wait")
+        job_id = done.stdout.partition("(")[2].partition(")")[0]
+        job = json.loads(local_site.cli("stat", job_id, "--json"))
+        printed = local_site.cli("log", job_id, "--tid", "2")
+        local_site.cli("stageout", job_id, "--into", str(tmp_path / "results"))
+
+    assert (done.returncode, job["state"], job["run_system"]) == (0, "DONE", "local"), done.stderr
+    assert printed == "task 2 of 1 to 4 on local: 125000\n"
+    assert total(tmp_path / "results" / job_id / "output") == SUM
+
+
+@pytest.mark.parametrize("site", TASK_VARIABLES)
+def test_the_tasks_of_an_array_for_one_system_share_the_same_sum(site: str, tmp_path: Path) -> None:
+    """With the variables that its scheduler sets."""
+    script = EXAMPLES / f"ljob_array.{site}.sh"
+    for task in range(1, 5):
+        subprocess.run(
+            ["bash", script],
+            cwd=tmp_path,
+            env={**os.environ, **LAST, TASK_VARIABLES[site]: str(task)},
+            check=True,
+        )
+
+    assert total(tmp_path) == SUM
+
+
+@pytest.mark.parametrize("code", [0, 3])
+@pytest.mark.parametrize("framework", ["pt", "tf"])
+def test_a_training_hands_its_program_to_the_container(box: ToolBox, framework: str, code: int) -> None:
+    """And ends with the container's status, and keeps no images of digits."""
+    box.add_runtime("apptainer", body=RUNTIME.format(code=code))
+    path = EXAMPLES / f"mjob_{framework}_mnist.sh"
+    script = box.root / "mjob_local.sh"
+    script.write_bytes(MetaScript.parse(path.name, path.read_bytes()).plain_body)
+    image = box.work_dir / "image.sif"
+    image.touch()
+
+    done = subprocess.run(
+        ["bash", script], cwd=box.work_dir, env=box.environ(CONTAINER_IMG0=str(image)), check=False
+    )
+
+    assert done.returncode == code
+    assert box.told()[0].endswith(f"<{image}> <python3> <train.py> <{box.work_dir}/data> <3>")
+    assert (box.work_dir / "seen.py").read_text() in path.read_text()
+    assert not (box.work_dir / "data").exists()
+
+
+@pytest.mark.real
+def test_a_linter_for_shells_finds_nothing_in_the_examples() -> None:
+    if shutil.which("shellcheck") is None:
+        complain: Callable[[str], object] = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+        complain("not installed here: shellcheck")
+
+    done = subprocess.run(
+        ["shellcheck", *sorted(EXAMPLES.glob("*.sh"))], capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, done.stdout) == (0, "")
