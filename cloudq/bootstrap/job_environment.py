@@ -20,6 +20,7 @@ def job_environment(config: Config) -> Mapping[str, str]:
         "CLOUDQ_PYTHON": sys.executable,
         "CLOUDQ_CONFIG": str(config.path.absolute()) if config.path else "",
         "CLOUDQ_STORE_ENDPOINT_URL": store.endpoint_url,
+        "CLOUDQ_STORE_BUCKET": store.bucket,
         "CLOUDQ_STORE_PROFILE": store.profile,
         "CLOUDQ_STORE_REGION": store.region,
         "CLOUDQ_STORE_ADDRESSING_STYLE": store.addressing_style,
