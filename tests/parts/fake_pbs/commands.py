@@ -120,12 +120,12 @@ def qsub(words: list[str]) -> int:
         variables = _variables(options)
     except Illegal as error:
         return complain(str(error), 2)
-    if options.get("q", "workq") != "workq":
-        return complain("qsub: Unknown queue", 172)
     name = options.get("N", script.name)
     if not name[:1].isalnum() or any(char.isspace() for char in name):
         return complain(f"qsub: illegal -N value\n{USAGE}", 2)
     with opened_state() as state:
+        if options.get("q", "workq") not in state["queues"]:
+            return complain("qsub: Unknown queue", 172)
         number = str(state["next"])
         state["next"] += 1
         state["jobs"][number] = {
