@@ -43,7 +43,6 @@ def sites(
         "CLOUDQ_STORE_PREFIX": str(uuid.uuid4()),
     }
     pbs, slurm = FakePbs(tmp_path), FakeSlurm(tmp_path)
-    pbs.set(queues=["rt_HF", "rt_HG", "rt_HC"])
     shared = moto_service.environment() | store
     yield (
         login_node("abci", "abci", tmp_path / "abci", shared | pbs.environment()),

@@ -104,6 +104,7 @@ FAULTS: dict[str, Callable[[dict[str, Any], Callable[[], int]], int]] = {
 
 VALUED = "aAcCeJjklmMNopPqrRSuvW"
 PLAIN = "fhIVXz"
+QUEUES = {"workq", "rt_HF", "rt_HG", "rt_HC"}
 USAGE = "usage: qsub [-a date_time] [-A account_string] [-c interval]\n\t[-C directive_prefix] ..."
 
 
@@ -120,12 +121,12 @@ def qsub(words: list[str]) -> int:
         variables = _variables(options)
     except Illegal as error:
         return complain(str(error), 2)
+    if options.get("q", "workq") not in QUEUES:
+        return complain("qsub: Unknown queue", 172)
     name = options.get("N", script.name)
     if not name[:1].isalnum() or any(char.isspace() for char in name):
         return complain(f"qsub: illegal -N value\n{USAGE}", 2)
     with opened_state() as state:
-        if options.get("q", "workq") not in state["queues"]:
-            return complain("qsub: Unknown queue", 172)
         number = str(state["next"])
         state["next"] += 1
         state["jobs"][number] = {

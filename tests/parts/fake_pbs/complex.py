@@ -33,7 +33,6 @@ class FakePbs:
         state = {
             "next": 1, "jobs": {}, "faults": {}, "calls": {}, "asked": [], "slots": slots, "holds": False,
             "kill_wait": 0.5, "strange_state": "",
-            "queues": ["workq"],
             "history": True,
             "json": "good",  # or none, broken, first: of several ids, the first alone
             "lists_own": True,  # else qstat -u prints its table, whatever else it is told
