@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cloudq.adapters.systems import shipped_profiles
-from cloudq.config import KEYS, TABLES, Key, variable_of
+from cloudq.config import KEYS, TABLES, Key, load_config, variable_of
 from cloudq.domain import errors
 from cloudq.domain.errors import CloudqError
 
@@ -74,3 +74,21 @@ def test_every_link_between_pages_leads_somewhere() -> None:
     for page in DOCS.rglob("*.md"):
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def configurations() -> list[tuple[str, str]]:
+    """Every part of a configuration that a page shows."""
+    pages = [*DOCS.rglob("*.md"), DOCS.parent / "README.md"]
+    return [
+        (page.name, block)
+        for page in pages
+        for block in re.findall(r"```toml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+        if re.match(r"\[(store|agent|client|log|projects\.|resources\.)", block)
+    ]
+
+
+@pytest.mark.parametrize(("page", "block"), configurations())
+def test_every_configuration_that_a_page_shows_can_be_read(page: str, block: str, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(block)
+
+    assert load_config({}, home=tmp_path).home == tmp_path, page
