@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from cloudq.domain.job_state import JobState
 from cloudq.domain.meta_script import MetaScript
-from tests.parts.site import Site, wait_until
+from tests.parts.site import Site, ended, wait_until
 from tests.parts.tool_box import ToolBox
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -56,6 +57,25 @@ def test_the_array_for_any_system_runs_on_this_machine(local_site: Site, tmp_pat
     assert (done.returncode, job["state"], job["run_system"]) == (0, "DONE", "local"), done.stderr
     assert printed == "task 2 of 1 to 4 on local: 125000\n"
     assert total(tmp_path / "results" / job_id / "output") == SUM
+
+
+@pytest.mark.real
+@pytest.mark.xdist_group("slurm")
+@pytest.mark.timeout(300)
+def test_both_arrays_run_on_a_real_slurm(slurm_site: Site, tmp_path: Path) -> None:
+    """The one for any system with names for this one, and the one in Slurm's own words."""
+    (slurm_site.home / "config.toml").write_text('[resources.cpu]\ncluster = "--ntasks={n}"\n')
+    with slurm_site.client() as client, slurm_site.agent():
+        submitted = [
+            client.submit(EXAMPLES / name, submit_to="cluster", force=True, array_tid=array)
+            for name, array in (("mjob_array.sh", "1-4:1"), ("ljob_array.slurm.sh", None))
+        ]
+        jobs = ended(client, *(each.job.uuid for each in submitted), timeout=150)
+        results = [client.stage_out(job.uuid, tmp_path / "results") for job in jobs]
+
+    assert [(job.state, job.error_msg) for job in jobs] == [(JobState.DONE, "")] * 2
+    assert [str(job.array_tid) for job in jobs] == ["1-4:1"] * 2
+    assert [total(folder / "output") for folder in results] == [SUM] * 2
 
 
 @pytest.mark.parametrize("site", TASK_VARIABLES)

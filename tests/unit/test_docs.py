@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cloudq.adapters.systems import shipped_profiles
-from cloudq.config import KEYS, TABLES, Key, variable_of
+from cloudq.config import KEYS, TABLES, Key, load_config, variable_of
 from cloudq.domain import errors
 from cloudq.domain.errors import CloudqError
 
@@ -70,7 +70,34 @@ def test_every_decision_has_a_number_of_its_own() -> None:
     assert all(re.fullmatch(r"[0-9]{4}-", number) for number in numbers)
 
 
-def test_every_link_between_pages_leads_somewhere() -> None:
-    for page in DOCS.rglob("*.md"):
-        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
-            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+def anchors(page: Path) -> set[str]:
+    """What links may name in a page: its headings, as Git hosts write them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", [*DOCS.rglob("*.md"), *DOCS.parent.glob("*.md")], ids=lambda page: page.name)
+def test_every_link_between_pages_leads_somewhere(page: Path) -> None:
+    for target, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", page.read_text(encoding="utf-8")):
+        goal = page.parent / target if target else page
+
+        assert goal.exists(), target
+        assert not anchor or anchor in anchors(goal), f"{target}#{anchor}"
+
+
+def configurations() -> list[tuple[str, str]]:
+    """Every part of a configuration that a page shows."""
+    pages = [*DOCS.rglob("*.md"), DOCS.parent / "README.md"]
+    return [
+        (page.name, block)
+        for page in pages
+        for block in re.findall(r"```toml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+        if re.match(r"\[(store|agent|client|log|projects\.|resources\.)", block)
+    ]
+
+
+@pytest.mark.parametrize(("page", "block"), configurations())
+def test_every_configuration_that_a_page_shows_can_be_read(page: str, block: str, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(block)
+
+    assert load_config({}, home=tmp_path).home == tmp_path, page

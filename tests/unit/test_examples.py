@@ -116,3 +116,20 @@ def test_every_file_is_in_the_table() -> None:
     files = {path.name for path in EXAMPLES.iterdir() if path.is_file()} - {"README.md"}
 
     assert {name for name in files if f"[{name}]({name})" not in page} == set()
+
+
+@pytest.mark.parametrize(("page", "profile"), [("abci.md", ""), ("aws-compute.md", "parallelcluster")])
+def test_a_page_shows_what_becomes_of_an_example_there(page: str, profile: str, tmp_path: Path) -> None:
+    """With the names that the page has one write down."""
+    text = (EXAMPLES.parent / "docs" / page).read_text(encoding="utf-8")
+    names = re.findall(r"```toml\n(\[(?:projects|resources)\..*?)```", text, re.DOTALL)
+    (tmp_path / "config.toml").write_text(names[0])
+    system = re.findall(r"--system (\w+) ", text[text.index("cloudqcli convert") :])[0]
+    shown = re.findall(r"^(submit command  .*?)\n…$", text, re.MULTILINE | re.DOTALL)[0]
+
+    told = preview_conversion(
+        EXAMPLES / "mjob_array.sh", system=system, profile=profile,
+        config=load_config({}, home=tmp_path), array_tid="1-4:1",
+    )  # fmt: skip
+
+    assert told.text.startswith(shown)

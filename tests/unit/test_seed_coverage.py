@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "seed-coverage.md"
 LATER = "later release"
+BUILDER = ("Builder", "AWS ParallelCluster", "clusters of the Builder", "cloudqaws", "-vpc)")
 
 
 def rows() -> list[tuple[str, str]]:
@@ -24,11 +25,12 @@ def rows() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("row", rows(), ids=lambda row: row[0][:50])
-def test_every_row_names_tests_that_are_there_or_a_later_release(row: tuple[str, str]) -> None:
+def test_every_row_but_the_builder_s_names_tests_that_are_there(row: tuple[str, str]) -> None:
     shown_by = row[1]
     tests = re.findall(r"`(tests/[a-z_/]+\.py)::(test_[a-z0-9_]+)`", shown_by)
 
     assert tests or shown_by.startswith((LATER, "not kept: "))
+    assert not shown_by.startswith(LATER) or any(word in row[0] for word in BUILDER)
     for file, name in tests:
         assert re.search(rf"^def {name}\(", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE), name
 

@@ -94,9 +94,7 @@ CODES: dict[str, Verdict] = {
     "PermanentRedirect": _REGION,
     "AuthorizationHeaderMalformed": _REGION,
     "IllegalLocationConstraintException": _REGION,
-    "NotImplemented": Verdict(
-        Meaning.REFUSED, "the store lacks something cloudq needs: `cloudqcli doctor` says what"
-    ),
+    "NotImplemented": Verdict(Meaning.REFUSED, "the store lacks something cloudq needs: take another one"),
     "RequestTimeout": _BUSY,
     "RequestTimeTooLong": _BUSY,
     "SlowDown": _BUSY,

@@ -39,6 +39,7 @@ def complain(words: str, status: int) -> int:
 
 VALUED = "aAcCeJjklmMNopPqrRSuvW"
 PLAIN = "fhIVXz"
+QUEUES = {"workq", "rt_HF", "rt_HG", "rt_HC"}
 USAGE = "usage: qsub [-a date_time] [-A account_string] [-c interval]\n\t[-C directive_prefix] ..."
 
 
@@ -55,7 +56,7 @@ def qsub(words: list[str]) -> int:
         variables = _variables(options)
     except Illegal as error:
         return complain(str(error), 2)
-    if options.get("q", "workq") != "workq":
+    if options.get("q", "workq") not in QUEUES:
         return complain("qsub: Unknown queue", 172)
     name = options.get("N", script.name)
     if not name[:1].isalnum() or any(char.isspace() for char in name):

@@ -41,7 +41,10 @@ SHORT = {
     "p": "partition",
     "t": "time",
 }
-KNOWN = {*SHORT.values(), "parsable", "open-mode", "comment", "hold", "signal", "requeue", "export"}
+KNOWN = {
+    *SHORT.values(), "parsable", "open-mode", "comment", "hold", "signal", "requeue", "export",
+    "constraint", "nodes",
+}  # fmt: skip
 
 
 def sbatch(words: list[str]) -> int:
@@ -226,8 +229,9 @@ def _look_after(
 def _seconds(limit: str | None) -> float | None:
     if limit is None:
         return None
-    minutes, _, seconds = limit.partition(":")
-    return int(minutes) * 60 + int(seconds or 0)
+    parts = [int(part) for part in limit.split(":")]
+    hours, minutes, seconds = parts if len(parts) == 3 else (0, *parts, 0)[:3]
+    return (hours * 60 + minutes) * 60 + seconds
 
 
 # squeue, scontrol, sacct, scancel ----------------------------------------------------------------

@@ -54,3 +54,25 @@ def test_no_option_is_documented_that_is_not_there() -> None:
     }
 
     assert named - known - scheduler == {"--editable", "--group", "--dist"}
+
+
+def typed_commands() -> list[tuple[str, str, str]]:
+    """Every command of the client that a page shows: the page, the command, what follows it."""
+    root = DOCS.parent
+    pages = [*DOCS.rglob("*.md"), *(root / name for name in ("README.md", "examples/README.md"))]
+    found = []
+    for page in pages:
+        text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+        for line in re.findall(r"^\$ .*?(?<=[ /])cloudqcli ([a-z-][^|\n]*)", text, re.MULTILINE):
+            name, *rest = re.sub(r"'[^']*'", "", line).split()
+            found.append((page.name, name, " ".join(rest)))
+    return found
+
+
+@pytest.mark.parametrize(("page", "name", "rest"), typed_commands())
+def test_every_command_that_a_page_shows_can_be_typed(page: str, name: str, rest: str) -> None:
+    command = main.get_command(click.Context(main), name)
+    known = {opt for each in (command or main).params for opt in (*each.opts, *each.secondary_opts)}
+
+    assert command is not None or name.startswith("--"), page
+    assert {word for word in rest.split() if word.startswith("--")} - known == set(), page
