@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cloudq.client import Client
 from tests.parts.grid_engine import QUEUE, GridEngine
-from tests.parts.site import Site, wait_until
+from tests.parts.site import INTERVAL_S, Site, wait_until
 from tests.parts.slurm import Slurm
 
 HEAD = "#!/bin/bash\n#$ project: imaging\n#$ resource: small\n#$ n_resource: 1\n"
@@ -15,12 +15,26 @@ HEAD = "#!/bin/bash\n#$ project: imaging\n#$ resource: small\n#$ n_resource: 1\n
 _SMALL = {"slurm": "--partition=main --ntasks={n}", "gridengine": f"-q {QUEUE}", "local": "--slots={n}"}
 
 
-def three_sites(root: Path, slurm: Slurm, grid_engine: GridEngine, **local: str) -> dict[str, Site]:
-    """A login node of each cluster and a workstation, which has the variables *local* besides."""
+def three_sites(
+    root: Path,
+    slurm: Slurm,
+    grid_engine: GridEngine,
+    *,
+    interval_s: float = INTERVAL_S,
+    handicap_s: float = 0.0,
+) -> dict[str, Site]:
+    """A login node of each cluster and a workstation, which lets the others go first for *handicap_s*."""
     root.mkdir(exist_ok=True)
-    store = {"CLOUDQ_STORE_ENDPOINT_URL": f"file://{root}/store"}
-    own = {"slurm": slurm.environment(), "gridengine": grid_engine.environment(), "local": local}
-    return {name: _site(root / name, name, store | variables) for name, variables in own.items()}
+    common = {
+        "CLOUDQ_STORE_ENDPOINT_URL": f"file://{root}/store",
+        "CLOUDQ_AGENT_DAEMON_INTERVAL": str(interval_s),
+    }
+    own = {
+        "slurm": slurm.environment(),
+        "gridengine": grid_engine.environment(),
+        "local": {"CLOUDQ_AGENT_HANDICAP": str(handicap_s)},
+    }
+    return {name: _site(root / name, name, common | variables) for name, variables in own.items()}
 
 
 def _site(root: Path, name: str, variables: dict[str, str]) -> Site:
