@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,6 +36,9 @@ def pytest_configure() -> None:
     for name in list(os.environ):
         if name.startswith(("CLOUDQ_", "AWS_", "SLURM_", "SBATCH_", "SQUEUE_", "SACCT_", "SGE_")):
             del os.environ[name]
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell that was told to run the tests in its background has what they start be deaf to Ctrl-C.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
