@@ -22,8 +22,8 @@ __all__ = [  # fixtures for all
     "slurm_with_accounting",
 ]
 
-# A busy machine is no reason for a property test to fail.
-settings.register_profile("cloudq", deadline=None)
+# A busy machine is no reason for a property test to fail; CI has the time for more examples.
+settings.register_profile("cloudq", deadline=None, max_examples=100 if os.environ.get("CI") == "true" else 40)
 settings.load_profile("cloudq")
 
 

@@ -85,19 +85,31 @@ class ChooseJobs:
             for each in ready:
                 each.note = str(error)
             return []
-        at_once = self._that_start_at_once(ready, now, free or 0)
+        at_once, left = self._that_start_at_once(ready, now, free or 0)
         rest = ready[len(at_once) :]
         for each in rest:
             each.note = LATER
-        some_are_free = free is not None and free > len(at_once)
-        return at_once + ([] if some_are_free else self._that_wait_here(rest, now, free))
+        return at_once + ([] if left > 0 else self._that_wait_here(rest, now, free))
 
-    def _that_start_at_once(self, ready: list[Invitation], now: float, free: int) -> list[Invitation]:
+    def _that_start_at_once(
+        self, ready: list[Invitation], now: float, free: int
+    ) -> tuple[list[Invitation], int]:
+        """One for each of the *free* slots, and those before them that others have by now; slots left.
+
+        The oldest are where everybody begins: a system that has just lost some looks before it tries,
+        or it would stay idle beside jobs that nobody has.
+        """
         delay = self._delay(0.0)
-        chosen = _older_than(delay, ready, now)[: max(0, free)]
-        for each in chosen:
+        has_lost_some = self._taken_elsewhere_per_s(now) > 0
+        chosen: list[Invitation] = []
+        for each in _older_than(delay, ready, now)[: max(free, MOST_LOOKED_AT)]:
+            if free < 1:
+                break
+            if not (has_lost_some and self._is_somebodys(each)):
+                free -= 1
             each.placement = why_claimed(self.settings.system, 0.0, delay)
-        return chosen
+            chosen.append(each)
+        return chosen, free
 
     def _that_wait_here(self, rest: list[Invitation], now: float, free: int | None) -> list[Invitation]:
         """Those that other systems have by now, to be let go of, and what is taken into the queue here."""

@@ -262,6 +262,25 @@ def test_many_unpinned_jobs_are_left_to_whoever_comes_free_first(world: World) -
     assert "beta could start it at once" in {job.placement for job in records}
 
 
+def test_a_slow_system_finds_the_jobs_that_a_quick_one_has_not_taken(world: World) -> None:
+    """The oldest are the quick one's already: whoever tries only those stays idle beside a full bucket."""
+    quick = world.system("alpha", behaviour=lambda *_: Script(duration_s=4), slots=8)
+    slow = world.system("beta", behaviour=lambda *_: Script(duration_s=4), slots=2)
+    agents = world.agent(quick), world.agent(slow)
+    jobs = [world.submit("alpha", "beta") for _ in range(200)]
+
+    for _ in range(60):
+        for agent in agents:
+            agent.cycle()
+        world.clock.pass_by(5)
+
+    records = [world.job(job_id) for job_id in jobs]
+    assert {job.state for job in records} == {JobState.DONE}
+    assert len(quick.scheduler.starts) + len(slow.scheduler.starts) == 200
+    assert len(slow.scheduler.starts) >= 30
+    assert world.stored("queue/") == []
+
+
 def test_an_unpinned_job_goes_to_the_system_with_a_free_slot(world: World) -> None:
     busy = world.system("alpha", behaviour=lambda *_: Script(duration_s=600), slots=1)
     free = world.system("beta", slots=1)
