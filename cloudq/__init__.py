@@ -13,7 +13,9 @@ from cloudq.domain.version import VERSION
 
 if TYPE_CHECKING:
     from cloudq.application.cancel_job import CancelResult
+    from cloudq.application.find_holder import Holder
     from cloudq.application.query_jobs import ActiveJobs
+    from cloudq.application.requeue_job import Requeued
     from cloudq.application.submit_job import Submitted
     from cloudq.client import Client
     from cloudq.config import Config, load_config
@@ -44,12 +46,14 @@ _HOMES = {
     "CloudqError": "cloudq.domain.errors",
     "Config": "cloudq.config",
     "HistoryEntry": "cloudq.domain.history",
+    "Holder": "cloudq.application.find_holder",
     "InvalidInput": "cloudq.domain.errors",
     "Job": "cloudq.domain.job",
     "JobNotFound": "cloudq.domain.errors",
     "JobState": "cloudq.domain.job_state",
     "JobStateConflict": "cloudq.domain.errors",
     "MaybeSubmitted": "cloudq.domain.errors",
+    "Requeued": "cloudq.application.requeue_job",
     "StoreProblem": "cloudq.domain.errors",
     "StoreUnavailable": "cloudq.domain.errors",
     "Submitted": "cloudq.application.submit_job",
@@ -66,12 +70,14 @@ __all__ = [
     "CloudqError",
     "Config",
     "HistoryEntry",
+    "Holder",
     "InvalidInput",
     "Job",
     "JobNotFound",
     "JobState",
     "JobStateConflict",
     "MaybeSubmitted",
+    "Requeued",
     "StoreProblem",
     "StoreUnavailable",
     "Submitted",

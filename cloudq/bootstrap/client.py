@@ -27,6 +27,7 @@ from cloudq.application.find_systems import FindSystems
 from cloudq.application.offer_job import OfferJob
 from cloudq.application.query_jobs import QueryJobs
 from cloudq.application.read_log import ReadLog
+from cloudq.application.requeue_job import RequeueJob
 from cloudq.application.rerun_job import RerunJob
 from cloudq.application.stage_out import StageOut
 from cloudq.application.submit_job import SubmitJob
@@ -62,6 +63,7 @@ class ClientParts:
     find_holder: FindHolder
     take_back: TakeBackJob
     offer: OfferJob
+    requeue: RequeueJob
     archives: Archives
     close: Callable[[], None]
 
@@ -94,7 +96,9 @@ def wire_client(
     end_job = EndJob(jobs, queue, clock)
     find_holder = FindHolder(jobs, registry)
     take_back = TakeBackJob(jobs, queue, find_holder, end_job, clock, ids, name)
-    submit = SubmitJob(jobs, queue, files, FindSystems(registry, names), clock, ids, name)
+    offer = OfferJob(jobs, queue, files, find_holder, take_back)
+    find_systems = FindSystems(registry, names)
+    submit = SubmitJob(jobs, queue, files, find_systems, clock, ids, name)
     return ClientParts(
         submit=submit,
         rerun=RerunJob(jobs, files, submit),
@@ -106,7 +110,8 @@ def wire_client(
         stage_out=StageOut(files, archives),
         find_holder=find_holder,
         take_back=take_back,
-        offer=OfferJob(jobs, queue, files, find_holder, take_back),
+        offer=offer,
+        requeue=RequeueJob(jobs, files, find_holder, find_systems, take_back, offer),
         archives=archives,
         close=close,
     )
