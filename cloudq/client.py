@@ -32,7 +32,7 @@ from cloudq.domain.jobscript import MAX_SCRIPT_BYTES, Jobscript, script_problems
 from cloudq.domain.local_script import convert, preview
 from cloudq.domain.meta_script import MetaScript
 from cloudq.domain.names import checked_job_id, checked_system, on_one_line
-from cloudq.domain.place import place_job
+from cloudq.domain.place import named_systems, place_job
 from cloudq.domain.submit_options import split_options
 from cloudq.domain.system_mapping import NameTables
 from cloudq.ports.archives import Archives
@@ -287,8 +287,7 @@ class Client:
         been silent for ten times its time to live, or with *force*: then it may run twice.
         May be called again after a crash. Raises `JobStateConflict`, `UnknownSystem`.
         """
-        systems = tuple(dict.fromkeys(checked_system(system) for system in to))
-        return self._parts.requeue(RequeueRequest(checked_job_id(job_id), systems, claim, force))
+        return self._parts.requeue(RequeueRequest(checked_job_id(job_id), named_systems(to), claim, force))
 
     def delete(self, job_id: str) -> None:
         """Delete a finished job with all its files from the bucket."""

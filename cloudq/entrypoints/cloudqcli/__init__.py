@@ -21,6 +21,7 @@ _COMMANDS = {
     "history": "history",
     "log": "log",
     "cancel": "cancel",
+    "requeue": "requeue",
     "stageout": "stage_out",
     "delete": "delete",
 }
