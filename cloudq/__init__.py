@@ -14,6 +14,7 @@ from cloudq.domain.version import VERSION
 if TYPE_CHECKING:
     from cloudq.application.cancel_job import CancelResult
     from cloudq.application.find_holder import Holder
+    from cloudq.application.list_agents import AgentReport, AgentState
     from cloudq.application.query_jobs import ActiveJobs
     from cloudq.application.requeue_job import Requeued
     from cloudq.application.submit_job import Submitted
@@ -41,6 +42,8 @@ __version__ = VERSION
 _HOMES = {
     "ActiveJob": "cloudq.domain.summary",
     "ActiveJobs": "cloudq.application.query_jobs",
+    "AgentReport": "cloudq.application.list_agents",
+    "AgentState": "cloudq.application.list_agents",
     "CancelResult": "cloudq.application.cancel_job",
     "Client": "cloudq.client",
     "CloudqError": "cloudq.domain.errors",
@@ -65,6 +68,8 @@ _HOMES = {
 __all__ = [
     "ActiveJob",
     "ActiveJobs",
+    "AgentReport",
+    "AgentState",
     "CancelResult",
     "Client",
     "CloudqError",

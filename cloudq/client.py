@@ -15,6 +15,7 @@ from attrs import evolve, field, frozen
 
 from cloudq.application.cancel_job import CancelResult
 from cloudq.application.find_holder import Holder
+from cloudq.application.list_agents import AgentReport
 from cloudq.application.query_jobs import ActiveJobs
 from cloudq.application.read_log import STDERR, STDOUT
 from cloudq.application.requeue_job import Requeued, RequeueRequest
@@ -197,6 +198,10 @@ class Client:
     def jobs(self) -> ActiveJobs:
         """All unfinished jobs, oldest first, with warnings about systems that are away."""
         return self._parts.query.active()
+
+    def agents(self) -> tuple[AgentReport, ...]:
+        """Every system whose agent ever reported, by name, and how its agent is."""
+        return self._parts.list_agents()
 
     def history(self, last: int | None = None) -> Iterator[HistoryEntry]:
         """Finished jobs, newest first; only the *last* so many if given."""

@@ -24,6 +24,7 @@ from cloudq.application.delete_job import DeleteJob
 from cloudq.application.end_job import EndJob
 from cloudq.application.find_holder import FindHolder
 from cloudq.application.find_systems import FindSystems
+from cloudq.application.list_agents import ListAgents
 from cloudq.application.offer_job import OfferJob
 from cloudq.application.query_jobs import QueryJobs
 from cloudq.application.read_log import ReadLog
@@ -57,6 +58,7 @@ class ClientParts:
     cancel: CancelJob
     delete: DeleteJob
     query: QueryJobs
+    list_agents: ListAgents
     read_log: ReadLog
     wait: WaitForJob
     stage_out: StageOut
@@ -105,6 +107,7 @@ def wire_client(
         cancel=CancelJob(jobs, queue, find_holder, end_job, take_back, clock, ids, name),
         delete=DeleteJob(jobs, queue, registry),
         query=QueryJobs(jobs, queue, registry, workers),
+        list_agents=ListAgents(registry, clock, workers),
         read_log=ReadLog(jobs, queue, files, registry, clock),
         wait=WaitForJob(jobs, clock),
         stage_out=StageOut(files, archives),

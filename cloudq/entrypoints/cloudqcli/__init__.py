@@ -24,6 +24,7 @@ _COMMANDS = {
     "requeue": "requeue",
     "stageout": "stage_out",
     "delete": "delete",
+    "agents": "agents",
 }
 
 
