@@ -8,9 +8,11 @@ if TYPE_CHECKING:
     from cloudq.adapters.archives import ZipArchives
     from cloudq.adapters.clock import RandomIds, SystemClock
     from cloudq.adapters.job_repository import (
+        BucketExaminer,
         BucketJobFiles,
         BucketJobQueue,
         BucketJobRepository,
+        BucketSurveyor,
         BucketSystemRegistry,
     )
     from cloudq.adapters.local_files import DiskFiles
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from cloudq.adapters.object_stores.memory import MemoryStore
     from cloudq.adapters.object_stores.retrying import RetryingStore
     from cloudq.adapters.object_stores.s3 import S3Store
+    from cloudq.adapters.own_machine import ThisMachine
     from cloudq.adapters.schedulers.grid_engine import GridEngineScheduler
     from cloudq.adapters.schedulers.local import LocalScheduler
     from cloudq.adapters.schedulers.pbs import PbsScheduler
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
     from cloudq.ports.job_repository import JobFiles, JobQueue, JobRepository
     from cloudq.ports.local_files import LocalFiles
     from cloudq.ports.object_store import ObjectStore
+    from cloudq.ports.own_machine import OwnMachine
+    from cloudq.ports.store_examiner import JobSurveyor, StoreExaminer
     from cloudq.ports.system_registry import SystemRegistry
     from cloudq.ports.workers import Workers
     from cloudq.ports.workspace import Workspace
@@ -69,3 +74,8 @@ if TYPE_CHECKING:
 
     def _files(disk: DiskFiles) -> LocalFiles:
         return disk
+
+    def _examination(
+        examiner: BucketExaminer, surveyor: BucketSurveyor, machine: ThisMachine
+    ) -> tuple[StoreExaminer, JobSurveyor, OwnMachine]:
+        return examiner, surveyor, machine

@@ -121,4 +121,5 @@ def test_a_client_needs_nothing_that_only_posix_has(tmp_path: Path) -> None:
     assert job_id in run("list")
     assert run("cancel", job_id) == f"Job ({job_id}) is canceled.\n"
     assert job_id in run("history")
+    assert "problem" not in run("doctor")
     assert run("delete", job_id) == f"Job ({job_id}) is deleted.\n"
