@@ -98,7 +98,7 @@ def test_keys_that_may_only_read_are_told_what_they_may_not(
 
 def test_a_clock_that_is_off_by_days_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The service's clock stands still, at noon of a day in January."""
-    answers = (NOTHING_THERE, an_object(), an_object(b"word"), NOTHING_THERE, Answer(204))
+    answers = (NOTHING_THERE, an_object(b""), an_object(b"word"), NOTHING_THERE, Answer(204))
     with scripted_s3(*answers, NOTHING_THERE, NOTHING_THERE) as service:
         found = list(examine(checks_of(service.endpoint_url, monkeypatch, tmp_path)[:3]))
 

@@ -64,7 +64,7 @@ def test_a_job_of_a_killed_agent_runs_on_another_system_and_ends_on_the_first(si
         with other.agent():
             refused = site.run("cloudqcli", "requeue", "--id", job_id, "--to", "other", "--claim", "1")
             told = site.cli("requeue", "--id", job_id, "--to", "other", "--claim", "1", "--force")
-            job = ended(client, job_id)[job_id]
+            [job] = ended(client, job_id)
 
         assert (refused.returncode, "reported lately" in refused.stderr) == (7, True)
         assert told == f"Job ({job_id}) is taken back from local and offered to other.\n"
@@ -112,7 +112,7 @@ def test_an_agent_that_was_silent_for_long_is_taken_from_without_force(local_sit
         [agent] = json.loads(local_site.cli("agents", "--json"))["agents"]
         local_site.cli("requeue", "--id", job_id, "--claim", "1")
         with local_site.agent():
-            job = ended(client, job_id)[job_id]
+            [job] = ended(client, job_id)
             wait_until(lambda: not is_alive(first))
             wait_until(lambda: queue_of(client) == [])
 
@@ -129,7 +129,7 @@ def test_an_unclaimed_job_goes_to_the_system_that_is_there(local_site: Site, tim
             job_id = client.submit(script, submit_to="gone", force=True).job.uuid
             for _ in range(times):
                 local_site.run("cloudqcli", "requeue", "--id", job_id, "--to", "local")
-            job = ended(client, job_id)[job_id]
+            [job] = ended(client, job_id)
 
         assert (job.state, job.run_system, job.claim) == (JobState.DONE, "local", 2)
         assert queue_of(client) == []
