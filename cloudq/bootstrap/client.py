@@ -18,11 +18,13 @@ from cloudq.adapters.job_repository import (
     BucketJobRepository,
     BucketSystemRegistry,
 )
+from cloudq.adapters.object_stores.look_first import LookFirstStore
 from cloudq.adapters.workers import ThreadWorkers
 from cloudq.application.cancel_job import CancelJob
 from cloudq.application.delete_job import DeleteJob
 from cloudq.application.end_job import EndJob
 from cloudq.application.find_systems import FindSystems
+from cloudq.application.know_store import KnowStore
 from cloudq.application.query_jobs import QueryJobs
 from cloudq.application.read_log import ReadLog
 from cloudq.application.rerun_job import RerunJob
@@ -58,6 +60,7 @@ class ClientParts:
     wait: WaitForJob
     stage_out: StageOut
     take_back: TakeBackJob
+    know_store: KnowStore
     archives: Archives
     close: Callable[[], None]
 
@@ -84,22 +87,25 @@ def wire_client(
     names: NameTables = NO_NAMES,
 ) -> ClientParts:
     """Wire a client over *store*; *name* is how others see who did something."""
+    know_store = KnowStore(BucketSystemRegistry(store, ids))
+    store = LookFirstStore(store, lambda: know_store.is_weak)
     jobs, queue = BucketJobRepository(store, ids), BucketJobQueue(store, ids)
     files, registry = BucketJobFiles(store, ids), BucketSystemRegistry(store, ids)
     archives = ZipArchives()
     end_job = EndJob(jobs, queue, clock)
     take_back = TakeBackJob(jobs, queue, registry, end_job, clock, ids, name)
-    submit = SubmitJob(jobs, queue, files, FindSystems(registry, names), clock, ids, name)
+    submit = SubmitJob(jobs, queue, files, FindSystems(registry, names, know_store), clock, ids, name)
     return ClientParts(
         submit=submit,
         rerun=RerunJob(jobs, files, submit),
-        cancel=CancelJob(jobs, queue, end_job, take_back, clock, ids, name),
+        cancel=CancelJob(jobs, queue, end_job, take_back, know_store, clock, ids, name),
         delete=DeleteJob(jobs, queue, registry),
         query=QueryJobs(jobs, queue, registry, workers),
         read_log=ReadLog(jobs, queue, files, registry, clock),
         wait=WaitForJob(jobs, clock),
         stage_out=StageOut(files, archives),
         take_back=take_back,
+        know_store=know_store,
         archives=archives,
         close=close,
     )
