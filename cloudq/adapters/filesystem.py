@@ -92,16 +92,15 @@ def locked(path: Path) -> Iterator[bool]:
     from filelock import FileLock, Timeout  # noqa: PLC0415 (few need it, and it takes long)
 
     lock = FileLock(path, mode=PRIVATE_FILE)
-    try:
-        with told_as_workspace_problem(f"lock {path}"):
+    with told_as_workspace_problem(f"lock {path}"):
+        try:
             lock.acquire(timeout=0)
-    except Timeout:
-        yield False
-        return
-    except NotImplementedError as error:
-        raise WorkspaceProblem(f"cannot lock {path}: its file system knows no locks") from error
+        except Timeout:  # an OSError, too
+            pass
+        except NotImplementedError as error:
+            raise WorkspaceProblem(f"cannot lock {path}: its file system knows no locks") from error
     try:
-        yield True
+        yield lock.is_locked
     finally:
         lock.release()
 
