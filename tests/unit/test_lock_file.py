@@ -23,9 +23,11 @@ def test_a_lock_is_had_by_one_at_a_time(tmp_path: Path) -> None:
 def test_a_lock_ends_with_its_process_and_not_with_the_programs_that_it_started(tmp_path: Path) -> None:
     """Jobs of the embedded scheduler outlive their agent."""
     holder = (
-        "import os, subprocess, sys; from pathlib import Path; from cloudq.adapters.filesystem import locked\n"
+        "import os, subprocess, sys\n"
+        "from pathlib import Path\n"
+        "from cloudq.adapters.filesystem import locked\n"
         "with locked(Path(sys.argv[1])) as ours:\n"
-        "    job = subprocess.Popen(['sleep', '60'])\n"
+        "    job = subprocess.Popen(['sleep', '60'], stdout=subprocess.DEVNULL)\n"
         "    print(ours, job.pid, flush=True)\n"
         "    os.kill(os.getpid(), 9)\n"
     )
