@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from attrs import define, field
 
-from cloudq.domain.errors import StoreUnfit
 from cloudq.domain.lease import Lease
 from cloudq.domain.store_check import StoreCheck
 from cloudq.ports.system_registry import SystemRegistry
@@ -41,11 +40,3 @@ class KnowStore:
                 self._is_weak = check.is_weak
                 break
         return self._is_weak
-
-    def require_conditions(self, what: str) -> None:
-        """Raise `StoreUnfit` for *what* needs a store that keeps two writers apart, if this one does not."""
-        if self.ask():
-            raise StoreUnfit(
-                f"This store does not keep conditional writes apart, so {what} is not possible on it: the "
-                "agent that holds the job could not be kept from going on with it."
-            )

@@ -261,9 +261,24 @@ def test_a_client_learns_it_from_the_beat_that_was_written_last(weak: World, age
     )
 
 
-def test_what_needs_conditions_is_refused_with_the_reason(weak: World, agent: Agent) -> None:
-    with pytest.raises(StoreUnfit, match="so taking a job back is not possible on it"):
-        weak.client().know_store.require_conditions("taking a job back")
+def test_a_job_is_not_taken_from_its_holder_there(weak: World, agent: Agent) -> None:
+    job_id = weak.submit("alpha")
+    agent.cycle()
+    client = weak.client()
+
+    with pytest.raises(StoreUnfit, match="8 were told they had; a rewrite with a wrong ETag was accepted"):
+        client.take_back(job_id, ("alpha",), 1, force=True)
+    with pytest.raises(StoreUnfit):
+        client.cancel.without_the_holder(job_id, 1, force=True)
+    assert len(claims_of(weak, job_id)) == 1
+
+
+def test_a_job_that_nobody_holds_is_not_offered_to_others_there(weak: World, agent: Agent) -> None:
+    job_id = weak.submit("alpha")
+
+    with pytest.raises(StoreUnfit):
+        weak.client().offer(job_id, ("beta",))
+    assert weak.client().offer(job_id) == ("alpha",)
 
 
 def test_a_store_that_was_found_fit_since_is_taken_for_fit(world: World) -> None:
@@ -271,10 +286,8 @@ def test_a_store_that_was_found_fit_since_is_taken_for_fit(world: World) -> None
     first.cycle()
     world.clock.pass_by(90_000)
     world.agent(world.system("beta")).cycle()
-    client = world.client()
 
-    assert client.know_store.ask() is False
-    client.know_store.require_conditions("taking a job back")
+    assert world.client().know_store.ask() is False
 
 
 def test_where_nobody_ever_reported_a_store_counts_as_fit(world: World) -> None:
