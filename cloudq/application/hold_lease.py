@@ -164,6 +164,7 @@ class HoldLease:
             offer=me.offer,
             store_check=self.store_check,
             last_error=self.last_error,
+            since=self.clock.now(),
         )
         sent_at = self.clock.elapsed()
         self._watch = None
