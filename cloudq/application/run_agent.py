@@ -60,11 +60,10 @@ class RunAgent:
 
         Returns who holds the lease if somebody else does. Raises what kept the cycle from working.
         """
-        waiting = self.lease.acquire()
+        waiting = self.lease.acquire(self.check_store)
         if waiting is not None:
             return waiting
         try:
-            self.check_store()
             self.cycle.begin_epoch()
             report = self._cycle()
             for _ in range(MAX_SETTLING_CYCLES):
@@ -81,10 +80,9 @@ class RunAgent:
     def _once(self, told_of: LeaseWait | None) -> LeaseWait | None:
         try:
             if self.lease.is_lapsed():
-                waiting = self.lease.acquire()
+                waiting = self.lease.acquire(self.check_store)
                 if waiting is not None:
                     return self._wait_for_holder(waiting, told_of)
-                self.check_store()
                 self.log.info("acting for", system=self.lease.identity.system, epoch=self.lease.epoch)
                 self.cycle.begin_epoch()
             self._cycle()

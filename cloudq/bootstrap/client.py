@@ -18,12 +18,14 @@ from cloudq.adapters.job_repository import (
     BucketJobRepository,
     BucketSystemRegistry,
 )
+from cloudq.adapters.object_stores.look_first import LookFirstStore
 from cloudq.adapters.workers import ThreadWorkers
 from cloudq.application.cancel_job import CancelJob
 from cloudq.application.delete_job import DeleteJob
 from cloudq.application.end_job import EndJob
 from cloudq.application.find_holder import FindHolder
 from cloudq.application.find_systems import FindSystems
+from cloudq.application.know_store import KnowStore
 from cloudq.application.list_agents import ListAgents
 from cloudq.application.offer_job import OfferJob
 from cloudq.application.query_jobs import QueryJobs
@@ -64,6 +66,7 @@ class ClientParts:
     stage_out: StageOut
     find_holder: FindHolder
     take_back: TakeBackJob
+    know_store: KnowStore
     offer: OfferJob
     requeue: RequeueJob
     archives: Archives
@@ -92,6 +95,8 @@ def wire_client(
     names: NameTables = NO_NAMES,
 ) -> ClientParts:
     """Wire a client over *store*; *name* is how others see who did something."""
+    know_store = KnowStore(BucketSystemRegistry(store, ids))
+    store = LookFirstStore(store, lambda: know_store.is_weak)
     jobs, queue = BucketJobRepository(store, ids), BucketJobQueue(store, ids)
     files, registry = BucketJobFiles(store, ids), BucketSystemRegistry(store, ids)
     archives = ZipArchives()
@@ -99,12 +104,12 @@ def wire_client(
     find_holder = FindHolder(jobs, registry)
     take_back = TakeBackJob(jobs, queue, find_holder, end_job, clock, ids, name)
     offer = OfferJob(jobs, queue, files, find_holder, take_back)
-    find_systems = FindSystems(registry, names)
+    find_systems = FindSystems(registry, names, know_store)
     submit = SubmitJob(jobs, queue, files, find_systems, clock, ids, name)
     return ClientParts(
         submit=submit,
         rerun=RerunJob(jobs, files, submit),
-        cancel=CancelJob(jobs, queue, find_holder, end_job, take_back, clock, ids, name),
+        cancel=CancelJob(jobs, queue, find_holder, end_job, take_back, know_store, clock, ids, name),
         delete=DeleteJob(jobs, queue, registry),
         query=QueryJobs(jobs, queue, registry, workers),
         list_agents=ListAgents(registry, clock, workers),
@@ -113,6 +118,7 @@ def wire_client(
         stage_out=StageOut(files, archives),
         find_holder=find_holder,
         take_back=take_back,
+        know_store=know_store,
         offer=offer,
         requeue=RequeueJob(jobs, files, find_holder, find_systems, take_back, offer),
         archives=archives,
