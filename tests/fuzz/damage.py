@@ -61,11 +61,11 @@ def damaged_json(draw: st.DrawFn, body: bytes) -> bytes:
             case "swap":
                 holder[last] = copy.deepcopy(_at(record, draw(st.sampled_from(everywhere))))
             case "add" if isinstance(holder, dict):
-                holder[draw(st.text(max_size=8))] = draw(values)
+                holder[draw(st.text(max_size=8))] = copy.deepcopy(draw(values))
             case "raw":
                 holder[last], raw = _PLACEHOLDER, draw(st.sampled_from(RAW))
             case _:
-                holder[last] = draw(values)
+                holder[last] = copy.deepcopy(draw(values))
     text = json.dumps(record).encode()
     return text if raw is None else text.replace(json.dumps(_PLACEHOLDER).encode(), raw)
 
