@@ -106,8 +106,7 @@ def read_record(path: Path, limit: int = MAX_RECORD_BYTES) -> bytes | None:
         info = os.fstat(handle)
         if not stat.S_ISREG(info.st_mode) or info.st_size > limit:
             return None
-        with os.fdopen(handle, "rb", closefd=False) as file:
-            return file.read(limit)
+        return os.read(handle, info.st_size)  # one that grows meanwhile had not been told whole
     except OSError:
         return None
     finally:

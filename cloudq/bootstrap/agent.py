@@ -28,6 +28,7 @@ from cloudq.application.check_markers import CheckMarkers
 from cloudq.application.check_store import CheckStore
 from cloudq.application.choose_jobs import ChooseJobs
 from cloudq.application.end_job import EndJob
+from cloudq.application.find_holder import FindHolder
 from cloudq.application.finish_jobs import FinishJobs, WriteRecords
 from cloudq.application.follow_jobs import FollowJobs
 from cloudq.application.hand_over_job import HandOverJob
@@ -176,7 +177,8 @@ def _wire_cycle(
     scheduler, workspace, system, log = world.scheduler, world.workspace, settings.system, world.log
     trouble = JobTrouble(log, clock)
     end_job = EndJob(jobs, queue, clock)
-    take_back = TakeBackJob(jobs, queue, registry, end_job, clock, ids, f"the agent of {system}")
+    find_holder = FindHolder(jobs, registry)
+    take_back = TakeBackJob(jobs, queue, find_holder, end_job, clock, ids, f"the agent of {system}")
     stop_claim = StopClaim(scheduler)
     dependencies = CheckDependencies(jobs, clock)
     choose = ChooseJobs(jobs, dependencies, scheduler, clock, settings, holdings, trouble)

@@ -22,7 +22,9 @@ from cloudq.adapters.workers import ThreadWorkers
 from cloudq.application.cancel_job import CancelJob
 from cloudq.application.delete_job import DeleteJob
 from cloudq.application.end_job import EndJob
+from cloudq.application.find_holder import FindHolder
 from cloudq.application.find_systems import FindSystems
+from cloudq.application.offer_job import OfferJob
 from cloudq.application.query_jobs import QueryJobs
 from cloudq.application.read_log import ReadLog
 from cloudq.application.rerun_job import RerunJob
@@ -57,7 +59,9 @@ class ClientParts:
     read_log: ReadLog
     wait: WaitForJob
     stage_out: StageOut
+    find_holder: FindHolder
     take_back: TakeBackJob
+    offer: OfferJob
     archives: Archives
     close: Callable[[], None]
 
@@ -88,18 +92,21 @@ def wire_client(
     files, registry = BucketJobFiles(store, ids), BucketSystemRegistry(store, ids)
     archives = ZipArchives()
     end_job = EndJob(jobs, queue, clock)
-    take_back = TakeBackJob(jobs, queue, registry, end_job, clock, ids, name)
+    find_holder = FindHolder(jobs, registry)
+    take_back = TakeBackJob(jobs, queue, find_holder, end_job, clock, ids, name)
     submit = SubmitJob(jobs, queue, files, FindSystems(registry, names), clock, ids, name)
     return ClientParts(
         submit=submit,
         rerun=RerunJob(jobs, files, submit),
-        cancel=CancelJob(jobs, queue, end_job, take_back, clock, ids, name),
+        cancel=CancelJob(jobs, queue, find_holder, end_job, take_back, clock, ids, name),
         delete=DeleteJob(jobs, queue, registry),
         query=QueryJobs(jobs, queue, registry, workers),
         read_log=ReadLog(jobs, queue, files, registry, clock),
         wait=WaitForJob(jobs, clock),
         stage_out=StageOut(files, archives),
+        find_holder=find_holder,
         take_back=take_back,
+        offer=OfferJob(jobs, queue, files, find_holder, take_back),
         archives=archives,
         close=close,
     )

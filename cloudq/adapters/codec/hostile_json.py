@@ -18,6 +18,7 @@ MAX_PROBLEMS = 20
 
 _FORMAT = re.compile(r"([0-9]{1,4})\.([0-9]{1,4})")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def dump(record: dict[str, Any]) -> bytes:
@@ -32,8 +33,9 @@ def dump(record: dict[str, Any]) -> bytes:
 def load(body: bytes, key: str) -> dict[str, Any]:
     """The object that *body* holds, of a format that can be read."""
     try:
+        text = body.decode("utf-8")
         value = json.loads(
-            body.decode("utf-8"),
+            text,
             object_pairs_hook=_without_duplicates,
             parse_constant=_refuse_constant,
             parse_float=_finite,
@@ -44,7 +46,7 @@ def load(body: bytes, key: str) -> dict[str, Any]:
         raise rejected(key, [f"not JSON as cloudq writes it: {error}"]) from error
     if not isinstance(value, dict):
         raise rejected(key, [f"holds {kind_of(value)}, not an object"])
-    if problem := _content_problem(value):
+    if _may_be_unfit(text) and (problem := _content_problem(value)):
         raise rejected(key, [problem])
     _check_format(value, key)
     return value
@@ -85,6 +87,11 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError("a number is too large")
     return number
+
+
+def _may_be_unfit(text: str) -> bool:
+    """Whether *text* has so many brackets, or an escaped half of a pair, that it must be looked at closely."""
+    return text.count("{") + text.count("[") > MAX_DEPTH or _ESCAPED_SURROGATE.search(text) is not None
 
 
 def _content_problem(record: dict[str, Any]) -> str | None:

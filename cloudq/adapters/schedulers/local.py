@@ -192,9 +192,6 @@ class LocalScheduler:
             lives = (Life.RUNNING, Life.QUEUED)
             return max(0, self._slots - sum(each.slots(life) for each in self._look() for life in lives))
 
-    def estimate_start(self, submission: Submission) -> float | None:  # noqa: ARG002 (nobody knows)
-        return None
-
     # Ending -----------------------------------------------------------------------------------
 
     def cancel(self, local_ids: Sequence[str]) -> None:

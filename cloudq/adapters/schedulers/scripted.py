@@ -232,9 +232,6 @@ class ScriptedScheduler:
         )
         return max(0, self._slots - sum(alive))
 
-    def estimate_start(self, submission: Submission) -> float | None:  # noqa: ARG002 (nobody knows)
-        return None
-
     def _ask(self) -> None:
         self.advance()
         self.queries += 1

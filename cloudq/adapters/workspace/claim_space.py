@@ -54,13 +54,15 @@ class DirectoryClaimSpace:
     tag: ClaimTag
     clock: Clock = field(repr=False)
     limits: ArchiveLimits = field(factory=ArchiveLimits)
+    work_dir: Path = field(init=False, repr=False, eq=False)
+    control_dir: Path = field(init=False, repr=False, eq=False)
 
-    @property
-    def work_dir(self) -> Path:
+    @work_dir.default
+    def _work_dir(self) -> Path:
         return self.cache / (self.tag.job_id if self.tag.n == 1 else str(self.tag))
 
-    @property
-    def control_dir(self) -> Path:
+    @control_dir.default
+    def _control_dir(self) -> Path:
         return self.cache / CONTROL / str(self.tag)
 
     @property
@@ -206,10 +208,9 @@ class DirectoryClaimSpace:
     def fingerprint(self) -> Hashable:
         # A record that replaces another has another inode, which a listing shows without asking
         # for each file; times would miss two changes within one tick of the file system's clock.
-        control_dir = f"{self.cache}/{CONTROL}/{self.tag}"  # a Path takes longer than the listing
-        with told_as_workspace_problem(f"list {control_dir}"):
+        with told_as_workspace_problem(f"list {self.control_dir}"):
             try:
-                with os.scandir(control_dir) as entries:
+                with os.scandir(self.control_dir) as entries:
                     seen = {
                         (entry.name, entry.inode())
                         for entry in entries
