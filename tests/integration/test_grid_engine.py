@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import pytest
 from cloudq.client import Client
 from cloudq.domain.job import Job
 from cloudq.domain.job_state import JobState
-from tests.parts.counted_runs import check_all, submit_many
 from tests.parts.grid_engine import GridEngine
 from tests.parts.grid_engine_site import login_node
 from tests.parts.s3_services import S3Service
@@ -190,18 +188,6 @@ def test_options_without_a_meaning_are_refused_by_name(cell_site: Site) -> None:
         )  # fmt: skip
         for job, word in zip(jobs, words, strict=True):
             assert word in job.error_msg
-
-
-def test_jobs_run_once_each_while_their_agent_is_killed_again_and_again(
-    cell_site: Site, tmp_path: Path
-) -> None:
-    count = int(os.environ.get("KILLED_GRID_ENGINE_JOBS", "20"))
-    with cell_site.client() as client:
-        expected = submit_many(cell_site, client, count, tmp_path / "runs")
-        killed = cell_site.agent_killed_again_and_again(client, list(expected), 7, (5.0, 12.0), 480)
-        assert killed > 0
-        with cell_site.agent():
-            check_all(client, expected, tmp_path / "runs")
 
 
 def test_a_qmaster_that_is_away_changes_no_state(cell_site: Site, grid_engine: GridEngine) -> None:

@@ -24,7 +24,7 @@ from attrs import frozen
 
 from tests.parts.site import Site, wait_until
 
-# Agents and clients are forked from a process that has loaded everything and has one thread: that takes no time.
+# Agents and clients are forked from a process that has loaded everything and has one thread: that is fast.
 FORKED = multiprocessing.get_context("forkserver")
 FORKED.set_forkserver_preload(
     [

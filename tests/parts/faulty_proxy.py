@@ -17,7 +17,6 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -153,7 +152,9 @@ class Proxy:
         head = await reader.readuntil(b"\r\n\r\n")
         if _value(head, b"expect"):
             writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            head = b"\r\n".join(line for line in head.split(b"\r\n") if not line.lower().startswith(b"expect:"))
+            head = b"\r\n".join(
+                line for line in head.split(b"\r\n") if not line.lower().startswith(b"expect:")
+            )
         body = await reader.readexactly(int(_value(head, b"content-length") or 0))
         fault = self._fault(head)
         self._counts[fault or "passed"] += 1
@@ -180,7 +181,9 @@ class Proxy:
         if self._chance.random() >= self._share:
             return ""
         [kind] = self._chance.choices(list(FAULTS), list(FAULTS.values()))
-        is_conditional = head.startswith(b"PUT ") and (_value(head, b"if-match") or _value(head, b"if-none-match"))
+        is_conditional = head.startswith(b"PUT ") and (
+            _value(head, b"if-match") or _value(head, b"if-none-match")
+        )
         return "slow down" if kind == "conflict" and not is_conditional else kind
 
     async def _ask(self, head: bytes, body: bytes) -> tuple[bytes, bytes]:
