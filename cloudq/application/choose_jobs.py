@@ -49,6 +49,8 @@ class ChooseJobs:
         others = [each for each in oldest_first if not self._needs_no_room(each)]
         for each in others:
             each.note = self._why_it_waits(each)
+        waiting = [each for each in others if each.note and each.may_be_claimed]
+        pressing += [each for each in waiting[:MOST_LOOKED_AT] if self._is_claimed(each)]
         ready = [each for each in others if not each.note]
         pinned = self._within_room([each for each in ready if each.is_pinned], 0)
         unpinned = [each for each in ready if not each.is_pinned]
@@ -134,6 +136,16 @@ class ChooseJobs:
             each.note = ""
             chosen.append(each)
         return chosen
+
+    def _is_claimed(self, invitation: Invitation) -> bool:
+        """Whether its claim exists already, whatever it would wait for; if not, it is never asked again.
+
+        What it waited for was over for the process that made the claim, and may be deleted by now.
+        """
+        with self.trouble.of_invitation(invitation):
+            invitation.may_be_claimed = self.jobs.claim(invitation.tag) is not None
+            return invitation.may_be_claimed
+        return False
 
     def _is_somebodys(self, invitation: Invitation) -> bool:
         """Whether its claim exists; what goes wrong here does so again where the job is taken."""

@@ -69,6 +69,12 @@ class FindSystems:
             return ()
         return tuple(_never_reported(system, known) for system in systems if known and system not in known)
 
+    def require_known(self, systems: Iterable[str]) -> None:
+        """Raise `UnknownSystem` for those that no agent ever reported, if any agent ever did."""
+        known = self.registry.systems()
+        if known and (unknown := [system for system in systems if system not in known]):
+            raise UnknownSystem("\n".join(f"{_nobody_reported(system, known)}." for system in unknown))
+
     def mappings(self, script: MetaScript) -> tuple[SystemMapping, ...]:
         """What the configuration says of the script's project and resource, system by system."""
         return self.names.mappings(script.project, script.resource)
@@ -176,8 +182,12 @@ def _nobody_yet(system: str) -> str:
 
 
 def _never_reported(system: str, known: Mapping[str, SystemSign]) -> str:
+    return f"{_nobody_reported(system, known)}. Use --force to queue the job for it all the same."
+
+
+def _nobody_reported(system: str, known: Mapping[str, SystemSign]) -> str:
     these = f"these did: {', '.join(sorted(known))}" if known else "nor did any other"
-    return f"No agent ever reported as {system}; {these}. Use --force to queue the job for it all the same."
+    return f"No agent ever reported as {system}; {these}"
 
 
 def _nowhere(refusals: Mapping[str, str]) -> list[str]:

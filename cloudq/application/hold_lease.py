@@ -187,6 +187,7 @@ class HoldLease:
             offer=me.offer,
             store_check=self._told_of_store,
             last_error=self.last_error,
+            since=self.clock.now(),
         )
         sent_at = self.clock.elapsed()
         self._watch = None

@@ -38,6 +38,7 @@ class RunAgent:
     poll_interval_s: float
     _stopping: Event = field(factory=Event, init=False)
     _last_problems: tuple[str, ...] = field(default=(), init=False)
+    _told_of_lost_lease: bool = field(default=False, init=False)
 
     def stop(self) -> None:
         """Ask the agent to finish the step it is in and end; safe in a signal handler."""
@@ -84,10 +85,11 @@ class RunAgent:
                 if waiting is not None:
                     return self._wait_for_holder(waiting, told_of)
                 self.log.info("acting for", system=self.lease.identity.system, epoch=self.lease.epoch)
+                self._told_of_lost_lease = False
                 self.cycle.begin_epoch()
             self._cycle()
         except LeaseLost as error:
-            self.log.warning("not acting", error=str(error))
+            self._tell_of_lost_lease(error)
         except StoreUnfit:
             raise
         except CloudqError as error:
@@ -124,6 +126,12 @@ class RunAgent:
             self.log.info("everything works again")
         self._last_problems = problems
         self.lease.last_error = "; ".join(problems)[:500]
+
+    def _tell_of_lost_lease(self, error: LeaseLost) -> None:
+        """Say once that nothing is done until the lease is taken again, not with every poll."""
+        if not self._told_of_lost_lease:
+            self.log.warning("not acting", error=str(error))
+        self._told_of_lost_lease = True
 
     def _give_back(self, *, stopped: bool = True) -> None:
         try:

@@ -129,6 +129,7 @@ class TakeJobs:
             return None
         never = self._why_never(tag, stored)
         claim = self._cancel_claim(tag, never) if never else self._run_claim(tag, invitation.placement)
+        invitation.may_be_claimed = True  # also if no answer comes
         return self.jobs.create_claim(tag.job_id, claim)
 
     def _why_never(self, tag: ClaimTag, stored: StoredJob) -> str:

@@ -26,9 +26,11 @@ from cloudq.application.end_job import EndJob
 from cloudq.application.find_holder import FindHolder
 from cloudq.application.find_systems import FindSystems
 from cloudq.application.know_store import KnowStore
+from cloudq.application.list_agents import ListAgents
 from cloudq.application.offer_job import OfferJob
 from cloudq.application.query_jobs import QueryJobs
 from cloudq.application.read_log import ReadLog
+from cloudq.application.requeue_job import RequeueJob
 from cloudq.application.rerun_job import RerunJob
 from cloudq.application.stage_out import StageOut
 from cloudq.application.submit_job import SubmitJob
@@ -58,6 +60,7 @@ class ClientParts:
     cancel: CancelJob
     delete: DeleteJob
     query: QueryJobs
+    list_agents: ListAgents
     read_log: ReadLog
     wait: WaitForJob
     stage_out: StageOut
@@ -65,6 +68,7 @@ class ClientParts:
     take_back: TakeBackJob
     know_store: KnowStore
     offer: OfferJob
+    requeue: RequeueJob
     archives: Archives
     close: Callable[[], None]
 
@@ -99,20 +103,24 @@ def wire_client(
     end_job = EndJob(jobs, queue, clock)
     find_holder = FindHolder(jobs, registry)
     take_back = TakeBackJob(jobs, queue, find_holder, end_job, clock, ids, name)
-    submit = SubmitJob(jobs, queue, files, FindSystems(registry, names, know_store), clock, ids, name)
+    offer = OfferJob(jobs, queue, files, find_holder, take_back)
+    find_systems = FindSystems(registry, names, know_store)
+    submit = SubmitJob(jobs, queue, files, find_systems, clock, ids, name)
     return ClientParts(
         submit=submit,
         rerun=RerunJob(jobs, files, submit),
         cancel=CancelJob(jobs, queue, find_holder, end_job, take_back, know_store, clock, ids, name),
         delete=DeleteJob(jobs, queue, registry),
         query=QueryJobs(jobs, queue, registry, workers),
+        list_agents=ListAgents(registry, clock, workers),
         read_log=ReadLog(jobs, queue, files, registry, clock),
         wait=WaitForJob(jobs, clock),
         stage_out=StageOut(files, archives),
         find_holder=find_holder,
         take_back=take_back,
         know_store=know_store,
-        offer=OfferJob(jobs, queue, files, find_holder, take_back),
+        offer=offer,
+        requeue=RequeueJob(jobs, files, find_holder, find_systems, take_back, offer),
         archives=archives,
         close=close,
     )
