@@ -103,7 +103,9 @@ class LetGoOfClaims:
     def _strange(self) -> list[ClaimTag]:
         """The next of the claims that are to be canceled and that nobody here knows, round and round."""
         holdings = self.holdings
-        known = holdings.held.keys() | holdings.invitations.keys() | holdings.superseded | holdings.drop_cancels
+        known = (
+            holdings.held.keys() | holdings.invitations.keys() | holdings.superseded | holdings.drop_cancels
+        )
         strange = sorted(holdings.cancel_requests - known)
         first = 0 if self._last_strange is None else bisect_right(strange, self._last_strange)
         chosen = (strange[first:] + strange[:first])[:MOST_STRANGE_A_CYCLE]
