@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
 
 from attrs import frozen
 
 from cloudq.domain.claim import Claim, ClaimKind
 from cloudq.domain.errors import JobStateConflict, StoreUnfit
 from cloudq.domain.lease import TIME_TO_LIVE_S
+from cloudq.domain.store_check import StoreCheck
 from cloudq.ports.job_repository import JobRepository
 from cloudq.ports.system_registry import SeenLease, SystemRegistry
 
@@ -88,18 +88,9 @@ class FindHolder:
 
 def _require_fit_store(beat: SeenLease | None) -> None:
     """Where conditional writes decide nothing, a job that is taken back could be taken twice."""
-    told = "" if beat is None else beat.lease.store_check
-    if told and not _is_time(told):
+    check = None if beat is None else StoreCheck.parse(beat.lease.store_check)
+    if check is not None and check.is_weak:
         raise StoreUnfit(
-            f"This store cannot take a job from its holder: {told}. "
-            "Ask for the job to be canceled, and submit it again once it has ended."
+            f"This store cannot take a job from its holder: it keeps no conditional writes apart "
+            f"({check.flaws}). Ask for the job to be canceled, and submit it again once it has ended."
         )
-
-
-def _is_time(told: str) -> bool:
-    """Whether a store check says when the store was last found fit; else it says what is wrong."""
-    try:
-        datetime.fromisoformat(told)
-    except ValueError:
-        return False
-    return True

@@ -20,6 +20,7 @@ from cloudq.adapters.job_repository import (
     BucketSurveyor,
     BucketSystemRegistry,
 )
+from cloudq.adapters.object_stores.look_first import LookFirstStore
 from cloudq.adapters.workers import ThreadWorkers
 from cloudq.application.cancel_job import CancelJob
 from cloudq.application.delete_job import DeleteJob
@@ -30,6 +31,7 @@ from cloudq.application.examine_jobs import ExamineJobs
 from cloudq.application.examine_store import ExamineStore
 from cloudq.application.find_holder import FindHolder
 from cloudq.application.find_systems import FindSystems
+from cloudq.application.know_store import KnowStore
 from cloudq.application.list_agents import ListAgents
 from cloudq.application.offer_job import OfferJob
 from cloudq.application.query_jobs import QueryJobs
@@ -71,6 +73,7 @@ class ClientParts:
     stage_out: StageOut
     find_holder: FindHolder
     take_back: TakeBackJob
+    know_store: KnowStore
     offer: OfferJob
     requeue: RequeueJob
     archives: Archives
@@ -102,6 +105,9 @@ def wire_client(
     where: str = "the store",
 ) -> ClientParts:
     """Wire a client over *store*; *name* is how others see who did something, *where* what it is."""
+    bare_store = store
+    know_store = KnowStore(BucketSystemRegistry(store, ids))
+    store = LookFirstStore(store, lambda: know_store.is_weak)
     jobs, queue = BucketJobRepository(store, ids), BucketJobQueue(store, ids)
     files, registry = BucketJobFiles(store, ids), BucketSystemRegistry(store, ids)
     archives = ZipArchives()
@@ -109,15 +115,15 @@ def wire_client(
     find_holder = FindHolder(jobs, registry)
     take_back = TakeBackJob(jobs, queue, find_holder, end_job, clock, ids, name)
     offer = OfferJob(jobs, queue, files, find_holder, take_back)
-    find_systems = FindSystems(registry, names)
+    find_systems = FindSystems(registry, names, know_store)
     submit = SubmitJob(jobs, queue, files, find_systems, clock, ids, name)
-    cancel = CancelJob(jobs, queue, find_holder, end_job, take_back, clock, ids, name)
+    cancel = CancelJob(jobs, queue, find_holder, end_job, take_back, know_store, clock, ids, name)
     list_agents = ListAgents(registry, clock, workers)
 
     def doctor(deep: bool, collect: bool) -> tuple[Check, ...]:
         surveyor = BucketSurveyor(store, workers)
         return (
-            *ExamineStore(BucketExaminer(store, ids), clock, ids, workers, where, deep).checks(),
+            *ExamineStore(BucketExaminer(bare_store, ids), clock, ids, workers, where, deep).checks(),
             *ExamineAgents(list_agents, VERSION).checks(),
             *ExamineJobs(surveyor, jobs, queue, end_job, cancel, collect).checks(),
         )
@@ -134,6 +140,7 @@ def wire_client(
         stage_out=StageOut(files, archives),
         find_holder=find_holder,
         take_back=take_back,
+        know_store=know_store,
         offer=offer,
         requeue=RequeueJob(jobs, files, find_holder, find_systems, take_back, offer),
         archives=archives,

@@ -62,6 +62,7 @@ class AgentConfig:
     keep_days: float = 1.0
     unpinned: bool = True
     handicap: float = 0.0
+    accept_weak_store: bool = False
 
 
 @frozen

@@ -32,7 +32,7 @@ def test_all_is_well_on_a_store_that_works(site: Site) -> None:
     with site.agent():
         status, found = findings(site, "--deep")
 
-    assert {each["level"] for each in found} == {"ok"}, found
+    assert [each for each in found if each["level"] != "ok"] == []
     assert status == 0
     asked = {each["check"] for each in found}
     assert {"paging", "create if absent", "rewrite if unchanged", "agents", "scheduler"} <= asked

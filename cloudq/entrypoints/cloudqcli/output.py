@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from cloudq.domain.history import HistoryEntry
     from cloudq.domain.job import Job
     from cloudq.domain.summary import ActiveJob
+
+T = TypeVar("T")
 
 _JOB_FIELDS = (
     "uuid", "jobid", "name", "jobscript_type", "hold_jid", "array_tid", "submit_to", "submit_opt",
@@ -43,6 +46,12 @@ def json_text(document: object, indent: int | None = None) -> str:
 
 def _escaped(char: str) -> str:
     return json.dumps(char)[1:-1]
+
+
+def begun(items: Iterable[T]) -> Iterator[T]:
+    """The same, the first of them fetched already."""
+    rest = iter(items)
+    return chain(tuple(islice(rest, 1)), rest)
 
 
 def print_json_list(items: Iterable[dict[str, Any]]) -> None:
