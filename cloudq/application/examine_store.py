@@ -33,7 +33,10 @@ _UNREACHED = (
 _RIGHTS_TO_GIVE = (
     "let these keys list, read, write and delete there; docs/doctor.md has the names of the rights"
 )
-_CONDITIONS = "use a store that keeps conditional writes apart; docs/configuration.md says which do"
+_CONDITIONS = (
+    "use a store that keeps conditional writes apart; docs/configuration.md says which do, and what "
+    "[agent] accept_weak_store costs"
+)
 
 
 @frozen
