@@ -14,7 +14,7 @@ from attrs import evolve, field, frozen
 
 from cloudq.application.cancel_job import CancelResult
 from cloudq.application.check_submission import Draft, Problems, parse_array, read_script
-from cloudq.application.examine import Check
+from cloudq.application.examine import examine
 from cloudq.application.find_holder import Holder
 from cloudq.application.list_agents import AgentReport
 from cloudq.application.query_jobs import ActiveJobs
@@ -26,6 +26,7 @@ from cloudq.bootstrap.client import ClientParts, client_parts
 from cloudq.config import Config
 from cloudq.domain.dependency import parse_hold_jid
 from cloudq.domain.errors import InvalidInput
+from cloudq.domain.finding import Finding
 from cloudq.domain.history import HistoryEntry
 from cloudq.domain.job import Job
 from cloudq.domain.local_script import convert, preview
@@ -226,13 +227,15 @@ class Client:
         """Download a job's script, inputs, outputs and logs into the new directory ``into/<id>``."""
         return self._parts.stage_out(self.job(job_id), Path(into))
 
-    def checks(self, *, deep: bool = False, collect: bool = False) -> tuple[Check, ...]:
-        """What an examination asks of the store, the agents and the jobs; run it with `examine`.
+    def examine(
+        self, *, deep: bool = False, collect: bool = False, begin: Callable[[str], object] = lambda _: None
+    ) -> Iterator[Finding]:
+        """Try the store out, look at agents and jobs; what is found comes as it is found.
 
         With *deep* more than a thousand small objects are put and removed; with *collect* what is
-        found half done or left over is brought to its end.
+        found half done or left over is brought to its end. *begin* hears what is looked at next.
         """
-        return self._parts.doctor(deep, collect)
+        return examine(self._parts.doctor(deep, collect), begin)
 
     # Ending ----------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from cloudq.adapters.clock import RandomIds, SystemClock
 from cloudq.adapters.workers import InlineWorkers
-from cloudq.application.examine import Check, examine
+from cloudq.application.examine import examine
 from cloudq.bootstrap.client import wire_client
 from cloudq.client import Client
 from cloudq.config import load_config
@@ -69,7 +70,7 @@ def test_a_store_where_nobody_listens_is_a_problem_of_the_network(tmp_path: Path
     assert "endpoint_url" in problem["to_do"]
 
 
-def checks_of(endpoint_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[Check, ...]:
+def client_of(endpoint_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Client:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     environment = {
@@ -78,7 +79,7 @@ def checks_of(endpoint_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         "CLOUDQ_STORE_BUCKET": "my-jobs",
         "CLOUDQ_STORE_REGION": "us-east-1",
     }
-    return Client.connect(load_config(environment)).checks()
+    return Client.connect(load_config(environment))
 
 
 def test_keys_that_may_only_read_are_told_what_they_may_not(
@@ -87,7 +88,7 @@ def test_keys_that_may_only_read_are_told_what_they_may_not(
     denied = an_error(403, "AccessDenied", "not authorized to perform this")
     answers = (NOTHING_THERE, denied, an_error(404, "NoSuchKey"), NOTHING_THERE, denied)
     with scripted_s3(*answers) as service:
-        found = list(examine(checks_of(service.endpoint_url, monkeypatch, tmp_path)))
+        found = list(client_of(service.endpoint_url, monkeypatch, tmp_path).examine())
 
     [rights] = [each for each in found if each.level is Level.PROBLEM]
     assert rights.what.startswith("may not write, delete: ")
@@ -100,7 +101,7 @@ def test_a_clock_that_is_off_by_days_is_told(monkeypatch: pytest.MonkeyPatch, tm
     """The service's clock stands still, at noon of a day in January."""
     answers = (NOTHING_THERE, an_object(b""), an_object(b"word"), NOTHING_THERE, Answer(204))
     with scripted_s3(*answers, NOTHING_THERE, NOTHING_THERE) as service:
-        found = list(examine(checks_of(service.endpoint_url, monkeypatch, tmp_path)[:3]))
+        found = list(islice(client_of(service.endpoint_url, monkeypatch, tmp_path).examine(), 3))
 
     assert [each.level for each in found] == [Level.OK, Level.OK, Level.PROBLEM]
     assert "S3 refuses such requests" in found[2].what
