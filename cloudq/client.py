@@ -274,9 +274,12 @@ class Client:
         """
         return self._parts.requeue(RequeueRequest(checked_job_id(job_id), named_systems(to), claim, force))
 
-    def delete(self, job_id: str) -> None:
-        """Delete a finished job with all its files from the bucket."""
-        self._parts.delete(checked_job_id(job_id))
+    def delete(self, job_id: str, *, force: bool = False) -> None:
+        """Delete a finished job with all its files from the bucket.
+
+        With *force* even if its agent, which has not put it away, has been silent for long.
+        """
+        self._parts.delete(checked_job_id(job_id), force=force)
 
     def delete_finished(self) -> Iterator[str]:
         """Delete every finished job; the ids come as they go, so exhaust the iterator."""

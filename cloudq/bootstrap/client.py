@@ -135,7 +135,7 @@ def wire_client(
         submit=submit,
         rerun=RerunJob(jobs, files, submit),
         cancel=cancel,
-        delete=DeleteJob(jobs, queue, registry),
+        delete=DeleteJob(jobs, queue, registry, find_holder),
         query=QueryJobs(jobs, queue, registry, workers),
         list_agents=list_agents,
         read_log=ReadLog(jobs, queue, files, registry, clock),
