@@ -76,6 +76,7 @@ class Users:
 
     life: Life
     count: int = 0
+    has_deleted_all: bool = False
     last: Wish | None = None
     """The job that somebody did something with last: others often do, too."""
 
@@ -162,8 +163,7 @@ class Users:
             self._as_a_process(f"delete {wish.job_id}", lambda client: client.delete(wish.job_id))
 
     def delete_all(self) -> None:
-        for job_id, wish in self.life.wishes.items():
-            wish.is_delete_tried |= job_id in self.life.store.final
+        self.has_deleted_all = True
         self._as_a_process("delete all", lambda client: list(client.delete.all_finished()))
 
     def give_up_what_cannot_be(self) -> None:
@@ -172,6 +172,11 @@ class Users:
         for wish in list(self.life.wishes.values()):
             if wish.job_id in jobs and any(needed not in jobs for needed in wish.hold_ok):
                 self.cancel(wish)
+
+    def may_be_deleted(self, wish: Wish) -> bool:
+        """Whether somebody tried to delete that job, or all that had ended."""
+        ended = wish.job_id in self.life.store.final
+        return wish.is_delete_tried or (self.has_deleted_all and ended)
 
     # Looking, taking back ------------------------------------------------------------------------
 
