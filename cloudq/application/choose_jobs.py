@@ -7,6 +7,7 @@ from attrs import frozen
 from cloudq.application.agent_settings import AgentSettings
 from cloudq.application.check_dependencies import CheckDependencies
 from cloudq.application.held_job import Holdings, Invitation
+from cloudq.application.hold_lease import HoldLease
 from cloudq.application.job_trouble import JobTrouble
 from cloudq.domain.claim import Claim
 from cloudq.domain.errors import SchedulerUnavailable
@@ -39,6 +40,7 @@ class ChooseJobs:
     settings: AgentSettings
     holdings: Holdings
     trouble: JobTrouble
+    lease: HoldLease
 
     def __call__(self, due: list[Invitation], now: float) -> list[Invitation]:
         """Those of *due*, all read, that are to be taken now, oldest first."""
@@ -55,9 +57,11 @@ class ChooseJobs:
         return pressing + pinned + self._within_room(self._unpinned(unpinned, now), len(pinned))
 
     def _needs_no_room(self, invitation: Invitation) -> bool:
-        """Whether it is over, held already, or never to be run."""
-        job = invitation.read_record.job
-        return job.is_final or job.claim >= invitation.tag.n or bool(self.dependencies.why_never(job))
+        """Whether it is over, held already, to be canceled, or never to be run."""
+        job, tag = invitation.read_record.job, invitation.tag
+        if job.is_final or job.claim >= tag.n or tag in self.holdings.cancel_requests:
+            return True
+        return bool(self.dependencies.why_never(job))
 
     def _why_it_waits(self, invitation: Invitation) -> str:
         job, system = invitation.read_record.job, self.settings.system
@@ -65,6 +69,8 @@ class ChooseJobs:
             return f"submitted to {job.submit_to}, not to {system}"
         if not invitation.is_pinned and not self.settings.unpinned:
             return f"{system} takes only jobs submitted to it"
+        if self.lease.is_store_weak and len(job.invited) > 1:
+            return f"its store cannot keep {' and '.join(job.invited)} apart: cancel it, and submit it to one"
         return self.dependencies.why_waiting(job)
 
     def _within_room(self, chosen: list[Invitation], taken: int) -> list[Invitation]:

@@ -189,6 +189,10 @@ class JobFiles(Protocol):
         """The script as submitted. Raises `RecordRejected` if it is absent or too large."""
         ...
 
+    def are_complete(self, job: Job) -> bool:
+        """Whether all that goes along with an unclaimed *job* is there: its script, its inputs."""
+        ...
+
     def put_local_script(self, tag: ClaimTag, script: Jobscript) -> None:
         """Keep what a meta jobscript became, for its owner to look at."""
         ...

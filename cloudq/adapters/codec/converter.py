@@ -89,7 +89,7 @@ _NAME_LISTS: dict[type, dict[str, tuple[checks.Check, int]]] = {
         "hold_ok_jid": (checks.job_id, 20_000),
         "invited": (checks.system, 1_000),
     },
-    Claim: {"systems": (checks.system, 1_000)},
+    Claim: {"systems": (checks.system, 1_000), "no_longer": (checks.system, 1_000)},
 }
 """Lists of names, with the most there may be."""
 

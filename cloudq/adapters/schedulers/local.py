@@ -368,7 +368,7 @@ def _read_end(fields: Mapping[str, str]) -> SchedulerStatus:
     return SchedulerStatus(
         Life.ENDED,
         _STATES.get(fields.get("state", ""), JobState.ERROR),
-        int(code) if code.isascii() and code.isdigit() else None,
+        int(code) if code.isascii() and code.isdigit() and len(code) < 10 else None,
         fields.get("reason", "" if fields else "the record of its end cannot be read"),
     )
 
