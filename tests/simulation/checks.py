@@ -76,6 +76,8 @@ class Checks:
             self._break(f"I8 {job_id} is {record['state']} and gets a history key")
 
     def _judge_end(self, job_id: str, record: dict[str, Any]) -> None:
+        if self.life.store.is_canceled_by_force(job_id):
+            return  # it may still run where nobody acts for it, and its owner was told so
         tag = (job_id, record.get("claim", 0))
         starts = self._starts(*tag)
         self.started_at_end[job_id] = len(starts)

@@ -147,6 +147,21 @@ class Users:
             job_id, wish.is_cancel_tried = wish.job_id, True
             self._as_a_process(f"cancel {job_id}", lambda client: client.cancel(job_id))
 
+    def cancel_without_the_holder(self) -> None:
+        """As ``cancel --force`` does it."""
+        if (wish := self._some()) is None:
+            return
+        job_id, force = wish.job_id, self.life.dice.happens(0.7)
+
+        def cancel(client: ClientParts) -> None:
+            newest = client.take_back.jobs.newest_claim(job_id)
+            if newest is not None:
+                n = newest.n - 1 if newest.kind is ClaimKind.CANCEL else newest.n
+                client.cancel.without_the_holder(job_id, n, force=force)
+
+        wish.is_cancel_tried = True
+        self._as_a_process(f"cancel {job_id} without its holder, force={force}", cancel)
+
     def cancel_task(self) -> None:
         arrays = [wish for wish in self.life.wishes.values() if wish.array]
         if arrays:
@@ -267,7 +282,7 @@ class Users:
 
 _DOINGS: list[Callable[[Users], None]] = [
     *[Users.submit] * 8, *[Users.cancel] * 3, *[Users.take_back] * 2, *[Users.follow] * 2,
-    Users.cancel_task, Users.rerun, Users.delete, Users.delete, Users.delete_all, Users.look, Users.read_log,
+    Users.cancel_without_the_holder, Users.cancel_task, Users.rerun, Users.delete, Users.delete, Users.delete_all, Users.look, Users.read_log,
 ]  # fmt: skip
 
 
