@@ -41,7 +41,9 @@ def slurm_row(place: Path, s3: dict[str, str], interval_s: float, runs: int) -> 
     try:
         root = place / "slurm"
         root.mkdir()
-        variables = s3 | slurm.environment() | {"CLOUDQ_AGENT_PROFILE": "slurm", "CLOUDQ_STORE_PREFIX": "slurm/"}
+        variables = (
+            s3 | slurm.environment() | {"CLOUDQ_AGENT_PROFILE": "slurm", "CLOUDQ_STORE_PREFIX": "slurm/"}
+        )
         return row(Site(root, variables, "cluster"), "S3, Slurm", interval_s, runs)
     finally:
         slurm.stop()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 Result = TypeVar("Result")
-# A service that is out of reach is one trouble, told once, whatever was asked of it; where it is is told anyway.
+# A service out of reach is one trouble, told once, whatever was asked of it; its address is told anyway.
 _WHICH_OBJECT = re.compile(r': "https?://[^"]*"')
 Settings = Mapping[str, Any]
 
