@@ -14,6 +14,7 @@ from typing import TypeVar
 from attrs import evolve, field, frozen
 
 from cloudq.application.cancel_job import CancelResult
+from cloudq.application.examine import Check
 from cloudq.application.find_holder import Holder
 from cloudq.application.list_agents import AgentReport
 from cloudq.application.query_jobs import ActiveJobs
@@ -256,6 +257,14 @@ class Client:
     def stage_out(self, job_id: str, into: Path | str = ".") -> Path:
         """Download a job's script, inputs, outputs and logs into the new directory ``into/<id>``."""
         return self._parts.stage_out(self.job(job_id), Path(into))
+
+    def checks(self, *, deep: bool = False, collect: bool = False) -> tuple[Check, ...]:
+        """What an examination asks of the store, the agents and the jobs; run it with `examine`.
+
+        With *deep* more than a thousand small objects are put and removed; with *collect* what is
+        found half done or left over is brought to its end.
+        """
+        return self._parts.doctor(deep, collect)
 
     # Ending ----------------------------------------------------------------------------------
 

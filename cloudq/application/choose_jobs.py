@@ -44,6 +44,7 @@ class ChooseJobs:
 
     def __call__(self, due: list[Invitation], now: float) -> list[Invitation]:
         """Those of *due*, all read, that are to be taken now, oldest first."""
+        self.dependencies.begin_cycle()
         oldest_first = sorted(due, key=lambda each: -each.age_s(now))
         pressing = [each for each in oldest_first if self._needs_no_room(each)]
         others = [each for each in oldest_first if not self._needs_no_room(each)]

@@ -1,6 +1,6 @@
-"""One home on a store that ignores conditions: a job reaches its end once wherever its agent is killed.
+"""One home on a store that ignores conditions: the same lives, and the same reckoning (protocol 8).
 
-The same lives, and the same reckoning, as on a store that keeps them (protocol 8).
+More and longer ones: ``python -m tests.simulation.weak_store --lives 10000``.
 """
 
 from __future__ import annotations
@@ -14,8 +14,12 @@ from tests.parts.trap import Killed, Trap
 from tests.parts.weak_store import WeakStore
 from tests.parts.world import System, World
 from tests.simulation.test_killed_anywhere import LIVES, LOCAL, Life, _quick_disk, check_end, live
+from tests.simulation.weak_store import broken_in
 
 __all__ = ["_quick_disk"]  # a fixture for all
+
+LIVES_A_PART = 15
+MOST_STEPS = 10
 
 
 def weak_world(tmp: Path, life: Life) -> tuple[World, System]:
@@ -60,3 +64,11 @@ def test_a_job_reaches_its_end_once_wherever_its_agent_is_killed(
             world.clock.pass_by(5)
 
         check_end(world, alpha, life, job_id)
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_every_promise_to_one_home_is_kept_whatever_goes_wrong(part: int, tmp_path: Path) -> None:
+    for seed in range(part * LIVES_A_PART, (part + 1) * LIVES_A_PART):
+        told = broken_in(seed, tmp_path, MOST_STEPS)
+
+        assert not told, told

@@ -25,6 +25,7 @@ _COMMANDS = {
     "stageout": "stage_out",
     "delete": "delete",
     "agents": "agents",
+    "doctor": "doctor",
 }
 
 

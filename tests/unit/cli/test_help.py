@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[3]
 HEAVY = ("boto3", "botocore", "cattrs", "structlog", "filelock", "cloudq.adapters", "cloudq.bootstrap")
 COMMANDS = (
     "init", "submit", "convert", "stat", "list", "history", "log", "cancel", "requeue", "stageout", "delete",
-    "agents",
+    "agents", "doctor",
 )  # fmt: skip
 
 POSIX_ONLY = (
