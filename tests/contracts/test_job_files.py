@@ -55,6 +55,21 @@ class TestScripts:
         with pytest.raises(RecordRejected, match="larger"):
             job_files.script(a_job())
 
+    def test_a_job_is_complete_with_its_script_and_the_inputs_that_it_has(
+        self, job_files: JobFiles, store: CountingStore, tmp_path: Path
+    ) -> None:
+        job = a_job(has_input=True)
+        assert not job_files.are_complete(job)
+
+        job_files.put_script(job.uuid, Jobscript(job.name, b"echo"))
+        assert not job_files.are_complete(job)
+        assert job_files.are_complete(a_job())
+
+        job_files.put_input(job.uuid, a_file(tmp_path, b"archive"))
+        store.reset()
+        assert job_files.are_complete(job)
+        assert store.counts == {"LIST": 1}
+
     def test_what_a_meta_jobscript_became_lies_beside_its_results_for_one_request(
         self, job_files: JobFiles, store: CountingStore
     ) -> None:
