@@ -55,7 +55,9 @@ def test_an_agent_goes_on_and_serves_honest_jobs_whatever_happens_to_the_others(
     folder = Path(tempfile.mkdtemp())
     try:
         hostile = HostileWorld(folder)
-        hostile.system.scheduler._behaviour = lambda *_: Script(duration_s=20, stdout="hi\n", outputs={"o": b"1"})
+        hostile.system.scheduler._behaviour = lambda *_: Script(
+            duration_s=20, stdout="hi\n", outputs={"o": b"1"}
+        )
         victims = [hostile.submit(), hostile.submit(array="1-3")]
         victims.append(hostile.submit(hold_jid=(victims[0],)))
         hostile.cycle(data.draw(st.integers(0, 8)))
@@ -76,7 +78,9 @@ def test_an_agent_goes_on_and_serves_honest_jobs_whatever_happens_to_the_others(
 
 @given(st.data())
 @settings(max_examples=settings().max_examples // 2)
-def test_an_agent_whose_own_lease_is_spoilt_says_so_and_goes_on_once_it_is_removed(data: st.DataObject) -> None:
+def test_an_agent_whose_own_lease_is_spoilt_says_so_and_goes_on_once_it_is_removed(
+    data: st.DataObject,
+) -> None:
     folder = Path(tempfile.mkdtemp())
     try:
         hostile = HostileWorld(folder)

@@ -45,7 +45,9 @@ SUMMARY = ActiveSummary(7, (ActiveJob.of(a_job(), "waits"), ActiveJob.of(a_job(u
 
 def shown(record: Any) -> str:
     """All that commands print of a job."""
-    return "\n".join([*stat_lines(record), list_line(ActiveJob.of(record, "x"), long=True), json_text(job_record(record))])
+    return "\n".join(
+        [*stat_lines(record), list_line(ActiveJob.of(record, "x"), long=True), json_text(job_record(record))]
+    )
 
 
 RECORDS: dict[str, tuple[bytes, Callable[[bytes], Any], Callable[[Any], bytes], Callable[[Any], str]]] = {
@@ -121,7 +123,9 @@ def records_of_a_shell() -> dict[str, bytes]:
         "owner.json": b'{"format":"1.0","system":"alpha","tag":"3f7e7681.1","nonce":"n"}',
         "lock": b"local_id=42\n",
         "start.42": b"local_id=42\nhost=node1\ntime=2026-01-31T12:00:00Z\n",
-        "exit": b"local_id=42\nexit_code=3\nsignal=\nhost=node1\n" + times + b"stdout_size=5\nstderr_size=0\n",
+        "exit": b"local_id=42\nexit_code=3\nsignal=\nhost=node1\n"
+        + times
+        + b"stdout_size=5\nstderr_size=0\n",
         "intent.1": b"command=sbatch x\ntime_limit_s=10.0\nbegun_at=5.0\nboot_id=b\nprocess=h b n 1 2\n",
         "first_miss": b"boot_id=b\nat=5.0\n",
         "options": b'["-n", "1"]',
@@ -129,7 +133,9 @@ def records_of_a_shell() -> dict[str, bytes]:
 
 
 @given(st.data())
-def test_damaged_files_beside_a_work_directory_are_absent_or_say_no_more_than_before(data: st.DataObject) -> None:
+def test_damaged_files_beside_a_work_directory_are_absent_or_say_no_more_than_before(
+    data: st.DataObject,
+) -> None:
     with tempfile.TemporaryDirectory() as folder:
         space = DirectoryClaimSpace(Path(folder), ClaimTag(JOB_ID, 1), FakeClock())
         space.control_dir.mkdir(parents=True)
@@ -137,7 +143,9 @@ def test_damaged_files_beside_a_work_directory_are_absent_or_say_no_more_than_be
             (space.control_dir / name).write_bytes(content)
         assert space.records([None])[None].exit is not None
         name = data.draw(st.sampled_from(sorted(records_of_a_shell())))
-        content = data.draw(damaged(records_of_a_shell()[name]).filter(lambda body: b"exit_code=0" not in body))
+        content = data.draw(
+            damaged(records_of_a_shell()[name]).filter(lambda body: b"exit_code=0" not in body)
+        )
         (space.control_dir / name).write_bytes(content)
         for ask in (space.owner, space.kept_options):
             try:
