@@ -1,4 +1,4 @@
-"""Records and keys that anybody may have written, and what job shells leave: used as they are meant, or not."""
+"""Records and keys that anybody may have written, and what job shells leave: as they are meant, or not."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ from tests.parts.fake_clock import FakeClock
 ARRAY = ArrayRange.parse("1-4%2")
 TASKS = TaskStates.of({1: TaskState(JobState.DONE, 0), 2: TaskState(JobState.ERROR, 3)})
 JOB = evolve(
-    a_finished_job(exit_code=3), array_tid=ARRAY, tasks=TASKS, hold_jid=("00000001",), hold_ok_jid=("00000002",),
-    size_input=5, has_input=True, submit_opt="--mem 4G", invited=("alpha", "beta"), local_name="run.sh",
+    a_finished_job(exit_code=3), array_tid=ARRAY, tasks=TASKS, hold_jid=("00000001",),
+    hold_ok_jid=("00000002",), size_input=5, has_input=True, submit_opt="--mem 4G", invited=("alpha", "beta"), local_name="run.sh",
 )  # fmt: skip
 SUMMARY = ActiveSummary(7, (ActiveJob.of(a_job(), "waits"), ActiveJob.of(a_job(uuid="00000001"))))
 
@@ -51,7 +51,9 @@ def shown(record: Any) -> str:
 
 
 RECORDS: dict[str, tuple[bytes, Callable[[bytes], Any], Callable[[Any], bytes], Callable[[Any], str]]] = {
-    "manifest": (codec.encode_job(JOB), lambda body: codec.decode_job(body, "k", JOB_ID), codec.encode_job, shown),
+    "manifest": (
+        codec.encode_job(JOB), lambda body: codec.decode_job(body, "k", JOB_ID), codec.encode_job, shown,
+    ),
     "new manifest": (
         codec.encode_job(a_job()), lambda body: codec.decode_job(body, "k", JOB_ID), codec.encode_job, shown,
     ),
@@ -59,7 +61,9 @@ RECORDS: dict[str, tuple[bytes, Callable[[bytes], Any], Callable[[Any], bytes], 
         codec.encode_claim(a_claim(2, ClaimKind.RELEASE, systems=("alpha", "beta"))),
         lambda body: codec.decode_claim(body, "k", 2), codec.encode_claim, str,
     ),
-    "lease": (codec.encode_lease(a_lease(7)), lambda body: codec.decode_lease(body, "k", 7), codec.encode_lease, str),
+    "lease": (
+        codec.encode_lease(a_lease(7)), lambda body: codec.decode_lease(body, "k", 7), codec.encode_lease, str,
+    ),
     "summary": (
         codec.encode_summary(SUMMARY), lambda body: codec.decode_summary(body, "k", 7), codec.encode_summary,
         lambda summary: "\n".join(
