@@ -136,10 +136,10 @@ class BucketJobFiles:
         logs = (keys.log(job.tag, stream, task) for task in job.task_ids for stream in ("stdout", "stderr"))
         expected = {keys.output(job.tag), *logs}
         return {
-            listed.key.removeprefix(keys.results(job.tag)): listed.key
+            name: listed.key
             for page in pages(self.store, keys.results(job.tag), delimiter="/")
             for listed in page.objects
-            if listed.key in expected
+            if listed.key in expected and (name := keys.result_name(listed.key, job.tag)) is not None
         }
 
     def _pieces(
