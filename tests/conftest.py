@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 from tests.parts.grid_engine import grid_engine
-from tests.parts.s3_services import ceph_service, moto_service
+from tests.parts.s3_services import ceph_service, moto_service, weak_moto_service
 from tests.parts.slurm import slurm, slurm_with_accounting
 
 __all__ = [  # fixtures for all
@@ -20,6 +20,7 @@ __all__ = [  # fixtures for all
     "moto_service",
     "slurm",
     "slurm_with_accounting",
+    "weak_moto_service",
 ]
 
 # A busy machine is no reason for a property test to fail; CI has the time for more examples.

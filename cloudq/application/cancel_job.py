@@ -8,6 +8,7 @@ from attrs import frozen
 
 from cloudq.application.end_job import EndJob
 from cloudq.application.find_holder import FindHolder, Holder
+from cloudq.application.know_store import KnowStore
 from cloudq.application.take_back_job import TakeBackJob
 from cloudq.domain.claim import Claim, ClaimKind
 from cloudq.domain.errors import InvalidInput, JobStateConflict
@@ -36,6 +37,7 @@ class CancelJob:
     find_holder: FindHolder
     end_job: EndJob
     take_back: TakeBackJob
+    know_store: KnowStore
     clock: Clock
     ids: IdSource
     client: str
@@ -53,6 +55,8 @@ class CancelJob:
                 return self._ended(stored.job)
             if newest is not None and newest.kind is ClaimKind.RUN:
                 return self._ask(newest.system, ClaimTag(job_id, newest.n))
+            if self.know_store.ask():
+                return self._ask_the_invited(stored.job, newest)
             if newest is not None and newest.kind is ClaimKind.RELEASE:
                 # Nobody comes back to a take-back that was cut short: its old holder must let go.
                 self.take_back.finish(job_id, newest)
@@ -118,6 +122,13 @@ class CancelJob:
     def _ask(self, system: str, tag: ClaimTag) -> CancelResult:
         self.queue.request_cancel(system, tag)
         self.queue.ring(system)
+        return CancelResult.REQUESTED
+
+    def _ask_the_invited(self, job: Job, newest: Claim | None) -> CancelResult:
+        """On a weak store only the agent writes: it ends a job that it has not taken, too."""
+        n = 1 if newest is None else newest.n + (newest.kind is ClaimKind.RELEASE)
+        for system in job.invited:
+            self._ask(system, ClaimTag(job.uuid, n))
         return CancelResult.REQUESTED
 
     def _ended(self, job: Job) -> CancelResult:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
 
 from attrs import frozen
 
 from cloudq.domain.claim import Claim, ClaimKind
 from cloudq.domain.errors import JobStateConflict, StoreUnfit
-from cloudq.domain.lease import is_stale_by_store_clock
+from cloudq.domain.lease import TIME_TO_LIVE_S
+from cloudq.domain.store_check import StoreCheck
 from cloudq.ports.job_repository import JobRepository
 from cloudq.ports.system_registry import SeenLease, SystemRegistry
 
@@ -29,10 +29,15 @@ class Holder:
         return self.claim.system
 
     @property
+    def gone_after_s(self) -> float:
+        """After how long a silence its agent is presumed to be gone."""
+        time_to_live_s = TIME_TO_LIVE_S if self.last_beat is None else self.last_beat.lease.time_to_live_s
+        return DEAD_AFTER_TIMES_TO_LIVE * time_to_live_s
+
+    @property
     def is_presumed_gone(self) -> bool:
         """Whether the agent has been silent for ten times its time to live."""
-        beat = self.last_beat
-        return beat is None or is_stale_by_store_clock(beat.lease, beat.age_s, times=DEAD_AFTER_TIMES_TO_LIVE)
+        return self.last_beat is None or self.last_beat.age_s > self.gone_after_s
 
 
 @frozen
@@ -64,7 +69,9 @@ class FindHolder:
             )
         if not (holder.is_presumed_gone or force):
             raise JobStateConflict(
-                f"The agent of {holder.system} reported lately: job ({job_id}) may still run there."
+                f"The agent of {holder.system} reported lately: job ({job_id}) may still run there. "
+                f"Wait until it has been silent for {holder.gone_after_s / 60:.0f} min; or use --force: "
+                "then it may run twice."
             )
         _require_fit_store(holder.last_beat)
         return holder
@@ -81,18 +88,9 @@ class FindHolder:
 
 def _require_fit_store(beat: SeenLease | None) -> None:
     """Where conditional writes decide nothing, a job that is taken back could be taken twice."""
-    told = "" if beat is None else beat.lease.store_check
-    if told and not _is_time(told):
+    check = None if beat is None else StoreCheck.parse(beat.lease.store_check)
+    if check is not None and check.is_weak:
         raise StoreUnfit(
-            f"This store cannot take a job from its holder: {told}. "
-            "Ask for the job to be canceled, and submit it again once it has ended."
+            f"This store cannot take a job from its holder: it keeps no conditional writes apart "
+            f"({check.flaws}). Ask for the job to be canceled, and submit it again once it has ended."
         )
-
-
-def _is_time(told: str) -> bool:
-    """Whether a store check says when the store was last found fit; else it says what is wrong."""
-    try:
-        datetime.fromisoformat(told)
-    except ValueError:
-        return False
-    return True

@@ -143,9 +143,16 @@ class TakeJobs:
             note = f"claim {tag.n} may not be made: claim {tag.n - 1} does not offer the job"
             invitation.back_off(self.clock.elapsed(), note)
             return None
-        never = self.dependencies.why_never(stored.job)
+        never = self._why_never(tag, stored)
         claim = self._cancel_claim(tag, never) if never else self._run_claim(tag, invitation.placement)
+        invitation.may_be_claimed = True  # also if no answer comes
         return self.jobs.create_claim(tag.job_id, claim)
+
+    def _why_never(self, tag: ClaimTag, stored: StoredJob) -> str:
+        """Why it is ended without being run: a client that may not end it itself asked us to."""
+        if tag in self.holdings.cancel_requests:
+            return "canceled before it was run"
+        return self.dependencies.why_never(stored.job)
 
     def _is_newest(self, tag: ClaimTag) -> bool:
         """Whether no claim came after ours, which was made before this process looked."""

@@ -100,7 +100,7 @@ def _finite(text: str) -> float:
 
 
 def _may_be_unfit(text: str) -> bool:
-    """Whether *text* has so many brackets, or an escaped half of a pair, that it is looked at closely."""
+    """Whether *text* must be looked at closely: for many brackets, or an escaped half of a pair."""
     return text.count("{") + text.count("[") > MAX_DEPTH or _ESCAPED_SURROGATE.search(text) is not None
 
 

@@ -18,6 +18,8 @@ from cloudq.bootstrap.client import ClientParts
 from cloudq.domain.claim import ClaimKind
 from cloudq.domain.errors import JobNotFound, JobStateConflict, StoreUnfit
 from cloudq.domain.job_state import JobState
+from cloudq.domain.store_check import StoreCheck
+from tests.builders import NOON
 from tests.parts.trap import Killed, Trap, Trapped
 from tests.parts.world import SCRIPT, Agent, System, World
 
@@ -236,7 +238,9 @@ def test_nothing_is_taken_on_a_store_that_decides_nothing(world: World) -> None:
     registry = BucketSystemRegistry(world.store, world.ids)
     seen = registry.lease("alpha", 1)
     assert seen is not None
-    registry.beat("alpha", evolve(seen.lease, store_check="it accepts every conditional write"))
+    registry.beat(
+        "alpha", evolve(seen.lease, store_check=str(StoreCheck(NOON, "it accepts every conditional write")))
+    )
     world.clock.pass_by(SILENCE_S)
 
     with pytest.raises(StoreUnfit, match="it accepts every conditional write"):

@@ -16,7 +16,10 @@ from tests.unit.cli.conftest import Cli
 
 ROOT = Path(__file__).parents[3]
 HEAVY = ("boto3", "botocore", "cattrs", "structlog", "filelock", "cloudq.adapters", "cloudq.bootstrap")
-COMMANDS = ("init", "submit", "convert", "stat", "list", "history", "log", "cancel", "stageout", "delete")
+COMMANDS = (
+    "init", "submit", "convert", "stat", "list", "history", "log", "cancel", "requeue", "stageout", "delete",
+    "agents", "doctor",
+)  # fmt: skip
 
 POSIX_ONLY = (
     "fcntl", "pwd", "grp", "resource", "termios", "tty", "pty", "posix", "syslog", "readline", "spwd",
