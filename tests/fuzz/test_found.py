@@ -27,11 +27,11 @@ def test_a_baseline_with_a_number_of_5000_digits_is_no_baseline_of_that_file() -
     assert read_baseline(f"{LONG} 1 1 a\x001 1 1 b\x00".encode()) == {"b": (1, 1, 1)}
 
 
-def test_a_local_job_with_a_limit_of_infinite_seconds_is_no_job(tmp_path: Path) -> None:
-    told = (
-        '{"tag": "3f7e7681.1", "job_shell": "/x", "work_dir": "/x", "control_dir": "/x", "array": "", '
-        '"slots": 1, "limit_s": Infinity}'
-    )
+@pytest.mark.parametrize("fields", ['"array": "", "limit_s": Infinity', '"array": [2], "limit_s": 60'])
+def test_a_local_job_with_an_infinite_limit_or_an_array_that_is_no_text_is_no_job(
+    tmp_path: Path, fields: str
+) -> None:
+    told = f'{{"tag": "3f7e7681.1", "job_shell": "/x", "work_dir": "/x", "control_dir": "/x", "slots": 1, {fields}}}'
     (tmp_path / "jobs/1").mkdir(parents=True)
     (tmp_path / "jobs/1/job.json").write_text(told)
 
