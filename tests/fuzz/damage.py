@@ -85,8 +85,11 @@ def damaged(body: bytes) -> st.SearchStrategy[bytes]:
     """Either of the two, or something else altogether."""
     anything = st.binary(max_size=40) | st.sampled_from(RAW)
     try:
-        list(places(json.loads(body)))
-    except (ValueError, RecursionError, TypeError):
+        record = json.loads(body)
+        list(places(record) if isinstance(record, dict | list) else ())
+    except (ValueError, RecursionError):
+        return damaged_bytes(body) | anything
+    if not isinstance(record, dict | list):
         return damaged_bytes(body) | anything
     return damaged_json(body) | damaged_json(body) | damaged_bytes(body) | anything
 
