@@ -4,6 +4,7 @@
 #   make test         all tests; those whose real parts are missing here are skipped (never with CI=true)
 #   make check        the linters and the type checker
 #   make test-real    only the tests that need real parts (Ceph RGW, Slurm, Grid Engine)
+#   make fuzz         hostile input for as long as FUZZ_EXAMPLES says (10000: an hour; docs/hostile-input.md)
 #   make test-lowest  the tests with the oldest dependencies that are allowed
 #   make bench        what operations cost
 
@@ -18,10 +19,10 @@ PYTEST := $(BIN)/python -m pytest
 PARALLEL := -n auto --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test unit check format test-real test-lowest bench wheel clean
+.PHONY: help install demo test unit check fuzz format test-real test-lowest bench wheel clean
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n 2,8p
+	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n 2,9p
 
 install: $(VENV)/installed
 
@@ -52,6 +53,12 @@ test: $(VENV)/installed-test
 
 unit: $(VENV)/installed-test
 	$(PYTEST) $(PARALLEL) tests/unit
+
+FUZZ_EXAMPLES ?= 10000
+
+fuzz: $(VENV)/installed-test
+	HYPOTHESIS_PROFILE=deep FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(PYTEST) $(PARALLEL) -o timeout=0 \
+		--hypothesis-show-statistics tests/fuzz
 
 test-real: $(VENV)/installed-test
 	$(PYTEST) -m real

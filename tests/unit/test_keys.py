@@ -112,7 +112,9 @@ def test_a_foreign_key_under_a_queue_says_nothing(key: str) -> None:
     assert keys.split_queue_key(key) is None
 
 
-@pytest.mark.parametrize("name", ["stdout.0", "stdout.x", "../stdout", "stdout.1/x", "output.zip.bak", "log"])
+@pytest.mark.parametrize(
+    "name", ["stdout.00", "stdout.x", "../stdout", "stdout.1/x", "output.zip.bak", "log"]
+)
 def test_only_whole_logs_and_the_output_archive_are_results(name: str) -> None:
     assert keys.result_name(keys.results(TAG) + name, TAG) is None
 
