@@ -76,6 +76,8 @@ class Checks:
             self._break(f"I8 {job_id} is {record['state']} and gets a history key")
 
     def _judge_end(self, job_id: str, record: dict[str, Any]) -> None:
+        if self.life.store.is_canceled_by_force(job_id):
+            return  # it may still run where nobody acts for it, and its owner was told so
         tag = (job_id, record.get("claim", 0))
         starts = self._starts(*tag)
         self.started_at_end[job_id] = len(starts)
@@ -125,15 +127,18 @@ class Checks:
                 names = " and ".join(slot.process.name for slot in acting if slot.process)
                 self._break(f"I3 {names} may write at once")
 
-    def after_a_call(self, process: Process, method: str, args: tuple[Any, ...], inner: Any) -> None:
+    def after_a_call(
+        self, process: Process, method: str, args: tuple[Any, ...], inner: Any, answer: Any
+    ) -> None:
         """*process* did something to a scheduler or to a claim's files."""
         if (check := _AFTER.get(method)) is not None:
-            check(self, process, args, inner)
+            check(self, process, args, inner, answer)
 
-    def _note_find(self, _process: Process, args: tuple[Any, ...], inner: Any) -> None:
+    def _note_find(self, process: Process, args: tuple[Any, ...], inner: Any, answer: Any) -> None:
         self.finds[id(inner), args[0]] += 1
+        process.found.update(answer)
 
-    def _judge_attempt(self, process: Process, args: tuple[Any, ...], space: Any) -> None:
+    def _judge_attempt(self, process: Process, args: tuple[Any, ...], space: Any, _: Any) -> None:
         """Protocol 4.4: after an attempt whose outcome is unknown, ask twice before the next."""
         number, tag = args[0], space.tag
         scheduler = process.scheduler()
@@ -147,7 +152,7 @@ class Checks:
         self.deferred.discard((process.home, tag))
         begun[number] = asked
 
-    def _judge_preparing(self, process: Process, _args: tuple[Any, ...], space: Any) -> None:
+    def _judge_preparing(self, process: Process, _args: tuple[Any, ...], space: Any, _: Any) -> None:
         """Who acts for a system knows what was started there, and leaves its files alone."""
         acts = any(slot.process is process and slot.may_write() for slot in self.life.slots)
         if acts and any(start.tag == space.tag for start in process.scheduler().starts):
@@ -233,7 +238,7 @@ class Checks:
                     self._break(f"I2 {system} was told of {name} and does not know of it")
 
     def when_all_is_well(self, acting: list[Slot]) -> None:
-        """A second submission of a claim is canceled, and does not wait until its turn comes."""
+        """A second submission of a claim that its agent found is canceled, not left to its turn."""
         for slot in acting:
             now = {(slot.place.name, local_id) for local_id in self._beside(slot)}
             for gone in [key for key in self.waits_beside if key[0] == slot.place.name and key not in now]:
@@ -252,10 +257,12 @@ class Checks:
             if all(task.shell_holds or task.status.life is Stage.ENDED for task in job.tasks.values())
             and job.submission.control_dir.is_relative_to(slot.home)
         }
+        found = slot.process.found if slot.process else ()
         return [
             job.local_id
             for job in jobs
             if job.submission.tag in running
+            and job.local_id in found
             and all(task.status.life is Stage.QUEUED for task in job.tasks.values())
         ]
 
@@ -274,7 +281,7 @@ class Checks:
     def _judge_life(self, job_id: str, wish: Wish) -> None:
         record = self.life.store.jobs.get(job_id)
         if record is None:
-            if not wish.is_delete_tried:
+            if not self.life.users.may_be_deleted(wish):
                 self._break(f"I2 {job_id} is gone")
         elif record["state"] not in FINAL:
             if wish.is_confirmed or job_id in self.life.store.invited:
@@ -368,7 +375,7 @@ class Checks:
                 self._break(f"I8 {job_id} has {told.count(job_id)} history keys")
             if record is not None and not is_final and told.count(job_id):
                 self._break(f"I8 {job_id} is not over and has a history key")
-            if told.count(job_id) > 1 and not wish.is_delete_tried:
+            if told.count(job_id) > 1 and not self.life.users.may_be_deleted(wish):
                 self._break(f"I8 {job_id} has {told.count(job_id)} history keys")
 
     def _schedulers(self) -> list[ScriptedScheduler]:
@@ -379,7 +386,7 @@ class Checks:
         return [start for _, start in self.starts.get((job_id, n), [])]
 
 
-_AFTER: dict[str, Callable[[Checks, Process, tuple[Any, ...], Any], None]] = {
+_AFTER: dict[str, Callable[[Checks, Process, tuple[Any, ...], Any, Any], None]] = {
     "find": Checks._note_find,
     "begin_attempt": Checks._judge_attempt,
     "install_script": Checks._judge_preparing,

@@ -58,7 +58,7 @@ class Dice:
             kill=pick([0, 0, 0.002, 0.01, 0.03]),
             pause=pick([0, 0, 0.005, 0.02, 0.06]),
             store=pick([0, 0, 0.01, 0.05, 0.15]),
-            scheduler=pick([0, 0, 0.02, 0.1]),
+            scheduler=pick([0, 0, 0.03, 0.2]),
             submit=pick([0, 0.2, 0.6]),
             disk=pick([0, 0, 0, 0.005, 0.03]),
             slow=pick([0, 0.01, 0.1]),

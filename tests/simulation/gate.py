@@ -52,6 +52,8 @@ class Process:
     is_beating: bool = False
     home: Path | None = None
     """Where it has its files."""
+    found: set[str] = field(factory=set)
+    """Local jobs that the scheduler told it of when it looked for a claim's."""
 
     def call(self, port: str, method: str, work: Work, args: tuple[Any, ...], inner: Any) -> Any:
         if self.is_dead:
@@ -70,7 +72,7 @@ class Process:
         try:
             answer = self._faulty(port, method, work, args)
             if port in {"scheduler", "space"}:
-                life.checks.after_a_call(self, method, args, inner)
+                life.checks.after_a_call(self, method, args, inner, answer)
             return answer
         finally:
             if pause and not held_up_before:

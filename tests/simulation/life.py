@@ -179,9 +179,9 @@ class Life:
         self.pass_by(self.dice.step_s())
         chance = self.dice.random.random()
         free = [slot for slot in self.slots if slot.is_free]
-        if chance < 0.72 and free:
+        if chance < 0.70 and free:
             self.dice.one_of(free).step()
-        elif chance < 0.92:
+        elif chance < 0.88:
             self.users.do_something()
         elif chance < 0.97:
             self._place_acts(self.dice.one_of(self.systems))
@@ -192,7 +192,7 @@ class Life:
 
     def _place_acts(self, place: Place) -> None:
         """Something happens to a system of its own will."""
-        _ACTS[self.dice.one_of(list(_ACTS))](self, place)
+        _ACTS[self.dice.one_of(_CHANCES)](self, place)
 
     def _hold(self, place: Place) -> None:
         place.scheduler.holds_queue = not place.scheduler.holds_queue
@@ -305,3 +305,4 @@ _ACTS: dict[str, Callable[[Life, Place], None]] = {
     "reset": Life._reset,
     "disk": Life._fill_or_free_a_disk,
 }
+_CHANCES = [*_ACTS, "requeue", "requeue", "requeue", "preempt"]

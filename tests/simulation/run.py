@@ -135,7 +135,9 @@ class Runner:
         _say(self.tally.line())
         _say(self.tally.table())
         each = 1000 * took * self.chosen.processes / max(self.tally.jobs, 1)
-        _say(f"seeds {self.chosen.first} to {self.reached - 1}; {took:.0f} s, {each:.1f} ms a job life and core")
+        _say(
+            f"seeds {self.chosen.first} to {self.reached - 1}; {took:.0f} s, {each:.1f} ms a job life and core"
+        )
         _say(f"to go on: --first {self.reached}")
 
 

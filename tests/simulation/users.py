@@ -76,6 +76,7 @@ class Users:
 
     life: Life
     count: int = 0
+    has_deleted_all: bool = False
     last: Wish | None = None
     """The job that somebody did something with last: others often do, too."""
 
@@ -146,6 +147,21 @@ class Users:
             job_id, wish.is_cancel_tried = wish.job_id, True
             self._as_a_process(f"cancel {job_id}", lambda client: client.cancel(job_id))
 
+    def cancel_without_the_holder(self) -> None:
+        """As ``cancel --force`` does it."""
+        if (wish := self._some()) is None:
+            return
+        job_id, force = wish.job_id, self.life.dice.happens(0.7)
+
+        def cancel(client: ClientParts) -> None:
+            newest = client.take_back.jobs.newest_claim(job_id)
+            if newest is not None:
+                n = newest.n - 1 if newest.kind is ClaimKind.CANCEL else newest.n
+                client.cancel.without_the_holder(job_id, n, force=force)
+
+        wish.is_cancel_tried = True
+        self._as_a_process(f"cancel {job_id} without its holder, force={force}", cancel)
+
     def cancel_task(self) -> None:
         arrays = [wish for wish in self.life.wishes.values() if wish.array]
         if arrays:
@@ -162,8 +178,7 @@ class Users:
             self._as_a_process(f"delete {wish.job_id}", lambda client: client.delete(wish.job_id))
 
     def delete_all(self) -> None:
-        for job_id, wish in self.life.wishes.items():
-            wish.is_delete_tried |= job_id in self.life.store.final
+        self.has_deleted_all = True
         self._as_a_process("delete all", lambda client: list(client.delete.all_finished()))
 
     def give_up_what_cannot_be(self) -> None:
@@ -172,6 +187,11 @@ class Users:
         for wish in list(self.life.wishes.values()):
             if wish.job_id in jobs and any(needed not in jobs for needed in wish.hold_ok):
                 self.cancel(wish)
+
+    def may_be_deleted(self, wish: Wish) -> bool:
+        """Whether somebody tried to delete that job, or all that had ended."""
+        ended = wish.job_id in self.life.store.final
+        return wish.is_delete_tried or (self.has_deleted_all and ended)
 
     # Looking, taking back ------------------------------------------------------------------------
 
@@ -262,7 +282,7 @@ class Users:
 
 _DOINGS: list[Callable[[Users], None]] = [
     *[Users.submit] * 8, *[Users.cancel] * 3, *[Users.take_back] * 2, *[Users.follow] * 2,
-    Users.cancel_task, Users.rerun, Users.delete, Users.delete, Users.delete_all, Users.look, Users.read_log,
+    Users.cancel_without_the_holder, Users.cancel_task, Users.rerun, Users.delete, Users.delete, Users.delete_all, Users.look, Users.read_log,
 ]  # fmt: skip
 
 

@@ -52,6 +52,12 @@ class WatchedStore(MemoryStore):
         claims = self.claims.get(job_id)
         return claims[max(claims)] if claims else None
 
+    def is_canceled_by_force(self, job_id: str) -> bool:
+        """Whether somebody ended it over the head of its holder."""
+        claims = self.claims.get(job_id, {})
+        newest = max(claims, default=0)
+        return newest > 1 and (claims[newest]["kind"], claims[newest - 1]["kind"]) == ("cancel", "run")
+
     def list_page(
         self, prefix: str, *, start_after: str = "", delimiter: str = "", limit: int = 1000
     ) -> ListPage:
