@@ -19,11 +19,13 @@ if ! command -v docker >/dev/null; then
     say "installing docker"
     dnf install -y -q docker >&2
 fi
-usermod -aG docker "$user"
+# Not by the group docker: Slurm gives a job the groups that its user has on the head node.
+mkdir -p /etc/systemd/system/docker.socket.d
+printf '[Socket]\nSocketGroup=%s\n' "$user" >/etc/systemd/system/docker.socket.d/cloudq.conf
 
-# ParallelCluster's image has the driver; what hands a GPU into a container is NVIDIA's.
+# ParallelCluster's image has NVIDIA's driver; what hands a GPU into a container is not in it.
 toolkit=https://nvidia.github.io/libnvidia-container/stable/rpm/nvidia-container-toolkit.repo
-if [[ -e /dev/nvidiactl ]]; then
+if grep -qs 0x10de /sys/bus/pci/devices/*/vendor; then
     if ! command -v nvidia-ctk >/dev/null; then
         say "installing the NVIDIA container toolkit"
         curl -fsSL --retry 5 -o /etc/yum.repos.d/nvidia-container-toolkit.repo "$toolkit"
@@ -32,6 +34,8 @@ if [[ -e /dev/nvidiactl ]]; then
     nvidia-ctk runtime configure --runtime=docker >&2
 fi
 
-systemctl enable --quiet docker.service
-systemctl restart docker.service
+systemctl daemon-reload
+systemctl enable --quiet docker.socket docker.service
+systemctl restart docker.socket docker.service
+runuser -u "$user" -- docker version >/dev/null
 say "this compute node is ready, with docker"
