@@ -53,7 +53,7 @@ chmod 755 "$work"
 as_user() { (cd "$home" && runuser -u "$user" -- env HOME="$home" USER="$user" LOGNAME="$user" "$@"); }
 
 install_python() {
-    if ! command -v python3.11 >/dev/null; then
+    if ! python3.11 -c '' 2>/dev/null; then
         say "installing Python 3.11"
         dnf install -y -q python3.11 >&2
     fi
