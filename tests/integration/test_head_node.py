@@ -16,12 +16,14 @@ from pathlib import Path
 import pytest
 from attrs import frozen
 
+from cloudq.adapters.own_wheel import own_wheel
 from cloudq.adapters.presets import HEAD_NODE, shipped_preset
 from cloudq.client import Client
 from cloudq.config import load_config
 from cloudq.domain.errors import WaitTimedOut
 from cloudq.domain.job import Job
-from tests.parts.head_node import LOG_GROUP, HeadNode, build_wheel, head_node
+from cloudq.ports.presets import Wheel
+from tests.parts.head_node import LOG_GROUP, HeadNode, head_node
 from tests.parts.instance_role import instance_role
 from tests.parts.s3_services import BUCKET, S3Service
 from tests.parts.site import wait_until
@@ -53,7 +55,7 @@ class Case:
 
     machine: HeadNode
     service: S3Service
-    wheel: Path
+    wheel: Wheel
     prefix: str
 
     def boot(self, **changed: str) -> tuple[int, str]:
@@ -82,10 +84,10 @@ class Case:
 
 
 @contextmanager
-def case(slurm: Slurm | None, service: S3Service, wheel: Path, **surroundings: str) -> Iterator[Case]:
+def case(slurm: Slurm | None, service: S3Service, wheel: Wheel, **surroundings: str) -> Iterator[Case]:
     """A head node before its script has run; the set-up bucket and the secret are there."""
     with head_node(slurm, **surroundings) as machine:
-        machine.put_object(f"{SET_UP}/{wheel.name}", wheel.read_bytes())
+        machine.put_object(f"{SET_UP}/{wheel.name}", wheel.content)
         machine.put_secret(SECRET, STORED)
         # So that a test need not wait for the next question at the profile's own pace.
         own = machine.home / ".cloudq" / "systems"
@@ -95,19 +97,20 @@ def case(slurm: Slurm | None, service: S3Service, wheel: Path, **surroundings: s
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_wheel(tmp_path_factory.mktemp("wheel"))
+def wheel() -> Wheel:
+    """The one that the builder puts into the set-up bucket."""
+    return own_wheel()
 
 
 @pytest.fixture
-def fresh(moto_service: S3Service, wheel: Path) -> Iterator[Case]:
+def fresh(moto_service: S3Service, wheel: Wheel) -> Iterator[Case]:
     """For what goes wrong before the scheduler matters."""
     with case(None, moto_service, wheel) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def booted(slurm: Slurm, moto_service: S3Service, wheel: Path) -> Iterator[Case]:
+def booted(slurm: Slurm, moto_service: S3Service, wheel: Wheel) -> Iterator[Case]:
     """The head node of the cluster, whose nodes have their instance type as a feature, as on a real one."""
     feature = ("AvailableFeatures=c5.xlarge", "ActiveFeatures=c5.xlarge")
     for node in slurm.nodes:
@@ -284,7 +287,7 @@ def test_a_secret_that_is_something_else_is_refused_and_not_repeated(fresh: Case
 
 
 def test_without_a_secret_the_role_of_the_machine_opens_the_bucket(
-    moto_service: S3Service, wheel: Path
+    moto_service: S3Service, wheel: Wheel
 ) -> None:
     with instance_role() as role:
         around = {**role.surroundings, "AWS_ENDPOINT_URL": moto_service.endpoint_url}

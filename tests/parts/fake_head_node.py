@@ -18,7 +18,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 HOME = Path(os.environ.get("FAKE_HEAD_NODE", ""))
-COMMANDS = ("dnf", "aws", "runuser", "systemctl", "amazon-cloudwatch-agent-ctl")
+COMMANDS = ("dnf", "aws", "curl", "runuser", "systemctl", "amazon-cloudwatch-agent-ctl")
+PACKAGES = {"docker": "docker", "nvidia-container-toolkit": "nvidia-ctk"}
+"""Their commands are noted and do nothing."""
 RESTART_S = 0.5
 """Instead of RestartSec."""
 
@@ -42,12 +44,18 @@ def world() -> dict[str, str]:
 
 
 def dnf(words: list[str]) -> int:
-    """``install … PACKAGE``: the only one that is there is Python."""
-    if words[-1] != "python3.11":
+    """``install … PACKAGE``, as far as it is known here."""
+    bin_directory = Path("/usr/local/bin")
+    if words[-1] == "python3.11":
+        path, text = bin_directory / "python3.11", PYTHON.format(**world())
+    elif words[-1] in PACKAGES:
+        name = PACKAGES[words[-1]]
+        path = bin_directory / name
+        text = f'#!/bin/sh\nexec "{sys.executable}" -I -S "{__file__}" {name} "$@"\n'
+    else:
         print(f"no package {words[-1]} in this test", file=sys.stderr)
         return 1
-    path = Path("/usr/local/bin/python3.11")
-    path.write_text(PYTHON.format(**world()))
+    path.write_text(text)
     path.chmod(0o755)
     return 0
 
@@ -80,7 +88,7 @@ def systemctl(words: list[str]) -> int:
     """Only what a script needs to install one service; ``restart`` keeps it running like systemd."""
     verb, *units = [word for word in words if not word.startswith("--")]
     if verb == "restart":
-        for unit in units:
+        for unit in filter(_has_file, units):  # those of packages are only noted
             _stop(unit)
             _supervise(unit)
     elif verb == "stop":
@@ -89,8 +97,13 @@ def systemctl(words: list[str]) -> int:
     return 0
 
 
-def amazon_cloudwatch_agent_ctl(_: list[str]) -> int:
+def do_nothing(_: list[str]) -> int:
+    """It was noted that it was called."""
     return 0
+
+
+def _has_file(unit: str) -> bool:
+    return Path("/etc/systemd/system", unit).is_file()
 
 
 def _pid_file(unit: str) -> Path:
@@ -160,9 +173,12 @@ def _keep_running(service: dict[str, list[str]]) -> None:
 CALLS: dict[str, Callable[[list[str]], int]] = {
     "dnf": dnf,
     "aws": aws,
+    "curl": do_nothing,
+    "docker": do_nothing,
+    "nvidia-ctk": do_nothing,
     "runuser": runuser,
     "systemctl": systemctl,
-    "amazon-cloudwatch-agent-ctl": amazon_cloudwatch_agent_ctl,
+    "amazon-cloudwatch-agent-ctl": do_nothing,
 }
 
 

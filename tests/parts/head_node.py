@@ -110,6 +110,12 @@ class HeadNode:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
 
+    def put_gpu(self) -> None:
+        """A device of NVIDIA's."""
+        device = self.root / "sys/bus/pci/devices/0000:00:1e.0"
+        device.mkdir(parents=True)
+        (device / "vendor").write_text("0x10de\n")
+
     def put_secret(self, name: str, text: str) -> None:
         (self.notes / "secrets.json").write_text(json.dumps({name: text}))
 
@@ -158,7 +164,8 @@ class HeadNode:
     def _environ(self) -> dict[str, str]:
         """Like the one that ParallelCluster gives; pip must not ask an index."""
         path = f"{self.root}/bin:/usr/local/bin:/usr/bin:/bin"
-        return {**self.surroundings, "PATH": path, "PIP_NO_INDEX": "1", "LANG": "C.UTF-8"}
+        known = {"FAKE_HEAD_NODE": str(self.notes)}
+        return {**self.surroundings, **known, "PATH": path, "PIP_NO_INDEX": "1", "LANG": "C.UTF-8"}
 
     def _inside(self, *command: str) -> list[str]:
         """*command* with the root of this machine; processes and network are the host's."""
@@ -177,6 +184,7 @@ class HeadNode:
             argv += ["--bind", str(self.root / name), inside]
         argv += ["--ro-bind-try", "/etc/alternatives", "/etc/alternatives"]
         argv += ["--bind", str(self.root), str(self.root)]
+        argv += ["--ro-bind", f"{self.root}/sys", "/sys"] if (self.root / "sys").exists() else []
         if Path(THERE_LATER).exists():
             argv += ["--ro-bind", os.devnull, THERE_LATER]
         return [*argv, "--", *command]
@@ -222,20 +230,3 @@ def head_node(slurm: Slurm | None = None, **surroundings: str) -> Iterator[HeadN
         yield machine
     finally:
         machine.warden.close()
-
-
-def build_wheel(folder: Path) -> Path:
-    """The wheel of this checkout."""
-    source = folder / "source"
-    ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "cloudq", source / "cloudq", ignore=ignored)
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source / name)
-    words = ("-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-deps")
-    done = subprocess.run(
-        [sys.executable, *words, "--wheel-dir", str(folder), str(source)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    [wheel] = folder.glob("*.whl")
-    return wheel

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from cloudq.adapters.presets import CLUSTER, NETWORK, shipped_preset
+from cloudq.domain.cluster_preset import fill
 
 VALUES = {
     "region": "ap-northeast-1",
@@ -29,6 +35,10 @@ VALUES = {
     "secret_policy": "arn:aws:iam::123456789012:policy/cloudq/mine/mine-vpc-SecretPolicy-1",
 }
 """Every placeholder of a cluster's configuration, with a value."""
+
+OPTIONAL = ("store_endpoint", "store_prefix", "store_region", "secret", "store_policy", "secret_policy")
+"""Those that may be empty."""
+OWN_ENVIRONMENT = Path(__file__).parents[2] / ".venv-parallelcluster" / "bin"
 
 PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
 
@@ -55,9 +65,9 @@ def cluster_configuration(preset: str) -> dict[str, Any]:
     return read
 
 
-def filled_configuration(preset: str) -> dict[str, Any]:
+def filled_configuration(preset: str, values: Mapping[str, str] = VALUES) -> dict[str, Any]:
     """With a value for every placeholder."""
-    return _filled(cluster_configuration(preset))
+    return fill(cluster_configuration(preset), values)
 
 
 def network_template(preset: str = "default") -> dict[str, Any]:
@@ -66,9 +76,12 @@ def network_template(preset: str = "default") -> dict[str, Any]:
     return read
 
 
-def _filled(data: Any) -> Any:
-    if isinstance(data, dict):
-        return {key: _filled(value) for key, value in data.items()}
-    if isinstance(data, list):
-        return [_filled(item) for item in data]
-    return PLACEHOLDER.sub(lambda match: VALUES[match[1]], data) if isinstance(data, str) else data
+def pcluster_command() -> Path:
+    """The real ``pcluster``; a test without it is skipped, and fails in CI."""
+    found = shutil.which(
+        "pcluster", path=f"{os.environ.get('PATH', os.defpath)}{os.pathsep}{OWN_ENVIRONMENT}"
+    )
+    if found is None:
+        complain = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+        complain("AWS ParallelCluster is not installed here")
+    return Path(found)

@@ -139,6 +139,25 @@ def test_spot_is_one_line_that_waits_to_be_used(preset: str) -> None:
     assert text.count("\n      # CapacityType: SPOT\n") == 1
 
 
+def test_nothing_of_the_network_outlives_it() -> None:
+    resources = network_template()["Resources"].values()
+
+    assert not [
+        resource for resource in resources if {"DeletionPolicy", "UpdateReplacePolicy"} & set(resource)
+    ]
+
+
+def test_each_subnet_has_the_routes_of_its_name() -> None:
+    resources = network_template()["Resources"]
+    pairs = {
+        (resource["Properties"]["SubnetId"]["Ref"], resource["Properties"]["RouteTableId"]["Ref"])
+        for resource in resources.values()
+        if resource["Type"] == "AWS::EC2::SubnetRouteTableAssociation"
+    }
+
+    assert pairs == {("HeadNodeSubnet", "HeadNodeRoutes"), ("ComputeSubnet", "ComputeRoutes")}
+
+
 def test_the_policies_of_machines_name_one_bucket_and_one_secret() -> None:
     resources = network_template()["Resources"]
     store = resources["StorePolicy"]["Properties"]["PolicyDocument"]["Statement"]
