@@ -175,7 +175,6 @@ def test_the_network_has_no_gateway_that_is_charged_by_the_hour(cloud: Cloud) ->
     assert {cloud.subnet(subnet)["VpcId"] for subnet in (head, compute)} == {made["VpcId"]}
     assert {cloud.subnet(subnet)["AvailabilityZone"] for subnet in (head, compute)} == {f"{REGION}a"}
     assert cloud.ways_out(made["VpcId"]) == ["igw", "igw"]
-    assert cloud.subnet(compute)["MapPublicIpOnLaunch"]
     assert cloud.ec2.describe_nat_gateways()["NatGateways"] == []
     assert cloud.ec2.describe_addresses()["Addresses"] == []
     assert {end["VpcEndpointType"] for end in cloud.ec2.describe_vpc_endpoints()["VpcEndpoints"]} == {
@@ -183,15 +182,12 @@ def test_the_network_has_no_gateway_that_is_charged_by_the_hour(cloud: Cloud) ->
     }
 
 
-def test_with_a_nat_gateway_compute_nodes_have_no_public_address(cloud: Cloud) -> None:
+def test_with_a_nat_gateway_compute_nodes_reach_the_outside_through_it(cloud: Cloud) -> None:
     made = cloud.make(NatGateway="yes")
-    head, compute = made["HeadNodeSubnetId"], made["ComputeSubnetId"]
     [nat] = cloud.ec2.describe_nat_gateways()["NatGateways"]
 
     assert cloud.ways_out(made["VpcId"]) == ["igw", "nat"]
-    assert not cloud.subnet(compute)["MapPublicIpOnLaunch"]
-    assert cloud.subnet(head)["MapPublicIpOnLaunch"]
-    assert nat["SubnetId"] == head
+    assert nat["SubnetId"] == made["HeadNodeSubnetId"]
 
 
 def test_the_network_names_what_the_machines_may_do_with_the_job_bucket(cloud: Cloud) -> None:

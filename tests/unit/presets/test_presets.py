@@ -158,6 +158,16 @@ def test_each_subnet_has_the_routes_of_its_name() -> None:
     assert pairs == {("HeadNodeSubnet", "HeadNodeRoutes"), ("ComputeSubnet", "ComputeRoutes")}
 
 
+def test_compute_nodes_have_a_public_address_only_without_a_nat_gateway() -> None:
+    resources = network_template()["Resources"]
+
+    assert resources["ComputeSubnet"]["Properties"]["MapPublicIpOnLaunch"] == {
+        "Fn::If": ["HasNat", False, True]
+    }
+    assert resources["HeadNodeSubnet"]["Properties"]["MapPublicIpOnLaunch"] is True
+    assert resources["ComputeDefaultRoute"]["Condition"] == "HasNoNat"
+
+
 def test_the_policies_of_machines_name_one_bucket_and_one_secret() -> None:
     resources = network_template()["Resources"]
     store = resources["StorePolicy"]["Properties"]["PolicyDocument"]["Statement"]
