@@ -10,7 +10,6 @@ import hashlib
 import io
 import zipfile
 from collections.abc import Iterator
-from email import message_from_string
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -44,18 +43,19 @@ def _package() -> Iterator[tuple[str, bytes]]:
 
 
 def _metadata(installed: Distribution) -> Iterator[tuple[str, bytes]]:
-    yield "METADATA", _of_this_version(installed.read_text("METADATA") or "")
+    # An installation in development has what setuptools calls PKG-INFO; the contents are the same.
+    metadata = installed.read_text("METADATA") or installed.read_text("PKG-INFO") or ""
+    yield "METADATA", _of_this_version(metadata)
     yield "WHEEL", _WHEEL.encode()
     yield "entry_points.txt", (installed.read_text("entry_points.txt") or "").encode()
 
 
 def _of_this_version(metadata: str) -> bytes:
-    """An installation in development may have been described when it was an older version."""
-    message = message_from_string(metadata)
-    del message["Version"]
-    message["Version"] = VERSION
-    del message["License-File"]  # the files themselves do not go along
-    return message.as_bytes()
+    """An installation in development may have been described when it was older; licences do not go along."""
+    head, blank, description = metadata.partition("\n\n")
+    lines = [line for line in head.splitlines() if not line.startswith(("Version:", "License-File:"))]
+    lines.insert(1, f"Version: {VERSION}")
+    return ("\n".join(lines) + blank + description).encode()
 
 
 def _record(members: list[tuple[str, bytes]], info: str) -> bytes:

@@ -8,7 +8,7 @@ from cloudq.ports.cluster_provisioner import ClusterProvisioner
 _NEXT = {
     "made": (
         "What was made is being taken back by AWS, or is still there and costs. 'cloudqaws create' with the "
-        "same options removes what failed and makes it anew; 'cloudqaws delete --name {name}' removes everything."
+        "same options removes what failed and makes it anew; 'cloudqaws delete --name {name}' removes all."
     ),
     "removed": (
         "What is left is still there and may cost: remove what the events name, then run "

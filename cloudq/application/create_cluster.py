@@ -16,6 +16,7 @@ from cloudq.domain.cluster_preset import (
     CONFIGURATION_FILE,
     HEAD_NODE_FILE,
     NETWORK_FILE,
+    PLANNED_SUBNET,
     fill,
     with_tag,
 )
@@ -34,7 +35,7 @@ _PARTS = {
     Step.WAIT_FOR_NODES: Part.NODES,
 }
 
-_PLANNED = dict.fromkeys(("HeadNodeSubnetId", "ComputeSubnetId"), "subnet-00000000000000000")
+_PLANNED = dict.fromkeys(("HeadNodeSubnetId", "ComputeSubnetId"), PLANNED_SUBNET)
 """Stands for the network while there is none."""
 
 _NAMED_LATER = "arn:aws:secretsmanager:::secret:not-made-yet"

@@ -36,6 +36,7 @@ class DeleteCluster:
         if not cluster.exists:
             self.account.forget(name)
             self.report.note(f"There is no cluster ({name}) in {self._here()}.")
+            return cluster
         begun: set[Part] = set()
         while (step := deletion_step(cluster)) is not Step.DONE:
             part = _DELETIONS.get(step) or _WAITS[step]
@@ -45,6 +46,7 @@ class DeleteCluster:
             if not wait:
                 return cluster
             cluster = self.await_stack(name, part)
+        self.report.say(f"AWS compute cluster ({name}) has been deleted.")
         return cluster
 
     def leftovers(self, name: str) -> tuple[str, ...]:

@@ -32,7 +32,9 @@ class BuilderParts:
     copy_preset: CopyPreset
 
 
-def builder_parts(home: Path, environ: Mapping[str, str], profile: str, report: Report) -> BuilderParts:
+def builder_parts(
+    home: Path, environ: Mapping[str, str], profile: str, report: Report, poll_s: float = POLL_S
+) -> BuilderParts:
     """Wire it for AWS with one of the user's profiles; nothing is sent."""
     from cloudq.adapters.parallelcluster.account import AwsAccount  # noqa: PLC0415 (boto3 takes long to load)
     from cloudq.adapters.parallelcluster.aws import Aws  # noqa: PLC0415
@@ -43,7 +45,7 @@ def builder_parts(home: Path, environ: Mapping[str, str], profile: str, report: 
     aws = Aws(profile)
     pcluster = Pcluster(home, environ, lambda: aws.region, profile)
     provisioner = ParallelClusterProvisioner(Stacks(aws), pcluster)
-    return wire_builder(provisioner, AwsAccount(aws), presets_of(home), SystemClock(), report)
+    return wire_builder(provisioner, AwsAccount(aws), presets_of(home), SystemClock(), report, poll_s=poll_s)
 
 
 def presets_of(home: Path) -> PresetFiles:

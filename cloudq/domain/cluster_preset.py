@@ -38,6 +38,9 @@ STORE_PARAMETERS = ("StoreBucket", "StorePrefix", "SecretArn")
 NETWORK_OUTPUTS = ("VpcId", "HeadNodeSubnetId", "ComputeSubnetId")
 """What every network tells; it may tell ``StorePolicyArn`` and ``SecretPolicyArn`` as well."""
 
+PLANNED_SUBNET = "subnet-00000000000000000"
+"""Stands for the subnets of a network that there is not yet."""
+
 _PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
 _OPTION = re.compile(r"--[a-z_-]+=")
 

@@ -38,12 +38,12 @@ class AwsAccount:
             return self._aws.sts.get_caller_identity()["Account"]
 
     def has_keypair(self, name: str) -> bool:
-        try:
-            return bool(self._aws.ec2.describe_key_pairs(KeyNames=[name])["KeyPairs"])
-        except ClientError as error:
-            if code_of(error) == "InvalidKeyPair.NotFound":
-                return False
-            with failures_told("key pairs"):
+        with failures_told("key pairs"):
+            try:
+                return bool(self._aws.ec2.describe_key_pairs(KeyNames=[name])["KeyPairs"])
+            except ClientError as error:
+                if code_of(error) == "InvalidKeyPair.NotFound":
+                    return False
                 raise
 
     def offers(self, types: tuple[str, ...]) -> Mapping[str, frozenset[str]]:
@@ -65,19 +65,18 @@ class AwsAccount:
         return {zone: frozenset(kinds) for zone, kinds in found.items()}
 
     def own_bucket_region(self, bucket: str) -> str | None:
-        try:
-            self._aws.s3.head_bucket(Bucket=bucket, ExpectedBucketOwner=self._account)
-            place = self._aws.s3.get_bucket_location(Bucket=bucket, ExpectedBucketOwner=self._account)
-        except ClientError as error:
-            code = code_of(error)
-            if code in {"404", "NoSuchBucket"}:
-                raise InvalidInput(f"bucket {bucket!r}: there is none of this name in Amazon S3") from error
-            if code in {"403", "AccessDenied", "Forbidden"}:
-                return None
-            with failures_told(f"bucket {bucket}"):
-                raise
-        except BotoCoreError:
-            with failures_told(f"bucket {bucket}"):
+        with failures_told(f"bucket {bucket}"):
+            try:
+                self._aws.s3.head_bucket(Bucket=bucket, ExpectedBucketOwner=self._account)
+                place = self._aws.s3.get_bucket_location(Bucket=bucket, ExpectedBucketOwner=self._account)
+            except ClientError as error:
+                code = code_of(error)
+                if code in {"404", "NoSuchBucket"}:
+                    raise InvalidInput(
+                        f"bucket {bucket!r}: there is none of this name in Amazon S3"
+                    ) from error
+                if code in {"403", "AccessDenied", "Forbidden"}:
+                    return None
                 raise
         return cast("str | None", place.get("LocationConstraint")) or "us-east-1"
 

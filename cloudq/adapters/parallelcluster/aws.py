@@ -19,6 +19,7 @@ from botocore.exceptions import (
     SSOError,
     TokenRetrievalError,
 )
+from botocore.parsers import ResponseParserError
 
 from cloudq.domain.errors import CloudRefused, CloudUnavailable, ConfigProblem
 
@@ -138,6 +139,8 @@ def failures_told(what: str) -> Iterator[None]:
         raise _answer(what, error) from error
     except BotoCoreError as error:
         raise _no_answer(what, error) from error
+    except ResponseParserError as error:  # a proxy's page, say
+        raise CloudUnavailable(f"{what}: what came is no answer of AWS") from error
 
 
 def code_of(error: ClientError) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 from attrs import frozen
 
 from cloudq.adapters.portable_process import DidNotEnd, Ended, run_portably
+from cloudq.domain.cluster_preset import PLANNED_SUBNET
 from cloudq.domain.errors import CloudRefused, CloudUnavailable, ConfigurationRejected, ToolMissing
 
 TESTED = "3.16.1"
@@ -102,8 +103,9 @@ class Pcluster:
                 "create-cluster", "--cluster-name", name, "--cluster-configuration", file, "--dryrun", "true",
                 *shallow,
             )  # fmt: skip
-        if _EXISTS not in _message(answer):
-            _complain(answer, is_bad=_DRY_RUN_PASSED not in _message(answer))
+        # The form is looked at first, the subnets next: who complains of a planned one liked the form.
+        passed = (_EXISTS, _DRY_RUN_PASSED, *(() if deeply else (PLANNED_SUBNET,)))
+        _complain(answer, is_bad=not any(sign in _message(answer) for sign in passed))
 
     def delete(self, name: str) -> None:
         """Begin to remove a cluster; no error if there is none."""

@@ -35,7 +35,6 @@ class ParallelClusterProvisioner:
         )
 
     def create_network(self, name: str, template: str, parameters: Mapping[str, str]) -> None:
-        self.pcluster.check()  # a network without nodes to come would only cost
         self.stacks.create(Part.NETWORK.stack_of(name), template, parameters, cluster=name)
 
     def create_nodes(self, name: str, configuration: str) -> None:

@@ -69,12 +69,12 @@ class Stacks:
 
     def find(self, name: str) -> FoundStack | None:
         """The stack of this name, unless it is gone."""
-        try:
-            found = self.aws.cloudformation.describe_stacks(StackName=name)["Stacks"]
-        except ClientError as error:
-            if _is_missing(error):
-                return None
-            with failures_told(f"stack {name}"):
+        with failures_told(f"stack {name}"):
+            try:
+                found = self.aws.cloudformation.describe_stacks(StackName=name)["Stacks"]
+            except ClientError as error:
+                if _is_missing(error):
+                    return None
                 raise
         return next((_found(stack) for stack in found if stack["StackStatus"] != "DELETE_COMPLETE"), None)
 
@@ -88,32 +88,31 @@ class Stacks:
 
     def create(self, name: str, template: str, parameters: Mapping[str, str], cluster: str) -> None:
         """Begin to make a stack; no error if there is one of this name."""
-        try:
-            self.aws.cloudformation.create_stack(
-                StackName=name,
-                TemplateBody=template,
-                Parameters=[
-                    {"ParameterKey": key, "ParameterValue": told} for key, told in parameters.items()
-                ],
-                Tags=[{"Key": CLUSTER_TAG, "Value": cluster}],
-                Capabilities=["CAPABILITY_IAM"],  # the network brings the policies of its machines
-                OnFailure="ROLLBACK",
-            )
-        except ClientError as error:
-            if code_of(error) == "AlreadyExistsException":
-                return
-            if code_of(error) == "ValidationError":
-                raise ConfigurationRejected(f"the template of the network: {words_of(error)}") from error
-            with failures_told(f"stack {name}"):
-                raise
+        with failures_told(f"stack {name}"):
+            try:
+                self.aws.cloudformation.create_stack(
+                    StackName=name,
+                    TemplateBody=template,
+                    Parameters=[
+                        {"ParameterKey": key, "ParameterValue": parameters[key]} for key in parameters
+                    ],
+                    Tags=[{"Key": CLUSTER_TAG, "Value": cluster}],
+                    Capabilities=["CAPABILITY_IAM"],  # the network brings the policies of its machines
+                    OnFailure="ROLLBACK",
+                )
+            except ClientError as error:
+                if code_of(error) == "ValidationError":
+                    raise ConfigurationRejected(f"the template of the network: {words_of(error)}") from error
+                if code_of(error) != "AlreadyExistsException":
+                    raise
 
     def delete(self, name: str) -> None:
         """Begin to remove a stack; no error if there is none."""
-        try:
-            self.aws.cloudformation.delete_stack(StackName=name)
-        except ClientError as error:
-            if not _is_missing(error):
-                with failures_told(f"stack {name}"):
+        with failures_told(f"stack {name}"):
+            try:
+                self.aws.cloudformation.delete_stack(StackName=name)
+            except ClientError as error:
+                if not _is_missing(error):
                     raise
 
     def last_event(self, name: str) -> str:
@@ -140,19 +139,19 @@ class Stacks:
     def _events(self, name: str) -> Iterator[StackEventTypeDef]:
         """The newest first; none if there is no such stack."""
         seen = 0
-        try:
-            for page in self.aws.cloudformation.get_paginator("describe_stack_events").paginate(
-                StackName=name
-            ):
-                yield from page["StackEvents"]
-                seen += len(page["StackEvents"])
-                if seen >= _MAX_EVENTS:
-                    return
-        except ClientError as error:
-            if _is_missing(error):
-                return
-            with failures_told(f"stack {name}"):
-                raise
+        with failures_told(f"stack {name}"):
+            try:
+                pages = self.aws.cloudformation.get_paginator("describe_stack_events").paginate(
+                    StackName=name
+                )
+                for page in pages:
+                    yield from page["StackEvents"]
+                    seen += len(page["StackEvents"])
+                    if seen >= _MAX_EVENTS:
+                        return
+            except ClientError as error:
+                if not _is_missing(error):
+                    raise
 
 
 def _found(stack: StackTypeDef) -> FoundStack:

@@ -31,8 +31,6 @@ def command(session: BuilderSession, name: str, profile: str | None, no_wait: bo
         left = builder.delete(name, wait=not no_wait)
     if as_json:
         print_json(cluster_record(left))
-    elif not left.exists:
-        click.echo(f"AWS compute cluster ({name}) has been deleted.")
     if left.exists:
         tell(f"Not all of it goes by itself: the network stays, and may cost, until the end of it. {again}")
         return
