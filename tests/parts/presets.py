@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import yaml
 
 from cloudq.adapters.presets import CLUSTER, NETWORK, shipped_preset
 from cloudq.domain.cluster_preset import fill
+from tests.parts.pcluster.part import real_pcluster
 
 VALUES = {
     "region": "ap-northeast-1",
@@ -38,7 +38,6 @@ VALUES = {
 
 OPTIONAL = ("store_endpoint", "store_prefix", "store_region", "secret", "store_policy", "secret_policy")
 """Those that may be empty."""
-OWN_ENVIRONMENT = Path(__file__).parents[2] / ".venv-parallelcluster" / "bin"
 
 PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
 
@@ -78,10 +77,8 @@ def network_template(preset: str = "default") -> dict[str, Any]:
 
 def pcluster_command() -> Path:
     """The real ``pcluster``; a test without it is skipped, and fails in CI."""
-    found = shutil.which(
-        "pcluster", path=f"{os.environ.get('PATH', os.defpath)}{os.pathsep}{OWN_ENVIRONMENT}"
-    )
+    found = real_pcluster()
     if found is None:
         complain = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
         complain("AWS ParallelCluster is not installed here")
-    return Path(found)
+    return found
