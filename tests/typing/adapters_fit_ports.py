@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cloudq.adapters.local_files import DiskFiles
     from cloudq.adapters.object_stores.directory import DirectoryStore
     from cloudq.adapters.object_stores.fenced import FencedStore
+    from cloudq.adapters.object_stores.look_first import LookFirstStore
     from cloudq.adapters.object_stores.memory import MemoryStore
     from cloudq.adapters.object_stores.retrying import RetryingStore
     from cloudq.adapters.object_stores.s3 import S3Store
@@ -42,8 +43,9 @@ if TYPE_CHECKING:
         memory: MemoryStore,
         retrying: RetryingStore,
         fenced: FencedStore,
+        look_first: LookFirstStore,
     ) -> list[ObjectStore]:
-        return [s3, directory, memory, retrying, fenced]
+        return [s3, directory, memory, retrying, fenced, look_first]
 
     def _schedulers(
         local: LocalScheduler,
