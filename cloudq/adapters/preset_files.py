@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Hashable, Iterator, Mapping
@@ -150,7 +151,18 @@ def _parsed(content: bytes, place: str, problems: list[str]) -> dict[str, Any]:
     if not isinstance(data, dict):
         problems.append(f"{place}: has no sections")
         return {}
+    if _refers_to_itself(data):
+        problems.append(f"{place}: not YAML that can be used: a part of it refers to itself")
+        return {}
     return data
+
+
+def _refers_to_itself(data: object) -> bool:
+    try:
+        json.dumps(data, default=str, skipkeys=True)
+    except (ValueError, RecursionError):
+        return True
+    return False
 
 
 def _wrong_placeholders(configuration: Mapping[str, Any], place: str) -> Iterator[str]:

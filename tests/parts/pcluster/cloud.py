@@ -21,7 +21,7 @@ os.environ.setdefault("MOTO_AMIS_PATH", str(HERE / "images.json"))
 os.environ.setdefault("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")
 os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "true")
 
-import moto.cloudformation.parsing as parsing  # noqa: E402  moto reads the variables when it is imported
+from moto.cloudformation import parsing  # noqa: E402  moto reads the variables when it is imported
 from moto.cloudformation.models import CloudFormationBackend  # noqa: E402
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app  # noqa: E402
 from werkzeug.serving import WSGIRequestHandler, make_server  # noqa: E402
