@@ -13,7 +13,10 @@ from cloudq.domain.version import VERSION
 
 if TYPE_CHECKING:
     from cloudq.application.cancel_job import CancelResult
+    from cloudq.application.find_holder import Holder
+    from cloudq.application.list_agents import AgentReport, AgentState
     from cloudq.application.query_jobs import ActiveJobs
+    from cloudq.application.requeue_job import Requeued
     from cloudq.application.submit_job import Submitted
     from cloudq.client import Client
     from cloudq.config import Config, load_config
@@ -39,17 +42,21 @@ __version__ = VERSION
 _HOMES = {
     "ActiveJob": "cloudq.domain.summary",
     "ActiveJobs": "cloudq.application.query_jobs",
+    "AgentReport": "cloudq.application.list_agents",
+    "AgentState": "cloudq.application.list_agents",
     "CancelResult": "cloudq.application.cancel_job",
     "Client": "cloudq.client",
     "CloudqError": "cloudq.domain.errors",
     "Config": "cloudq.config",
     "HistoryEntry": "cloudq.domain.history",
+    "Holder": "cloudq.application.find_holder",
     "InvalidInput": "cloudq.domain.errors",
     "Job": "cloudq.domain.job",
     "JobNotFound": "cloudq.domain.errors",
     "JobState": "cloudq.domain.job_state",
     "JobStateConflict": "cloudq.domain.errors",
     "MaybeSubmitted": "cloudq.domain.errors",
+    "Requeued": "cloudq.application.requeue_job",
     "StoreProblem": "cloudq.domain.errors",
     "StoreUnavailable": "cloudq.domain.errors",
     "Submitted": "cloudq.application.submit_job",
@@ -61,17 +68,21 @@ _HOMES = {
 __all__ = [
     "ActiveJob",
     "ActiveJobs",
+    "AgentReport",
+    "AgentState",
     "CancelResult",
     "Client",
     "CloudqError",
     "Config",
     "HistoryEntry",
+    "Holder",
     "InvalidInput",
     "Job",
     "JobNotFound",
     "JobState",
     "JobStateConflict",
     "MaybeSubmitted",
+    "Requeued",
     "StoreProblem",
     "StoreUnavailable",
     "Submitted",

@@ -14,8 +14,12 @@ from typing import TypeVar
 from attrs import evolve, field, frozen
 
 from cloudq.application.cancel_job import CancelResult
+from cloudq.application.examine import Check
+from cloudq.application.find_holder import Holder
+from cloudq.application.list_agents import AgentReport
 from cloudq.application.query_jobs import ActiveJobs
 from cloudq.application.read_log import STDERR, STDOUT
+from cloudq.application.requeue_job import Requeued, RequeueRequest
 from cloudq.application.rerun_job import RerunRequest
 from cloudq.application.submit_job import SubmitRequest, Submitted
 from cloudq.bootstrap.client import ClientParts, client_parts
@@ -30,7 +34,7 @@ from cloudq.domain.jobscript import MAX_SCRIPT_BYTES, Jobscript, script_problems
 from cloudq.domain.local_script import convert, preview
 from cloudq.domain.meta_script import MetaScript
 from cloudq.domain.names import checked_job_id, checked_system, on_one_line
-from cloudq.domain.place import place_job
+from cloudq.domain.place import named_systems, place_job
 from cloudq.domain.submit_options import split_options
 from cloudq.domain.system_mapping import NameTables
 from cloudq.ports.archives import Archives
@@ -196,6 +200,10 @@ class Client:
         """All unfinished jobs, oldest first, with warnings about systems that are away."""
         return self._parts.query.active()
 
+    def agents(self) -> tuple[AgentReport, ...]:
+        """Every system whose agent ever reported, by name, and how its agent is."""
+        return self._parts.list_agents()
+
     def history(self, last: int | None = None) -> Iterator[HistoryEntry]:
         """Finished jobs, newest first; only the *last* so many if given."""
         return self._parts.query.history(last)
@@ -250,17 +258,50 @@ class Client:
         """Download a job's script, inputs, outputs and logs into the new directory ``into/<id>``."""
         return self._parts.stage_out(self.job(job_id), Path(into))
 
+    def checks(self, *, deep: bool = False, collect: bool = False) -> tuple[Check, ...]:
+        """What an examination asks of the store, the agents and the jobs; run it with `examine`.
+
+        With *deep* more than a thousand small objects are put and removed; with *collect* what is
+        found half done or left over is brought to its end.
+        """
+        return self._parts.doctor(deep, collect)
+
     # Ending ----------------------------------------------------------------------------------
 
-    def cancel(self, job_id: str, *, tid: int | None = None) -> CancelResult:
+    def cancel(
+        self, job_id: str, *, tid: int | None = None, force: bool = False, claim: int | None = None
+    ) -> CancelResult:
         """Cancel a job: ended at once if nobody runs it, else requested of its agent.
 
-        With *tid* only that task of an array job, the others go on.
+        With *tid* only that task of an array job, the others go on. With *force* the job ends
+        without the system that holds it, which may go on with it until its agent is back; if
+        *claim* is given, only while that is the number of its `holder`'s claim.
         Raises `JobStateConflict` if it has ended in another way.
         """
+        chosen = checked_job_id(job_id)
         if tid is not None:
-            return self._parts.cancel.task(checked_job_id(job_id), tid)
-        return self._parts.cancel(checked_job_id(job_id))
+            return self._parts.cancel.task(chosen, tid)
+        if force and claim is None and (holder := self.holder(chosen)) is not None:
+            claim = holder.claim.n
+        if force and claim is not None:
+            return self._parts.cancel.without_the_holder(chosen, claim, force=True)
+        return self._parts.cancel(chosen)
+
+    def holder(self, job_id: str) -> Holder | None:
+        """Which system runs a job, by which claim, and when its agent last reported; None: none does."""
+        return self._parts.find_holder(checked_job_id(job_id))
+
+    def requeue(
+        self, job_id: str, to: Sequence[str] = (), *, claim: int | None = None, force: bool = False
+    ) -> Requeued:
+        """Offer a job again, to the systems *to* or to those that were invited before.
+
+        A job that nobody holds is offered to these and to no others any more. One that is held is
+        taken back if *claim* is the number of its `holder`'s claim, and that system's agent has
+        been silent for ten times its time to live, or with *force*: then it may run twice.
+        May be called again after a crash. Raises `JobStateConflict`, `UnknownSystem`.
+        """
+        return self._parts.requeue(RequeueRequest(checked_job_id(job_id), named_systems(to), claim, force))
 
     def delete(self, job_id: str) -> None:
         """Delete a finished job with all its files from the bucket."""

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, Phase, settings
 
 from tests.parts.grid_engine import grid_engine
 from tests.parts.pcluster.part import cloud, cloud_server, pcluster
-from tests.parts.s3_services import ceph_service, moto_service
+from tests.parts.s3_services import ceph_service, moto_service, weak_moto_service
 from tests.parts.slurm import slurm, slurm_with_accounting
 
 __all__ = [  # fixtures for all
@@ -24,11 +24,18 @@ __all__ = [  # fixtures for all
     "pcluster",
     "slurm",
     "slurm_with_accounting",
+    "weak_moto_service",
 ]
 
 # A busy machine is no reason for a property test to fail; CI has the time for more examples.
 settings.register_profile("cloudq", deadline=None, max_examples=100 if os.environ.get("CI") == "true" else 40)
-settings.load_profile("cloudq")
+# Long searches, as `make fuzz` runs them: docs/hostile-input.md says what they came to.
+settings.register_profile(
+    "deep", deadline=None, max_examples=int(os.environ.get("FUZZ_EXAMPLES", "10000")),
+    phases=[Phase.generate] if os.environ.get("FUZZ_NO_SHRINK") else list(Phase), database=None,
+    suppress_health_check=list(HealthCheck),
+)  # fmt: skip
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "cloudq"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

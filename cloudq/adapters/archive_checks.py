@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import stat
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 from attrs import frozen
 
@@ -15,6 +18,8 @@ BAD_ARCHIVE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, Ru
 """What the zipfile module raises for archives that are damaged, or made to damage."""
 
 _ENCRYPTED = 1
+_ENTRY = b"PK\1\2"
+"""What each entry of the table of contents begins with."""
 
 
 @frozen
@@ -30,8 +35,37 @@ class ArchiveLimits:
     free_bytes: int = 1 << 30
 
 
-def check_archive(entries: Sequence[zipfile.ZipInfo], packed: int, limits: ArchiveLimits) -> int:
-    """Raise `ArchiveRejected` for what no honest archive holds; return the size it unpacks to."""
+@contextmanager
+def opened_archive(archive: Path, limits: ArchiveLimits) -> Iterator[tuple[zipfile.ZipFile, int]]:
+    """The archive and the size it unpacks to. Raises `ArchiveRejected` for what no honest archive holds.
+
+    Whatever an archive says of its table of contents, no more of it is read than *limits* allow.
+    """
+    with _BoundedReader(io.FileIO(archive), limits) as file, zipfile.ZipFile(file) as opened:
+        file.is_opening = False
+        yield opened, _check(opened.infolist(), archive.stat().st_size, limits)
+
+
+class _BoundedReader(io.BufferedReader):
+    """A file of which the zipfile module reads no table of contents that is too large for memory."""
+
+    def __init__(self, raw: io.RawIOBase, limits: ArchiveLimits) -> None:
+        super().__init__(raw)
+        self._limits = limits
+        self.is_opening = True
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if not self.is_opening:
+            return super().read(size)
+        if size is not None and size > self._limits.directory_bytes:
+            raise ArchiveRejected("the archive's table of contents is larger than any that is read")
+        content = super().read(size)
+        if content.count(_ENTRY) > self._limits.entries:
+            raise ArchiveRejected(f"the archive has more than {self._limits.entries} files")
+        return content
+
+
+def _check(entries: Sequence[zipfile.ZipInfo], packed: int, limits: ArchiveLimits) -> int:
     if len(entries) > limits.entries:
         raise ArchiveRejected(f"the archive has more than {limits.entries} files")
     for entry in entries:

@@ -12,13 +12,18 @@ import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from cloudq.adapters.archive_checks import BAD_ARCHIVE, ArchiveLimits, check_archive
+from attrs import field, frozen
+
+from cloudq.adapters.archive_checks import BAD_ARCHIVE, ArchiveLimits, opened_archive
 from cloudq.domain.errors import ArchiveRejected, InvalidInput
 from cloudq.domain.names import file_name_problem, on_one_line
 
 
+@frozen
 class ZipArchives:
     """Packs and extracts zip archives as streams."""
+
+    limits: ArchiveLimits = field(factory=ArchiveLimits)
 
     def check(self, paths: Sequence[Path], script: Path) -> None:
         """Raise `InvalidInput` with all that keeps *paths* from going along with *script*."""
@@ -35,10 +40,8 @@ class ZipArchives:
         """Extract into the new directory *into*."""
         into.mkdir()
         try:
-            with zipfile.ZipFile(archive) as opened:
-                entries = opened.infolist()
-                check_archive(entries, archive.stat().st_size, ArchiveLimits())
-                for entry in entries:
+            with opened_archive(archive, self.limits) as (opened, _):
+                for entry in opened.infolist():
                     _extract(opened, entry, into)
         except BAD_ARCHIVE as error:
             raise ArchiveRejected(f"{archive.name} cannot be read: {error}") from error

@@ -86,6 +86,25 @@ def link_file(existing: Path, new: Path) -> bool:
     return linked
 
 
+@contextmanager
+def locked(path: Path) -> Iterator[bool]:
+    """Hold the lock file *path* until the end or the death of this process; whether it was free."""
+    from filelock import FileLock, Timeout  # noqa: PLC0415 (few need it, and it takes long)
+
+    lock = FileLock(path, mode=PRIVATE_FILE)
+    with told_as_workspace_problem(f"lock {path}"):
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:  # an OSError, too
+            pass
+        except NotImplementedError as error:
+            raise WorkspaceProblem(f"cannot lock {path}: its file system knows no locks") from error
+    try:
+        yield lock.is_locked
+    finally:
+        lock.release()
+
+
 def sync_dir(path: Path) -> None:
     """Make names in a directory survive a power cut."""
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
@@ -106,8 +125,7 @@ def read_record(path: Path, limit: int = MAX_RECORD_BYTES) -> bytes | None:
         info = os.fstat(handle)
         if not stat.S_ISREG(info.st_mode) or info.st_size > limit:
             return None
-        with os.fdopen(handle, "rb", closefd=False) as file:
-            return file.read(limit)
+        return os.read(handle, info.st_size)  # one that grows meanwhile had not been told whole
     except OSError:
         return None
     finally:

@@ -16,5 +16,7 @@ class AgentSettings:
     keep_s: float = 86_400.0
     unpinned: bool = True
     handicap_s: float = 0.0
+    accept_weak_store: bool = False
+    """Whether to work on a store that ignores conditions (protocol 8)."""
     max_held: int = 10_000
     """Jobs held at once; more wait unclaimed."""

@@ -7,10 +7,12 @@ from enum import Enum
 from attrs import frozen
 
 from cloudq.application.end_job import EndJob
+from cloudq.application.find_holder import FindHolder, Holder
+from cloudq.application.know_store import KnowStore
 from cloudq.application.take_back_job import TakeBackJob
 from cloudq.domain.claim import Claim, ClaimKind
 from cloudq.domain.errors import InvalidInput, JobStateConflict
-from cloudq.domain.job import Job
+from cloudq.domain.job import Job, StoredJob
 from cloudq.domain.job_state import JobState
 from cloudq.domain.names import ClaimTag
 from cloudq.ports.clock import Clock, IdSource
@@ -32,8 +34,10 @@ class CancelJob:
 
     jobs: JobRepository
     queue: JobQueue
+    find_holder: FindHolder
     end_job: EndJob
     take_back: TakeBackJob
+    know_store: KnowStore
     clock: Clock
     ids: IdSource
     client: str
@@ -45,19 +49,36 @@ class CancelJob:
         """
         while True:
             stored = self.jobs.load(job_id)
-            if stored.job.is_final:
-                self.end_job.confirm_final(stored.job)
-                return self._ended(stored.job)
             newest = self.jobs.newest_claim(job_id)
+            if stored.job.is_final:
+                self._tidy_up(stored, newest)
+                return self._ended(stored.job)
             if newest is not None and newest.kind is ClaimKind.RUN:
                 return self._ask(newest.system, ClaimTag(job_id, newest.n))
+            if self.know_store.ask():
+                return self._ask_the_invited(stored.job, newest)
             if newest is not None and newest.kind is ClaimKind.RELEASE:
                 # Nobody comes back to a take-back that was cut short: its old holder must let go.
                 self.take_back.finish(job_id, newest)
             if newest is None or newest.kind is ClaimKind.RELEASE:
-                newest = self.jobs.create_claim(job_id, self._claim(newest)).claim
+                newest = self.jobs.create_claim(job_id, self._claim(newest.n + 1 if newest else 1)).claim
             if newest.kind is ClaimKind.CANCEL:
                 return self._ended(self.end_job.finish_canceled(stored, newest).job)
+
+    def without_the_holder(self, job_id: str, expected_claim: int, *, force: bool) -> CancelResult:
+        """Cancel a job that a system holds by claim *expected_claim* and no longer acts for.
+
+        An agent that comes back ends its local job and writes nothing more. Repeatable after a
+        crash. Raises `JobStateConflict` if the job ended otherwise, another claim is the newest by
+        now, or its holder has beaten lately and *force* is not given: it may go on for a while.
+        """
+        newest = self.jobs.newest_claim(job_id)
+        if newest is None or newest.kind is not ClaimKind.CANCEL:
+            holder = self.find_holder.to_take_from(job_id, expected_claim, force=force)
+            newest = self.jobs.create_claim(job_id, self._claim(expected_claim + 1, holder)).claim
+        if newest.kind is not ClaimKind.CANCEL:
+            raise JobStateConflict(f"Job ({job_id}) was taken back by {newest.by} meanwhile.")
+        return self._ended(self.end_job.finish_canceled(self.jobs.load(job_id), newest).job)
 
     def task(self, job_id: str, task: int) -> CancelResult:
         """Cancel one task of an array job; the others go on.
@@ -79,24 +100,45 @@ class CancelJob:
         self.queue.ring(newest.system)
         return CancelResult.REQUESTED
 
-    def _claim(self, newest: Claim | None) -> Claim:
+    def _claim(self, n: int, holder: Holder | None = None) -> Claim:
+        told = "" if holder is None else _without(holder, self.client)
         return Claim(
-            n=newest.n + 1 if newest else 1,
+            n=n,
             kind=ClaimKind.CANCEL,
             nonce=self.ids.nonce(),
             time=self.clock.now(),
+            system="" if holder is None else holder.system,
             by=self.client,
+            reason=told,
         )
+
+    def _tidy_up(self, stored: StoredJob, newest: Claim | None) -> None:
+        """Whoever ended the job may have died before its last steps."""
+        if newest is not None and newest.kind is ClaimKind.CANCEL:
+            self.end_job.finish_canceled(stored, newest)
+        else:
+            self.end_job.confirm_final(stored.job)
 
     def _ask(self, system: str, tag: ClaimTag) -> CancelResult:
         self.queue.request_cancel(system, tag)
         self.queue.ring(system)
         return CancelResult.REQUESTED
 
+    def _ask_the_invited(self, job: Job, newest: Claim | None) -> CancelResult:
+        """On a weak store only the agent writes: it ends a job that it has not taken, too."""
+        n = 1 if newest is None else newest.n + (newest.kind is ClaimKind.RELEASE)
+        for system in job.invited:
+            self._ask(system, ClaimTag(job.uuid, n))
+        return CancelResult.REQUESTED
+
     def _ended(self, job: Job) -> CancelResult:
         if job.state is JobState.DELETED:
             return CancelResult.CANCELED
         raise JobStateConflict(f"Job ({job.uuid}) has ended already: {job.state.value}.")
+
+
+def _without(holder: Holder, client: str) -> str:
+    return f"canceled by {client} without the agent of {holder.system}: it may still run there"
 
 
 def _state_of(job: Job, task: int) -> JobState | None:

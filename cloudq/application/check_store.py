@@ -5,17 +5,23 @@ Some stores take the conditions and ignore them; on those two agents would both 
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from collections.abc import Iterator
 
-from attrs import define
+from attrs import define, field
 
 from cloudq.application.hold_lease import HoldLease
+from cloudq.application.job_trouble import AgentLog
 from cloudq.domain.errors import StoreUnfit
+from cloudq.domain.store_check import StoreCheck
 from cloudq.ports.clock import Clock
 from cloudq.ports.system_registry import StoreProbe, SystemRegistry
 from cloudq.ports.workers import Workers
 
-LASTS = timedelta(days=1)
+LOST = (
+    "what an agent writes after another has taken its place may undo the other's work, an ended job may "
+    "stand in the history twice or not at all, and agents of one system in two homes may run a job twice"
+)
+"""What a person gives up: invariants I7 and I8, and two homes."""
 
 
 @define
@@ -26,32 +32,41 @@ class CheckStore:
     clock: Clock
     workers: Workers
     lease: HoldLease
+    log: AgentLog
+    accepts_weak: bool = False
+    """Whether a person chose to work without conditions."""
+    _has_told: bool = field(default=False, init=False)
 
     def __call__(self) -> None:
         """Check if it is due. Raises `StoreUnfit`, and whatever keeps the store from answering."""
         now = self.clock.now()
-        if not _is_recent(self.lease.store_check, now):
+        check = self.lease.store_check
+        if check is None or not check.is_recent(now):
             probe = self.registry.probe(self.lease.identity.system, self.workers)
-            if not probe.is_fit:
-                raise StoreUnfit(_told(probe))
-            self.lease.store_check = now.isoformat()
-            self.lease.beat()
+            check = StoreCheck(now, "; ".join(_flaws(probe)))
+        if check.is_weak:
+            self._accept_or_refuse(check)
+        self.lease.store_check = check
+
+    def _accept_or_refuse(self, check: StoreCheck) -> None:
+        if not self.accepts_weak:
+            raise StoreUnfit(
+                f"This store does not keep conditional writes apart ({check.flaws}): jobs could run twice "
+                "here, so no agent runs on it. docs/configuration.md says which stores do. To work on it all "
+                f"the same, set [agent] accept_weak_store = true: then {LOST}."
+            )
+        if not self._has_told:
+            self._has_told = True
+            self.log.warning(
+                "this store does not keep conditional writes apart, which [agent] accept_weak_store allows",
+                found=check.flaws,
+                lost=LOST,
+                rules="jobs for one system are taken, others wait; run agents of it in this home only",
+            )
 
 
-def _is_recent(checked: str, now: datetime) -> bool:
-    try:
-        return now - LASTS < datetime.fromisoformat(checked) <= now + LASTS
-    except (ValueError, TypeError):
-        return False
-
-
-def _told(probe: StoreProbe) -> str:
-    broken = []
+def _flaws(probe: StoreProbe) -> Iterator[str]:
     if probe.winners != 1:
-        broken.append(f"of several writers that created one key at once {probe.winners} were told they had")
+        yield f"of several writers that created one key at once {probe.winners} were told they had"
     if not probe.guards:
-        broken.append("a rewrite with a wrong ETag was accepted")
-    return (
-        f"This store does not keep conditional writes apart ({'; '.join(broken)}): jobs could run twice "
-        "here, so no agent runs on it. docs/configuration.md says which stores do."
-    )
+        yield "a rewrite with a wrong ETag was accepted"

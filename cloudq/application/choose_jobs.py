@@ -7,6 +7,7 @@ from attrs import frozen
 from cloudq.application.agent_settings import AgentSettings
 from cloudq.application.check_dependencies import CheckDependencies
 from cloudq.application.held_job import Holdings, Invitation
+from cloudq.application.hold_lease import HoldLease
 from cloudq.application.job_trouble import JobTrouble
 from cloudq.domain.claim import Claim
 from cloudq.domain.errors import SchedulerUnavailable
@@ -39,23 +40,29 @@ class ChooseJobs:
     settings: AgentSettings
     holdings: Holdings
     trouble: JobTrouble
+    lease: HoldLease
 
     def __call__(self, due: list[Invitation], now: float) -> list[Invitation]:
         """Those of *due*, all read, that are to be taken now, oldest first."""
+        self.dependencies.begin_cycle()
         oldest_first = sorted(due, key=lambda each: -each.age_s(now))
         pressing = [each for each in oldest_first if self._needs_no_room(each)]
         others = [each for each in oldest_first if not self._needs_no_room(each)]
         for each in others:
             each.note = self._why_it_waits(each)
+        waiting = [each for each in others if each.note and each.may_be_claimed]
+        pressing += [each for each in waiting[:MOST_LOOKED_AT] if self._is_claimed(each)]
         ready = [each for each in others if not each.note]
         pinned = self._within_room([each for each in ready if each.is_pinned], 0)
         unpinned = [each for each in ready if not each.is_pinned]
         return pressing + pinned + self._within_room(self._unpinned(unpinned, now), len(pinned))
 
     def _needs_no_room(self, invitation: Invitation) -> bool:
-        """Whether it is over, held already, or never to be run."""
-        job = invitation.read_record.job
-        return job.is_final or job.claim >= invitation.tag.n or bool(self.dependencies.why_never(job))
+        """Whether it is over, held already, to be canceled, or never to be run."""
+        job, tag = invitation.read_record.job, invitation.tag
+        if job.is_final or job.claim >= tag.n or tag in self.holdings.cancel_requests:
+            return True
+        return bool(self.dependencies.why_never(job))
 
     def _why_it_waits(self, invitation: Invitation) -> str:
         job, system = invitation.read_record.job, self.settings.system
@@ -63,6 +70,8 @@ class ChooseJobs:
             return f"submitted to {job.submit_to}, not to {system}"
         if not invitation.is_pinned and not self.settings.unpinned:
             return f"{system} takes only jobs submitted to it"
+        if self.lease.is_store_weak and len(job.invited) > 1:
+            return f"its store cannot keep {' and '.join(job.invited)} apart: cancel it, and submit it to one"
         return self.dependencies.why_waiting(job)
 
     def _within_room(self, chosen: list[Invitation], taken: int) -> list[Invitation]:
@@ -128,6 +137,16 @@ class ChooseJobs:
             each.note = ""
             chosen.append(each)
         return chosen
+
+    def _is_claimed(self, invitation: Invitation) -> bool:
+        """Whether its claim exists already, whatever it would wait for; if not, it is never asked again.
+
+        What it waited for was over for the process that made the claim, and may be deleted by now.
+        """
+        with self.trouble.of_invitation(invitation):
+            invitation.may_be_claimed = self.jobs.claim(invitation.tag) is not None
+            return invitation.may_be_claimed
+        return False
 
     def _is_somebodys(self, invitation: Invitation) -> bool:
         """Whether its claim exists; what goes wrong here does so again where the job is taken."""

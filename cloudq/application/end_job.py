@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from attrs import evolve, frozen
 
+from cloudq.domain.array_range import ArrayRange
 from cloudq.domain.claim import Claim
 from cloudq.domain.errors import JobNotFound, RecordChanged
 from cloudq.domain.job import Job, StoredJob
@@ -28,10 +29,16 @@ class EndJob:
     clock: Clock
 
     def finish_canceled(self, stored: StoredJob, claim: Claim) -> StoredJob:
-        """Finish what a ``cancel`` claim began; return the final record."""
+        """Finish what a ``cancel`` claim began; return the final record.
+
+        A system that held the job is told before the record is final: nobody may come back to it.
+        """
+        if claim.system and not stored.job.is_final:
+            self.queue.request_cancel(claim.system, ClaimTag(stored.job.uuid, claim.replaced))
+            self.queue.ring(claim.system)
         stored = self._make_final(stored, claim)
         self.confirm_final(stored.job)
-        self.withdraw(stored.job, claim.n)
+        self.withdraw(stored.job, claim.replaced, [claim.system] if claim.system else ())
         return stored
 
     def confirm_final(self, job: Job) -> None:
@@ -56,8 +63,16 @@ class EndJob:
         by = f" by {claim.by}" if claim.by else ""
         end = TaskState(JobState.DELETED, reason=claim.reason or f"canceled{by} before it was run")
         if job.array_tid is not None:
-            job = evolve(job, tasks=TaskStates.all_alike(job.array_tid, JobState.DELETED))
+            job = evolve(job, tasks=_canceled_tasks(job, job.array_tid))
         return with_history_key(self.jobs, job.ended(end, self.clock.now()))
+
+
+def _canceled_tasks(job: Job, array: ArrayRange) -> TaskStates:
+    """Tasks that had ended keep their end."""
+    ended = {task: state for task, state in job.tasks.items() if state.state.is_final}
+    if not ended:
+        return TaskStates.all_alike(array, JobState.DELETED)
+    return TaskStates.of({task: ended.get(task, TaskState(JobState.DELETED)) for task in array})
 
 
 def with_history_key(jobs: JobRepository, job: Job) -> Job:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from attrs import frozen
 
+from cloudq.application.know_store import KnowStore
 from cloudq.domain.array_range import ArrayRange
 from cloudq.domain.eligibility import why_not
 from cloudq.domain.errors import CloudqError, InvalidInput, UnknownSystem
@@ -44,6 +45,7 @@ class FindSystems:
 
     registry: SystemRegistry
     names: NameTables
+    know_store: KnowStore
 
     def __call__(self, wanted: Wanted, problems: Sequence[str] = ()) -> Found:
         """The systems for a job, one LIST and one GET a system that matters.
@@ -55,9 +57,9 @@ class FindSystems:
             return Found(())
         known = self.registry.systems()
         if wanted.pinned:
-            return self._pinned(wanted, known, problems)
+            return self._kept_apart(self._pinned(wanted, known, problems))
         assert wanted.script is not None  # noqa: S101 (see above)
-        return self._eligible(wanted, wanted.script, known)
+        return self._kept_apart(self._eligible(wanted, wanted.script, known))
 
     def unknown(self, systems: Iterable[str]) -> tuple[str, ...]:
         """Those of *systems* that no agent ever reported, in words; nothing if the store does not answer."""
@@ -67,9 +69,24 @@ class FindSystems:
             return ()
         return tuple(_never_reported(system, known) for system in systems if known and system not in known)
 
+    def require_known(self, systems: Iterable[str]) -> None:
+        """Raise `UnknownSystem` for those that no agent ever reported, if any agent ever did."""
+        known = self.registry.systems()
+        if known and (unknown := [system for system in systems if system not in known]):
+            raise UnknownSystem("\n".join(f"{_nobody_reported(system, known)}." for system in unknown))
+
     def mappings(self, script: MetaScript) -> tuple[SystemMapping, ...]:
         """What the configuration says of the script's project and resource, system by system."""
         return self.names.mappings(script.project, script.resource)
+
+    def _kept_apart(self, found: Found) -> Found:
+        """On a weak store two systems that are offered a job might both run it."""
+        if self.know_store.is_weak and len(found.systems) > 1:
+            raise InvalidInput(
+                "this store does not keep conditional writes apart, so a job is offered to one system alone, "
+                f"and this one would go to {', '.join(found.systems)}: name one of them with --submit_to"
+            )
+        return found
 
     # A system that was named -----------------------------------------------------------------
 
@@ -144,7 +161,10 @@ class FindSystems:
         return why_not(offer, script, mapping, wanted.array, is_pinned=is_pinned, is_chosen=is_chosen)
 
     def _seen(self, sign: SystemSign) -> SeenLease | None:
-        return self.registry.lease(sign.system, sign.lease_epoch) if sign.lease_epoch else None
+        seen = self.registry.lease(sign.system, sign.lease_epoch) if sign.lease_epoch else None
+        if seen is not None:
+            self.know_store.hear(seen.lease)
+        return seen
 
 
 def _warn_if_away(system: str, seen: SeenLease | None) -> Iterator[str]:
@@ -162,8 +182,12 @@ def _nobody_yet(system: str) -> str:
 
 
 def _never_reported(system: str, known: Mapping[str, SystemSign]) -> str:
+    return f"{_nobody_reported(system, known)}. Use --force to queue the job for it all the same."
+
+
+def _nobody_reported(system: str, known: Mapping[str, SystemSign]) -> str:
     these = f"these did: {', '.join(sorted(known))}" if known else "nor did any other"
-    return f"No agent ever reported as {system}; {these}. Use --force to queue the job for it all the same."
+    return f"No agent ever reported as {system}; {these}"
 
 
 def _nowhere(refusals: Mapping[str, str]) -> list[str]:

@@ -169,7 +169,8 @@ class HandOverJob:
     def _learn_array(self, held: HeldJob) -> None:
         """An array may be asked for inside the script or in the user's options, too."""
         array = self.scheduler.planned_array(self._submission(held))
-        held.job = evolve(held.job, array_tid=array)
+        if array != held.job.array_tid:
+            held.job = evolve(held.job, array_tid=array)
 
     def _submit(self, held: HeldJob, number: int) -> None:
         try:

@@ -124,6 +124,8 @@ class Invitation(Retried):
     read_at: float = 0.0
     is_newly_listed: bool = True
     """Whether it was listed since it was last looked at."""
+    may_be_claimed: bool = True
+    """Whether a claim may stand, of a process that died or a request without an answer."""
     absent_listings: int = 0
     """Listings after which its manifest was found to be absent."""
     placement: str = ""

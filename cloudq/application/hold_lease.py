@@ -16,6 +16,7 @@ from cloudq.domain.lease import (
     Watch,
     is_stale_by_store_clock,
 )
+from cloudq.domain.store_check import StoreCheck
 from cloudq.ports.clock import Clock, IdSource
 from cloudq.ports.system_registry import SeenLease, SystemRegistry
 
@@ -54,8 +55,8 @@ class HoldLease:
     """Whether a process of this machine has certainly ended."""
     one_shot: bool = False
     """A run of one cycle cannot watch for long: it judges by the store's clock."""
-    store_check: str = ""
-    """When the store was last found fit, and by whom it was last told: goes on from epoch to epoch."""
+    store_check: StoreCheck | None = None
+    """What is known of the store, from one's own look or the holder before: goes on from epoch to epoch."""
     last_error: str = ""
     """Told to clients with the next beat."""
     _held: HeldLease | None = field(default=None, init=False)
@@ -79,15 +80,32 @@ class HoldLease:
         if not self.may_write():
             raise LeaseLost(f"The lease of {self.identity.system} could not be renewed in time.")
 
+    @property
+    def is_store_weak(self) -> bool:
+        """Whether the store is known to ignore conditions."""
+        return self.store_check is not None and self.store_check.is_weak
+
+    def look_again(self) -> None:
+        """Raise `LeaseLost` if another process has taken the lease by the store's word; one LIST.
+
+        For a store on which no condition stops what a former holder writes.
+        """
+        epoch = self.epoch
+        if self.registry.newest_epoch(self.identity.system) > epoch:
+            with self._lock:
+                self._held = None
+            raise LeaseLost(f"Another agent has taken the lease of {self.identity.system}.")
+
     def is_lapsed(self) -> bool:
         """Whether the lease must be taken anew."""
         held = self._held
         return held is None or held.is_lapsed(self.clock.elapsed())
 
-    def acquire(self) -> LeaseWait | None:
+    def acquire(self, check_store: Callable[[], object] = lambda: None) -> LeaseWait | None:
         """Try once to take the lease; None when it is held now, else who holds it.
 
-        To be repeated by a waiter: it needs two looks a whole time to live apart.
+        To be repeated by a waiter: it needs two looks a whole time to live apart. *check_store* is
+        called once the lease may be taken and before anything is written for it.
         """
         with self._lock:  # a beat that is still under way must not bring the old epoch back
             self._held = None
@@ -97,7 +115,8 @@ class HoldLease:
         if seen is not None and not self._may_succeed(seen, asked_at):
             return LeaseWait(seen.lease, seen.age_s)
         if seen is not None:
-            self.store_check = seen.lease.store_check
+            self.store_check = StoreCheck.parse(seen.lease.store_check)
+        check_store()
         return self._create(newest + 1)
 
     def beat_if_due(self) -> None:
@@ -131,8 +150,12 @@ class HoldLease:
 
     def _sent(self, lease: Lease) -> HeldLease:
         sent_at = self.clock.elapsed()
-        self.registry.beat(self.identity.system, evolve(lease, store_check=self.store_check))
+        self.registry.beat(self.identity.system, evolve(lease, store_check=self._told_of_store))
         return HeldLease(lease, sent_at)
+
+    @property
+    def _told_of_store(self) -> str:
+        return "" if self.store_check is None else str(self.store_check)
 
     def _may_succeed(self, seen: SeenLease, asked_at: float) -> bool:
         """Judge a beat that was read after *asked_at*, maybe long before now."""
@@ -162,8 +185,9 @@ class HoldLease:
             version=me.version,
             profile=me.profile,
             offer=me.offer,
-            store_check=self.store_check,
+            store_check=self._told_of_store,
             last_error=self.last_error,
+            since=self.clock.now(),
         )
         sent_at = self.clock.elapsed()
         self._watch = None

@@ -58,7 +58,7 @@ class RerunJob:
         submitted = self.submit(
             SubmitRequest(
                 script=script,
-                submit_to=place.systems,
+                submit_to=place.systems or (() if meta else job.invited),
                 submit_opt=job.submit_opt,
                 hold_jid=request.hold_jid,
                 hold_ok_jid=request.hold_ok_jid,

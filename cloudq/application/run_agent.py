@@ -38,6 +38,7 @@ class RunAgent:
     poll_interval_s: float
     _stopping: Event = field(factory=Event, init=False)
     _last_problems: tuple[str, ...] = field(default=(), init=False)
+    _told_of_lost_lease: bool = field(default=False, init=False)
 
     def stop(self) -> None:
         """Ask the agent to finish the step it is in and end; safe in a signal handler."""
@@ -60,11 +61,10 @@ class RunAgent:
 
         Returns who holds the lease if somebody else does. Raises what kept the cycle from working.
         """
-        waiting = self.lease.acquire()
+        waiting = self.lease.acquire(self.check_store)
         if waiting is not None:
             return waiting
         try:
-            self.check_store()
             self.cycle.begin_epoch()
             report = self._cycle()
             for _ in range(MAX_SETTLING_CYCLES):
@@ -81,15 +81,15 @@ class RunAgent:
     def _once(self, told_of: LeaseWait | None) -> LeaseWait | None:
         try:
             if self.lease.is_lapsed():
-                waiting = self.lease.acquire()
+                waiting = self.lease.acquire(self.check_store)
                 if waiting is not None:
                     return self._wait_for_holder(waiting, told_of)
-                self.check_store()
                 self.log.info("acting for", system=self.lease.identity.system, epoch=self.lease.epoch)
+                self._told_of_lost_lease = False
                 self.cycle.begin_epoch()
             self._cycle()
         except LeaseLost as error:
-            self.log.warning("not acting", error=str(error))
+            self._tell_of_lost_lease(error)
         except StoreUnfit:
             raise
         except CloudqError as error:
@@ -126,6 +126,12 @@ class RunAgent:
             self.log.info("everything works again")
         self._last_problems = problems
         self.lease.last_error = "; ".join(problems)[:500]
+
+    def _tell_of_lost_lease(self, error: LeaseLost) -> None:
+        """Say once that nothing is done until the lease is taken again, not with every poll."""
+        if not self._told_of_lost_lease:
+            self.log.warning("not acting", error=str(error))
+        self._told_of_lost_lease = True
 
     def _give_back(self, *, stopped: bool = True) -> None:
         try:

@@ -119,6 +119,8 @@ class SubmitJob:
             found = self.find_systems(_wanted(request), problems)
         except InvalidInput as error:
             problems.extend(error.problems)
+        if not problems and not found.systems:
+            problems.append("no system is named that the job is for, and its script says nothing of that")
         if problems:
             raise InvalidInput(problems)
         return found

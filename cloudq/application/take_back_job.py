@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from attrs import frozen
 
 from cloudq.application.end_job import EndJob, load_or_none
+from cloudq.application.find_holder import FindHolder
 from cloudq.domain.claim import Claim, ClaimKind
 from cloudq.domain.errors import JobStateConflict, RecordChanged
 from cloudq.domain.job import StoredJob
-from cloudq.domain.lease import is_stale_by_store_clock
 from cloudq.domain.names import ClaimTag
 from cloudq.ports.clock import Clock, IdSource
 from cloudq.ports.job_repository import JobQueue, JobRepository
-from cloudq.ports.system_registry import SeenLease, SystemRegistry
-
-DEAD_AFTER_TIMES_TO_LIVE = 10.0
-
-
-@frozen
-class Holder:
-    """Who holds a job: the claim, and the last beat of that system's agent if there is one."""
-
-    claim: Claim
-    last_beat: SeenLease | None
-
-    @property
-    def is_presumed_gone(self) -> bool:
-        """Whether the agent has been silent for ten times its time to live."""
-        beat = self.last_beat
-        return beat is None or is_stale_by_store_clock(beat.lease, beat.age_s, times=DEAD_AFTER_TIMES_TO_LIVE)
 
 
 @frozen
@@ -37,72 +22,78 @@ class TakeBackJob:
 
     jobs: JobRepository
     queue: JobQueue
-    registry: SystemRegistry
+    find_holder: FindHolder
     end_job: EndJob
     clock: Clock
     ids: IdSource
     client: str
 
-    def holder(self, job_id: str) -> Holder | None:
-        """Who holds the job; None while nobody does. Raises `JobNotFound`."""
-        if self.jobs.load(job_id).job.is_final:
-            return None
-        newest = self.jobs.newest_claim(job_id)
-        if newest is None or newest.kind is not ClaimKind.RUN:
-            return None
-        epoch = self.registry.newest_epoch(newest.system)
-        return Holder(newest, self.registry.lease(newest.system, epoch) if epoch else None)
-
-    def __call__(self, job_id: str, systems: tuple[str, ...], expected_claim: int, *, force: bool) -> None:
+    def __call__(self, job_id: str, systems: tuple[str, ...], expected_claim: int, *, force: bool) -> Claim:
         """Take claim *expected_claim* back and invite *systems*; repeatable after a crash.
 
+        Without *systems* those are invited that were the last time. Returns the claim that says
+        so, which may be an earlier call's.
         Raises `JobStateConflict` if the job ended, another claim is the newest by now, or its
         holder has beaten lately and *force* is not given: it might run twice.
         """
         newest = self.jobs.newest_claim(job_id)
         if newest is not None and newest.kind is ClaimKind.RELEASE and newest.n == expected_claim + 1:
-            self._finish_or_raise(job_id, newest)
-            return
-        holder = self.holder(job_id)
-        if holder is None or holder.claim.n != expected_claim:
-            raise JobStateConflict(
-                f"Job ({job_id}) is over, or not held by claim {expected_claim} (any more)."
-            )
-        if not (holder.is_presumed_gone or force):
-            raise JobStateConflict(
-                f"The agent of {holder.claim.system} reported lately: job ({job_id}) may still run there."
-            )
-        release = Claim(
-            n=expected_claim + 1,
+            return self.carry_out(job_id, newest)
+        holder = self.find_holder.to_take_from(job_id, expected_claim, force=force)
+        invited = self.jobs.load(job_id).job.invited
+        again = systems or invited or (holder.system,)
+        return self.release(job_id, expected_claim + 1, again, no_longer=invited, taken_from=holder.system)
+
+    def release(
+        self,
+        job_id: str,
+        n: int,
+        systems: tuple[str, ...],
+        *,
+        no_longer: tuple[str, ...],
+        taken_from: str = "",
+    ) -> Claim:
+        """Create ``release`` claim *n* for *systems* and carry out the one that stands.
+
+        Raises `JobStateConflict` if somebody else took the job or ended it.
+        """
+        wanted = Claim(
+            n=n,
             kind=ClaimKind.RELEASE,
             nonce=self.ids.nonce(),
             time=self.clock.now(),
-            system=holder.claim.system,
+            system=taken_from,
             systems=systems,
+            no_longer=no_longer,
             by=self.client,
         )
-        standing = self.jobs.create_claim(job_id, release)
-        if standing.claim.kind is not ClaimKind.RELEASE:
-            raise JobStateConflict(f"Job ({job_id}) was {standing.claim.kind.value}ed by somebody else.")
-        self._finish_or_raise(job_id, standing.claim)
+        standing = self.jobs.create_claim(job_id, wanted).claim
+        if standing.kind is ClaimKind.RUN:
+            raise JobStateConflict(f"Job ({job_id}) was taken by {standing.system} meanwhile.")
+        if standing.kind is ClaimKind.CANCEL:
+            raise JobStateConflict(f"Job ({job_id}) was canceled by somebody else.")
+        return self.carry_out(job_id, standing)
 
-    def _finish_or_raise(self, job_id: str, release: Claim) -> None:
+    def carry_out(self, job_id: str, release: Claim) -> Claim:
+        """Finish *release* and return it; raise `JobStateConflict` if there was nothing to finish."""
         if not self.finish(job_id, release):
             raise JobStateConflict(f"Job ({job_id}) ended, or went on, before it could be taken back.")
+        return release
 
     def finish(self, job_id: str, release: Claim) -> bool:
         """Finish what a ``release`` claim began; whether there was anything to finish."""
         stored = self._back_to_init(job_id, release)
         if stored is None:
             return False
-        held = ClaimTag(job_id, release.n - 1)
-        offered = ClaimTag(job_id, release.n + 1)
-        self.queue.request_cancel(release.system, held)
+        replaced, offered = ClaimTag(job_id, release.replaced), ClaimTag(job_id, release.n + 1)
+        if release.system:
+            self.queue.request_cancel(release.system, replaced)
         for system in release.systems:
             self.queue.invite(system, offered)
-        for system in dict.fromkeys((*release.systems, release.system)):
+        for system in dict.fromkeys((*release.systems, *_holder(release))):
             self.queue.ring(system)
-        self.queue.withdraw(release.system, [held])
+        for system in _no_longer_invited(release):
+            self.queue.withdraw(system, [replaced])
         return True
 
     def _back_to_init(self, job_id: str, release: Claim) -> StoredJob | None:
@@ -113,16 +104,28 @@ class TakeBackJob:
                 return None
             if stored.job.is_final:
                 self.end_job.confirm_final(stored.job)
-                self.end_job.withdraw(stored.job, release.n - 1, [release.system])
+                self.end_job.withdraw(stored.job, release.replaced, _no_longer_invited(release))
                 return None
             newest = self.jobs.newest_claim(job_id)
             if newest is None or newest.n != release.n:
                 return None
-            back = stored.job.taken_back(
-                self.clock.now(), release.systems, f"taken back from {release.system} by {release.by}"
-            )
+            back = stored.job.taken_back(self.clock.now(), release.systems, _reason(release))
             # Rewritten even if it says so already: what the old holder read must not match any more.
             try:
                 return self.jobs.replace(stored, back)
             except RecordChanged:
                 continue
+
+
+def _holder(release: Claim) -> tuple[str, ...]:
+    return (release.system,) if release.system else ()
+
+
+def _no_longer_invited(release: Claim) -> Iterator[str]:
+    """Whose markers the claim makes void; the holder's own is the last."""
+    yield from dict.fromkeys(system for system in release.no_longer if system != release.system)
+    yield from _holder(release)
+
+
+def _reason(release: Claim) -> str:
+    return f"taken back{' from ' if release.system else ''}{release.system} by {release.by}"

@@ -16,6 +16,7 @@ from cloudq.adapters.job_repository import (
     BucketSystemRegistry,
 )
 from cloudq.adapters.object_stores.fenced import FencedStore
+from cloudq.adapters.object_stores.look_first import LookFirstStore
 from cloudq.adapters.schedulers.local import usable_cpus
 from cloudq.adapters.workers import ThreadWorkers
 from cloudq.adapters.workspace import DirectoryWorkspace
@@ -28,6 +29,7 @@ from cloudq.application.check_markers import CheckMarkers
 from cloudq.application.check_store import CheckStore
 from cloudq.application.choose_jobs import ChooseJobs
 from cloudq.application.end_job import EndJob
+from cloudq.application.find_holder import FindHolder
 from cloudq.application.finish_jobs import FinishJobs, WriteRecords
 from cloudq.application.follow_jobs import FollowJobs
 from cloudq.application.hand_over_job import HandOverJob
@@ -127,7 +129,7 @@ def wire_agent(
     """Wire an agent; its beats go to the store directly, everything else through the fence."""
     identity = AgentIdentity(settings.system, world.process, VERSION, profile, offer)
     lease = HoldLease(
-        registry=BucketSystemRegistry(world.store, world.ids),
+        registry=BucketSystemRegistry(LookFirstStore(world.store, lambda: lease.is_store_weak), world.ids),
         clock=world.clock,
         ids=world.ids,
         identity=identity,
@@ -137,9 +139,12 @@ def wire_agent(
     holdings = Holdings()
     cycle = _wire_cycle(world, settings, lease, holdings)
     registry = cycle.publish_summary.registry
+    probed = BucketSystemRegistry(world.store, world.ids)  # as it is: before there is a lease, too
     run = RunAgent(
         lease=lease,
-        check_store=CheckStore(registry, world.clock, world.workers, lease),
+        check_store=CheckStore(
+            probed, world.clock, world.workers, lease, world.log, settings.accept_weak_store
+        ),
         cycle=cycle,
         ship_agent_log=ShipAgentLog(registry, world.clock, settings.system, world.log_file),
         clock=world.clock,
@@ -165,21 +170,19 @@ def _background(world: AgentWorld, lease: HoldLease) -> tuple[BackgroundWork, ..
 def _wire_cycle(
     world: AgentWorld, settings: AgentSettings, lease: HoldLease, holdings: Holdings
 ) -> RunAgentCycle:
-    store, ids, clock, workers = (
-        FencedStore(world.store, lease.may_write),
-        world.ids,
-        world.clock,
-        world.workers,
-    )
+    fenced = FencedStore(world.store, lease.may_write)
+    store = LookFirstStore(fenced, lambda: lease.is_store_weak, lease.look_again)
+    ids, clock, workers = world.ids, world.clock, world.workers
     jobs, queue = BucketJobRepository(store, ids), BucketJobQueue(store, ids)
     files, registry = BucketJobFiles(store, ids), BucketSystemRegistry(store, ids)
     scheduler, workspace, system, log = world.scheduler, world.workspace, settings.system, world.log
     trouble = JobTrouble(log, clock)
     end_job = EndJob(jobs, queue, clock)
-    take_back = TakeBackJob(jobs, queue, registry, end_job, clock, ids, f"the agent of {system}")
+    find_holder = FindHolder(jobs, registry)
+    take_back = TakeBackJob(jobs, queue, find_holder, end_job, clock, ids, f"the agent of {system}")
     stop_claim = StopClaim(scheduler)
     dependencies = CheckDependencies(jobs, clock)
-    choose = ChooseJobs(jobs, dependencies, scheduler, clock, settings, holdings, trouble)
+    choose = ChooseJobs(jobs, dependencies, scheduler, clock, settings, holdings, trouble, lease)
     local_scripts = world.local_scripts or LocalScripts(system, SystemProfile(name="none", scheduler="none"))
     hand_over = HandOverJob(
         lease, files, scheduler, workspace, clock, settings, stop_claim, local_scripts, log
@@ -230,6 +233,7 @@ def agent_parts(config: Config, log: AgentLog, log_file: Path | None, *, one_sho
         keep_s=agent.keep_days * 86_400,
         unpinned=agent.unpinned,
         handicap_s=agent.handicap,
+        accept_weak_store=agent.accept_weak_store,
     )
     offer = offer_of(profile, unpinned=agent.unpinned, handicap_s=agent.handicap)
     return wire_agent(world, settings, offer, profile.name, one_shot=one_shot)

@@ -11,18 +11,20 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from attrs import frozen
 
 from cloudq.adapters import process
 from cloudq.adapters.clock import RandomIds, SystemClock
-from cloudq.adapters.filesystem import read_record, replace_file, told_as_workspace_problem
+from cloudq.adapters.filesystem import locked, read_record, replace_file, told_as_workspace_problem
 from cloudq.adapters.job_repository import BucketSystemRegistry
 from cloudq.adapters.process import DetachedProcess
 from cloudq.bootstrap.stores import open_store
 from cloudq.config import Config
+from cloudq.domain.errors import AgentRunsAlready
 from cloudq.domain.lease import ProcessIdentity
 from cloudq.ports.system_registry import SeenLease
 
@@ -63,6 +65,26 @@ class AgentProcess:
         here = process.own_identity().host
         noted = [self._read(path) for path in sorted(self._folder.glob(f"{self.config.agent.name}@*"))]
         return tuple(each.host for each in noted if each is not None and each.host != here)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Be the only agent of this home and system where the store may be unable to see to it.
+
+        Raises `AgentRunsAlready`, also for one on another host if the home is shared.
+        """
+        if not self.config.agent.accept_weak_store:
+            yield
+            return
+        path = self._folder / f"{self.config.agent.name}.lock"
+        with told_as_workspace_problem(f"make {self._folder}"):
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with locked(path) as is_ours:
+            if not is_ours:
+                raise AgentRunsAlready(
+                    f"Another agent of {self.config.agent.name} runs in this home, maybe on another host: "
+                    f"{path} is locked. With [agent] accept_weak_store there is one at a time."
+                )
+            yield
 
     def ask_to_end(self, agent: ProcessIdentity) -> bool:
         """Send SIGTERM to exactly this process; whether it was there to get it."""

@@ -13,18 +13,30 @@ from attrs import frozen
 from cloudq.adapters.archives import ZipArchives
 from cloudq.adapters.clock import RandomIds, SystemClock
 from cloudq.adapters.job_repository import (
+    BucketExaminer,
     BucketJobFiles,
     BucketJobQueue,
     BucketJobRepository,
+    BucketSurveyor,
     BucketSystemRegistry,
 )
+from cloudq.adapters.object_stores.look_first import LookFirstStore
 from cloudq.adapters.workers import ThreadWorkers
 from cloudq.application.cancel_job import CancelJob
 from cloudq.application.delete_job import DeleteJob
 from cloudq.application.end_job import EndJob
+from cloudq.application.examine import Check
+from cloudq.application.examine_agents import ExamineAgents
+from cloudq.application.examine_jobs import ExamineJobs
+from cloudq.application.examine_store import ExamineStore
+from cloudq.application.find_holder import FindHolder
 from cloudq.application.find_systems import FindSystems
+from cloudq.application.know_store import KnowStore
+from cloudq.application.list_agents import ListAgents
+from cloudq.application.offer_job import OfferJob
 from cloudq.application.query_jobs import QueryJobs
 from cloudq.application.read_log import ReadLog
+from cloudq.application.requeue_job import RequeueJob
 from cloudq.application.rerun_job import RerunJob
 from cloudq.application.stage_out import StageOut
 from cloudq.application.submit_job import SubmitJob
@@ -33,6 +45,7 @@ from cloudq.application.wait_for_job import WaitForJob
 from cloudq.bootstrap.stores import open_store
 from cloudq.config import Config, load_config
 from cloudq.domain.system_mapping import NameTables
+from cloudq.domain.version import VERSION
 from cloudq.ports.archives import Archives
 from cloudq.ports.clock import Clock, IdSource
 from cloudq.ports.object_store import ObjectStore
@@ -54,11 +67,18 @@ class ClientParts:
     cancel: CancelJob
     delete: DeleteJob
     query: QueryJobs
+    list_agents: ListAgents
     read_log: ReadLog
     wait: WaitForJob
     stage_out: StageOut
+    find_holder: FindHolder
     take_back: TakeBackJob
+    know_store: KnowStore
+    offer: OfferJob
+    requeue: RequeueJob
     archives: Archives
+    doctor: Callable[[bool, bool], tuple[Check, ...]]
+    """The checks of the store: whether thoroughly, and whether to put right what is found."""
     close: Callable[[], None]
 
 
@@ -71,7 +91,7 @@ def client_parts(config: Config | Path | str | None) -> ClientParts:
     name = config.client.name or f"{_user()}@{platform.node()}"
     names = NameTables(config.projects, config.resources)
     store = open_store(config.store, clock)
-    return wire_client(store, clock, RandomIds(), workers, name, workers.close, names)
+    return wire_client(store, clock, RandomIds(), workers, name, workers.close, names, config.store.in_words)
 
 
 def wire_client(
@@ -82,25 +102,49 @@ def wire_client(
     name: str,
     close: Callable[[], None] = lambda: None,
     names: NameTables = NO_NAMES,
+    where: str = "the store",
 ) -> ClientParts:
-    """Wire a client over *store*; *name* is how others see who did something."""
+    """Wire a client over *store*; *name* is how others see who did something, *where* what it is."""
+    bare_store = store
+    know_store = KnowStore(BucketSystemRegistry(store, ids))
+    store = LookFirstStore(store, lambda: know_store.is_weak)
     jobs, queue = BucketJobRepository(store, ids), BucketJobQueue(store, ids)
     files, registry = BucketJobFiles(store, ids), BucketSystemRegistry(store, ids)
     archives = ZipArchives()
     end_job = EndJob(jobs, queue, clock)
-    take_back = TakeBackJob(jobs, queue, registry, end_job, clock, ids, name)
-    submit = SubmitJob(jobs, queue, files, FindSystems(registry, names), clock, ids, name)
+    find_holder = FindHolder(jobs, registry)
+    take_back = TakeBackJob(jobs, queue, find_holder, end_job, clock, ids, name)
+    offer = OfferJob(jobs, queue, files, find_holder, take_back)
+    find_systems = FindSystems(registry, names, know_store)
+    submit = SubmitJob(jobs, queue, files, find_systems, clock, ids, name)
+    cancel = CancelJob(jobs, queue, find_holder, end_job, take_back, know_store, clock, ids, name)
+    list_agents = ListAgents(registry, clock, workers)
+
+    def doctor(deep: bool, collect: bool) -> tuple[Check, ...]:
+        surveyor = BucketSurveyor(store, workers)
+        return (
+            *ExamineStore(BucketExaminer(bare_store, ids), clock, ids, workers, where, deep).checks(),
+            *ExamineAgents(list_agents, VERSION).checks(),
+            *ExamineJobs(surveyor, jobs, queue, end_job, cancel, collect).checks(),
+        )
+
     return ClientParts(
         submit=submit,
         rerun=RerunJob(jobs, files, submit),
-        cancel=CancelJob(jobs, queue, end_job, take_back, clock, ids, name),
+        cancel=cancel,
         delete=DeleteJob(jobs, queue, registry),
         query=QueryJobs(jobs, queue, registry, workers),
+        list_agents=list_agents,
         read_log=ReadLog(jobs, queue, files, registry, clock),
         wait=WaitForJob(jobs, clock),
         stage_out=StageOut(files, archives),
+        find_holder=find_holder,
         take_back=take_back,
+        know_store=know_store,
+        offer=offer,
+        requeue=RequeueJob(jobs, files, find_holder, find_systems, take_back, offer),
         archives=archives,
+        doctor=doctor,
         close=close,
     )
 

@@ -24,6 +24,11 @@ def build_scheduler(profile: SystemProfile, home: Path, log: AgentLog) -> tuple[
     return _BUILDERS[profile.scheduler](profile, home, log)
 
 
+def commands_of(profile: SystemProfile) -> tuple[str, ...]:
+    """The commands that the scheduler of *profile* is spoken to with."""
+    return _COMMANDS[profile.scheduler]
+
+
 def _local(profile: SystemProfile, home: Path, log: AgentLog) -> tuple[BatchScheduler, Advance]:  # noqa: ARG001
     scheduler = LocalScheduler(home / "scheduler", poll_interval_s=profile.poll_interval)
     return scheduler, lambda: scheduler.poll(())
@@ -56,4 +61,11 @@ _BUILDERS: Mapping[str, Callable[[SystemProfile, Path, AgentLog], tuple[BatchSch
     "local": _local,
     "pbs": _pbs,
     "slurm": _slurm,
+}
+
+_COMMANDS: Mapping[str, tuple[str, ...]] = {
+    "gridengine": ("qsub", "qstat", "qdel", "qacct"),
+    "local": ("bash",),
+    "pbs": ("qsub", "qstat", "qdel"),
+    "slurm": ("sbatch", "squeue", "sacct", "scontrol", "scancel"),
 }

@@ -34,6 +34,14 @@ class StoreConfig:
     """Empty, or ends with a slash."""
 
     @property
+    def in_words(self) -> str:
+        """Which store this is, for people."""
+        if (directory := self.directory) is not None:
+            return f"the directory {directory / self.prefix if self.prefix else directory}"
+        below = f", below {self.prefix}" if self.prefix else ""
+        return f"bucket {self.bucket} of {self.endpoint_url or 'Amazon S3'}{below}"
+
+    @property
     def directory(self) -> Path | None:
         """The directory of a ``file://`` store, the bucket one below it; None for S3."""
         if not self.endpoint_url.startswith(FILE_SCHEME):
@@ -54,6 +62,7 @@ class AgentConfig:
     keep_days: float = 1.0
     unpinned: bool = True
     handicap: float = 0.0
+    accept_weak_store: bool = False
 
 
 @frozen

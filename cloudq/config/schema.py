@@ -80,6 +80,11 @@ KEYS = (
     Key("agent", "unpinned", bool, True, "Whether to take jobs that name no system."),
     Key("agent", "handicap", float, 0,
         "Seconds to let other systems go first when a job names none.", checks.between(0, 3600)),
+    Key(
+        "agent", "accept_weak_store", bool, False,
+        "Whether to run jobs on a store that ignores conditional writes. Safe for the agents of one home "
+        "alone; docs/configuration.md says what is lost.",
+    ),
     Key("client", "name", str, "", "What this machine is called in the records of jobs it submits.",
         checks.system, "my-laptop"),
     Key("log", "level", str, "INFO", "What is logged: DEBUG, INFO, WARNING, ERROR or CRITICAL.",

@@ -14,9 +14,9 @@ class ClaimKind(Enum):
     RUN = "run"
     """A system takes the job."""
     CANCEL = "cancel"
-    """The job ends without being run under this claim."""
+    """The job ends: nobody runs it, or nobody waits any more for the system that does."""
     RELEASE = "release"
-    """The job is taken back and offered again, to `Claim.systems`."""
+    """The job is taken back, or its invitations are, and it is offered again, to `Claim.systems`."""
 
 
 @frozen
@@ -29,18 +29,31 @@ class Claim:
     time: datetime
     """By the creator's clock: for people, never compared with another machine's."""
     system: str = ""
-    """The system that runs the job (kind ``run``)."""
+    """The system that runs the job (kind ``run``), or from which it is taken (the other kinds).
+
+    Empty in a claim of the other kinds: nobody held the job.
+    """
     epoch: int = 0
     """The lease epoch of the agent that created it."""
     home: str = ""
     """The agent's home directory, by its random id: where the work directory is."""
     systems: tuple[str, ...] = ()
     """Who may take the job next (kind ``release``)."""
+    no_longer: tuple[str, ...] = ()
+    """Whose invitations this claim ends (kind ``release``)."""
     by: str = ""
     """The client or agent that created it, for people."""
     reason: str = ""
     """For people: why this system took the job (kind ``run``), or why it is not run (``cancel``)."""
     format: str = "1.0"
+
+    @property
+    def replaced(self) -> int:
+        """The number of the claim that this one took from its holder, or from those it was offered to.
+
+        Of a claim on a job that nobody held this is its own: that number was offered.
+        """
+        return self.n - 1 if self.system else self.n
 
     def is_run_by(self, system: str) -> bool:
         """Whether *system* holds the job by this claim."""

@@ -6,6 +6,8 @@ two machines' clocks.
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from attrs import evolve, frozen
 
 TIME_TO_LIVE_S = 180.0
@@ -80,6 +82,8 @@ class Lease:
     last_error: str = ""
     time_to_live_s: float = TIME_TO_LIVE_S
     released: bool = False
+    since: datetime | None = None
+    """When the epoch was created, by its holder's clock: for people."""
     format: str = "1.0"
 
     def beaten(self, nonce: str, last_error: str = "", *, released: bool = False) -> Lease:

@@ -46,6 +46,15 @@ def place_job(
     return Place(tuple(named), allowed, excluded, tuple(warnings))
 
 
+def named_systems(given: Sequence[str]) -> tuple[str, ...]:
+    """The systems that *given* names, one by one or with commas. Raises `InvalidInput`."""
+    problems: list[str] = []
+    named = tuple(dict.fromkeys(_systems(given, [], problems)))
+    if problems:
+        raise InvalidInput(problems)
+    return named
+
+
 def _systems(given: Sequence[str], warnings: list[str], problems: list[str]) -> Iterator[str]:
     for name in (part.strip() for text in given for part in text.split(",")):
         lowered = name.lower()

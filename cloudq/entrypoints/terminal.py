@@ -40,6 +40,20 @@ def tell_progress(text: str) -> None:
         tell(text)
 
 
+def somebody_can_answer() -> bool:
+    """Whether a question would reach a person."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+_SPANS = ((172_800.0, 86_400.0, "days"), (7_200.0, 3_600.0, "h"), (120.0, 60.0, "min"), (0.0, 1.0, "s"))
+"""From how many seconds on a time is told in this unit."""
+
+
+def span(seconds: float) -> str:
+    """A length of time in one number and one unit, rounded down: ``42 min``."""
+    return next(f"{int(seconds // unit)} {name}" for least, unit, name in _SPANS if seconds >= least)
+
+
 def cut(text: str, columns: int) -> str:
     """As much of *text* as fits *columns* of a terminal."""
     while width(text) > columns:

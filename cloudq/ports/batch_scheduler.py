@@ -121,7 +121,3 @@ class BatchScheduler(Protocol):
     def free_slots(self) -> int | None:
         """How many jobs could start now; None if the scheduler does not tell."""
         ...
-
-    def estimate_start(self, submission: Submission) -> float | None:
-        """Seconds until *submission* would start, if the scheduler can tell."""
-        ...

@@ -92,7 +92,10 @@ class SystemRegistry(Protocol):
         ...
 
     def probe(self, system: str, workers: Workers) -> StoreProbe:
-        """Race conditional writes on a key of their own, and remove it."""
+        """Race conditional writes on a key of their own, and remove it.
+
+        Raises `StoreUnavailable` or `WriteConflict` if the outcome of one is unknown: that is no result.
+        """
         ...
 
     def publish_agent_log(self, system: str, log: Path) -> None:

@@ -14,10 +14,12 @@ from pathlib import Path
 import pytest
 
 from cloudq.adapters.object_stores.directory import DirectoryStore
+from cloudq.adapters.object_stores.look_first import LookFirstStore
 from cloudq.adapters.object_stores.memory import MemoryStore
 from cloudq.domain.errors import ObjectNotFound, ObjectTooLarge, OutcomeUnknown, PreconditionFailed
 from cloudq.ports.object_store import ListPage, ObjectStore, StoredObject, Unchanged
 from tests.parts.s3_services import S3Service
+from tests.parts.weak_store import WeakStore
 
 OpenStore = Callable[[], ObjectStore]
 
@@ -34,23 +36,39 @@ STRANGE_KEYS = (
 MANY = 1203
 
 
-@pytest.fixture(
-    params=[
-        "memory",
-        "directory",
-        "moto",
-        pytest.param("ceph", marks=[pytest.mark.real, pytest.mark.xdist_group("ceph")]),
-    ]
-)
+CEPH = pytest.param("ceph", marks=[pytest.mark.real, pytest.mark.xdist_group("ceph")])
+KEEP_WRITERS_APART = ("memory", "directory", "moto", CEPH)
+SERVE_ONE_WRITER = ("a store without conditions",)
+"""Who keeps these promises only while one writes at a time (protocol 8)."""
+
+
+@pytest.fixture(params=[*KEEP_WRITERS_APART, *SERVE_ONE_WRITER])
 def open_store(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[OpenStore]:
     """Opens the same empty store again and again, as several users of it would."""
-    if request.param == "memory":
-        memory = MemoryStore(lambda: datetime.now(UTC))
-        yield lambda: memory
-    elif request.param == "directory":
-        yield lambda: DirectoryStore(tmp_path / "store")
+    yield from _opener(request, tmp_path, monkeypatch)
+
+
+@pytest.fixture(params=KEEP_WRITERS_APART)
+def open_raced_store(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[OpenStore]:
+    """The same of the stores on which many may write at once."""
+    yield from _opener(request, tmp_path, monkeypatch)
+
+
+def _opener(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[OpenStore]:
+    memory = MemoryStore(lambda: datetime.now(UTC))
+    here: dict[str, OpenStore] = {
+        "memory": lambda: memory,
+        "directory": lambda: DirectoryStore(tmp_path / "store"),
+        "a store without conditions": lambda: LookFirstStore(WeakStore(memory), lambda: True),
+    }
+    if request.param in here:
+        yield here[request.param]
     else:
         yield from _s3_opener(request.getfixturevalue(f"{request.param}_service"), monkeypatch)
 
@@ -248,8 +266,8 @@ def test_a_deleted_object_is_not_brought_back(store: ObjectStore) -> None:
     assert keys_of(store.list_page("")) == []
 
 
-def test_of_many_racing_creators_one_wins(open_store: OpenStore) -> None:
-    racers = [(open_store(), f"racer {number}".encode()) for number in range(12)]
+def test_of_many_racing_creators_one_wins(open_raced_store: OpenStore) -> None:
+    racers = [(open_raced_store(), f"racer {number}".encode()) for number in range(12)]
 
     with ThreadPoolExecutor(len(racers)) as pool:
         for race in range(8):
@@ -270,9 +288,9 @@ def creates(store: ObjectStore, key: str, nonce: bytes) -> bool:
     return True
 
 
-def test_no_update_is_lost(open_store: OpenStore) -> None:
-    open_store().put("marks", b"")
-    writers = [open_store() for _ in range(6)]
+def test_no_update_is_lost(open_raced_store: OpenStore) -> None:
+    open_raced_store().put("marks", b"")
+    writers = [open_raced_store() for _ in range(6)]
 
     with ThreadPoolExecutor(len(writers)) as pool:
         list(pool.map(lambda store: [leave_a_mark(store) for _ in range(10)], writers))

@@ -303,7 +303,7 @@ def test_a_service_that_is_not_there_is_named_after_20_seconds(tmp_path: Path, c
     for words in said:
         assert words == (
             f"bucket '{BUCKET}' at {endpoint}: "
-            f'Could not connect to the endpoint URL: "{endpoint}/{BUCKET}" ([Errno 111] Connection refused); '
+            "Could not connect to the endpoint URL ([Errno 111] Connection refused); "
             "check endpoint_url in [store] and the network"
         )
 

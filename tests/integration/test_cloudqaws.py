@@ -1,4 +1,4 @@
-"""``cloudqaws`` with the real ``pcluster`` on a cloud that holds its clusters: what it makes, and what it must not."""
+"""``cloudqaws`` with the real ``pcluster`` on a cloud that holds its clusters."""
 
 from __future__ import annotations
 
@@ -82,10 +82,10 @@ class User:
 
 
 @pytest.fixture
-def user(cloud: Cloud, pcluster: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[User]:
+def user(cloud: Cloud, pcluster: Path, monkeypatch: pytest.MonkeyPatch) -> User:
     for name, value in cloud.environ.items():
         monkeypatch.setenv(name, value)
-    yield User(cloud)
+    return User(cloud)
 
 
 def test_a_cluster_is_made_listed_and_removed_as_the_original_shows_it(user: User) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,9 +10,9 @@ import pytest
 from cloudq.client import Client
 from cloudq.domain.job import Job
 from cloudq.domain.job_state import JobState
-from tests.parts.counted_runs import check_all, submit_many
 from tests.parts.grid_engine import GridEngine
-from tests.parts.s3_services import BUCKET, S3Service
+from tests.parts.grid_engine_site import login_node
+from tests.parts.s3_services import S3Service
 from tests.parts.site import Site, ended, wait_until
 from tests.parts.world import text_of
 
@@ -28,20 +26,9 @@ def cell_site(
     grid_engine: GridEngine, moto_service: S3Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Site]:
     """A login node of the cell whose jobs come through moto."""
-    tmp_path.mkdir(exist_ok=True)
     for name, value in moto_service.environment().items():
         monkeypatch.setenv(name, value)
-    variables = {
-        "CLOUDQ_STORE_ENDPOINT_URL": moto_service.endpoint_url,
-        "CLOUDQ_STORE_BUCKET": BUCKET,
-        "CLOUDQ_STORE_PREFIX": str(uuid.uuid4()),
-        "CLOUDQ_AGENT_PROFILE": "gridengine",
-    }
-    site = Site(tmp_path, moto_service.environment() | grid_engine.environment() | variables, "cell")
-    own = site.home / "systems"
-    own.mkdir(parents=True, mode=0o700)
-    (own / "gridengine.toml").write_text("poll_interval = 1\n")
-    yield site
+    yield login_node(grid_engine, moto_service, tmp_path)
     grid_engine.clear()
 
 
@@ -201,18 +188,6 @@ def test_options_without_a_meaning_are_refused_by_name(cell_site: Site) -> None:
         )  # fmt: skip
         for job, word in zip(jobs, words, strict=True):
             assert word in job.error_msg
-
-
-def test_jobs_run_once_each_while_their_agent_is_killed_again_and_again(
-    cell_site: Site, tmp_path: Path
-) -> None:
-    count = int(os.environ.get("KILLED_GRID_ENGINE_JOBS", "20"))
-    with cell_site.client() as client:
-        expected = submit_many(cell_site, client, count, tmp_path / "runs")
-        killed = cell_site.agent_killed_again_and_again(client, list(expected), 7, (5.0, 12.0), 480)
-        assert killed > 0
-        with cell_site.agent():
-            check_all(client, expected, tmp_path / "runs")
 
 
 def test_a_qmaster_that_is_away_changes_no_state(cell_site: Site, grid_engine: GridEngine) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from itertools import count
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cloudq.client import Client
-from tests.parts.counted_runs import check_all, submit_counted, submit_many
+from tests.parts.counted_runs import check_all, submit_counted
 from tests.parts.doomed_agent import FORK, Doom, DoomedAgent
 from tests.parts.held_up_sbatch import HANGS, LATE, HeldUpSbatch
 from tests.parts.site import Site, ended, wait_until
@@ -18,10 +17,6 @@ from tests.parts.slurm import Slurm
 from tests.parts.slurm_site import live_jobs, local_ids, ready, running, set_times
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("slurm"), pytest.mark.timeout(1800)]
-
-
-HOW_MANY = int(os.environ.get("KILLED_JOBS", "40"))
-"""What a minute is enough for; ``KILLED_JOBS=300`` takes six."""
 
 
 def be_on_another_login_node(site: Site) -> None:
@@ -33,18 +28,6 @@ def be_on_another_login_node(site: Site) -> None:
 def note(client: Client, job_id: str) -> str:
     """Why an unfinished job waits, in its agent's words."""
     return next((each.note for each in client.jobs().jobs if each.job_id == job_id), "")
-
-
-def test_jobs_run_once_each_while_their_agent_is_killed_again_and_again(
-    slurm_site: Site, tmp_path: Path
-) -> None:
-    with slurm_site.client() as client:
-        expected = submit_many(slurm_site, client, HOW_MANY, tmp_path / "runs", longest_s=12)
-        killed = slurm_site.agent_killed_again_and_again(client, list(expected), 7, (5.0, 20.0), 1500)
-        with slurm_site.agent():
-            check_all(client, expected, tmp_path / "runs")
-
-    assert killed >= 2
 
 
 def test_a_job_runs_once_at_whatever_step_of_the_hand_over_its_agent_is_killed(

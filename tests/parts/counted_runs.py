@@ -20,6 +20,22 @@ echo done > result.txt
 exit {code}
 """
 
+KNOWS_ITS_END = """\
+#!/bin/bash
+id=$(basename "$PWD")
+echo "$1 run" >> "{runs}/$id"
+echo "output of $id"
+sleep $((16#${{id:6:1}} * {longest_ms} / 15))e-3
+echo done > result.txt
+case $id in *[05af]) exit 3 ;; esac
+"""
+"""One script for all: how long it takes and how it ends follow from the job's id alone."""
+
+
+def code_of(job_id: str) -> int:
+    """How a job of `KNOWS_ITS_END` ends."""
+    return 3 if job_id[-1] in "05af" else 0
+
 
 def submit_many(site: Site, client: Client, count: int, runs: Path, longest_s: float = 1.0) -> dict[str, int]:
     """Jobs of one script name that end with 0 or 3; exit codes by id."""

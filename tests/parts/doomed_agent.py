@@ -24,10 +24,15 @@ from attrs import frozen
 
 from tests.parts.site import Site, wait_until
 
-# Agents are forked from a process that has loaded everything and has one thread: that takes no time.
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(
-    ["cloudq.entrypoints.cloudqd.daemon", "cloudq.adapters.object_stores.s3", "cloudq.entrypoints.logging"]
+# Agents and clients are forked from a process that has loaded everything and has one thread: that is fast.
+FORKED = multiprocessing.get_context("forkserver")
+FORKED.set_forkserver_preload(
+    [
+        "cloudq.client",
+        "cloudq.entrypoints.cloudqd.daemon",
+        "cloudq.adapters.object_stores.s3",
+        "cloudq.entrypoints.logging",
+    ]
 )
 
 _CHANGES = frozenset(
@@ -51,9 +56,9 @@ class DoomedAgent:
     """``cloudqd --daemon`` of a site, until its doom."""
 
     def __init__(self, site: Site, doom: Doom, time_to_live_s: float | None = None) -> None:
-        self._told, tells = _CONTEXT.Pipe(duplex=False)
+        self._told, tells = FORKED.Pipe(duplex=False)
         output = str(site.root / "agent.out")
-        self._process = _CONTEXT.Process(
+        self._process = FORKED.Process(
             target=_live, args=(site.environment(), output, doom, time_to_live_s, tells), daemon=True
         )
         self._process.start()

@@ -2,6 +2,7 @@
 
 moto checks the condition of a PUT and writes in two steps, so two writers may both win. Behind one
 lock the two are one step. Run as ``python locked_moto.py``: prints its port, ends with its stdin.
+With ``--ignore-conditions`` a PUT's ``If-None-Match`` and ``If-Match`` do nothing, as on some services.
 """
 
 from __future__ import annotations
@@ -33,6 +34,20 @@ class OneAtATime:
             return list(self._application(environ, start_response))
 
 
+class WithoutConditions:
+    """A WSGI application that takes the conditions of a PUT and ignores them."""
+
+    def __init__(self, application: Any) -> None:
+        self._application = application
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if environ["REQUEST_METHOD"] == "PUT":
+            for name in ("HTTP_IF_NONE_MATCH", "HTTP_IF_MATCH"):
+                environ.pop(name, None)
+        answer: Iterable[bytes] = self._application(environ, start_response)
+        return answer
+
+
 class QuietHandler(WSGIRequestHandler):
     """Keeps connections open, and to itself what it was asked."""
 
@@ -49,7 +64,9 @@ def end_with_stdin() -> None:
 
 
 def main() -> None:
-    application = OneAtATime(DomainDispatcherApplication(create_backend_app))
+    application: Any = OneAtATime(DomainDispatcherApplication(create_backend_app))
+    if "--ignore-conditions" in sys.argv:
+        application = WithoutConditions(application)
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=QuietHandler)
     print(server.server_port, flush=True)  # noqa: T201
     threading.Thread(target=end_with_stdin, daemon=True).start()

@@ -60,8 +60,18 @@ class S3Service:
 @pytest.fixture(scope="session")
 def moto_service() -> Iterator[S3Service]:
     """A service that is always there."""
+    yield from _moto()
+
+
+@pytest.fixture(scope="session")
+def weak_moto_service() -> Iterator[S3Service]:
+    """One that ignores the conditions of a PUT."""
+    yield from _moto("--ignore-conditions")
+
+
+def _moto(*options: str) -> Iterator[S3Service]:
     server = subprocess.Popen(
-        [sys.executable, "-W", "ignore", str(Path(__file__).with_name("locked_moto.py"))],
+        [sys.executable, "-W", "ignore", str(Path(__file__).with_name("locked_moto.py")), *options],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

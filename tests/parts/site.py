@@ -104,15 +104,31 @@ class Site:
     def agent_killed_again_and_again(
         self, client: Client, job_ids: list[str], seed: int, lives_s: tuple[float, float], longest_s: float
     ) -> int:
-        """Kill -9 one agent after the other until all jobs have ended; how many were killed.
+        """Kill -9 one agent after the other until all jobs have ended; how many were killed."""
+        return self.agents_killed_until(
+            lambda: all_ended(client, job_ids),
+            random.Random(seed),
+            lives_s,
+            longest_s,
+            lambda: self.tell(client, job_ids),
+        )
+
+    def agents_killed_until(
+        self,
+        is_over: Callable[[], bool],
+        chance: random.Random,
+        lives_s: tuple[float, float],
+        longest_s: float,
+        tell: Callable[[], str],
+    ) -> int:
+        """Kill -9 one agent after the other; how many were killed.
 
         They live longer and longer: on a busy machine the first ones may not even come to act.
         """
-        chance = random.Random(seed)
         ends = time.monotonic() + longest_s
         killed = 0
-        while not all_ended(client, job_ids):
-            assert time.monotonic() < ends, self.tell(client, job_ids)
+        while not is_over():
+            assert time.monotonic() < ends, tell()
             running = self.start_agent()
             time.sleep(chance.uniform(*lives_s) * (1 + killed / 40))
             running.kill()

@@ -163,9 +163,8 @@ class Agent:
         """One poll, as the daemon does it: take the lease if need be, beat, run a cycle."""
         lease = self.parts.lease
         if lease.is_lapsed() and take_lease:
-            if lease.acquire() is not None:
+            if lease.acquire(self.parts.run.check_store) is not None:
                 return
-            self.parts.run.check_store()
             self.parts.run.cycle.begin_epoch()
         lease.beat_if_due()
         self.parts.run._cycle()

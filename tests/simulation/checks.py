@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import ZipFile
 
 from attrs import define, field
 
 from cloudq.adapters.schedulers.scripted import ScriptedScheduler, Start
+from cloudq.domain.array_range import ArrayRange
 from cloudq.domain.job_state import FINAL_STATES
+from cloudq.domain.names import ClaimTag
 from cloudq.domain.outcome import Life as Stage
 from tests.simulation.users import Wish, script_of
 
 if TYPE_CHECKING:
+    from tests.simulation.gate import Process
     from tests.simulation.life import Life
+    from tests.simulation.places import Slot
 
 FINAL = frozenset(state.value for state in FINAL_STATES)
+POLLS_TO_CANCEL = 12
 OUT_OF_SIGHT = "out of this agent's sight"
 
 
@@ -29,6 +39,17 @@ class Checks:
     life: Life
     started_at_end: dict[str, int] = field(factory=dict)
     """How many starts a job's last claim had when its record became final."""
+    starts: dict[tuple[str, int], list[tuple[str, Start]]] = field(factory=dict)
+    """By job and claim: where and what."""
+    seen_starts: dict[str, int] = field(factory=dict)
+    judged_holds: set[tuple[str, int]] = field(factory=set)
+    finds: Counter[tuple[int, ClaimTag]] = field(factory=Counter)
+    """How often each scheduler was asked for each claim, and answered."""
+    attempts: dict[Path, dict[int, int]] = field(factory=dict)
+    """Attempts to submit, by a claim's directory: how often the scheduler had answered by then."""
+    deferred: set[tuple[Path | None, ClaimTag]] = field(factory=set)
+    """Claims of a home whose last attempt was refused for the moment: nothing was submitted."""
+    waits_beside: dict[tuple[str, str], int] = field(factory=dict)
 
     def _break(self, promise: str) -> None:
         self.life.story.break_(promise)
@@ -41,11 +62,22 @@ class Checks:
             self._break(f"I5 final record of {job_id} was rewritten: {old['state']} -> {new['state']}")
         if old is None and job_id in self.life.store.final:
             self._break(f"I7 the record of {job_id}, which was deleted, was written again")
+        if old is not None and new["revision"] != old["revision"] + 1:
+            self._break(f"I7 somebody's write of the record of {job_id} was undone")
         if new["state"] in FINAL:
             self.life.store.final[job_id] = new
             self._judge_end(job_id, new)
 
+    def judge_history(self, key: str) -> None:
+        """A history entry is put: its job must be over, or deleted."""
+        job_id = key.split("~")[1]
+        record = self.life.store.jobs.get(job_id)
+        if record is not None and record["state"] not in FINAL:
+            self._break(f"I8 {job_id} is {record['state']} and gets a history key")
+
     def _judge_end(self, job_id: str, record: dict[str, Any]) -> None:
+        if self.life.store.is_canceled_by_force(job_id):
+            return  # it may still run where nobody acts for it, and its owner was told so
         tag = (job_id, record.get("claim", 0))
         starts = self._starts(*tag)
         self.started_at_end[job_id] = len(starts)
@@ -62,7 +94,7 @@ class Checks:
     def _judge_logs(self, job_id: str, record: dict[str, Any], starts: list[Start]) -> None:
         store, n = self.life.store, record.get("claim", 0)
         for task in {start.task for start in starts}:
-            script = script_of(self.life, job_id, task)
+            script = script_of(self.life, job_id, task, n)
             for stream in ("stdout", "stderr"):
                 text = getattr(script, stream)
                 key = f"jobs/{job_id}/{n}/{name_of(stream, task)}"
@@ -76,33 +108,95 @@ class Checks:
                 and not store.has(f"jobs/{job_id}/{n}/output.zip")
             ):
                 self._break(f"I5 {job_id} is DONE without its output")
+        if store.has(f"jobs/{job_id}/{n}/output.zip"):
+            self._judge_output(job_id, n)
+
+    def _judge_output(self, job_id: str, n: int) -> None:
+        with ZipFile(BytesIO(self.life.store.body(f"jobs/{job_id}/{n}/output.zip"))) as archive:
+            wrote = {name: archive.read(name) for name in archive.namelist() if name.startswith("out.")}
+        for name, content in wrote.items():
+            if content != f"claim {n}".encode():
+                self._break(f"I5 {name} in the output of {job_id}.{n} is of {content.decode()}")
 
     # At every call -------------------------------------------------------------------------------
 
     def at_every_call(self) -> None:
-        for place in self.life.systems:
-            acting = [slot for slot in self.life.slots if slot.place is place and slot.may_write()]
+        for slots in self.life.rivals:
+            acting = [slot for slot in slots if slot.may_write()]
             if len(acting) > 1:
                 names = " and ".join(slot.process.name for slot in acting if slot.process)
                 self._break(f"I3 {names} may write at once")
+
+    def after_a_call(
+        self, process: Process, method: str, args: tuple[Any, ...], inner: Any, answer: Any
+    ) -> None:
+        """*process* did something to a scheduler or to a claim's files."""
+        if (check := _AFTER.get(method)) is not None:
+            check(self, process, args, inner, answer)
+
+    def _note_find(self, process: Process, args: tuple[Any, ...], inner: Any, answer: Any) -> None:
+        self.finds[id(inner), args[0]] += 1
+        process.found.update(answer)
+
+    def _judge_attempt(self, process: Process, args: tuple[Any, ...], space: Any, _: Any) -> None:
+        """Protocol 4.4: after an attempt whose outcome is unknown, ask twice before the next."""
+        number, tag = args[0], space.tag
+        scheduler = process.scheduler()
+        asked = self.finds[id(scheduler), tag]
+        begun = self.attempts.setdefault(space.control_dir, {})
+        if number in begun:
+            self._break(f"I1 attempt {number} of {tag} was begun twice")
+        before = begun.get(number - 1)
+        if before is not None and asked - before < 2 and (process.home, tag) not in self.deferred:
+            self._break(f"I1 {tag} was submitted again, and the scheduler was asked {asked - before} times")
+        self.deferred.discard((process.home, tag))
+        begun[number] = asked
+
+    def _judge_preparing(self, process: Process, _args: tuple[Any, ...], space: Any, _: Any) -> None:
+        """Who acts for a system knows what was started there, and leaves its files alone."""
+        acts = any(slot.process is process and slot.may_write() for slot in self.life.slots)
+        if acts and any(start.tag == space.tag for start in process.scheduler().starts):
+            self._break(f"I1 the files of {space.tag}, whose script has started, were made anew")
 
     # When nobody is in the middle of anything ----------------------------------------------------
 
     def at_rest(self) -> None:
         self._starts_once()
+        self._held_jobs_wait()
         self._no_start_after_the_end()
         self._markers_stand()
 
     def _starts_once(self) -> None:
-        seen: dict[tuple[str, int, int | None], list[Start]] = {}
-        for scheduler in self._schedulers():
-            for start in scheduler.starts:
-                seen.setdefault((start.tag.job_id, start.tag.n, start.task), []).append(start)
-        for (job_id, n, task), starts in seen.items():
-            if len({start.local_id for start in starts}) > 1:
-                self._break(f"I1 two submissions started {job_id}.{n} task {task}")
-            if len(starts) > 1 + self.life.requeues.get(starts[0].local_id, 0):
-                self._break(f"I1 {job_id}.{n} task {task} was started {len(starts)} times")
+        for place in self.life.systems:
+            starts = place.scheduler.starts
+            for start in starts[self.seen_starts.get(place.name, 0) :]:
+                self.starts.setdefault((start.tag.job_id, start.tag.n), []).append((place.name, start))
+                self._judge_starts(place.name, start)
+            self.seen_starts[place.name] = len(starts)
+
+    def _judge_starts(self, system: str, start: Start) -> None:
+        claims = self.starts[start.tag.job_id, start.tag.n]
+        of_task = [(place, each.local_id) for place, each in claims if each.task == start.task]
+        if len(set(of_task)) > 1:
+            self._break(f"I1 two submissions started {start.tag} task {start.task}")
+        if len(of_task) > 1 + self.life.requeues[system, start.tag]:
+            self._break(f"I1 {start.tag} task {start.task} was started {len(of_task)} times")
+
+    def _held_jobs_wait(self) -> None:
+        """What a job was held for is over before it starts."""
+        final = self.life.store.final
+        for job_id, n in self.starts.keys() - self.judged_holds:
+            self.judged_holds.add((job_id, n))
+            wish = self.life.wishes.get(job_id)
+            if wish is None:  # somebody is still submitting it
+                self.judged_holds.discard((job_id, n))
+                continue
+            for needed in (*wish.hold, *wish.hold_ok):
+                if needed not in final:
+                    self._break(f"I5 {job_id} was started before {needed} was over")
+            for needed in wish.hold_ok:
+                if needed in final and final[needed]["state"] != "DONE":
+                    self._break(f"I5 {job_id} was started though {needed} was not DONE")
 
     def _no_start_after_the_end(self) -> None:
         for job_id, count in self.started_at_end.items():
@@ -143,6 +237,35 @@ class Checks:
                 if is_marker and rang and name not in {str(tag) for tag in known}:
                     self._break(f"I2 {system} was told of {name} and does not know of it")
 
+    def when_all_is_well(self, acting: list[Slot]) -> None:
+        """A second submission of a claim that its agent found is canceled, not left to its turn."""
+        for slot in acting:
+            now = {(slot.place.name, local_id) for local_id in self._beside(slot)}
+            for gone in [key for key in self.waits_beside if key[0] == slot.place.name and key not in now]:
+                del self.waits_beside[gone]
+            for key in now:
+                self.waits_beside[key] = self.waits_beside.get(key, 0) + 1
+                if self.waits_beside[key] > POLLS_TO_CANCEL:
+                    self._break(f"I1 local job {key[1]} of {key[0]} waits beside another of its claim")
+
+    def _beside(self, slot: Slot) -> list[str]:
+        """Local jobs that wait while another of the same claim runs and holds its lock."""
+        jobs = [job for job in slot.place.scheduler._jobs.values() if not job.is_ended()]
+        running = {
+            job.submission.tag
+            for job in jobs
+            if all(task.shell_holds or task.status.life is Stage.ENDED for task in job.tasks.values())
+            and job.submission.control_dir.is_relative_to(slot.home)
+        }
+        found = slot.process.found if slot.process else ()
+        return [
+            job.local_id
+            for job in jobs
+            if job.submission.tag in running
+            and job.local_id in found
+            and all(task.status.life is Stage.QUEUED for task in job.tasks.values())
+        ]
+
     # When all trouble is over and everything had its time ----------------------------------------
 
     def at_the_end(self) -> None:
@@ -158,7 +281,7 @@ class Checks:
     def _judge_life(self, job_id: str, wish: Wish) -> None:
         record = self.life.store.jobs.get(job_id)
         if record is None:
-            if not wish.is_delete_tried:
+            if not self.life.users.may_be_deleted(wish):
                 self._break(f"I2 {job_id} is gone")
         elif record["state"] not in FINAL:
             if wish.is_confirmed or job_id in self.life.store.invited:
@@ -174,8 +297,17 @@ class Checks:
         state, n = record["state"], record.get("claim", 0)
         started = {start.task for start in self._starts(job_id, n)}
         what = f"I5 {job_id} is {state} ({record['error_msg']})"
-        if state == "DELETED" and not wish.is_cancel_tried:
+        final = self.life.store.final
+        if any(needed in final and final[needed]["state"] != "DONE" for needed in wish.hold_ok):
+            if state != "DELETED":
+                self._break(f"{what}, and what it was to run after was not DONE")
+            return
+        if state == "DELETED" and not wish.is_cancel_tried and not wish.canceled_tasks:
             self._break(f"{what}, and nobody canceled it")
+        if wish.array and not wish.is_cancel_tried and job_id not in self.life.disturbed:
+            self._judge_tasks(job_id, wish, record)
+        if wish.canceled_tasks:
+            return
         right = self._right_end(job_id, wish)
         if state == "DONE" and (right != "DONE" or started != set(wish.tasks)):
             self._break(f"{what}, but it should be {right}; started: {started}")
@@ -196,6 +328,23 @@ class Checks:
             and not forgotten
         ):
             self._break(f"{what} with exit code {record['exit_code']}, not {code}")
+
+    def _judge_tasks(self, job_id: str, wish: Wish, record: dict[str, Any]) -> None:
+        """Each task that nobody canceled has its own right end."""
+        ends = {
+            task: group["state"]
+            for group in record["tasks"]
+            for task in ArrayRange.parse(group["ids"], lowest=0)
+        }
+        for task in wish.tasks:
+            script = script_of(self.life, job_id, task)
+            right = self._end_of(job_id, task, wish.limit_s)
+            if task in wish.canceled_tasks or script.dies_without_record:
+                continue
+            if right == "TIMEOUT" and self.life.schedulers_forget():
+                continue
+            if ends.get(task) != right:
+                self._break(f"I5 task {task} of {job_id} is {ends.get(task)}, but it should be {right}")
 
     def _right_end(self, job_id: str, wish: Wish) -> str:
         ends = {self._end_of(job_id, task, wish.limit_s) for task in wish.tasks}
@@ -226,16 +375,20 @@ class Checks:
                 self._break(f"I8 {job_id} has {told.count(job_id)} history keys")
             if record is not None and not is_final and told.count(job_id):
                 self._break(f"I8 {job_id} is not over and has a history key")
-            if told.count(job_id) > 1 and not wish.is_delete_tried:
+            if told.count(job_id) > 1 and not self.life.users.may_be_deleted(wish):
                 self._break(f"I8 {job_id} has {told.count(job_id)} history keys")
 
     def _schedulers(self) -> list[ScriptedScheduler]:
         return [place.scheduler for place in self.life.systems]
 
     def _starts(self, job_id: str, n: int) -> list[Start]:
-        return [
-            start
-            for scheduler in self._schedulers()
-            for start in scheduler.starts
-            if (start.tag.job_id, start.tag.n) == (job_id, n)
-        ]
+        self._starts_once()
+        return [start for _, start in self.starts.get((job_id, n), [])]
+
+
+_AFTER: dict[str, Callable[[Checks, Process, tuple[Any, ...], Any, Any], None]] = {
+    "find": Checks._note_find,
+    "begin_attempt": Checks._judge_attempt,
+    "install_script": Checks._judge_preparing,
+    "extract_input": Checks._judge_preparing,
+}

@@ -21,13 +21,14 @@ class Rates:
     scheduler: float
     submit: float
     """Chance that a submission goes wrong in some way."""
+    disk: float
     slow: float
     """Chance that time passes while a call lasts, and the heartbeat's thread runs."""
 
     @classmethod
     def none(cls) -> Rates:
         """All is well."""
-        return cls(0, 0, 0, 0, 0, 0)
+        return cls(0, 0, 0, 0, 0, 0, 0)
 
 
 @define
@@ -57,8 +58,9 @@ class Dice:
             kill=pick([0, 0, 0.002, 0.01, 0.03]),
             pause=pick([0, 0, 0.005, 0.02, 0.06]),
             store=pick([0, 0, 0.01, 0.05, 0.15]),
-            scheduler=pick([0, 0, 0.02, 0.1]),
+            scheduler=pick([0, 0, 0.03, 0.2]),
             submit=pick([0, 0.2, 0.6]),
+            disk=pick([0, 0, 0, 0.005, 0.03]),
             slow=pick([0, 0.01, 0.1]),
         )
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from pathlib import Path
+from types import GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 
-from cloudq.adapters.schedulers.scripted import SubmitFault
+from cloudq.adapters.schedulers.scripted import ScriptedScheduler, SubmitFault
 from cloudq.domain.errors import (
     OutcomeUnknown,
     PreconditionFailed,
     SchedulerUnavailable,
     StoreUnavailable,
+    WorkspaceFull,
+    WorkspaceProblem,
     WriteConflict,
 )
 from tests.parts.trap import Killed
@@ -22,8 +26,14 @@ if TYPE_CHECKING:
 
 CONDITIONAL = frozenset({"put_if_absent", "put_if_match"})
 WRITES = CONDITIONAL | {"put", "upload", "delete"}
-QUESTIONS = frozenset({"find", "poll", "cancel", "free_slots"})
-TOLD = WRITES | {"submit", "cancel", "block", "begin_attempt", "remove"}
+QUESTIONS = frozenset({"find", "poll", "cancel", "cancel_tasks", "forget", "free_slots"})
+CANCELS = frozenset({"cancel", "cancel_tasks"})
+DISK_WRITES = frozenset({
+    "home", "create", "install_script", "install_job_shell", "install_tools", "keep_options", "extract_input",
+    "note_baseline", "begin_attempt", "block", "note_miss", "pack_output", "note_staged_out",
+})  # fmt: skip
+DISK_READS = frozenset({"owner", "attempts", "records", "fingerprint"})
+TOLD = WRITES | CANCELS | {"submit", "block", "begin_attempt", "remove"}
 
 Work = Callable[[], Any]
 
@@ -40,8 +50,12 @@ class Process:
     beat: Callable[[], None] | None = None
     """What its second thread does."""
     is_beating: bool = False
+    home: Path | None = None
+    """Where it has its files."""
+    found: set[str] = field(factory=set)
+    """Local jobs that the scheduler told it of when it looked for a claim's."""
 
-    def call(self, port: str, method: str, work: Work, args: tuple[Any, ...]) -> Any:
+    def call(self, port: str, method: str, work: Work, args: tuple[Any, ...], inner: Any) -> Any:
         if self.is_dead:
             raise Killed(self.name)
         life, rates = self.life, self.life.rates
@@ -56,7 +70,10 @@ class Process:
         if held_up_before:
             self._hold_up(f"before {port}.{method}")
         try:
-            return self._faulty(port, method, work, args)
+            answer = self._faulty(port, method, work, args)
+            if port in {"scheduler", "space"}:
+                life.checks.after_a_call(self, method, args, inner, answer)
+            return answer
         finally:
             if pause and not held_up_before:
                 self._hold_up(f"after {port}.{method}")
@@ -67,14 +84,17 @@ class Process:
 
     def _die(self, work: Work) -> None:
         after = self.life.dice.happens(0.5)
-        self.life.story.tell(self.name, "is killed", "after that" if after else "before that")
+        self._meet("killed after a call" if after else "killed before a call")
         self.die()
         if after:
             work()
         raise Killed(self.name)
 
+    def _meet(self, kind: str, *about: object) -> None:
+        self.life.meet(kind, self.name, *about)
+
     def _hold_up(self, where: str) -> None:
-        self.life.story.tell(self.name, "is held up", where)
+        self._meet(f"held up {where.split()[0]} a call", where)
         self.life.meanwhile()
         self.life.story.tell(self.name, "goes on", where)
         if self.is_dead:
@@ -82,6 +102,7 @@ class Process:
 
     def _take_time(self) -> None:
         """The call lasts; the process's other thread goes on."""
+        self._meet("a call lasts")
         self.life.pass_by(self.life.dice.random.uniform(0, 30))
         if self.beat is not None and not self.is_beating:
             self.is_beating = True
@@ -95,40 +116,89 @@ class Process:
         if port == "store" and dice.happens(rates.store):
             return self._store_fault(method, work)
         if port == "scheduler" and method in QUESTIONS and dice.happens(rates.scheduler):
-            self.life.story.tell(self.name, "gets no answer from the scheduler", method)
-            if method == "cancel" and dice.happens(0.5):
-                work()
-            raise SchedulerUnavailable("simulated: no answer")
+            return self._question_fault(method, work)
         if port == "scheduler" and method == "submit" and dice.happens(rates.submit):
             self._submit_fault(args)
+        if port in {"space", "workspace"}:
+            self._disk_fault(method, work)
         return work()
 
+    # The store -----------------------------------------------------------------------------------
+
     def _store_fault(self, method: str, work: Work) -> Any:
-        dice, tell = self.life.dice, self.life.story.tell
+        dice = self.life.dice
         fate = dice.one_of(["down", "answer lost", "own retry met 412", "conflict"])
+        if method in CONDITIONAL and fate == "own retry met 412":
+            return self._own_retry_met_412(method, work)
         if method in WRITES and fate in {"answer lost", "own retry met 412"}:
             work()
-            tell(self.name, "the store did it, but:", fate)
-            if method not in CONDITIONAL:
-                raise StoreUnavailable(f"simulated: {fate}")
-            raise PreconditionFailed("412") if fate.startswith("own") else OutcomeUnknown("no answer")
-        tell(self.name, "the store did nothing:", method)
+            self._meet("store: done, no answer", method)
+            raise OutcomeUnknown("no answer") if method in CONDITIONAL else StoreUnavailable("no answer")
         if method in CONDITIONAL and fate == "conflict":
+            self._meet("store: conflict", method)
             raise WriteConflict("409")
         if method in CONDITIONAL and dice.happens(0.5):
+            self._meet("store: nothing done, outcome unknown", method)
             raise OutcomeUnknown("no answer")
+        self._meet("store: write failed" if method in WRITES else "store: read failed", method)
         raise StoreUnavailable("simulated: down")
+
+    def _own_retry_met_412(self, method: str, work: Work) -> Any:
+        work()
+        self._meet("store: own retry met 412", method)
+        raise PreconditionFailed("412")
+
+    # The scheduler -------------------------------------------------------------------------------
+
+    def _question_fault(self, method: str, work: Work) -> Any:
+        dice = self.life.dice
+        if method in CANCELS and dice.happens(0.3):
+            self._meet("scheduler: cancel accepted, carried out later", method)
+            self.scheduler().cancel_delays.append(dice.one_of([3.0, 40.0, 200.0]))
+            return work()
+        if method in CANCELS and dice.happens(0.5):
+            work()
+            self._meet("scheduler: done, no answer", method)
+            raise SchedulerUnavailable("simulated: no answer")
+        if dice.happens(0.5):
+            self._meet("scheduler: garbage", method)
+            raise SchedulerUnavailable("simulated: an answer that cannot be read")
+        self._meet("scheduler: no answer", method)
+        raise SchedulerUnavailable("simulated: no answer")
 
     def _submit_fault(self, args: tuple[Any, ...]) -> None:
         fault = self.life.dice.one_of(list(SubmitFault))
-        submission = args[0]
-        scheduler = next(
-            place.scheduler for place in self.life.systems if place.has_home_of(submission.control_dir)
-        )
-        scheduler.submit_faults.append(fault)
-        self.life.story.tell("scheduler", f"this submission: {fault.value}", submission.tag)
+        tag = args[0].tag
+        self.scheduler().submit_faults.append(fault)
+        if fault is SubmitFault.DEFERRED:
+            self.life.checks.deferred.add((self.home, tag))
+        self._meet(f"submit: {fault.value}", tag)
         if fault is SubmitFault.REFUSED:
-            self.life.disturb(submission.tag.job_id)
+            self.life.disturb(tag.job_id)
+
+    def scheduler(self) -> ScriptedScheduler:
+        """The one of its system, of a process that has a home."""
+        home = self.home
+        assert home is not None
+        return next(place.scheduler for place in self.life.systems if home in place.homes)
+
+    # The disk ------------------------------------------------------------------------------------
+
+    def _disk_fault(self, method: str, work: Work) -> None:
+        dice, rates = self.life.dice, self.life.rates
+        if method in DISK_READS and dice.happens(rates.disk):
+            self._meet("disk: cannot be read for a moment", method)
+            raise WorkspaceProblem("simulated: stale file handle")
+        if method not in DISK_WRITES:
+            return
+        if self.home in self.life.full_disks:
+            raise WorkspaceFull("simulated: no space left, for a while")
+        if dice.happens(rates.disk):
+            after = dice.happens(0.5)
+            self._meet(f"disk: full for a moment{', after the write' if after else ''}", method)
+            if after:
+                work()
+            raise WorkspaceFull("simulated: no space left")
 
 
 class Gated:
@@ -139,17 +209,28 @@ class Gated:
 
     def __getattr__(self, attribute: str) -> Any:
         found = getattr(self._inner, attribute)
-        if not callable(found) or attribute in {"describe", "submitted", "log_path", "attempt_files"}:
+        if not callable(found) or attribute in UNGATED:
             return found
+        process, name, inner = self._process, self._name, self._inner
 
         def gated(*args: Any, **kwargs: Any) -> Any:
-            return self._process.call(self._name, attribute, lambda: _done(found(*args, **kwargs)), args)
+            return process.call(name, attribute, lambda: _done(found(*args, **kwargs)), args, inner)
 
+        self.__dict__[attribute] = gated
         return gated
+
+
+UNGATED = frozenset({"describe", "submitted", "log_path", "attempt_files"})
 
 
 class GatedWorkspace(Gated):
     """A workspace whose spaces are gated too."""
+
+    @property
+    def home(self) -> str:
+        """Which directory it is; making it may fail."""
+        home: str = self._process.call("workspace", "home", lambda: self._inner.home, (), self._inner)
+        return home
 
     def space(self, tag: Any) -> Any:
         return Gated(self._inner.space(tag), self._process, "space")
@@ -161,4 +242,4 @@ class GatedWorkspace(Gated):
 
 def _done(answer: Any) -> Any:
     """Nothing of a call is left for later."""
-    return iter(list(answer)) if isinstance(answer, Iterator) else answer
+    return iter(list(answer)) if isinstance(answer, GeneratorType) else answer

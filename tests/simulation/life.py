@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 from attrs import define, field
 
 from cloudq.adapters.schedulers.scripted import ScriptedScheduler
+from cloudq.application.agent_settings import AgentSettings
+from cloudq.domain.names import ClaimTag
 from cloudq.domain.outcome import Life as Stage
 from tests.parts.fake_clock import FakeClock
 from tests.parts.serial_ids import SerialIds
 from tests.simulation.checks import FINAL, Checks
 from tests.simulation.dice import Dice, Rates
-from tests.simulation.places import Host, Place, Slot
+from tests.simulation.machines import Host
+from tests.simulation.places import Place, Slot
 from tests.simulation.story import Broken, Story, ToldLog
 from tests.simulation.users import Users, Wish, script_of
 from tests.simulation.watched_store import WatchedStore
@@ -48,10 +53,16 @@ class Life:
     systems: list[Place] = field(factory=list)
     hosts: list[Host] = field(factory=list)
     slots: list[Slot] = field(factory=list)
+    rivals: list[list[Slot]] = field(factory=list)
+    """Slots of each system that has several."""
     wishes: dict[str, Wish] = field(factory=dict)
     gone: set[int] = field(factory=set)
-    requeues: dict[str, int] = field(factory=dict)
+    requeues: Counter[tuple[str, ClaimTag]] = field(factory=Counter)
+    """How often a scheduler put jobs of a claim back into its queue, by the system's name."""
     disturbed: set[str] = field(factory=set)
+    full_disks: set[Path] = field(factory=set)
+    faults: Counter[str] = field(factory=Counter)
+    """How often each kind of fault happened."""
     was_paused: bool = False
     depth: int = 0
     left_meanwhile: int = MAX_MEANWHILE
@@ -61,9 +72,9 @@ class Life:
         self.dice, self.story = Dice(self.seed), Story(self.clock)
         self.log = ToldLog(self.story)
         self.rates = self.dice.rates()
-        self.store = WatchedStore(self.clock.now)
+        self.store = WatchedStore(self.clock.now, self.dice.one_of([1000] * 8 + [3, 20]))
         self.checks, self.users = Checks(self), Users(self)
-        self.store.judge = self.checks.judge_manifest
+        self.store.judge, self.store.judge_history = self.checks.judge_manifest, self.checks.judge_history
         for name in ("alpha", "beta", "gamma")[: self.dice.one_of([1, 1, 2, 2, 3])]:
             self._add_system(name)
         self.story.tell("dice", str(self.rates))
@@ -71,6 +82,11 @@ class Life:
     def next_pid(self) -> int:
         self._pid += 1
         return self._pid
+
+    def meet(self, kind: str, who: str, *about: object) -> None:
+        """A fault happens: it is told and counted."""
+        self.faults[kind] += 1
+        self.story.tell(who, kind, *about)
 
     def disturb(self, job_id: str) -> None:
         """The scheduler does something to a job of its own will."""
@@ -85,11 +101,12 @@ class Life:
         dice = self.dice
         scheduler = ScriptedScheduler(
             self.clock,
-            lambda submission, task: script_of(self, submission.tag.job_id, task),
+            lambda submission, task: script_of(self, submission.tag.job_id, task, submission.tag.n),
             slots=dice.one_of([None, 1, 2, 4]),
             forget_after_s=dice.one_of([None, None, 0.0, 30.0, 300.0]),
             late_by_s=dice.one_of([2.0, 9.0, 14.0, 60.0, 700.0]),
             submit_time_limit_s=dice.one_of([5.0, 10.0]),
+            record_lag_s=dice.one_of([0.0, 0.0, 4.0, 60.0]),
         )
         homes = [self.tmp / name / home for home in ("home", "other")[: dice.one_of([1, 1, 1, 2])]]
         place = Place(name, scheduler, homes)
@@ -100,9 +117,22 @@ class Life:
                 f"{name}{number}", dice.one_of([0.0, 0.0, -500.0, 7000.0]), -dice.random.random() * 9000
             )
             self.hosts.append(host)
+            if host.ahead_s:
+                self.meet("clock: an agent's is wrong", host.name, host.ahead_s)
             one_shot = dice.happens(0.2)
-            keep_s = dice.one_of([86_400.0, 86_400.0, 600.0])
-            self.slots.append(Slot(self, place, home, host, one_shot, keep_s))
+            self.slots.append(Slot(self, place, home, host, one_shot, self._settings(name)))
+        rivals = [slot for slot in self.slots if slot.place is place]
+        self.rivals += [rivals] if len(rivals) > 1 else []
+
+    def _settings(self, name: str) -> AgentSettings:
+        dice = self.dice
+        return AgentSettings(
+            name,
+            poll_interval_s=5.0,
+            keep_s=dice.one_of([86_400.0, 86_400.0, 600.0]),
+            handicap_s=dice.one_of([0.0, 0.0, 0.0, 30.0]),
+            max_held=dice.one_of([10_000, 10_000, 2]),
+        )
 
     def pass_by(self, seconds: float) -> None:
         self.clock.pass_by(seconds)
@@ -118,8 +148,17 @@ class Life:
             self.checks.at_rest()
             self._stop_if_broken()
         self._heal()
+        self._count_what_scripts_met()
         self.checks.at_the_end()
         self._stop_if_broken()
+
+    def _count_what_scripts_met(self) -> None:
+        for place in self.systems:
+            for start in place.scheduler.starts:
+                lost = script_of(self, start.tag.job_id, start.task).dies_without_record
+                self.faults["script: dies without a record"] += lost
+                self.faults["disk: the exit record is seen late"] += place.scheduler._record_lag_s > 0
+        self.faults["store: lists in short pages"] += self.store.short_pages
 
     def meanwhile(self) -> None:
         """While somebody is held up, others go on, for a moment or for hours."""
@@ -140,29 +179,50 @@ class Life:
         self.pass_by(self.dice.step_s())
         chance = self.dice.random.random()
         free = [slot for slot in self.slots if slot.is_free]
-        if chance < 0.72 and free:
+        if chance < 0.70 and free:
             self.dice.one_of(free).step()
-        elif chance < 0.92:
+        elif chance < 0.88:
             self.users.do_something()
         elif chance < 0.97:
-            self._scheduler_acts(self.dice.one_of(self.systems))
+            self._place_acts(self.dice.one_of(self.systems))
         elif chance < 0.985 and free:
             self.dice.one_of(free).stop()
         else:
             self._reboot(self.dice.one_of(self.hosts))
 
-    def _scheduler_acts(self, place: Place) -> None:
-        scheduler = place.scheduler
-        act = self.dice.one_of(["hold", "release", "down", "up", "requeue", "preempt", "lose"])
-        self.story.tell("scheduler", act, place.name)
-        if act in {"hold", "release"}:
-            scheduler.holds_queue = act == "hold"
-        elif act in {"down", "up"}:
-            scheduler.unavailable = act == "down"
-        else:
-            self._hit_a_job(scheduler, act)
+    def _place_acts(self, place: Place) -> None:
+        """Something happens to a system of its own will."""
+        _ACTS[self.dice.one_of(_CHANCES)](self, place)
 
-    def _hit_a_job(self, scheduler: ScriptedScheduler, act: str) -> None:
+    def _hold(self, place: Place) -> None:
+        place.scheduler.holds_queue = not place.scheduler.holds_queue
+        if place.scheduler.holds_queue:
+            self.meet("scheduler: holds its queue", place.name)
+
+    def _turn_off_or_on(self, place: Place) -> None:
+        place.scheduler.unavailable = not place.scheduler.unavailable
+        if place.scheduler.unavailable:
+            self.meet("scheduler: down for a while", place.name)
+
+    def _reset(self, place: Place) -> None:
+        """Jobs, accounts and the count of ids are lost, as with a controller's state directory."""
+        if not place.scheduler._jobs or not self.dice.happens(0.4):
+            return
+        self.meet("scheduler: reset, ids begin anew", place.name)
+        for job in place.scheduler._jobs.values():
+            self.disturb(job.submission.tag.job_id)
+        place.scheduler.reset()
+
+    def _fill_or_free_a_disk(self, place: Place) -> None:
+        home = self.dice.one_of(place.homes)
+        if home in self.full_disks:
+            self.full_disks.remove(home)
+        elif self.rates.disk:
+            self.full_disks.add(home)
+            self.meet("disk: full for a while", place.name, home.name)
+
+    def _hit_a_job(self, place: Place, act: str, words: str) -> None:
+        scheduler = place.scheduler
         alive = [job for job in scheduler._jobs.values() if not job.is_ended()]
         running = [
             job
@@ -172,17 +232,18 @@ class Life:
         if not (choice := alive if act == "lose" else running):
             return
         job = self.dice.one_of(choice)
-        self.story.tell("scheduler", act, job.submission.tag, f"local {job.local_id}")
+        tag = job.submission.tag
+        self.meet(f"scheduler: {words}", place.name, tag, f"local {job.local_id}")
         if act != "requeue":
-            self.disturb(job.submission.tag.job_id)
+            self.disturb(tag.job_id)
         else:
-            self.requeues[job.local_id] = self.requeues.get(job.local_id, 0) + 1
+            self.requeues[place.name, tag] += 1
         getattr(scheduler, act)(job.local_id)
 
     def _reboot(self, host: Host) -> None:
         if any(slot.host is host and not slot.is_free for slot in self.slots):
             return
-        self.story.tell(host.name, "reboots")
+        self.meet("reboot", host.name)
         for slot in self.slots:
             if slot.host is host:
                 slot.gone()
@@ -198,6 +259,9 @@ class Life:
         for place in self.systems:
             place.scheduler.holds_queue = place.scheduler.unavailable = False
             place.scheduler.submit_faults.clear()
+            place.scheduler.cancel_delays.clear()
+        self.full_disks.clear()
+        self.users.give_up_what_cannot_be()
         for _ in range(STEPS_TO_HEAR):
             self.pass_by(10)
             for slot in self.slots:
@@ -212,6 +276,7 @@ class Life:
                 self.pass_by(25 + 7 * (turn > 0))
                 for slot in acting:
                     slot.step()
+                self.checks.when_all_is_well(acting)
                 if self._is_all_over():
                     return
 
@@ -229,3 +294,15 @@ class Life:
     def _stop_if_broken(self) -> None:
         if self.story.broken:
             raise Broken("; ".join(self.story.broken))
+
+
+_ACTS: dict[str, Callable[[Life, Place], None]] = {
+    "hold": Life._hold,
+    "down": Life._turn_off_or_on,
+    "requeue": lambda life, place: life._hit_a_job(place, "requeue", "requeues"),
+    "preempt": lambda life, place: life._hit_a_job(place, "preempt", "preempts"),
+    "lose": lambda life, place: life._hit_a_job(place, "lose", "loses a job"),
+    "reset": Life._reset,
+    "disk": Life._fill_or_free_a_disk,
+}
+_CHANCES = [*_ACTS, "requeue", "requeue", "requeue", "preempt"]

@@ -2,61 +2,30 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 
 from cloudq.adapters.schedulers.scripted import ScriptedScheduler
+from cloudq.adapters.systems import load_profile
 from cloudq.adapters.workers import InlineWorkers
 from cloudq.adapters.workspace import DirectoryWorkspace
 from cloudq.application.agent_settings import AgentSettings
+from cloudq.application.local_scripts import LocalScripts
 from cloudq.bootstrap.agent import AgentParts, AgentWorld, wire_agent
+from cloudq.domain.eligibility import offer_of
 from cloudq.domain.errors import CloudqError
-from cloudq.domain.lease import Offer
 from tests.builders import a_process
-from tests.parts.fake_clock import FakeClock
 from tests.parts.trap import Killed
 from tests.simulation.gate import Gated, GatedWorkspace, Process
+from tests.simulation.machines import Host, HostClock
 
 if TYPE_CHECKING:
     from tests.simulation.life import Life
 
-
-@define
-class Host:
-    """A machine, with clocks of its own."""
-
-    name: str
-    ahead_s: float
-    """How far its wall clock is ahead of the store's."""
-    booted_at: float = 0.0
-    boots: int = 1
-
-
-@define
-class HostClock:
-    """The port `Clock` of one process on a machine."""
-
-    base: FakeClock
-    host: Host
-    boots: int
-    sleeps: bool
-    """Whether sleeping takes time: who runs in steps sleeps between them."""
-
-    def now(self) -> datetime:
-        return self.base.now() + timedelta(seconds=self.host.ahead_s)
-
-    def elapsed(self) -> float:
-        return self.base.seconds - self.host.booted_at
-
-    def boot_id(self) -> str:
-        return f"boot {self.boots} of {self.host.name}"
-
-    def sleep(self, seconds: float) -> None:
-        if self.sleeps:
-            self.base.seconds += seconds
+PROFILE = load_profile("local", Path("nowhere"))
+"""What every simulated system makes of meta jobscripts."""
 
 
 @define
@@ -66,9 +35,6 @@ class Place:
     name: str
     scheduler: ScriptedScheduler
     homes: list[Path]
-
-    def has_home_of(self, path: Path) -> bool:
-        return any(path.is_relative_to(home) for home in self.homes)
 
 
 @define(eq=False)
@@ -80,7 +46,7 @@ class Slot:
     home: Path
     host: Host
     is_one_shot: bool
-    keep_s: float
+    settings: AgentSettings
     process: Process | None = None
     parts: AgentParts | None = None
     pid: int = 0
@@ -150,7 +116,7 @@ class Slot:
         life = self.life
         self.pid = life.next_pid()
         name = f"{self.place.name}/{self.home.name}/{self.host.name}#{self.pid}"
-        process = Process(name, life)
+        process = Process(name, life, home=self.home)
         clock = HostClock(life.clock, self.host, self.host.boots, self.is_one_shot)
         workspace = DirectoryWorkspace(self.home, clock, life.ids)  # type: ignore[arg-type]
         identity = a_process(pid=self.pid, host=self.host.name, boot_id=clock.boot_id())
@@ -164,9 +130,10 @@ class Slot:
             process=identity,
             is_process_gone=lambda other: other.pid in life.gone,
             log=life.log,
+            local_scripts=LocalScripts(self.place.name, PROFILE),
         )
-        settings = AgentSettings(self.place.name, poll_interval_s=5.0, keep_s=self.keep_s)
-        parts = wire_agent(outside, settings, Offer("scripted"), one_shot=self.is_one_shot)
+        offer = offer_of(PROFILE, unpinned=True, handicap_s=self.settings.handicap_s)
+        parts = wire_agent(outside, self.settings, offer, PROFILE.name, one_shot=self.is_one_shot)
         process.beat = lambda: _beat(parts)
         self.process, self.parts, self.told_of = process, parts, None
         life.story.tell(name, "is started", "for one cycle" if self.is_one_shot else "")

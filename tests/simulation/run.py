@@ -1,4 +1,4 @@
-"""Run lives: ``python -m tests.simulation.run --lives 1000``, or one again: ``--seed N``."""
+"""Run worlds: ``python -m tests.simulation.run --worlds 1000``, or one again: ``--seed N``."""
 
 from __future__ import annotations
 
@@ -9,68 +9,172 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from itertools import count
 from pathlib import Path
 
+from attrs import define, field, frozen
+
+from cloudq.adapters import filesystem
+from cloudq.adapters.workspace import claim_space
 from tests.simulation.life import Life
 from tests.simulation.story import Broken
+from tests.simulation.tally import Tally
+
+A_CHUNK = 25
+"""Worlds handed to a process at a time."""
 
 
-def broken_in(seed: int, base: Path, most_steps: int | None = None, *, raises: bool = False) -> str:
-    """What the life of *seed* broke, with its story and how to see it again; empty if nothing."""
-    tmp = base / str(seed)
+@frozen
+class How:
+    """How every world is lived."""
+
+    base: Path
+    most_steps: int | None = None
+    raises: bool = False
+
+    @property
+    def options(self) -> str:
+        """What a replay needs besides the seed."""
+        return f" --most-steps {self.most_steps}" if self.most_steps else ""
+
+
+def live(seed: int, how: How, tally: Tally) -> None:
+    """Live the world of *seed*; what it broke is told with its story and how to see it again."""
+    tmp = how.base / str(seed)
     tmp.mkdir(parents=True)
-    again = f"replay: python -m tests.simulation.run --seed {seed}"
-    again += f" --most-steps {most_steps}" if most_steps else ""
-    life = Life(seed, tmp, raises=raises, most_steps=most_steps)
+    again = f"replay: python -m tests.simulation.run --seed {seed}{how.options}"
+    world = Life(seed, tmp, raises=how.raises, most_steps=how.most_steps)
     try:
-        life.live()
+        world.live()
     except Broken as error:
-        return f"{life.story.text()}\n\n{error}\n{again}"
+        tally.broken[seed] = f"{world.story.text()}\n\n{error}\n{again}"
     except Exception:  # noqa: BLE001 (a defect of the simulation itself must name its seed too)
-        return f"{life.story.text()}\n\n{traceback.format_exc()}\n{again}"
+        tally.broken[seed] = f"{world.story.text()}\n\n{traceback.format_exc()}\n{again}"
     finally:
+        tally.count(world)
         shutil.rmtree(tmp, ignore_errors=True)
-    return ""
+
+
+def live_all(seeds: range, how: How) -> Tally:
+    """Live the worlds of *seeds* in this process."""
+    never_wait_for_a_disk()
+    tally = Tally()
+    for seed in seeds:
+        live(seed, how, tally)
+    return tally
+
+
+def never_wait_for_a_disk() -> None:
+    """No machine loses its power here."""
+    os.fsync = lambda _: None
+    filesystem.sync_dir = claim_space.sync_dir = lambda _: None
+
+
+@define
+class Runner:
+    """Hands out seeds in order to several processes; the same seeds come to the same, however many."""
+
+    how: How
+    chosen: argparse.Namespace
+    tally: Tally = field(factory=Tally)
+    began: float = field(factory=time.monotonic)
+    told_at: float = field(factory=time.monotonic)
+    reached: int = 0
+    """All seeds before it were handed out."""
+
+    def run(self) -> None:
+        self.reached = self.chosen.first
+        with ProcessPoolExecutor(self.chosen.processes) as pool:
+            running: set[Future[Tally]] = set()
+            for seeds in self._chunks():
+                running.add(pool.submit(live_all, seeds, self.how))
+                self.reached = seeds.stop
+                if len(running) >= self.chosen.processes:
+                    running = self._collect(running)
+            while running:
+                running = self._collect(running)
+
+    def _chunks(self) -> Iterator[range]:
+        first, worlds = self.chosen.first, self.chosen.worlds
+        end = None if worlds is None else first + worlds
+        for start in count(first, A_CHUNK):
+            if self._is_over() or (end is not None and start >= end):
+                return
+            yield range(start, start + A_CHUNK if end is None else min(start + A_CHUNK, end))
+
+    def _is_over(self) -> bool:
+        if self.chosen.seconds is not None and time.monotonic() - self.began >= self.chosen.seconds:
+            return True
+        return 0 < self.chosen.stop_after <= len(self.tally.broken)
+
+    def _collect(self, running: set[Future[Tally]]) -> set[Future[Tally]]:
+        done, left = wait(running, return_when=FIRST_COMPLETED)
+        for each in done:
+            tally = each.result()
+            for seed, told in tally.broken.items():
+                _say(f"world {seed}: {' | '.join(line for line in told.splitlines()[-4:] if line)}"[:800])
+            self.tally.add(tally)
+        self._tell_progress()
+        return left
+
+    def _tell_progress(self) -> None:
+        now = time.monotonic()
+        if sys.stderr.isatty():
+            sys.stderr.write(f"\r{self.tally.line()}\x1b[K")
+            sys.stderr.flush()
+        elif self.chosen.tell_every and now - self.told_at >= self.chosen.tell_every:
+            self.told_at = now
+            _say(f"so far {self.tally.line()}; to go on: --first {self.tally.worlds + self.chosen.first}")
+
+    def tell(self) -> None:
+        took = time.monotonic() - self.began
+        if sys.stderr.isatty():
+            sys.stderr.write("\r\x1b[K")
+        _say(self.tally.line())
+        _say(self.tally.table())
+        each = 1000 * took * self.chosen.processes / max(self.tally.jobs, 1)
+        _say(
+            f"seeds {self.chosen.first} to {self.reached - 1}; {took:.0f} s, {each:.1f} ms a job life and core"
+        )
+        _say(f"to go on: --first {self.reached}")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, help="live this one life and tell its story")
-    parser.add_argument("--lives", type=int, default=1000)
-    parser.add_argument("--first", type=int, default=0, help="the first seed")
-    parser.add_argument("--most-steps", type=int, help="make lives short")
-    parser.add_argument("--stop-after", type=int, default=0, help="stop after so many broken lives")
-    parser.add_argument("--raises", action="store_true", help="show where unexpected exceptions come from")
-    chosen = parser.parse_args()
-    os.fsync = lambda _: None  # no machine loses its power here
+    chosen = _parser().parse_args()
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as base:
+        how = How(Path(base), chosen.most_steps, chosen.raises)
+        if chosen.seed is not None:
+            return _tell_of(chosen.seed, how)
+        if chosen.worlds is None and chosen.seconds is None:
+            chosen.worlds = 1000
+        runner = Runner(how, chosen)
+        runner.run()
+        runner.tell()
+        return 1 if runner.tally.broken else 0
 
-        def live(seed: int) -> str:
-            return broken_in(seed, Path(base), chosen.most_steps, raises=chosen.raises)
 
-        return _count(chosen, live) if chosen.seed is None else _tell(chosen.seed, live)
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, help="live this one world and tell its story")
+    parser.add_argument("--worlds", type=int, help="how many seeds")
+    parser.add_argument("--seconds", type=float, help="begin no more worlds after so long")
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--most-steps", type=int, help="make lives short")
+    parser.add_argument("--stop-after", type=int, default=0, help="stop after so many broken worlds")
+    parser.add_argument("--tell-every", type=float, default=0, help="seconds between lines in a log")
+    parser.add_argument("--raises", action="store_true", help="show where unexpected exceptions come from")
+    return parser
 
 
-def _tell(seed: int, live: Callable[[int], str]) -> int:
-    told = live(seed)
-    _say(told or f"life {seed} kept every promise")
+def _tell_of(seed: int, how: How) -> int:
+    tally = live_all(range(seed, seed + 1), how)
+    told = tally.broken.get(seed)
+    _say(told or f"world {seed} kept every promise\n{tally.line()}")
     return 1 if told else 0
-
-
-def _count(chosen: argparse.Namespace, live: Callable[[int], str]) -> int:
-    began, broken, done = time.monotonic(), 0, 0
-    for seed in range(chosen.first, chosen.first + chosen.lives):
-        told, done = live(seed), done + 1
-        if told:
-            broken += 1
-            _say(f"{seed}, life {done}: {' | '.join(told.splitlines()[-2:])}"[:600])
-            if broken == chosen.stop_after:
-                break
-    took = time.monotonic() - began
-    _say(f"{done} lives, {broken} broken, {1000 * took / max(done, 1):.0f} ms a life")
-    return 1 if broken else 0
 
 
 def _say(line: str) -> None:

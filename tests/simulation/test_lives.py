@@ -1,6 +1,6 @@
 """Short lives, a different chance in each: what is promised holds whatever goes wrong when.
 
-More and longer ones: ``python -m tests.simulation.run --lives 10000``.
+More and longer ones: ``make simulate SEEDS=10000``; ``docs/simulation.md`` says what it is.
 """
 
 from __future__ import annotations
@@ -10,24 +10,40 @@ from pathlib import Path
 
 import pytest
 
+from cloudq.adapters import filesystem
+from cloudq.adapters.workspace import claim_space
 from tests.simulation.life import Life
-from tests.simulation.run import broken_in
+from tests.simulation.run import How, live
+from tests.simulation.tally import KINDS, Tally
 
-LIVES_A_PART = 30
-MOST_STEPS = 10
+WORLDS_A_PART = 40
+MOST_STEPS = 12
 
 
 @pytest.fixture(autouse=True)
 def _quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", lambda _: None)
+    monkeypatch.setattr(filesystem, "sync_dir", lambda _: None)
+    monkeypatch.setattr(claim_space, "sync_dir", lambda _: None)
 
 
 @pytest.mark.parametrize("part", range(4))
 def test_every_promise_is_kept_whatever_goes_wrong(part: int, tmp_path: Path) -> None:
-    for seed in range(part * LIVES_A_PART, (part + 1) * LIVES_A_PART):
-        told = broken_in(seed, tmp_path, MOST_STEPS)
+    for seed in range(part * WORLDS_A_PART, (part + 1) * WORLDS_A_PART):
+        tally = Tally()
+        live(seed, How(tmp_path, MOST_STEPS), tally)
 
-        assert not told, told
+        assert not tally.broken, tally.broken[seed]
+
+
+def test_every_kind_of_fault_happens_somewhere_in_sixty_worlds(tmp_path: Path) -> None:
+    tally = Tally()
+    for seed in range(1000, 1060):
+        live(seed, How(tmp_path), tally)
+
+    assert not tally.broken, tally.broken.values()
+    assert [kind for kind in KINDS if not tally.faults[kind]] == []
+    assert sorted(set(tally.faults) - set(KINDS)) == []
 
 
 def test_a_life_can_be_lived_again(tmp_path: Path) -> None:

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zipfile import ZipFile
 
-from attrs import define
+from attrs import define, evolve, field
 
 from cloudq.adapters.schedulers.scripted import Script
 from cloudq.adapters.workers import InlineWorkers
-from cloudq.application.submit_job import SubmitRequest
+from cloudq.application.rerun_job import RerunRequest
+from cloudq.application.submit_job import Submitted, SubmitRequest
 from cloudq.bootstrap.client import ClientParts, wire_client
 from cloudq.domain.array_range import ArrayRange
 from cloudq.domain.claim import ClaimKind
 from cloudq.domain.errors import CloudqError
 from cloudq.domain.jobscript import Jobscript
+from cloudq.domain.meta_script import MetaScript
 from cloudq.domain.names import ClaimTag
 from tests.parts.trap import Killed
 from tests.simulation.gate import Gated, Process
+from tests.simulation.machines import Host, HostClock
 
 if TYPE_CHECKING:
     from tests.simulation.life import Life
 
 SCRIPT = Jobscript("run.sh", b"#!/bin/bash\necho hello\n")
+META_SCRIPT = Jobscript(
+    "mjob.sh", b"#$ project: p\n#$ resource: cpu\n#$ n_resource: 1\n#$ walltime: 1h\necho hello\n"
+)
+_TIME = re.compile(r"--time (\d+)s")
 
 
 @define
@@ -36,11 +44,26 @@ class Wish:
     array: str | None
     limit_s: float | None
     hold: tuple[str, ...]
-    has_input: bool
+    hold_ok: tuple[str, ...]
     is_confirmed: bool = False
     is_cancel_tried: bool = False
     is_taken_back: bool = False
     is_delete_tried: bool = False
+    canceled_tasks: set[int] = field(factory=set)
+
+    @classmethod
+    def of(cls, record: dict[str, Any], *, is_confirmed: bool) -> Wish:
+        """What the record of a job says that its owner wants."""
+        limit = _TIME.search(record["submit_opt"])
+        return cls(
+            record["uuid"],
+            tuple(record["invited"]),
+            record["array_tid"],
+            float(limit[1]) if limit else None,
+            tuple(record["hold_jid"]),
+            tuple(record["hold_ok_jid"]),
+            is_confirmed,
+        )
 
     @property
     def tasks(self) -> list[int | None]:
@@ -53,56 +76,124 @@ class Users:
 
     life: Life
     count: int = 0
+    has_deleted_all: bool = False
+    last: Wish | None = None
+    """The job that somebody did something with last: others often do, too."""
 
     def do_something(self) -> None:
-        doings: list[Callable[[], None]] = [self.submit] * 4
-        doings += [self.cancel, self.cancel, self.delete, self.take_back, self.follow, self.look]
-        self.life.dice.one_of(doings)()
+        self.life.dice.one_of(_DOINGS)(self)
+
+    # Submitting ----------------------------------------------------------------------------------
 
     def submit(self) -> None:
         dice = self.life.dice
-        names = [place.name for place in self.life.systems]
-        systems = tuple(dice.some_of(names)) if dice.happens(0.4) else (dice.one_of(names),)
-        array = dice.one_of(["1-2", "1-3:2", "1-3%1"]) if dice.happens(0.25) else None
         limit_s = dice.one_of([10.0, 60.0]) if dice.happens(0.25) else None
-        known = sorted(job_id for job_id, wish in self.life.wishes.items() if wish.is_confirmed)
-        hold = (dice.one_of(known),) if known and dice.happens(0.2) else ()
-        archive = self._input() if dice.happens(0.25) else None
+        array = dice.one_of(["1-2", "1-3:2", "1-3%1"]) if dice.happens(0.25) else None
         request = SubmitRequest(
             script=SCRIPT,
-            submit_to=systems,
+            submit_to=self._some_systems(),
             submit_opt=f"--time {limit_s:.0f}s" if limit_s else "",
-            hold_jid=hold,
+            hold_jid=self._some_known(0.2),
+            hold_ok_jid=self._some_known(0.1),
             array_tid=ArrayRange.parse(array) if array else None,
-            input_archive=archive,
+            input_archive=self._input() if dice.happens(0.25) else None,
             force=True,
         )
-        before = set(self.life.store.jobs)
+        if dice.happens(0.08):
+            request = self._for_anybody(request)
+        self._put(f"submit to {request.submit_to}", lambda client: client.submit(request))
+
+    def _some_systems(self) -> tuple[str, ...]:
+        dice, names = self.life.dice, [place.name for place in self.life.systems]
+        return tuple(dice.some_of(names)) if dice.happens(0.4) else (dice.one_of(names),)
+
+    def _some_known(self, chance: float) -> tuple[str, ...]:
+        known = sorted(job_id for job_id, wish in self.life.wishes.items() if wish.is_confirmed)
+        return (self.life.dice.one_of(known),) if known and self.life.dice.happens(chance) else ()
+
+    def _for_anybody(self, request: SubmitRequest) -> SubmitRequest:
+        meta = MetaScript.parse(META_SCRIPT.name, META_SCRIPT.body)
+        return evolve(request, script=META_SCRIPT, meta=meta, submit_to=(), submit_opt="")
+
+    def rerun(self) -> None:
+        if (wish := self._some()) is not None:
+            request = RerunRequest(wish.job_id, only_failed=self.life.dice.happens(0.5), force=True)
+            self.count += 1
+            scratch = self.life.tmp / f"scratch{self.count}"
+            scratch.mkdir()
+            self._put(f"rerun {wish.job_id}", lambda client: client.rerun(request, scratch))
+
+    def _put(self, doing: str, do: Callable[[ClientParts], Submitted]) -> None:
+        """Submit in some way, and remember what was wished for, also if it came to nothing."""
+        store, before = self.life.store, set(self.life.store.jobs)
+        confirmed: list[str] = []
 
         def submit(client: ClientParts) -> None:
-            job_id = client.submit(request).job.uuid
-            self.life.story.tell("user", "submitted", job_id, systems, array, limit_s, hold)
-            confirmed.append(job_id)
+            job = do(client).job
+            self.life.story.tell("user", "submitted", job.uuid, job.invited, job.array_tid, job.hold_jid)
+            confirmed.append(job.uuid)
 
-        confirmed: list[str] = []
-        self._as_a_process("submit", submit)
-        new = self.life.store.jobs.keys() - before
-        for job_id in sorted((new | set(confirmed)) - self.life.wishes.keys()):
-            record = self.life.store.jobs.get(job_id)
-            if record is not None or job_id in confirmed:
-                is_confirmed = job_id in confirmed
-                wish = Wish(job_id, systems, array, limit_s, hold, archive is not None, is_confirmed)
-                self.life.wishes[job_id] = wish
+        self._as_a_process(doing, submit)
+        new = (store.jobs.keys() - before) | set(confirmed)
+        for job_id in sorted(new - self.life.wishes.keys()):
+            if record := store.jobs.get(job_id) or store.final.get(job_id):
+                self.last = Wish.of(record, is_confirmed=job_id in confirmed)
+                self.life.wishes[job_id] = self.last
 
-    def cancel(self) -> None:
-        if (wish := self._some()) is not None:
-            wish.is_cancel_tried = True
-            self._as_a_process(f"cancel {wish.job_id}", lambda client: client.cancel(wish.job_id))
+    # Ending --------------------------------------------------------------------------------------
+
+    def cancel(self, wish: Wish | None = None) -> None:
+        if (wish := wish or self._some()) is not None:
+            job_id, wish.is_cancel_tried = wish.job_id, True
+            self._as_a_process(f"cancel {job_id}", lambda client: client.cancel(job_id))
+
+    def cancel_without_the_holder(self) -> None:
+        """As ``cancel --force`` does it."""
+        if (wish := self._some()) is None:
+            return
+        job_id, force = wish.job_id, self.life.dice.happens(0.7)
+
+        def cancel(client: ClientParts) -> None:
+            newest = client.take_back.jobs.newest_claim(job_id)
+            if newest is not None:
+                n = newest.n - 1 if newest.kind is ClaimKind.CANCEL else newest.n
+                client.cancel.without_the_holder(job_id, n, force=force)
+
+        wish.is_cancel_tried = True
+        self._as_a_process(f"cancel {job_id} without its holder, force={force}", cancel)
+
+    def cancel_task(self) -> None:
+        arrays = [wish for wish in self.life.wishes.values() if wish.array]
+        if arrays:
+            wish = self.life.dice.one_of(arrays)
+            task = self.life.dice.one_of(wish.tasks)
+            assert task is not None
+            wish.canceled_tasks.add(task)
+            doing = f"cancel task {task} of {wish.job_id}"
+            self._as_a_process(doing, lambda client: client.cancel.task(wish.job_id, task))
 
     def delete(self) -> None:
         if (wish := self._some()) is not None:
             wish.is_delete_tried = True
             self._as_a_process(f"delete {wish.job_id}", lambda client: client.delete(wish.job_id))
+
+    def delete_all(self) -> None:
+        self.has_deleted_all = True
+        self._as_a_process("delete all", lambda client: list(client.delete.all_finished()))
+
+    def give_up_what_cannot_be(self) -> None:
+        """Owners of jobs that wait for the success of deleted ones read why they wait."""
+        jobs = self.life.store.jobs
+        for wish in list(self.life.wishes.values()):
+            if wish.job_id in jobs and any(needed not in jobs for needed in wish.hold_ok):
+                self.cancel(wish)
+
+    def may_be_deleted(self, wish: Wish) -> bool:
+        """Whether somebody tried to delete that job, or all that had ended."""
+        ended = wish.job_id in self.life.store.final
+        return wish.is_delete_tried or (self.has_deleted_all and ended)
+
+    # Looking, taking back ------------------------------------------------------------------------
 
     def follow(self) -> None:
         if (wish := self._some()) is not None:
@@ -119,6 +210,16 @@ class Users:
     def look(self) -> None:
         """Reading is never in the way, and never fails for what others do meanwhile."""
         self._as_a_process("list", lambda client: (client.query.active(), list(client.query.history())))
+
+    def read_log(self) -> None:
+        if (wish := self._some()) is not None:
+
+            def read(client: ClientParts) -> None:
+                job = client.query.job(wish.job_id)
+                for _ in client.read_log.of_job(job, "stdout", wish.tasks[0]):
+                    pass
+
+            self._as_a_process(f"log {wish.job_id}", read)
 
     def take_back(self, wish: Wish | None = None, systems: tuple[str, ...] = (), force: bool = True) -> None:
         dice = self.life.dice
@@ -142,14 +243,17 @@ class Users:
 
     def _some(self) -> Wish | None:
         known = sorted(self.life.wishes)
-        return self.life.wishes[self.life.dice.one_of(known)] if known else None
+        if known and (self.last is None or not self.life.dice.happens(0.3)):
+            self.last = self.life.wishes[self.life.dice.one_of(known)]
+        return self.last
 
     def _as_a_process(self, doing: str, do: Callable[[ClientParts], object]) -> None:
         life = self.life
         self.count += 1
         process = Process(f"client{self.count}", life)
         store = Gated(life.store, process, "store")
-        client = wire_client(store, life.clock, life.ids, InlineWorkers(), process.name)  # type: ignore[arg-type]
+        clock = self._clock(process.name)
+        client = wire_client(store, clock, life.ids, InlineWorkers(), process.name)  # type: ignore[arg-type]
         life.story.tell(process.name, doing)
         try:
             do(client)
@@ -162,6 +266,12 @@ class Users:
             if life.raises:
                 raise
 
+    def _clock(self, name: str) -> HostClock:
+        ahead_s = self.life.dice.one_of([0.0, 0.0, 0.0, -4000.0, 90.0, 50_000.0])
+        if ahead_s:
+            self.life.meet("clock: a client's is wrong", name, ahead_s)
+        return HostClock(self.life.clock, Host(name, ahead_s), 1, sleeps=True)
+
     def _input(self) -> Path:
         path = self.life.tmp / "input.zip"
         if not path.exists():
@@ -170,14 +280,20 @@ class Users:
         return path
 
 
-def script_of(life: Life, job_id: str, task: int | None) -> Script:
-    """What the script of a job does."""
+_DOINGS: list[Callable[[Users], None]] = [
+    *[Users.submit] * 8, *[Users.cancel] * 3, *[Users.take_back] * 2, *[Users.follow] * 2,
+    Users.cancel_without_the_holder, Users.cancel_task, Users.rerun, Users.delete, Users.delete, Users.delete_all, Users.look, Users.read_log,
+]  # fmt: skip
+
+
+def script_of(life: Life, job_id: str, task: int | None, n: int = 1) -> Script:
+    """What the script of a job does, under claim *n*."""
     chance = life.dice.for_script(job_id, task)
     return Script(
         duration_s=chance.choice([0, 3, 20, 20, 100, 700]),
         exit_code=chance.choice([0, 0, 0, 3]),
         stdout=chance.choice(["", f"task {task}\n"]),
         stderr=chance.choice(["", "oh\n"]),
-        outputs={f"out.{task}": b"1"} if chance.random() < 0.5 else {},
+        outputs={f"out.{task}": f"claim {n}".encode()} if chance.random() < 0.5 else {},
         dies_without_record=chance.random() < 0.05,
     )

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from cloudq.adapters.object_stores.memory import MemoryStore
+from cloudq.ports.object_store import ListPage
 
 Record = dict[str, Any]
 Judge = Callable[[str, "Record | None", Record], None]
@@ -21,9 +22,13 @@ _MARKER = re.compile(r"queue/[^/]+/([0-9a-f]{8})\.\d+")
 class WatchedStore(MemoryStore):
     """Tells *judge* of every manifest that is written: the job's id, the old record, the new one."""
 
-    def __init__(self, now: Callable[[], datetime]) -> None:
+    def __init__(self, now: Callable[[], datetime], page_size: int = 1000) -> None:
         super().__init__(now)
+        self._page_size = page_size
+        self.short_pages = 0
+        """LISTs that were told in more pages than need be."""
         self.judge: Judge = lambda _job_id, _old, _new: None
+        self.judge_history: Callable[[str], None] = lambda _key: None
         self.jobs: dict[str, Record] = {}
         """Manifests by job id."""
         self.claims: dict[str, dict[int, Record]] = {}
@@ -47,6 +52,21 @@ class WatchedStore(MemoryStore):
         claims = self.claims.get(job_id)
         return claims[max(claims)] if claims else None
 
+    def is_canceled_by_force(self, job_id: str) -> bool:
+        """Whether somebody ended it over the head of its holder."""
+        claims = self.claims.get(job_id, {})
+        newest = max(claims, default=0)
+        return newest > 1 and (claims[newest]["kind"], claims[newest - 1]["kind"]) == ("cancel", "run")
+
+    def list_page(
+        self, prefix: str, *, start_after: str = "", delimiter: str = "", limit: int = 1000
+    ) -> ListPage:
+        page = super().list_page(
+            prefix, start_after=start_after, delimiter=delimiter, limit=min(limit, self._page_size)
+        )
+        self.short_pages += page.is_full and self._page_size < limit
+        return page
+
     def delete(self, keys: Sequence[str]) -> None:
         super().delete(keys)
         for key in keys:
@@ -65,6 +85,8 @@ class WatchedStore(MemoryStore):
         elif match := _MARKER.fullmatch(key):
             self.invited.add(match[1])
             self.unannounced.setdefault(key.split("/")[1], set()).add(key)
+        elif key.startswith("history/"):
+            self.judge_history(key)
         elif key.startswith("doorbell/"):
             self.unannounced.pop(key.removeprefix("doorbell/"), None)
         return super()._hold(key, body)

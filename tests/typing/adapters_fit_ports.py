@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cloudq.adapters.memory_clusters import MemoryCloud
     from cloudq.adapters.object_stores.directory import DirectoryStore
     from cloudq.adapters.object_stores.fenced import FencedStore
+    from cloudq.adapters.object_stores.look_first import LookFirstStore
     from cloudq.adapters.object_stores.memory import MemoryStore
     from cloudq.adapters.object_stores.retrying import RetryingStore
     from cloudq.adapters.object_stores.s3 import S3Store
@@ -48,8 +49,9 @@ if TYPE_CHECKING:
         memory: MemoryStore,
         retrying: RetryingStore,
         fenced: FencedStore,
+        look_first: LookFirstStore,
     ) -> list[ObjectStore]:
-        return [s3, directory, memory, retrying, fenced]
+        return [s3, directory, memory, retrying, fenced, look_first]
 
     def _schedulers(
         local: LocalScheduler,

@@ -131,6 +131,7 @@ def test_every_key_can_be_set_in_the_file_and_by_its_variable(home: Path, key: K
         "agent.keep_days": (2.0, "2"),
         "agent.unpinned": (False, "false"),
         "agent.handicap": (30.0, "30"),
+        "agent.accept_weak_store": (True, "true"),
         "log.level": ("ERROR", '"ERROR"'),
     }
     section, name = key.section, key.name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from itertools import chain
 from typing import Any, NoReturn
 
 from cloudq.domain.errors import NewerFormat, RecordRejected
@@ -13,11 +14,14 @@ FORMAT = "1.0"
 """What this cloudq writes; it reads every format of the same major number."""
 
 MAX_DEPTH = 32
+MAX_PARTS = 100_000
+"""Lists and objects in one record: an empty one takes two bytes in the bucket and sixty in memory."""
 MAX_PROBLEMS = 20
 """Problems told of one record: a hostile one may have a million."""
 
 _FORMAT = re.compile(r"([0-9]{1,4})\.([0-9]{1,4})")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def dump(record: dict[str, Any]) -> bytes:
@@ -31,9 +35,12 @@ def dump(record: dict[str, Any]) -> bytes:
 
 def load(body: bytes, key: str) -> dict[str, Any]:
     """The object that *body* holds, of a format that can be read."""
+    if has_too_many_parts(body):
+        raise rejected(key, [f"has more than {MAX_PARTS} lists and objects"])
     try:
+        text = body.decode("utf-8")
         value = json.loads(
-            body.decode("utf-8"),
+            text,
             object_pairs_hook=_without_duplicates,
             parse_constant=_refuse_constant,
             parse_float=_finite,
@@ -44,10 +51,15 @@ def load(body: bytes, key: str) -> dict[str, Any]:
         raise rejected(key, [f"not JSON as cloudq writes it: {error}"]) from error
     if not isinstance(value, dict):
         raise rejected(key, [f"holds {kind_of(value)}, not an object"])
-    if problem := _content_problem(value):
+    if _may_be_unfit(text) and (problem := _content_problem(value)):
         raise rejected(key, [problem])
     _check_format(value, key)
     return value
+
+
+def has_too_many_parts(body: bytes) -> bool:
+    """Whether JSON of *body* would take much more memory than *body* itself."""
+    return body.count(b"{") + body.count(b"[") > MAX_PARTS
 
 
 def rejected(key: str, problems: list[str]) -> RecordRejected:
@@ -87,20 +99,23 @@ def _finite(text: str) -> float:
     return number
 
 
+def _may_be_unfit(text: str) -> bool:
+    """Whether *text* must be looked at closely: for many brackets, or an escaped half of a pair."""
+    return text.count("{") + text.count("[") > MAX_DEPTH or _ESCAPED_SURROGATE.search(text) is not None
+
+
 def _content_problem(record: dict[str, Any]) -> str | None:
     """What would make *record* impossible to print or to write back, if anything."""
     todo: list[tuple[Any, int]] = [(record, 1)]
     while todo:
-        value, depth = todo.pop()
+        holder, depth = todo.pop()
         if depth > MAX_DEPTH:
             return "nested too deeply"
-        if isinstance(value, str) and _SURROGATE.search(value):
-            return "has half a surrogate pair in it"
-        if isinstance(value, dict):
-            todo.extend((name, depth) for name in value)
-            todo.extend((item, depth + 1) for item in value.values())
-        elif isinstance(value, list):
-            todo.extend((item, depth + 1) for item in value)
+        for value in chain(holder, holder.values() if isinstance(holder, dict) else ()):
+            if isinstance(value, str) and _SURROGATE.search(value):
+                return "has half a surrogate pair in it"
+            if isinstance(value, dict | list):
+                todo.append((value, depth + 1))
     return None
 
 

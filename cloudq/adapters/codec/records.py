@@ -11,7 +11,7 @@ from attrs import evolve, fields_dict
 
 from cloudq.adapters.codec import checks
 from cloudq.adapters.codec.converter import structure, unstructure
-from cloudq.adapters.codec.hostile_json import dump, load, rejected
+from cloudq.adapters.codec.hostile_json import dump, has_too_many_parts, load, rejected
 from cloudq.domain.claim import Claim, ClaimKind
 from cloudq.domain.job import Job
 from cloudq.domain.lease import Lease
@@ -31,11 +31,15 @@ _SHOWN_ONLY = (
 )  # fmt: skip
 """Fields that people read and nothing acts on: cut rather than refused when they are too long."""
 
+_JOB_FIELDS = frozenset(fields_dict(Job))
+
 
 def encode_job(job: Job) -> bytes:
     """The manifest of *job*, with the fields of a newer minor format that it came with."""
-    cut = {name: getattr(job, name)[: checks.MAX_TEXT_CHARS] for name in _SHOWN_ONLY}
-    return dump({**job.extra, **unstructure(evolve(job, **cut))})
+    record = {**job.extra, **unstructure(job)}
+    for name in _SHOWN_ONLY:
+        record[name] = record[name][: checks.MAX_TEXT_CHARS]
+    return dump(record)
 
 
 def decode_job(body: bytes, key: str, job_id: str) -> Job:
@@ -45,7 +49,7 @@ def decode_job(body: bytes, key: str, job_id: str) -> Job:
     job = structure(record, Job, key)
     if problems := _job_problems(job, job_id):
         raise rejected(key, problems)
-    unknown = {name: value for name, value in record.items() if name not in fields_dict(Job)}
+    unknown = {name: value for name, value in record.items() if name not in _JOB_FIELDS}
     return evolve(job, extra=MappingProxyType(unknown)) if unknown else job
 
 
@@ -113,6 +117,8 @@ def decode_summary(body: bytes, key: str, epoch: int) -> ActiveSummary:
 
 def nonce_of(body: bytes) -> str:
     """The nonce in a record, whatever else it is; empty if there is none to be found."""
+    if has_too_many_parts(body):
+        return ""
     try:
         record = json.loads(body)
     except (ValueError, RecursionError):

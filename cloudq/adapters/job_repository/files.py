@@ -42,6 +42,17 @@ class BucketJobFiles:
         except ObjectNotFound as error:
             raise RecordRejected(f"{key} is absent: the job has no script") from error
 
+    def are_complete(self, job: Job) -> bool:
+        """One LIST."""
+        needed = {keys.script(job.uuid, job.name)}
+        if job.has_input:
+            needed.add(keys.input_archive(job.uuid))
+        for page in pages(self.store, keys.job(job.uuid)):
+            needed -= {listed.key for listed in page.objects}
+            if not needed:
+                return True
+        return False
+
     def put_local_script(self, tag: ClaimTag, script: Jobscript) -> None:
         """One PUT."""
         self.store.put(keys.local_script(tag, script.name), script.body)

@@ -17,10 +17,12 @@ JOBS = "jobs/"
 QUEUES = "queue/"
 SYSTEMS = "systems/"
 HISTORY = "history/"
+PROBES = "doctor/"
+"""Where an examination tries the store out; nothing there outlives it."""
 MANIFEST = "manifest.json"
 CLAIMS = "claims/"
 
-TOP_LEVEL = frozenset({"jobs", "queue", "doorbell", "systems", "history", "logs"})
+TOP_LEVEL = frozenset({"jobs", "queue", "doorbell", "systems", "history", "logs", "doctor"})
 """What the first part of cloudq's own keys can be."""
 
 _JOB_KEY = re.compile(r"jobs/([0-9a-f]{8})/(.*)", re.DOTALL)
@@ -232,6 +234,19 @@ def split_system_key(key: str) -> SystemKey | None:
     """What a key under `SYSTEMS` says."""
     match = _SYSTEM_KEY.fullmatch(key)
     return None if match is None else SystemKey(match[1], match[2], int(match[3]))
+
+
+# Probes --------------------------------------------------------------------------------------
+
+
+def doctor_probes(place: str) -> str:
+    """Where the probes of one examination lie."""
+    return f"{PROBES}{checked_file_name(place)}/"
+
+
+def doctor_probe(place: str, name: str) -> str:
+    """One of them."""
+    return doctor_probes(place) + checked_file_name(name)
 
 
 def _number(tag: ClaimTag) -> int:

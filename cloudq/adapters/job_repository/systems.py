@@ -16,7 +16,7 @@ from cloudq.adapters.codec import (
 )
 from cloudq.adapters.job_repository import keys
 from cloudq.adapters.job_repository.records import create, pages, read
-from cloudq.domain.errors import ObjectNotFound, OutcomeUnknown, PreconditionFailed, WriteConflict
+from cloudq.domain.errors import ObjectNotFound, PreconditionFailed, WriteConflict
 from cloudq.domain.lease import Lease
 from cloudq.domain.summary import ActiveSummary
 from cloudq.ports.clock import IdSource
@@ -25,6 +25,8 @@ from cloudq.ports.system_registry import SeenLease, StoreProbe, SystemSign
 from cloudq.ports.workers import Workers
 
 PROBE_WRITERS = 8
+MAX_SYSTEMS = 10_000
+"""Systems told of: those beyond are nobody's."""
 
 
 @frozen
@@ -98,27 +100,29 @@ class BucketSystemRegistry:
         key = keys.probe(system, self.ids.nonce())
         try:
             won = workers.map(lambda nonce: self._creates(key, nonce), self._nonces(PROBE_WRITERS))
-            return StoreProbe(sum(won), self._guards(key))
+            if not any(won) and None in won:
+                raise WriteConflict(f"the store decided no creation of {key} and may do so later")
+            return StoreProbe(won.count(True), self._guards(key))
         finally:
             self.store.delete([key])
 
     def _nonces(self, count: int) -> list[str]:
         return [self.ids.nonce() for _ in range(count)]
 
-    def _creates(self, key: str, nonce: str) -> bool:
-        """Whether the store says so; an unknown outcome is settled by what stands there."""
+    def _creates(self, key: str, nonce: str) -> bool | None:
+        """Whether the store says so; None if it decided neither way. Unknown is no answer at all."""
         try:
             self.store.put_if_absent(key, nonce.encode())
         except PreconditionFailed:
             return False
-        except (OutcomeUnknown, WriteConflict):
-            return self.store.get(key).body == nonce.encode()
+        except WriteConflict:
+            return None
         return True
 
     def _guards(self, key: str) -> bool:
         try:
             self.store.put_if_match(key, self.ids.nonce().encode(), "0" * 32)
-        except PreconditionFailed:
+        except (PreconditionFailed, ObjectNotFound):
             return True
         return False
 
@@ -152,7 +156,7 @@ class BucketSystemRegistry:
 def _note_signs(page: ListPage, signs: dict[str, SystemSign]) -> None:
     for listed in page.objects:
         found = keys.split_system_key(listed.key)
-        if found is None:
+        if found is None or (found.system not in signs and len(signs) >= MAX_SYSTEMS):
             continue
         sign = signs.get(found.system) or SystemSign(found.system, lease_epoch=0, beat_age_s=0.0)
         if found.kind == "active":

@@ -6,6 +6,7 @@ Memory and directory refuse the same keys, so that tests meet in memory what use
 from __future__ import annotations
 
 import os
+import re
 
 from cloudq.domain.errors import StoreRefused
 
@@ -21,11 +22,15 @@ _RENAMED_BY_NFS = ".nfs"
 _NOT_ON_WINDOWS = frozenset('\\:*?"<>|') if os.name == "nt" else frozenset()
 _ENDS_NOT_ON_WINDOWS = (" ", ".") if os.name == "nt" else ()
 
+# What nearly every key is, told at once; every other key is looked at closely.
+_ORDINARY_PART = "[0-9A-Za-z](?:[0-9A-Za-z_.~%=-]{0,253}[0-9A-Za-z_~%=-])?"
+_ORDINARY_KEY = re.compile(f"{_ORDINARY_PART}(?:/{_ORDINARY_PART})*")
+
 
 def key_parts(key: str) -> tuple[str, ...]:
     """The names between the slashes of a key. Raises `StoreRefused` for a key that no store should hold."""
-    problem = _problem(key)
-    if problem:
+    is_ordinary = len(key) <= MAX_KEY_BYTES and _ORDINARY_KEY.fullmatch(key) is not None
+    if not is_ordinary and (problem := _problem(key)):
         raise StoreRefused(f"{key!r} cannot be a key: {problem}")
     return tuple(key.split("/"))
 

@@ -163,9 +163,6 @@ class GridEngineScheduler:
         """Slots of all queues that take jobs now: one that wants other resources may still wait."""
         return parse_free_slots(self._commands.answer("qstat", "-g", "c"))
 
-    def estimate_start(self, submission: Submission) -> float | None:  # noqa: ARG002 (nobody knows)
-        return None
-
     def _look(self, wanted: Sequence[str] | None = None) -> dict[str, ListedJob]:
         """All jobs that are listed; whose each of the *wanted* ones is has been noted."""
         listed = parse_list(self._commands.answer("qstat", "-xml", "-s", "prs", "-u", self._owner))

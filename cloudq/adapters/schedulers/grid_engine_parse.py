@@ -22,6 +22,7 @@ CONTEXT = "cloudq"
 _LIST_BEGINS = re.compile(r"<job_info\b")
 _LIST_ENDS = re.compile(r"</job_info>\s*</job_info>\s*\Z")
 _JOB = re.compile(r"<job_list\b[^>]*>(.*?)</job_list>", re.DOTALL)
+_ID = re.compile(r"[0-9]{1,10}")
 _FIELD = re.compile(r"<(JB_job_number|state|tasks)>([^<]*)</\1>")
 _SPAN = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9})(?::([0-9]{1,9}))?)?")
 _MAX_TASKS_OF_A_SPAN = 4_000_000
@@ -42,7 +43,7 @@ def parse_list(text: str) -> dict[str, ListedJob]:
     for block in _JOB.findall(text):
         told = dict(_FIELD.findall(block))
         local_id, state = told.get("JB_job_number", "").strip(), told.get("state", "").strip()
-        if not local_id.isdigit() or not state:
+        if not _ID.fullmatch(local_id) or not state:
             raise SchedulerUnavailable(f"qstat printed a job without an id or a state: {block[:200]!r}")
         tasks = jobs.setdefault(local_id, ListedJob()).tasks
         tasks.update(dict.fromkeys(parse_tasks(told.get("tasks", "")), state))
@@ -131,6 +132,7 @@ class Account:
 _RULE = re.compile(r"^={20,}$", re.MULTILINE)
 _CODE = re.compile(r"([0-9]{1,3})\s*(?::\s*(.*))?")
 _LEADING = re.compile(r"[0-9]{1,9}")
+_TASK = re.compile(r"[1-9][0-9]{0,8}")
 _AMOUNT = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([kKMGT]?)")
 _UNITS = {"": 1.0, "k": 1e3, "K": 2.0**10, "M": 2.0**20, "G": 2.0**30, "T": 2.0**40}
 _SUBMITTED_AS = re.compile(rf"-ac\s+{CONTEXT}=([0-9a-f.]+)")
@@ -169,7 +171,7 @@ def _account(told: Mapping[str, str]) -> Account:
     deleted_by = told.get("deleted_by", "NONE")
     submitted = _SUBMITTED_AS.search(told.get("submit_cmd", ""))
     return Account(
-        task=int(task) if task.isdigit() and task != "0" else None,
+        task=int(task) if _TASK.fullmatch(task) else None,
         failed=int(code[1]),
         words=(code[2] or "").strip(),
         exit_status=int(status[0]),
@@ -192,7 +194,7 @@ def _requested(category: str) -> Mapping[str, str]:
 
 def amount(text: str) -> float:
     """Seconds of ``5s``, ``60`` or ``1:00:00``, bytes of ``4.8M``; 0 for what is none."""
-    if re.fullmatch(r"[0-9]*:[0-9]*(?::[0-9]*)?", text):
+    if re.fullmatch(r"[0-9]{0,9}:[0-9]{0,9}(?::[0-9]{0,9})?", text):
         total = 0
         for part in text.split(":"):
             total = total * 60 + int(part or 0)
@@ -211,7 +213,7 @@ def has_no_accounting(said: str) -> bool:
     return _NO_ACCOUNTING.search(said) is not None
 
 
-_CLUSTER_QUEUE = re.compile(r"\S+ +\S+(?: +[0-9]+){2} +([0-9]+)(?: +[0-9]+){3} *")
+_CLUSTER_QUEUE = re.compile(r"\S+ +\S+(?: +[0-9]+){2} +([0-9]{1,9})(?: +[0-9]+){3} *")
 
 
 def parse_free_slots(text: str) -> int:

@@ -192,9 +192,6 @@ class LocalScheduler:
             lives = (Life.RUNNING, Life.QUEUED)
             return max(0, self._slots - sum(each.slots(life) for each in self._look() for life in lives))
 
-    def estimate_start(self, submission: Submission) -> float | None:  # noqa: ARG002 (nobody knows)
-        return None
-
     # Ending -----------------------------------------------------------------------------------
 
     def cancel(self, local_ids: Sequence[str]) -> None:
@@ -371,7 +368,7 @@ def _read_end(fields: Mapping[str, str]) -> SchedulerStatus:
     return SchedulerStatus(
         Life.ENDED,
         _STATES.get(fields.get("state", ""), JobState.ERROR),
-        int(code) if code.isascii() and code.isdigit() else None,
+        int(code) if code.isascii() and code.isdigit() and len(code) < 10 else None,
         fields.get("reason", "" if fields else "the record of its end cannot be read"),
     )
 

@@ -86,7 +86,7 @@ class LocalQueue:
             return None
         try:
             return _structure(json.loads(content))
-        except (ValueError, KeyError, TypeError, RecursionError, InvalidInput):
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError, InvalidInput):
             return None
 
     def add(self, job: QueuedJob, kill_wait_s: float) -> str:

@@ -142,9 +142,6 @@ class PbsScheduler:
     def free_slots(self) -> int | None:
         return None
 
-    def estimate_start(self, submission: Submission) -> float | None:  # noqa: ARG002 (not asked for yet)
-        return None
-
     def _note(self, local_id: str, rows: JobRows) -> None:
         self._known[local_id] = self._judge(rows, self._known.get(local_id))
         if _is_over(local_id, rows):

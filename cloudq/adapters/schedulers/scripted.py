@@ -34,6 +34,7 @@ from cloudq.ports.clock import Clock
 
 _RECORD_TIME = "%Y-%m-%dT%H:%M:%SZ"
 _TERMINATED = 143
+_NO_CONTACT = "scripted: socket timed out on send/recv operation"
 
 
 @frozen
@@ -64,10 +65,12 @@ class SubmitFault(Enum):
     """What may happen to a submission."""
 
     REFUSED = "refused"
+    REFUSED_BUT_TAKEN = "refused, and taken all the same"
     DEFERRED = "deferred"
-    LOST = "no answer, and nothing was submitted"
-    ANSWER_LOST = "no answer, but it was submitted"
-    LATE = "no answer, and it is submitted later"
+    FAILED_BUT_TAKEN = "failed, and taken all the same"
+    LOST = "no answer, nothing done"
+    ANSWER_LOST = "no answer, done"
+    LATE = "no answer, done later"
 
 
 Behaviour = Callable[[Submission, int | None], Script]
@@ -121,6 +124,7 @@ class ScriptedScheduler:
         submit_time_limit_s: float = 10.0,
         forget_after_s: float | None = None,
         late_by_s: float = 5.0,
+        record_lag_s: float = 0.0,
     ) -> None:
         self.starts: list[Start] = []
         self.submissions: list[tuple[str, Submission]] = []
@@ -132,6 +136,8 @@ class ScriptedScheduler:
         """While set, nothing starts."""
         self.submit_faults: deque[SubmitFault] = deque()
         """What happens to the next submissions, one each; then all is well."""
+        self.cancel_delays: deque[float] = deque()
+        """How much later than accepted the next cancels are carried out, one each; then at once."""
         self._clock = clock
         self._behaviour: Behaviour = behaviour or (lambda _submission, _task: Script())
         self._slots = slots
@@ -139,10 +145,11 @@ class ScriptedScheduler:
         self._submit_time_limit_s = submit_time_limit_s
         self._forget_after_s = forget_after_s
         self._late_by_s = late_by_s
+        self._record_lag_s = record_lag_s
         self._jobs: dict[str, _Job] = {}
         self._ids = count(1)
         self._order = count()
-        self._plan: list[tuple[float, int, Callable[[float], None]]] = []
+        self._plan: list[tuple[float, int, Callable[[float], object]]] = []
 
     @property
     def dialect(self) -> ShellDialect:
@@ -177,8 +184,12 @@ class ScriptedScheduler:
         fault = self.submit_faults.popleft() if self.submit_faults else None
         if fault is None:
             return self._accept(submission, files)
-        if fault is SubmitFault.REFUSED:
+        if fault in {SubmitFault.REFUSED_BUT_TAKEN, SubmitFault.FAILED_BUT_TAKEN}:
+            self._accept(submission, None)
+        if fault in {SubmitFault.REFUSED, SubmitFault.REFUSED_BUT_TAKEN}:
             return _refuse(files, "scripted: refused")
+        if fault is SubmitFault.FAILED_BUT_TAKEN:
+            return _refuse(files, _NO_CONTACT)
         if fault is SubmitFault.DEFERRED:
             raise SubmitDeferred("scripted: too many jobs for the moment")
         if fault is SubmitFault.ANSWER_LOST:
@@ -189,7 +200,8 @@ class ScriptedScheduler:
 
     def submitted(self, files: AttemptFiles) -> str | None:
         if files.status.exists() and files.status.read_text() != "0":
-            raise SubmitRefused(files.stderr.read_text())
+            words = files.stderr.read_text()
+            raise SubmitUncertain(words) if words == _NO_CONTACT else SubmitRefused(words)
         return files.stdout.read_text() if files.stdout.exists() else None
 
     def _accept(self, submission: Submission, files: AttemptFiles | None) -> str:
@@ -232,9 +244,6 @@ class ScriptedScheduler:
         )
         return max(0, self._slots - sum(alive))
 
-    def estimate_start(self, submission: Submission) -> float | None:  # noqa: ARG002 (nobody knows)
-        return None
-
     def _ask(self) -> None:
         self.advance()
         self.queries += 1
@@ -246,16 +255,27 @@ class ScriptedScheduler:
     def cancel(self, local_ids: Sequence[str]) -> None:
         self._ask()
         self.canceled.extend(local_ids)
-        for local_id in local_ids:
-            self._stop(local_id, JobState.DELETED, "canceled")
+        doomed = [job for local_id in local_ids if (job := self._jobs.get(local_id)) is not None]
+        self._carry_out(lambda _: [self._stop(job, JobState.DELETED, "canceled") for job in doomed])
 
     def cancel_tasks(self, local_id: str, tasks: Sequence[int]) -> None:
         self._ask()
-        job, now = self._jobs.get(local_id), self._clock.elapsed()
-        for number in tasks:
-            if job is not None and number in job.tasks and job.tasks[number].status.life is not Life.ENDED:
-                self._end(job, number, JobState.DELETED, _TERMINATED, "canceled", now)
-        self._start_waiting(now)
+        job = self._jobs.get(local_id)
+
+        def end_tasks(now: float) -> None:
+            for number in tasks:
+                if job and number in job.tasks and job.tasks[number].status.life is not Life.ENDED:
+                    self._end(job, number, JobState.DELETED, _TERMINATED, "canceled", now)
+            self._start_waiting(now)
+
+        self._carry_out(end_tasks)
+
+    def _carry_out(self, cancel: Callable[[float], object]) -> None:
+        now = self._clock.elapsed()
+        if self.cancel_delays:
+            self._at(now + self.cancel_delays.popleft(), cancel)
+        else:
+            cancel(now)
 
     def forget(self, local_ids: Sequence[str]) -> None:
         for local_id in local_ids:
@@ -265,7 +285,8 @@ class ScriptedScheduler:
     def preempt(self, local_id: str) -> None:
         """End a running job as a scheduler does that wants its place for another."""
         self.advance()
-        self._stop(local_id, JobState.ERROR, "preempted")
+        if job := self._jobs.get(local_id):
+            self._stop(job, JobState.ERROR, "preempted")
 
     def requeue(self, local_id: str) -> None:
         """Put a job that runs back into the queue under its own id; its script is cut off."""
@@ -286,12 +307,12 @@ class ScriptedScheduler:
         self._jobs.clear()
         self._ids = count(1)
 
-    def _stop(self, local_id: str, verdict: JobState, reason: str) -> None:
-        job = self._jobs.get(local_id)
-        for number, task in job.tasks.items() if job else ():
-            if task.status.life is Life.ENDED:
-                continue
-            self._end(job, number, verdict, _TERMINATED, reason, self._clock.elapsed())  # type: ignore[arg-type]
+    def _stop(self, job: _Job, verdict: JobState, reason: str) -> None:
+        if self._jobs.get(job.local_id) is not job:  # forgotten meanwhile
+            return
+        for number, task in job.tasks.items():
+            if task.status.life is not Life.ENDED:
+                self._end(job, number, verdict, _TERMINATED, reason, self._clock.elapsed())
         self._start_waiting(self._clock.elapsed())
 
     # Time -------------------------------------------------------------------------------------
@@ -309,7 +330,7 @@ class ScriptedScheduler:
         """When something is due next, on the clock's `elapsed`; None if nothing is planned."""
         return self._plan[0][0] if self._plan else None
 
-    def _at(self, due: float, happen: Callable[[float], None]) -> None:
+    def _at(self, due: float, happen: Callable[[float], object]) -> None:
         heapq.heappush(self._plan, (due, next(self._order), happen))
 
     def _forget_old(self, now: float) -> None:
@@ -325,6 +346,8 @@ class ScriptedScheduler:
         if self.holds_queue:
             return
         alive = [job for job in self._jobs.values() if job.ended_at is None]
+        if not alive:
+            return
         slots = float("inf") if self._slots is None else self._slots
         free = slots - sum(job.running() for job in alive)
         for job in alive:
@@ -418,7 +441,16 @@ class ScriptedScheduler:
             "stderr_size": (submission.control_dir / record_name("stderr", number)).stat().st_size,
         }
         text = "".join(f"{name}={value}\n" for name, value in told.items())
-        _write(submission.control_dir / record_name("exit", number), text)
+        record, run = submission.control_dir / record_name("exit", number), task.run
+        if not self._record_lag_s:
+            _write(record, text)
+            return
+
+        def show(_: float) -> None:
+            if submission.control_dir.is_dir() and task.run == run:
+                _write(record, text)
+
+        self._at(self._clock.elapsed() + self._record_lag_s, show)
 
 
 _CUT_OFF = frozenset({JobState.TIMEOUT, JobState.DELETED})
@@ -427,7 +459,7 @@ _CUT_OFF = frozenset({JobState.TIMEOUT, JobState.DELETED})
 def _refuse(files: AttemptFiles, words: str) -> str:
     files.stderr.write_text(words)
     files.status.write_text("1")
-    raise SubmitRefused(words)
+    raise SubmitUncertain(words) if words == _NO_CONTACT else SubmitRefused(words)
 
 
 def _write(path: Path, text: str) -> None:

@@ -178,9 +178,6 @@ class SlurmScheduler:
         """Idle CPUs where jobs go that name no partition: one that needs more may still wait."""
         return parse_sinfo(self._commands.answer("sinfo", "--noheader", f"--format={SINFO_FORMAT}"))
 
-    def estimate_start(self, submission: Submission) -> float | None:  # noqa: ARG002 (not asked for yet)
-        return None
-
     def _judge(self, local_id: str, rows: JobRows, answer: _Queue) -> LocalJob:
         before = self._known.get(local_id)
         if before is not None and before.job.tag != rows.tag:

@@ -45,7 +45,7 @@ _SHOWN_JOB = re.compile(
 """What stands around it, names and comments, may hold anything."""
 _NEXT_SACCT_ROW = re.compile(r"\n(?=[0-9][^|\n]*\|[^|\n]*\|[0-9]+:[0-9]+\|)")
 """Not every line break: the options of a submit line may have some."""
-_IDLE_CPUS = re.compile(rf"{_MARK}\|([^|]*?)(\*?)\|[0-9]+/([0-9]+)/[0-9]+/[0-9]+")
+_IDLE_CPUS = re.compile(rf"{_MARK}\|([^|]*?)(\*?)\|[0-9]+/([0-9]{{1,9}})/[0-9]+/[0-9]+")
 _MAX_TASKS_OF_A_SPAN = 4_000_000
 
 

@@ -54,13 +54,15 @@ class DirectoryClaimSpace:
     tag: ClaimTag
     clock: Clock = field(repr=False)
     limits: ArchiveLimits = field(factory=ArchiveLimits)
+    work_dir: Path = field(init=False, repr=False, eq=False)
+    control_dir: Path = field(init=False, repr=False, eq=False)
 
-    @property
-    def work_dir(self) -> Path:
+    @work_dir.default
+    def _work_dir(self) -> Path:
         return self.cache / (self.tag.job_id if self.tag.n == 1 else str(self.tag))
 
-    @property
-    def control_dir(self) -> Path:
+    @control_dir.default
+    def _control_dir(self) -> Path:
         return self.cache / CONTROL / str(self.tag)
 
     @property
@@ -206,10 +208,9 @@ class DirectoryClaimSpace:
     def fingerprint(self) -> Hashable:
         # A record that replaces another has another inode, which a listing shows without asking
         # for each file; times would miss two changes within one tick of the file system's clock.
-        control_dir = f"{self.cache}/{CONTROL}/{self.tag}"  # a Path takes longer than the listing
-        with told_as_workspace_problem(f"list {control_dir}"):
+        with told_as_workspace_problem(f"list {self.control_dir}"):
             try:
-                with os.scandir(control_dir) as entries:
+                with os.scandir(self.control_dir) as entries:
                     seen = {
                         (entry.name, entry.inode())
                         for entry in entries
@@ -265,7 +266,11 @@ class DirectoryClaimSpace:
 
     def read_log(self, stream: str, task: int | None, offset: int, limit: int) -> bytes:
         try:
-            with self.log_path(stream, task).open("rb") as file:
+            # What lies there may have been replaced by a pipe that would hold the agent up for ever.
+            handle = os.open(self.log_path(stream, task), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            with os.fdopen(handle, "rb") as file:
+                if not stat.S_ISREG(os.fstat(handle).st_mode):
+                    return b""
                 file.seek(offset)
                 return file.read(limit)
         except OSError:

@@ -37,6 +37,16 @@ class DirectoryWorkspace:
     clock: Clock = field(repr=False)
     ids: IdSource = field(repr=False)
     limits: ArchiveLimits = field(factory=ArchiveLimits)
+    _real_root: Path = field(init=False, repr=False, eq=False)
+    _cache: Path = field(init=False, repr=False, eq=False)
+
+    @_real_root.default
+    def _resolved_root(self) -> Path:
+        return self.root.resolve()
+
+    @_cache.default
+    def _cache_of_root(self) -> Path:
+        return self._real_root / "cache"
 
     @property
     def home(self) -> str:
@@ -72,14 +82,6 @@ class DirectoryWorkspace:
                 space.remove()
                 removed.append(tag)
         return tuple(removed)
-
-    @property
-    def _real_root(self) -> Path:
-        return self.root.resolve()
-
-    @property
-    def _cache(self) -> Path:
-        return self._real_root / "cache"
 
     def _names(self) -> list[str]:
         try:

@@ -56,7 +56,7 @@ def read_baseline(content: bytes) -> dict[str, Mark]:
     marks = {}
     for line in content.split(b"\0"):
         parts = line.split(b" ", 3)
-        if len(parts) == 4 and all(part.isdigit() for part in parts[:3]):
+        if len(parts) == 4 and all(part.isdigit() and len(part) < 40 for part in parts[:3]):
             marks[os.fsdecode(parts[3])] = (int(parts[0]), int(parts[1]), int(parts[2]))
     return marks
 

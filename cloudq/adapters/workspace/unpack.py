@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import struct
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from cloudq.adapters.archive_checks import BAD_ARCHIVE, ArchiveLimits, check_archive, parts_of
+from cloudq.adapters.archive_checks import BAD_ARCHIVE, ArchiveLimits, opened_archive, parts_of
 from cloudq.domain.errors import ArchiveRejected, WorkspaceFull
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -28,28 +27,12 @@ def extract_archive(archive: Path, target: Path, limits: ArchiveLimits) -> None:
     Raises `ArchiveRejected`, before anything is written if the table of contents shows it.
     """
     try:
-        _check_directory_size(archive, limits)
-        with zipfile.ZipFile(archive) as opened, _opened(target) as root:
-            entries = opened.infolist()
-            _check_room(check_archive(entries, archive.stat().st_size, limits), target)
-            for entry in entries:
+        with opened_archive(archive, limits) as (opened, total), _opened(target) as root:
+            _check_room(total, target)
+            for entry in opened.infolist():
                 _extract_entry(opened, entry, root)
     except BAD_ARCHIVE as error:
         raise ArchiveRejected(f"the input archive cannot be read: {error}") from error
-
-
-def _check_directory_size(archive: Path, limits: ArchiveLimits) -> None:
-    with archive.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - (1 << 16) - 200))
-        tail = file.read()
-    declared = [
-        struct.unpack_from(form, tail, at + offset)[0]
-        for magic, form, offset, length in ((b"PK\5\6", "<L", 12, 22), (b"PK\6\6", "<Q", 40, 56))
-        if (at := tail.rfind(magic)) >= 0 and at + length <= len(tail)
-    ]
-    if any(limits.directory_bytes < value != 0xFFFFFFFF for value in declared):
-        raise ArchiveRejected("the input archive's table of contents is larger than any that is read")
 
 
 def _check_room(total: int, target: Path) -> None:

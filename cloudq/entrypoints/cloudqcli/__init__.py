@@ -21,8 +21,11 @@ _COMMANDS = {
     "history": "history",
     "log": "log",
     "cancel": "cancel",
+    "requeue": "requeue",
     "stageout": "stage_out",
     "delete": "delete",
+    "agents": "agents",
+    "doctor": "doctor",
 }
 
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 if TYPE_CHECKING:
+    from cloudq.application.list_agents import AgentReport
     from cloudq.domain.history import HistoryEntry
     from cloudq.domain.job import Job
     from cloudq.domain.summary import ActiveJob
+
+T = TypeVar("T")
 
 _JOB_FIELDS = (
     "uuid", "jobid", "name", "jobscript_type", "hold_jid", "array_tid", "submit_to", "submit_opt",
@@ -21,6 +25,11 @@ _JOB_FIELDS = (
     "time_stageout_finish", "time_finish", "size_input", "size_output", "error_msg",
     "submit_opt_local", "local_name", "exit_code", "placement", "hold_ok_jid", "invited", "has_input",
     "claim", "client",
+)  # fmt: skip
+
+_AGENT_FIELDS = (
+    "system", "state", "since", "last_beat_s", "version", "host", "profile", "scheduler", "jobs_held",
+    "jobs_waiting", "store_check", "last_error",
 )  # fmt: skip
 
 
@@ -37,6 +46,12 @@ def json_text(document: object, indent: int | None = None) -> str:
 
 def _escaped(char: str) -> str:
     return json.dumps(char)[1:-1]
+
+
+def begun(items: Iterable[T]) -> Iterator[T]:
+    """The same, the first of them fetched already."""
+    rest = iter(items)
+    return chain(tuple(islice(rest, 1)), rest)
 
 
 def print_json_list(items: Iterable[dict[str, Any]]) -> None:
@@ -73,6 +88,13 @@ def active_record(job: ActiveJob) -> dict[str, Any]:
         "time_submit": _value(job.time_submit),
         "note": job.note,
     }
+
+
+def agent_record(agent: AgentReport) -> dict[str, Any]:
+    """One system's agent."""
+    record = {name: _value(getattr(agent, name)) for name in _AGENT_FIELDS}
+    seconds = agent.last_beat_s
+    return {**record, "last_beat_s": None if seconds is None else round(seconds, 1)}
 
 
 def history_records(entries: Iterable[HistoryEntry]) -> Iterator[dict[str, Any]]:

@@ -44,9 +44,9 @@ class Session:
             configure_logging(self.level)
         return config
 
-    def client(self) -> Client:
-        """A client, to be used with ``with``."""
-        return self._connect(self.config())
+    def client(self, config: Config | None = None) -> Client:
+        """A client, to be used with ``with``; of *config* if that was read already."""
+        return self._connect(self.config() if config is None else config)
 
 
 pass_session = click.make_pass_decorator(Session, ensure=True)

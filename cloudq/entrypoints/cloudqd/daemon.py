@@ -23,6 +23,11 @@ def run(request: Request) -> int:
     config = request.config()
     here = AgentProcess(config)
     refuse_second(here, config)
+    with here.alone():
+        return _run(request, config, here)
+
+
+def _run(request: Request, config: Config, here: AgentProcess) -> int:
     parts, log = wired_agent(request, config, one_shot=False)
     _stop_on_signals(parts)
     say_hello(log, config)

@@ -6,6 +6,9 @@ import signal
 import sys
 from types import FrameType
 
+from cloudq.bootstrap.agent_process import AgentProcess
+from cloudq.config import Config
+from cloudq.domain.errors import AgentRunsAlready
 from cloudq.entrypoints.cloudqd.parts import wired_agent
 from cloudq.entrypoints.cloudqd.request import Request
 from cloudq.entrypoints.terminal import tell
@@ -14,6 +17,15 @@ from cloudq.entrypoints.terminal import tell
 def run(request: Request) -> int:
     """Run one cycle, unless another agent acts for the system."""
     config = request.config()
+    try:
+        with AgentProcess(config).alone():
+            return _run(request, config)
+    except AgentRunsAlready as error:
+        tell(f"Nothing was done: {error}")
+        return 0
+
+
+def _run(request: Request, config: Config) -> int:
     parts, _ = wired_agent(request, config, one_shot=True)
     signal.signal(signal.SIGTERM, _end)
     parts.start_background()

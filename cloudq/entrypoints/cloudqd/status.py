@@ -8,6 +8,7 @@ import click
 
 from cloudq.bootstrap.agent_process import AgentProcess, newest_lease
 from cloudq.domain.lease import ProcessIdentity, is_presumed_dead
+from cloudq.domain.store_check import StoreCheck
 from cloudq.entrypoints.cloudqd.request import NOT_RUNNING, Request
 from cloudq.entrypoints.terminal import printable
 from cloudq.ports.system_registry import SeenLease
@@ -51,6 +52,8 @@ def _starting(here: ProcessIdentity | None) -> str:
 def _facts(seen: SeenLease | None) -> dict[str, str | int | float]:
     if seen is None:
         return {}
+    check = StoreCheck.parse(seen.lease.store_check)
+    weakness = {"weak_store": check.flaws} if check is not None and check.is_weak else {}
     return {
         "host": seen.lease.process.host,
         "pid": seen.lease.process.pid,
@@ -58,6 +61,7 @@ def _facts(seen: SeenLease | None) -> dict[str, str | int | float]:
         "version": seen.lease.version,
         "profile": seen.lease.profile,
         "last_error": seen.lease.last_error,
+        **weakness,
     }
 
 

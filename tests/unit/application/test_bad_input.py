@@ -249,6 +249,7 @@ def test_jobs_go_on_while_the_store_is_down_and_none_is_lost_or_doubled(world: W
 
     assert list(unheard.values()) == [JobState.RUN, JobState.RUN, JobState.INIT]
     assert told == ["bucket 'jobs' at https://store: SlowDown Please reduce your request rate"]
+    assert [event for _, event, _ in world.log.told].count("not acting") == (minutes > 1)
     assert [job.state for job in jobs] == [JobState.DONE] * 3
     assert len(alpha.scheduler.starts) == 5
     assert len(world.stored("history/")) == 3

@@ -2,51 +2,106 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable
+
 import pytest
 
-from cloudq.domain.errors import StoreUnfit
+from cloudq.domain.errors import StoreUnavailable, StoreUnfit, WriteConflict
 from cloudq.ports.object_store import ObjectStore
 from tests.parts.counting_store import CountingStore
+from tests.parts.faulty_store import Fault, FaultyStore, conflict, lost_answer, lost_request
+from tests.parts.weak_store import CREATE, REPLACE, WeakStore
 from tests.parts.world import World
 
 DAY_S = 86_400.0
 
 
-class Ignores:
-    """A store that takes conditions and ignores those it was told to."""
-
-    def __init__(self, inner: ObjectStore, *ignored: str) -> None:
-        self._inner, self._ignored = inner, ignored
-
-    def __getattr__(self, name: str) -> object:
-        if name in self._ignored:
-            return lambda key, body, *_: self._inner.put(key, body)
-        return getattr(self._inner, name)
-
-
 @pytest.mark.parametrize(
-    ("ignored", "words"),
+    ("store", "words"),
     [
-        ("put_if_absent", "of several writers that created one key at once 8 were told they had"),
-        ("put_if_match", "a rewrite with a wrong ETag was accepted"),
+        (lambda inner: WeakStore(inner, ignored=(CREATE,)), r"at once 8 were told they had\)"),
+        (lambda inner: WeakStore(inner, ignored=(REPLACE,)), r"\(a rewrite with a wrong ETag was accepted\)"),
+        (WeakStore, "8 were told they had; a rewrite with a wrong ETag was accepted"),
+        (lambda inner: WeakStore(inner, ignored=(), refused=(CREATE,)), "at once 0 were told they had"),
     ],
+    ids=["creates many", "replaces anything", "ignores everything", "creates nothing"],
 )
-def test_no_agent_runs_on_a_store_that_ignores_a_condition(world: World, ignored: str, words: str) -> None:
-    store: ObjectStore = Ignores(world.store, ignored)  # type: ignore[assignment]
+def test_no_agent_runs_on_a_store_without_working_conditions_unless_a_person_says_so(
+    world: World, store: Callable[[ObjectStore], WeakStore], words: str
+) -> None:
+    weak = store(world.store)
     alpha = world.system()
     world.submit("alpha")
-    agent = world.agent(alpha, store=store)
+    agent = world.agent(alpha, store=weak)
 
-    with pytest.raises(StoreUnfit, match=words):
+    with pytest.raises(StoreUnfit, match=words) as refusal:
         agent.parts.run.forever()
+    assert "set [agent] accept_weak_store = true: then what an agent writes after" in str(refusal.value)
+    assert "agents of one system in two homes may run a job twice" in str(refusal.value)
     assert alpha.scheduler.starts == []
+    assert world.stored("systems/") == []
 
 
 def test_a_one_shot_run_refuses_such_a_store_too(world: World) -> None:
-    store: ObjectStore = Ignores(world.store, "put_if_absent")  # type: ignore[assignment]
+    store = WeakStore(world.store, ignored=(CREATE,))
 
     with pytest.raises(StoreUnfit):
         world.agent(world.system(), store=store, one_shot=True).parts.run.one_cycle()
+
+
+def test_an_accepted_store_is_told_of_once_by_each_agent_and_in_its_beats(world: World) -> None:
+    alpha = world.system()
+    for _ in range(2):
+        world.log.told.clear()
+        agent = world.agent(alpha, store=WeakStore(world.store), accept_weak_store=True)
+        agent.cycles(3)
+        world.clock.pass_by(400)
+        agent.cycles(3)
+        told = [
+            words for kind, words, _ in world.log.told if kind == "warning" and "accept_weak_store" in words
+        ]
+        agent.die()
+        assert len(told) == 1
+
+    newest = world.stored("systems/alpha/lease/")[-1]
+    assert " weak: of several writers that created one key at once 8 were" in world.body(newest).decode()
+
+
+def test_what_an_agent_accepted_another_still_refuses(world: World) -> None:
+    """The result of the check goes on; the decision is each agent's own."""
+    alpha, weak = world.system(), WeakStore(world.store)
+    first = world.agent(alpha, store=weak, accept_weak_store=True)
+    first.cycles(1)
+    first.die()
+
+    with pytest.raises(StoreUnfit, match="8 were told they had; a rewrite with a wrong ETag was accepted"):
+        world.agent(alpha, store=weak).parts.run.forever()
+
+
+@pytest.mark.parametrize("fault", [lost_request, lost_answer])
+def test_a_check_without_an_answer_is_no_check(world: World, fault: Fault) -> None:
+    """Neither fit nor weak: nothing is written in the system's name until the store was heard."""
+    store = FaultyStore(world.store, deque([fault]))
+    agent = world.agent(world.system(), store=store)
+
+    with pytest.raises(StoreUnavailable):
+        agent.cycle()
+    assert world.stored("systems/") == []
+
+    agent.cycle()
+    assert world.stored("systems/alpha/lease/") == ["systems/alpha/lease/1.json"]
+
+
+def test_a_store_that_decides_no_creation_is_asked_again(world: World) -> None:
+    store = FaultyStore(world.store, deque([conflict] * 8))
+    agent = world.agent(world.system(), store=store)
+
+    with pytest.raises(WriteConflict):
+        agent.cycle()
+    agent.cycle()
+
+    assert world.stored("systems/alpha/lease/") == ["systems/alpha/lease/1.json"]
 
 
 def test_a_store_is_checked_once_a_day_whatever_agents_come_and_go(world: World) -> None:

@@ -33,6 +33,26 @@ def test_pieces_of_a_log_that_an_agent_before_put_go_once_the_whole_log_is_there
     assert [key for key in world.stored() if "/log/" in key] == []
 
 
+def test_a_job_that_was_claimed_goes_on_when_what_it_was_held_for_is_deleted_meanwhile(world: World) -> None:
+    alpha = world.system()
+    trap = Trap()
+    doomed = world.agent(alpha, trap)
+    needed = world.submit("alpha")
+    doomed.until_final(needed)
+    doomed.cycles(3)
+    job_id = world.submit("alpha", hold_ok_jid=(needed,))
+    trap.after_name = "store.put_if_absent"
+    with contextlib.suppress(Killed):
+        doomed.cycles(30)
+    assert world.stored(f"jobs/{job_id}/claims/")
+    doomed.die()
+    world.client().delete(needed)
+
+    world.agent(alpha).until_final(job_id)
+
+    assert world.job(job_id).state is JobState.DONE
+
+
 # Cancels ----------------------------------------------------------------------------------------
 
 

@@ -45,6 +45,18 @@ def test_an_ended_job_is_run_again_with_all_that_it_was_given(world: World, tmp_
     assert world.body(f"jobs/{again.uuid}/input.zip") == world.body(f"jobs/{first}/input.zip")
 
 
+def test_a_job_that_several_systems_were_invited_to_is_offered_to_them_again(
+    world: World, tmp_path: Path
+) -> None:
+    agent = world.agent(fails_once(world, None))  # type: ignore[arg-type]
+    first = world.submit("alpha", "beta")
+    agent.until_final(first)
+
+    again = world.client().rerun(RerunRequest(first, force=True), tmp_path).job
+
+    assert again.invited == ("alpha", "beta")
+
+
 def test_only_the_tasks_that_failed_are_run_again(world: World, tmp_path: Path) -> None:
     agent = world.agent(fails_once(world, 3, 7, 8))  # type: ignore[arg-type]
     first = world.submit("alpha", array="1-9%2")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -15,7 +16,10 @@ from tests.unit.cli.conftest import Cli
 
 ROOT = Path(__file__).parents[3]
 HEAVY = ("boto3", "botocore", "cattrs", "structlog", "filelock", "cloudq.adapters", "cloudq.bootstrap")
-COMMANDS = ("init", "submit", "convert", "stat", "list", "history", "log", "cancel", "stageout", "delete")
+COMMANDS = (
+    "init", "submit", "convert", "stat", "list", "history", "log", "cancel", "requeue", "stageout", "delete",
+    "agents", "doctor",
+)  # fmt: skip
 
 POSIX_ONLY = (
     "fcntl", "pwd", "grp", "resource", "termios", "tty", "pty", "posix", "syslog", "readline", "spwd",
@@ -40,7 +44,21 @@ for name in ("fork", "getuid", "geteuid", "getpgid", "killpg", "setsid", "uname"
     if hasattr(os, name):
         delattr(os, name)
 """
-CLIENT = 'from cloudq.entrypoints.cloudqcli import main; main(prog_name="cloudqcli")'
+CLIENT = """
+import contextlib, io, json
+from cloudq.entrypoints.cloudqcli import main
+
+def run(*words):
+    shown = io.StringIO()
+    with contextlib.redirect_stdout(shown):
+        main(words, prog_name="cloudqcli", standalone_mode=False)
+    return shown.getvalue()
+
+shown = [run("submit", "--script", sys.argv[1], "--submit_to", "local")]
+job_id = shown[0][5:13]
+commands = ["stat", job_id], ["list"], ["cancel", job_id], ["history"], ["delete", job_id]
+print(json.dumps([job_id, *(run(*words) for words in commands)]))
+"""
 
 
 def python(*args: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -102,20 +120,17 @@ def test_an_agent_does_need_it() -> None:
 
 
 def test_a_client_needs_nothing_that_only_posix_has(tmp_path: Path) -> None:
-    """Submit, stat and list on a directory store, as on Windows: what POSIX alone has is away."""
+    """A job's whole life on a directory store, as on Windows: what POSIX alone has is away."""
     script = tmp_path / "run.sh"
     script.write_text("#!/bin/bash\necho hello\n")
-    home = str(tmp_path / "home")
+    environ = {"CLOUDQ_HOME": str(tmp_path / "home")}
 
-    def run(*args: str) -> str:
-        ended = python("-c", WITHOUT_POSIX + CLIENT, ",".join(POSIX_ONLY), *args, CLOUDQ_HOME=home)
-        assert ended.returncode == 0, ended.stderr
-        return ended.stdout
+    ended = python("-c", WITHOUT_POSIX + CLIENT, ",".join(POSIX_ONLY), str(script), **environ)
 
-    job_id = run("submit", "--script", str(script), "--submit_to", "local")[5:13]
-
-    assert "state                 INIT" in run("stat", job_id)
-    assert job_id in run("list")
-    assert run("cancel", job_id) == f"Job ({job_id}) is canceled.\n"
-    assert job_id in run("history")
-    assert run("delete", job_id) == f"Job ({job_id}) is deleted.\n"
+    assert ended.returncode == 0, ended.stderr
+    job_id, stat, listed, canceled, history, deleted = json.loads(ended.stdout)
+    assert "state                 INIT" in stat
+    assert job_id in listed
+    assert canceled == f"Job ({job_id}) is canceled.\n"
+    assert job_id in history
+    assert deleted == f"Job ({job_id}) is deleted.\n"

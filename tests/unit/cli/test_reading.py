@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from cloudq.adapters.schedulers.scripted import Script
+from cloudq.domain.errors import StoreUnavailable
 from tests.builders import JOB_ID, NOON, a_finished_job, a_job, at
 from tests.unit.cli.conftest import Cli
 
@@ -77,6 +80,19 @@ def test_history_shows_the_last_few(cli: Cli) -> None:
 
     assert len(cli("history", "--last", "1").stdout.splitlines()) == 3
     assert cli("history", "--last", "0").exit_code == 2
+
+
+@pytest.mark.parametrize("options", [(), ("--json",), ("--last", "3")], ids=str)
+def test_a_history_that_cannot_be_read_is_not_shown_as_an_empty_one(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+) -> None:
+    def gives_no_answer(*_: object, **__: object) -> None:
+        raise StoreUnavailable("no answer")
+
+    monkeypatch.setattr(cli.world.store, "list_page", gives_no_answer)
+    result = cli("history", *options)
+
+    assert (result.exit_code, result.stdout, result.stderr) == (4, "", "cloudqcli: no answer\n")
 
 
 def test_stat_as_json_has_every_field_the_table_has(cli: Cli) -> None:

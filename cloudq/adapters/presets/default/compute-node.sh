@@ -7,7 +7,7 @@ say() { printf 'cloudq: %s\n' "$*" >&2; }
 trap 'say "FAILED in line $LINENO with status $?"' ERR
 
 # Jobs that call abci_cs_cp use the agent's installation in the shared home, which is one for this Python.
-if ! command -v python3.11 >/dev/null; then
+if ! python3.11 -c '' 2>/dev/null; then
     say "installing Python 3.11"
     dnf install -y -q python3.11 >&2
 fi

@@ -53,9 +53,10 @@ chmod 755 "$work"
 as_user() { (cd "$home" && runuser -u "$user" -- env HOME="$home" USER="$user" LOGNAME="$user" "$@"); }
 
 install_python() {
-    if ! command -v python3.11 >/dev/null; then
+    if ! python3.11 -c '' 2>/dev/null; then
         say "installing Python 3.11"
         dnf install -y -q python3.11 >&2
+        hash -r
     fi
 }
 
@@ -156,7 +157,7 @@ ship_log() {
     group=$(python3.11 -c '
 import json
 told = json.load(open("/etc/chef/dna.json"))["cluster"]
-print(told["log_group_name"] if told["cw_logging_enabled"] == "true" else "")' 2>/dev/null) || group=''
+print(told["log_group_name"] if told["cw_logging_enabled"] == "true" else "")') || group=''
     if [[ -z $group || ! -x $ctl ]]; then
         say "the agent's log does not go to CloudWatch"
         return
@@ -192,8 +193,8 @@ start_agent() {
 
 say "setting up the agent of $system on the head node of $cluster"
 install_python
-install_cloudq
 fetch_credentials
+install_cloudq
 write_config
 write_unit
 ship_log

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
 
+from cloudq.entrypoints.cloudqcli.holding import claim_option, decided_claim
 from cloudq.entrypoints.cloudqcli.options import common_options, job_id_option, needs_id
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
 from cloudq.entrypoints.terminal import tell, tell_progress
 
 if TYPE_CHECKING:
+    from cloudq.application.find_holder import Holder
     from cloudq.client import Client
 
 ASK_AGAIN_AFTER_S = 30.0
@@ -21,21 +24,52 @@ ASK_AGAIN_AFTER_S = 30.0
 @job_id_option
 @click.option("--tid", type=int, metavar="N", help="Cancel only this task of an array job.")
 @click.option("--wait", is_flag=True, help="Wait until the job has ended.")
+@click.option("--force", is_flag=True, help="End it without the system that holds it.")
+@claim_option
 @common_options
 @pass_session
-def command(session: Session, job_id: str | None, tid: int | None, wait: bool) -> None:
+def command(
+    session: Session, job_id: str | None, tid: int | None, wait: bool, force: bool, claim: int | None
+) -> None:
     """Cancel a job, or one task of an array job.
 
     A job that nobody took ends at once. The agent of a job that was taken is asked to end it;
     --wait waits until it has.
+
+    An agent that does not come back ends nothing. With --force the job ends without it, after you
+    were shown who holds it and asked; a script names the claim with --claim.
     """
     chosen = needs_id(job_id)
+    _check_force(force=force, tid=tid, claim=claim)
     with session.client() as client:
-        if wait:
+        if force:
+            _cancel_by_force(client, chosen, claim)
+        elif wait:
             _cancel_and_wait(client, chosen, tid)
         elif _is_only_requested(client, chosen, tid):
             tell("Its agent was asked to end it, which takes a moment; --wait waits for that.")
     click.echo(f"{_named(chosen, tid)} is canceled.")
+
+
+def _check_force(*, force: bool, tid: int | None, claim: int | None) -> None:
+    if force and tid is not None:
+        raise click.UsageError("--force ends all of a job: it does not go with --tid")
+    if claim is not None and not force:
+        raise click.UsageError("--claim goes with --force")
+
+
+def _cancel_by_force(client: Client, job_id: str, claim: int | None) -> None:
+    holder = client.holder(job_id) if claim is None else None
+    if holder is not None:
+        claim = decided_claim(job_id, holder, _consequences(holder))
+    client.cancel(job_id, force=claim is not None, claim=claim)
+
+
+def _consequences(holder: Holder) -> Iterator[str]:
+    yield "It ends as DELETED, without logs and outputs that are not in the store yet."
+    yield f"Should the agent of {holder.system} come back, it ends what still runs there."
+    if not holder.is_presumed_gone:
+        yield f"WARNING: {holder.system} is not away. Its agent would end the job properly, without --force."
 
 
 def _named(job_id: str, tid: int | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from cloudq.entrypoints.cloudqcli.options import common_options, json_option
-from cloudq.entrypoints.cloudqcli.output import history_records, print_json_list
+from cloudq.entrypoints.cloudqcli.output import begun, history_records, print_json_list
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
 from cloudq.entrypoints.cloudqcli.tables import history_header, history_line
 
@@ -18,7 +18,8 @@ from cloudq.entrypoints.cloudqcli.tables import history_header, history_line
 def command(session: Session, last: int | None, as_json: bool) -> None:
     """List jobs that have ended, the newest end first."""
     with session.client() as client:
-        entries = client.history(last)
+        # Nothing is printed before the first has come: half a table would say that there is none.
+        entries = begun(client.history(last))
         if as_json:
             print_json_list(history_records(entries))
             return

@@ -1,0 +1,66 @@
+"""This machine's files and commands, as an examination asks for them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from attrs import frozen
+
+from cloudq.adapters.filesystem import told_as_workspace_problem
+from cloudq.ports.own_machine import Access, Room
+
+_READ_BY_OTHERS = stat.S_IRGRP | stat.S_IROTH
+_WRITE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+
+
+@frozen
+class ThisMachine:
+    """The port `OwnMachine`."""
+
+    environ: Mapping[str, str]
+    """Where commands are looked for."""
+
+    def access(self, path: Path) -> Access | None:
+        if os.name != "posix":
+            return None
+        with told_as_workspace_problem(f"look at {path}"):
+            try:
+                found = path.stat()
+            except FileNotFoundError:
+                return None
+        mode = stat.S_IMODE(found.st_mode)
+        return Access(
+            bool(mode & _READ_BY_OTHERS), bool(mode & _WRITE_BY_OTHERS), found.st_uid == os.getuid()
+        )
+
+    def why_not_writable(self, directory: Path) -> str:
+        try:
+            with tempfile.TemporaryFile(dir=_nearest(directory)) as file:
+                file.write(b"written")
+                file.flush()
+        except OSError as error:
+            return error.strerror or str(error)
+        return ""
+
+    def room(self, directory: Path) -> Room:
+        nearest = _nearest(directory)
+        with told_as_workspace_problem(f"look at {nearest}"):
+            free_bytes = shutil.disk_usage(nearest).free
+            if not hasattr(os, "statvfs"):
+                return Room(free_bytes, None)
+            found = os.statvfs(nearest)
+        return Room(free_bytes, found.f_favail if found.f_files else None)
+
+    def missing(self, commands: Sequence[str]) -> tuple[str, ...]:
+        path = self.environ.get("PATH", os.defpath)
+        return tuple(command for command in commands if shutil.which(command, path=path) is None)
+
+
+def _nearest(directory: Path) -> Path:
+    """*directory*, or what it would be made in."""
+    return next(path for path in (directory, *directory.parents) if path.exists())

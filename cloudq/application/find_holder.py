@@ -1,0 +1,96 @@
+"""Who holds a job, and whether it may be taken from there (protocol 3.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from attrs import frozen
+
+from cloudq.domain.claim import Claim, ClaimKind
+from cloudq.domain.errors import JobStateConflict, StoreUnfit
+from cloudq.domain.lease import TIME_TO_LIVE_S
+from cloudq.domain.store_check import StoreCheck
+from cloudq.ports.job_repository import JobRepository
+from cloudq.ports.system_registry import SeenLease, SystemRegistry
+
+DEAD_AFTER_TIMES_TO_LIVE = 10.0
+
+
+@frozen
+class Holder:
+    """Who holds a job: the claim, and the last beat of that system's agent if there is one."""
+
+    claim: Claim
+    last_beat: SeenLease | None
+
+    @property
+    def system(self) -> str:
+        """The system that runs the job."""
+        return self.claim.system
+
+    @property
+    def gone_after_s(self) -> float:
+        """After how long a silence its agent is presumed to be gone."""
+        time_to_live_s = TIME_TO_LIVE_S if self.last_beat is None else self.last_beat.lease.time_to_live_s
+        return DEAD_AFTER_TIMES_TO_LIVE * time_to_live_s
+
+    @property
+    def is_presumed_gone(self) -> bool:
+        """Whether the agent has been silent for ten times its time to live."""
+        return self.last_beat is None or self.last_beat.age_s > self.gone_after_s
+
+
+@frozen
+class FindHolder:
+    """Reads the newest claim of a job and the last beat of the system that it names."""
+
+    jobs: JobRepository
+    registry: SystemRegistry
+
+    def __call__(self, job_id: str) -> Holder | None:
+        """The holder; None while nobody is, or when the job is over. Raises `JobNotFound`."""
+        if self.jobs.load(job_id).job.is_final:
+            return None
+        newest = self.jobs.newest_claim(job_id)
+        if newest is None or newest.kind is not ClaimKind.RUN:
+            return None
+        return Holder(newest, self._last_beat(newest.system))
+
+    def to_take_from(self, job_id: str, expected_claim: int, *, force: bool) -> Holder:
+        """The holder by claim *expected_claim*, if the job may be taken from it.
+
+        Raises `JobStateConflict` if the job ended, another claim is the newest by now, or its
+        holder has beaten lately and *force* is not given: it might run twice.
+        """
+        holder = self(job_id)
+        if holder is None or holder.claim.n != expected_claim:
+            raise JobStateConflict(
+                f"Job ({job_id}) is over, or not held by claim {expected_claim} (any more)."
+            )
+        if not (holder.is_presumed_gone or force):
+            raise JobStateConflict(
+                f"The agent of {holder.system} reported lately: job ({job_id}) may still run there. "
+                f"Wait until it has been silent for {holder.gone_after_s / 60:.0f} min; or use --force: "
+                "then it may run twice."
+            )
+        _require_fit_store(holder.last_beat)
+        return holder
+
+    def require_fit_store(self, systems: Iterable[str]) -> None:
+        """Raise `StoreUnfit` if one of *systems* found that claims do not decide anything here."""
+        for system in systems:
+            _require_fit_store(self._last_beat(system))
+
+    def _last_beat(self, system: str) -> SeenLease | None:
+        epoch = self.registry.newest_epoch(system)
+        return self.registry.lease(system, epoch) if epoch else None
+
+
+def _require_fit_store(beat: SeenLease | None) -> None:
+    """Where conditional writes decide nothing, a job that is taken back could be taken twice."""
+    check = None if beat is None else StoreCheck.parse(beat.lease.store_check)
+    if check is not None and check.is_weak:
+        raise StoreUnfit(
+            f"This store cannot take a job from its holder: it keeps no conditional writes apart "
+            f"({check.flaws}). Ask for the job to be canceled, and submit it again once it has ended."
+        )

@@ -1,0 +1,79 @@
+"""Put an examination together: what there is to ask on this machine, of this store."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from attrs import frozen
+
+from cloudq.adapters.own_machine import ThisMachine
+from cloudq.application.examine import Check
+from cloudq.application.examine_machine import ExamineAgentHere, ExamineConfiguration
+from cloudq.bootstrap.profiles import agent_profile
+from cloudq.config import Config
+from cloudq.config.model import AgentConfig
+from cloudq.domain.system_profile import SystemProfile
+from cloudq.ports.batch_scheduler import BatchScheduler
+
+
+def machine_checks(config: Config) -> tuple[Check, ...]:
+    """What is to be asked of this machine, before the store is."""
+    machine = ThisMachine(_login(config))
+    configuration = ExamineConfiguration(
+        machine,
+        f"{config.path}" if config.path else "there is no file: defaults and CLOUDQ_* variables are used",
+        files=(config.path,) if config.path else (),
+        secrets=_credentials(os.environ),
+    )
+    return (*configuration.checks(), *(_agent_checks(config, machine) if is_agent_here(config) else ()))
+
+
+def is_agent_here(config: Config) -> bool:
+    """Whether an agent is configured on this machine, or has run here."""
+    usual = AgentConfig()
+    chosen = (config.agent.name, config.agent.profile) != (usual.name, usual.profile)
+    return chosen or (config.home / "cache").is_dir()
+
+
+def _agent_checks(config: Config, machine: ThisMachine) -> tuple[Check, ...]:
+    from cloudq.bootstrap.schedulers import build_scheduler, commands_of  # noqa: PLC0415 (no agent, no POSIX)
+
+    def scheduler_of(profile: SystemProfile) -> BatchScheduler:
+        return build_scheduler(profile, config.home, _Silence())[0]
+
+    here = ExamineAgentHere(
+        machine,
+        config.agent.name,
+        config.home,
+        load_profile=lambda: agent_profile(config),
+        commands_of=commands_of,
+        scheduler_of=scheduler_of,
+    )
+    return here.checks()
+
+
+def _login(config: Config) -> Mapping[str, str]:
+    """The environment in which an agent looks for commands."""
+    if not is_agent_here(config):
+        return os.environ
+    from cloudq.adapters.process import login_environment  # noqa: PLC0415 (no agent, no POSIX)
+
+    return login_environment(os.environ)
+
+
+def _credentials(environ: Mapping[str, str]) -> tuple[Path, ...]:
+    """Where boto3 finds keys, if they are in a file."""
+    named = environ.get("AWS_SHARED_CREDENTIALS_FILE")
+    return (Path(named) if named else Path.home() / ".aws" / "credentials",)
+
+
+@frozen
+class _Silence:
+    """A log for a scheduler that is asked one question."""
+
+    def info(self, event: str, **about: object) -> None: ...
+    def warning(self, event: str, **about: object) -> None: ...
+    def error(self, event: str, **about: object) -> None: ...
+    def exception(self, event: str, **about: object) -> None: ...

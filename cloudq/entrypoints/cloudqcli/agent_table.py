@@ -1,0 +1,70 @@
+"""The table of agents: columns as wide as what stands in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from cloudq.entrypoints.cloudqcli.tables import local_time
+from cloudq.entrypoints.terminal import cut, printable, right, span, width
+
+if TYPE_CHECKING:
+    from cloudq.application.list_agents import AgentReport
+
+MOST_COLUMNS = 30
+"""Of what an agent tells; names of systems are never cut."""
+
+
+def _age(report: AgentReport) -> str:
+    return "" if report.last_beat_s is None else f"{span(report.last_beat_s)} ago"
+
+
+def _count(jobs: int | None) -> str:
+    return "" if jobs is None else str(jobs)
+
+
+_TEXTS: tuple[tuple[str, Callable[[AgentReport], str]], ...] = (
+    ("system", lambda agent: agent.system),
+    ("state", lambda agent: agent.state.value),
+    ("since", lambda agent: local_time(agent.since)),
+    ("last beat", _age),
+    ("held", lambda agent: _count(agent.jobs_held)),
+    ("waiting", lambda agent: _count(agent.jobs_waiting)),
+    ("version", lambda agent: _fitted(agent.version)),
+    ("host", lambda agent: _fitted(agent.host)),
+    ("profile", lambda agent: _fitted(agent.profile)),
+    ("scheduler", lambda agent: _fitted(agent.scheduler)),
+)
+
+
+def agent_lines(agents: Sequence[AgentReport], *, long: bool = False) -> Iterator[str]:
+    """Header, rule, and a line an agent; with *long* what it last found of the store, and its last error."""
+    header = [label for label, _ in _TEXTS]
+    rows = [[text_of(agent) for _, text_of in _TEXTS] for agent in agents]
+    widths = [max(width(cell) for cell in column) for column in zip(header, *rows, strict=True)]
+    head = _line(header, widths)
+    yield head + ("  store checked, last error" if long else "")
+    yield "-" * width(head)
+    for agent, row in zip(agents, rows, strict=True):
+        yield (_line(row, widths) + ("  " + _notes(agent) if long else "")).rstrip()
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return "  ".join(right(cell, columns) for cell, columns in zip(cells, widths, strict=True))
+
+
+def _fitted(text: str) -> str:
+    return cut(printable(text), MOST_COLUMNS)
+
+
+def _notes(agent: AgentReport) -> str:
+    return printable(", ".join(filter(None, (store_check_text(agent.store_check), agent.last_error))))
+
+
+def store_check_text(told: str) -> str:
+    """A check of the store: when it was found fit, or what is wrong with it."""
+    try:
+        return local_time(datetime.fromisoformat(told)) if told else ""
+    except ValueError:
+        return told

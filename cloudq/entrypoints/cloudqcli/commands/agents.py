@@ -1,0 +1,32 @@
+"""``cloudqcli agents``."""
+
+from __future__ import annotations
+
+import click
+
+from cloudq.entrypoints.cloudqcli.agent_table import agent_lines
+from cloudq.entrypoints.cloudqcli.options import common_options, json_option
+from cloudq.entrypoints.cloudqcli.output import agent_record, print_json
+from cloudq.entrypoints.cloudqcli.session import Session, pass_session
+
+
+@click.command
+@click.option(
+    "--long", "-l", "long", is_flag=True, help="Show when the store was checked, and last errors, too."
+)
+@json_option
+@common_options
+@pass_session
+def command(session: Session, long: bool, as_json: bool) -> None:
+    """List systems and how their agents are.
+
+    An agent that is away has not reported for longer than it should; its jobs wait, or go on
+    without being watched. One that is stopped was ended by somebody.
+    """
+    with session.client() as client:
+        agents = client.agents()
+    if as_json:
+        print_json({"agents": [agent_record(agent) for agent in agents]})
+        return
+    for line in agent_lines(agents, long=long):
+        click.echo(line)

@@ -1,0 +1,91 @@
+"""``cloudqcli doctor``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from cloudq.entrypoints.cloudqcli.options import common_options, json_option
+from cloudq.entrypoints.cloudqcli.output import print_json
+from cloudq.entrypoints.cloudqcli.session import Session, pass_session
+from cloudq.entrypoints.terminal import printable, tell_progress
+
+if TYPE_CHECKING:
+    from cloudq.domain.finding import Finding
+
+SOMETHING_IS_WRONG = 1
+LEVEL_COLUMNS = 13
+CHECK_COLUMNS = 20
+
+
+@click.command
+@click.option("--deep", is_flag=True, help="Also put and list more than 1,000 small objects, and race more.")
+@click.option("--collect", is_flag=True, help="End what is half submitted, remove what is left over.")
+@json_option
+@common_options
+@pass_session
+def command(session: Session, deep: bool, collect: bool, as_json: bool) -> None:
+    """Find out what is wrong, and what to do about it.
+
+    Looks at the configuration, tries the store out, looks at agents and jobs; on a machine with an
+    agent, also at its scheduler and directories. The exit status is 1 if there is a problem, or
+    if something could not be asked.
+    """
+    found = []
+    for finding in _findings(session, deep=deep, collect=collect):
+        found.append(finding)
+        if not as_json:
+            click.echo(finding_line(finding))
+    if as_json:
+        print_json({"findings": [_record(finding) for finding in found]})
+    if any(finding.is_bad for finding in found):
+        click.get_current_context().exit(SOMETHING_IS_WRONG)
+
+
+def _findings(session: Session, *, deep: bool, collect: bool) -> Iterator[Finding]:
+    from cloudq.application.examine import examine  # noqa: PLC0415 (--help must not wait for it)
+    from cloudq.bootstrap.doctor import machine_checks  # noqa: PLC0415
+    from cloudq.domain.errors import CloudqError, ConfigProblem  # noqa: PLC0415
+    from cloudq.domain.finding import Finding, Level  # noqa: PLC0415
+
+    try:
+        config = session.config()
+    except ConfigProblem as error:
+        for problem in error.problems:
+            yield Finding(
+                Level.PROBLEM, "configuration", problem, "correct it; docs/configuration.md has all keys"
+            )
+        yield Finding(Level.NOT_ASKED, "store", "not without a configuration")
+        return
+    yield from examine(machine_checks(config), _tell_check)
+    try:
+        client = session.client(config)
+    except CloudqError as error:
+        yield Finding(
+            Level.PROBLEM, "store", str(error), "correct [store]; docs/configuration.md has all keys"
+        )
+        return
+    with client:
+        yield from examine(client.checks(deep=deep, collect=collect), _tell_check)
+
+
+def _tell_check(name: str) -> None:
+    tell_progress(f"{name} …")
+
+
+def finding_line(finding: Finding) -> str:
+    """How bad, which check, what, and after an arrow what to do."""
+    to_do = f"  → {finding.to_do}" if finding.to_do else ""
+    level, check = finding.level.value, finding.check
+    return printable(f"{level:<{LEVEL_COLUMNS}}  {check:<{CHECK_COLUMNS}}  {finding.what}{to_do}")
+
+
+def _record(finding: Finding) -> dict[str, str]:
+    return {
+        "level": finding.level.value,
+        "check": finding.check,
+        "what": finding.what,
+        "to_do": finding.to_do,
+    }

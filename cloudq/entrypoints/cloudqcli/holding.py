@@ -1,0 +1,45 @@
+"""Show who holds a job before it is taken from there, and have somebody decide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from cloudq.entrypoints.cloudqcli.tables import local_time
+from cloudq.entrypoints.terminal import somebody_can_answer, span, tell
+
+if TYPE_CHECKING:
+    from cloudq.application.find_holder import Holder
+
+NOT_CONFIRMED = 1
+
+claim_option = click.option(
+    "--claim", type=int, metavar="N", help="Do not ask: the claim that was shown and is to be replaced."
+)
+
+
+def decided_claim(job_id: str, holder: Holder, consequences: Iterator[str]) -> int:
+    """The claim that somebody agrees to replace, having read who holds the job and what comes of it.
+
+    Ends the command if they do not; raises a usage error where nobody can be asked.
+    """
+    for line in (*_holder_lines(job_id, holder), *consequences):
+        tell(line)
+    if not somebody_can_answer():
+        raise click.UsageError(f"nobody can be asked here: to do it, add --claim {holder.claim.n}")
+    if not click.confirm("Do it?", default=False, err=True):
+        tell("Nothing was done.")
+        click.get_current_context().exit(NOT_CONFIRMED)
+    return holder.claim.n
+
+
+def _holder_lines(job_id: str, holder: Holder) -> Iterator[str]:
+    claim, beat = holder.claim, holder.last_beat
+    yield f"Job ({job_id}) is held by {holder.system} since {local_time(claim.time)}, by claim {claim.n}."
+    if beat is None:
+        yield f"No agent of {holder.system} is known any more."
+    else:
+        given_back = ", and was stopped then" if beat.lease.released else ""
+        yield f"Its agent on {beat.lease.process.host} last reported {span(beat.age_s)} ago{given_back}."

@@ -1,0 +1,253 @@
+"""The way to an S3 service at its worst: requests and answers are refused, lost, delayed and cut on it.
+
+A process of its own. Requests pass as they are, their Host too, so that their signatures stay good. Run as
+``python faulty_proxy.py UPSTREAM_PORT SHARE SEED``: prints its port, then answers each line of its stdin with
+what it did so far, and ends with its stdin.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import socket
+import struct
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from tests.parts.s3_services import S3Service
+
+HOST = "127.0.0.1"
+MAX_HEAD_BYTES = 1 << 20
+SLOW_S = (0.5, 4.0)
+RESET_AT_CLOSE = struct.pack("ii", 1, 0)
+"""SO_LINGER: who waits for an answer sees the connection break."""
+
+BEFORE = {"slow down": 4, "reset before": 3, "conflict": 3}
+"""Kinds of faults before anything was done, and how often of all faults each is."""
+AFTER = {"reset after": 4, "error after": 2, "cut": 3, "slow": 1}
+"""Kinds of faults after it was done."""
+FAULTS = BEFORE | AFTER
+
+ERROR = '<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code><Message>{words}</Message></Error>'
+STATUSES = {
+    "slow down": ("503 Slow Down", "SlowDown", "Reduce your request rate."),
+    "conflict": ("409 Conflict", "ConditionalRequestConflict", "A conflicting operation is under way."),
+    "error after": ("500 Internal Server Error", "InternalError", "We met an internal error."),
+}
+
+
+class FaultyProxy:
+    """The tests' side."""
+
+    def __init__(self, upstream: S3Service, share: float, seed: int) -> None:
+        from attrs import evolve
+
+        port = urlsplit(upstream.endpoint_url).port
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", __file__, str(port), str(share), str(seed)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stdout is not None
+        self.service = evolve(upstream, endpoint_url=f"http://{HOST}:{int(self._process.stdout.readline())}")
+        """The service as it is reached on this way."""
+
+    def goes_down(self) -> None:
+        """Break all connections and refuse new ones."""
+        self._tell("down")
+
+    def comes_back(self) -> None:
+        """Let connections in again."""
+        self._tell("up")
+
+    def heals(self) -> None:
+        """No faults from now on."""
+        self._tell("heal")
+
+    def injected(self) -> dict[str, int]:
+        """How many faults of each kind there were; ``passed`` are the requests without any."""
+        return self._tell("count")
+
+    def close(self) -> None:
+        """End it."""
+        self._process.communicate(timeout=30)
+
+    def _tell(self, word: str) -> dict[str, int]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{word}\n")
+        self._process.stdin.flush()
+        counts: dict[str, int] = json.loads(self._process.stdout.readline())
+        return counts
+
+
+@contextmanager
+def faulty_way_to(upstream: S3Service, share: float, seed: int) -> Iterator[FaultyProxy]:
+    """A proxy before *upstream* by which a *share* of all requests meets a fault."""
+    proxy = FaultyProxy(upstream, share, seed)
+    try:
+        yield proxy
+    finally:
+        proxy.close()
+
+
+class Proxy:
+    """The proxy's side."""
+
+    def __init__(self, upstream_port: int, share: float, seed: int) -> None:
+        self._upstream_port = upstream_port
+        self._share = share
+        self._chance = random.Random(seed)
+        self._counts: Counter[str] = Counter()
+        self._connections: set[asyncio.StreamWriter] = set()
+        self._server: asyncio.Server | None = None
+        # Nobody else may take the port while this is down, and whoever connects is to be refused.
+        self._placeholder = _bound(0)
+        self._port: int = self._placeholder.getsockname()[1]
+
+    async def run(self) -> None:
+        """Serve until stdin ends."""
+        await self.up()
+        print(self._port, flush=True)  # noqa: T201
+        orders = {"down": self.down, "up": self.up, "heal": self.heal}
+        lines = await _lines_of_stdin()
+        while word := (await lines.readline()).decode().strip():
+            if word in orders:
+                await orders[word]()
+            print(json.dumps(self._counts), flush=True)  # noqa: T201
+
+    async def up(self) -> None:
+        self._server = await asyncio.start_server(self._serve, sock=_bound(self._port), limit=MAX_HEAD_BYTES)
+
+    async def down(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        for writer in set(self._connections):
+            _reset(writer)
+
+    async def heal(self) -> None:
+        self._share = 0.0
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._connections.add(writer)
+        try:
+            while await self._pass_on(reader, writer):
+                pass
+        except (OSError, asyncio.IncompleteReadError):
+            pass  # either side has gone
+        finally:
+            self._connections.discard(writer)
+            writer.close()
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """One request and its answer; whether the connection goes on."""
+        head = await reader.readuntil(b"\r\n\r\n")
+        if _value(head, b"expect"):
+            writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            head = b"\r\n".join(
+                line for line in head.split(b"\r\n") if not line.lower().startswith(b"expect:")
+            )
+        body = await reader.readexactly(int(_value(head, b"content-length") or 0))
+        fault = self._fault(head)
+        self._counts[fault or "passed"] += 1
+        if fault == "reset before":
+            return _reset(writer)
+        answer_head, answer_body = b"", b""
+        if fault not in BEFORE:
+            answer_head, answer_body = await self._ask(head, body)
+        if fault == "reset after" or (fault == "cut" and not answer_body):
+            return _reset(writer)
+        if fault in STATUSES:
+            answer_head, answer_body = _error(fault, is_head=head.startswith(b"HEAD "))
+        if fault == "slow":
+            await asyncio.sleep(self._chance.uniform(*SLOW_S))
+        writer.write(answer_head)
+        writer.write(answer_body[: len(answer_body) // 2] if fault == "cut" else answer_body)
+        await writer.drain()
+        if fault == "cut":
+            writer.close()  # in good order: what was written is to arrive
+            return False
+        return True
+
+    def _fault(self, head: bytes) -> str:
+        if self._chance.random() >= self._share:
+            return ""
+        [kind] = self._chance.choices(list(FAULTS), list(FAULTS.values()))
+        is_conditional = head.startswith(b"PUT ") and (
+            _value(head, b"if-match") or _value(head, b"if-none-match")
+        )
+        return "slow down" if kind == "conflict" and not is_conditional else kind
+
+    async def _ask(self, head: bytes, body: bytes) -> tuple[bytes, bytes]:
+        """The service's whole answer, on a connection of its own."""
+        reader, writer = await asyncio.open_connection(HOST, self._upstream_port, limit=MAX_HEAD_BYTES)
+        try:
+            writer.write(head + body)
+            answer = await reader.readuntil(b"\r\n\r\n")
+            while answer.split(maxsplit=2)[1] == b"100":
+                answer = await reader.readuntil(b"\r\n\r\n")
+            has_body = not head.startswith(b"HEAD ") and answer.split(maxsplit=2)[1] not in (b"204", b"304")
+            return answer, await _body(reader, answer) if has_body else b""
+        finally:
+            writer.close()
+
+
+async def _body(reader: asyncio.StreamReader, head: bytes) -> bytes:
+    length = _value(head, b"content-length")
+    if length is not None:
+        return await reader.readexactly(int(length))
+    assert _value(head, b"transfer-encoding") == b"chunked", head
+    pieces = []
+    while True:
+        size = await reader.readuntil(b"\r\n")
+        pieces += [size, await reader.readexactly(int(size.split(b";")[0], 16) + 2)]
+        if not int(size.split(b";")[0], 16):
+            return b"".join(pieces)
+
+
+def _value(head: bytes, name: bytes) -> bytes | None:
+    for line in head.split(b"\r\n")[1:]:
+        found, _, value = line.partition(b":")
+        if found.strip().lower() == name:
+            return value.strip()
+    return None
+
+
+def _error(fault: str, *, is_head: bool) -> tuple[bytes, bytes]:
+    status, code, words = STATUSES[fault]
+    body = ERROR.format(code=code, words=words).encode()
+    head = f"HTTP/1.1 {status}\r\nContent-Type: application/xml\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode(), b"" if is_head else body
+
+
+def _reset(writer: asyncio.StreamWriter) -> bool:
+    """Break a connection; it does not go on."""
+    with suppress(OSError):
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_AT_CLOSE)
+    writer.transport.abort()
+    return False
+
+
+def _bound(port: int) -> socket.socket:
+    place = socket.socket()
+    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    place.bind((HOST, port))
+    return place
+
+
+async def _lines_of_stdin() -> asyncio.StreamReader:
+    lines = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+    return lines
+
+
+if __name__ == "__main__":
+    asyncio.run(Proxy(int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])).run())

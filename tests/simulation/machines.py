@@ -1,0 +1,44 @@
+"""Machines, each with clocks of its own."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from attrs import define
+
+from tests.parts.fake_clock import FakeClock
+
+
+@define
+class Host:
+    """A machine, with clocks of its own."""
+
+    name: str
+    ahead_s: float
+    """How far its wall clock is ahead of the store's."""
+    booted_at: float = 0.0
+    boots: int = 1
+
+
+@define
+class HostClock:
+    """The port `Clock` of one process on a machine."""
+
+    base: FakeClock
+    host: Host
+    boots: int
+    sleeps: bool
+    """Whether sleeping takes time: who runs in steps sleeps between them."""
+
+    def now(self) -> datetime:
+        return self.base.now() + timedelta(seconds=self.host.ahead_s)
+
+    def elapsed(self) -> float:
+        return self.base.seconds - self.host.booted_at
+
+    def boot_id(self) -> str:
+        return f"boot {self.boots} of {self.host.name}"
+
+    def sleep(self, seconds: float) -> None:
+        if self.sleeps:
+            self.base.seconds += seconds
