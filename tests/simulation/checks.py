@@ -21,10 +21,9 @@ from tests.simulation.users import Wish, script_of
 if TYPE_CHECKING:
     from tests.simulation.gate import Process
     from tests.simulation.life import Life
-    from tests.simulation.places import Slot
 
 FINAL = frozenset(state.value for state in FINAL_STATES)
-POLLS_TO_CANCEL = 12
+POLLS_TO_CANCEL = 4
 OUT_OF_SIGHT = "out of this agent's sight"
 
 
@@ -49,7 +48,8 @@ class Checks:
     """Attempts to submit, by a claim's directory: how often the scheduler had answered by then."""
     deferred: set[tuple[Path | None, ClaimTag]] = field(factory=set)
     """Claims of a home whose last attempt was refused for the moment: nothing was submitted."""
-    waits_beside: dict[tuple[str, str], int] = field(factory=dict)
+    work_dirs: dict[Path, ClaimTag] = field(factory=dict)
+    """Whose each work directory is."""
 
     def _break(self, promise: str) -> None:
         self.life.story.break_(promise)
@@ -134,13 +134,31 @@ class Checks:
         if (check := _AFTER.get(method)) is not None:
             check(self, process, args, inner, answer)
 
-    def _note_find(self, process: Process, args: tuple[Any, ...], inner: Any, answer: Any) -> None:
+    def _note_find(self, _process: Process, args: tuple[Any, ...], inner: Any, _: Any) -> None:
         self.finds[id(inner), args[0]] += 1
-        process.found.update(answer)
+
+    def _judge_poll(self, process: Process, args: tuple[Any, ...], scheduler: Any, _: Any) -> None:
+        """Protocol 4.3: a second submission of a claim whose script runs is canceled."""
+        asked = {job.local_id: job for each in args[0] if (job := scheduler._jobs.get(each))}
+        running = {
+            job.submission.tag: job.local_id
+            for job in asked.values()
+            if all(task.shell_holds or task.status.life is Stage.ENDED for task in job.tasks.values())
+            and not job.is_ended()
+            and process.home in job.submission.control_dir.parents
+        }
+        for local_id, job in asked.items():
+            is_waiting = all(task.status.life is Stage.QUEUED for task in job.tasks.values())
+            if is_waiting and running.get(job.submission.tag, local_id) != local_id:
+                process.beside[local_id] += 1
+                if process.beside[local_id] > POLLS_TO_CANCEL:
+                    self._break(f"I1 local job {local_id} of {job.submission.tag} waits beside another")
 
     def _judge_attempt(self, process: Process, args: tuple[Any, ...], space: Any, _: Any) -> None:
         """Protocol 4.4: after an attempt whose outcome is unknown, ask twice before the next."""
         number, tag = args[0], space.tag
+        if self.work_dirs.setdefault(space.work_dir, tag) != tag:
+            self._break(f"I7 {tag} has the work directory of {self.work_dirs[space.work_dir]}")
         scheduler = process.scheduler()
         asked = self.finds[id(scheduler), tag]
         begun = self.attempts.setdefault(space.control_dir, {})
@@ -236,35 +254,6 @@ class Checks:
                 is_marker, rang = name.count(".") == 1, key not in store.unannounced.get(system, ())
                 if is_marker and rang and name not in {str(tag) for tag in known}:
                     self._break(f"I2 {system} was told of {name} and does not know of it")
-
-    def when_all_is_well(self, acting: list[Slot]) -> None:
-        """A second submission of a claim that its agent found is canceled, not left to its turn."""
-        for slot in acting:
-            now = {(slot.place.name, local_id) for local_id in self._beside(slot)}
-            for gone in [key for key in self.waits_beside if key[0] == slot.place.name and key not in now]:
-                del self.waits_beside[gone]
-            for key in now:
-                self.waits_beside[key] = self.waits_beside.get(key, 0) + 1
-                if self.waits_beside[key] > POLLS_TO_CANCEL:
-                    self._break(f"I1 local job {key[1]} of {key[0]} waits beside another of its claim")
-
-    def _beside(self, slot: Slot) -> list[str]:
-        """Local jobs that wait while another of the same claim runs and holds its lock."""
-        jobs = [job for job in slot.place.scheduler._jobs.values() if not job.is_ended()]
-        running = {
-            job.submission.tag
-            for job in jobs
-            if all(task.shell_holds or task.status.life is Stage.ENDED for task in job.tasks.values())
-            and job.submission.control_dir.is_relative_to(slot.home)
-        }
-        found = slot.process.found if slot.process else ()
-        return [
-            job.local_id
-            for job in jobs
-            if job.submission.tag in running
-            and job.local_id in found
-            and all(task.status.life is Stage.QUEUED for task in job.tasks.values())
-        ]
 
     # When all trouble is over and everything had its time ----------------------------------------
 
@@ -388,6 +377,7 @@ class Checks:
 
 _AFTER: dict[str, Callable[[Checks, Process, tuple[Any, ...], Any, Any], None]] = {
     "find": Checks._note_find,
+    "poll": Checks._judge_poll,
     "begin_attempt": Checks._judge_attempt,
     "install_script": Checks._judge_preparing,
     "extract_input": Checks._judge_preparing,

@@ -37,9 +37,12 @@ class Dice:
 
     seed: int
     random: random.Random = field(init=False)
+    is_dense: bool = field(init=False)
+    """Whether little time passes between what happens: leases are lost and won within minutes."""
 
     def __attrs_post_init__(self) -> None:
         self.random = random.Random(f"life {self.seed}")
+        self.is_dense = self.happens(0.3)
 
     def happens(self, chance: float) -> bool:
         return chance > 0 and self.random.random() < chance
@@ -67,6 +70,8 @@ class Dice:
     def step_s(self) -> float:
         """How long nothing happens: mostly a poll, now and then an age."""
         pick = self.random.random()
+        if self.is_dense and pick < 0.97:
+            return self.random.uniform(2, 22)
         if pick < 0.7:
             return self.random.uniform(0, 6)
         if pick < 0.92:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from types import GeneratorType
@@ -52,8 +53,8 @@ class Process:
     is_beating: bool = False
     home: Path | None = None
     """Where it has its files."""
-    found: set[str] = field(factory=set)
-    """Local jobs that the scheduler told it of when it looked for a claim's."""
+    beside: Counter[str] = field(factory=Counter)
+    """How often it saw local jobs wait beside another of their claim since it canceled them last."""
 
     def call(self, port: str, method: str, work: Work, args: tuple[Any, ...], inner: Any) -> Any:
         if self.is_dead:
@@ -115,6 +116,9 @@ class Process:
         dice, rates = self.life.dice, self.life.rates
         if port == "store" and dice.happens(rates.store):
             return self._store_fault(method, work)
+        if method == "cancel":
+            for local_id in args[0]:
+                self.beside.pop(local_id, None)
         if port == "scheduler" and method in QUESTIONS and dice.happens(rates.scheduler):
             return self._question_fault(method, work)
         if port == "scheduler" and method == "submit" and dice.happens(rates.submit):
@@ -175,6 +179,7 @@ class Process:
         self._meet(f"submit: {fault.value}", tag)
         if fault is SubmitFault.REFUSED:
             self.life.disturb(tag.job_id)
+        self.life.users.last = self.life.wishes.get(tag.job_id, self.life.users.last)
 
     def scheduler(self) -> ScriptedScheduler:
         """The one of its system, of a process that has a home."""

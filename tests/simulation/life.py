@@ -167,7 +167,7 @@ class Life:
             return
         self.depth += 1
         try:
-            for _ in range(self.dice.one_of([1, 3, 10, 40])):
+            for _ in range(self.dice.one_of([1, 3, 8, 12, 40])):
                 if self.left_meanwhile <= 0:
                     break
                 self.left_meanwhile -= 1
@@ -276,7 +276,6 @@ class Life:
                 self.pass_by(25 + 7 * (turn > 0))
                 for slot in acting:
                     slot.step()
-                self.checks.when_all_is_well(acting)
                 if self._is_all_over():
                     return
 

@@ -143,13 +143,13 @@ class Users:
     # Ending --------------------------------------------------------------------------------------
 
     def cancel(self, wish: Wish | None = None) -> None:
-        if (wish := wish or self._some()) is not None:
+        if (wish := wish or self._some_held()) is not None:
             job_id, wish.is_cancel_tried = wish.job_id, True
             self._as_a_process(f"cancel {job_id}", lambda client: client.cancel(job_id))
 
     def cancel_without_the_holder(self) -> None:
         """As ``cancel --force`` does it."""
-        if (wish := self._some()) is None:
+        if (wish := self._some_held()) is None:
             return
         job_id, force = wish.job_id, self.life.dice.happens(0.7)
 
@@ -223,7 +223,7 @@ class Users:
 
     def take_back(self, wish: Wish | None = None, systems: tuple[str, ...] = (), force: bool = True) -> None:
         dice = self.life.dice
-        wish = wish or self._some()
+        wish = wish or self._some_held()
         if wish is None:
             return
         names = [place.name for place in self.life.systems]
@@ -245,6 +245,20 @@ class Users:
         known = sorted(self.life.wishes)
         if known and (self.last is None or not self.life.dice.happens(0.3)):
             self.last = self.life.wishes[self.life.dice.one_of(known)]
+        return self.last
+
+    def _some_held(self) -> Wish | None:
+        """Mostly a job that a system holds, or one of which nobody knows whether it was handed over."""
+        store = self.life.store
+        held = [
+            wish
+            for job_id, wish in sorted(self.life.wishes.items())
+            if job_id in store.jobs and job_id not in store.final
+            if (claim := store.newest_claim(job_id)) and claim["kind"] == "run"
+        ]
+        if not held or self.life.dice.happens(0.3):
+            return self._some()
+        self.last = self.life.dice.one_of(held)
         return self.last
 
     def _as_a_process(self, doing: str, do: Callable[[ClientParts], object]) -> None:
@@ -281,7 +295,7 @@ class Users:
 
 
 _DOINGS: list[Callable[[Users], None]] = [
-    *[Users.submit] * 8, *[Users.cancel] * 3, *[Users.take_back] * 2, *[Users.follow] * 2,
+    *[Users.submit] * 12, *[Users.cancel] * 3, *[Users.take_back] * 3, *[Users.follow] * 2,
     Users.cancel_without_the_holder, Users.cancel_task, Users.rerun, Users.delete, Users.delete, Users.delete_all, Users.look, Users.read_log,
 ]  # fmt: skip
 

@@ -8,9 +8,11 @@ if TYPE_CHECKING:
     from cloudq.adapters.archives import ZipArchives
     from cloudq.adapters.clock import RandomIds, SystemClock
     from cloudq.adapters.job_repository import (
+        BucketExaminer,
         BucketJobFiles,
         BucketJobQueue,
         BucketJobRepository,
+        BucketSurveyor,
         BucketSystemRegistry,
     )
     from cloudq.adapters.local_files import DiskFiles
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from cloudq.adapters.parallelcluster.account import AwsAccount
     from cloudq.adapters.parallelcluster.provisioner import ParallelClusterProvisioner
     from cloudq.adapters.preset_files import PresetFiles
+    from cloudq.adapters.own_machine import ThisMachine
     from cloudq.adapters.schedulers.grid_engine import GridEngineScheduler
     from cloudq.adapters.schedulers.local import LocalScheduler
     from cloudq.adapters.schedulers.pbs import PbsScheduler
@@ -39,6 +42,8 @@ if TYPE_CHECKING:
     from cloudq.ports.local_files import LocalFiles
     from cloudq.ports.object_store import ObjectStore
     from cloudq.ports.presets import Presets
+    from cloudq.ports.own_machine import OwnMachine
+    from cloudq.ports.store_examiner import JobSurveyor, StoreExaminer
     from cloudq.ports.system_registry import SystemRegistry
     from cloudq.ports.workers import Workers
     from cloudq.ports.workspace import Workspace
@@ -82,3 +87,8 @@ if TYPE_CHECKING:
 
     def _files(disk: DiskFiles) -> LocalFiles:
         return disk
+
+    def _examination(
+        examiner: BucketExaminer, surveyor: BucketSurveyor, machine: ThisMachine
+    ) -> tuple[StoreExaminer, JobSurveyor, OwnMachine]:
+        return examiner, surveyor, machine

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from enum import Enum
 from functools import cache
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
 from cloudq.adapters.codec import checks
@@ -210,8 +211,8 @@ def _names_hook(check_item: checks.Check, most: int) -> checks.Check:
 
 def _task_states_hook(converter: Converter) -> checks.Check:
     def check(value: Any, _: Any = None) -> TaskStates:
-        # Counted first: a million groups of all tasks each are few bytes and hours of work.
-        if sum(map(_tasks_told, _checked_list(value, MAX_TASKS))) > MAX_TASKS:
+        # Counted first: thousands of groups of all tasks each are few bytes and hours of work.
+        if any(told > MAX_TASKS for told in accumulate(map(_tasks_told, _checked_list(value, MAX_TASKS)))):
             raise checks.Unfit(f"has more than {MAX_TASKS} tasks")
         groups = converter.structure(value, list[TaskGroup])
         total = sum(len(group.ids) for group in groups)

@@ -1,0 +1,426 @@
+"""Bugs put in on purpose: ``python -m tests.simulation.mutants`` tells how soon each is found.
+
+A check that went blind would keep every promise for ever; here it is noticed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from attrs import evolve, frozen
+
+from cloudq.adapters.job_repository import jobs as bucket_jobs
+from cloudq.adapters.job_repository import keys, records
+from cloudq.adapters.job_repository.jobs import BucketJobRepository
+from cloudq.adapters.schedulers.scripted import ScriptedScheduler
+from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
+from cloudq.application import follow_jobs, take_jobs
+from cloudq.application.cancel_held_jobs import CancelHeldJobs
+from cloudq.application.check_dependencies import CheckDependencies
+from cloudq.application.end_job import EndJob
+from cloudq.application.finish_jobs import FinishJobs
+from cloudq.application.follow_jobs import FollowJobs
+from cloudq.application.hand_over_job import HandOverJob
+from cloudq.application.held_job import Cancel, StagedOut
+from cloudq.application.hold_lease import HoldLease
+from cloudq.application.stop_claim import StopClaim
+from cloudq.application.submit_job import SubmitJob
+from cloudq.application.take_back_job import TakeBackJob
+from cloudq.application.take_jobs import TakeJobs
+from cloudq.application.watch_queue import WatchQueue
+from cloudq.domain import outcome
+from cloudq.domain.errors import RecordChanged, SchedulerUnavailable
+from cloudq.domain.job_state import JobState
+from cloudq.domain.lease import HeldLease
+from cloudq.domain.names import ClaimTag
+from cloudq.domain.outcome import Evidence
+from cloudq.domain.task_states import TaskState
+from tests.simulation.run import How, live, never_wait_for_a_disk
+from tests.simulation.tally import Tally
+
+MOST_LIVES = 2_000
+FIRST_SEED = 0
+
+_MUTANTS: list[Mutant] = []
+Apply = Callable[[ExitStack], None]
+
+
+@frozen
+class Mutant:
+    """One bug: what it is, and the promises of which one must be seen to break."""
+
+    name: str
+    why: str
+    breaks: tuple[str, ...]
+    apply: Apply
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """While this lasts, cloudq has the bug."""
+        with ExitStack() as stack:
+            self.apply(stack)
+            yield
+
+
+@frozen
+class Found:
+    """How a bug came to light."""
+
+    promise: str
+    lives: int
+    seed: int
+
+
+def mutant(why: str, *breaks: str) -> Callable[[Apply], Apply]:
+    """Enter a bug into the table, by the name of the function that puts it in."""
+
+    def enter(apply: Apply) -> Apply:
+        _MUTANTS.append(Mutant(apply.__name__.strip("_").replace("_", " "), why, breaks, apply))
+        return apply
+
+    return enter
+
+
+def change(stack: ExitStack, owner: Any, name: str, new: Any) -> None:
+    """Put *new* in the place of an attribute."""
+    stack.enter_context(mock.patch.object(owner, name, new))
+
+
+# The start ------------------------------------------------------------------------------------------
+
+
+@mutant("a submission that comes late starts the script a second time", "I1")
+def no_lock_in_the_job_shell(stack: ExitStack) -> None:
+    real = ScriptedScheduler._take_lock
+
+    def take(self: Any, job: Any, number: Any, task: Any) -> bool:
+        real(self, job, number, task)
+        task.shell_holds = True
+        return True
+
+    change(stack, ScriptedScheduler, "_take_lock", take)
+
+
+@mutant("after a crash nobody knows that something was submitted", "I1")
+def no_intent(stack: ExitStack) -> None:
+    change(stack, DirectoryClaimSpace, "begin_attempt", lambda self, n, *_: self.attempt_files(n))
+
+
+@mutant("the scheduler may have taken the job though the command gave no answer", "I1")
+def resubmit_without_asking_by_tag(stack: ExitStack) -> None:
+    def submit(self: Any, held: Any, last: Any, _options: Any) -> None:
+        self._submit(held, last.number + 1)
+
+    change(stack, HandOverJob, "_look_for", submit)
+
+
+@mutant("a queue that is slow to show a job hides it from one look", "I1")
+def resubmit_after_one_look(stack: ExitStack) -> None:
+    def look(self: Any, held: Any, last: Any, options: Any) -> None:
+        if found := self.scheduler.find(held.tag):
+            self._handed_over(held, found, last.command, options)
+        else:
+            self._submit(held, last.number + 1)
+
+    change(stack, HandOverJob, "_look_for", look)
+
+
+@mutant("it takes a slot only to say that it has nothing to do", "I1")
+def second_id_under_the_tag_not_canceled(stack: ExitStack) -> None:
+    change(stack, FollowJobs, "_cancel_extra_submissions", lambda *_: None)
+
+
+@mutant("what was submitted without an answer may still start after the end", "I5")
+def ended_without_blocking_the_lock(stack: ExitStack) -> None:
+    change(stack, StopClaim, "block", lambda *_: ())
+
+
+@mutant("two claims on one job write over each other's files", "I7", "I5")
+def work_directory_shared_by_claims(stack: ExitStack) -> None:
+    real = DirectoryClaimSpace.__init__
+
+    def init(self: Any, cache: Path, *args: Any, **kwargs: Any) -> None:
+        real(self, cache, *args, **kwargs)
+        object.__setattr__(self, "work_dir", cache / self.tag.job_id)
+
+    change(stack, DirectoryClaimSpace, "__init__", init)
+    change(stack, DirectoryClaimSpace, "_owns_work_dir", lambda _: True)
+
+
+# The lease ------------------------------------------------------------------------------------------
+
+
+@mutant("an agent that was held up goes on beside its successor", "I3", "I7", "I5")
+def lease_never_checked(stack: ExitStack) -> None:
+    change(stack, HeldLease, "may_write", lambda *_: True)
+    change(stack, HeldLease, "is_lapsed", lambda *_: False)
+
+
+@mutant("a beat that took long counts longer than its waiter waits", "I3")
+def beat_counted_from_the_answer(stack: ExitStack) -> None:
+    def sent(self: Any, lease: Any) -> HeldLease:
+        self.registry.beat(self.identity.system, evolve(lease, store_check=self.store_check))
+        return HeldLease(lease, self.clock.elapsed())
+
+    change(stack, HoldLease, "_sent", sent)
+
+
+@mutant("a holder that is slow is taken for dead", "I3")
+def successor_does_not_wait(stack: ExitStack) -> None:
+    change(stack, HoldLease, "_may_succeed", lambda *_: True)
+
+
+# The bucket -----------------------------------------------------------------------------------------
+
+
+@mutant("a store that answers its own retry with 412 makes everybody the winner", "I1", "I2", "I3", "I7")
+def nonce_not_compared_after_an_unknown_outcome(stack: ExitStack) -> None:
+    change(stack, records, "_is_ours", lambda *_: True)
+
+
+@mutant("two systems that read no claim both make one", "I1", "I3")
+def claim_written_without_a_condition(stack: ExitStack) -> None:
+    real = records.create
+
+    def create(store: Any, key: str, body: bytes) -> Any:
+        return store.put(key, body) if "/claims/" in key else real(store, key, body)
+
+    change(stack, bucket_jobs, "create", create)
+
+
+@mutant("who read the record long ago undoes what was written since", "I5", "I7")
+def manifest_written_without_if_match(stack: ExitStack) -> None:
+    change(stack, bucket_jobs, "replace", lambda store, key, body, _etag: store.put(key, body))
+
+
+@mutant("a job that ended meanwhile is offered once more", "I5", "I7", "I1")
+def release_without_if_match(stack: ExitStack) -> None:
+    def back(self: Any, job_id: str, release: Any) -> Any:
+        stored = take_jobs.load_or_none(self.jobs, job_id)
+        if stored is None:
+            return None
+        job = stored.job
+        if job.is_final:
+            job = evolve(job, state=JobState.RUN, history_key="", time_finish=None)
+        back = job.taken_back(self.clock.now(), release.systems, "taken back")
+        back = evolve(back, revision=stored.job.revision + 1, nonce=self.ids.nonce())
+        self.jobs.store.put(keys.manifest(job_id), bucket_jobs.encode_job(back))
+        return stored
+
+    change(stack, TakeBackJob, "_back_to_init", back)
+
+
+@mutant("a canceller who finds the job ended says that it was canceled", "I5")
+def final_record_not_respected_by_cancel(stack: ExitStack) -> None:
+    def make_final(self: Any, stored: Any, claim: Any) -> Any:
+        for _ in range(5):
+            alive = evolve(stored.job, state=JobState.RUN) if stored.job.is_final else stored.job
+            try:
+                return self.jobs.replace(stored, self._canceled(alive, claim))
+            except RecordChanged:
+                stored = self.jobs.load(stored.job.uuid)
+        return stored
+
+    change(stack, EndJob, "_make_final", make_final)
+
+
+@mutant("who dies before the record leaves an entry of a job that goes on", "I8")
+def history_before_manifest(stack: ExitStack) -> None:
+    real = FinishJobs._final
+
+    def final(self: Any, held: Any) -> Any:
+        job = real(self, held)
+        self.jobs.put_history(job.history_key)
+        return job
+
+    change(stack, FinishJobs, "_final", final)
+
+
+@mutant("who dies before the record leaves a job that nobody knows of", "I9", "I2")
+def marker_deleted_too_early(stack: ExitStack) -> None:
+    real = FinishJobs._start
+
+    def start(self: Any, held: Any) -> None:
+        self.holdings.withdraw.add(held.tag)
+        real(self, held)
+
+    change(stack, FinishJobs, "_start", start)
+
+
+@mutant("a job is shown as over before its results can be read", "I5")
+def logs_after_manifest(stack: ExitStack) -> None:
+    real_stage_out, real_put_away = FinishJobs._stage_out, FinishJobs._put_away
+
+    def put_away(self: Any, held: Any) -> None:
+        real_stage_out(self, held)
+        real_put_away(self, held)
+
+    change(stack, FinishJobs, "_stage_out", lambda *_: StagedOut(0))
+    change(stack, FinishJobs, "_put_away", put_away)
+
+
+@mutant("a LIST that fails, or is older than the ring, loses what was rung for", "I2")
+def doorbell_kept_before_the_list(stack: ExitStack) -> None:
+    def watch(self: Any) -> None:
+        bell, now = self.queue.doorbell(self.system, self._bell), self.clock.elapsed()
+        if bell == self._bell and not self._is_due(now):
+            return
+        self._bell, self._listed_at = bell, now
+        self._take(self.queue.listing(self.system), now)
+
+    change(stack, WatchQueue, "__call__", watch)
+
+
+@mutant("a marker that is there before the record is taken for one whose job was deleted", "I9", "I2", "I4")
+def marker_before_the_manifest(stack: ExitStack) -> None:
+    real = SubmitJob._put
+
+    def put(self: Any, request: Any, systems: tuple[str, ...]) -> Any:
+        job = self._job(request, systems)
+        for system in systems:
+            self.queue.invite(system, ClaimTag(job.uuid, 1))
+        ids = mock.Mock(wraps=self.ids, job_id=lambda: job.uuid)
+        return real(evolve(self, ids=ids), request, systems)
+
+    change(stack, SubmitJob, "_put", put)
+
+
+# The end --------------------------------------------------------------------------------------------
+
+
+@mutant("a job that is not in the queue any more need not have ended well", "I5")
+def empty_queue_means_done(stack: ExitStack) -> None:
+    real = outcome._decide_without_verdict
+
+    def decide(evidence: Evidence, record: Any) -> TaskState | None:
+        if record is None and evidence.status is None:
+            return TaskState(JobState.DONE, 0)
+        return real(evidence, record)
+
+    change(stack, outcome, "_decide_without_verdict", decide)
+
+
+@mutant("a network file system shows the exit record some seconds late", "I5")
+def grace_of_no_seconds(stack: ExitStack) -> None:
+    real = follow_jobs.decide
+    change(stack, follow_jobs, "decide", lambda evidence: real(evolve(evidence, grace_s=0.0)))
+
+
+@mutant("a scheduler that is down has not lost all its jobs", "I5", "I6")
+def failed_query_means_nothing_there(stack: ExitStack) -> None:
+    real = ScriptedScheduler.poll
+
+    def poll(self: Any, local_ids: Any) -> Any:
+        try:
+            return real(self, local_ids)
+        except SchedulerUnavailable:
+            return {}
+
+    change(stack, ScriptedScheduler, "poll", poll)
+
+
+@mutant("a requeue leaves the record of the run that was cut off", "I5")
+def exit_record_believed_of_a_live_job(stack: ExitStack) -> None:
+    real = follow_jobs.decide
+
+    def decide(evidence: Evidence) -> TaskState | None:
+        return real(evidence if evidence.exit is None else evolve(evidence, status=None, start=None))
+
+    change(stack, follow_jobs, "decide", decide)
+
+
+@mutant("the scheduler has only noted that the job is to end", "I5")
+def cancel_accepted_means_ended(stack: ExitStack) -> None:
+    real = follow_jobs.decide
+
+    def decide(evidence: Evidence) -> TaskState | None:
+        return TaskState(JobState.DELETED) if evidence.cancel_accepted else real(evidence)
+
+    change(stack, follow_jobs, "decide", decide)
+
+
+@mutant("the scheduler did not answer, so it did not cancel either", "I5")
+def cancel_counts_without_an_answer(stack: ExitStack) -> None:
+    real = CancelHeldJobs._cancel
+
+    def cancel(self: Any, held: Any, now: float) -> None:
+        try:
+            real(self, held, now)
+        except SchedulerUnavailable:
+            held.cancel, held.canceled_at, held.end = Cancel.ACCEPTED, now, TaskState(JobState.DELETED)
+
+    change(stack, CancelHeldJobs, "_cancel", cancel)
+
+
+@mutant("ids begin anew when a scheduler's state is lost", "I5", "I2")
+def local_job_id_believed_to_be_ours(stack: ExitStack) -> None:
+    change(stack, follow_jobs, "is_of", lambda *_: True)
+
+
+@mutant("a script that needs another's results starts without them", "I5")
+def dependencies_not_waited_for(stack: ExitStack) -> None:
+    change(stack, CheckDependencies, "why_waiting", lambda *_: "")
+
+
+MUTANTS: tuple[Mutant, ...] = tuple(_MUTANTS)
+
+
+# Finding them ---------------------------------------------------------------------------------------
+
+
+def find(bug: Mutant, base: Path, first: int = FIRST_SEED, most_lives: int = MOST_LIVES) -> Found | None:
+    """Live worlds with the bug until one of the promises that it must break is broken."""
+    tally, seed = Tally(), first
+    with bug.applied():
+        while tally.jobs < most_lives:
+            live(seed, How(base), tally)
+            for promise in _promises(tally.broken.pop(seed, "")):
+                if promise in bug.breaks:
+                    return Found(promise, tally.jobs, seed)
+            seed += 1
+    return None
+
+
+def _promises(story: str) -> list[str]:
+    """The invariants that a story tells to be broken."""
+    return re.findall(r"!!! +(I\d) ", story)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="", help="those whose names have this in them")
+    parser.add_argument("--first", type=int, default=FIRST_SEED, help="the first seed")
+    chosen = parser.parse_args()
+    never_wait_for_a_disk()
+    memory = Path("/dev/shm")
+    missed = 0
+    sys.stdout.write("| bug put in on purpose | what it would do | breaks | lives | seed |\n|---|---|---|---|---|\n")
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as base:
+        for bug in MUTANTS:
+            if chosen.only in bug.name:
+                began = time.monotonic()
+                found = find(bug, Path(base), chosen.first)
+                missed += found is None
+                sys.stdout.write(f"{row(bug, found)}\n")
+                sys.stderr.write(f"{time.monotonic() - began:.1f} s\n")
+                sys.stdout.flush()
+    return 1 if missed else 0
+
+
+def row(bug: Mutant, found: Found | None) -> str:
+    """A line of the table."""
+    told = f"{found.promise} | {found.lives} | {found.seed}" if found else f"- | not in {MOST_LIVES} | "
+    return f"| {bug.name} | {bug.why} | {told} |"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
