@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,7 @@ class Cloud:
     home: Path
     orders_file: Path
     orders: dict[str, Any] = field(factory=lambda: {"seconds": 1.0, "fails": {}})
+    clients: dict[str, Any] = field(factory=dict)
 
     def order(self, **orders: Any) -> None:
         """Say how long stacks take (*seconds*) and which of them fail (*fails*: stack → reason)."""
@@ -78,13 +80,20 @@ class Cloud:
         """A client of this cloud's."""
         import boto3
 
-        return boto3.client(
-            service,
-            endpoint_url=self.endpoint_url,
-            region_name=REGION,
-            aws_access_key_id="testing",
-            aws_secret_access_key="testing",
-        )
+        if service not in self.clients:
+            self.clients[service] = boto3.client(
+                service,
+                endpoint_url=self.endpoint_url,
+                region_name=REGION,
+                aws_access_key_id="testing",
+                aws_secret_access_key="testing",
+            )
+        return self.clients[service]
+
+    def close(self) -> None:
+        """Close every connection."""
+        for client in self.clients.values():
+            client.close()
 
     def stacks(self) -> dict[str, str]:
         """Every stack and its state."""
@@ -105,27 +114,43 @@ class Cloud:
         return self.home / "pcluster-calls"
 
 
-@pytest.fixture
-def cloud(tmp_path: Path) -> Iterator[Cloud]:
-    """A cloud with nothing in it but a key pair and a bucket for jobs."""
-    orders = tmp_path / "orders.json"
-    server = subprocess.Popen(
-        [sys.executable, "-W", "ignore", str(HERE / "cloud.py")],
-        env={**os.environ, "CLOUD_ORDERS": str(orders)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=(tmp_path / "cloud.log").open("w"),
-        text=True,
-    )
-    with server:
+@pytest.fixture(scope="session")
+def cloud_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """The server, and the file of its orders: it takes long to start."""
+    folder = tmp_path_factory.mktemp("cloud")
+    orders = folder / "orders.json"
+    with (
+        (folder / "cloud.log").open("w") as log,
+        subprocess.Popen(
+            [sys.executable, "-W", "ignore", str(HERE / "cloud.py")],
+            env={**os.environ, "CLOUD_ORDERS": str(orders)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        ) as server,
+    ):
         try:
             assert server.stdout is not None
-            made = Cloud(f"http://127.0.0.1:{int(server.stdout.readline())}", tmp_path / "home", orders)
-            made.order()
-            _furnish(made)
-            yield made
+            yield f"http://127.0.0.1:{int(server.stdout.readline())}", orders
         finally:
             server.kill()
+
+
+@pytest.fixture
+def cloud(cloud_server: tuple[str, Path], tmp_path: Path) -> Iterator[Cloud]:
+    """A cloud with nothing in it but a key pair and a bucket for jobs."""
+    endpoint_url, orders = cloud_server
+    reset = urllib.request.Request(f"{endpoint_url}/moto-api/reset", method="POST")
+    with urllib.request.urlopen(reset, timeout=60):
+        pass
+    made = Cloud(endpoint_url, tmp_path / "home", orders)
+    try:
+        made.order()
+        _furnish(made)
+        yield made
+    finally:
+        made.close()
 
 
 @pytest.fixture
