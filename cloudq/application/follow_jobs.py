@@ -240,7 +240,8 @@ def _status(
         if local_id in answer and task in answer[local_id].tasks and is_of(held.tag, answer[local_id])
     ]
     alive = [status for status in found if status.life is not Life.ENDED]
-    return next(iter(alive or found), None)
+    of_the_script = [status for status in found if status.tells_of_the_script]
+    return next(iter(alive or of_the_script or found), None)
 
 
 def _known_states(held: HeldJob) -> dict[int | None, TaskState]:

@@ -24,6 +24,12 @@ _ENDING = {"TERM": 143, "INT": 130, "HUP": 129, "XCPU": 152}
 BLOCKED = "none"
 """What a lock holds once no submission may start the script any more (protocol 4.7)."""
 
+NOT_ITS_TURN = 113
+"""Exit code of a submission that may not start the script, because another holds the lock.
+
+Not 0: who sees no lock, only what the scheduler says, would take it for the script's own end.
+"""
+
 STAY = "stay"
 """What a job shell is told when the user's own options say where the script is to start."""
 
@@ -100,6 +106,7 @@ def render_job_shell(plan: JobShellPlan, dialect: ShellDialect) -> str:
         directives="".join(f"{line}\n" for line in plan.directives),
         tag=plan.tag,
         stay=STAY,
+        not_its_turn=NOT_ITS_TURN,
         control=shlex.quote(plan.control_dir),
         work=shlex.quote(plan.work_dir),
         script=shlex.quote(plan.script_path),
@@ -351,7 +358,7 @@ while IFS='=' read -r cq_name cq_value; do
 done <"$cq_lock"
 if [ "$cq_holder" != "$cq_local_id" ]; then
     cq_say "claim {tag} belongs to local job '$cq_holder': the script was not started again"
-    exit 0
+    exit {not_its_turn}
 fi
 {catch_early}if ! rm -f "$cq_record"; then
     cq_say "cannot remove $cq_record of an earlier run: the script was not started"

@@ -10,6 +10,7 @@ from enum import Enum
 
 from attrs import field, frozen
 
+from cloudq.domain.job_shell import NOT_ITS_TURN
 from cloudq.domain.job_state import JobState
 from cloudq.domain.task_states import TaskState
 
@@ -79,6 +80,11 @@ class SchedulerStatus:
     missing for long enough or a cancel of ours was accepted.
     """
 
+    @property
+    def tells_of_the_script(self) -> bool:
+        """Whether it may be the script's end: not that of a submission which found the lock taken."""
+        return not (self.verdict is JobState.ERROR and self.exit_code == NOT_ITS_TURN)
+
 
 @frozen
 class Evidence:
@@ -105,7 +111,7 @@ def decide(evidence: Evidence) -> TaskState | None:
     status = evidence.status
     if status is not None and status.life is not Life.ENDED:
         return TaskState(_ALIVE[status.life], reason=status.reason)
-    if status is not None and status.never_ran and not _has_never_run(evidence):
+    if status is not None and not _counts(status, evidence):
         status = None
     if not evidence.records_in_sight:
         return _decide_out_of_sight(status)
@@ -115,6 +121,10 @@ def decide(evidence: Evidence) -> TaskState | None:
     if record is None:
         return _decide_without_record(evidence, status, status.verdict)
     return _decide_from_both(record, status.verdict, status.reason, evidence)
+
+
+def _counts(status: SchedulerStatus, evidence: Evidence) -> bool:
+    return status.tells_of_the_script and (not status.never_ran or _has_never_run(evidence))
 
 
 def _has_never_run(evidence: Evidence) -> bool:

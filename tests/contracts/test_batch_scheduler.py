@@ -19,7 +19,7 @@ from cloudq.adapters.schedulers.slurm import SlurmScheduler
 from cloudq.adapters.workspace import DirectoryWorkspace
 from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
 from cloudq.domain.errors import SubmitRefused
-from cloudq.domain.job_shell import BLOCKED
+from cloudq.domain.job_shell import BLOCKED, NOT_ITS_TURN
 from cloudq.domain.job_state import JobState
 from cloudq.domain.names import ClaimTag
 from cloudq.domain.outcome import Life, SchedulerStatus
@@ -523,7 +523,8 @@ def test_the_second_submission_of_a_claim_does_not_start_the_script_again(rig: R
     ended(rig, first)
     second = submit(rig, space)
 
-    assert ended(rig, second).verdict is JobState.DONE
+    status = ended(rig, second)
+    assert (status.verdict, status.exit_code) == (JobState.ERROR, NOT_ITS_TURN)
     assert space.records([None])[None].holder == first
     assert space.log_path("stdout", None).read_text() == "once"
     assert set(rig.scheduler.find(space.tag)) == {first, second}

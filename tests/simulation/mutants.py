@@ -403,7 +403,9 @@ def main() -> int:
     never_wait_for_a_disk()
     memory = Path("/dev/shm")
     missed = 0
-    sys.stdout.write("| bug put in on purpose | what it would do | breaks | lives | seed |\n|---|---|---|---|---|\n")
+    sys.stdout.write(
+        "| bug put in on purpose | what it would do | breaks | lives | seed |\n|---|---|---|---|---|\n"
+    )
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as base:
         for bug in MUTANTS:
             if chosen.only in bug.name:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attrs import define, field
+from attrs import define, evolve, field
 
 from cloudq.adapters.schedulers.scripted import Script, SubmitFault
 from cloudq.application.cancel_job import CancelResult
@@ -51,6 +51,34 @@ def test_a_job_that_was_claimed_goes_on_when_what_it_was_held_for_is_deleted_mea
     world.agent(alpha).until_final(job_id)
 
     assert world.job(job_id).state is JobState.DONE
+
+
+def test_a_stopped_second_submission_is_no_end_of_the_script_to_who_sees_no_lock(
+    world: World, tmp_path: Path
+) -> None:
+    """From another home only the scheduler's word counts, and it has forgotten the one that ran."""
+    failing = Script(30, 3, "hello\n")
+    alpha = world.system(behaviour=lambda *_: failing, slots=1, late_by_s=60, forget_after_s=40)
+    first = world.agent(alpha)
+    job_id = world.submit("alpha")
+    alpha.scheduler.submit_faults.append(SubmitFault.LATE)
+    first.until(lambda: len(alpha.scheduler.starts) == 1)
+    first.die()
+    alpha.scheduler.holds_queue = True
+    world.clock.pass_by(120)  # the late one waits; the other one failed and is forgotten
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    second = world.agent(evolve(alpha, home=elsewhere), host="login2")
+    second.cycles(50)
+
+    alpha.scheduler.holds_queue = False
+    second.cycles(50)
+
+    assert len(alpha.scheduler.submissions) == 2
+    assert not world.job(job_id).is_final
+    second.die()
+    world.agent(alpha).until_final(job_id)
+    assert (world.job(job_id).state, world.job(job_id).exit_code) == (JobState.ERROR, 3)
 
 
 # Cancels ----------------------------------------------------------------------------------------

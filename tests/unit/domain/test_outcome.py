@@ -10,6 +10,7 @@ from itertools import product
 
 import pytest
 
+from cloudq.domain.job_shell import NOT_ITS_TURN
 from cloudq.domain.job_state import JobState
 from cloudq.domain.outcome import GRACE_S, Evidence, ExitRecord, Life, SchedulerStatus, StartRecord, decide
 from cloudq.domain.task_states import TaskState
@@ -249,10 +250,25 @@ def test_no_account_of_a_run_proves_nothing_where_records_cannot_be_seen() -> No
         assert decide(evidence) is None
 
 
+# A submission that found the lock taken -------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("record", "absent_s", "state"),
+    [(None, JUST_GONE, None), (None, LONG_GONE, S.ERROR), (left(0), 0.0, S.DONE), (left(3), 0.0, S.ERROR)],
+)
+def test_the_end_of_a_submission_that_was_stopped_says_nothing_of_the_script(
+    record: ExitRecord | None, absent_s: float, state: JobState | None
+) -> None:
+    stopped = ended(S.ERROR, NOT_ITS_TURN)
+
+    assert state_of(Evidence(START, record, stopped, absent_s=absent_s)) is state
+
+
 # Records out of sight ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("status", [None, ended(None), ended(None, 0)])
+@pytest.mark.parametrize("status", [None, ended(None), ended(None, 0), ended(S.ERROR, NOT_ITS_TURN)])
 def test_where_records_cannot_be_seen_no_silence_ends_a_job(status: SchedulerStatus | None) -> None:
     evidence = Evidence(None, None, status, absent_s=10 * GRACE_S, records_in_sight=False)
 
