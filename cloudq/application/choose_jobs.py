@@ -143,10 +143,10 @@ class ChooseJobs:
 
         What it waited for was over for the process that made the claim, and may be deleted by now.
         """
+        is_claimed = False
         with self.trouble.of_invitation(invitation):
-            invitation.may_be_claimed = self.jobs.claim(invitation.tag) is not None
-            return invitation.may_be_claimed
-        return False
+            invitation.may_be_claimed = is_claimed = self.jobs.claim(invitation.tag) is not None
+        return is_claimed
 
     def _is_somebodys(self, invitation: Invitation) -> bool:
         """Whether its claim exists; what goes wrong here does so again where the job is taken."""

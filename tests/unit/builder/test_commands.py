@@ -18,10 +18,10 @@ from cloudq.entrypoints.cloudqaws import main
 from cloudq.entrypoints.cloudqaws.output import cluster_lines, cluster_record
 from cloudq.entrypoints.cloudqaws.session import BuilderSession
 from tests.parts.builder import World
-from tests.unit.cli.test_help import CLIENT, HEAVY, POSIX_ONLY, WITHOUT_POSIX, python
+from tests.unit.cli.test_help import HEAVY, POSIX_ONLY, WITHOUT_POSIX, python
 
 COMMANDS = ("create", "list", "delete", "preset")
-BUILDER = CLIENT.replace("cloudqcli", "cloudqaws")
+BUILDER = 'from cloudq.entrypoints.cloudqaws import main; main(prog_name="cloudqaws")'
 CREATE = ("create", "--name", "c", "--keypair", "my-key", "--preset_name", "tiny")
 
 
