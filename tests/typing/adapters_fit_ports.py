@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from cloudq.adapters.object_stores.memory import MemoryStore
     from cloudq.adapters.object_stores.retrying import RetryingStore
     from cloudq.adapters.object_stores.s3 import S3Store
+    from cloudq.adapters.own_machine import ThisMachine
     from cloudq.adapters.parallelcluster.account import AwsAccount
     from cloudq.adapters.parallelcluster.provisioner import ParallelClusterProvisioner
     from cloudq.adapters.preset_files import PresetFiles
-    from cloudq.adapters.own_machine import ThisMachine
     from cloudq.adapters.schedulers.grid_engine import GridEngineScheduler
     from cloudq.adapters.schedulers.local import LocalScheduler
     from cloudq.adapters.schedulers.pbs import PbsScheduler
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from cloudq.ports.job_repository import JobFiles, JobQueue, JobRepository
     from cloudq.ports.local_files import LocalFiles
     from cloudq.ports.object_store import ObjectStore
-    from cloudq.ports.presets import Presets
     from cloudq.ports.own_machine import OwnMachine
+    from cloudq.ports.presets import Presets
     from cloudq.ports.store_examiner import JobSurveyor, StoreExaminer
     from cloudq.ports.system_registry import SystemRegistry
     from cloudq.ports.workers import Workers
