@@ -61,7 +61,7 @@ while IFS='=' read -r cq_name cq_value; do
 done <"$cq_lock"
 if [ "$cq_holder" != "$cq_local_id" ]; then
     cq_say "claim 3f7e7681.1 belongs to local job '$cq_holder': the script was not started again"
-    exit 0
+    exit 113
 fi
 if ! rm -f "$cq_record"; then
     cq_say "cannot remove $cq_record of an earlier run: the script was not started"
