@@ -240,7 +240,18 @@ def _status(
         if local_id in answer and task in answer[local_id].tasks and is_of(held.tag, answer[local_id])
     ]
     alive = [status for status in found if status.life is not Life.ENDED]
+    if held.is_elsewhere and not alive and len(ids) > 1:
+        return _end_of_several(found, len(ids))
     return next(iter(alive or found), None)
+
+
+def _end_of_several(found: list[SchedulerStatus], count: int) -> SchedulerStatus | None:
+    """How a claim with *count* submissions ended, as far as can be told without its locks.
+
+    All but one of them did nothing and ended well: good ends tell only if all are known.
+    """
+    bad = [status for status in found if status.verdict is not JobState.DONE or status.exit_code]
+    return next(iter(bad or (found if len(found) == count else [])), None)
 
 
 def _known_states(held: HeldJob) -> dict[int | None, TaskState]:

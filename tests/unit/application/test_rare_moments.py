@@ -53,6 +53,33 @@ def test_a_job_that_was_claimed_goes_on_when_what_it_was_held_for_is_deleted_mea
     assert world.job(job_id).state is JobState.DONE
 
 
+def test_a_second_submission_that_did_nothing_is_not_taken_for_the_script_by_another_home(
+    tmp_path: Path,
+) -> None:
+    world = World(tmp_path)
+    alpha = world.system(behaviour=lambda *_: Script(30, exit_code=3), slots=1, late_by_s=60.0)
+    alpha.scheduler.holds_queue = True
+    alpha.scheduler.submit_faults.append(SubmitFault.LATE)
+    first = world.agent(alpha)
+    job_id = world.submit("alpha")
+    first.until(lambda: len(alpha.scheduler.submissions) == 2)
+    first.die()
+    other = world.agent(System("alpha", tmp_path / "other", alpha.scheduler))
+    other.cycles(3)
+    alpha.scheduler.holds_queue = False
+    other.cycles(3)
+    world.clock.pass_by(60)
+    alpha.scheduler.advance()
+    alpha.scheduler.forget(["1"])
+    other.cycles(40)
+    assert not world.job(job_id).is_final
+    other.die()
+
+    world.agent(alpha).until_final(job_id)
+
+    assert (world.job(job_id).state, world.job(job_id).exit_code) == (JobState.ERROR, 3)
+
+
 # Cancels ----------------------------------------------------------------------------------------
 
 
