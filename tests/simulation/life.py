@@ -176,10 +176,10 @@ class Life:
         finally:
             self.depth -= 1
 
-    def wait_beside(self, slot: Slot) -> None:
+    def wait_beside(self, slot: Slot, looks: int) -> None:
         """While an agent is held up, those that wait for its lease go on looking."""
         self.was_paused = True
-        for _ in range(self.dice.one_of([5, 8, 8])):
+        for _ in range(looks):
             self.pass_by(22)
             for other in self.slots:
                 if other.place is slot.place and other is not slot and other.is_free:

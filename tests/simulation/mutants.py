@@ -22,7 +22,7 @@ from cloudq.adapters.job_repository import jobs as bucket_jobs
 from cloudq.adapters.job_repository import keys, records
 from cloudq.adapters.schedulers.scripted import ScriptedScheduler
 from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
-from cloudq.application import follow_jobs, stop_claim, take_jobs
+from cloudq.application import follow_jobs, take_jobs
 from cloudq.application.cancel_held_jobs import CancelHeldJobs
 from cloudq.application.check_dependencies import CheckDependencies
 from cloudq.application.end_job import EndJob
@@ -163,12 +163,15 @@ def lease_never_checked(stack: ExitStack) -> None:
 
 @mutant("a beat that took long counts longer than its waiter waits", "I3")
 def beat_counted_from_the_answer(stack: ExitStack) -> None:
-    real = HoldLease._sent
+    def beat(self: Any) -> None:
+        with self._lock:
+            held = self._held
+            if held is None or held.is_lapsed(self.clock.elapsed()):
+                return
+            sent = self._sent(held.lease.beaten(self.ids.nonce(), self.last_error))
+            self._held = evolve(sent, sent_at=self.clock.elapsed())
 
-    def sent(self: Any, lease: Any) -> HeldLease:
-        return evolve(real(self, lease), sent_at=self.clock.elapsed())
-
-    change(stack, HoldLease, "_sent", sent)
+    change(stack, HoldLease, "beat", beat)
 
 
 @mutant("a holder that is slow is taken for dead", "I3")
@@ -342,12 +345,6 @@ def cancel_counts_without_an_answer(stack: ExitStack) -> None:
             held.cancel, held.canceled_at, held.end = Cancel.ACCEPTED, now, TaskState(JobState.DELETED)
 
     change(stack, CancelHeldJobs, "_cancel", cancel)
-
-
-@mutant("ids begin anew when a scheduler's state is lost", "I5", "I2")
-def local_job_id_believed_to_be_ours(stack: ExitStack) -> None:
-    change(stack, follow_jobs, "is_of", lambda *_: True)
-    change(stack, stop_claim, "is_of", lambda *_: True)
 
 
 @mutant("a script that needs another's results starts without them", "I5")

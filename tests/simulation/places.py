@@ -118,11 +118,15 @@ class Slot:
         process, life = self.process, self.life
         held = parts.lease._held
         is_due = held is not None and held.beat_is_due(parts.lease.clock.elapsed())
-        if process is not None and is_due and self._has_a_waiter() and life.dice.happens(0.5):
-            process.weak_spot, process.waits_beside = "put", lambda: life.wait_beside(self)
+        if process is None or not is_due or not self._has_a_waiter() or not life.dice.happens(0.3):
+            parts.lease.beat_if_due()
+            return
+        looks = life.dice.one_of([5, 8, 8])
+        process.weak_spot, process.waits_beside = "put", lambda: life.wait_beside(self, looks)
         parts.lease.beat_if_due()
-        if process is not None:
-            process.weak_spot, process.waits_beside = "", None
+        if not process.weak_spot:  # its next step lasts, too
+            life.wait_beside(self, 3)
+        process.weak_spot, process.waits_beside = "", None
 
     def _has_a_waiter(self) -> bool:
         """Whether somebody could take the lease meanwhile, in a life with pauses."""
