@@ -4,7 +4,9 @@
 #   make test         all tests; those whose real parts are missing here are skipped (never with CI=true)
 #   make check        the linters and the type checker
 #   make test-real    only the tests that need real parts (Ceph RGW, Slurm, Grid Engine)
+#   make fuzz         hostile input for as long as FUZZ_EXAMPLES says (10000: an hour; docs/hostile-input.md)
 #   make test-lowest  the tests with the oldest dependencies that are allowed
+#   make pcluster     the command of AWS ParallelCluster, in an environment of its own, for its tests
 #   make bench        what operations cost
 
 PYTHON ?= python3
@@ -18,10 +20,10 @@ PYTEST := $(BIN)/python -m pytest
 PARALLEL := -n auto --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test unit check format test-real test-lowest bench wheel clean
+.PHONY: help install pcluster demo test unit check fuzz format test-real test-lowest bench wheel clean
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n 2,8p
+	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n 2,10p
 
 install: $(VENV)/installed
 
@@ -44,6 +46,15 @@ $(VENV)/installed-dev: $(VENV)/installed-test
 	$(PIP) install --group dev
 	@touch $@
 
+pcluster: $(VENV)-pcluster/bin/pcluster
+
+# Its pins clash with ours, and it needs Node.js.
+$(VENV)-pcluster/bin/pcluster:
+	@command -v node >/dev/null || { echo "ParallelCluster needs Node.js: install nodejs"; exit 1; }
+	@echo "setting up $(VENV)-pcluster (once; takes a minute)"
+	@$(PYTHON) -m venv --clear $(VENV)-pcluster
+	@$(VENV)-pcluster/bin/python -m pip --disable-pip-version-check -qq install aws-parallelcluster==3.16.1
+
 demo: $(VENV)/installed
 	@$(BIN)/python examples/demo.py
 
@@ -52,6 +63,12 @@ test: $(VENV)/installed-test
 
 unit: $(VENV)/installed-test
 	$(PYTEST) $(PARALLEL) tests/unit
+
+FUZZ_EXAMPLES ?= 10000
+
+fuzz: $(VENV)/installed-test
+	HYPOTHESIS_PROFILE=deep FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(PYTEST) $(PARALLEL) -o timeout=0 \
+		--hypothesis-show-statistics tests/fuzz
 
 test-real: $(VENV)/installed-test
 	$(PYTEST) -m real

@@ -11,6 +11,7 @@ from common import moto, scratch, seconds_of, spread, table
 from cloudq.client import Client
 from cloudq.domain.job_state import JobState
 from tests.parts.site import Site, wait_until
+from tests.parts.slurm import Slurm
 
 LOOK_EVERY_S = 0.05
 
@@ -33,10 +34,26 @@ def row(site: Site, kind: str, interval_s: float, runs: int) -> tuple[str, ...]:
     return kind, f"{interval_s:g} s", spread(took), "10.3 s (7.6-13.6), Slurm" if interval_s == 5 else ""
 
 
+def slurm_row(place: Path, s3: dict[str, str], interval_s: float, runs: int) -> tuple[str, ...]:
+    """The same on a real Slurm of this machine."""
+    slurm = Slurm()
+    slurm.start()
+    try:
+        root = place / "slurm"
+        root.mkdir()
+        variables = (
+            s3 | slurm.environment() | {"CLOUDQ_AGENT_PROFILE": "slurm", "CLOUDQ_STORE_PREFIX": "slurm/"}
+        )
+        return row(Site(root, variables, "cluster"), "S3, Slurm", interval_s, runs)
+    finally:
+        slurm.stop()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--intervals", type=float, nargs="*", default=[5.0, 1.0])
+    parser.add_argument("--slurm", action="store_true", help="also on a real Slurm")
     chosen = parser.parse_args()
     with scratch() as place, moto() as s3:
         rows = [
@@ -45,6 +62,8 @@ def main() -> None:
             for kind, store in (("directory", {}), ("S3", s3))
             for each in chosen.intervals
         ]  # fmt: skip
+        if chosen.slurm:
+            rows += [slurm_row(Path(place), s3, each, chosen.runs) for each in chosen.intervals]
     table("Submit to DONE, one trivial job", ("store", "interval", "median", "original 1.2.0"), rows)
 
 

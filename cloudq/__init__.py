@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         UnknownSystem,
         WaitTimedOut,
     )
+    from cloudq.domain.finding import Finding, Level
     from cloudq.domain.history import HistoryEntry
     from cloudq.domain.job import Job
     from cloudq.domain.job_state import JobState
@@ -48,6 +49,7 @@ _HOMES = {
     "Client": "cloudq.client",
     "CloudqError": "cloudq.domain.errors",
     "Config": "cloudq.config",
+    "Finding": "cloudq.domain.finding",
     "HistoryEntry": "cloudq.domain.history",
     "Holder": "cloudq.application.find_holder",
     "InvalidInput": "cloudq.domain.errors",
@@ -55,6 +57,7 @@ _HOMES = {
     "JobNotFound": "cloudq.domain.errors",
     "JobState": "cloudq.domain.job_state",
     "JobStateConflict": "cloudq.domain.errors",
+    "Level": "cloudq.domain.finding",
     "MaybeSubmitted": "cloudq.domain.errors",
     "Requeued": "cloudq.application.requeue_job",
     "StoreProblem": "cloudq.domain.errors",
@@ -74,6 +77,7 @@ __all__ = [
     "Client",
     "CloudqError",
     "Config",
+    "Finding",
     "HistoryEntry",
     "Holder",
     "InvalidInput",
@@ -81,6 +85,7 @@ __all__ = [
     "JobNotFound",
     "JobState",
     "JobStateConflict",
+    "Level",
     "MaybeSubmitted",
     "Requeued",
     "StoreProblem",

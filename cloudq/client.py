@@ -9,42 +9,33 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
-from typing import TypeVar
 
 from attrs import evolve, field, frozen
 
 from cloudq.application.cancel_job import CancelResult
-from cloudq.application.examine import Check
+from cloudq.application.check_submission import Draft, Problems, parse_array, read_script
+from cloudq.application.examine import examine
 from cloudq.application.find_holder import Holder
 from cloudq.application.list_agents import AgentReport
 from cloudq.application.query_jobs import ActiveJobs
 from cloudq.application.read_log import STDERR, STDOUT
 from cloudq.application.requeue_job import Requeued, RequeueRequest
 from cloudq.application.rerun_job import RerunRequest
-from cloudq.application.submit_job import SubmitRequest, Submitted
+from cloudq.application.submit_job import Submitted
 from cloudq.bootstrap.client import ClientParts, client_parts
 from cloudq.config import Config
-from cloudq.domain.array_range import ArrayRange
-from cloudq.domain.dependency import parse_hold_jid, usable_ids
-from cloudq.domain.directive import has_directives, marked_lines
+from cloudq.domain.dependency import parse_hold_jid
 from cloudq.domain.errors import InvalidInput
+from cloudq.domain.finding import Finding
 from cloudq.domain.history import HistoryEntry
 from cloudq.domain.job import Job
-from cloudq.domain.jobscript import MAX_SCRIPT_BYTES, Jobscript, script_problems
 from cloudq.domain.local_script import convert, preview
 from cloudq.domain.meta_script import MetaScript
-from cloudq.domain.names import checked_job_id, checked_system, on_one_line
-from cloudq.domain.place import named_systems, place_job
+from cloudq.domain.names import checked_job_id, checked_system
+from cloudq.domain.place import named_systems
 from cloudq.domain.submit_options import split_options
 from cloudq.domain.system_mapping import NameTables
 from cloudq.ports.archives import Archives
-
-T = TypeVar("T")
-
-_NO_SYSTEM = (
-    "no system to submit to: name one with --submit_to. Only a meta jobscript goes without: its first lines "
-    "say '#$ project: …', '#$ resource: …' and '#$ n_resource: …'"
-)
 
 
 @frozen
@@ -116,45 +107,23 @@ class Client:
             UnknownSystem: no agent ever reported as *submit_to*, others did.
             MaybeSubmitted: the store did not confirm; the message names the job.
         """
-        problems: list[str] = []
-        path, along = Path(script), [Path(each) for each in inputs]
-        held_for, held_for_ok = _as_text(hold_jid), _as_text(hold_ok_jid)
-        body = _collect(problems, lambda: _read_script(path))
-        told = None
-        if body is not None:
-            told = _collect(problems, lambda: _read_directives(body, is_pinned=bool(submit_to)))
-        hold = _collect(problems, lambda: parse_hold_jid(held_for))
-        hold_ok = _collect(problems, lambda: parse_hold_jid(held_for_ok, "hold_ok_jid"))
-        array = _collect(problems, lambda: None if array_tid is None else ArrayRange.parse(array_tid))
-        place = _collect(problems, lambda: place_job(told, submit_to, only, without))
-        _collect(problems, lambda: split_options(submit_opt))
-        _collect(problems, lambda: self._parts.archives.check(along, path))
-        if problems or body is None or place is None:
-            more = self._parts.submit.problems_in_the_store(
-                usable_ids(held_for),
-                usable_ids(held_for_ok),
-                () if place is None else place.systems,
-                force=force,
-            )
-            raise InvalidInput([*problems, *more])
+        draft = Draft(
+            script=Path(script),
+            submit_to=submit_to,
+            submit_opt=submit_opt,
+            hold_jid=_as_text(hold_jid),
+            hold_ok_jid=_as_text(hold_ok_jid),
+            array_tid=array_tid,
+            inputs=tuple(Path(each) for each in inputs),
+            only=tuple(only),
+            without=tuple(without),
+            force=force,
+        )
+        checked = self._parts.check_submission(draft)
         with TemporaryDirectory(prefix="cloudq-") as scratch:
-            archive = _packed(self._parts.archives, along, Path(scratch))
-            submitted = self._parts.submit(
-                SubmitRequest(
-                    script=body,
-                    submit_to=place.systems,
-                    submit_opt=submit_opt,
-                    hold_jid=hold or (),
-                    hold_ok_jid=hold_ok or (),
-                    array_tid=array,
-                    input_archive=archive,
-                    force=force,
-                    meta=told,
-                    only=place.only,
-                    without=place.without,
-                )
-            )
-            return evolve(submitted, warnings=(*place.warnings, *submitted.warnings))
+            archive = _packed(self._parts.archives, draft.inputs, Path(scratch))
+            submitted = self._parts.submit(evolve(checked.request, input_archive=archive))
+        return evolve(submitted, warnings=(*checked.warnings, *submitted.warnings))
 
     def rerun(
         self,
@@ -258,13 +227,15 @@ class Client:
         """Download a job's script, inputs, outputs and logs into the new directory ``into/<id>``."""
         return self._parts.stage_out(self.job(job_id), Path(into))
 
-    def checks(self, *, deep: bool = False, collect: bool = False) -> tuple[Check, ...]:
-        """What an examination asks of the store, the agents and the jobs; run it with `examine`.
+    def examine(
+        self, *, deep: bool = False, collect: bool = False, begin: Callable[[str], object] = lambda _: None
+    ) -> Iterator[Finding]:
+        """Try the store out, look at agents and jobs; what is found comes as it is found.
 
         With *deep* more than a thousand small objects are put and removed; with *collect* what is
-        found half done or left over is brought to its end.
+        found half done or left over is brought to its end. *begin* hears what is looked at next.
         """
-        return self._parts.doctor(deep, collect)
+        return examine(self._parts.doctor(deep, collect), begin)
 
     # Ending ----------------------------------------------------------------------------------
 
@@ -303,9 +274,12 @@ class Client:
         """
         return self._parts.requeue(RequeueRequest(checked_job_id(job_id), named_systems(to), claim, force))
 
-    def delete(self, job_id: str) -> None:
-        """Delete a finished job with all its files from the bucket."""
-        self._parts.delete(checked_job_id(job_id))
+    def delete(self, job_id: str, *, force: bool = False) -> None:
+        """Delete a finished job with all its files from the bucket.
+
+        With *force* even if its agent, which has not put it away, has been silent for long.
+        """
+        self._parts.delete(checked_job_id(job_id), force=force)
 
     def delete_finished(self) -> Iterator[str]:
         """Delete every finished job; the ids come as they go, so exhaust the iterator."""
@@ -339,13 +313,13 @@ def preview_conversion(
     """
     from cloudq.bootstrap.profiles import profile_of  # noqa: PLC0415  submitting reads no profile
 
-    problems: list[str] = []
-    meta = _collect(problems, lambda: _read_meta(Path(script)))
-    array = _collect(problems, lambda: None if array_tid is None else ArrayRange.parse(array_tid))
-    more = _collect(problems, lambda: split_options(submit_opt))
-    named = _collect(problems, lambda: checked_system(system.lower()))
-    if problems or meta is None or named is None:
-        raise InvalidInput(problems)
+    problems = Problems()
+    meta = problems.collect(lambda: _read_meta(Path(script)))
+    array = problems.collect(lambda: parse_array(array_tid))
+    more = problems.collect(lambda: split_options(submit_opt))
+    named = problems.collect(lambda: checked_system(system.lower()))
+    if problems.found or meta is None or named is None:
+        raise InvalidInput(problems.found)
     found = profile_of(config, named, profile)
     mapping = NameTables(config.projects, config.resources).mapping(meta.project, meta.resource, named)
     local = convert(meta, found, mapping, array)
@@ -356,40 +330,12 @@ def preview_conversion(
 
 
 def _read_meta(path: Path) -> MetaScript:
-    script = _read_script(path)
+    script = read_script(path)
     return MetaScript.parse(script.name, script.body)
-
-
-def _collect(problems: list[str], check: Callable[[], T]) -> T | None:
-    """What *check* gives; its problems are kept for one report of all."""
-    try:
-        return check()
-    except InvalidInput as error:
-        problems.extend(error.problems)
-        return None
 
 
 def _as_text(job_ids: Sequence[str] | str) -> str:
     return job_ids if isinstance(job_ids, str) else ",".join(job_ids)
-
-
-def _read_script(path: Path) -> Jobscript:
-    try:
-        with path.open("rb") as file:
-            body = file.read(MAX_SCRIPT_BYTES + 1)  # a device may never come to an end
-    except OSError as error:
-        raise InvalidInput(f"{on_one_line(path)}: cannot be read: {error.strerror or error}") from error
-    return Jobscript(path.name, body)
-
-
-def _read_directives(script: Jobscript, *, is_pinned: bool) -> MetaScript | None:
-    """The script's directives if it is a meta jobscript, else None. Raises `InvalidInput`."""
-    if is_pinned and not has_directives(script.body):
-        Jobscript.checked(script.name, script.body)
-        return None
-    if not any(line.key for line in marked_lines(script.body)):
-        raise InvalidInput([_NO_SYSTEM, *script_problems(script.name, script.body)])
-    return MetaScript.parse(script.name, script.body)
 
 
 def _packed(archives: Archives, inputs: Sequence[Path], scratch: Path) -> Path | None:

@@ -11,13 +11,17 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 from tests.parts.grid_engine import grid_engine
+from tests.parts.pcluster.part import cloud, cloud_server, pcluster
 from tests.parts.s3_services import ceph_service, moto_service, weak_moto_service
 from tests.parts.slurm import slurm, slurm_with_accounting
 
 __all__ = [  # fixtures for all
     "ceph_service",
+    "cloud",
+    "cloud_server",
     "grid_engine",
     "moto_service",
+    "pcluster",
     "slurm",
     "slurm_with_accounting",
     "weak_moto_service",

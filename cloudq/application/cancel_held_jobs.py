@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from attrs import define
+from bisect import bisect_right
+
+from attrs import define, field
 
 from cloudq.application.end_job import EndJob, load_or_none
 from cloudq.application.hand_over_job import HandOverJob
@@ -19,6 +21,8 @@ from cloudq.ports.job_repository import JobQueue, JobRepository
 from cloudq.ports.workspace import Workspace
 
 CANCEL_AGAIN_AFTER_S = 30.0
+MOST_STRANGE_A_CYCLE = 50
+"""Each takes a question to the scheduler: requests for jobs that are not ours must not fill the day."""
 
 
 @define
@@ -84,17 +88,29 @@ class LetGoOfClaims:
     holdings: Holdings
     trouble: JobTrouble
     system: str
+    _last_strange: ClaimTag | None = field(default=None, init=False)
 
     def __call__(self) -> None:
         """Go on with each; one that still has local jobs alive is looked at again."""
         holdings = self.holdings
-        strange = holdings.cancel_requests - holdings.held.keys() - holdings.invitations.keys()
-        for tag in sorted((strange | holdings.superseded) - holdings.drop_cancels):
+        for tag in sorted(holdings.superseded - holdings.drop_cancels) + self._strange():
             with self.trouble.of_claim(tag):
                 if self._is_cleared(tag):
                     holdings.superseded.discard(tag)
                     holdings.drop_cancels.add(tag)
                     holdings.withdraw.add(tag)
+
+    def _strange(self) -> list[ClaimTag]:
+        """The next of the claims that are to be canceled and that nobody here knows, round and round."""
+        holdings = self.holdings
+        known = (
+            holdings.held.keys() | holdings.invitations.keys() | holdings.superseded | holdings.drop_cancels
+        )
+        strange = sorted(holdings.cancel_requests - known)
+        first = 0 if self._last_strange is None else bisect_right(strange, self._last_strange)
+        chosen = (strange[first:] + strange[:first])[:MOST_STRANGE_A_CYCLE]
+        self._last_strange = chosen[-1] if chosen else None
+        return chosen
 
     def _is_cleared(self, tag: ClaimTag) -> bool:
         stored = load_or_none(self.jobs, tag.job_id)

@@ -44,10 +44,10 @@ class CancelTasks:
     def _go_on(self, held: HeldJob, tasks: list[int]) -> None:
         if held.end is not None or held.cancel is not Cancel.NONE or not held.is_handed_over:
             return
-        over = [task for task in tasks if not _is_unfinished(held, task)]
-        self._drop(held.tag, over)
+        unfinished = _unfinished(held)
+        self._drop(held.tag, [task for task in tasks if task not in unfinished])
         now = self.clock.elapsed()
-        due = [task for task in tasks if task not in over and self._is_due(held, task, now)]
+        due = [task for task in tasks if task in unfinished and self._is_due(held, task, now)]
         if due:
             self.stop_claim.cancel_tasks(held.tag, held.local_ids, due)
             held.canceled_tasks.update(dict.fromkeys(due, now))
@@ -60,8 +60,10 @@ class CancelTasks:
         self.holdings.drop_task_cancels.update(TaskRequest(tag, task) for task in tasks)
 
 
-def _is_unfinished(held: HeldJob, task: int) -> bool:
-    """Whether the array has this task and its end is not in the record in the bucket."""
-    if held.job.array_tid is None or task not in set(held.job.array_tid):
-        return False
-    return not held.stored.job.state_of_task(task).is_final
+def _unfinished(held: HeldJob) -> set[int]:
+    """The tasks that the array has and whose end is not in the record in the bucket."""
+    job = held.stored.job
+    if held.job.array_tid is None or job.is_final:
+        return set()
+    ended = {task for task, state in job.tasks.items() if state.state.is_final}
+    return set(held.job.array_tid) - ended

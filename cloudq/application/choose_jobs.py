@@ -44,6 +44,7 @@ class ChooseJobs:
 
     def __call__(self, due: list[Invitation], now: float) -> list[Invitation]:
         """Those of *due*, all read, that are to be taken now, oldest first."""
+        self.dependencies.begin_cycle()
         oldest_first = sorted(due, key=lambda each: -each.age_s(now))
         pressing = [each for each in oldest_first if self._needs_no_room(each)]
         others = [each for each in oldest_first if not self._needs_no_room(each)]
@@ -142,10 +143,10 @@ class ChooseJobs:
 
         What it waited for was over for the process that made the claim, and may be deleted by now.
         """
+        is_claimed = False
         with self.trouble.of_invitation(invitation):
-            invitation.may_be_claimed = self.jobs.claim(invitation.tag) is not None
-            return invitation.may_be_claimed
-        return False
+            invitation.may_be_claimed = is_claimed = self.jobs.claim(invitation.tag) is not None
+        return is_claimed
 
     def _is_somebodys(self, invitation: Invitation) -> bool:
         """Whether its claim exists; what goes wrong here does so again where the job is taken."""

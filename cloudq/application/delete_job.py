@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 from attrs import frozen
 
+from cloudq.application.find_holder import FindHolder, is_presumed_gone
 from cloudq.domain.errors import JobNotFound, JobStateConflict, NewerFormat, NoAgentLog, RecordRejected
+from cloudq.domain.job import Job
 from cloudq.ports.job_repository import JobQueue, JobRepository
 from cloudq.ports.system_registry import SystemRegistry
 
@@ -18,12 +20,14 @@ class DeleteJob:
     jobs: JobRepository
     queue: JobQueue
     registry: SystemRegistry
+    find_holder: FindHolder
 
-    def __call__(self, job_id: str) -> None:
+    def __call__(self, job_id: str, *, force: bool = False) -> None:
         """Delete one finished job with all its data.
 
         Raises `JobNotFound`, and `JobStateConflict` while the job has not ended or its agent has
-        not let go of it.
+        not let go of it; with *force* an agent that has been silent for ten times its time to
+        live is not waited for.
         """
         try:
             job = self.jobs.load(job_id).job
@@ -44,10 +48,20 @@ class DeleteJob:
                 f"Cancel it first: cloudqcli cancel --id {job_id}"
             )
         if job.run_system and self.queue.holds_marker(job.run_system, job_id):
-            raise JobStateConflict(
-                f"Job ({job_id}) is still being put away by the agent of {job.run_system}. Try again later."
-            )
+            self._require_gone(job, force=force)
+            self.queue.withdraw(job.run_system, [job.tag])
         self.jobs.delete(job)
+
+    def _require_gone(self, job: Job, *, force: bool) -> None:
+        if not is_presumed_gone(self.find_holder.last_beat(job.run_system)):
+            raise JobStateConflict(
+                f"Job ({job.uuid}) is still being put away by the agent of {job.run_system}. Try again later."
+            )
+        if not force:
+            raise JobStateConflict(
+                f"Job ({job.uuid}) was not put away by the agent of {job.run_system}, which has been silent "
+                "for long. Use --force if it will not come back."
+            )
 
     def all_finished(self) -> Iterator[str]:
         """Delete every finished job whose agent has let go of it; yield each id once it is gone."""

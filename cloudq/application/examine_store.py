@@ -31,9 +31,12 @@ _UNREACHED = (
     "whether connections to port 443 may be opened from here"
 )
 _RIGHTS_TO_GIVE = (
-    "give these keys the right to list, read, write and delete there; docs/configuration.md names them"
+    "let these keys list, read, write and delete there; docs/doctor.md has the names of the rights"
 )
-_CONDITIONS = "use a store that keeps conditional writes apart; docs/configuration.md says which do"
+_CONDITIONS = (
+    "use a store that keeps conditional writes apart; docs/configuration.md says which do, and what "
+    "[agent] accept_weak_store costs"
+)
 
 
 @frozen

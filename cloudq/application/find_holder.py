@@ -16,6 +16,16 @@ from cloudq.ports.system_registry import SeenLease, SystemRegistry
 DEAD_AFTER_TIMES_TO_LIVE = 10.0
 
 
+def gone_after_s(beat: SeenLease | None) -> float:
+    """After how long a silence an agent is presumed to be gone."""
+    return DEAD_AFTER_TIMES_TO_LIVE * (TIME_TO_LIVE_S if beat is None else beat.lease.time_to_live_s)
+
+
+def is_presumed_gone(beat: SeenLease | None) -> bool:
+    """Whether an agent has been silent for ten times its time to live since *beat*."""
+    return beat is None or beat.age_s > gone_after_s(beat)
+
+
 @frozen
 class Holder:
     """Who holds a job: the claim, and the last beat of that system's agent if there is one."""
@@ -29,15 +39,9 @@ class Holder:
         return self.claim.system
 
     @property
-    def gone_after_s(self) -> float:
-        """After how long a silence its agent is presumed to be gone."""
-        time_to_live_s = TIME_TO_LIVE_S if self.last_beat is None else self.last_beat.lease.time_to_live_s
-        return DEAD_AFTER_TIMES_TO_LIVE * time_to_live_s
-
-    @property
     def is_presumed_gone(self) -> bool:
         """Whether the agent has been silent for ten times its time to live."""
-        return self.last_beat is None or self.last_beat.age_s > self.gone_after_s
+        return is_presumed_gone(self.last_beat)
 
 
 @frozen
@@ -54,7 +58,7 @@ class FindHolder:
         newest = self.jobs.newest_claim(job_id)
         if newest is None or newest.kind is not ClaimKind.RUN:
             return None
-        return Holder(newest, self._last_beat(newest.system))
+        return Holder(newest, self.last_beat(newest.system))
 
     def to_take_from(self, job_id: str, expected_claim: int, *, force: bool) -> Holder:
         """The holder by claim *expected_claim*, if the job may be taken from it.
@@ -68,10 +72,10 @@ class FindHolder:
                 f"Job ({job_id}) is over, or not held by claim {expected_claim} (any more)."
             )
         if not (holder.is_presumed_gone or force):
+            minutes = gone_after_s(holder.last_beat) / 60
             raise JobStateConflict(
                 f"The agent of {holder.system} reported lately: job ({job_id}) may still run there. "
-                f"Wait until it has been silent for {holder.gone_after_s / 60:.0f} min; or use --force: "
-                "then it may run twice."
+                f"Wait until it has been silent for {minutes:.0f} min; or use --force: then it may run twice."
             )
         _require_fit_store(holder.last_beat)
         return holder
@@ -79,9 +83,10 @@ class FindHolder:
     def require_fit_store(self, systems: Iterable[str]) -> None:
         """Raise `StoreUnfit` if one of *systems* found that claims do not decide anything here."""
         for system in systems:
-            _require_fit_store(self._last_beat(system))
+            _require_fit_store(self.last_beat(system))
 
-    def _last_beat(self, system: str) -> SeenLease | None:
+    def last_beat(self, system: str) -> SeenLease | None:
+        """What the agent of *system* last said of itself."""
         epoch = self.registry.newest_epoch(system)
         return self.registry.lease(system, epoch) if epoch else None
 

@@ -215,7 +215,8 @@ class WriteRecords:
 
 
 def _size(path: Path) -> int:
+    """The size of a regular file; what a job may have put in its place is no log."""
     try:
-        return path.stat().st_size
+        return path.stat().st_size if path.is_file() else 0
     except OSError:
         return 0

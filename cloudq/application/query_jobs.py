@@ -51,11 +51,11 @@ class QueryJobs:
         signs = self.registry.systems()
         queues = self.queue.markers_of_all()
         invited = {marker.tag.job_id for queue in queues.values() for marker in queue.markers}
-        summaries = self._summaries(signs)
+        waiting = {system for system, queue in queues.items() if queue.markers}
+        summaries = self._summaries({system: signs[system] for system in signs.keys() & waiting})
         told = _most_advanced(summaries, invited)
         unseen = self._read(sorted(invited - told.keys()))
         jobs = sorted([*told.values(), *unseen], key=_by_submission)
-        waiting = {system for system, queue in queues.items() if queue.markers}
         return ActiveJobs(tuple(jobs), tuple(_absences(signs, summaries, waiting)))
 
     def _summaries(self, signs: Mapping[str, SystemSign]) -> dict[str, ActiveSummary]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attrs import define
+from attrs import define, field
 
 from cloudq.application.agent_settings import AgentSettings
 from cloudq.application.check_dependencies import CheckDependencies
@@ -24,6 +24,8 @@ READ_AGAIN_AFTER_S = 3600.0
 """A record that waits so long may have been ended by somebody who died before the marker went."""
 MAX_READ_A_CYCLE = 2000
 """However many markers there are, a cycle comes to its other steps."""
+MAX_KEPT_BYTES = 96 * 1024 * 1024
+"""Of the records of jobs that are not held: what is beyond waits until some are."""
 
 
 @define
@@ -43,10 +45,13 @@ class TakeJobs:
     settings: AgentSettings
     holdings: Holdings
     trouble: JobTrouble
+    _room: int = field(default=MAX_KEPT_BYTES, init=False)
 
     def __call__(self) -> None:
         """Consider every invitation whose time has come."""
         now = self.clock.elapsed()
+        kept = (each.stored for each in self.holdings.invitations.values())
+        self._room = MAX_KEPT_BYTES - sum(stored.size for stored in kept if stored is not None)
         due = [each for each in self.holdings.invitations.values() if each.retry_at <= now]
         self.workers.map(self._read, self._to_be_read(due, now))
         due = [each for each in due if each.stored is not None]
@@ -60,10 +65,13 @@ class TakeJobs:
     # Reading ---------------------------------------------------------------------------------
 
     def _to_be_read(self, due: list[Invitation], now: float) -> list[Invitation]:
-        """The oldest of those that are new, were absent at the last listing, or read long ago."""
+        """The oldest of those that are new, were absent at the last listing, or read long ago.
+
+        Those that could not be read before come last, or they would keep all others out.
+        """
         listed = [each for each in due if each.is_newly_listed]
         unread = [each for each in listed if each.stored is None or now - each.read_at >= READ_AGAIN_AFTER_S]
-        return sorted(unread, key=lambda each: -each.age_s(now))[:MAX_READ_A_CYCLE]
+        return sorted(unread, key=lambda each: (each.retries, -each.age_s(now)))[:MAX_READ_A_CYCLE]
 
     def _read(self, invitation: Invitation) -> None:
         with self.trouble.of_invitation(invitation):
@@ -73,6 +81,14 @@ class TakeJobs:
                 self._note_absent(invitation)
             else:
                 invitation.absent_listings = 0
+                self._keep(invitation, invitation.stored)
+
+    def _keep(self, invitation: Invitation, stored: StoredJob) -> None:
+        """Keep the record just read, if there is room for it beside the others."""
+        self._room -= stored.size
+        if self._room < 0:
+            invitation.stored, invitation.is_newly_listed = None, True
+            invitation.back_off(self.clock.elapsed(), "too many jobs wait here: it is looked at later")
 
     def _note_absent(self, invitation: Invitation) -> None:
         invitation.absent_listings += 1

@@ -10,6 +10,8 @@ from cloudq.ports.job_repository import JobQueue, Marker, QueueListing
 
 LIST_AT_LEAST_EVERY_S = 300.0
 FOLLOW_LASTS_S = 600.0
+LISTED_A_PART = 2
+"""Markers of jobs that are absent at two listings are deleted."""
 
 
 @define
@@ -22,20 +24,38 @@ class WatchQueue:
     holdings: Holdings
     _bell: str = field(default="", init=False)
     _listed_at: float | None = field(default=None, init=False)
+    _after: str = field(default="", init=False)
+    """Where the part of the queue begins that is looked at; a queue of sane size has but one part."""
+    _rest_after: str = field(default="", init=False)
+    _times_listed: int = field(default=0, init=False)
 
     def __call__(self) -> None:
         """Look at the doorbell; list the queue if it rang, or has not been listed for long."""
         bell = self.queue.doorbell(self.system, self._bell)
         now = self.clock.elapsed()
-        if bell == self._bell and not self._is_due(now):
+        is_done = self._is_done_with_part()
+        if bell == self._bell and not self._is_due(now) and not is_done:
             return
-        listing = self.queue.listing(self.system)
-        self._bell, self._listed_at = bell, now
+        if is_done and self._times_listed >= LISTED_A_PART:
+            self._after, self._times_listed = self._rest_after, 0
+        listing = self.queue.listing(self.system, self._after)
+        self._bell, self._listed_at, self._rest_after = bell, now, listing.rest_after
+        self._times_listed += 1
         self._take(listing, now)
 
     def list_again(self) -> None:
         """List at the next call, whatever the doorbell says."""
         self._listed_at = None
+
+    @property
+    def _sees_a_part(self) -> bool:
+        return bool(self._after or self._rest_after)
+
+    def _is_done_with_part(self) -> bool:
+        """Whether it is the next part's turn: every job of this one was read, or could not be."""
+        if not self._sees_a_part:
+            return False
+        return all(each.retries or not each.is_newly_listed for each in self.holdings.invitations.values())
 
     def _is_due(self, now: float) -> bool:
         return self._listed_at is None or now - self._listed_at >= LIST_AT_LEAST_EVERY_S
@@ -45,12 +65,20 @@ class WatchQueue:
         known = holdings.held.keys() | holdings.withdraw | holdings.superseded
         markers = {marker.tag: marker for marker in listing.markers if marker.tag not in known}
         holdings.invitations = {tag: self._invitation(marker, now) for tag, marker in markers.items()}
-        holdings.cancel_requests = set(listing.cancels)
-        holdings.task_cancel_requests = set(listing.task_cancels)
+        self._take_requests(listing)
         held_markers = {marker.tag for marker in listing.markers}
         for tag, held in holdings.held.items():
-            held.has_lost_its_marker = tag not in held_markers
+            held.has_lost_its_marker = not self._sees_a_part and tag not in held_markers
         self._note_follows(listing.follows, now)
+
+    def _take_requests(self, listing: QueueListing) -> None:
+        """Those listed; of held jobs whose part of the queue is not looked at, those known before."""
+        holdings = self.holdings
+        cancels, task_cancels = set(listing.cancels), set(listing.task_cancels)
+        if self._sees_a_part:
+            cancels |= holdings.cancel_requests & holdings.held.keys()
+            task_cancels |= {each for each in holdings.task_cancel_requests if each.tag in holdings.held}
+        holdings.cancel_requests, holdings.task_cancel_requests = cancels, task_cancels
 
     def _invitation(self, marker: Marker, now: float) -> Invitation:
         known = self.holdings.invitations.get(marker.tag)

@@ -23,6 +23,7 @@ from cloudq.adapters.job_repository import (
 from cloudq.adapters.object_stores.look_first import LookFirstStore
 from cloudq.adapters.workers import ThreadWorkers
 from cloudq.application.cancel_job import CancelJob
+from cloudq.application.check_submission import CheckSubmission
 from cloudq.application.delete_job import DeleteJob
 from cloudq.application.end_job import EndJob
 from cloudq.application.examine import Check
@@ -62,6 +63,7 @@ READERS = 16
 class ClientParts:
     """Everything a client can do."""
 
+    check_submission: CheckSubmission
     submit: SubmitJob
     rerun: RerunJob
     cancel: CancelJob
@@ -129,10 +131,11 @@ def wire_client(
         )
 
     return ClientParts(
+        check_submission=CheckSubmission(archives, submit),
         submit=submit,
         rerun=RerunJob(jobs, files, submit),
         cancel=cancel,
-        delete=DeleteJob(jobs, queue, registry),
+        delete=DeleteJob(jobs, queue, registry, find_holder),
         query=QueryJobs(jobs, queue, registry, workers),
         list_agents=list_agents,
         read_log=ReadLog(jobs, queue, files, registry, clock),

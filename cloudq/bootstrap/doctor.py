@@ -34,7 +34,7 @@ def is_agent_here(config: Config) -> bool:
     """Whether an agent is configured on this machine, or has run here."""
     usual = AgentConfig()
     chosen = (config.agent.name, config.agent.profile) != (usual.name, usual.profile)
-    return chosen or (config.home / "cache").is_dir()
+    return chosen or any((config.home / trace).is_dir() for trace in ("cache", "run"))
 
 
 def _agent_checks(config: Config, machine: ThisMachine) -> tuple[Check, ...]:

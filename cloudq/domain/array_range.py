@@ -60,6 +60,14 @@ class ArrayRange:
         return array
 
     @classmethod
+    def count_of(cls, text: str) -> int:
+        """How many tasks *text* names, for less work than `parse`; 0 if it is no range."""
+        try:
+            return sum(len(_parse_span(part, text, 0)) for part in text.partition("%")[0].split(","))
+        except InvalidInput:
+            return 0
+
+    @classmethod
     def covering(cls, ids: Iterable[int]) -> ArrayRange:
         """A short list of spans that holds exactly *ids* (at least one), in ascending order."""
         return cls(tuple(_spans_of(sorted(set(ids)))))

@@ -224,3 +224,44 @@ class SubmitUncertain(SchedulerProblem):
     """The submit command gave no answer: the job may have been submitted."""
 
     transient = True
+
+
+# Clusters in a cloud -------------------------------------------------------------------------
+
+
+class ToolMissing(ConfigProblem):
+    """A command that the builder needs is not there, or of a version that it cannot use."""
+
+
+class ConfigurationRejected(ConfigProblem):
+    """The configuration of a cluster cannot be used; nothing was made of it."""
+
+
+class ClusterConflict(CloudqError):
+    """The cluster is not as it must be for this: somebody else works on it, or changed it by other means."""
+
+    exit_code = 7
+
+
+class NameTaken(ClusterConflict):
+    """A stack has this name already, and it is not cloudq's."""
+
+
+class CloudProblem(CloudqError):
+    """The cloud did not do what was asked."""
+
+    exit_code = 15
+
+
+class CloudUnavailable(CloudProblem):
+    """No usable answer came from the cloud: nothing is known about what was asked."""
+
+    transient = True
+
+
+class CloudRefused(CloudProblem):
+    """The cloud answered and said no: no right, expired credentials, a limit of the account."""
+
+
+class ClusterFailed(CloudProblem):
+    """A cluster could not be made or removed; the message holds the cloud's own events."""

@@ -210,3 +210,5 @@ class StoredJob:
 
     job: Job
     etag: str
+    size: int = field(default=0, eq=False)
+    """Bytes of the record as it was read."""

@@ -46,12 +46,14 @@ class TaskRequest:
 
 @frozen
 class QueueListing:
-    """Everything under one system's queue."""
+    """What is under one system's queue."""
 
     markers: tuple[Marker, ...] = ()
     cancels: tuple[ClaimTag, ...] = ()
     task_cancels: tuple[TaskRequest, ...] = ()
     follows: tuple[Marker, ...] = ()
+    rest_after: str = ""
+    """Where the next listing goes on to see the rest; empty: there is none."""
 
 
 def keep_none(_: HistoryEntry) -> bool:
@@ -163,11 +165,11 @@ class JobQueue(Protocol):
         """What the doorbell says now; equal to *known* if it has not rung since."""
         ...
 
-    def listing(self, system: str) -> QueueListing:
-        """Everything under the queue of *system*, all pages.
+    def listing(self, system: str, after: str = "") -> QueueListing:
+        """Everything under the queue of *system*, all pages; of more than any sane number, a part.
 
-        Of markers or requests beyond any sane number only the first are told: the others are
-        seen once these are gone. Nothing may be concluded from a marker that is not there.
+        The next part is what a listing tells *after* this one's ``rest_after``. Nothing may be
+        concluded from a marker that is not there.
         """
         ...
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cloudq.adapters.job_repository import BucketJobFiles, files, keys
+from cloudq.domain.array_range import ArrayRange
 from cloudq.domain.errors import InvalidInput, JobNotFound, RecordRejected, StoreUnavailable, WorkspaceProblem
 from cloudq.domain.job import Job
 from cloudq.domain.jobscript import Jobscript
@@ -54,6 +56,21 @@ class TestScripts:
 
         with pytest.raises(RecordRejected, match="larger"):
             job_files.script(a_job())
+
+    def test_a_job_is_complete_with_its_script_and_the_inputs_that_it_has(
+        self, job_files: JobFiles, store: CountingStore, tmp_path: Path
+    ) -> None:
+        job = a_job(has_input=True)
+        assert not job_files.are_complete(job)
+
+        job_files.put_script(job.uuid, Jobscript(job.name, b"echo"))
+        assert not job_files.are_complete(job)
+        assert job_files.are_complete(a_job())
+
+        job_files.put_input(job.uuid, a_file(tmp_path, b"archive"))
+        store.reset()
+        assert job_files.are_complete(job)
+        assert store.counts == {"LIST": 1}
 
     def test_what_a_meta_jobscript_became_lies_beside_its_results_for_one_request(
         self, job_files: JobFiles, store: CountingStore
@@ -206,7 +223,7 @@ class TestDownloadAll:
         job_files.put_log(TAG, "stderr", 2, a_file(tmp_path, b"err 2"))
         job_files.put_log_piece(TAG, "stdout", 1, 0, b"piece")
         job_files.put_output(TAG, a_file(tmp_path, b"output"))
-        return a_finished_job(has_input=True)
+        return a_finished_job(has_input=True, array_tid=ArrayRange.parse("1-2"))
 
     def test_everything_of_the_last_claim_is_written(
         self, job_files: JobFiles, job: Job, tmp_path: Path, store: CountingStore
@@ -259,7 +276,7 @@ class TestDownloadAll:
     ) -> None:
         job_files.put_script(JOB_ID, Jobscript(name, b"the script"))
 
-        job_files.download_all(a_finished_job(name=name, has_input=True), tmp_path / "new")
+        job_files.download_all(evolve(job, name=name), tmp_path / "new")
 
         assert (tmp_path / "new" / f"script.{name}").read_bytes() == b"the script"
         assert len(list((tmp_path / "new").iterdir())) == 5

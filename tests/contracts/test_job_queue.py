@@ -72,7 +72,22 @@ class TestListing:
         assert [marker.tag for marker in jobs_queue.listing("alpha").markers] == [TAG]
         assert set(jobs_queue.markers_of_all()) == {"alpha"}
 
-    def test_beyond_any_sane_number_only_the_first_are_held(
+    def test_more_than_any_sane_number_is_told_part_by_part(
+        self, jobs_queue: JobQueue, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(queue, "MAX_PAGES", 1)
+        tags = [ClaimTag(f"{n:08x}", 1) for n in range(1002)]
+        for tag in tags:
+            jobs_queue.invite("alpha", tag)
+
+        first = jobs_queue.listing("alpha")
+        second = jobs_queue.listing("alpha", first.rest_after)
+
+        assert first.rest_after
+        assert not second.rest_after
+        assert [marker.tag for marker in (*first.markers, *second.markers)] == tags
+
+    def test_of_all_queues_only_the_first_of_too_many_markers_are_held(
         self, jobs_queue: JobQueue, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(queue, "MAX_KEPT", 3)
@@ -80,7 +95,7 @@ class TestListing:
             jobs_queue.invite("alpha", ClaimTag(f"{n:08x}", 1))
         jobs_queue.request_cancel("alpha", ClaimTag("ffffffff", 1))
 
-        listing = jobs_queue.listing("alpha")
+        listing = jobs_queue.markers_of_all()["alpha"]
 
         assert [marker.tag.job_id for marker in listing.markers] == ["00000000", "00000001", "00000002"]
         assert listing.cancels == (ClaimTag("ffffffff", 1),)

@@ -67,6 +67,20 @@ def test_a_control_request_is_sent_once_whatever_happens(trouble: Answer) -> Non
             assert len(service.asked) == 1
 
 
+def test_a_service_out_of_reach_is_one_trouble_whatever_was_asked() -> None:
+    """Who tells each trouble once tells of it once."""
+    with a_store() as (store, _):
+        pass
+    said = set()
+    for ask in (lambda: store.get("a"), lambda: store.put("b", b""), lambda: store.list_page("c")):
+        with pytest.raises(StoreUnavailable) as told:
+            ask()
+        said.add(str(told.value))
+
+    [words] = said
+    assert "Could not connect to the endpoint URL ([Errno 111] Connection refused)" in words
+
+
 @pytest.mark.parametrize("trouble", [an_error(503, "SlowDown"), an_error(500), Answer(hangs_up=True)])
 def test_a_guarded_write_without_an_answer_has_an_unknown_outcome(trouble: Answer) -> None:
     with a_store(trouble, trouble) as (store, service):

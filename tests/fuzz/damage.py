@@ -25,8 +25,8 @@ VALUES: tuple[Any, ...] = (
     [{"ids": "1-75000", "state": "RUN", "exit_code": None}] * 2, [{"state": "DONE", "time": "x"}],
 )  # fmt: skip
 RAW = (
-    b"NaN", b"Infinity", b"-Infinity", b"1e999", b"9" * 5000, b'"\\ud800"', b'"\\u0000"', b'"\xff\xfe"', b"'a'",
-    b"[" * 5000, b'{"a":1,"a":2}', b"tru", b"\xef\xbb\xbf1", b"//x\n1", b"1 2", b"0x10", b"\x00", b"",
+    b"NaN", b"Infinity", b"-Infinity", b"1e999", b"9" * 5000, b'"\\ud800"', b'"\\u0000"', b'"\xff\xfe"',
+    b"'a'", b"[" * 5000, b'{"a":1,"a":2}', b"tru", b"\xef\xbb\xbf1", b"//x\n1", b"1 2", b"0x10", b"\x00", b"",
 )  # fmt: skip
 """What stands for a value in JSON text and is none, or none that can be gone on with."""
 
@@ -85,8 +85,11 @@ def damaged(body: bytes) -> st.SearchStrategy[bytes]:
     """Either of the two, or something else altogether."""
     anything = st.binary(max_size=40) | st.sampled_from(RAW)
     try:
-        list(places(json.loads(body)))
-    except (ValueError, RecursionError, TypeError):
+        record = json.loads(body)
+        list(places(record) if isinstance(record, dict | list) else ())
+    except (ValueError, RecursionError):
+        return damaged_bytes(body) | anything
+    if not isinstance(record, dict | list):
         return damaged_bytes(body) | anything
     return damaged_json(body) | damaged_json(body) | damaged_bytes(body) | anything
 

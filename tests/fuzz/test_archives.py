@@ -42,11 +42,19 @@ class Place:
         return self.folder / "outer/into"
 
     def check(self) -> None:
-        found = {str(path.relative_to(self.folder)) for path in self.folder.rglob("*") if self.into not in path.parents}
+        found = {
+            str(path.relative_to(self.folder))
+            for path in self.folder.rglob("*")
+            if self.into not in path.parents
+        }
         assert found <= {"evil", "outer", "outer/evil", "outer/zeros", "outer/into", "packed.zip"}
-        assert all((self.folder / name).read_bytes() == SECRET for name in ("evil", "outer/evil", "outer/zeros"))
+        assert all(
+            (self.folder / name).read_bytes() == SECRET for name in ("evil", "outer/evil", "outer/zeros")
+        )
         assert not any(path.is_symlink() for path in self.into.rglob("*"))
-        assert sum(path.stat().st_size for path in self.into.rglob("*") if path.is_file()) <= LIMITS.total_bytes
+        assert (
+            sum(path.stat().st_size for path in self.into.rglob("*") if path.is_file()) <= LIMITS.total_bytes
+        )
 
 
 def by_agent(archive: Path, into: Path) -> None:
@@ -116,7 +124,9 @@ def test_archives_in_an_archive_stay_closed(extract: Extract, tmp_path: Path) ->
 
 
 @WHO
-def test_names_that_another_system_would_read_otherwise_are_names_here(extract: Extract, tmp_path: Path) -> None:
+def test_names_that_another_system_would_read_otherwise_are_names_here(
+    extract: Extract, tmp_path: Path
+) -> None:
     place = Place(tmp_path / "folder")
     names = ["..\\evil", "C:\\evil", "\x1b[2J", "-rf", "$(touch evil)", "con", "\u202egnp"]
     (tmp_path / "folder/packed.zip").write_bytes(zips.an_archive(*((name, b"x") for name in names)))

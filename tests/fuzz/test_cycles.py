@@ -17,12 +17,14 @@ from tests.fuzz.hostile_world import HostileWorld
 
 STRANGE_KEYS = (
     "queue/alpha/00000000.1", "queue/alpha/00000000.999999", "queue/alpha/00000000.1.cancel",
-    "queue/alpha/{id}.2", "queue/alpha/{id}.1.cancel", "queue/alpha/{id}.1.cancel.3", "queue/alpha/{id}.1.follow",
-    "queue/alpha/{id}.7.cancel", "queue/beta/{id}.1", "queue/alpha/../x", "queue/alpha//", "queue/alpha/\n",
-    "jobs/{id}/claims/1.json", "jobs/{id}/claims/2.json", "jobs/{id}/claims/3.json", "jobs/{id}/claims/999999.json",
+    "queue/alpha/{id}.2", "queue/alpha/{id}.1.cancel", "queue/alpha/{id}.1.cancel.3",
+    "queue/alpha/{id}.1.follow", "queue/alpha/{id}.7.cancel", "queue/beta/{id}.1", "queue/alpha/../x", "queue/alpha//", "queue/alpha/\n",
+    "jobs/{id}/claims/1.json", "jobs/{id}/claims/2.json", "jobs/{id}/claims/3.json",
+    "jobs/{id}/claims/999999.json",
     "jobs/{id}/input.zip", "jobs/{id}/script/run.sh", "jobs/{id}/1/stdout", "jobs/{id}/1/../../evil",
     "jobs/{id}/1/output.zip", "jobs/{id}/1/stdout.7", "jobs/{id}/1/log/stdout/00000000000000000005",
-    "history/x", "history/999999999999999~{id}~DONE~alpha~-~..%2Fx", "systems/beta/lease/999999999999999999.json",
+    "history/x", "history/999999999999999~{id}~DONE~alpha~-~..%2Fx",
+    "systems/beta/lease/999999999999999999.json",
     "systems/alpha/active/5.json", "systems/beta/active/1.json", "systems/x/y", "doorbell/alpha", "jobs/", "",
 )  # fmt: skip
 
@@ -31,7 +33,9 @@ STRANGE_KEYS = (
 def attacks(draw: st.DrawFn, hostile: HostileWorld, victims: list[str], spared: tuple[str, ...]) -> None:
     """One thing done to the bucket; what is of the *spared* jobs is left alone."""
     keys = sorted(
-        key for key in hostile.store.objects if not any(id in key for id in spared) and "/lease/" not in key
+        key
+        for key in hostile.store.objects
+        if not any(each in key for each in spared) and "/lease/" not in key
     )
     match draw(st.sampled_from(["damage", "damage", "damage", "copy", "drop", "make up"])):
         case "damage" if keys:
@@ -55,7 +59,9 @@ def test_an_agent_goes_on_and_serves_honest_jobs_whatever_happens_to_the_others(
     folder = Path(tempfile.mkdtemp())
     try:
         hostile = HostileWorld(folder)
-        hostile.system.scheduler._behaviour = lambda *_: Script(duration_s=20, stdout="hi\n", outputs={"o": b"1"})
+        hostile.system.scheduler._behaviour = lambda *_: Script(
+            duration_s=20, stdout="hi\n", outputs={"o": b"1"}
+        )
         victims = [hostile.submit(), hostile.submit(array="1-3")]
         victims.append(hostile.submit(hold_jid=(victims[0],)))
         hostile.cycle(data.draw(st.integers(0, 8)))
@@ -76,7 +82,9 @@ def test_an_agent_goes_on_and_serves_honest_jobs_whatever_happens_to_the_others(
 
 @given(st.data())
 @settings(max_examples=settings().max_examples // 2)
-def test_an_agent_whose_own_lease_is_spoilt_says_so_and_goes_on_once_it_is_removed(data: st.DataObject) -> None:
+def test_an_agent_whose_own_lease_is_spoilt_says_so_and_goes_on_once_it_is_removed(
+    data: st.DataObject,
+) -> None:
     folder = Path(tempfile.mkdtemp())
     try:
         hostile = HostileWorld(folder)

@@ -1,4 +1,4 @@
-"""Records and keys that anybody may have written, and what job shells leave: used as they are meant, or not."""
+"""Records and keys that anybody may have written, and what job shells leave: as they are meant, or not."""
 
 from __future__ import annotations
 
@@ -37,19 +37,23 @@ from tests.parts.fake_clock import FakeClock
 ARRAY = ArrayRange.parse("1-4%2")
 TASKS = TaskStates.of({1: TaskState(JobState.DONE, 0), 2: TaskState(JobState.ERROR, 3)})
 JOB = evolve(
-    a_finished_job(exit_code=3), array_tid=ARRAY, tasks=TASKS, hold_jid=("00000001",), hold_ok_jid=("00000002",),
-    size_input=5, has_input=True, submit_opt="--mem 4G", invited=("alpha", "beta"), local_name="run.sh",
+    a_finished_job(exit_code=3), array_tid=ARRAY, tasks=TASKS, hold_jid=("00000001",),
+    hold_ok_jid=("00000002",), size_input=5, has_input=True, submit_opt="--mem 4G", invited=("alpha", "beta"), local_name="run.sh",
 )  # fmt: skip
 SUMMARY = ActiveSummary(7, (ActiveJob.of(a_job(), "waits"), ActiveJob.of(a_job(uuid="00000001"))))
 
 
 def shown(record: Any) -> str:
     """All that commands print of a job."""
-    return "\n".join([*stat_lines(record), list_line(ActiveJob.of(record, "x"), long=True), json_text(job_record(record))])
+    return "\n".join(
+        [*stat_lines(record), list_line(ActiveJob.of(record, "x"), long=True), json_text(job_record(record))]
+    )
 
 
 RECORDS: dict[str, tuple[bytes, Callable[[bytes], Any], Callable[[Any], bytes], Callable[[Any], str]]] = {
-    "manifest": (codec.encode_job(JOB), lambda body: codec.decode_job(body, "k", JOB_ID), codec.encode_job, shown),
+    "manifest": (
+        codec.encode_job(JOB), lambda body: codec.decode_job(body, "k", JOB_ID), codec.encode_job, shown,
+    ),
     "new manifest": (
         codec.encode_job(a_job()), lambda body: codec.decode_job(body, "k", JOB_ID), codec.encode_job, shown,
     ),
@@ -57,7 +61,9 @@ RECORDS: dict[str, tuple[bytes, Callable[[bytes], Any], Callable[[Any], bytes], 
         codec.encode_claim(a_claim(2, ClaimKind.RELEASE, systems=("alpha", "beta"))),
         lambda body: codec.decode_claim(body, "k", 2), codec.encode_claim, str,
     ),
-    "lease": (codec.encode_lease(a_lease(7)), lambda body: codec.decode_lease(body, "k", 7), codec.encode_lease, str),
+    "lease": (
+        codec.encode_lease(a_lease(7)), lambda body: codec.decode_lease(body, "k", 7), codec.encode_lease, str,
+    ),
     "summary": (
         codec.encode_summary(SUMMARY), lambda body: codec.decode_summary(body, "k", 7), codec.encode_summary,
         lambda summary: "\n".join(
@@ -121,7 +127,9 @@ def records_of_a_shell() -> dict[str, bytes]:
         "owner.json": b'{"format":"1.0","system":"alpha","tag":"3f7e7681.1","nonce":"n"}',
         "lock": b"local_id=42\n",
         "start.42": b"local_id=42\nhost=node1\ntime=2026-01-31T12:00:00Z\n",
-        "exit": b"local_id=42\nexit_code=3\nsignal=\nhost=node1\n" + times + b"stdout_size=5\nstderr_size=0\n",
+        "exit": b"local_id=42\nexit_code=3\nsignal=\nhost=node1\n"
+        + times
+        + b"stdout_size=5\nstderr_size=0\n",
         "intent.1": b"command=sbatch x\ntime_limit_s=10.0\nbegun_at=5.0\nboot_id=b\nprocess=h b n 1 2\n",
         "first_miss": b"boot_id=b\nat=5.0\n",
         "options": b'["-n", "1"]',
@@ -129,7 +137,9 @@ def records_of_a_shell() -> dict[str, bytes]:
 
 
 @given(st.data())
-def test_damaged_files_beside_a_work_directory_are_absent_or_say_no_more_than_before(data: st.DataObject) -> None:
+def test_damaged_files_beside_a_work_directory_are_absent_or_say_no_more_than_before(
+    data: st.DataObject,
+) -> None:
     with tempfile.TemporaryDirectory() as folder:
         space = DirectoryClaimSpace(Path(folder), ClaimTag(JOB_ID, 1), FakeClock())
         space.control_dir.mkdir(parents=True)
@@ -137,7 +147,9 @@ def test_damaged_files_beside_a_work_directory_are_absent_or_say_no_more_than_be
             (space.control_dir / name).write_bytes(content)
         assert space.records([None])[None].exit is not None
         name = data.draw(st.sampled_from(sorted(records_of_a_shell())))
-        content = data.draw(damaged(records_of_a_shell()[name]).filter(lambda body: b"exit_code=0" not in body))
+        content = data.draw(
+            damaged(records_of_a_shell()[name]).filter(lambda body: b"exit_code=0" not in body)
+        )
         (space.control_dir / name).write_bytes(content)
         for ask in (space.owner, space.kept_options):
             try:

@@ -153,7 +153,7 @@ def _says_nothing_of_a_good_end(text: str) -> bool:
 
 def _is_a_good_end(line: str) -> bool:
     for name in ("exit_status", "Exit_status=", "Exit_status:"):
-        before, found, value = line.partition(name)
+        _, found, value = line.partition(name)
         if found and value.strip(",").lstrip("+-0") == "":
             return True
     return False

@@ -303,7 +303,7 @@ def test_a_service_that_is_not_there_is_named_after_20_seconds(tmp_path: Path, c
     for words in said:
         assert words == (
             f"bucket '{BUCKET}' at {endpoint}: "
-            f'Could not connect to the endpoint URL: "{endpoint}/{BUCKET}" ([Errno 111] Connection refused); '
+            "Could not connect to the endpoint URL ([Errno 111] Connection refused); "
             "check endpoint_url in [store] and the network"
         )
 
@@ -390,7 +390,8 @@ def tiny_home(tmp_path: Path) -> Iterator[Site]:
     site = Site(tmp_path, {"CLOUDQ_STORE_ENDPOINT_URL": (tmp_path / "store").as_uri()})
     site.home.mkdir()
     if mount(site, "size=512k").returncode:
-        pytest.skip("a file system of half a megabyte cannot be mounted here: that takes root")
+        complain = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+        complain("a file system of half a megabyte cannot be mounted here: that takes root")
     yield site
     subprocess.run(["umount", "--lazy", site.home], check=True)
 

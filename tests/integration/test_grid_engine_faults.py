@@ -1,4 +1,4 @@
-"""What a real Grid Engine cannot be made to do: commands that fail, hang, lie, or come late."""
+"""What a real Grid Engine cannot be made to do, and no other does: see also `test_scheduler_faults`."""
 
 from __future__ import annotations
 
@@ -10,15 +10,11 @@ from pathlib import Path
 import pytest
 
 from cloudq.adapters.clock import RandomIds, SystemClock
-from cloudq.adapters.process import is_gone, parse_identity
 from cloudq.adapters.schedulers.grid_engine import GridEngineScheduler, GridEngineTimes
 from cloudq.adapters.workspace import DirectoryWorkspace
 from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
 from cloudq.domain.errors import (
     SchedulerUnavailable,
-    SubmitDeferred,
-    SubmitRefused,
-    SubmitUncertain,
 )
 from cloudq.domain.job_state import JobState
 from cloudq.domain.names import ClaimTag
@@ -89,18 +85,6 @@ DOWN = {
 # Asking ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("fault", [DOWN, {"do": "garbage"}, {"do": "hang", "seconds": 30}], ids=str)
-def test_a_queue_that_cannot_be_read_answers_nothing(rig: Rig, fault: dict[str, object]) -> None:
-    local_id = rig.submit(rig.space("sleep 30"))
-    rig.shows(local_id, Life.RUNNING)
-    for ask in (lambda: rig.scheduler.poll([local_id]), lambda: rig.scheduler.find(ClaimTag("ffffffff", 1))):
-        rig.cell.next_fails("qstat", fault)
-        with pytest.raises(SchedulerUnavailable, match="qstat"):
-            ask()
-
-    assert rig.status(local_id).life is Life.RUNNING
-
-
 def test_a_thousand_jobs_are_one_query(rig: Rig) -> None:
     rig.scheduler.poll([])
     before = rig.cell.calls("qstat")
@@ -109,32 +93,6 @@ def test_a_thousand_jobs_are_one_query(rig: Rig) -> None:
 
     assert rig.cell.calls("qstat") == before + 1
     assert rig.cell.calls("qacct") <= 3
-
-
-def test_a_missing_command_is_no_answer(tmp_path: Path) -> None:
-    scheduler = GridEngineScheduler(TIMES, elapsed=lambda: 0.0, environ={"PATH": str(tmp_path)})
-
-    with pytest.raises(SchedulerUnavailable, match="cannot be run"):
-        scheduler.poll(["1"])
-
-
-def test_an_unknown_state_keeps_what_was_known_and_warns_once(rig: Rig) -> None:
-    local_id = rig.submit(rig.space("sleep 30"))
-    rig.shows(local_id, Life.RUNNING)
-    rig.cell.set(strange_state="Lr")
-
-    assert [rig.status(local_id).life for _ in range(3)] == [Life.RUNNING] * 3
-    assert [words.rpartition(" ")[2] for words in rig.warned] == ["Lr"]
-    assert rig.another().poll([local_id])[local_id].tasks[None].life is Life.QUEUED
-
-
-def test_a_pending_array_shows_all_its_tasks(rig: Rig) -> None:
-    rig.cell.set(holds=True)
-    local_id = rig.submit(rig.space(), array="1-7:2%2")
-
-    tasks = rig.scheduler.poll([local_id])[local_id].tasks
-
-    assert {task: status.life for task, status in tasks.items()} == dict.fromkeys((1, 3, 5, 7), Life.QUEUED)
 
 
 def test_a_held_job_waits_and_says_so(rig: Rig) -> None:
@@ -173,66 +131,6 @@ def test_an_id_that_was_given_anew_is_anothers_job(rig: Rig) -> None:
 
 
 # Submitting --------------------------------------------------------------------------------------
-
-
-def test_a_qsub_that_hangs_and_then_succeeds_is_found_by_its_files_and_by_its_tag(rig: Rig) -> None:
-    space = rig.space("sleep 30")
-    rig.cell.next_fails("qsub", {"do": "late", "seconds": 2})
-    with pytest.raises(SubmitUncertain, match="no answer within"):
-        rig.submit(space)
-
-    (attempt,) = space.attempts()
-    assert not rig.workspace.is_process_gone(attempt.process)
-    successor = rig.another()
-    assert successor.submitted(space.attempt_files(1)) is None
-    assert successor.find(space.tag) == ()
-    wait_until(lambda: successor.submitted(space.attempt_files(1)) == "1")
-    wait_until(lambda: rig.workspace.is_process_gone(attempt.process))
-    assert successor.find(space.tag) == ("1",)
-
-
-def test_a_qsub_that_hangs_is_ended_though_nobody_waits_for_it(rig: Rig) -> None:
-    space = rig.space()
-    rig.cell.next_fails("qsub", {"do": "hang", "seconds": 60})
-    with pytest.raises(SubmitUncertain):
-        rig.submit(space)
-
-    (attempt,) = space.attempts()
-    process = parse_identity(attempt.process)
-    assert process is not None
-    wait_until(lambda: is_gone(process))
-    with pytest.raises(SubmitUncertain, match="in time"):
-        rig.another().submitted(space.attempt_files(1))
-
-
-@pytest.mark.parametrize("answer", ["answer lost", "fail"])
-def test_a_submission_without_an_answer_may_have_happened(rig: Rig, answer: str) -> None:
-    space = rig.space("sleep 30")
-    rig.cell.next_fails("qsub", {**DOWN, "do": answer})
-
-    with pytest.raises(SubmitUncertain, match="send error"):
-        rig.submit(space)
-
-    assert rig.scheduler.find(space.tag) == (("1",) if answer == "answer lost" else ())
-
-
-def test_garbage_is_no_job_id(rig: Rig) -> None:
-    rig.cell.next_fails("qsub", {"do": "garbage"})
-
-    with pytest.raises(SubmitUncertain, match="no job id"):
-        rig.submit(rig.space())
-
-
-def test_a_limit_of_the_moment_is_told_from_a_refusal(rig: Rig) -> None:
-    limit = "Unable to run job: job rejected: Only 10 jobs are allowed per user (current job count: 10)."
-    rig.cell.next_fails(
-        "qsub", {"do": "fail", "words": limit}, {"do": "fail", "words": "Unable to run job: no"}
-    )
-
-    with pytest.raises(SubmitDeferred, match="Only 10 jobs"):
-        rig.submit(rig.space())
-    with pytest.raises(SubmitRefused, match="job: no"):
-        rig.submit(rig.space())
 
 
 def test_logs_are_complete_where_their_path_would_mean_something_to_qsub(rig: Rig, tmp_path: Path) -> None:
@@ -431,16 +329,3 @@ def test_a_job_that_asks_to_run_again_does_and_ends_once(rig: Rig) -> None:
     record = space.records([None])[None].exit
     assert record is not None
     assert record.exit_code == 6
-
-
-def test_a_cancel_that_was_not_accepted_is_told(rig: Rig) -> None:
-    local_id = rig.submit(rig.space("sleep 30"))
-    rig.shows(local_id, Life.RUNNING)
-    rig.cell.next_fails("qdel", DOWN)
-
-    with pytest.raises(SchedulerUnavailable, match="qdel"):
-        rig.scheduler.cancel([local_id])
-
-    rig.scheduler.cancel([local_id, "999", "rubbish", "-u"])
-    rig.is_gone(local_id)
-    assert rig.cell.calls("qdel", "rubbish") == 0

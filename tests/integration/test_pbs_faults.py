@@ -11,12 +11,11 @@ from typing import Any
 import pytest
 
 from cloudq.adapters.clock import RandomIds, SystemClock
-from cloudq.adapters.process import is_gone, parse_identity
 from cloudq.adapters.schedulers.commands import CommandTimes
 from cloudq.adapters.schedulers.pbs import PbsScheduler
 from cloudq.adapters.workspace import DirectoryWorkspace
 from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
-from cloudq.domain.errors import SchedulerUnavailable, SubmitDeferred, SubmitRefused, SubmitUncertain
+from cloudq.domain.errors import SchedulerUnavailable
 from cloudq.domain.job_state import JobState
 from cloudq.domain.names import ClaimTag
 from cloudq.domain.outcome import Life, SchedulerStatus
@@ -67,21 +66,6 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
 DOWN = {"do": "fail", "status": 255, "words": "qstat: cannot connect to server pbs1 (errno=15010)"}
 DOWN_IN_JSON = DOWN | {"prints": '{\n"timestamp":1,\n"pbs_version":"22.05.11",\n"pbs_server":"pbs1"\n}\n'}
 QUIETLY_DOWN = DOWN_IN_JSON | {"status": 0}
-HISTORY_LOST = {"do": "fail", "status": 1, "words": "qstat: End of File"}
-
-
-@pytest.mark.parametrize(
-    "fault", [DOWN, DOWN | {"status": 0}, {"do": "hang", "seconds": 30}, HISTORY_LOST], ids=str
-)
-def test_a_queue_that_cannot_be_read_answers_nothing(rig: Rig, fault: dict[str, Any]) -> None:
-    local_id = rig.submit(rig.space("sleep 30"))
-    rig.scheduler.poll([local_id])
-    for ask in (lambda: rig.scheduler.poll([local_id]), lambda: rig.scheduler.find(ClaimTag("ffffffff", 1))):
-        rig.pbs.next_fails("qstat", fault)
-        with pytest.raises(SchedulerUnavailable, match="qstat"):
-            ask()
-
-    assert rig.status(local_id).life is not Life.ENDED
 
 
 def test_nonsense_in_every_form_answers_nothing(rig: Rig) -> None:
@@ -122,13 +106,6 @@ def test_a_thousand_jobs_are_one_query(rig: Rig) -> None:
 
     assert rig.pbs.calls("qstat") == before + 1
     assert rig.pbs.asked("qstat")[-1][:3] == ["-t", "-f", "-w"]
-
-
-def test_a_missing_command_is_no_answer(tmp_path: Path) -> None:
-    scheduler = PbsScheduler(TIMES, environ={"PATH": str(tmp_path)})
-
-    with pytest.raises(SchedulerUnavailable, match="cannot be run"):
-        scheduler.poll(["1.pbs1"])
 
 
 # Other versions ----------------------------------------------------------------------------------
@@ -224,81 +201,7 @@ def test_a_history_too_long_to_be_read_hides_no_job_that_runs(rig: Rig) -> None:
     assert rig.another(most_bytes=8_000).find(space.tag) == (local_id,)
 
 
-# Submitting --------------------------------------------------------------------------------------
-
-
-def test_a_qsub_that_hangs_and_then_succeeds_is_found_by_its_files_and_by_its_tag(rig: Rig) -> None:
-    space = rig.space("echo once")
-    rig.pbs.next_fails("qsub", {"do": "late", "seconds": 2})
-    with pytest.raises(SubmitUncertain, match="no answer within"):
-        rig.submit(space)
-
-    (attempt,) = space.attempts()
-    assert not rig.workspace.is_process_gone(attempt.process)
-    successor = rig.another()
-    assert successor.submitted(space.attempt_files(1)) is None
-    assert successor.find(space.tag) == ()
-    wait_until(lambda: successor.submitted(space.attempt_files(1)) == "1.pbs1")
-    wait_until(lambda: rig.workspace.is_process_gone(attempt.process))
-    assert successor.find(space.tag) == ("1.pbs1",)
-
-
-def test_a_qsub_that_hangs_is_ended_though_nobody_waits_for_it(rig: Rig) -> None:
-    space = rig.space()
-    rig.pbs.next_fails("qsub", {"do": "hang", "seconds": 60})
-    with pytest.raises(SubmitUncertain):
-        rig.submit(space)
-
-    (attempt,) = space.attempts()
-    process = parse_identity(attempt.process)
-    assert process is not None
-    wait_until(lambda: is_gone(process))
-    with pytest.raises(SubmitUncertain, match="in time"):
-        rig.another().submitted(space.attempt_files(1))
-
-
-@pytest.mark.parametrize("answer", ["answer lost", "fail"])
-def test_a_submission_without_an_answer_may_have_happened(rig: Rig, answer: str) -> None:
-    space = rig.space("echo once")
-    rig.pbs.next_fails("qsub", {"do": answer, "words": "qsub: End of File"})
-
-    with pytest.raises(SubmitUncertain, match="End of File"):
-        rig.submit(space)
-
-    assert rig.scheduler.find(space.tag) == (("1.pbs1",) if answer == "answer lost" else ())
-
-
-def test_garbage_is_no_job_id(rig: Rig) -> None:
-    space = rig.space()
-    rig.pbs.next_fails("qsub", {"do": "garbage"})
-
-    with pytest.raises(SubmitUncertain, match="no job id"):
-        rig.submit(space)
-
-
-def test_a_limit_of_the_moment_is_told_from_a_refusal(rig: Rig) -> None:
-    limit = "qsub: would exceed queue workq's per-user limit"
-    rig.pbs.next_fails(
-        "qsub", {"do": "fail", "words": limit}, {"do": "fail", "words": "qsub: no points left"}
-    )
-
-    with pytest.raises(SubmitDeferred, match="per-user limit"):
-        rig.submit(rig.space())
-    with pytest.raises(SubmitRefused, match="no points left"):
-        rig.submit(rig.space())
-
-
 # What is known -----------------------------------------------------------------------------------
-
-
-def test_an_unknown_state_keeps_what_was_known_and_warns_once(rig: Rig) -> None:
-    local_id = rig.submit(rig.space("sleep 30"))
-    wait_until(lambda: rig.status(local_id).life is Life.RUNNING)
-    rig.pbs.set(strange_state="L")
-
-    assert [rig.status(local_id).life for _ in range(3)] == [Life.RUNNING] * 3
-    assert [words.rpartition(" ")[2] for words in rig.warned] == ["L"]
-    assert rig.another().poll([local_id])[local_id].tasks[None].life is Life.QUEUED
 
 
 def test_a_job_that_moved_to_another_server_is_as_it_was(rig: Rig) -> None:
@@ -371,17 +274,6 @@ def test_an_id_that_was_given_anew_is_anothers_job(rig: Rig) -> None:
     assert rig.submit(second) == local_id
     assert rig.scheduler.poll([local_id])[local_id].tag == second.tag
     assert rig.scheduler.find(first.tag) == ()
-
-
-def test_a_cancel_that_was_not_accepted_is_told(rig: Rig) -> None:
-    local_id = rig.submit(rig.space("sleep 30"))
-    rig.pbs.next_fails("qdel", {"do": "fail", "words": "Couldn't connect to cluster: pbs1"})
-
-    with pytest.raises(SchedulerUnavailable, match="qdel"):
-        rig.scheduler.cancel([local_id])
-
-    rig.scheduler.cancel([local_id, "999.pbs1", "rubbish", "-Wforce"])
-    assert rig.ended(local_id).verdict is JobState.DELETED
 
 
 def test_what_a_script_leaves_in_the_background_does_not_hold_its_end_up(rig: Rig) -> None:

@@ -167,9 +167,8 @@ def test_a_scheduler_that_is_stopped_and_started_again_under_load_loses_and_doub
         ended(client, *ids, timeout=1200)
 
         assert rig.check(client, ids) == set()
-    log.info(
-        "%d jobs, the scheduler away twice for %.0f s; %s", len(ids), SCHEDULER_DOWN_S, rig.way.injected()
-    )
+    injected = rig.way.injected()
+    log.info("%d jobs, stopped %d times for %.0f s; %s", len(ids), STOPS, SCHEDULER_DOWN_S, injected)
 
 
 def submit(client: Client, rig: Rig, script: Path) -> str:

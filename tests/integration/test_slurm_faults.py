@@ -1,4 +1,4 @@
-"""What a real Slurm cannot be made to do: commands that fail, hang, lie, or come late."""
+"""What a real Slurm cannot be made to do, and no other scheduler does: see also `test_scheduler_faults`."""
 
 from __future__ import annotations
 
@@ -10,16 +10,14 @@ from pathlib import Path
 import pytest
 
 from cloudq.adapters.clock import RandomIds, SystemClock
-from cloudq.adapters.process import Command, is_gone, parse_identity, run_to_end
+from cloudq.adapters.process import Command, run_to_end
 from cloudq.adapters.schedulers.commands import CommandTimes
 from cloudq.adapters.schedulers.slurm import SlurmScheduler
 from cloudq.adapters.workspace import DirectoryWorkspace
 from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
 from cloudq.domain.errors import (
     SchedulerUnavailable,
-    SubmitDeferred,
     SubmitRefused,
-    SubmitUncertain,
 )
 from cloudq.domain.job_state import JobState
 from cloudq.domain.names import ClaimTag
@@ -71,18 +69,6 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
 DOWN = {"do": "fail", "words": "slurm_load_jobs error: Unable to contact slurm controller (connect failure)"}
 
 
-@pytest.mark.parametrize("fault", [DOWN, {"do": "garbage"}, {"do": "hang", "seconds": 30}], ids=str)
-def test_a_queue_that_cannot_be_read_answers_nothing(rig: Rig, fault: dict[str, object]) -> None:
-    local_id = rig.submit(rig.space("sleep 30"))
-    rig.scheduler.poll([local_id])
-    for ask in (lambda: rig.scheduler.poll([local_id]), lambda: rig.scheduler.find(ClaimTag("ffffffff", 1))):
-        rig.slurm.next_fails("squeue", fault)
-        with pytest.raises(SchedulerUnavailable, match="squeue"):
-            ask()
-
-    assert rig.status(local_id).life is not Life.ENDED
-
-
 def test_a_configuration_that_cannot_be_read_is_asked_for_again(rig: Rig) -> None:
     rig.slurm.next_fails("scontrol", DOWN, {"do": "garbage"})
     for _ in range(2):
@@ -104,76 +90,7 @@ def test_a_thousand_jobs_are_one_query(rig: Rig) -> None:
     assert rig.slurm.calls("sacct") == 0
 
 
-def test_a_missing_command_is_no_answer(tmp_path: Path) -> None:
-    scheduler = SlurmScheduler(TIMES, environ={"PATH": str(tmp_path)})
-
-    with pytest.raises(SchedulerUnavailable, match="cannot be run"):
-        scheduler.poll(["1"])
-
-
 # Submitting --------------------------------------------------------------------------------------
-
-
-def test_an_sbatch_that_hangs_and_then_succeeds_is_found_by_its_files_and_by_its_tag(rig: Rig) -> None:
-    space = rig.space("echo once")
-    rig.slurm.next_fails("sbatch", {"do": "late", "seconds": 2})
-    with pytest.raises(SubmitUncertain, match="no answer within"):
-        rig.submit(space)
-
-    (attempt,) = space.attempts()
-    assert not rig.workspace.is_process_gone(attempt.process)
-    successor = rig.another()
-    assert successor.submitted(space.attempt_files(1)) is None
-    assert successor.find(space.tag) == ()
-    wait_until(lambda: successor.submitted(space.attempt_files(1)) == "1")
-    wait_until(lambda: rig.workspace.is_process_gone(attempt.process))
-    assert successor.find(space.tag) == ("1",)
-
-
-def test_an_sbatch_that_hangs_is_ended_though_nobody_waits_for_it(rig: Rig) -> None:
-    space = rig.space()
-    rig.slurm.next_fails("sbatch", {"do": "hang", "seconds": 60})
-    with pytest.raises(SubmitUncertain):
-        rig.submit(space)
-
-    (attempt,) = space.attempts()
-    process = parse_identity(attempt.process)
-    assert process is not None
-    wait_until(lambda: is_gone(process))
-    with pytest.raises(SubmitUncertain, match="in time"):
-        rig.another().submitted(space.attempt_files(1))
-
-
-@pytest.mark.parametrize("answer", ["answer lost", "fail"])
-def test_a_submission_without_an_answer_may_have_happened(rig: Rig, answer: str) -> None:
-    words = "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation"
-    space = rig.space("echo once")
-    rig.slurm.next_fails("sbatch", {"do": answer, "words": words})
-
-    with pytest.raises(SubmitUncertain, match="Socket timed out"):
-        rig.submit(space)
-
-    assert rig.scheduler.find(space.tag) == (("1",) if answer == "answer lost" else ())
-
-
-def test_garbage_is_no_job_id(rig: Rig) -> None:
-    space = rig.space()
-    rig.slurm.next_fails("sbatch", {"do": "garbage"})
-
-    with pytest.raises(SubmitUncertain, match="no job id"):
-        rig.submit(space)
-
-
-def test_a_limit_of_the_moment_is_told_from_a_refusal(rig: Rig) -> None:
-    limit = "sbatch: error: QOSMaxSubmitJobPerUserLimit"
-    rig.slurm.next_fails(
-        "sbatch", {"do": "fail", "words": limit}, {"do": "fail", "words": "sbatch: error: no"}
-    )
-
-    with pytest.raises(SubmitDeferred, match="QOSMaxSubmit"):
-        rig.submit(rig.space())
-    with pytest.raises(SubmitRefused, match="error: no"):
-        rig.submit(rig.space())
 
 
 def test_a_task_beyond_the_clusters_limit_is_refused_before_it_is_submitted(rig: Rig) -> None:
@@ -186,25 +103,6 @@ def test_a_task_beyond_the_clusters_limit_is_refused_before_it_is_submitted(rig:
 
 
 # What is known -----------------------------------------------------------------------------------
-
-
-def test_an_unknown_state_keeps_what_was_known_and_warns_once(rig: Rig) -> None:
-    local_id = rig.submit(rig.space("sleep 30"))
-    wait_until(lambda: rig.status(local_id).life is Life.RUNNING)
-    rig.slurm.set(strange_state="LEVITATING")
-
-    assert [rig.status(local_id).life for _ in range(3)] == [Life.RUNNING] * 3
-    assert [words.rpartition(" ")[2] for words in rig.warned] == ["LEVITATING"]
-    assert rig.another().poll([local_id])[local_id].tasks[None].life is Life.QUEUED
-
-
-def test_a_pending_array_shows_all_its_tasks(rig: Rig) -> None:
-    rig.slurm.set(holds=True)
-    local_id = rig.submit(rig.space(), array="1-3,7%2")
-
-    tasks = rig.scheduler.poll([local_id])[local_id].tasks
-
-    assert {task: status.life for task, status in tasks.items()} == dict.fromkeys((1, 2, 3, 7), Life.QUEUED)
 
 
 def test_a_waiting_task_that_is_gone_from_its_array_was_canceled(rig: Rig) -> None:
@@ -294,19 +192,6 @@ def test_an_id_that_a_job_of_the_users_own_has_now_is_not_known(rig: Rig, tmp_pa
 
     assert done.stdout.strip() == local_id
     assert rig.scheduler.poll([local_id]) == {}
-
-
-def test_a_cancel_that_was_not_accepted_is_told(rig: Rig) -> None:
-    local_id = rig.submit(rig.space("sleep 30"))
-    rig.slurm.next_fails(
-        "scancel", {"do": "fail", "words": "scancel: error: Unable to contact slurm controller"}
-    )
-
-    with pytest.raises(SchedulerUnavailable, match="scancel"):
-        rig.scheduler.cancel([local_id])
-
-    rig.scheduler.cancel([local_id, "999", "rubbish", "-u"])
-    assert rig.ended(local_id).verdict is JobState.DELETED
 
 
 def test_what_a_script_leaves_in_the_background_does_not_hold_its_end_up(rig: Rig) -> None:

@@ -8,22 +8,18 @@ with one home I7 and I8 do, too.
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import sys
 import tempfile
 import traceback
 from pathlib import Path
-from typing import Any
-from unittest import mock
 
 from attrs import evolve
 
 from cloudq.application.agent_settings import AgentSettings
-from cloudq.bootstrap.agent import AgentParts, AgentWorld, wire_agent
-from tests.simulation import places
 from tests.simulation.dice import Rates
 from tests.simulation.life import Life
+from tests.simulation.run import never_wait_for_a_disk
 from tests.simulation.story import Broken
 from tests.simulation.watched_store import WatchedStore
 
@@ -51,18 +47,16 @@ class WeakLife(Life):
         firsts = {id(slot.place): slot for slot in reversed(self.slots)}
         self.slots = [slot for slot in self.slots if firsts[id(slot.place)] is slot]
 
+    def _settings(self, name: str) -> AgentSettings:
+        return evolve(super()._settings(name), accept_weak_store=True)
+
     def live(self) -> None:
         """Every agent has reported before anybody submits: clients learn from it."""
-        with mock.patch.object(places, "wire_agent", _wired):
-            rates, self.rates = self.rates, Rates.none()
-            for slot in self.slots:
-                slot.step()
-            self.rates = rates
-            super().live()
-
-
-def _wired(outside: AgentWorld, settings: AgentSettings, *args: Any, **kwargs: Any) -> AgentParts:
-    return wire_agent(outside, evolve(settings, accept_weak_store=True), *args, **kwargs)
+        rates, self.rates = self.rates, Rates.none()
+        for slot in self.slots:
+            slot.step()
+        self.rates = rates
+        super().live()
 
 
 def broken_in(seed: int, base: Path, most_steps: int | None = None) -> str:
@@ -90,7 +84,7 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--most-steps", type=int, help="make lives short")
     chosen = parser.parse_args()
-    os.fsync = lambda _: None  # no machine loses its power here
+    never_wait_for_a_disk()
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as base:
         if chosen.seed is not None:

@@ -8,18 +8,25 @@ if TYPE_CHECKING:
     from cloudq.adapters.archives import ZipArchives
     from cloudq.adapters.clock import RandomIds, SystemClock
     from cloudq.adapters.job_repository import (
+        BucketExaminer,
         BucketJobFiles,
         BucketJobQueue,
         BucketJobRepository,
+        BucketSurveyor,
         BucketSystemRegistry,
     )
     from cloudq.adapters.local_files import DiskFiles
+    from cloudq.adapters.memory_clusters import MemoryCloud
     from cloudq.adapters.object_stores.directory import DirectoryStore
     from cloudq.adapters.object_stores.fenced import FencedStore
     from cloudq.adapters.object_stores.look_first import LookFirstStore
     from cloudq.adapters.object_stores.memory import MemoryStore
     from cloudq.adapters.object_stores.retrying import RetryingStore
     from cloudq.adapters.object_stores.s3 import S3Store
+    from cloudq.adapters.parallelcluster.account import AwsAccount
+    from cloudq.adapters.parallelcluster.provisioner import ParallelClusterProvisioner
+    from cloudq.adapters.preset_files import PresetFiles
+    from cloudq.adapters.own_machine import ThisMachine
     from cloudq.adapters.schedulers.grid_engine import GridEngineScheduler
     from cloudq.adapters.schedulers.local import LocalScheduler
     from cloudq.adapters.schedulers.pbs import PbsScheduler
@@ -30,9 +37,13 @@ if TYPE_CHECKING:
     from cloudq.ports.archives import Archives
     from cloudq.ports.batch_scheduler import BatchScheduler
     from cloudq.ports.clock import Clock, IdSource
+    from cloudq.ports.cluster_provisioner import CloudAccount, ClusterProvisioner
     from cloudq.ports.job_repository import JobFiles, JobQueue, JobRepository
     from cloudq.ports.local_files import LocalFiles
     from cloudq.ports.object_store import ObjectStore
+    from cloudq.ports.presets import Presets
+    from cloudq.ports.own_machine import OwnMachine
+    from cloudq.ports.store_examiner import JobSurveyor, StoreExaminer
     from cloudq.ports.system_registry import SystemRegistry
     from cloudq.ports.workers import Workers
     from cloudq.ports.workspace import Workspace
@@ -69,5 +80,15 @@ if TYPE_CHECKING:
     ) -> tuple[Clock, IdSource, Workspace, Archives]:
         return clock, ids, workspace, archives
 
+    def _clouds(
+        aws: ParallelClusterProvisioner, account: AwsAccount, memory: MemoryCloud, presets: PresetFiles
+    ) -> tuple[list[ClusterProvisioner], list[CloudAccount], Presets]:
+        return [aws, memory], [account, memory], presets
+
     def _files(disk: DiskFiles) -> LocalFiles:
         return disk
+
+    def _examination(
+        examiner: BucketExaminer, surveyor: BucketSurveyor, machine: ThisMachine
+    ) -> tuple[StoreExaminer, JobSurveyor, OwnMachine]:
+        return examiner, surveyor, machine

@@ -112,7 +112,9 @@ def test_a_foreign_key_under_a_queue_says_nothing(key: str) -> None:
     assert keys.split_queue_key(key) is None
 
 
-@pytest.mark.parametrize("name", ["stdout.0", "stdout.x", "../stdout", "stdout.1/x", "output.zip.bak", "log"])
+@pytest.mark.parametrize(
+    "name", ["stdout.00", "stdout.x", "../stdout", "stdout.1/x", "output.zip.bak", "log"]
+)
 def test_only_whole_logs_and_the_output_archive_are_results(name: str) -> None:
     assert keys.result_name(keys.results(TAG) + name, TAG) is None
 
@@ -176,7 +178,7 @@ def test_nothing_but_cloudqs_own_names_stands_first_in_a_key() -> None:
     entry = HistoryEntry("3f7e7681", "run.sh", JobState.DONE, "alpha", NOON)
     made = (
         keys.manifest(TAG.job_id), keys.marker("alpha", TAG), keys.doorbell("alpha"), keys.leases("alpha"),
-        keys.agent_log("alpha"), history_key(entry),
+        keys.agent_log("alpha"), history_key(entry), keys.doctor_probe("a nonce", "a name"),
     )  # fmt: skip
 
     assert {key.split("/")[0] for key in made} == keys.TOP_LEVEL

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from enum import Enum
 from functools import cache
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
 from cloudq.adapters.codec import checks
@@ -210,12 +211,19 @@ def _names_hook(check_item: checks.Check, most: int) -> checks.Check:
 
 def _task_states_hook(converter: Converter) -> checks.Check:
     def check(value: Any, _: Any = None) -> TaskStates:
-        groups = converter.structure(_checked_list(value, MAX_TASKS), list[TaskGroup])
-        total = sum(len(group.ids) for group in groups)
-        if total > MAX_TASKS:
+        # Counted first: thousands of groups of all tasks each are few bytes and hours of work.
+        if any(told > MAX_TASKS for told in accumulate(map(_tasks_told, _checked_list(value, MAX_TASKS)))):
             raise checks.Unfit(f"has more than {MAX_TASKS} tasks")
+        groups = converter.structure(value, list[TaskGroup])
+        total = sum(len(group.ids) for group in groups)
         if len({task for group in groups for task in group.ids}) != total:
             raise checks.Unfit("names a task twice")
         return TaskStates(tuple(groups))
 
     return check
+
+
+def _tasks_told(group: Any) -> int:
+    """How many tasks a group names, if it is one."""
+    ids = group.get("ids") if isinstance(group, dict) else None
+    return ArrayRange.count_of(ids) if isinstance(ids, str) else 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from itertools import chain
 from typing import Any, NoReturn
 
 from cloudq.domain.errors import NewerFormat, RecordRejected
@@ -13,6 +14,8 @@ FORMAT = "1.0"
 """What this cloudq writes; it reads every format of the same major number."""
 
 MAX_DEPTH = 32
+MAX_PARTS = 100_000
+"""Lists and objects in one record: an empty one takes two bytes in the bucket and sixty in memory."""
 MAX_PROBLEMS = 20
 """Problems told of one record: a hostile one may have a million."""
 
@@ -32,6 +35,8 @@ def dump(record: dict[str, Any]) -> bytes:
 
 def load(body: bytes, key: str) -> dict[str, Any]:
     """The object that *body* holds, of a format that can be read."""
+    if has_too_many_parts(body):
+        raise rejected(key, [f"has more than {MAX_PARTS} lists and objects"])
     try:
         text = body.decode("utf-8")
         value = json.loads(
@@ -50,6 +55,11 @@ def load(body: bytes, key: str) -> dict[str, Any]:
         raise rejected(key, [problem])
     _check_format(value, key)
     return value
+
+
+def has_too_many_parts(body: bytes) -> bool:
+    """Whether JSON of *body* would take much more memory than *body* itself."""
+    return body.count(b"{") + body.count(b"[") > MAX_PARTS
 
 
 def rejected(key: str, problems: list[str]) -> RecordRejected:
@@ -98,16 +108,14 @@ def _content_problem(record: dict[str, Any]) -> str | None:
     """What would make *record* impossible to print or to write back, if anything."""
     todo: list[tuple[Any, int]] = [(record, 1)]
     while todo:
-        value, depth = todo.pop()
+        holder, depth = todo.pop()
         if depth > MAX_DEPTH:
             return "nested too deeply"
-        if isinstance(value, str) and _SURROGATE.search(value):
-            return "has half a surrogate pair in it"
-        if isinstance(value, dict):
-            todo.extend((name, depth) for name in value)
-            todo.extend((item, depth + 1) for item in value.values())
-        elif isinstance(value, list):
-            todo.extend((item, depth + 1) for item in value)
+        for value in chain(holder, holder.values() if isinstance(holder, dict) else ()):
+            if isinstance(value, str) and _SURROGATE.search(value):
+                return "has half a surrogate pair in it"
+            if isinstance(value, dict | list):
+                todo.append((value, depth + 1))
     return None
 
 

@@ -11,7 +11,7 @@ from attrs import evolve, fields_dict
 
 from cloudq.adapters.codec import checks
 from cloudq.adapters.codec.converter import structure, unstructure
-from cloudq.adapters.codec.hostile_json import dump, load, rejected
+from cloudq.adapters.codec.hostile_json import dump, has_too_many_parts, load, rejected
 from cloudq.domain.claim import Claim, ClaimKind
 from cloudq.domain.job import Job
 from cloudq.domain.lease import Lease
@@ -117,6 +117,8 @@ def decode_summary(body: bytes, key: str, epoch: int) -> ActiveSummary:
 
 def nonce_of(body: bytes) -> str:
     """The nonce in a record, whatever else it is; empty if there is none to be found."""
+    if has_too_many_parts(body):
+        return ""
     try:
         record = json.loads(body)
     except (ValueError, RecursionError):

@@ -119,7 +119,7 @@ class BucketJobFiles:
         self, job: Job, into: Path, finish: Callable[[Path], None] = leave_as_it_is
     ) -> Sequence[Path]:
         """One LIST a thousand objects of the claim, and one download an object."""
-        wanted = self._results(job.tag) if job.claim else {}
+        wanted = self._results(job) if job.claim else {}
         if job.has_input:
             wanted["input.zip"] = keys.input_archive(job.uuid)
         wanted[_free_name(job.name, wanted)] = keys.script(job.uuid, job.name)
@@ -128,13 +128,18 @@ class BucketJobFiles:
         except ObjectNotFound as error:
             raise JobNotFound(job.uuid, f"Job ({job.uuid}) was deleted meanwhile.") from error
 
-    def _results(self, tag: ClaimTag) -> dict[str, str]:
-        """Keys of whole logs and the output archive by file name; ``log/`` and ``local/`` are not walked."""
+    def _results(self, job: Job) -> dict[str, str]:
+        """Keys of the output archive and of whole logs by file name, of tasks that the job has and no others.
+
+        ``log/`` and ``local/`` are not walked.
+        """
+        logs = (keys.log(job.tag, stream, task) for task in job.task_ids for stream in ("stdout", "stderr"))
+        expected = {keys.output(job.tag), *logs}
         return {
             name: listed.key
-            for page in pages(self.store, keys.results(tag), delimiter="/")
+            for page in pages(self.store, keys.results(job.tag), delimiter="/")
             for listed in page.objects
-            if (name := keys.result_name(listed.key, tag)) is not None
+            if listed.key in expected and (name := keys.result_name(listed.key, job.tag)) is not None
         }
 
     def _pieces(

@@ -168,4 +168,4 @@ def _stored_job(found: StoredObject, job_id: str) -> StoredJob:
         entry = parse_history_key(job.history_key)
         if entry is None or entry.job_id != job_id:
             raise RecordRejected(f"{found.key} has a history_key that is not this job's; it was not used")
-    return StoredJob(job, found.etag)
+    return StoredJob(job, found.etag, len(found.body))

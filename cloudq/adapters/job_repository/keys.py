@@ -32,7 +32,7 @@ _QUEUE_KEY = re.compile(
     r"(|\.cancel|\.cancel\.(?:0|[1-9][0-9]{0,8})|\.follow)"
 )
 _SYSTEM_KEY = re.compile(r"systems/([a-z0-9][a-z0-9_-]{0,62})/(lease|active)/([1-9][0-9]{0,17})\.json")
-_RESULT_REST = re.compile(r"(?:output\.zip|(?:stdout|stderr)(?:\.[1-9][0-9]{0,8})?)")
+_RESULT_REST = re.compile(r"(?:output\.zip|(?:stdout|stderr)(?:\.(?:0|[1-9][0-9]{0,8}))?)")
 _OFFSET = re.compile(r"[0-9]{20}")
 _STREAMS = frozenset({"stdout", "stderr"})
 

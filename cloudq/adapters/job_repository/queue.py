@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from cloudq.adapters.job_repository import keys
 from cloudq.adapters.job_repository.records import pages
@@ -16,7 +16,11 @@ from cloudq.ports.job_repository import Marker, QueueListing, TaskRequest
 from cloudq.ports.object_store import ListPage, ObjectStore, Unchanged
 
 MAX_KEPT = 100_000
-"""Markers (and requests) of one system held in memory; the rest is seen once these are gone."""
+"""Markers (and requests) of one system held in memory when the queues of all are listed."""
+MAX_PAGES = 100
+"""Pages of one queue listed at once: whoever fills it with markers must not stop its agent."""
+MAX_SYSTEMS = 10_000
+"""Queues told of: those beyond are nobody's."""
 
 
 @frozen
@@ -67,13 +71,23 @@ class BucketJobQueue:
             return ""
         return known if isinstance(found, Unchanged) else found.etag
 
-    def listing(self, system: str) -> QueueListing:
-        """One LIST a thousand keys."""
-        return self._listings(keys.queue(system)).get(system, QueueListing())
+    def listing(self, system: str, after: str = "") -> QueueListing:
+        """One LIST a thousand keys, `MAX_PAGES` at most."""
+        gathered: dict[str, _Gathered] = {}
+        rest_after = ""
+        for number, page in enumerate(pages(self.store, keys.queue(system), start_after=after), start=1):
+            _gather(page, gathered)
+            if number == MAX_PAGES and page.is_full:
+                rest_after = page.last
+                break
+        return evolve(gathered.get(system, _Gathered()).listing(), rest_after=rest_after)
 
     def markers_of_all(self) -> dict[str, QueueListing]:
         """One LIST a thousand keys of all queues."""
-        return self._listings(keys.QUEUES)
+        gathered: dict[str, _Gathered] = {}
+        for page in pages(self.store, keys.QUEUES):
+            _gather(page, gathered)
+        return {system: found.listing() for system, found in gathered.items()}
 
     def holds_marker(self, system: str, job_id: str) -> bool:
         """One LIST."""
@@ -83,12 +97,6 @@ class BucketJobQueue:
                 if found is not None and not found.request:
                     return True
         return False
-
-    def _listings(self, prefix: str) -> dict[str, QueueListing]:
-        gathered: dict[str, _Gathered] = {}
-        for page in pages(self.store, prefix):
-            _gather(page, gathered)
-        return {system: found.listing() for system, found in gathered.items()}
 
     def _delete(self, doomed: Iterable[str]) -> None:
         if found := list(doomed):
@@ -129,6 +137,6 @@ def _append(kept: list[T], found: T) -> None:
 def _gather(page: ListPage, gathered: dict[str, _Gathered]) -> None:
     for listed in page.objects:
         found = keys.split_queue_key(listed.key)
-        if found is not None:
+        if found is not None and (found.system in gathered or len(gathered) < MAX_SYSTEMS):
             age_s = max(0.0, (page.date - listed.last_modified).total_seconds())
             gathered.setdefault(found.system, _Gathered()).keep(found, age_s)

@@ -25,6 +25,8 @@ from cloudq.ports.system_registry import SeenLease, StoreProbe, SystemSign
 from cloudq.ports.workers import Workers
 
 PROBE_WRITERS = 8
+MAX_SYSTEMS = 10_000
+"""Systems told of: those beyond are nobody's."""
 
 
 @frozen
@@ -154,7 +156,7 @@ class BucketSystemRegistry:
 def _note_signs(page: ListPage, signs: dict[str, SystemSign]) -> None:
     for listed in page.objects:
         found = keys.split_system_key(listed.key)
-        if found is None:
+        if found is None or (found.system not in signs and len(signs) >= MAX_SYSTEMS):
             continue
         sign = signs.get(found.system) or SystemSign(found.system, lease_epoch=0, beat_age_s=0.0)
         if found.kind == "active":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 Result = TypeVar("Result")
+# A service out of reach is one trouble, told once, whatever was asked of it; its address is told anyway.
+_WHICH_OBJECT = re.compile(r': "https?://[^"]*"')
 Settings = Mapping[str, Any]
 
 MAX_CONNECTIONS = 32
@@ -89,7 +92,8 @@ def judge(error: BaseException) -> tuple[Verdict, str]:
         message = error.response.get("Error", {}).get("Message") or ""  # Ceph sends none
         return verdict_on_answer(error_code(error), status), f"{error_code(error)} {message}"
     names = [kind.__name__ for kind in type(error).__mro__]
-    return verdict_on_exception(names, str(error)), f"{error}{_reason(error)}"
+    words = _WHICH_OBJECT.sub("", str(error))
+    return verdict_on_exception(names, str(error)), f"{words}{_reason(error)}"
 
 
 def _reason(error: BaseException) -> str:

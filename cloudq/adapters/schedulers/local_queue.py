@@ -189,7 +189,7 @@ def _structure(told: dict[str, str]) -> QueuedJob:
         job_shell=Path(told["job_shell"]),
         work_dir=Path(told["work_dir"]),
         control_dir=Path(told["control_dir"]),
-        array=ArrayRange.parse(told["array"]) if told["array"] else None,
+        array=ArrayRange.parse(str(told["array"])) if told["array"] else None,
         slots=int(told["slots"]),
         limit_s=int(told["limit_s"]) if told["limit_s"] else None,
     )

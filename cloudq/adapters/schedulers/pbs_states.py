@@ -152,7 +152,8 @@ def _is_over_time(row: TaskRow) -> bool:
 # qstat -------------------------------------------------------------------------------------------
 
 _NOT_KNOWN = re.compile(
-    r"(?:Unknown Job Id|Job has finished)\s+(?P<id>[0-9]{1,12})\b|(?P<first>\b[0-9]{1,12})\S* Job has finished"
+    r"(?:Unknown Job Id|Job has finished)\s+(?P<id>[0-9]{1,12})\b"
+    r"|(?P<first>\b[0-9]{1,12})\S* Job has finished"
 )
 _NO_HISTORY = re.compile(r"not configured to maintain job history", re.IGNORECASE)
 _BEYOND = re.compile(

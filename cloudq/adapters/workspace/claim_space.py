@@ -266,7 +266,11 @@ class DirectoryClaimSpace:
 
     def read_log(self, stream: str, task: int | None, offset: int, limit: int) -> bytes:
         try:
-            with self.log_path(stream, task).open("rb") as file:
+            # What lies there may have been replaced by a pipe that would hold the agent up for ever.
+            handle = os.open(self.log_path(stream, task), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            with os.fdopen(handle, "rb") as file:
+                if not stat.S_ISREG(os.fstat(handle).st_mode):
+                    return b""
                 file.seek(offset)
                 return file.read(limit)
         except OSError:

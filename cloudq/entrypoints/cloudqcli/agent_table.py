@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING
 
+from cloudq.domain.store_check import StoreCheck
 from cloudq.entrypoints.cloudqcli.tables import local_time
 from cloudq.entrypoints.terminal import cut, printable, right, span, width
 
@@ -64,7 +64,7 @@ def _notes(agent: AgentReport) -> str:
 
 def store_check_text(told: str) -> str:
     """A check of the store: when it was found fit, or what is wrong with it."""
-    try:
-        return local_time(datetime.fromisoformat(told)) if told else ""
-    except ValueError:
+    check = StoreCheck.parse(told)
+    if check is None:
         return told
+    return f"weak: {check.flaws}" if check.is_weak else local_time(check.time)

@@ -16,11 +16,20 @@ _PACKAGE = "cloudq.entrypoints.cloudqcli.commands"
 
 
 class LazyGroup(click.Group):
-    """Commands by name, each in a module of its own that calls it ``command``."""
+    """Commands by name, each in a module of *package* that calls it ``command``."""
 
-    def __init__(self, *args: Any, modules: Mapping[str, str], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        modules: Mapping[str, str],
+        package: str = _PACKAGE,
+        program: str = "cloudqcli",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self._modules = modules
+        self._package = package
+        self._program = program
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click asks so)
         """The names, in the order in which a user meets the commands."""
@@ -30,7 +39,7 @@ class LazyGroup(click.Group):
         """The command, imported now; None if there is none."""
         if cmd_name not in self._modules:
             return None
-        module = importlib.import_module(f"{_PACKAGE}.{self._modules[cmd_name]}")
+        module = importlib.import_module(f"{self._package}.{self._modules[cmd_name]}")
         command: click.Command = module.command
         return command
 
@@ -39,5 +48,5 @@ class LazyGroup(click.Group):
         if isinstance(sys.stdout, io.TextIOWrapper):
             # A terminal without UTF-8 must not turn a finished command into a failed one.
             sys.stdout.reconfigure(errors="backslashreplace")
-        with faults_reported("cloudqcli", ctx):
+        with faults_reported(self._program, ctx):
             return super().invoke(ctx)

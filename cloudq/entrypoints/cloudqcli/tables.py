@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from cloudq.entrypoints.terminal import cut, printable, right, width
@@ -30,8 +30,14 @@ def _plain(value: object) -> str:
 
 
 def local_time(value: datetime | None) -> str:
-    """A time as this machine's user reads it."""
-    return "" if value is None else value.astimezone().strftime("%Y/%m/%d %H:%M:%S")
+    """A time as this machine's user reads it; the first and last days of the calendar in UTC."""
+    if value is None:
+        return ""
+    try:
+        value = value.astimezone()
+    except (OverflowError, ValueError):  # it is the year 0 or 10000 here
+        value = value.astimezone(UTC)
+    return value.strftime("%Y/%m/%d %H:%M:%S")
 
 
 def _tasks(job: Job) -> str:

@@ -20,6 +20,7 @@ def wired_agent(request: Request, config: Config, *, one_shot: bool) -> tuple[Ag
     """The agent that *config* describes; it logs to its file and, unless quiet, to stderr."""
     import structlog  # noqa: PLC0415 (it is loaded when logging is configured)
 
+    config.home.mkdir(mode=0o700, parents=True, exist_ok=True)  # before anybody makes it as a mere parent
     configure_logging(config.log.level, directory=config.log_directory, stream=_stream(request))
     log: BoundLogger = structlog.stdlib.get_logger("cloudqd")
     parts = agent_parts(config, log, config.log_directory / LOG_FILE, one_shot=one_shot)

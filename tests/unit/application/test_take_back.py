@@ -412,3 +412,44 @@ def test_a_take_back_without_systems_goes_to_those_that_were_asked_before(world:
 
     assert (release.kind, release.system, release.systems) == (ClaimKind.RELEASE, "alpha", ("alpha",))
     assert json.loads(world.body(f"jobs/{job_id}/claims/2.json"))["no_longer"] == ["alpha"]
+
+
+# delete ---------------------------------------------------------------------------------------
+
+
+def not_put_away(world: World) -> str:
+    """A job that ended, whose agent died before its marker went."""
+    alpha = world.system("alpha")
+    agent = world.agent(alpha)
+    job_id = world.submit("alpha")
+    agent.until_final(job_id)
+    agent.die()
+    world.store.put(f"queue/alpha/{job_id}.1", b"")
+    return job_id
+
+
+def test_a_job_that_a_gone_agent_did_not_put_away_is_deleted_by_force(world: World) -> None:
+    job_id = not_put_away(world)
+    delete = world.client().delete
+    for force in (False, True):
+        with pytest.raises(JobStateConflict, match=r"still being put away by the agent of alpha\. Try"):
+            delete(job_id, force=force)
+    world.clock.pass_by(SILENCE_S)
+    with pytest.raises(JobStateConflict, match="Use --force if it will not come back"):
+        delete(job_id)
+
+    delete(job_id, force=True)
+
+    assert [key for key in world.stored() if job_id in key] == []
+
+
+def test_an_agent_that_comes_back_to_a_deleted_job_leaves_nothing_of_it(world: World) -> None:
+    job_id, alpha, silent = held_by_a_silent_agent(world)
+    world.client().cancel.without_the_holder(job_id, 1, force=False)
+    world.client().delete(job_id)
+
+    silent.cycles(5)
+
+    assert alpha.scheduler.canceled == ["1"]
+    assert [key for key in world.stored() if job_id in key and not key.startswith("systems/")] == []
+    assert world.log.defects() == []

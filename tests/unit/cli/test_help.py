@@ -56,7 +56,7 @@ def run(*words):
 
 shown = [run("submit", "--script", sys.argv[1], "--submit_to", "local")]
 job_id = shown[0][5:13]
-commands = ["stat", job_id], ["list"], ["cancel", job_id], ["history"], ["delete", job_id]
+commands = ["stat", job_id], ["list"], ["cancel", job_id], ["history"], ["delete", job_id], ["doctor"]
 print(json.dumps([job_id, *(run(*words) for words in commands)]))
 """
 
@@ -128,9 +128,10 @@ def test_a_client_needs_nothing_that_only_posix_has(tmp_path: Path) -> None:
     ended = python("-c", WITHOUT_POSIX + CLIENT, ",".join(POSIX_ONLY), str(script), **environ)
 
     assert ended.returncode == 0, ended.stderr
-    job_id, stat, listed, canceled, history, deleted = json.loads(ended.stdout)
+    job_id, stat, listed, canceled, history, deleted, doctor = json.loads(ended.stdout)
     assert "state                 INIT" in stat
     assert job_id in listed
     assert canceled == f"Job ({job_id}) is canceled.\n"
     assert job_id in history
     assert deleted == f"Job ({job_id}) is deleted.\n"
+    assert {line.split()[0] for line in doctor.splitlines()} == {"ok", "warning"}

@@ -68,7 +68,7 @@ def _findings(session: Session, *, deep: bool, collect: bool) -> Iterator[Findin
         )
         return
     with client:
-        yield from examine(client.checks(deep=deep, collect=collect), _tell_check)
+        yield from client.examine(deep=deep, collect=collect, begin=_tell_check)
 
 
 def _tell_check(name: str) -> None:

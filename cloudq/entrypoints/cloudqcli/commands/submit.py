@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import click
 
@@ -16,6 +16,8 @@ from cloudq.entrypoints.cloudqcli.session import Session, pass_session
 from cloudq.entrypoints.terminal import printable, tell, tell_progress
 
 if TYPE_CHECKING:
+    from cloudq.application.submit_job import Submitted
+    from cloudq.client import Client
     from cloudq.domain.job import Job
 
 FAILED = 1
@@ -46,18 +48,13 @@ def command(
     script: str | None,
     rerun: str | None,
     failed: bool,
-    submit_to: str,
     submit_opt: str,
-    hold_jid: str,
-    hold_ok_jid: str,
     array_tid: str | None,
     inputs: tuple[str, ...],
     more: tuple[str, ...],
-    only: tuple[str, ...],
-    without: tuple[str, ...],
-    force: bool,
     wait: bool,
     as_json: bool,
+    **placed: Unpack[Placed],
 ) -> None:
     """Submit a jobscript.
 
@@ -72,36 +69,44 @@ def command(
     _check_source(script, rerun, failed=failed, own={
         "--submit_opt": submit_opt, "--array_tid": array_tid, "--input": inputs,
     })  # fmt: skip
-    placed: Placed = {
-        "submit_to": submit_to, "hold_jid": hold_jid, "hold_ok_jid": hold_ok_jid, "only": only,
-        "without": without, "force": force,
-    }  # fmt: skip
     with session.client() as client:
         if rerun:
             submitted = client.rerun(rerun, failed=failed, **placed)
         else:
-            if inputs:
-                tell_progress("Packing and uploading the inputs …")
-            submitted = client.submit(
-                Path(script or ""),
-                submit_opt=submit_opt,
-                array_tid=array_tid,
-                inputs=[*inputs, *more],
-                **placed,
-            )
+            own: Own = {"submit_opt": submit_opt, "array_tid": array_tid, "inputs": [*inputs, *more]}
+            submitted = _submit(client, Path(script or ""), own, placed)
         for warning in submitted.warnings:
             tell(warning)
-        job = submitted.job
-        with _interruption_told(job):
-            if not as_json:
-                click.echo(f"Job ({job.uuid}) {printable(job.name)} has been submitted.")
-            elif not wait:
-                print_json({**job_record(job), "warnings": submitted.warnings})
-            if wait:
-                sys.stdout.flush()
-                job = client.wait(job.uuid, changed=_tell_state)
+        _tell_of(client, submitted, wait=wait, as_json=as_json)
+
+
+def _submit(client: Client, script: Path, own: Own, placed: Placed) -> Submitted:
+    if own["inputs"]:
+        tell_progress("Packing and uploading the inputs …")
+    return client.submit(script, **own, **placed)
+
+
+def _tell_of(client: Client, submitted: Submitted, *, wait: bool, as_json: bool) -> None:
+    """Say that the job is submitted; with *wait* end as it ends."""
+    job = submitted.job
+    with _interruption_told(job):
+        if not as_json:
+            click.echo(f"Job ({job.uuid}) {printable(job.name)} has been submitted.")
+        elif not wait:
+            print_json({**job_record(job), "warnings": submitted.warnings})
         if wait:
-            _end_as(job, as_json=as_json)
+            sys.stdout.flush()
+            job = client.wait(job.uuid, changed=_tell_state)
+    if wait:
+        _end_as(job, as_json=as_json)
+
+
+class Own(TypedDict):
+    """What belongs to a job, so that one that is run again keeps it."""
+
+    submit_opt: str
+    array_tid: str | None
+    inputs: list[str]
 
 
 class Placed(TypedDict):

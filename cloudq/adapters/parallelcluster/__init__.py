@@ -1,0 +1,1 @@
+"""Clusters of AWS ParallelCluster: CloudFormation for the network, ``pcluster`` for the nodes in it."""

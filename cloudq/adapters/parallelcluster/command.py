@@ -1,0 +1,186 @@
+"""The ``pcluster`` command: where it is, how it is asked, what its answers mean.
+
+It lives in a Python environment of its own, for its pins clash with what cloudq needs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from attrs import frozen
+
+from cloudq.adapters.portable_process import DidNotEnd, Ended, run_portably
+from cloudq.domain.cluster_preset import PLANNED_SUBNET
+from cloudq.domain.errors import CloudRefused, CloudUnavailable, ConfigurationRejected, ToolMissing
+
+TESTED = "3.16.1"
+OLDEST = (3, 16)
+"""The first version on which the presets were tried."""
+
+CONFIGURATION_FILE = "cluster.yaml"
+
+_LIMIT_S = 900.0
+_DRY_RUN_PASSED = "DryRun flag is set"
+_EXISTS = "already exists"
+_GONE = "does not exist"
+_VERSION = re.compile(r"(\d+)\.(\d+)\.\d+")
+_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
+_PYTHONS_OWN = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
+
+Run = Callable[[Sequence[str], Mapping[str, str], float], Ended]
+
+
+def find_pcluster(home: Path, environ: Mapping[str, str]) -> Path | None:
+    """The command: of the environment below *home*, else on the path."""
+    folder, name = ("Scripts", "pcluster.exe") if os.name == "nt" else ("bin", "pcluster")
+    own = home / "parallelcluster" / folder / name
+    if own.is_file():
+        return own
+    found = shutil.which("pcluster", path=environ.get("PATH"))
+    return Path(found) if found else None
+
+
+def how_to_install(home: Path) -> str:
+    """What a user does who has no such command."""
+    place = home / "parallelcluster"
+    python = place / ("Scripts" if os.name == "nt" else "bin") / "python"
+    return (
+        "Make it, in an environment of its own, and install Node.js (nodejs.org), which it needs:\n"
+        f"  python3 -m venv {place}\n"
+        f"  {python} -m pip install 'aws-parallelcluster=={TESTED}'"
+    )
+
+
+@frozen
+class Pcluster:
+    """Asks ``pcluster``; every answer is one JSON document on its stdout."""
+
+    home: Path
+    environ: Mapping[str, str]
+    region: Callable[[], str]
+    profile: str = ""
+    run: Run = run_portably
+
+    def check(self) -> None:
+        """Raise `ToolMissing` unless the command is there and of a version that can be used."""
+        path = self._path()
+        ended = self._run((str(path), "version"))
+        match = _VERSION.search(ended.stdout)
+        if ended.status or match is None:
+            raise ToolMissing(f"{path} does not work: {_last_line(ended)}\n{how_to_install(self.home)}")
+        version = int(match[1]), int(match[2])
+        if version[0] != OLDEST[0] or version < OLDEST:
+            oldest = ".".join(map(str, OLDEST))
+            raise ToolMissing(
+                f"{path} is ParallelCluster {match[0]}; {oldest} or newer of version 3 is needed\n"
+                f"{how_to_install(self.home)}"
+            )
+
+    def create(self, name: str, configuration: str) -> None:
+        """Begin to make a cluster; no error if there is one. Raises `ConfigurationRejected`."""
+        with _as_file(configuration) as file:
+            argv = ("create-cluster", "--cluster-name", name, "--cluster-configuration", file)
+            answer = self._ask(*argv)
+        if _EXISTS not in _message(answer):
+            _complain(answer, is_bad="cluster" not in answer)
+
+    def check_configuration(self, name: str, configuration: str, *, deeply: bool) -> None:
+        """Raise `ConfigurationRejected` for what cannot be used; makes nothing.
+
+        That it passed stands in the message: the exit status is 1 either way.
+        """
+        shallow = () if deeply else ("--suppress-validators", "ALL")
+        with _as_file(configuration) as file:
+            answer = self._ask(
+                "create-cluster", "--cluster-name", name, "--cluster-configuration", file, "--dryrun", "true",
+                *shallow,
+            )  # fmt: skip
+        # The form is looked at first, the subnets next: who complains of a planned one liked the form.
+        passed = (_EXISTS, _DRY_RUN_PASSED, *(() if deeply else (PLANNED_SUBNET,)))
+        _complain(answer, is_bad=not any(sign in _message(answer) for sign in passed))
+
+    def delete(self, name: str) -> None:
+        """Begin to remove a cluster; no error if there is none."""
+        answer = self._ask("delete-cluster", "--cluster-name", name)
+        if _GONE not in _message(answer):
+            _complain(answer, is_bad="cluster" not in answer)
+
+    def failures(self, name: str) -> tuple[str, ...]:
+        """What it knows of why a creation failed."""
+        found = self._ask("describe-cluster", "--cluster-name", name).get("failures") or []
+        return tuple(f"{each.get('failureCode', '')}: {each.get('failureReason', '')}" for each in found)
+
+    def _ask(self, *args: str) -> dict[str, Any]:
+        argv = (str(self._path()), *args, "--region", self.region())
+        ended = self._run(argv)
+        try:
+            answer = json.loads(ended.stdout)
+        except ValueError as error:
+            raise CloudUnavailable(
+                f"pcluster {args[0]} gave no answer that can be read (exit status {ended.status}): "
+                f"{_last_line(ended)}; its log is ~/.parallelcluster/pcluster-cli.log"
+            ) from error
+        return answer if isinstance(answer, dict) else {}
+
+    def _path(self) -> Path:
+        path = find_pcluster(self.home, self.environ)
+        if path is None:
+            raise ToolMissing(
+                f"the command pcluster of AWS ParallelCluster is missing\n{how_to_install(self.home)}"
+            )
+        return path
+
+    def _run(self, argv: Sequence[str]) -> Ended:
+        try:
+            return self.run(argv, self._environment(), _LIMIT_S)
+        except DidNotEnd as error:
+            raise CloudUnavailable(str(error)) from error
+
+    def _environment(self) -> dict[str, str]:
+        """The user's, without what would lead it to another profile or another Python."""
+        gone = (*_PYTHONS_OWN, *(_KEYS if self.profile else ()))
+        env = {name: value for name, value in self.environ.items() if name not in gone}
+        env["PYTHONIOENCODING"] = "utf-8"
+        if self.profile:
+            env["AWS_PROFILE"] = self.profile  # keys in variables would go before it
+        return env
+
+
+@contextmanager
+def _as_file(configuration: str) -> Iterator[str]:
+    with TemporaryDirectory(prefix="cloudq-", ignore_cleanup_errors=True) as folder:
+        file = Path(folder) / CONFIGURATION_FILE
+        file.write_text(configuration, encoding="utf-8")
+        yield str(file)
+
+
+def _message(answer: Mapping[str, Any]) -> str:
+    return str(answer.get("message", ""))
+
+
+def _complain(answer: Mapping[str, Any], *, is_bad: bool) -> None:
+    if not is_bad:
+        return
+    problems = [each for each in answer.get("configurationValidationErrors") or () if _is_error(each)]
+    message = " ".join(_message(answer).split()) or "no reason was given"
+    if problems or "onfiguration" in message:
+        lines = [f"cluster.yaml: {' '.join(str(each.get('message', '')).split())}" for each in problems]
+        raise ConfigurationRejected(lines or f"cluster.yaml: {message}")
+    raise CloudRefused(f"pcluster: {message}")
+
+
+def _is_error(problem: Mapping[str, Any]) -> bool:
+    return bool(problem.get("level", "ERROR") == "ERROR")
+
+
+def _last_line(ended: Ended) -> str:
+    lines = (ended.stderr.strip() or ended.stdout.strip()).splitlines()
+    return lines[-1][:300] if lines else "it said nothing"

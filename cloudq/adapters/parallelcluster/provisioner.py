@@ -1,0 +1,75 @@
+"""The real `ClusterProvisioner`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+
+from attrs import frozen
+
+from cloudq.adapters.parallelcluster.command import Pcluster
+from cloudq.adapters.parallelcluster.stacks import FoundStack, Stacks
+from cloudq.domain.cluster import Cluster, Part, Stack, cluster_of
+from cloudq.domain.errors import CloudProblem, NameTaken
+
+
+@frozen
+class ParallelClusterProvisioner:
+    """CloudFormation for the network and for what there is, ``pcluster`` for the nodes."""
+
+    stacks: Stacks
+    pcluster: Pcluster
+
+    def find(self, name: str) -> Cluster:
+        return Cluster(name, self._own(name, Part.NETWORK), self._own(name, Part.NODES))
+
+    def clusters(self) -> tuple[Cluster, ...]:
+        found: dict[str, dict[Part, Stack]] = {}
+        for each in self.stacks.all():
+            place = cluster_of(each.stack.name)
+            if place and each.cluster == place[0]:
+                found.setdefault(place[0], {})[place[1]] = each.stack
+        return tuple(
+            Cluster(name, parts.get(Part.NETWORK), parts.get(Part.NODES))
+            for name, parts in sorted(found.items())
+        )
+
+    def create_network(self, name: str, template: str, parameters: Mapping[str, str]) -> None:
+        self.stacks.create(Part.NETWORK.stack_of(name), template, parameters, cluster=name)
+
+    def create_nodes(self, name: str, configuration: str) -> None:
+        self.pcluster.create(Part.NODES.stack_of(name), configuration)
+
+    def check_nodes(self, name: str, configuration: str, *, deeply: bool) -> None:
+        self.pcluster.check()
+        self.pcluster.check_configuration(Part.NODES.stack_of(name), configuration, deeply=deeply)
+
+    def delete(self, name: str, part: Part) -> None:
+        if self._own(name, part) is None:
+            return
+        remove = self.stacks.delete if part is Part.NETWORK else self.pcluster.delete
+        remove(part.stack_of(name))
+
+    def last_event(self, name: str, part: Part) -> str:
+        return self.stacks.last_event(part.stack_of(name))
+
+    def failures(self, name: str, part: Part) -> tuple[str, ...]:
+        told: tuple[str, ...] = ()
+        if part is Part.NODES:
+            with suppress(CloudProblem):  # the events tell it, too
+                told = self.pcluster.failures(part.stack_of(name))
+        return (*told, *self.stacks.failures(part.stack_of(name)))
+
+    def _own(self, name: str, part: Part) -> Stack | None:
+        found = self.stacks.find(part.stack_of(name))
+        if found is None:
+            return None
+        _refuse_foreign(found, name)
+        return found.stack
+
+
+def _refuse_foreign(found: FoundStack, cluster: str) -> None:
+    if found.cluster != cluster:
+        raise NameTaken(
+            f"There is a stack ({found.stack.name}) already, and cloudq did not make it: choose another name."
+        )

@@ -1,0 +1,89 @@
+"""The bucket from which nodes get their scripts and their cloudq: one an account and region."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+from botocore.exceptions import ClientError
+
+from cloudq.adapters.parallelcluster.aws import Aws, code_of, failures_told
+from cloudq.domain.errors import CloudRefused
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.literals import BucketLocationConstraintType
+
+_ORIGINAL_REGION = "us-east-1"
+"""The one region that must not be named when a bucket is made there."""
+
+
+@frozen
+class SetupBucket:
+    """Whatever is asked of it names the owner: nobody else's bucket of this name is ever used."""
+
+    aws: Aws
+    owner: str
+    region: str
+
+    @property
+    def name(self) -> str:
+        """Nobody can choose it freely, so it is found again without being noted anywhere."""
+        return f"cloudq-setup-{self.owner}-{self.region}"
+
+    def fill(self, prefix: str, files: Mapping[str, bytes]) -> None:
+        """Put *files* below *prefix*; the bucket is made if there is none."""
+        self._make()
+        with failures_told(f"bucket {self.name}"):
+            for name, content in files.items():
+                self.aws.s3.put_object(
+                    Bucket=self.name, Key=f"{prefix}/{name}", Body=content, ExpectedBucketOwner=self.owner
+                )
+
+    def clear(self, prefix: str) -> None:
+        """Remove what is below *prefix*; the bucket stays."""
+        s3 = self.aws.s3
+        with failures_told(f"bucket {self.name}"), suppress(s3.exceptions.NoSuchBucket):
+            pages = s3.get_paginator("list_objects_v2").paginate(
+                Bucket=self.name, Prefix=f"{prefix}/", ExpectedBucketOwner=self.owner
+            )
+            for found in (each for page in pages for each in page.get("Contents", [])):
+                s3.delete_object(Bucket=self.name, Key=found["Key"], ExpectedBucketOwner=self.owner)
+
+    def _make(self) -> None:
+        s3 = self.aws.s3
+        with failures_told(f"bucket {self.name}"):
+            if not self._is_there():
+                with suppress(s3.exceptions.BucketAlreadyOwnedByYou):
+                    self._create()
+            s3.put_public_access_block(
+                Bucket=self.name,
+                ExpectedBucketOwner=self.owner,
+                PublicAccessBlockConfiguration={
+                    "BlockPublicAcls": True,
+                    "IgnorePublicAcls": True,
+                    "BlockPublicPolicy": True,
+                    "RestrictPublicBuckets": True,
+                },
+            )
+
+    def _is_there(self) -> bool:
+        try:
+            self.aws.s3.head_bucket(Bucket=self.name, ExpectedBucketOwner=self.owner)
+        except ClientError as error:
+            if code_of(error) in {"404", "NoSuchBucket"}:
+                return False
+            if code_of(error) in {"403", "Forbidden", "AccessDenied"}:
+                raise CloudRefused(
+                    f"bucket {self.name} is another account's, or you may not use it: nothing was put in it"
+                ) from error
+            raise
+        return True
+
+    def _create(self) -> None:
+        if self.region == _ORIGINAL_REGION:
+            self.aws.s3.create_bucket(Bucket=self.name)
+            return
+        region: BucketLocationConstraintType = self.region  # type: ignore[assignment]
+        self.aws.s3.create_bucket(Bucket=self.name, CreateBucketConfiguration={"LocationConstraint": region})

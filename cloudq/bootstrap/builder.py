@@ -1,0 +1,73 @@
+"""Wire what builds clusters. Nothing that only POSIX has is imported: it runs where clients run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from attrs import frozen
+
+from cloudq.adapters.clock import SystemClock
+from cloudq.adapters.own_wheel import own_wheel
+from cloudq.adapters.preset_files import PresetFiles
+from cloudq.application.await_stack import POLL_S, AwaitStack
+from cloudq.application.cluster_report import Report
+from cloudq.application.copy_preset import CopyPreset
+from cloudq.application.create_cluster import CreateCluster
+from cloudq.application.delete_cluster import DeleteCluster
+from cloudq.application.list_clusters import ListClusters
+from cloudq.application.settle_cluster import SettleCluster
+from cloudq.ports.clock import Clock
+from cloudq.ports.cluster_provisioner import CloudAccount, ClusterProvisioner
+from cloudq.ports.presets import Presets, Wheel
+
+
+@frozen
+class BuilderParts:
+    """Everything the builder can do."""
+
+    create: CreateCluster
+    delete: DeleteCluster
+    list: ListClusters
+    copy_preset: CopyPreset
+
+
+def builder_parts(
+    home: Path, environ: Mapping[str, str], profile: str, report: Report, poll_s: float = POLL_S
+) -> BuilderParts:
+    """Wire it for AWS with one of the user's profiles; nothing is sent."""
+    from cloudq.adapters.parallelcluster.account import AwsAccount  # noqa: PLC0415 (boto3 takes long to load)
+    from cloudq.adapters.parallelcluster.aws import Aws  # noqa: PLC0415
+    from cloudq.adapters.parallelcluster.command import Pcluster  # noqa: PLC0415
+    from cloudq.adapters.parallelcluster.provisioner import ParallelClusterProvisioner  # noqa: PLC0415
+    from cloudq.adapters.parallelcluster.stacks import Stacks  # noqa: PLC0415
+
+    aws = Aws(profile)
+    pcluster = Pcluster(home, environ, lambda: aws.region, profile)
+    provisioner = ParallelClusterProvisioner(Stacks(aws), pcluster)
+    return wire_builder(provisioner, AwsAccount(aws), presets_of(home), SystemClock(), report, poll_s=poll_s)
+
+
+def presets_of(home: Path) -> PresetFiles:
+    """The presets of the user whose cloudq lives in *home*."""
+    return PresetFiles(home / "presets")
+
+
+def wire_builder(
+    provisioner: ClusterProvisioner,
+    account: CloudAccount,
+    presets: Presets,
+    clock: Clock,
+    report: Report,
+    wheel: Callable[[], Wheel] = own_wheel,
+    poll_s: float = POLL_S,
+) -> BuilderParts:
+    """Wire it over any cloud."""
+    await_stack = AwaitStack(provisioner, clock, report, poll_s)
+    settle = SettleCluster(account, presets, report)
+    return BuilderParts(
+        create=CreateCluster(provisioner, account, presets, settle, wheel, await_stack, report),
+        delete=DeleteCluster(provisioner, account, await_stack, report),
+        list=ListClusters(provisioner),
+        copy_preset=CopyPreset(presets),
+    )

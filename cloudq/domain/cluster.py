@@ -1,0 +1,143 @@
+"""Clusters in a cloud: what may be their name, of what they consist, and in what state they are.
+
+A cluster is two stacks, the network and the nodes in it. As long as anything of a cluster exists
+its network does: it is made first and removed last.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+
+from attrs import field, frozen
+
+from cloudq.domain.errors import InvalidInput
+
+NETWORK_SUFFIX = "-vpc"
+NODES_SUFFIX = "-nodes"
+
+MAX_STACK_NAME = 60
+"""ParallelCluster's limit, which is narrower than CloudFormation's."""
+
+MAX_NAME = MAX_STACK_NAME - len(NODES_SUFFIX)
+
+_NAME = re.compile(r"[a-z][a-z0-9]*(?:-+[a-z0-9]+)*-*")
+_RULE = (
+    "lower-case letters, digits and hyphens, beginning with a letter, "
+    f"{MAX_NAME} at most (it names stacks and the system that jobs are submitted to)"
+)
+
+
+class Part(StrEnum):
+    """One of the two stacks of a cluster."""
+
+    NETWORK = "network"
+    NODES = "nodes"
+
+    def stack_of(self, cluster: str) -> str:
+        """The name of this stack of *cluster*."""
+        return cluster + (NETWORK_SUFFIX if self is Part.NETWORK else NODES_SUFFIX)
+
+
+class StackState(StrEnum):
+    """What a stack is up to."""
+
+    CREATING = "CREATING"
+    COMPLETE = "COMPLETE"
+    FAILED = "FAILED"
+    DELETING = "DELETING"
+
+
+class ClusterState(StrEnum):
+    """What users are shown."""
+
+    CREATING = "CREATING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    DELETING = "DELETING"
+    PARTIAL = "PARTIAL"
+    """The network is there and costs, the nodes are not: a command was interrupted, or is at work."""
+
+
+@frozen
+class Stack:
+    """One stack as the cloud describes it."""
+
+    name: str
+    state: StackState
+    created: datetime
+    status: str = ""
+    """The cloud's own word for the state."""
+    reason: str = ""
+    outputs: Mapping[str, str] = field(factory=lambda: MappingProxyType({}))
+    parameters: Mapping[str, str] = field(factory=lambda: MappingProxyType({}))
+
+
+@frozen
+class Cluster:
+    """What exists of a cluster."""
+
+    name: str
+    network: Stack | None = None
+    nodes: Stack | None = None
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is anything of it."""
+        return self.network is not None or self.nodes is not None
+
+    @property
+    def state(self) -> ClusterState:
+        """The state of the whole."""
+        states = {stack.state for stack in (self.network, self.nodes) if stack is not None}
+        for worst, shown in _SHOWN.items():
+            if worst in states:
+                return shown
+        return ClusterState.PARTIAL if self.nodes is None or self.network is None else ClusterState.COMPLETED
+
+    @property
+    def created(self) -> datetime | None:
+        """When its nodes were asked for."""
+        return None if self.nodes is None else self.nodes.created
+
+    def part(self, part: Part) -> Stack | None:
+        """One of its stacks, if it exists."""
+        return self.network if part is Part.NETWORK else self.nodes
+
+
+_SHOWN = {
+    StackState.DELETING: ClusterState.DELETING,
+    StackState.FAILED: ClusterState.FAILED,
+    StackState.CREATING: ClusterState.CREATING,
+}
+"""What one stack in this state makes of the cluster, the first one that fits."""
+
+
+def checked_cluster_name(text: str) -> str:
+    """Return *text* if a cluster can be called so; raise `InvalidInput` otherwise, with a name that could."""
+    if len(text) <= MAX_NAME and _NAME.fullmatch(text):
+        return text
+    close = _close_name(text)
+    hint = f"; {close!r} would do" if close else ""
+    raise InvalidInput(f"{_shown(text)} cannot name a cluster: {_RULE}{hint}")
+
+
+def cluster_of(stack: str) -> tuple[str, Part] | None:
+    """To which cluster a stack of this name would belong, and as which part."""
+    for part in Part:
+        suffix = part.stack_of("")
+        if stack.endswith(suffix) and _NAME.fullmatch(stack.removesuffix(suffix)):
+            return stack.removesuffix(suffix), part
+    return None
+
+
+def _close_name(text: str) -> str:
+    plain = re.sub(r"[^a-z0-9]+", "-", text.lower()).lstrip("-0123456789")
+    return plain[:MAX_NAME].strip("-")
+
+
+def _shown(text: str) -> str:
+    return repr(text) if len(text) <= MAX_NAME else f"{text[:20]!r}… ({len(text)} characters)"

@@ -1,0 +1,8 @@
+"""``python -m cloudq.entrypoints.cloudqaws``: for when the command itself is not on the path."""
+
+from __future__ import annotations
+
+from cloudq.entrypoints.cloudqaws import main
+
+if __name__ == "__main__":
+    main(prog_name="cloudqaws")

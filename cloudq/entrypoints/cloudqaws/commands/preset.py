@@ -1,0 +1,23 @@
+"""``cloudqaws preset``."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from cloudq.entrypoints.cloudqcli.options import common_options, option
+from cloudq.entrypoints.terminal import printable
+
+
+@click.command
+@option("--preset_name", required=True, metavar="NAME", help="A preset that comes with cloudq.")
+@common_options
+def command(preset_name: str) -> None:
+    """Copy a preset to where you can edit it; 'create --preset_name' then takes yours."""
+    from cloudq.application.copy_preset import CopyPreset  # noqa: PLC0415
+    from cloudq.bootstrap.builder import presets_of  # noqa: PLC0415
+    from cloudq.config import config_home  # noqa: PLC0415
+
+    place = CopyPreset(presets_of(config_home(os.environ)))(preset_name)
+    click.echo(f"Preset ({preset_name}) has been copied to {printable(str(place))}.")

@@ -1,0 +1,34 @@
+"""``cloudqaws list``."""
+
+from __future__ import annotations
+
+import click
+
+from cloudq.entrypoints.cloudqaws.output import cluster_lines, cluster_record
+from cloudq.entrypoints.cloudqaws.session import BuilderSession, pass_session, profile_option
+from cloudq.entrypoints.cloudqcli.options import common_options, json_option
+from cloudq.entrypoints.cloudqcli.output import print_json
+from cloudq.entrypoints.terminal import tell
+
+
+@click.command
+@profile_option
+@json_option
+@common_options
+@pass_session
+def command(session: BuilderSession, profile: str | None, as_json: bool) -> None:
+    """List the clusters that were asked for, in the region of the profile."""
+    from cloudq.domain.cluster import ClusterState  # noqa: PLC0415
+
+    clusters = session.builder(profile or "").list()
+    if as_json:
+        print_json([cluster_record(cluster) for cluster in clusters])
+        return
+    for line in cluster_lines(clusters):
+        click.echo(line)
+    for cluster in clusters:
+        if cluster.state is ClusterState.PARTIAL:
+            tell(
+                f"{cluster.name}: one part is there without the other, and may cost. If no command is at "
+                f"work on it: create goes on, 'cloudqaws delete --name {cluster.name}' removes it."
+            )

@@ -1,0 +1,39 @@
+"""Presets of clusters and the program that goes onto their head nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from attrs import field, frozen
+
+from cloudq.domain.cluster_preset import Preset
+
+
+class Presets(Protocol):
+    """Where presets are: a user's own go before those that come with cloudq."""
+
+    def load(self, name: str) -> Preset:
+        """A preset. Raises `ConfigProblem` that names all that is missing or wrong, with its file."""
+        ...
+
+    def copy(self, name: str) -> Path:
+        """Make a shipped preset the user's own, to be edited. Raises `TargetExists` rather than overwrite."""
+        ...
+
+    def person_policy(self) -> str:
+        """What a person needs to be allowed to build clusters, as a policy of the cloud."""
+        ...
+
+    def text_of(self, configuration: Mapping[str, Any]) -> str:
+        """A configuration as the text that goes to the cloud."""
+        ...
+
+
+@frozen
+class Wheel:
+    """This very cloudq, to be installed elsewhere."""
+
+    name: str
+    content: bytes = field(repr=False)

@@ -1,0 +1,108 @@
+"""A builder whose cloud is in memory, and a preset that makes next to nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from attrs import define, field
+
+from cloudq.adapters.memory_clusters import MemoryCloud
+from cloudq.adapters.preset_files import PresetFiles
+from cloudq.application.cluster_report import Report
+from cloudq.bootstrap.builder import BuilderParts, wire_builder
+from cloudq.domain.cluster_preset import CONFIGURATION_FILE, FILES, NETWORK_FILE
+from cloudq.domain.cluster_request import ClusterRequest, JobBucket
+from cloudq.ports.presets import Wheel
+from tests.parts.fake_clock import FakeClock
+
+NETWORK = """\
+Parameters:
+  ClusterName: {Type: String}
+  Zone: {Type: String}
+  StoreBucket: {Type: String, Default: ''}
+  StorePrefix: {Type: String, Default: ''}
+  SecretArn: {Type: String, Default: ''}
+Resources: {Vpc: {Type: AWS::EC2::VPC}}
+Outputs:
+  VpcId: {Value: !Ref Vpc}
+  HeadNodeSubnetId: {Value: a}
+  ComputeSubnetId: {Value: b}
+"""
+CONFIGURATION = """\
+HeadNode:
+  InstanceType: t3.medium
+  Subnet: ${head_subnet}
+  KeyName: ${keypair}
+  Args: ['--wheel=${wheel}', '--secret=${secret}', '--bucket=${store_bucket}', '--region=${store_region}']
+  Policies: [{Policy: '${store_policy}'}, {Policy: '${secret_policy}'}]
+"""
+WHEEL = Wheel("cloudq-1-py3-none-any.whl", b"wheel")
+OWN_BUCKET, FOREIGN_BUCKET = "my-jobs", "jobs-elsewhere"
+
+
+def write_preset(folder: Path, **files: str | None) -> Path:
+    """A preset; *files* by name without ending replace those that would be there, None leaves one out."""
+    folder.mkdir(parents=True, exist_ok=True)
+    content = dict.fromkeys(FILES, "#!/bin/bash\n")
+    content |= {NETWORK_FILE: NETWORK, CONFIGURATION_FILE: CONFIGURATION}
+    for name, text in content.items():
+        given = files.get(name.partition(".")[0].replace("-", "_"), text)
+        if given is not None:
+            (folder / name).write_text(given, encoding="utf-8", newline="")
+    return folder
+
+
+def own_store() -> JobBucket:
+    """A bucket of the account that builds."""
+    return JobBucket(OWN_BUCKET)
+
+
+def foreign_store(profile: str = "abci") -> JobBucket:
+    """A bucket of another service."""
+    return JobBucket(FOREIGN_BUCKET, "https://s3.abci.ai", profile)
+
+
+@define
+class World:
+    """The builder of one user, and all that it said."""
+
+    home: Path
+    clock: FakeClock = field(factory=FakeClock)
+    said: list[str] = field(factory=list)
+    noted: list[str] = field(factory=list)
+    progress: list[str] = field(factory=list)
+    cloud: MemoryCloud = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        write_preset(self.home / "presets/tiny")
+        self.cloud = MemoryCloud(
+            self.clock, buckets={OWN_BUCKET: "ap-northeast-1"}, profiles={"abci": "key-of-abci"}
+        )
+
+    def builder(self, cloud: Any = None) -> BuilderParts:
+        """A builder that knows nothing of earlier ones; *cloud* instead of its own."""
+        report = Report(self.said.append, self.noted.append, self.progress.append)
+        there = cloud or self.cloud
+        return wire_builder(
+            there, there, PresetFiles(self.home / "presets"), self.clock, report, lambda: WHEEL
+        )
+
+    def request(self, name: str = "c", **others: Any) -> ClusterRequest:
+        """What a user asks for."""
+        return ClusterRequest(
+            **{"name": name, "keypair": "my-key", "store": own_store(), "preset": "tiny", **others}
+        )
+
+    def create(self, name: str = "c", *, wait: bool = True, **others: Any) -> Any:
+        """Create a cluster, as one command does."""
+        return self.builder().create(self.request(name, **others), wait=wait)
+
+    def delete(self, name: str = "c", *, wait: bool = True) -> Any:
+        """Delete a cluster, as one command does."""
+        return self.builder().delete(name, wait=wait)
+
+    def state(self, name: str = "c") -> str:
+        """What the list shows; empty if it does not show the cluster."""
+        shown = {cluster.name: cluster.state.value for cluster in self.builder().list()}
+        return shown.get(name, "")

@@ -1,0 +1,232 @@
+"""A head node in a scratch root: the script of a preset runs there as it is, on stand-ins for what AWS has.
+
+Real are the shell, Python and pip, the wheel, the commands of Slurm and the agent itself; `fake_head_node`
+is the rest. bubblewrap gives the script a root of its own, so that it may write to ``/etc`` and ``/opt``;
+the home directory has the same path inside and outside, as compute nodes see it. Nothing outlives the test.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import Distribution, distribution
+from pathlib import Path
+
+import pytest
+from attrs import define, frozen
+from packaging.requirements import Requirement
+
+from tests.parts import fake_head_node
+from tests.parts.slurm import SBIN, Slurm
+from tests.parts.warden import Warden
+
+ROOT = Path(__file__).parents[2]
+USER = "ec2-user"
+LOG_GROUP = "/aws/parallelcluster/mine-202611230000"
+BOOT_TIMEOUT_S = 180.0
+OF_THE_HOST = ("hosts", "resolv.conf", "ld.so.cache", "localtime")
+THERE_LATER = "/usr/bin/python3.11"
+"""Whatever this machine has: on the other one dnf brings it."""
+SLURM_COMMANDS = ("sbatch", "squeue", "scontrol", "scancel", "sinfo", "sacct")
+
+
+@frozen
+class Boot:
+    """What came of running the script once."""
+
+    status: int
+    said: str
+
+
+@define
+class HeadNode:
+    """The machine; its files are below `root`."""
+
+    warden: Warden
+    slurm: Slurm | None
+    surroundings: Mapping[str, str]
+    """Variables that lead to what would simply be there in AWS: for the script and for services."""
+    boots: int = 0
+
+    @property
+    def root(self) -> Path:
+        return self.warden.home
+
+    @property
+    def home(self) -> Path:
+        """Of the user whom the agent runs as."""
+        return self.root / "home" / USER
+
+    @property
+    def notes(self) -> Path:
+        """Where the stand-ins keep theirs."""
+        return self.root / "notes"
+
+    def boot(self, script: bytes, *arguments: str) -> Boot:
+        """Run the script as ParallelCluster does, to its end."""
+        self.boots += 1
+        file = self.root / "head-node.sh"
+        file.write_bytes(script)
+        status, log = (self.root / f"boot{self.boots}.{kind}" for kind in ("status", "log"))
+        noting = '"$@"; echo $? >"$0.new"; mv "$0.new" "$0"'
+        command = ("/bin/sh", "-c", noting, str(status), *self._inside("/bin/bash", str(file), *arguments))
+        self.warden.start(f"boot{self.boots}", *command, environ=self._environ(), log=log)
+        ends = time.monotonic() + BOOT_TIMEOUT_S
+        while not status.exists():
+            assert time.monotonic() < ends, log.read_text()
+            time.sleep(0.1)
+        return Boot(int(status.read_text()), log.read_text())
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command on the machine to its end."""
+        argv = self._inside(*command)
+        return subprocess.run(
+            argv, env=self._environ(), capture_output=True, text=True, timeout=60, check=False
+        )
+
+    def calls(self, command: str) -> list[list[str]]:
+        """What a stand-in was called with."""
+        lines = (self.notes / "calls").read_text().splitlines() if (self.notes / "calls").exists() else []
+        return [words for name, *words in map(json.loads, lines) if name == command]
+
+    def agent_pid(self) -> int:
+        """The process that the service last started."""
+        return int((self.notes / "main.pid").read_text())
+
+    def agent_log(self) -> str:
+        """For a test that fails."""
+        return (self.home / ".cloudq" / "log" / "cloudqd.log").read_text()[-5000:]
+
+    def put_object(self, url: str, data: bytes) -> None:
+        """Into the set-up bucket."""
+        path = self.notes / "bucket" / url.removeprefix("s3://")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+    def put_gpu(self) -> None:
+        """A device of NVIDIA's."""
+        device = self.root / "sys/bus/pci/devices/0000:00:1e.0"
+        device.mkdir(parents=True)
+        (device / "vendor").write_text("0x10de\n")
+
+    def put_secret(self, name: str, text: str) -> None:
+        (self.notes / "secrets.json").write_text(json.dumps({name: text}))
+
+    def set_up(self) -> None:
+        """Lay out the root."""
+        for name in ("etc/chef", "etc/systemd/system", "opt/slurm/bin", "bin", "usr-local", "notes"):
+            (self.root / name).mkdir(parents=True)
+        self.home.mkdir(parents=True, mode=0o700)
+        self._lay_out_etc()
+        self._lay_out_commands()
+        dependencies = self.root / "dependencies"
+        link_dependencies(dependencies)
+        world = {
+            "python": str(Path(sys.base_prefix, "bin", f"python3.{sys.version_info.minor}")),
+            "dependencies": str(dependencies),
+            "service_environment": json.dumps(dict(self.surroundings)),
+        }
+        (self.notes / "world.json").write_text(json.dumps(world))
+
+    def _lay_out_etc(self) -> None:
+        etc = self.root / "etc"
+        for name in OF_THE_HOST:
+            if Path("/etc", name).exists():
+                shutil.copy(Path("/etc", name), etc / name)
+        ids = f"{os.getuid()}:{os.getgid()}"
+        users = f"{USER}:x:{ids}::{self.home}:/bin/bash\n{getpass.getuser()}:x:{ids}::/:/bin/bash\n"
+        (etc / "passwd").write_text(users)  # the other one is who runs the tests' Slurm
+        (etc / "group").write_text(f"{USER}:x:{os.getgid()}:\n")
+        (etc / "nsswitch.conf").write_text("passwd: files\ngroup: files\nhosts: files dns\n")
+        told = {"cluster": {"log_group_name": LOG_GROUP, "cw_logging_enabled": "true"}}
+        (etc / "chef" / "dna.json").write_text(json.dumps(told))
+
+    def _lay_out_commands(self) -> None:
+        script = Path(fake_head_node.__file__)
+        folders = dict.fromkeys(fake_head_node.COMMANDS, self.root / "bin")
+        folders["amazon-cloudwatch-agent-ctl"] = self.root / "opt/aws/amazon-cloudwatch-agent/bin"
+        for name, folder in folders.items():
+            words = f'exec "{sys.executable}" -I -S "{script}" {name} "$@"'
+            _executable(folder / name, f'FAKE_HEAD_NODE="{self.notes}" {words}')
+        if self.slurm is not None:
+            known = " ".join(f'{name}="{value}"' for name, value in self.slurm.environment().items())
+            for name in SLURM_COMMANDS:
+                words = f'exec "{shutil.which(name, path=SBIN)}" "$@"'
+                _executable(self.root / "opt/slurm/bin" / name, f"{known} {words}")
+
+    def _environ(self) -> dict[str, str]:
+        """Like the one that ParallelCluster gives; pip must not ask an index."""
+        path = f"{self.root}/bin:/usr/local/bin:/usr/bin:/bin"
+        known = {"FAKE_HEAD_NODE": str(self.notes)}
+        return {**self.surroundings, **known, "PATH": path, "PIP_NO_INDEX": "1", "LANG": "C.UTF-8"}
+
+    def _inside(self, *command: str) -> list[str]:
+        """*command* with the root of this machine; processes and network are the host's."""
+        seen = [sys.base_prefix, sys.prefix, str(ROOT / "tests" / "parts")]
+        seen += [str(self.slurm.home)] if self.slurm else []
+        own = {"etc": "/etc", "opt": "/opt", "usr-local": "/usr/local/bin"}
+        argv = ["bwrap", "--ro-bind", "/usr", "/usr", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
+        for name in ("/bin", "/sbin", "/lib", "/lib64"):
+            is_link = Path(name).is_symlink()
+            argv += (
+                ["--symlink", str(Path(name).readlink()), name] if is_link else ["--ro-bind-try", name, name]
+            )
+        for path in dict.fromkeys(seen):
+            argv += ["--ro-bind", path, path]
+        for name, inside in own.items():
+            argv += ["--bind", str(self.root / name), inside]
+        argv += ["--ro-bind-try", "/etc/alternatives", "/etc/alternatives"]
+        argv += ["--bind", str(self.root), str(self.root)]
+        argv += ["--ro-bind", f"{self.root}/sys", "/sys"] if (self.root / "sys").exists() else []
+        if Path(THERE_LATER).exists():
+            argv += ["--ro-bind", os.devnull, THERE_LATER]
+        return [*argv, "--", *command]
+
+
+def _executable(path: Path, line: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{line}\n")
+    path.chmod(0o755)
+
+
+def link_dependencies(folder: Path) -> None:
+    """A directory with what cloudq depends on, and nothing else of this environment."""
+    folder.mkdir()
+    for found in _required(distribution("cloudq"), {}).values():
+        for top in {
+            file.parts[0] for file in found.files or () if file.parts[0] not in {"..", "__pycache__"}
+        }:
+            target = Path(str(found.locate_file(top)))
+            if target.exists() and not (folder / top).exists():
+                (folder / top).symlink_to(target)
+
+
+def _required(of: Distribution, found: dict[str, Distribution]) -> dict[str, Distribution]:
+    """What a distribution needs on this machine, by name, with all that those need."""
+    for requirement in map(Requirement, of.requires or ()):
+        applies = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+        if applies and requirement.name not in found:
+            found[requirement.name] = distribution(requirement.name)
+            _required(found[requirement.name], found)
+    return found
+
+
+@contextmanager
+def head_node(slurm: Slurm | None = None, **surroundings: str) -> Iterator[HeadNode]:
+    """A machine as it is before its script has run."""
+    if shutil.which("bwrap") is None:
+        complain = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+        complain("not installed here: bubblewrap")
+    machine = HeadNode(Warden("head"), slurm, surroundings)
+    try:
+        machine.set_up()
+        yield machine
+    finally:
+        machine.warden.close()
