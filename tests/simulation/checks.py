@@ -128,7 +128,7 @@ class Checks:
                 self._break(f"I3 {names} may write at once")
 
     def before_a_cancel(self, process: Process, local_ids: Sequence[str]) -> None:
-        """Nobody's local job is ended but for its owner, for a newer claim, or beside another of its claim."""
+        """A local job is ended for its owner, for a newer claim, or beside another of its claim."""
         scheduler = process.scheduler()
         for local_id in local_ids:
             job = scheduler._jobs.get(local_id)
