@@ -5,7 +5,7 @@
 #   make check        the linters and the type checker
 #   make test-real    only the tests that need real parts (Ceph RGW, Slurm, Grid Engine)
 #   make fuzz         hostile input for as long as FUZZ_EXAMPLES says (10000: an hour; docs/hostile-input.md)
-#   make test-lowest simulate  the tests with the oldest dependencies that are allowed
+#   make test-lowest  the tests with the oldest dependencies that are allowed
 #   make pcluster     the command of AWS ParallelCluster, in an environment of its own, for its tests
 #   make simulate     worlds full of faults, SEEDS=1000 of them from FIRST=0 on
 #   make bench        what operations cost
@@ -21,7 +21,7 @@ PYTEST := $(BIN)/python -m pytest
 PARALLEL := -n auto --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help install pcluster demo test unit check fuzz format test-real test-lowest bench wheel clean
+.PHONY: help install pcluster demo test unit check fuzz format test-real test-lowest simulate bench wheel clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n 2,11p

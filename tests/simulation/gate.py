@@ -142,8 +142,8 @@ class Process:
             self.life.checks.before_a_cancel(self, args[0])
             for local_id in args[0]:
                 self.beside.pop(local_id, None)
-        often = 4 if method in CANCELS else 1
-        if port == "scheduler" and method in QUESTIONS and dice.happens(rates.scheduler * often):
+        rate = 0.3 if method in CANCELS and rates.scheduler else rates.scheduler
+        if port == "scheduler" and method in QUESTIONS and dice.happens(rate):
             return self._question_fault(method, work)
         if port == "scheduler" and method == "submit" and dice.happens(rates.submit):
             self._submit_fault(args)
@@ -191,7 +191,7 @@ class Process:
         raise SchedulerUnavailable("simulated: no answer")
 
     def _submit_fault(self, args: tuple[Any, ...]) -> None:
-        fault = self.life.dice.one_of(list(SubmitFault))
+        fault = self.life.dice.one_of([*SubmitFault, SubmitFault.LATE, SubmitFault.LATE])
         tag = args[0].tag
         self.scheduler().submit_faults.append(fault)
         if fault is SubmitFault.DEFERRED:

@@ -258,7 +258,8 @@ class Users:
         ]
         if not held or self.life.dice.happens(0.3):
             return self._some()
-        self.last = self.life.dice.one_of(held)
+        if self.last not in held or self.life.dice.happens(0.5):
+            self.last = self.life.dice.one_of(held)
         return self.last
 
     def _as_a_process(self, doing: str, do: Callable[[ClientParts], object], half: str = "") -> None:
