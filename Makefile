@@ -7,6 +7,7 @@
 #   make fuzz         hostile input for as long as FUZZ_EXAMPLES says (10000: an hour; docs/hostile-input.md)
 #   make test-lowest  the tests with the oldest dependencies that are allowed
 #   make pcluster     the command of AWS ParallelCluster, in an environment of its own, for its tests
+#   make simulate     worlds full of faults, SEEDS=1000 of them from FIRST=0 on
 #   make bench        what operations cost
 
 PYTHON ?= python3
@@ -20,10 +21,10 @@ PYTEST := $(BIN)/python -m pytest
 PARALLEL := -n auto --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help install pcluster demo test unit check fuzz format test-real test-lowest bench wheel clean
+.PHONY: help install pcluster demo test unit check fuzz format test-real test-lowest simulate bench wheel clean
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n 2,10p
+	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n 2,11p
 
 install: $(VENV)/installed
 
@@ -95,6 +96,12 @@ $(LOWEST)/installed: pyproject.toml constraints-lowest.txt
 format: $(VENV)/installed-dev
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+SEEDS ?= 1000
+FIRST ?= 0
+
+simulate: $(VENV)/installed-test
+	@$(BIN)/python -m tests.simulation.run --worlds $(SEEDS) --first $(FIRST)
 
 bench: $(VENV)/installed-test
 	@set -e; for bench in benchmarks/bench_*.py; do \

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -126,6 +126,20 @@ class Checks:
             if len(acting) > 1:
                 names = " and ".join(slot.process.name for slot in acting if slot.process)
                 self._break(f"I3 {names} may write at once")
+
+    def before_a_cancel(self, process: Process, local_ids: Sequence[str]) -> None:
+        """A local job is ended for its owner, for a newer claim, or beside another of its claim."""
+        scheduler = process.scheduler()
+        for local_id in local_ids:
+            job = scheduler._jobs.get(local_id)
+            wish = self.life.wishes.get(job.submission.tag.job_id) if job else None
+            if job is None or wish is None or job.is_ended() or wish.is_cancel_tried or wish.is_taken_back:
+                continue
+            tag = job.submission.tag
+            if tag.job_id in self.life.disturbed or tag.n > 1:
+                continue
+            if [each.tag for _, each in scheduler.submissions].count(tag) == 1:
+                self._break(f"I5 local job {local_id} of {tag} is canceled, and nobody asked for that")
 
     def after_a_call(
         self, process: Process, method: str, args: tuple[Any, ...], inner: Any, answer: Any
@@ -291,31 +305,30 @@ class Checks:
             if state != "DELETED":
                 self._break(f"{what}, and what it was to run after was not DONE")
             return
+        right = self._right_end(job_id, wish)
         if state == "DELETED" and not wish.is_cancel_tried and not wish.canceled_tasks:
             self._break(f"{what}, and nobody canceled it")
-        if wish.array and not wish.is_cancel_tried and job_id not in self.life.disturbed:
-            self._judge_tasks(job_id, wish, record)
-        if wish.canceled_tasks:
-            return
-        right = self._right_end(job_id, wish)
         if state == "DONE" and (right != "DONE" or started != set(wish.tasks)):
             self._break(f"{what}, but it should be {right}; started: {started}")
         if state == "TIMEOUT" and not self._times_out(job_id, wish):
             self._break(f"{what}, but it had time")
-        if wish.is_cancel_tried or job_id in self.life.disturbed:
-            return
+        if not wish.is_cancel_tried and job_id not in self.life.disturbed:
+            self._judge_undisturbed(job_id, wish, record, right)
+
+    def _judge_undisturbed(self, job_id: str, wish: Wish, record: dict[str, Any], right: str) -> None:
+        """The end of a job that neither its owner nor the scheduler meddled with."""
+        state, what = record["state"], f"I5 {job_id} is {record['state']} ({record['error_msg']})"
+        if wish.array:
+            self._judge_tasks(job_id, wish, record)
         forgotten = any(script_of(self.life, job_id, task).dies_without_record for task in wish.tasks)
+        if wish.canceled_tasks or forgotten:
+            return
         if right == "TIMEOUT" and state == "ERROR" and self.life.schedulers_forget():
             return  # only the scheduler knew that it was the time limit
-        if state != right and not forgotten:
+        if state != right:
             self._break(f"{what}, but it should be {right}")
         code = script_of(self.life, job_id, None).exit_code
-        if (
-            wish.array is None
-            and right in {"DONE", "ERROR"}
-            and record["exit_code"] != code
-            and not forgotten
-        ):
+        if wish.array is None and right in {"DONE", "ERROR"} and record["exit_code"] != code:
             self._break(f"{what} with exit code {record['exit_code']}, not {code}")
 
     def _judge_tasks(self, job_id: str, wish: Wish, record: dict[str, Any]) -> None:

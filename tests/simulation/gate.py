@@ -53,6 +53,10 @@ class Process:
     is_beating: bool = False
     home: Path | None = None
     """Where it has its files."""
+    weak_spot: str = ""
+    """The method after whose next call it is killed or held up, half done with something."""
+    waits_beside: Callable[[], None] | None = None
+    """What others do while it is held up there; None: anything."""
     beside: Counter[str] = field(factory=Counter)
     """How often it saw local jobs wait beside another of their claim since it canceled them last."""
 
@@ -76,7 +80,9 @@ class Process:
                 life.checks.after_a_call(self, method, args, inner, answer)
             return answer
         finally:
-            if pause and not held_up_before:
+            if method == self.weak_spot:
+                self._stop_half_way(f"after {port}.{method}")
+            elif pause and not held_up_before:
                 self._hold_up(f"after {port}.{method}")
             life.checks.at_every_call()
 
@@ -94,8 +100,22 @@ class Process:
     def _meet(self, kind: str, *about: object) -> None:
         self.life.meet(kind, self.name, *about)
 
+    def _stop_half_way(self, where: str) -> None:
+        self.weak_spot = ""
+        if self.waits_beside is not None:
+            self._meet("held up after a call", where)
+            self.waits_beside()
+            self.life.story.tell(self.name, "goes on", where)
+            return
+        if self.life.dice.happens(0.7):
+            self._hold_up(where)
+            return
+        self._meet("killed after a call", where)
+        self.die()
+        raise Killed(self.name)
+
     def _hold_up(self, where: str) -> None:
-        self._meet(f"held up {where.split()[0]} a call", where)
+        self._meet(f"held up {where.partition(' ')[0]} a call", where)
         self.life.meanwhile()
         self.life.story.tell(self.name, "goes on", where)
         if self.is_dead:
@@ -117,9 +137,13 @@ class Process:
         if port == "store" and dice.happens(rates.store):
             return self._store_fault(method, work)
         if method == "cancel":
+            if self.scheduler().cancel_lag_s:
+                self._meet("scheduler: cancel accepted, carried out later")
+            self.life.checks.before_a_cancel(self, args[0])
             for local_id in args[0]:
                 self.beside.pop(local_id, None)
-        if port == "scheduler" and method in QUESTIONS and dice.happens(rates.scheduler):
+        rate = 0.3 if method in CANCELS and rates.scheduler else rates.scheduler
+        if port == "scheduler" and method in QUESTIONS and dice.happens(rate):
             return self._question_fault(method, work)
         if port == "scheduler" and method == "submit" and dice.happens(rates.submit):
             self._submit_fault(args)
@@ -156,10 +180,6 @@ class Process:
 
     def _question_fault(self, method: str, work: Work) -> Any:
         dice = self.life.dice
-        if method in CANCELS and dice.happens(0.3):
-            self._meet("scheduler: cancel accepted, carried out later", method)
-            self.scheduler().cancel_delays.append(dice.one_of([3.0, 40.0, 200.0]))
-            return work()
         if method in CANCELS and dice.happens(0.5):
             work()
             self._meet("scheduler: done, no answer", method)
@@ -171,7 +191,7 @@ class Process:
         raise SchedulerUnavailable("simulated: no answer")
 
     def _submit_fault(self, args: tuple[Any, ...]) -> None:
-        fault = self.life.dice.one_of(list(SubmitFault))
+        fault = self.life.dice.one_of([*SubmitFault, SubmitFault.LATE, SubmitFault.LATE])
         tag = args[0].tag
         self.scheduler().submit_faults.append(fault)
         if fault is SubmitFault.DEFERRED:

@@ -108,10 +108,11 @@ class Life:
             submit_time_limit_s=dice.one_of([5.0, 10.0]),
             record_lag_s=dice.one_of([0.0, 0.0, 4.0, 60.0]),
         )
+        scheduler.cancel_lag_s = dice.one_of([0.0, 0.0, 0.0, 30.0, 90.0])
         homes = [self.tmp / name / home for home in ("home", "other")[: dice.one_of([1, 1, 1, 2])]]
         place = Place(name, scheduler, homes)
         self.systems.append(place)
-        for number in range(max(len(homes), dice.one_of([1, 1, 2]))):
+        for number in range(max(len(homes), dice.one_of([1, 2]))):
             home = homes[min(number, len(homes) - 1)]
             host = Host(
                 f"{name}{number}", dice.one_of([0.0, 0.0, -500.0, 7000.0]), -dice.random.random() * 9000
@@ -175,6 +176,15 @@ class Life:
         finally:
             self.depth -= 1
 
+    def wait_beside(self, slot: Slot, looks: int) -> None:
+        """While an agent is held up, those that wait for its lease go on looking."""
+        self.was_paused = True
+        for _ in range(looks):
+            self.pass_by(22)
+            for other in self.slots:
+                if other.place is slot.place and other is not slot and other.is_free:
+                    other.step()
+
     def _something_happens(self) -> None:
         self.pass_by(self.dice.step_s())
         chance = self.dice.random.random()
@@ -206,11 +216,12 @@ class Life:
 
     def _reset(self, place: Place) -> None:
         """Jobs, accounts and the count of ids are lost, as with a controller's state directory."""
-        if not place.scheduler._jobs or not self.dice.happens(0.4):
+        if not place.scheduler._jobs:
             return
         self.meet("scheduler: reset, ids begin anew", place.name)
         for job in place.scheduler._jobs.values():
             self.disturb(job.submission.tag.job_id)
+            self.users.last = self.wishes.get(job.submission.tag.job_id, self.users.last)
         place.scheduler.reset()
 
     def _fill_or_free_a_disk(self, place: Place) -> None:
@@ -259,7 +270,6 @@ class Life:
         for place in self.systems:
             place.scheduler.holds_queue = place.scheduler.unavailable = False
             place.scheduler.submit_faults.clear()
-            place.scheduler.cancel_delays.clear()
         self.full_disks.clear()
         self.users.give_up_what_cannot_be()
         for _ in range(STEPS_TO_HEAR):

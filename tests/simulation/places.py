@@ -109,8 +109,29 @@ class Slot:
         if self.is_one_shot:
             parts.run.one_cycle()
             return
-        parts.lease.beat_if_due() if not parts.lease._lock.locked() else None
+        if not parts.lease._lock.locked():
+            self._beat(parts)
         self.told_of = parts.run._once(self.told_of)
+
+    def _beat(self, parts: AgentParts) -> None:
+        """A beat when it is due; now and then the whole process is held up before it knows of the answer."""
+        process, life = self.process, self.life
+        held = parts.lease._held
+        is_due = held is not None and held.beat_is_due(parts.lease.clock.elapsed())
+        if process is None or not is_due or not self._has_a_waiter() or not life.dice.happens(0.3):
+            parts.lease.beat_if_due()
+            return
+        looks = life.dice.one_of([5, 8, 8])
+        process.weak_spot, process.waits_beside = "put", lambda: life.wait_beside(self, looks)
+        parts.lease.beat_if_due()
+        if not process.weak_spot:  # its next step lasts, too
+            life.wait_beside(self, 3)
+        process.weak_spot, process.waits_beside = "", None
+
+    def _has_a_waiter(self) -> bool:
+        """Whether somebody could take the lease meanwhile, in a life with pauses."""
+        others = [slot for slot in self.life.slots if slot.place is self.place and slot is not self]
+        return self.life.rates.pause > 0 and any(each.is_free and not each.is_one_shot for each in others)
 
     def _start(self) -> None:
         life = self.life

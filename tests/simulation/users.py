@@ -13,7 +13,7 @@ from attrs import define, evolve, field
 from cloudq.adapters.schedulers.scripted import Script
 from cloudq.adapters.workers import InlineWorkers
 from cloudq.application.rerun_job import RerunRequest
-from cloudq.application.submit_job import Submitted, SubmitRequest
+from cloudq.application.submit_job import SubmitRequest, Submitted
 from cloudq.bootstrap.client import ClientParts, wire_client
 from cloudq.domain.array_range import ArrayRange
 from cloudq.domain.claim import ClaimKind
@@ -160,7 +160,7 @@ class Users:
                 client.cancel.without_the_holder(job_id, n, force=force)
 
         wish.is_cancel_tried = True
-        self._as_a_process(f"cancel {job_id} without its holder, force={force}", cancel)
+        self._as_a_process(f"cancel {job_id} without its holder, force={force}", cancel, "put_if_absent")
 
     def cancel_task(self) -> None:
         arrays = [wish for wish in self.life.wishes.values() if wish.array]
@@ -239,7 +239,7 @@ class Users:
             client.take_back(job_id, systems, n, force=force)
 
         wish.is_taken_back = True
-        self._as_a_process(f"take back {job_id} for {systems} force={force}", take_back)
+        self._as_a_process(f"take back {job_id} for {systems} force={force}", take_back, "put_if_absent")
 
     def _some(self) -> Wish | None:
         known = sorted(self.life.wishes)
@@ -258,13 +258,17 @@ class Users:
         ]
         if not held or self.life.dice.happens(0.3):
             return self._some()
-        self.last = self.life.dice.one_of(held)
+        if self.last not in held or self.life.dice.happens(0.5):
+            self.last = self.life.dice.one_of(held)
         return self.last
 
-    def _as_a_process(self, doing: str, do: Callable[[ClientParts], object]) -> None:
+    def _as_a_process(self, doing: str, do: Callable[[ClientParts], object], half: str = "") -> None:
+        """*half*: the call after which it is half done, where others should come between."""
         life = self.life
         self.count += 1
         process = Process(f"client{self.count}", life)
+        if life.rates.pause and life.dice.happens(0.5 if half else 0.1):
+            process.weak_spot = half or life.dice.one_of(["put_if_absent", "put", "put_if_match", "get"])
         store = Gated(life.store, process, "store")
         clock = self._clock(process.name)
         client = wire_client(store, clock, life.ids, InlineWorkers(), process.name)  # type: ignore[arg-type]
@@ -294,17 +298,27 @@ class Users:
         return path
 
 
-_DOINGS: list[Callable[[Users], None]] = [
-    *[Users.submit] * 12, *[Users.cancel] * 3, *[Users.take_back] * 3, *[Users.follow] * 2,
-    Users.cancel_without_the_holder, Users.cancel_task, Users.rerun, Users.delete, Users.delete, Users.delete_all, Users.look, Users.read_log,
-]  # fmt: skip
+_CHANCES: dict[Callable[[Users], None], int] = {
+    Users.submit: 12,
+    Users.cancel: 3,
+    Users.take_back: 3,
+    Users.follow: 2,
+    Users.delete: 2,
+    Users.cancel_without_the_holder: 1,
+    Users.cancel_task: 1,
+    Users.rerun: 1,
+    Users.delete_all: 1,
+    Users.look: 1,
+    Users.read_log: 1,
+}
+_DOINGS = [do for do, times in _CHANCES.items() for _ in range(times)]
 
 
 def script_of(life: Life, job_id: str, task: int | None, n: int = 1) -> Script:
     """What the script of a job does, under claim *n*."""
     chance = life.dice.for_script(job_id, task)
     return Script(
-        duration_s=chance.choice([0, 3, 20, 20, 100, 700]),
+        duration_s=chance.choice([0, 3, 20, 100, 400, 700]),
         exit_code=chance.choice([0, 0, 0, 3]),
         stdout=chance.choice(["", f"task {task}\n"]),
         stderr=chance.choice(["", "oh\n"]),

@@ -136,8 +136,8 @@ class ScriptedScheduler:
         """While set, nothing starts."""
         self.submit_faults: deque[SubmitFault] = deque()
         """What happens to the next submissions, one each; then all is well."""
-        self.cancel_delays: deque[float] = deque()
-        """How much later than accepted the next cancels are carried out, one each; then at once."""
+        self.cancel_lag_s = 0.0
+        """How much later than accepted cancels are carried out."""
         self._clock = clock
         self._behaviour: Behaviour = behaviour or (lambda _submission, _task: Script())
         self._slots = slots
@@ -256,7 +256,12 @@ class ScriptedScheduler:
         self._ask()
         self.canceled.extend(local_ids)
         doomed = [job for local_id in local_ids if (job := self._jobs.get(local_id)) is not None]
-        self._carry_out(lambda _: [self._stop(job, JobState.DELETED, "canceled") for job in doomed])
+
+        def end_jobs(_: float) -> None:
+            for job in doomed:
+                self._stop(job, JobState.DELETED, "canceled")
+
+        self._carry_out(end_jobs)
 
     def cancel_tasks(self, local_id: str, tasks: Sequence[int]) -> None:
         self._ask()
@@ -272,8 +277,8 @@ class ScriptedScheduler:
 
     def _carry_out(self, cancel: Callable[[float], object]) -> None:
         now = self._clock.elapsed()
-        if self.cancel_delays:
-            self._at(now + self.cancel_delays.popleft(), cancel)
+        if self.cancel_lag_s:
+            self._at(now + self.cancel_lag_s, cancel)
         else:
             cancel(now)
 

@@ -1,0 +1,23 @@
+"""Every bug that is put in on purpose is found: a check that goes blind is noticed here."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from cloudq.adapters import filesystem
+from cloudq.adapters.workspace import claim_space
+from tests.simulation.mutants import MUTANTS, Mutant, find
+
+
+@pytest.mark.parametrize("bug", MUTANTS, ids=lambda bug: bug.name)
+def test_a_bug_put_in_on_purpose_is_found(
+    bug: Mutant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+    monkeypatch.setattr(filesystem, "sync_dir", lambda _: None)
+    monkeypatch.setattr(claim_space, "sync_dir", lambda _: None)
+
+    assert find(bug, tmp_path) is not None
