@@ -256,7 +256,12 @@ class ScriptedScheduler:
         self._ask()
         self.canceled.extend(local_ids)
         doomed = [job for local_id in local_ids if (job := self._jobs.get(local_id)) is not None]
-        self._carry_out(lambda _: [self._stop(job, JobState.DELETED, "canceled") for job in doomed])
+
+        def end(_: float) -> None:
+            for job in doomed:
+                self._stop(job, JobState.DELETED, "canceled")
+
+        self._carry_out(end)
 
     def cancel_tasks(self, local_id: str, tasks: Sequence[int]) -> None:
         self._ask()
