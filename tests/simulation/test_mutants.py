@@ -11,7 +11,6 @@ from cloudq.adapters import filesystem
 from cloudq.adapters.workspace import claim_space
 from tests.simulation.mutants import MUTANTS, Mutant, find
 
-
 NOT_YET = {"ended without blocking the lock": "not found within 2,000 lives from seed 0 on"}
 BUGS = [
     pytest.param(bug, marks=pytest.mark.xfail(reason=NOT_YET[bug.name])) if bug.name in NOT_YET else bug
