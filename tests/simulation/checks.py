@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.simulation.life import Life
 
 FINAL = frozenset(state.value for state in FINAL_STATES)
-POLLS_TO_CANCEL = 4
+POLLS_TO_CANCEL = 2
 OUT_OF_SIGHT = "out of this agent's sight"
 
 

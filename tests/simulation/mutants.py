@@ -27,7 +27,6 @@ from cloudq.application.cancel_held_jobs import CancelHeldJobs
 from cloudq.application.check_dependencies import CheckDependencies
 from cloudq.application.end_job import EndJob
 from cloudq.application.finish_jobs import FinishJobs
-from cloudq.application.follow_jobs import FollowJobs
 from cloudq.application.hand_over_job import HandOverJob
 from cloudq.application.held_job import Cancel, StagedOut
 from cloudq.application.hold_lease import HoldLease
@@ -100,8 +99,8 @@ def no_lock_in_the_job_shell(stack: ExitStack) -> None:
 
     def take(self: Any, job: Any, number: Any, task: Any) -> bool:
         real(self, job, number, task)
-        task.shell_holds = True
-        return True
+        task.shell_holds = job.submission.control_dir.is_dir()
+        return task.shell_holds
 
     change(stack, ScriptedScheduler, "_take_lock", take)
 
@@ -128,11 +127,6 @@ def resubmit_after_one_look(stack: ExitStack) -> None:
             self._submit(held, last.number + 1)
 
     change(stack, HandOverJob, "_look_for", look)
-
-
-@mutant("it takes a slot only to say that it has nothing to do", "I1")
-def second_id_under_the_tag_not_canceled(stack: ExitStack) -> None:
-    change(stack, FollowJobs, "_cancel_extra_submissions", lambda *_: None)
 
 
 @mutant("what was submitted without an answer may still start after the end", "I5")

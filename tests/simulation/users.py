@@ -267,7 +267,7 @@ class Users:
         life = self.life
         self.count += 1
         process = Process(f"client{self.count}", life)
-        if life.rates.pause and life.dice.happens(0.5 if half else 0.1):
+        if life.rates.pause and life.dice.happens(0.8 if half else 0.1):
             process.weak_spot = half or life.dice.one_of(["put_if_absent", "put", "put_if_match", "get"])
         store = Gated(life.store, process, "store")
         clock = self._clock(process.name)
