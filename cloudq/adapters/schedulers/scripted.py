@@ -24,7 +24,7 @@ from cloudq.domain.errors import (
     SubmitUncertain,
 )
 from cloudq.domain.header import HeaderSyntax
-from cloudq.domain.job_shell import ShellDialect, record_name
+from cloudq.domain.job_shell import NOT_ITS_TURN, ShellDialect, record_name
 from cloudq.domain.job_state import JobState
 from cloudq.domain.names import ClaimTag
 from cloudq.domain.outcome import Life, SchedulerStatus
@@ -366,7 +366,7 @@ class ScriptedScheduler:
         task.status = SchedulerStatus(Life.RUNNING)
         run = task.run
         if not self._take_lock(job, number, task):
-            refused = (JobState.DONE, 0) if job.submission.job_shell.exists() else (JobState.ERROR, 127)
+            refused = (JobState.ERROR, NOT_ITS_TURN if job.submission.job_shell.exists() else 127)
             self._at(now, lambda due: self._end_of_run(job, number, run, *refused, "", due))
             return
         self.starts.append(Start(job.submission.tag, number, job.local_id, now))
