@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 FINAL = frozenset(state.value for state in FINAL_STATES)
 POLLS_TO_CANCEL = 2
 OUT_OF_SIGHT = "out of this agent's sight"
+WITHOUT_HOLDER = "without the agent of"
 
 
 def name_of(stream: str, task: int | None) -> str:
@@ -255,7 +256,8 @@ class Checks:
 
     # When trouble is over ------------------------------------------------------------------------
 
-    def everybody_has_heard(self) -> None:
+    def everybody_has_heard(self, told: list[str]) -> None:
+        """Whether agents know of the markers *told*, which were there before their last poll."""
         store = self.life.store
         for slot in self.life.slots:
             if not slot.may_write() or slot.parts is None:
@@ -265,7 +267,8 @@ class Checks:
             known |= holdings.withdraw | holdings.superseded
             for key in store.keys(f"queue/{system}/"):
                 name = key.rsplit("/", 1)[1]
-                is_marker, rang = name.count(".") == 1, key not in store.unannounced.get(system, ())
+                is_marker = name.count(".") == 1
+                rang = key in told and key not in store.unannounced.get(system, ())
                 if is_marker and rang and name not in {str(tag) for tag in known}:
                     self._break(f"I2 {system} was told of {name} and does not know of it")
 
@@ -293,7 +296,8 @@ class Checks:
                 self._break(f"I4 {job_id} was run though it was never submitted")
         else:
             self._judge_right_end(job_id, wish, record)
-            if OUT_OF_SIGHT not in record["error_msg"]:  # else pieces are all there is of its logs
+            if not any(words in record["error_msg"] for words in (OUT_OF_SIGHT, WITHOUT_HOLDER)):
+                # else pieces are all there is of its logs
                 self._no_log_pieces(job_id, record.get("claim", 0))
 
     def _judge_right_end(self, job_id: str, wish: Wish, record: dict[str, Any]) -> None:

@@ -272,11 +272,13 @@ class Life:
             place.scheduler.submit_faults.clear()
         self.full_disks.clear()
         self.users.give_up_what_cannot_be()
+        told: list[str] = []
         for _ in range(STEPS_TO_HEAR):
+            told = self.store.keys("queue/")  # agents put markers, too: those of their last poll are news
             self.pass_by(10)
             for slot in self.slots:
                 slot.step()
-        self.checks.everybody_has_heard()
+        self.checks.everybody_has_heard(told)
         for turn in range(HEALTHY_ROUNDS):
             for slot in self.slots:
                 slot.stop()

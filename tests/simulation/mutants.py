@@ -155,7 +155,7 @@ def lease_never_checked(stack: ExitStack) -> None:
     change(stack, HeldLease, "is_lapsed", lambda *_: False)
 
 
-@mutant("a beat that took long counts longer than its waiter waits", "I3")
+@mutant("a beat that took long, and came too late, counts longer than its waiter waits", "I3")
 def beat_counted_from_the_answer(stack: ExitStack) -> None:
     def beat(self: Any) -> None:
         with self._lock:
