@@ -125,11 +125,12 @@ class HeadNode:
             (self.root / name).mkdir(parents=True)
         self.home.mkdir(parents=True, mode=0o700)
         self._lay_out_etc()
-        self._lay_out_commands()
+        python = self._lay_out_python()
+        self._lay_out_commands(python)
         dependencies = self.root / "dependencies"
         link_dependencies(dependencies)
         world = {
-            "python": str(Path(sys.base_prefix, "bin", f"python3.{sys.version_info.minor}")),
+            "python": str(python),
             "dependencies": str(dependencies),
             "service_environment": json.dumps(dict(self.surroundings)),
         }
@@ -148,12 +149,21 @@ class HeadNode:
         told = {"cluster": {"log_group_name": LOG_GROUP, "cw_logging_enabled": "true"}}
         (etc / "chef" / "dna.json").write_text(json.dumps(told))
 
-    def _lay_out_commands(self) -> None:
+    def _lay_out_python(self) -> Path:
+        """The host's interpreter, where it is seen although what dnf brings later is hidden."""
+        own = Path(sys.base_prefix, "bin", f"python3.{sys.version_info.minor}")
+        if own.resolve() != Path(THERE_LATER):
+            return own
+        copy = self.root / "interpreter" / own.name
+        copy.parent.mkdir()
+        return Path(shutil.copy(own, copy))
+
+    def _lay_out_commands(self, python: Path) -> None:
         script = Path(fake_head_node.__file__)
         folders = dict.fromkeys(fake_head_node.COMMANDS, self.root / "bin")
         folders["amazon-cloudwatch-agent-ctl"] = self.root / "opt/aws/amazon-cloudwatch-agent/bin"
         for name, folder in folders.items():
-            words = f'exec "{sys.executable}" -I -S "{script}" {name} "$@"'
+            words = f'exec "{python}" -I -S "{script}" {name} "$@"'
             _executable(folder / name, f'FAKE_HEAD_NODE="{self.notes}" {words}')
         if self.slurm is not None:
             known = " ".join(f'{name}="{value}"' for name, value in self.slurm.environment().items())

@@ -8,10 +8,13 @@ from pathlib import Path
 import click
 import pytest
 
+from cloudq.entrypoints.cloudqaws import main as cloudqaws
 from cloudq.entrypoints.cloudqcli import main
 from cloudq.entrypoints.cloudqd import main as cloudqd
 
 DOCS = Path(__file__).parents[3] / "docs"
+CLIENT = main.list_commands(click.Context(main))
+BUILDER = cloudqaws.list_commands(click.Context(cloudqaws))
 COMMON = {"--config", "--log_level", "--json", "--id"}
 
 
@@ -19,7 +22,7 @@ def options(command: click.Command) -> set[str]:
     return {parameter.opts[0] for parameter in command.params if isinstance(parameter, click.Option)}
 
 
-@pytest.mark.parametrize("name", main.list_commands(click.Context(main)))
+@pytest.mark.parametrize("name", CLIENT)
 def test_every_option_of_a_client_s_command_is_documented(name: str) -> None:
     page = (DOCS / "client.md").read_text(encoding="utf-8")
     [section] = re.findall(rf"^## {name}\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
@@ -35,10 +38,18 @@ def test_every_option_of_the_agent_is_documented() -> None:
     assert {each for each in options(cloudqd) - {"--version"} if each not in page} == set()
 
 
+@pytest.mark.parametrize("name", BUILDER)
+def test_every_option_of_a_builder_s_command_is_documented(name: str) -> None:
+    page = (DOCS / "aws.md").read_text(encoding="utf-8")
+    command = cloudqaws.get_command(click.Context(cloudqaws), name)
+    assert command is not None
+
+    assert {each for each in options(command) - {"--log_level"} if each not in page} == set()
+
+
 def test_no_option_is_documented_that_is_not_there() -> None:
-    commands = [
-        main.get_command(click.Context(main), name) for name in main.list_commands(click.Context(main))
-    ]
+    commands = [main.get_command(click.Context(main), name) for name in CLIENT]
+    commands += [cloudqaws.get_command(click.Context(cloudqaws), name) for name in BUILDER]
     known = {
         opt
         for command in [*commands, main, cloudqd]
