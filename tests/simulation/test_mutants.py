@@ -11,16 +11,12 @@ from cloudq.adapters import filesystem
 from cloudq.adapters.workspace import claim_space
 from tests.simulation.mutants import MUTANTS, Mutant, find
 
-NOT_YET = {"ended without blocking the lock": "not found within 2,000 lives from seed 0 on"}
-BUGS = [
-    pytest.param(bug, marks=pytest.mark.xfail(reason=NOT_YET[bug.name], strict=False))
-    if bug.name in NOT_YET
-    else bug
-    for bug in MUTANTS
-]
+NOT_SOON_ENOUGH = {"ended without blocking the lock"}
+"""Chance meets these too seldom for 2,000 lives: the command tells them, no test waits for them."""
+BUGS = [bug for bug in MUTANTS if bug.name not in NOT_SOON_ENOUGH]
 
 
-@pytest.mark.parametrize("bug", BUGS, ids=[bug.name for bug in MUTANTS])
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
 def test_a_bug_put_in_on_purpose_is_found(
     bug: Mutant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
