@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cloudq.client import Client
+from cloudq.domain.job_shell import NOT_ITS_TURN
 from tests.parts.counted_runs import check_all, submit_counted
 from tests.parts.doomed_agent import FORK, Doom, DoomedAgent
 from tests.parts.held_up_sbatch import HANGS, LATE, HeldUpSbatch
@@ -91,7 +92,7 @@ def test_an_sbatch_that_hangs_while_its_agent_is_killed_and_succeeds_later_adds_
     submitted = {during: local_ids(slurm, job_id) for during, job_id in ids.items()}
     assert [len(found) for found in submitted.values()] == [1, 1, 2]
     [late] = submitted["its successor's submission"] - {own}
-    assert slurm.show_job(late)["ExitCode"] == "0:0"
+    assert slurm.show_job(late)["ExitCode"] == f"{NOT_ITS_TURN}:0"
 
 
 @pytest.mark.parametrize("first", ["the successor's", "the late one"])
