@@ -21,6 +21,7 @@ from cloudq.adapters.workspace import claim_space
 from tests.simulation.life import Life
 from tests.simulation.story import Broken
 from tests.simulation.tally import Tally
+from tests.simulation.weak_store import WeakLife
 
 A_CHUNK = 25
 """Worlds handed to a process at a time."""
@@ -33,11 +34,14 @@ class How:
     base: Path
     most_steps: int | None = None
     raises: bool = False
+    weak_store: bool = False
+    """Whether the store ignores conditions."""
 
     @property
     def options(self) -> str:
         """What a replay needs besides the seed."""
-        return f" --most-steps {self.most_steps}" if self.most_steps else ""
+        steps = f" --most-steps {self.most_steps}" if self.most_steps else ""
+        return steps + (" --weak-store" if self.weak_store else "")
 
 
 def live(seed: int, how: How, tally: Tally) -> None:
@@ -45,7 +49,7 @@ def live(seed: int, how: How, tally: Tally) -> None:
     tmp = how.base / str(seed)
     tmp.mkdir(parents=True)
     again = f"replay: python -m tests.simulation.run --seed {seed}{how.options}"
-    world = Life(seed, tmp, raises=how.raises, most_steps=how.most_steps)
+    world = (WeakLife if how.weak_store else Life)(seed, tmp, raises=how.raises, most_steps=how.most_steps)
     try:
         world.live()
     except Broken as error:
@@ -146,7 +150,7 @@ def main() -> int:
     chosen = _parser().parse_args()
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as base:
-        how = How(Path(base), chosen.most_steps, chosen.raises)
+        how = How(Path(base), chosen.most_steps, chosen.raises, chosen.weak_store)
         if chosen.seed is not None:
             return _tell_of(chosen.seed, how)
         if chosen.worlds is None and chosen.seconds is None:
@@ -165,6 +169,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--most-steps", type=int, help="make lives short")
+    parser.add_argument("--weak-store", action="store_true", help="on a store that ignores conditions")
     parser.add_argument("--stop-after", type=int, default=0, help="stop after so many broken worlds")
     parser.add_argument("--tell-every", type=float, default=0, help="seconds between lines in a log")
     parser.add_argument("--raises", action="store_true", help="show where unexpected exceptions come from")
