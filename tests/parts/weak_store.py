@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-
 from attrs import define
 
+from cloudq.adapters.object_stores.passing_on import PassingOn
 from cloudq.domain.errors import PreconditionFailed
-from cloudq.ports.object_store import MAX_CONTROL_BYTES, ListPage, ObjectStore, StoredObject, Unchanged
+from cloudq.ports.object_store import ObjectStore
 
 CREATE, REPLACE = "put_if_absent", "put_if_match"
 
 
 @define
-class WeakStore:
+class WeakStore(PassingOn):
     """Passes everything on to *inner*; conditions of *ignored* writes are taken and ignored."""
 
     inner: ObjectStore
@@ -33,31 +31,3 @@ class WeakStore:
         if REPLACE in self.ignored:
             return self.inner.put(key, body)
         return self.inner.put_if_match(key, body, etag)
-
-    def get(self, key: str, *, max_bytes: int = MAX_CONTROL_BYTES) -> StoredObject:
-        return self.inner.get(key, max_bytes=max_bytes)
-
-    def get_if_changed(
-        self, key: str, etag: str, *, max_bytes: int = MAX_CONTROL_BYTES
-    ) -> StoredObject | Unchanged:
-        return self.inner.get_if_changed(key, etag, max_bytes=max_bytes)
-
-    def put(self, key: str, body: bytes) -> str:
-        return self.inner.put(key, body)
-
-    def list_page(
-        self, prefix: str, *, start_after: str = "", delimiter: str = "", limit: int = 1000
-    ) -> ListPage:
-        return self.inner.list_page(prefix, start_after=start_after, delimiter=delimiter, limit=limit)
-
-    def delete(self, keys: Sequence[str]) -> None:
-        self.inner.delete(keys)
-
-    def upload(self, key: str, source: Path) -> None:
-        self.inner.upload(key, source)
-
-    def download(self, key: str, target: Path, *, max_bytes: int | None = None) -> int:
-        return self.inner.download(key, target, max_bytes=max_bytes)
-
-    def read(self, key: str) -> Iterator[bytes]:
-        return self.inner.read(key)

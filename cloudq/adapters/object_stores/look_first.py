@@ -12,11 +12,11 @@ So whoever uses this sees to it in another way that there is one writer a key.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable
 
 from attrs import frozen
 
+from cloudq.adapters.object_stores.passing_on import PassingOn
 from cloudq.domain.errors import (
     ObjectNotFound,
     ObjectTooLarge,
@@ -24,7 +24,7 @@ from cloudq.domain.errors import (
     PreconditionFailed,
     StoreUnavailable,
 )
-from cloudq.ports.object_store import MAX_CONTROL_BYTES, ListPage, ObjectStore, StoredObject, Unchanged
+from cloudq.ports.object_store import ObjectStore
 
 
 def _nobody_else() -> None:
@@ -32,7 +32,7 @@ def _nobody_else() -> None:
 
 
 @frozen
-class LookFirstStore:
+class LookFirstStore(PassingOn):
     """Passes everything on to *inner*; while it *is_weak*, guarded writes become looks and plain writes.
 
     *look_again* is called before each of those: it raises what keeps the writer from writing.
@@ -88,31 +88,3 @@ class LookFirstStore:
         if found.body != body:
             raise PreconditionFailed(f"{key} was created by somebody else")
         return found.etag
-
-    def get(self, key: str, *, max_bytes: int = MAX_CONTROL_BYTES) -> StoredObject:
-        return self.inner.get(key, max_bytes=max_bytes)
-
-    def get_if_changed(
-        self, key: str, etag: str, *, max_bytes: int = MAX_CONTROL_BYTES
-    ) -> StoredObject | Unchanged:
-        return self.inner.get_if_changed(key, etag, max_bytes=max_bytes)
-
-    def put(self, key: str, body: bytes) -> str:
-        return self.inner.put(key, body)
-
-    def list_page(
-        self, prefix: str, *, start_after: str = "", delimiter: str = "", limit: int = 1000
-    ) -> ListPage:
-        return self.inner.list_page(prefix, start_after=start_after, delimiter=delimiter, limit=limit)
-
-    def delete(self, keys: Sequence[str]) -> None:
-        self.inner.delete(keys)
-
-    def upload(self, key: str, source: Path) -> None:
-        self.inner.upload(key, source)
-
-    def download(self, key: str, target: Path, *, max_bytes: int | None = None) -> int:
-        return self.inner.download(key, target, max_bytes=max_bytes)
-
-    def read(self, key: str) -> Iterator[bytes]:
-        return self.inner.read(key)
