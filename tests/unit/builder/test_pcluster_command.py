@@ -103,6 +103,8 @@ class TestAnswers:
 
         pcluster.create("c-nodes", "")
 
+        assert recorded.argv[1] == "create-cluster"
+
     def test_a_cluster_that_is_gone_is_removed(self, pcluster: Pcluster, recorded: Recorded) -> None:
         recorded.answer = {
             "message": "Cluster 'c-nodes' does not exist or belongs to an incompatible ParallelCluster "
@@ -110,6 +112,8 @@ class TestAnswers:
         }
 
         pcluster.delete("c-nodes")
+
+        assert recorded.argv[1] == "delete-cluster"
 
     def test_a_removal_begins(self, pcluster: Pcluster, recorded: Recorded) -> None:
         recorded.answer, recorded.status = {"cluster": {**SUMMARY, "clusterStatus": "DELETE_IN_PROGRESS"}}, 0
