@@ -87,8 +87,7 @@ class FindHolder:
 
     def last_beat(self, system: str) -> SeenLease | None:
         """What the agent of *system* last said of itself."""
-        epoch = self.registry.newest_epoch(system)
-        return self.registry.lease(system, epoch) if epoch else None
+        return self.registry.newest_lease(system)
 
 
 def _require_fit_store(beat: SeenLease | None) -> None:

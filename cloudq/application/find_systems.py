@@ -161,7 +161,7 @@ class FindSystems:
         return why_not(offer, script, mapping, wanted.array, is_pinned=is_pinned, is_chosen=is_chosen)
 
     def _seen(self, sign: SystemSign) -> SeenLease | None:
-        seen = self.registry.lease(sign.system, sign.lease_epoch) if sign.lease_epoch else None
+        seen = self.registry.lease(sign)
         if seen is not None:
             self.know_store.hear(seen.lease)
         return seen

@@ -110,14 +110,13 @@ class HoldLease:
         with self._lock:  # a beat that is still under way must not bring the old epoch back
             self._held = None
         asked_at = self.clock.elapsed()
-        newest = self.registry.newest_epoch(self.identity.system)
-        seen = self.registry.lease(self.identity.system, newest) if newest else None
+        seen = self.registry.newest_lease(self.identity.system)
         if seen is not None and not self._may_succeed(seen, asked_at):
             return LeaseWait(seen.lease, seen.age_s)
         if seen is not None:
             self.store_check = StoreCheck.parse(seen.lease.store_check)
         check_store()
-        return self._create(newest + 1)
+        return self._create(1 if seen is None else seen.lease.epoch + 1)
 
     def beat_if_due(self) -> None:
         """Send the next beat when it is time."""
@@ -192,10 +191,9 @@ class HoldLease:
         sent_at = self.clock.elapsed()
         self._watch = None
         created = self.registry.create_lease(me.system, lease)
-        newest = self.registry.newest_epoch(me.system)
-        if not created or newest > epoch:
-            seen = self.registry.lease(me.system, newest)
-            return LeaseWait(seen.lease if seen else evolve(lease, epoch=newest), seen.age_s if seen else 0.0)
+        if not created or self.registry.newest_epoch(me.system) > epoch:
+            seen = self.registry.newest_lease(me.system)
+            return LeaseWait(lease, 0.0) if seen is None else LeaseWait(seen.lease, seen.age_s)
         self.registry.drop_leases_before(me.system, epoch)
         self._held = HeldLease(lease, sent_at)
         return None

@@ -34,7 +34,7 @@ class KnowStore:
         """
         signs = [sign for sign in self.registry.systems().values() if sign.lease_epoch]
         for sign in sorted(signs, key=lambda each: each.beat_age_s):
-            seen = self.registry.lease(sign.system, sign.lease_epoch)
+            seen = self.registry.lease(sign)
             check = None if seen is None else StoreCheck.parse(seen.lease.store_check)
             if check is not None:
                 self._is_weak = check.is_weak

@@ -65,7 +65,7 @@ class ListAgents:
 
     def _report(self, sign: SystemSign) -> AgentReport:
         try:
-            seen = self.registry.lease(sign.system, sign.lease_epoch) if sign.lease_epoch else None
+            seen = self.registry.lease(sign)
             report = AgentReport(sign.system, AgentState.UNKNOWN) if seen is None else self._of(sign, seen)
             summary = self.registry.summary(sign)
         except RecordRejected as error:

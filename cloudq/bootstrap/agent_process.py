@@ -130,8 +130,7 @@ class AgentProcess:
 def newest_lease(config: Config) -> SeenLease | None:
     """Who acted last for the system, as the store knows it: one LIST and one GET."""
     registry = BucketSystemRegistry(open_store(config.store, SystemClock()), RandomIds())
-    epoch = registry.newest_epoch(config.agent.name)
-    return registry.lease(config.agent.name, epoch) if epoch else None
+    return registry.newest_lease(config.agent.name)
 
 
 def stopwatch() -> Callable[[], float]:

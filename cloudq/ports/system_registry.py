@@ -63,8 +63,15 @@ class SystemRegistry(Protocol):
         """The highest lease epoch of *system*, 0 without any."""
         ...
 
-    def lease(self, system: str, epoch: int) -> SeenLease | None:
-        """Read one epoch's beat, None if it is gone."""
+    def newest_lease(self, system: str) -> SeenLease | None:
+        """Read the beat of the newest epoch, None if no agent ever took the lease."""
+        ...
+
+    def lease(self, sign: SystemSign) -> SeenLease | None:
+        """Read the beat that *sign* tells of, None if it tells of none.
+
+        An agent that has started anew since may have deleted it: then its own is read.
+        """
         ...
 
     def create_lease(self, system: str, lease: Lease) -> bool:

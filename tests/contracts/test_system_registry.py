@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
+from attrs import define
 
 from cloudq.adapters.job_repository import BucketSystemRegistry, keys
-from cloudq.domain.errors import ObjectNotFound, RecordRejected
+from cloudq.adapters.object_stores.passing_on import PassingOn
+from cloudq.domain.errors import ObjectNotFound, RecordRejected, StoreUnavailable
 from cloudq.domain.job_state import JobState
 from cloudq.domain.summary import ActiveJob, ActiveSummary
+from cloudq.ports.object_store import MAX_CONTROL_BYTES, StoredObject
 from cloudq.ports.system_registry import SystemRegistry, SystemSign
 from tests.builders import a_lease
 from tests.contracts.conftest import StoreTime, put_foreign
@@ -22,6 +27,26 @@ from tests.parts.serial_ids import SerialIds
 @pytest.fixture
 def registry(store: CountingStore, ids: SerialIds) -> SystemRegistry:
     return BucketSystemRegistry(store, ids)
+
+
+@define
+class BeforeEachGet(PassingOn):
+    """A store on which one of *acts* comes in before each GET."""
+
+    inner: CountingStore
+    acts: list[Callable[[], object]]
+
+    def get(self, key: str, *, max_bytes: int = MAX_CONTROL_BYTES) -> StoredObject:
+        if self.acts:
+            self.acts.pop(0)()
+        return self.inner.get(key, max_bytes=max_bytes)
+
+
+def agents_take_turns(registry: SystemRegistry, last: int) -> None:
+    """Three agents, one after the other, of which the *last* is there now."""
+    for epoch in range(last - 2, last + 1):
+        registry.create_lease("alpha", a_lease(epoch))
+        registry.drop_leases_before("alpha", epoch)
 
 
 class TestSystems:
@@ -84,13 +109,65 @@ class TestLeases:
         registry.beat("alpha", lease.beaten("second", released=True))
 
         assert store.counts == {"PUT": 1}
-        seen = registry.lease("alpha", 1)
+        seen = registry.newest_lease("alpha")
         assert seen is not None
         assert seen.lease == lease.beaten("second", released=True)
         assert seen.age_s == 0
 
-    def test_a_beat_that_is_gone_is_none(self, registry: SystemRegistry) -> None:
-        assert registry.lease("alpha", 1) is None
+    def test_where_no_agent_ever_was_there_is_no_beat(self, registry: SystemRegistry) -> None:
+        assert registry.newest_lease("alpha") is None
+
+    def test_a_beat_is_read_through_its_sign(self, registry: SystemRegistry, store: CountingStore) -> None:
+        registry.create_lease("alpha", a_lease(1))
+        sign = registry.systems()["alpha"]
+        store.reset()
+
+        seen = registry.lease(sign)
+
+        assert seen is not None
+        assert seen.lease == a_lease(1)
+        assert store.counts == {"GET": 1}
+
+    def test_a_sign_without_a_lease_costs_nothing(
+        self, registry: SystemRegistry, store: CountingStore
+    ) -> None:
+        assert registry.lease(SystemSign("alpha", lease_epoch=0, beat_age_s=0.0)) is None
+        assert store.counts == {}
+
+    def test_a_beat_that_was_deleted_since_its_sign_was_seen_has_a_follower(
+        self, registry: SystemRegistry
+    ) -> None:
+        registry.create_lease("alpha", a_lease(1))
+        sign = registry.systems()["alpha"]
+        agents_take_turns(registry, 4)
+
+        seen = registry.lease(sign)
+
+        assert seen is not None
+        assert seen.lease.epoch == 4
+
+    def test_agents_that_take_turns_while_a_beat_is_read_do_not_hide_it(
+        self, store: CountingStore, ids: SerialIds
+    ) -> None:
+        plain = BucketSystemRegistry(store, ids)
+        plain.create_lease("alpha", a_lease(1))
+        registry = BucketSystemRegistry(BeforeEachGet(store, [lambda: agents_take_turns(plain, 4)]), ids)
+
+        seen = registry.newest_lease("alpha")
+
+        assert seen is not None
+        assert seen.lease.epoch == 4
+
+    def test_agents_that_take_turns_for_ever_are_no_silence(
+        self, store: CountingStore, ids: SerialIds
+    ) -> None:
+        plain = BucketSystemRegistry(store, ids)
+        plain.create_lease("alpha", a_lease(1))
+        turns = [partial(agents_take_turns, plain, last) for last in range(4, 40, 3)]
+        registry = BucketSystemRegistry(BeforeEachGet(store, turns), ids)
+
+        with pytest.raises(StoreUnavailable, match="the agents of alpha take turns"):
+            registry.newest_lease("alpha")
 
     def test_a_lease_that_was_put_under_another_epoch_is_rejected(
         self, registry: SystemRegistry, store: CountingStore
@@ -99,7 +176,7 @@ class TestLeases:
         store.put(keys.lease("alpha", 2), store.get(keys.lease("alpha", 1)).body)
 
         with pytest.raises(RecordRejected):
-            registry.lease("alpha", 2)
+            registry.newest_lease("alpha")
 
     def test_the_newest_epoch_is_the_highest_number(self, registry: SystemRegistry) -> None:
         for epoch in (1, 2, 10):
@@ -107,13 +184,17 @@ class TestLeases:
 
         assert registry.newest_epoch("alpha") == 10
 
-    def test_of_the_older_epochs_the_newest_stays(self, registry: SystemRegistry) -> None:
+    def test_of_the_older_epochs_the_newest_stays(
+        self, registry: SystemRegistry, store: CountingStore
+    ) -> None:
         for epoch in (1, 2, 9, 10, 11):
             registry.create_lease("alpha", a_lease(epoch))
 
         registry.drop_leases_before("alpha", 10)
 
-        assert [epoch for epoch in range(12) if registry.lease("alpha", epoch)] == [9, 10, 11]
+        assert {found.key for found in store.list_page(keys.leases("alpha")).objects} == {
+            keys.lease("alpha", epoch) for epoch in (9, 10, 11)
+        }
 
 
 class TestSummaries:

@@ -16,7 +16,7 @@ from cloudq.adapters.codec import (
 )
 from cloudq.adapters.job_repository import keys
 from cloudq.adapters.job_repository.records import create, pages, read
-from cloudq.domain.errors import ObjectNotFound, PreconditionFailed, WriteConflict
+from cloudq.domain.errors import ObjectNotFound, PreconditionFailed, StoreUnavailable, WriteConflict
 from cloudq.domain.lease import Lease
 from cloudq.domain.summary import ActiveSummary
 from cloudq.ports.clock import IdSource
@@ -27,6 +27,8 @@ from cloudq.ports.workers import Workers
 PROBE_WRITERS = 8
 MAX_SYSTEMS = 10_000
 """Systems told of: those beyond are nobody's."""
+MAX_TURNS = 5
+"""How often agents of a system may take over from one another while its lease is read."""
 
 
 @frozen
@@ -47,8 +49,23 @@ class BucketSystemRegistry:
         """One LIST."""
         return max(self._epochs(keys.leases(system)), default=0)
 
-    def lease(self, system: str, epoch: int) -> SeenLease | None:
-        """One GET."""
+    def newest_lease(self, system: str) -> SeenLease | None:
+        """One LIST and one GET; both again if agents took turns between them."""
+        for _ in range(MAX_TURNS):
+            epoch = self.newest_epoch(system)
+            if not epoch:
+                return None
+            if (seen := self._lease(system, epoch)) is not None:
+                return seen
+        raise StoreUnavailable(f"the agents of {system} take turns faster than can be read: try again")
+
+    def lease(self, sign: SystemSign) -> SeenLease | None:
+        """One GET; a LIST and a GET besides if an agent started anew since."""
+        if not sign.lease_epoch:
+            return None
+        return self._lease(sign.system, sign.lease_epoch) or self.newest_lease(sign.system)
+
+    def _lease(self, system: str, epoch: int) -> SeenLease | None:
         try:
             found = read(self.store, keys.lease(system, epoch), MAX_SMALL_RECORD_BYTES)
         except ObjectNotFound:

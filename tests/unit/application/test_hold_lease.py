@@ -288,7 +288,7 @@ class SlowAnswers:
     def drop_leases_before(self, system: str, epoch: int) -> None:
         self.inner.drop_leases_before(system, epoch)
 
-    def lease(self, system: str, epoch: int) -> SeenLease | None:
-        seen = self.inner.lease(system, epoch)
+    def newest_lease(self, system: str) -> SeenLease | None:
+        seen = self.inner.newest_lease(system)
         self.after()
         return seen

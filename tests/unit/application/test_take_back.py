@@ -236,7 +236,7 @@ def test_a_job_that_ended_on_its_system_before_it_could_be_taken_keeps_that_end(
 def test_nothing_is_taken_on_a_store_that_decides_nothing(world: World) -> None:
     job_id, _, _ = held_by_a_silent_agent(world)
     registry = BucketSystemRegistry(world.store, world.ids)
-    seen = registry.lease("alpha", 1)
+    seen = registry.newest_lease("alpha")
     assert seen is not None
     registry.beat(
         "alpha", evolve(seen.lease, store_check=str(StoreCheck(NOON, "it accepts every conditional write")))
