@@ -9,7 +9,7 @@ from attrs import define, evolve, field
 
 from cloudq.application.held_job import Cancel, HeldJob, Holdings
 from cloudq.application.job_trouble import JobTrouble
-from cloudq.application.stop_claim import StopClaim, is_of
+from cloudq.application.stop_claim import StopClaim
 from cloudq.domain.errors import SchedulerUnavailable
 from cloudq.domain.job import Job
 from cloudq.domain.job_shell import BLOCKED
@@ -125,7 +125,7 @@ class FollowJobs:
         extra = tuple(local_id for local_id in held.local_ids if local_id not in holders)
         if extra and len(extra) < len(held.local_ids):
             self.scheduler.cancel(
-                [each for each in extra if each in answer and is_of(held.tag, answer[each])]
+                [each for each in extra if each in answer and answer[each].may_be_of(held.tag)]
             )
             held.local_ids = tuple(local_id for local_id in held.local_ids if local_id in holders)
             held.job = evolve(held.job, jobid=held.local_ids[0])
@@ -237,7 +237,7 @@ def _status(
     found = [
         answer[local_id].tasks[task]
         for local_id in ids
-        if local_id in answer and task in answer[local_id].tasks and is_of(held.tag, answer[local_id])
+        if local_id in answer and task in answer[local_id].tasks and answer[local_id].may_be_of(held.tag)
     ]
     alive = [status for status in found if status.life is not Life.ENDED]
     of_the_script = [status for status in found if status.tells_of_the_script]

@@ -155,10 +155,10 @@ class HandOverJob:
         """The words for the submit command."""
         return held.space.kept_options() if held.job.is_meta else split_options(held.job.submit_opt)
 
-    def _submission(self, held: HeldJob) -> Submission:
+    def _submission(self, held: HeldJob, attempt: int = 1) -> Submission:
         return Submission(
             tag=held.tag,
-            job_shell=held.space.job_shell,
+            job_shell=held.space.job_shell_for(attempt),
             work_dir=held.space.work_dir,
             control_dir=held.space.control_dir,
             options=self._options(held),
@@ -175,7 +175,7 @@ class HandOverJob:
     def _submit(self, held: HeldJob, number: int) -> None:
         try:
             self._learn_array(held)
-            submission = self._submission(held)
+            submission = self._submission(held, number)
             command = self.scheduler.describe(submission)
             self.lease.require()  # preparing may have taken hours
             files = held.space.begin_attempt(number, command, self.scheduler.submit_time_limit_s)

@@ -48,17 +48,12 @@ class StopClaim:
         """Whether the scheduler has one of *tag*'s jobs alive. Raises `SchedulerUnavailable`."""
         if not local_ids:
             return False
-        return any(is_of(tag, job) and is_alive(job) for job in self.scheduler.poll(local_ids).values())
+        return any(job.may_be_of(tag) and is_alive(job) for job in self.scheduler.poll(local_ids).values())
 
     def _shown_as(self, tag: ClaimTag, known: tuple[str, ...]) -> tuple[str, ...]:
         """An id that was noted proves nothing: it may be another's job by now."""
         shown = self.scheduler.poll(known) if known else {}
-        return tuple(local_id for local_id in known if local_id in shown and is_of(tag, shown[local_id]))
-
-
-def is_of(tag: ClaimTag, job: LocalJob) -> bool:
-    """Whether a local job may be *tag*'s: ids begin anew when a scheduler is reset."""
-    return job.tag is None or job.tag == tag
+        return tuple(local_id for local_id in known if local_id in shown and shown[local_id].may_be_of(tag))
 
 
 def is_alive(job: LocalJob) -> bool:

@@ -1,12 +1,15 @@
 """The job shell: what is really handed to a scheduler, around the user's unchanged script.
 
 It makes sure that the script starts at most once a claim and task (protocol 4.3) and records
-how it started and ended (protocol 5.2). Rendering is pure; ``facts`` it needs of a scheduler are
-a `ShellDialect`.
+how it started and ended (protocol 5.2). A submission is told apart from others of its claim by its
+local job id and the number of the attempt to submit: ids begin anew when a scheduler is reset, and
+what was submitted before may come after. Rendering is pure; ``facts`` it needs of a scheduler are a
+`ShellDialect`.
 """
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator, Mapping
 
@@ -29,6 +32,8 @@ NOT_ITS_TURN = 113
 
 Not 0: who sees no lock, only what the scheduler says, would take it for the script's own end.
 """
+
+_ATTEMPT = re.compile(r"^cq_attempt=[0-9]+$", re.MULTILINE)
 
 STAY = "stay"
 """What a job shell is told when the user's own options say where the script is to start."""
@@ -95,8 +100,19 @@ def record_name(kind: str, task: int | None) -> str:
     return kind if task is None else f"{kind}.{task}"
 
 
+def for_attempt(job_shell: str, attempt: int) -> str:
+    """The text of *job_shell* that says which attempt to submit it belongs to, counted from 1."""
+    return _ATTEMPT.sub(f"cq_attempt={attempt}", job_shell, count=1)
+
+
+def attempt_of(job_shell: str) -> int:
+    """Which attempt a job shell says it belongs to; 0 if it does not say."""
+    told = _ATTEMPT.search(job_shell)
+    return 0 if told is None else int(told[0].partition("=")[2])
+
+
 def render_job_shell(plan: JobShellPlan, dialect: ShellDialect) -> str:
-    """The text of the job shell, for bash 3.2 or newer."""
+    """The text of the job shell of the first attempt, for bash 3.2 or newer."""
     interpreter = plan.interpreter or ("" if plan.has_shebang else "/bin/bash")
     start = f'{shlex.quote(interpreter)} "$cq_script"' if interpreter else '"$cq_script"'
     run = _RUN_AND_FORWARD if dialect.forward_signals else _RUN
@@ -301,6 +317,7 @@ _TEMPLATE = """\
 cq_control={control}
 cq_work={work}
 cq_script={script}
+cq_attempt=1
 cq_local_id={local_id}
 cq_task={task_id}
 {own}cq_suffix=${{cq_task:+.$cq_task}}
@@ -317,6 +334,21 @@ cq_write() {{
     printf '%s\\n' "$@" >"$cq_file.tmp.$$" && mv -f "$cq_file.tmp.$$" "$cq_file" && return
     rm -f "$cq_file.tmp.$$"
     return 1
+}}
+cq_require_turn() {{
+    cq_holder=
+    cq_held=1
+    while IFS='=' read -r cq_name cq_value; do
+        case $cq_name in
+        local_id) cq_holder=$cq_value ;;
+        attempt) cq_held=$cq_value ;;
+        esac
+    done <"$cq_lock"
+    if [ "$cq_holder $cq_held" != "$cq_local_id $cq_attempt" ]; then
+        cq_say "claim {tag} belongs to local job '$cq_holder', attempt $cq_held:" \\
+            "the script was not started again"
+        exit {not_its_turn}
+    fi
 }}
 cq_note_signal() {{
     if [ "$1" != CONT ]; then cq_signal=$1; fi
@@ -343,7 +375,9 @@ case $cq_local_id in
     exit 1
     ;;
 esac
-if ! cq_write "$cq_start" "local_id=$cq_local_id" "host=$cq_host" "time=$cq_started"; then
+if [ -e "$cq_lock" ]; then cq_require_turn; fi
+if ! cq_write "$cq_start" \\
+    "local_id=$cq_local_id" "attempt=$cq_attempt" "host=$cq_host" "time=$cq_started"; then
     cq_say "cannot write $cq_start: the script was not started"
     exit 1
 fi
@@ -352,14 +386,7 @@ if ! [ -e "$cq_lock" ]; then
     cq_say "cannot make $cq_lock: the script was not started"
     exit 1
 fi
-cq_holder=
-while IFS='=' read -r cq_name cq_value; do
-    if [ "$cq_name" = local_id ]; then cq_holder=$cq_value; fi
-done <"$cq_lock"
-if [ "$cq_holder" != "$cq_local_id" ]; then
-    cq_say "claim {tag} belongs to local job '$cq_holder': the script was not started again"
-    exit {not_its_turn}
-fi
+cq_require_turn
 {catch_early}if ! rm -f "$cq_record"; then
     cq_say "cannot remove $cq_record of an earlier run: the script was not started"
     exit 1

@@ -50,6 +50,10 @@ class LocalJob:
     tag: ClaimTag | None = None
     """Whose it is, where the scheduler tells: local ids begin anew when a scheduler is reset."""
 
+    def may_be_of(self, tag: ClaimTag) -> bool:
+        """Whether nothing says that it is another's."""
+        return self.tag is None or self.tag == tag
+
 
 class BatchScheduler(Protocol):
     """One kind of scheduler on this machine.
@@ -111,9 +115,10 @@ class BatchScheduler(Protocol):
         """Ask that single tasks of an array job end; the same promises as `cancel`."""
         ...
 
-    def forget(self, local_ids: Sequence[str]) -> None:
-        """The jobs' ends are safely recorded: what is kept of them, in a queue too, may go.
+    def forget(self, tag: ClaimTag, local_ids: Sequence[str]) -> None:
+        """The ends of *tag*'s jobs are safely recorded: what is kept of them, in a queue too, may go.
 
+        Those of *local_ids* that are another's by now are left alone.
         Raises `SchedulerUnavailable` where something has to go and did not: try again.
         """
         ...

@@ -80,7 +80,10 @@ class ClaimSpace(Protocol):
     @property
     def control_dir(self) -> Path: ...
     @property
-    def job_shell(self) -> Path: ...
+    def job_shell(self) -> Path:
+        """The one of the first attempt to submit."""
+        ...
+
     @property
     def archive(self) -> Path:
         """Where an input archive is downloaded to and an output archive packed."""
@@ -103,6 +106,10 @@ class ClaimSpace(Protocol):
 
     def install_job_shell(self, text: str) -> None:
         """Write the job shell."""
+        ...
+
+    def job_shell_for(self, attempt: int) -> Path:
+        """The job shell that says that it belongs to *attempt*, made from the one of the first."""
         ...
 
     def install_tools(self) -> Path:

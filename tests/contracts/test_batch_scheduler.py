@@ -541,21 +541,32 @@ def test_a_claim_that_was_blocked_does_not_start(rig: Rig) -> None:
 
 
 def test_a_finished_job_is_dropped_when_its_end_is_recorded(rig: Rig) -> None:
-    local_id = submit(rig, a_space(rig))
+    space = a_space(rig)
+    local_id = submit(rig, space)
     ended(rig, local_id)
 
-    rig.scheduler.forget([local_id, "999"])
+    rig.scheduler.forget(space.tag, [local_id, "999"])
 
     assert not rig.forgets or rig.scheduler.poll([local_id]) == {}
     assert rig.scheduler.find(ClaimTag("ffffffff", 1)) == ()
     assert submit(rig, a_space(rig)) != local_id
 
 
+def test_the_end_of_another_claims_job_is_not_dropped(rig: Rig) -> None:
+    local_id = submit(rig, a_space(rig))
+    end = ended(rig, local_id)
+
+    rig.scheduler.forget(ClaimTag("ffffffff", 1), [local_id])
+
+    assert rig.scheduler.poll([local_id])[local_id].tasks[None] == end
+
+
 def test_a_job_that_runs_is_not_forgotten(rig: Rig) -> None:
-    local_id = submit(rig, a_space(rig, Script(duration_s=LONG_S)))
+    space = a_space(rig, Script(duration_s=LONG_S))
+    local_id = submit(rig, space)
     until(rig, local_id, is_running)
 
-    rig.scheduler.forget([local_id])
+    rig.scheduler.forget(space.tag, [local_id])
 
     assert is_running(rig.scheduler.poll([local_id])[local_id].tasks)
 

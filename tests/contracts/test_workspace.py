@@ -18,7 +18,7 @@ from cloudq.adapters.process import format_identity, own_identity
 from cloudq.adapters.workspace import DirectoryWorkspace
 from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
 from cloudq.domain.errors import ArchiveRejected, InvalidInput, WorkspaceFull, WorkspaceProblem
-from cloudq.domain.job_shell import BLOCKED
+from cloudq.domain.job_shell import BLOCKED, attempt_of
 from cloudq.domain.names import ClaimTag
 from cloudq.ports.workspace import FirstMiss, SpaceOwner, TaskRecords
 from tests.parts.fake_clock import FakeClock
@@ -92,6 +92,19 @@ def test_nobody_else_can_look_inside(workspace: DirectoryWorkspace, space: Direc
     assert mode_of(workspace.root / "cache") == mode_of(space.work_dir) == mode_of(space.control_dir) == 0o700
     assert mode_of(script) == mode_of(space.job_shell) == 0o700
     assert mode_of(space.control_dir / "owner.json") == 0o600
+
+
+def test_each_attempt_has_a_job_shell_that_says_so(space: DirectoryClaimSpace) -> None:
+    space.install_job_shell("#!/bin/bash\n#SBATCH é\ncq_attempt=1\ncq_attempt=1\n")
+
+    second = space.job_shell_for(2)
+
+    assert space.job_shell_for(1) == space.job_shell
+    assert [attempt_of(path.read_text()) for path in (space.job_shell, second)] == [1, 2]
+    assert second.read_text() == "#!/bin/bash\n#SBATCH é\ncq_attempt=2\ncq_attempt=1\n"
+    assert second.parent == space.control_dir
+    assert mode_of(second) == 0o700
+    assert space.job_shell_for(2) == second
 
 
 @pytest.mark.parametrize(

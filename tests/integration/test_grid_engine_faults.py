@@ -25,6 +25,7 @@ from tests.parts.fake_grid_engine.cell import FakeGridEngine
 from tests.parts.shell_claim import prepare, submission_of
 from tests.parts.site import wait_until
 
+ANOTHER = ClaimTag("ffffffff", 1)
 WAIT_S = 5.0
 TIMES = GridEngineTimes(query_limit_s=3, submit_wait_s=1, submit_limit_s=3, accounting_wait_s=WAIT_S)
 _numbers = count(1)
@@ -146,7 +147,8 @@ def test_logs_are_complete_where_their_path_would_mean_something_to_qsub(rig: Ri
 
 
 def test_a_job_that_is_not_listed_is_missing_until_accounting_tells(rig: Rig) -> None:
-    local_id = rig.submit(rig.space("exit 4"))
+    space = rig.space("exit 4")
+    local_id = rig.submit(space)
     rig.is_gone(local_id)
     assert rig.cell.calls("qacct") == 0
 
@@ -156,7 +158,7 @@ def test_a_job_that_is_not_listed_is_missing_until_accounting_tells(rig: Rig) ->
     rig.clock.sleep(10_000)
     assert rig.status(local_id).exit_code == 4
     assert rig.cell.calls("qacct") == 1
-    rig.scheduler.forget([local_id])
+    rig.scheduler.forget(space.tag, [local_id])
 
 
 def test_an_agent_that_comes_later_asks_at_once(rig: Rig) -> None:
@@ -297,7 +299,8 @@ def test_an_older_job_of_the_same_id_is_not_this_ones_end_where_accounting_tells
 
 
 def test_a_job_in_an_error_state_tells_why_and_is_deleted_once_its_end_is_recorded(rig: Rig) -> None:
-    local_id = rig.submit(rig.space("exit 100"))
+    space = rig.space("exit 100")
+    local_id = rig.submit(space)
     rig.shows(local_id, Life.ENDED)
     status = rig.status(local_id)
 
@@ -307,7 +310,9 @@ def test_a_job_in_an_error_state_tells_why_and_is_deleted_once_its_end_is_record
     with pytest.raises(SchedulerUnavailable):
         rig.status(local_id)
 
-    rig.scheduler.forget([local_id])
+    rig.scheduler.forget(ANOTHER, [local_id])
+    assert rig.cell.calls("qdel") == 0
+    rig.scheduler.forget(space.tag, [local_id])
 
     rig.cell.wait_until_gone(local_id)
 

@@ -44,19 +44,19 @@ def space(tmp_path: Path) -> Iterator[DirectoryClaimSpace]:
 
 
 def started(
-    space: DirectoryClaimSpace, local_id: str = "42", task: int | None = None, **env: str
+    space: DirectoryClaimSpace, local_id: str = "42", task: int | None = None, attempt: int = 1, **env: str
 ) -> subprocess.Popen[str]:
     env = {"PATH": os.environ["PATH"], "TEST_JOB": local_id, "TEST_TASK": str(task or ""), **env}
     return subprocess.Popen(
-        ["/bin/bash", space.job_shell], env=env, text=True, start_new_session=True, cwd="/",
+        ["/bin/bash", space.job_shell_for(attempt)], env=env, text=True, start_new_session=True, cwd="/",
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
 
 
 def run(
-    space: DirectoryClaimSpace, local_id: str = "42", task: int | None = None, **env: str
+    space: DirectoryClaimSpace, local_id: str = "42", task: int | None = None, attempt: int = 1, **env: str
 ) -> tuple[int, str, str]:
-    process = started(space, local_id, task, **env)
+    process = started(space, local_id, task, attempt, **env)
     out, err = process.communicate(timeout=20)
     return process.returncode, out, err
 
@@ -188,6 +188,21 @@ def test_a_requeue_under_the_same_id_runs_again_without_its_old_record(
     assert run(space, **environment)[0] == 4
     assert run(space, **environment)[0] == 4
     assert (space.work_dir / "runs").read_text() == "again\nagain\n"
+
+
+def test_another_attempt_that_got_the_same_id_from_a_scheduler_that_was_reset_starts_nothing(
+    space: DirectoryClaimSpace,
+) -> None:
+    prepare(space, "#!/bin/bash\necho run\nexit 3\n", GROUP)
+    run(space, attempt=2)
+    before = space.records([None])
+
+    code, out, err = run(space, attempt=1)
+
+    assert (code, out) == (NOT_ITS_TURN, "")
+    assert "belongs to local job '42', attempt 2: the script was not started again" in err
+    assert space.records([None]) == before  # not even its time
+    assert run(space, attempt=2)[:2] == (3, "run\n")  # a requeue
 
 
 def test_a_blocked_claim_is_not_started(space: DirectoryClaimSpace) -> None:

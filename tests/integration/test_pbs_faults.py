@@ -23,6 +23,7 @@ from tests.parts.fake_pbs.complex import FakePbs
 from tests.parts.shell_claim import prepare, submission_of
 from tests.parts.site import wait_until
 
+ANOTHER = ClaimTag("ffffffff", 1)
 TIMES = CommandTimes(poll_interval_s=10, query_limit_s=3, submit_wait_s=1, submit_limit_s=3)
 _numbers = count(1)
 
@@ -231,13 +232,16 @@ def test_an_array_of_one_task_shows_that_task(rig: Rig) -> None:
 
 
 def test_an_end_that_was_seen_is_known_after_pbs_forgot_the_job(rig: Rig) -> None:
-    local_id = rig.submit(rig.space("exit 4"))
+    space = rig.space("exit 4")
+    local_id = rig.submit(space)
     assert (rig.ended(local_id).verdict, rig.status(local_id).exit_code) == (JobState.ERROR, 4)
     rig.pbs.forget(local_id)
 
     assert rig.status(local_id).exit_code == 4
     assert rig.another().poll([local_id]) == {}
-    rig.scheduler.forget([local_id])
+    rig.scheduler.forget(ANOTHER, [local_id])
+    assert rig.status(local_id).exit_code == 4
+    rig.scheduler.forget(space.tag, [local_id])
     assert rig.scheduler.poll([local_id]) == {}
 
 

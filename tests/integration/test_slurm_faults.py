@@ -131,13 +131,14 @@ def test_a_waiting_task_that_is_gone_after_a_long_silence_may_have_run(rig: Rig)
 
 
 def test_an_end_that_was_seen_is_known_after_slurm_forgot_the_job(rig: Rig) -> None:
-    local_id = rig.submit(rig.space("exit 4"))
+    space = rig.space("exit 4")
+    local_id = rig.submit(space)
     assert (rig.ended(local_id).verdict, rig.status(local_id).exit_code) == (JobState.ERROR, 4)
     rig.slurm.forget(local_id)
 
     assert rig.status(local_id).exit_code == 4
     assert rig.another().poll([local_id]) == {}
-    rig.scheduler.forget([local_id])
+    rig.scheduler.forget(space.tag, [local_id])
     assert rig.scheduler.poll([local_id]) == {}
 
 

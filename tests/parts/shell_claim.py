@@ -42,12 +42,12 @@ def prepare(
 
 
 def submission_of(
-    space: DirectoryClaimSpace, options: Sequence[str] = (), array: str | None = None
+    space: DirectoryClaimSpace, options: Sequence[str] = (), array: str | None = None, attempt: int = 1
 ) -> Submission:
     """What is handed to the scheduler for *space*."""
     return Submission(
         tag=space.tag,
-        job_shell=space.job_shell,
+        job_shell=space.job_shell_for(attempt),
         work_dir=space.work_dir,
         control_dir=space.control_dir,
         options=tuple(options),

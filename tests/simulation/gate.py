@@ -30,8 +30,8 @@ WRITES = CONDITIONAL | {"put", "upload", "delete"}
 QUESTIONS = frozenset({"find", "poll", "cancel", "cancel_tasks", "forget", "free_slots"})
 CANCELS = frozenset({"cancel", "cancel_tasks"})
 DISK_WRITES = frozenset({
-    "home", "create", "install_script", "install_job_shell", "install_tools", "keep_options", "extract_input",
-    "note_baseline", "begin_attempt", "block", "note_miss", "pack_output", "note_staged_out",
+    "home", "create", "install_script", "install_job_shell", "job_shell_for", "install_tools", "keep_options",
+    "extract_input", "note_baseline", "begin_attempt", "block", "note_miss", "pack_output", "note_staged_out",
 })  # fmt: skip
 DISK_READS = frozenset({"owner", "attempts", "records", "fingerprint"})
 TOLD = WRITES | CANCELS | {"submit", "block", "begin_attempt", "remove"}

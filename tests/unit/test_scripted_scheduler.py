@@ -10,6 +10,7 @@ from cloudq.adapters.schedulers.scripted import Script, ScriptedScheduler, Submi
 from cloudq.adapters.workspace import DirectoryWorkspace
 from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
 from cloudq.domain.errors import SchedulerUnavailable, SubmitDeferred, SubmitRefused, SubmitUncertain
+from cloudq.domain.job_shell import NOT_ITS_TURN
 from cloudq.domain.job_state import JobState
 from cloudq.domain.names import ClaimTag
 from cloudq.domain.outcome import Life, SchedulerStatus
@@ -36,7 +37,7 @@ class World:
         self.scheduler.submit_faults.extend(faults)
         number = len(self.space.attempts()) + 1
         files = self.space.begin_attempt(number, "scripted", 10)
-        return self.scheduler.submit(submission_of(self.space), files)
+        return self.scheduler.submit(submission_of(self.space, attempt=number), files)
 
     def status(self, local_id: str = "1") -> SchedulerStatus:
         return self.scheduler.poll([local_id])[local_id].tasks[None]
@@ -97,6 +98,20 @@ def test_a_late_submission_does_not_start_the_script_a_second_time(world: World)
     world.clock.pass_by(20)
     world.scheduler.advance()
     assert [start.local_id for start in world.scheduler.starts] == ["1"]
+
+
+def test_a_late_submission_that_gets_the_same_id_after_a_reset_does_not_start_the_script(
+    world: World,
+) -> None:
+    with pytest.raises(SubmitUncertain):
+        world.submit(SubmitFault.LATE)
+    world.submit()
+    world.scheduler.reset()
+    world.clock.pass_by(5)
+
+    assert world.scheduler.find(world.space.tag) == ("1",)
+    assert world.status().exit_code == NOT_ITS_TURN
+    assert len(world.scheduler.starts) == 1
 
 
 def test_a_requeued_job_starts_again_and_its_first_end_is_void(world: World) -> None:

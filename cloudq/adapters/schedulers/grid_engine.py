@@ -278,11 +278,11 @@ class GridEngineScheduler:
         if done.status != 0 and not is_only_about_deleted_jobs(done.stdout + done.stderr):
             raise SchedulerUnavailable(words_of("qdel", done))
 
-    def forget(self, local_ids: Sequence[str]) -> None:
+    def forget(self, tag: ClaimTag, local_ids: Sequence[str]) -> None:
         """Jobs in an error state stay in the queue for ever: they are deleted."""
         with self._mutex:
-            stuck = self._jobs.stuck(local_ids)
-            self._jobs.forget(local_ids)
+            stuck = self._jobs.stuck(tag, local_ids)
+            self._jobs.forget(tag, local_ids)
         self.cancel(stuck)
 
 

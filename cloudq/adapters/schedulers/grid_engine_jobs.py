@@ -149,15 +149,16 @@ class KnownJobs:
         """The ids of all that are *tag*'s."""
         return (local_id for local_id, job in self._jobs.items() if job.tag == tag)
 
-    def stuck(self, local_ids: Iterable[str]) -> list[str]:
-        """Those that stay in the queue though they are over."""
-        return [local_id for local_id in local_ids if (job := self.get(local_id)) and job.is_stuck]
+    def stuck(self, tag: ClaimTag, local_ids: Iterable[str]) -> list[str]:
+        """Those of *tag* that stay in the queue though they are over."""
+        known = ((local_id, self.get(local_id)) for local_id in local_ids)
+        return [local_id for local_id, job in known if job and job.tag == tag and job.is_stuck]
 
-    def forget(self, local_ids: Iterable[str]) -> None:
-        """Drop those that are over."""
+    def forget(self, tag: ClaimTag, local_ids: Iterable[str]) -> None:
+        """Drop those that are over and no other claim's."""
         for local_id in local_ids:
             job = self._jobs.get(local_id)
-            if job is not None and not job.is_listed:
+            if job is not None and job.tag in {None, tag} and not job.is_listed:
                 del self._jobs[local_id]
 
 

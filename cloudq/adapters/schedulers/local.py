@@ -211,12 +211,13 @@ class LocalScheduler:
                 for task in tasks:
                     self._signal_supervisors(local_id, task)
 
-    def forget(self, local_ids: Sequence[str]) -> None:
+    def forget(self, tag: ClaimTag, local_ids: Sequence[str]) -> None:
         with self._mutex, _told_as_unavailable():
             for _ in self._look():
                 pass
             for local_id in set(local_ids) & set(self._finished):
-                self._queue.drop(local_id)
+                if self._finished[local_id].may_be_of(tag):
+                    self._queue.drop(local_id)
 
     def _signal_supervisors(self, local_id: str, only: int | None = None) -> None:
         names = self._queue.names(local_id)

@@ -185,10 +185,10 @@ class PbsScheduler:
             if done.status != 0 and not is_only_about_ended_jobs(done.stderr):
                 raise SchedulerUnavailable(words_of("qdel", done))
 
-    def forget(self, local_ids: Sequence[str]) -> None:
+    def forget(self, tag: ClaimTag, local_ids: Sequence[str]) -> None:
         with self._mutex:
             for local_id in local_ids:
-                if local_id in self._over:
+                if local_id in self._over and self._known[local_id].may_be_of(tag):
                     self._over.discard(local_id)
                     del self._known[local_id]
 

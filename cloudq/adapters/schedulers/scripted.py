@@ -24,7 +24,7 @@ from cloudq.domain.errors import (
     SubmitUncertain,
 )
 from cloudq.domain.header import HeaderSyntax
-from cloudq.domain.job_shell import NOT_ITS_TURN, ShellDialect, record_name
+from cloudq.domain.job_shell import NOT_ITS_TURN, ShellDialect, attempt_of, record_name
 from cloudq.domain.job_state import JobState
 from cloudq.domain.names import ClaimTag
 from cloudq.domain.outcome import Life, SchedulerStatus
@@ -92,6 +92,8 @@ class _Job:
     submission: Submission
     tasks: dict[int | None, _Task]
     limit_s: float | None
+    attempt: int
+    """Which one its job shell said it belongs to when it was submitted."""
     ended_at: float | None = None
 
     def is_ended(self) -> bool:
@@ -206,10 +208,12 @@ class ScriptedScheduler:
 
     def _accept(self, submission: Submission, files: AttemptFiles | None) -> str:
         local_id = str(next(self._ids))
-        options = read_local_options(submission.options, _content(submission.job_shell))
+        job_shell = _content(submission.job_shell)
+        options = read_local_options(submission.options, job_shell)
         tasks: list[int | None] = [None] if submission.array is None else list(submission.array)
+        attempt = attempt_of(job_shell.decode())
         limit = float(options.time.seconds) if options.time else None
-        self._jobs[local_id] = _Job(local_id, submission, {task: _Task() for task in tasks}, limit)
+        self._jobs[local_id] = _Job(local_id, submission, {task: _Task() for task in tasks}, limit, attempt)
         self.submissions.append((local_id, submission))
         if files is not None:
             files.stdout.write_text(local_id)
@@ -282,9 +286,10 @@ class ScriptedScheduler:
         else:
             cancel(now)
 
-    def forget(self, local_ids: Sequence[str]) -> None:
+    def forget(self, tag: ClaimTag, local_ids: Sequence[str]) -> None:
         for local_id in local_ids:
-            if local_id in self._jobs and self._jobs[local_id].is_ended():
+            job = self._jobs.get(local_id)
+            if job is not None and job.submission.tag == tag and job.is_ended():
                 del self._jobs[local_id]
 
     def preempt(self, local_id: str) -> None:
@@ -391,12 +396,13 @@ class ScriptedScheduler:
         task.started = self._clock.now().strftime(_RECORD_TIME)
         lock = control / record_name("lock", number)
         start = control / f"{record_name('start', number)}.{job.local_id}"
+        submission = f"local_id={job.local_id}\nattempt={job.attempt}\n"
         try:
-            _write(start, f"local_id={job.local_id}\nhost=scripted\ntime={task.started}\n")
-            if not lock.exists():
-                lock.hardlink_to(start)
-            task.shell_holds = f"local_id={job.local_id}" in lock.read_text().split("\n")
+            task.shell_holds = not lock.exists() or lock.read_text().startswith(submission)
             if task.shell_holds:
+                _write(start, f"{submission}host=scripted\ntime={task.started}\n")
+                if not lock.exists():
+                    lock.hardlink_to(start)
                 (control / record_name("exit", number)).unlink(missing_ok=True)
         except OSError:  # the claim's files were removed: a real job shell finds no script either
             task.shell_holds = False

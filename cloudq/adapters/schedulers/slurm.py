@@ -270,11 +270,13 @@ class SlurmScheduler:
             if done.status != 0 and not is_only_about_ended_jobs(done.stderr):
                 raise SchedulerUnavailable(words_of("scancel", done))
 
-    def forget(self, local_ids: Sequence[str]) -> None:
+    def forget(self, tag: ClaimTag, local_ids: Sequence[str]) -> None:
         with self._mutex:
             for local_id in local_ids:
                 known = self._known.get(local_id)
-                if known and all(status.life is Life.ENDED for status in known.job.tasks.values()):
+                if known is None or not known.job.may_be_of(tag):
+                    continue
+                if all(status.life is Life.ENDED for status in known.job.tasks.values()):
                     del self._known[local_id]
 
     # Commands ---------------------------------------------------------------------------------

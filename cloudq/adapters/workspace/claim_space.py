@@ -31,7 +31,7 @@ from cloudq.adapters.workspace.pack import pack_changed, read_baseline, take_bas
 from cloudq.adapters.workspace.records import BLOCKED_LOCK, read_holder, read_task_records
 from cloudq.adapters.workspace.unpack import extract_archive
 from cloudq.domain.errors import InvalidInput, WorkspaceProblem
-from cloudq.domain.job_shell import BLOCKED, record_name
+from cloudq.domain.job_shell import BLOCKED, for_attempt, record_name
 from cloudq.domain.names import ClaimTag, checked_file_name
 from cloudq.ports.batch_scheduler import AttemptFiles
 from cloudq.ports.clock import Clock
@@ -130,6 +130,15 @@ class DirectoryClaimSpace:
     def install_job_shell(self, text: str) -> None:
         with told_as_workspace_problem(f"write {self.job_shell}"):
             replace_file(self.job_shell, os.fsencode(text), _EXECUTABLE)
+
+    def job_shell_for(self, attempt: int) -> Path:
+        if attempt == 1:
+            return self.job_shell
+        path = self.control_dir / f"job_shell.{attempt}.sh"
+        with told_as_workspace_problem(f"write {path}"):
+            text = os.fsdecode(self.job_shell.read_bytes())
+            replace_file(path, os.fsencode(for_attempt(text, attempt)), _EXECUTABLE)
+        return path
 
     def install_tools(self) -> Path:
         directory = self.control_dir / "tools"

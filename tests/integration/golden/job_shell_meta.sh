@@ -3,6 +3,7 @@
 cq_control=/c
 cq_work=/w
 cq_script=/w/mjob_local.sh
+cq_attempt=1
 cq_local_id="${TEST_JOB:-}"
 cq_task="${TEST_TASK:-}"
 cq_suffix=${cq_task:+.$cq_task}
@@ -19,6 +20,21 @@ cq_write() {
     printf '%s\n' "$@" >"$cq_file.tmp.$$" && mv -f "$cq_file.tmp.$$" "$cq_file" && return
     rm -f "$cq_file.tmp.$$"
     return 1
+}
+cq_require_turn() {
+    cq_holder=
+    cq_held=1
+    while IFS='=' read -r cq_name cq_value; do
+        case $cq_name in
+        local_id) cq_holder=$cq_value ;;
+        attempt) cq_held=$cq_value ;;
+        esac
+    done <"$cq_lock"
+    if [ "$cq_holder $cq_held" != "$cq_local_id $cq_attempt" ]; then
+        cq_say "claim 3f7e7681.1 belongs to local job '$cq_holder', attempt $cq_held:" \
+            "the script was not started again"
+        exit 113
+    fi
 }
 cq_note_signal() {
     if [ "$1" != CONT ]; then cq_signal=$1; fi
@@ -46,7 +62,9 @@ case $cq_local_id in
     exit 1
     ;;
 esac
-if ! cq_write "$cq_start" "local_id=$cq_local_id" "host=$cq_host" "time=$cq_started"; then
+if [ -e "$cq_lock" ]; then cq_require_turn; fi
+if ! cq_write "$cq_start" \
+    "local_id=$cq_local_id" "attempt=$cq_attempt" "host=$cq_host" "time=$cq_started"; then
     cq_say "cannot write $cq_start: the script was not started"
     exit 1
 fi
@@ -55,14 +73,7 @@ if ! [ -e "$cq_lock" ]; then
     cq_say "cannot make $cq_lock: the script was not started"
     exit 1
 fi
-cq_holder=
-while IFS='=' read -r cq_name cq_value; do
-    if [ "$cq_name" = local_id ]; then cq_holder=$cq_value; fi
-done <"$cq_lock"
-if [ "$cq_holder" != "$cq_local_id" ]; then
-    cq_say "claim 3f7e7681.1 belongs to local job '$cq_holder': the script was not started again"
-    exit 113
-fi
+cq_require_turn
 if ! rm -f "$cq_record"; then
     cq_say "cannot remove $cq_record of an earlier run: the script was not started"
     exit 1
