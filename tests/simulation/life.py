@@ -26,7 +26,8 @@ MAX_DEPTH = 3
 """How many processes may be held up at once, each within the other."""
 MAX_MEANWHILE = 120
 """How much may happen in a life while somebody is held up."""
-HEALTHY_ROUNDS = 12
+HEALTHY_ROUNDS = 24
+"""Enough for all tasks of a life to run one after the other."""
 STEPS_TO_HEAR = 2
 """After so many polls an agent must know of whatever the doorbell rang for."""
 STEPS_A_ROUND = 40
@@ -285,7 +286,7 @@ class Life:
                 slot.is_one_shot = False
             acting = [self._slot_of(place, turn) for place in self.systems]
             for _ in range(STEPS_A_ROUND):
-                self.pass_by(25 + 7 * (turn > 0))
+                self.pass_by(55 + 7 * (turn > 0))
                 for slot in acting:
                     slot.step()
                 if self._is_all_over():
