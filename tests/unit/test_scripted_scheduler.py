@@ -87,6 +87,20 @@ def test_a_submission_can_go_wrong(
     assert world.scheduler.find(world.space.tag) == known
 
 
+@pytest.mark.parametrize("fault", [(), (SubmitFault.REFUSED,)])
+def test_a_submission_whose_files_were_removed_is_not_made(
+    world: World, fault: tuple[SubmitFault, ...]
+) -> None:
+    submission, files = submission_of(world.space), world.space.attempt_files(1)
+    world.scheduler.submit_faults.extend(fault)
+    world.space.remove()
+
+    with pytest.raises(SubmitDeferred):
+        world.scheduler.submit(submission, files)
+
+    assert world.scheduler.find(world.space.tag) == ()
+
+
 def test_a_late_submission_does_not_start_the_script_a_second_time(world: World) -> None:
     with pytest.raises(SubmitUncertain):
         world.submit(SubmitFault.LATE)

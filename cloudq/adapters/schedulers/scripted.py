@@ -184,6 +184,8 @@ class ScriptedScheduler:
         except SubmitRefused as refusal:
             return _refuse(files, str(refusal))
         fault = self.submit_faults.popleft() if self.submit_faults else None
+        if not submission.control_dir.is_dir():
+            raise SubmitDeferred("scripted: no place for the answer, so nothing is run")
         if fault is None:
             return self._accept(submission, files)
         if fault in {SubmitFault.REFUSED_BUT_TAKEN, SubmitFault.FAILED_BUT_TAKEN}:
