@@ -27,18 +27,22 @@ from cloudq.application.cancel_held_jobs import CancelHeldJobs
 from cloudq.application.check_dependencies import CheckDependencies
 from cloudq.application.end_job import EndJob
 from cloudq.application.finish_jobs import FinishJobs
+from cloudq.application.follow_jobs import FollowJobs
 from cloudq.application.hand_over_job import HandOverJob
 from cloudq.application.held_job import Cancel, StagedOut
 from cloudq.application.hold_lease import HoldLease
 from cloudq.application.stop_claim import StopClaim
+from cloudq.application.submit_job import SubmitJob
 from cloudq.application.take_back_job import TakeBackJob
 from cloudq.application.watch_queue import WatchQueue
 from cloudq.domain import outcome
 from cloudq.domain.errors import RecordChanged, SchedulerUnavailable
 from cloudq.domain.job_state import JobState
 from cloudq.domain.lease import HeldLease
+from cloudq.domain.names import ClaimTag
 from cloudq.domain.outcome import Evidence
 from cloudq.domain.task_states import TaskState
+from cloudq.ports.batch_scheduler import LocalJob
 from tests.simulation.run import How, live, never_wait_for_a_disk
 from tests.simulation.tally import Tally
 
@@ -146,6 +150,16 @@ def work_directory_shared_by_claims(stack: ExitStack) -> None:
     change(stack, DirectoryClaimSpace, "_owns_work_dir", lambda _: True)
 
 
+@mutant("a submission that holds no lock waits in the queue for nothing", "I1")
+def second_id_under_the_tag_not_canceled(stack: ExitStack) -> None:
+    change(stack, FollowJobs, "_cancel_extra_submissions", lambda *_: None)
+
+
+@mutant("ids begin anew when a scheduler is reset, and another's job is followed, or ended", "I5")
+def local_id_believed(stack: ExitStack) -> None:
+    change(stack, LocalJob, "may_be_of", lambda *_: True)
+
+
 # The lease ------------------------------------------------------------------------------------------
 
 
@@ -189,6 +203,25 @@ def claim_written_without_a_condition(stack: ExitStack) -> None:
         return store.put(key, body) if "/claims/" in key else real(store, key, body)
 
     change(stack, bucket_jobs, "create", create)
+
+
+@mutant(
+    "an agent meets a job that is not all there, or drops a marker that nobody puts again",
+    "I2",
+    "I4",
+    "I5",
+    "I9",
+)
+def marker_before_the_manifest(stack: ExitStack) -> None:
+    real = SubmitJob._reserve
+
+    def reserve(self: Any, job: Any) -> Any:
+        for system in job.invited:
+            self.queue.invite(system, ClaimTag(job.uuid, 1))
+        return real(self, job)
+
+    change(stack, SubmitJob, "_reserve", reserve)
+    change(stack, SubmitJob, "_invite", lambda *_: [])
 
 
 @mutant("who read the record long ago undoes what was written since", "I5", "I7")
