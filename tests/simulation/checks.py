@@ -256,8 +256,8 @@ class Checks:
 
     # When trouble is over ------------------------------------------------------------------------
 
-    def everybody_has_heard(self, told: list[str]) -> None:
-        """Whether agents know of the markers *told*, which were there before their last poll."""
+    def everybody_has_heard(self, told: set[str]) -> None:
+        """Whether agents know of the markers *told*, which were rung for before their last poll."""
         store = self.life.store
         for slot in self.life.slots:
             if not slot.may_write() or slot.parts is None:
@@ -268,8 +268,7 @@ class Checks:
             for key in store.keys(f"queue/{system}/"):
                 name = key.rsplit("/", 1)[1]
                 is_marker = name.count(".") == 1
-                rang = key in told and key not in store.unannounced.get(system, ())
-                if is_marker and rang and name not in {str(tag) for tag in known}:
+                if is_marker and key in told and name not in {str(tag) for tag in known}:
                     self._break(f"I2 {system} was told of {name} and does not know of it")
 
     # When all trouble is over and everything had its time ----------------------------------------

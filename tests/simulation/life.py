@@ -273,9 +273,11 @@ class Life:
             place.scheduler.submit_faults.clear()
         self.full_disks.clear()
         self.users.give_up_what_cannot_be()
-        told: list[str] = []
+        told: set[str] = set()
         for _ in range(STEPS_TO_HEAR):
-            told = self.store.keys("queue/")  # agents put markers, too: those of their last poll are news
+            told = (
+                self.store.announced()
+            )  # agents put markers and ring, too: those of their last poll are news
             self.pass_by(10)
             for slot in self.slots:
                 slot.step()

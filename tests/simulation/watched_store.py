@@ -42,6 +42,10 @@ class WatchedStore(MemoryStore):
     def keys(self, prefix: str) -> list[str]:
         return [key for key in self._held if key.startswith(prefix)]
 
+    def announced(self) -> set[str]:
+        """What lies in queues and its system's doorbell rang for since."""
+        return set(self.keys("queue/")).difference(*self.unannounced.values())
+
     def has(self, key: str) -> bool:
         return key in self._held
 
