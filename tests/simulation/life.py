@@ -275,9 +275,7 @@ class Life:
         self.users.give_up_what_cannot_be()
         told: set[str] = set()
         for _ in range(STEPS_TO_HEAR):
-            told = (
-                self.store.announced()
-            )  # agents put markers and ring, too: those of their last poll are news
+            told = self.store.announced()  # what agents put and ring for in this poll is news
             self.pass_by(10)
             for slot in self.slots:
                 slot.step()
