@@ -273,7 +273,7 @@ def _as_bash(script: Script) -> str:
     )
     return (
         f"printf %s {shlex.quote(script.stdout)}\nprintf %s {shlex.quote(script.stderr)} >&2\n"
-        f"{f'sleep {script.duration_s}' if script.duration_s else ''}\n{outputs}exit {script.exit_code}\n"
+        f"{f'sleep {script.duration_s} || exit' if script.duration_s else ''}\n{outputs}exit {script.exit_code}\n"
     )
 
 
