@@ -83,18 +83,18 @@ class FollowJobs:
 
     def _judge_anew(self, held: HeldJob, answer: Mapping[str, LocalJob], basis: Hashable, now: float) -> None:
         held.judged = None
-        self._judge(held, answer)
+        self._judge(held, answer, now)
         if not held.missed:  # else time alone will tell
             held.judged, held.judged_at = (basis, held.note), now
 
-    def _judge(self, held: HeldJob, answer: Mapping[str, LocalJob]) -> None:
+    def _judge(self, held: HeldJob, answer: Mapping[str, LocalJob], asked_at: float) -> None:
         known = _known_states(held)
         pending = [task for task, state in known.items() if not state.state.is_final]
         records = {} if held.is_elsewhere else held.space.records(pending)
         if self._some_were_not_asked_for(held, records):
             return
         statuses = {task: _status(held, records.get(task, NO_RECORDS), task, answer) for task in pending}
-        absent_s = self._absent_s(held, statuses, records)
+        absent_s = self._absent_s(held, statuses, records, asked_at)
         decided = dict(known)
         for task in pending:
             state = self._decide(held, task, records.get(task, NO_RECORDS), statuses[task], absent_s)
@@ -166,8 +166,12 @@ class FollowJobs:
         held: HeldJob,
         statuses: Mapping[int | None, SchedulerStatus | None],
         records: Mapping[int | None, TaskRecords],
+        asked_at: float,
     ) -> float:
-        """Seconds since the first query that showed no live task; kept for one-shot agents."""
+        """Seconds from the first query that showed no live task to this one; kept for one-shot agents.
+
+        To the moment it was asked: whoever is held up afterwards has looked no longer for that.
+        """
         lives = any(status is not None and status.life is not Life.ENDED for status in statuses.values())
         proved = all(records.get(task, NO_RECORDS).exit for task in statuses)
         if lives or proved or held.is_elsewhere:
@@ -175,13 +179,12 @@ class FollowJobs:
                 held.space.note_miss(None)
                 held.missed = False
             return 0.0
-        now, boot_id = self.clock.elapsed(), self.clock.boot_id()
-        first = held.space.first_miss()
+        boot_id, first = self.clock.boot_id(), held.space.first_miss()
         if first is None or first.boot_id != boot_id:
-            first = FirstMiss(boot_id, now)
+            first = FirstMiss(boot_id, self.clock.elapsed())
             held.space.note_miss(first)
         held.missed = True
-        return now - first.at
+        return max(0.0, asked_at - first.at)
 
     def _apply(
         self,

@@ -293,7 +293,7 @@ class HandOverJob:
             held.space.note_miss(None)
             self._handed_over(held, found, last.command, options)
         elif first is None or first.boot_id != boot_id:
-            held.space.note_miss(FirstMiss(boot_id, now))
+            held.space.note_miss(FirstMiss(boot_id, self.clock.elapsed()))
             held.note = "an attempt to submit left no trace: looking for it before the next one"
         else:
             held.is_looked_for = False
