@@ -271,9 +271,10 @@ def _as_bash(script: Script) -> str:
         f"printf %s {shlex.quote(content.decode())} >{shlex.quote(name)}\n"
         for name, content in script.outputs.items()
     )
+    sleep = f"sleep {script.duration_s} || exit" if script.duration_s else ""
     return (
         f"printf %s {shlex.quote(script.stdout)}\nprintf %s {shlex.quote(script.stderr)} >&2\n"
-        f"{f'sleep {script.duration_s} || exit' if script.duration_s else ''}\n{outputs}exit {script.exit_code}\n"
+        f"{sleep}\n{outputs}exit {script.exit_code}\n"
     )
 
 

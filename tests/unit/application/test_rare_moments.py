@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 from attrs import define, evolve, field
 
 from cloudq.adapters.schedulers.scripted import Script, SubmitFault
+from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
 from cloudq.application.cancel_job import CancelResult
 from cloudq.domain.errors import JobStateConflict, LeaseLost, WorkspaceProblem
 from cloudq.domain.job_state import JobState
@@ -331,3 +332,27 @@ class During(Trap):
             self.meanwhile()
         self.calls.append(name)
         return work()
+
+
+def test_sleep_between_the_records_and_the_clock_is_no_time_of_looking(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alpha = world.system(behaviour=lambda *_: Script(5), forget_after_s=0.0, record_lag_s=60.0)
+    agent = world.agent(alpha)
+    job_id = world.submit("alpha")
+    agent.cycles(6)
+    read = DirectoryClaimSpace.records
+
+    def read_and_sleep(space: DirectoryClaimSpace, tasks: Sequence[int | None]) -> Any:
+        records = read(space, tasks)
+        for _ in range(3):
+            world.clock.pass_by(50)
+            agent.parts.lease.beat()
+        return records
+
+    with monkeypatch.context() as held_up:
+        held_up.setattr(DirectoryClaimSpace, "records", read_and_sleep)
+        agent.cycles(1)
+    agent.until_final(job_id)
+
+    assert world.job(job_id).state is JobState.DONE
