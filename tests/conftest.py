@@ -37,6 +37,8 @@ settings.register_profile(
 )  # fmt: skip
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "cloudq"))
 
+MAX_VALUE_IN_A_NAME = 100
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite golden files")
@@ -50,6 +52,15 @@ def pytest_configure() -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # A shell that was told to run the tests in its background has what they start be deaf to Ctrl-C.
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """A test's name stands in the environment of what it starts, which holds no word of 128 KiB."""
+    if not isinstance(val, str | bytes) or len(val) <= MAX_VALUE_IN_A_NAME:
+        return None
+    start = val[:MAX_VALUE_IN_A_NAME]
+    shown = start.encode("unicode_escape") if isinstance(start, str) else start
+    return f"{shown.decode('ascii', 'backslashreplace')}...{len(val)}"
 
 
 @pytest.fixture
