@@ -27,5 +27,6 @@ def _place() -> Path | None:
 @pytest.fixture
 def tmp_path() -> Iterator[Path]:
     """A new directory, gone with the test."""
-    with tempfile.TemporaryDirectory(prefix="cloudq-unit-", dir=_place()) as path:
+    made = tempfile.TemporaryDirectory(prefix="cloudq-unit-", dir=_place(), ignore_cleanup_errors=True)
+    with made as path:
         yield Path(path).resolve()
