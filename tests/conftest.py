@@ -49,9 +49,11 @@ def pytest_configure() -> None:
     for name in list(os.environ):
         if name.startswith(("CLOUDQ_", "AWS_", "SLURM_", "SBATCH_", "SQUEUE_", "SACCT_", "SGE_")):
             del os.environ[name]
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        # A shell that was told to run the tests in its background has what they start be deaf to Ctrl-C.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    # A shell that was told to run the tests in its background has what they start be deaf to Ctrl-C, and
+    # `nohup` has it be deaf to the end of a session: a shell cannot trap what it was started deaf to.
+    for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, usual)
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:
