@@ -49,7 +49,8 @@ def test_no_is_no(cli: Cli, person: None, command: str) -> None:
     job_id = held(cli)
     result = cli(*command.split(), "--id", job_id, typed="n\n")
 
-    assert (result.exit_code, "Nothing was done.") == (1, result.stderr.splitlines()[-1])
+    assert result.exit_code == 1
+    assert result.stderr.endswith("Nothing was done.\n")  # click 8.2.0 echoes the answer elsewhere
     assert cli.job(job_id).state is JobState.RUN
     assert len(cli.world.stored(f"jobs/{job_id}/claims/")) == 1
 
