@@ -43,6 +43,7 @@ from cloudq.domain.names import ClaimTag
 from cloudq.domain.outcome import Evidence
 from cloudq.domain.task_states import TaskState
 from cloudq.ports.batch_scheduler import LocalJob
+from tests.parts.memory import place_in_memory
 from tests.simulation.run import How, live, never_wait_for_a_disk
 from tests.simulation.tally import Tally
 
@@ -413,10 +414,9 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=FIRST_SEED, help="the first seed")
     chosen = parser.parse_args()
     never_wait_for_a_disk()
-    memory = Path("/dev/shm")
     missed = 0
     sys.stdout.write(HEAD)
-    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as base:
+    with tempfile.TemporaryDirectory(dir=place_in_memory()) as base:
         for bug in MUTANTS:
             if chosen.only in bug.name:
                 began = time.monotonic()

@@ -19,6 +19,7 @@ from attrs import define, field, frozen
 
 from cloudq.adapters import filesystem
 from cloudq.adapters.workspace import claim_space
+from tests.parts.memory import place_in_memory
 from tests.simulation.life import Life
 from tests.simulation.story import Broken
 from tests.simulation.tally import Tally
@@ -155,8 +156,7 @@ class Runner:
 
 def main() -> int:
     chosen = _parser().parse_args()
-    memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as base:
+    with tempfile.TemporaryDirectory(dir=place_in_memory()) as base:
         how = How(Path(base), chosen.most_steps, chosen.raises, chosen.weak_store)
         if chosen.seed is not None:
             return _tell_of(chosen.seed, how)
