@@ -71,9 +71,11 @@ def test_every_decision_has_a_number_of_its_own() -> None:
 
 
 def anchors(page: Path) -> set[str]:
-    """What links may name in a page: its headings, as Git hosts write them."""
-    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
-    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    """What links may name in a page: its headings, as Git hosts write them, and its anchors."""
+    text = page.read_text(encoding="utf-8")
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    named = set(re.findall(r'<a id="([^"]+)"></a>', text))
+    return named | {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("page", [*DOCS.rglob("*.md"), *DOCS.parent.glob("*.md")], ids=lambda page: page.name)
@@ -83,6 +85,33 @@ def test_every_link_between_pages_leads_somewhere(page: Path) -> None:
 
         assert goal.exists(), target
         assert not anchor or anchor in anchors(goal), f"{target}#{anchor}"
+
+
+CITATION = re.compile(
+    r"protocol(?: sections?)? (I?[0-9]+(?:\.[0-9]+)?)(?:(?:, |-| and | to )(I?[0-9]+(?:\.[0-9]+)?))?"
+)
+CITING = [
+    *DOCS.parent.glob("cloudq/**/*.py"),
+    *DOCS.parent.glob("tests/**/*.py"),
+    *DOCS.rglob("*.md"),
+    *DOCS.parent.glob("*.md"),
+]
+
+
+def test_every_citation_of_the_protocol_resolves() -> None:
+    page = DOCS / "protocol.md"
+    sections = {anchor.partition("-")[0] for anchor in anchors(page) if anchor[0].isdigit()}
+    known = anchors(page) | sections
+    cited = {
+        (number, file.name)
+        for file in CITING
+        for match in CITATION.findall(file.read_text(encoding="utf-8"))
+        for number in match
+        if number
+    }
+
+    assert len(cited) > 30
+    assert {(number, file) for number, file in cited if number not in known} == set()
 
 
 def configurations() -> list[tuple[str, str]]:
