@@ -59,7 +59,7 @@ class CancelHeldJobs:
         self._cancel(held, now)
 
     def _is_replaced(self, tag: ClaimTag) -> bool:
-        newest = self.jobs.newest_claim(tag.job_id)
+        newest = self.jobs.newest_claim(tag.job_id, tag.n)
         return newest is not None and newest.n != tag.n
 
     def _cancel(self, held: HeldJob, now: float) -> None:
@@ -116,7 +116,7 @@ class LetGoOfClaims:
         stored = load_or_none(self.jobs, tag.job_id)
         if stored is not None and stored.job.is_final:
             self.end_job.confirm_final(stored.job)
-        newest = self.jobs.newest_claim(tag.job_id) if stored is not None else None
+        newest = self.jobs.newest_claim(tag.job_id, stored.job.certain_claim) if stored is not None else None
         if newest is not None and newest.n == tag.n and newest.is_run_by(self.system):
             return self._is_over_or_found_again(tag, stored)
         if not self._has_stopped(tag, stored.job.task_ids if stored else None):

@@ -11,7 +11,7 @@ from cloudq.application.find_holder import FindHolder, Holder
 from cloudq.application.know_store import KnowStore
 from cloudq.application.take_back_job import TakeBackJob
 from cloudq.domain.claim import Claim, ClaimKind
-from cloudq.domain.errors import InvalidInput, JobStateConflict
+from cloudq.domain.errors import ClaimMissing, InvalidInput, JobStateConflict
 from cloudq.domain.job import Job, StoredJob
 from cloudq.domain.job_state import JobState
 from cloudq.domain.names import ClaimTag
@@ -49,7 +49,13 @@ class CancelJob:
         """
         while True:
             stored = self.jobs.load(job_id)
-            newest = self.jobs.newest_claim(job_id)
+            try:
+                newest = self.jobs.newest_claim(job_id, stored.job.certain_claim)
+            except ClaimMissing:
+                if not stored.job.run_system:
+                    raise
+                # The record is all that is left, and its holder may go on: it knows what it started.
+                return self._ask(stored.job.run_system, stored.job.tag)
             if stored.job.is_final:
                 self._tidy_up(stored, newest)
                 return self._ended(stored.job)
@@ -72,7 +78,7 @@ class CancelJob:
         crash. Raises `JobStateConflict` if the job ended otherwise, another claim is the newest by
         now, or its holder has beaten lately and *force* is not given: it may go on for a while.
         """
-        newest = self.jobs.newest_claim(job_id)
+        newest = self.jobs.newest_claim(job_id, self.jobs.load(job_id).job.certain_claim)
         if newest is None or newest.kind is not ClaimKind.CANCEL:
             holder = self.find_holder.to_take_from(job_id, expected_claim, force=force)
             newest = self.jobs.create_claim(job_id, self._claim(expected_claim + 1, holder)).claim
@@ -91,7 +97,7 @@ class CancelJob:
             if state is JobState.DELETED:
                 return CancelResult.CANCELED
             raise JobStateConflict(f"Task {task} of job ({job_id}) has ended already: {state.value}.")
-        newest = self.jobs.newest_claim(job_id)
+        newest = self.jobs.newest_claim(job_id, job.certain_claim)
         if newest is None or newest.kind is not ClaimKind.RUN:
             raise JobStateConflict(
                 f"No system has taken job ({job_id}) yet: cancel all of it, or this task once it was taken."

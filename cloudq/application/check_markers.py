@@ -26,7 +26,7 @@ class CheckMarkers:
                 self._check(held)
 
     def _check(self, held: HeldJob) -> None:
-        newest = self.jobs.newest_claim(held.tag.job_id)
+        newest = self.jobs.newest_claim(held.tag.job_id, held.tag.n)
         if newest is None or newest.n != held.tag.n:
             self.holdings.let_go(held.tag, superseded=True)
         else:

@@ -74,7 +74,7 @@ class ExamineJobs:
                 "ended, and not in the history",
                 lambda _: self.end_job.confirm_final(stored.job),
             )
-        newest = self.jobs.newest_claim(stray.job_id)
+        newest = self.jobs.newest_claim(stray.job_id, stored.job.certain_claim)
         if newest is None:
             if stray.age_s > HALF_AFTER_S:
                 half.append(stray.job_id)

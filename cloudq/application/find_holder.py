@@ -53,9 +53,10 @@ class FindHolder:
 
     def __call__(self, job_id: str) -> Holder | None:
         """The holder; None while nobody is, or when the job is over. Raises `JobNotFound`."""
-        if self.jobs.load(job_id).job.is_final:
+        job = self.jobs.load(job_id).job
+        if job.is_final:
             return None
-        newest = self.jobs.newest_claim(job_id)
+        newest = self.jobs.newest_claim(job_id, job.certain_claim)
         if newest is None or newest.kind is not ClaimKind.RUN:
             return None
         return Holder(newest, self.last_beat(newest.system))

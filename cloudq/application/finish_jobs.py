@@ -133,7 +133,7 @@ class FinishJobs:
         if stored is None or stored.job.claim not in {0, held.tag.n}:
             self.holdings.let_go(held.tag, superseded=True)
             return False
-        newest = self.jobs.newest_claim(held.tag.job_id)
+        newest = self.jobs.newest_claim(held.tag.job_id, held.tag.n)
         if not stored.job.is_final and newest is not None and newest.n != held.tag.n:
             self.holdings.let_go(held.tag, superseded=True)
             return False
@@ -207,7 +207,7 @@ class WriteRecords:
     def _look_again(self, held: HeldJob) -> None:
         """Somebody rewrote the record: this claim may not be the newest any more."""
         stored = load_or_none(self.jobs, held.tag.job_id)
-        newest = self.jobs.newest_claim(held.tag.job_id) if stored else None
+        newest = self.jobs.newest_claim(held.tag.job_id, held.tag.n) if stored else None
         if stored is None or stored.job.is_final or newest is None or newest.n != held.tag.n:
             self.holdings.let_go(held.tag, superseded=True)
             return

@@ -31,7 +31,7 @@ class OfferJob:
         never submitted as a whole.
         """
         job = self.jobs.load(job_id).job
-        newest = self.jobs.newest_claim(job_id)
+        newest = self.jobs.newest_claim(job_id, job.certain_claim)
         self._require_offerable(job, newest)
         if newest is not None:  # nobody comes back to a take-back that was cut short
             self.take_back.carry_out(job_id, newest)

@@ -36,7 +36,7 @@ class TakeBackJob:
         Raises `JobStateConflict` if the job ended, another claim is the newest by now, or its
         holder has beaten lately and *force* is not given: it might run twice.
         """
-        newest = self.jobs.newest_claim(job_id)
+        newest = self.jobs.newest_claim(job_id, self.jobs.load(job_id).job.certain_claim)
         if newest is not None and newest.kind is ClaimKind.RELEASE and newest.n == expected_claim + 1:
             return self.carry_out(job_id, newest)
         holder = self.find_holder.to_take_from(job_id, expected_claim, force=force)
@@ -106,7 +106,7 @@ class TakeBackJob:
                 self.end_job.confirm_final(stored.job)
                 self.end_job.withdraw(stored.job, release.replaced, _no_longer_invited(release))
                 return None
-            newest = self.jobs.newest_claim(job_id)
+            newest = self.jobs.newest_claim(job_id, release.n)
             if newest is None or newest.n != release.n:
                 return None
             back = stored.job.taken_back(self.clock.now(), release.systems, _reason(release))

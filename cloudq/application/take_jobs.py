@@ -126,7 +126,7 @@ class TakeJobs:
         """Hold what the record says is ours; before a hand-over the claim itself must agree."""
         if stored.job.time_ready is not None:
             return self._hold(tag, stored, None)
-        newest = self.jobs.newest_claim(tag.job_id)
+        newest = self.jobs.newest_claim(tag.job_id, tag.n)
         if newest is None or newest.n != tag.n or not newest.is_run_by(self.settings.system):
             self._give_up(tag)
             return None
@@ -156,7 +156,7 @@ class TakeJobs:
 
     def _is_newest(self, tag: ClaimTag) -> bool:
         """Whether no claim came after ours, which was made before this process looked."""
-        newest = self.jobs.newest_claim(tag.job_id)
+        newest = self.jobs.newest_claim(tag.job_id, tag.n)
         return newest is not None and newest.n == tag.n
 
     def _give_up(self, tag: ClaimTag) -> None:

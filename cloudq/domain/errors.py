@@ -62,6 +62,22 @@ class StoreUnfit(StoreRefused):
     """The store does not keep conditional writes apart, so nothing would run exactly once."""
 
 
+class ClaimMissing(StoreUnavailable):
+    """A claim is absent although something in the bucket says that it was made: nothing is known.
+
+    The bucket was restored from a backup, a lifecycle rule expired the claim, or somebody deleted
+    it. Nobody may take this for a job that nobody holds.
+    """
+
+    def __init__(self, job_id: str, n: int) -> None:
+        self.job_id = job_id
+        self.n = n
+        super().__init__(
+            f"claim {n} of job ({job_id}) is missing from the store, although it was made: the bucket was "
+            "restored from a backup, or something deletes objects below jobs/; run cloudqcli doctor"
+        )
+
+
 class ObjectNotFound(StoreProblem):
     """There is no object under this key."""
 

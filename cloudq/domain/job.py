@@ -104,6 +104,14 @@ class Job:
         return self.state.is_final
 
     @property
+    def certain_claim(self) -> int:
+        """The number of a claim that must be in the store, 0 if the record vouches for none.
+
+        The claims of a finished job are deleted before its record.
+        """
+        return 0 if self.is_final else self.claim
+
+    @property
     def submission_order(self) -> tuple[str, str]:
         """Sorts jobs by when they were submitted, by their clients' clocks."""
         return (self.time_submit.isoformat() if self.time_submit else "", self.uuid)

@@ -96,8 +96,12 @@ class JobRepository(Protocol):
         """The claim under this number, or None."""
         ...
 
-    def newest_claim(self, job_id: str) -> Claim | None:
-        """The claim with the highest number, or None."""
+    def newest_claim(self, job_id: str, known: int = 0) -> Claim | None:
+        """The claim with the highest number; None while nobody made any.
+
+        *known* is the number of a claim that was made for certain (by the manifest, by a queue
+        entry, by the caller itself). Raises `ClaimMissing` if a claim is absent that was made.
+        """
         ...
 
     def history_key(self, job: Job) -> str:

@@ -12,6 +12,7 @@ from cloudq.adapters.codec import encode_claim, encode_job
 from cloudq.adapters.job_repository import BucketJobRepository, keys
 from cloudq.domain.claim import ClaimKind
 from cloudq.domain.errors import (
+    ClaimMissing,
     InvalidInput,
     JobIdTaken,
     JobNotFound,
@@ -300,21 +301,63 @@ class TestClaims:
     def test_the_newest_claim_is_the_highest_number_not_the_last_key(
         self, jobs: JobRepository, store: CountingStore
     ) -> None:
-        for n in (1, 2, 9, 10):
+        for n in range(1, 11):
             jobs.create_claim(JOB_ID, a_claim(n, ClaimKind.RELEASE))
         names = ("x.json", "99", "011.json", "12.json.bak", "0.json", "")
         put_foreign(store, *(keys.claims(JOB_ID) + name for name in names))
-        store.reset()
 
         newest = jobs.newest_claim(JOB_ID)
 
         assert newest is not None
         assert newest.n == 10
-        assert store.counts == {"LIST": 1, "GET": 1}
+
+    @pytest.mark.parametrize("known", [1, 3])
+    def test_the_newest_claim_costs_two_small_reads_where_it_is_known(
+        self, jobs: JobRepository, store: CountingStore, known: int
+    ) -> None:
+        for n in range(1, known + 1):
+            jobs.create_claim(JOB_ID, a_claim(n, ClaimKind.RELEASE))
+        store.reset()
+
+        newest = jobs.newest_claim(JOB_ID, known)
+
+        assert newest is not None
+        assert newest.n == known
+        assert store.counts == {"GET": 2}
+
+    def test_a_claim_that_no_listing_shows_yet_is_found(
+        self, jobs: JobRepository, store: CountingStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        claim = jobs.create_claim(JOB_ID, a_claim()).claim
+        monkeypatch.setattr(CountingStore, "list_page", lambda *_, **__: pytest.fail("a LIST may be old"))
+
+        assert jobs.newest_claim(JOB_ID) == claim
 
     def test_there_may_be_no_claim(self, jobs: JobRepository) -> None:
         assert jobs.newest_claim(JOB_ID) is None
         assert jobs.claim(ClaimTag(JOB_ID, 1)) is None
+
+    def test_a_missing_claim_that_was_made_is_a_fault_and_not_nobody(self, jobs: JobRepository) -> None:
+        with pytest.raises(ClaimMissing, match=f"claim 1 of job .{JOB_ID}. is missing"):
+            jobs.newest_claim(JOB_ID, known=1)
+
+    def test_a_missing_first_claim_before_a_second_is_a_fault(
+        self, jobs: JobRepository, store: CountingStore
+    ) -> None:
+        for n in (1, 2):
+            jobs.create_claim(JOB_ID, a_claim(n))
+        store.delete([keys.claim(ClaimTag(JOB_ID, 1))])
+
+        with pytest.raises(ClaimMissing):
+            jobs.newest_claim(JOB_ID)
+
+    def test_claims_without_end_stop_nobody(
+        self, jobs: JobRepository, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(BucketJobRepository, "claim", lambda _, tag: a_claim(tag.n, ClaimKind.RELEASE))
+
+        with pytest.raises(RecordRejected, match="more than 1000 claims"):
+            jobs.newest_claim(JOB_ID)
 
     def test_a_claim_that_cannot_be_read_is_not_won(self, jobs: JobRepository, store: CountingStore) -> None:
         store.put(keys.claim(ClaimTag(JOB_ID, 1)), b"garbage")

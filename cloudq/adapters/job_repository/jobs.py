@@ -20,6 +20,7 @@ from cloudq.adapters.job_repository.records import create, pages, read, replace,
 from cloudq.adapters.job_repository.sweep import sweep_history, sweep_job
 from cloudq.domain.claim import Claim
 from cloudq.domain.errors import (
+    ClaimMissing,
     JobIdTaken,
     JobNotFound,
     JobStateConflict,
@@ -35,6 +36,8 @@ from cloudq.ports.job_repository import ClaimResult, keep_none
 from cloudq.ports.object_store import ObjectStore, StoredObject, Unchanged
 
 FULL_PAGE = 1000
+MAX_CLAIMS_WALKED = 1000
+"""Whoever makes claims without end must not stop an agent."""
 
 
 @frozen
@@ -96,14 +99,24 @@ class BucketJobRepository:
             return None
         return decode_claim(found.body, found.key, tag.n)
 
-    def newest_claim(self, job_id: str) -> Claim | None:
-        """One LIST and one GET."""
-        newest = 0
-        for page in pages(self.store, keys.claims(job_id)):
-            for listed in page.objects:
-                rest = listed.key.removeprefix(keys.job(job_id))
-                newest = max(newest, keys.claim_number(rest) or 0)
-        return self.claim(ClaimTag(job_id, newest)) if newest else None
+    def newest_claim(self, job_id: str, known: int = 0) -> Claim | None:
+        """One GET a claim from *known* on, and one more: a LIST may not show it yet."""
+        first = max(1, known)
+        newest = self.claim(ClaimTag(job_id, first))
+        if newest is None:
+            self._require_none(job_id, first, known)
+            return None
+        for n in range(first + 1, first + MAX_CLAIMS_WALKED):
+            claim = self.claim(ClaimTag(job_id, n))
+            if claim is None:
+                return newest
+            newest = claim
+        raise RecordRejected(f"job ({job_id}) has more than {MAX_CLAIMS_WALKED} claims after claim {first}")
+
+    def _require_none(self, job_id: str, first: int, known: int) -> None:
+        """The oldest claim expires first: where it is absent, the next one may be there."""
+        if known or self.claim(ClaimTag(job_id, first + 1)) is not None:
+            raise ClaimMissing(job_id, first)
 
     def history_key(self, job: Job) -> str:
         """No request."""

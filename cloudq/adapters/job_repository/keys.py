@@ -26,7 +26,6 @@ TOP_LEVEL = frozenset({"jobs", "queue", "doorbell", "systems", "history", "logs"
 """What the first part of cloudq's own keys can be."""
 
 _JOB_KEY = re.compile(r"jobs/([0-9a-f]{8})/(.*)", re.DOTALL)
-_CLAIM_REST = re.compile(r"claims/([1-9][0-9]{0,5})\.json")
 _QUEUE_KEY = re.compile(
     r"queue/([a-z0-9][a-z0-9_-]{0,62})/([0-9a-f]{8}\.[1-9][0-9]{0,5})"
     r"(|\.cancel|\.cancel\.(?:0|[1-9][0-9]{0,8})|\.follow)"
@@ -115,12 +114,6 @@ def split_job_key(key: str) -> tuple[str, str] | None:
     """The job's id and what follows it."""
     match = _JOB_KEY.fullmatch(key)
     return None if match is None else (match[1], match[2])
-
-
-def claim_number(rest: str) -> int | None:
-    """The number in what follows the id in a claim's key."""
-    match = _CLAIM_REST.fullmatch(rest)
-    return None if match is None else int(match[1])
 
 
 def result_name(key: str, tag: ClaimTag) -> str | None:

@@ -368,7 +368,7 @@ def test_a_system_that_takes_the_job_first_keeps_it(world: World) -> None:
 
     assert newest_claim(job_id) is None
     jobs = Trapped(offer.jobs, Trap(), "jobs")
-    jobs.newest_claim = lambda asked: (newest_claim(asked), meanwhile_taken())[0]  # type: ignore[attr-defined]
+    jobs.newest_claim = lambda *asked: (newest_claim(*asked), meanwhile_taken())[0]  # type: ignore[attr-defined]
 
     with pytest.raises(JobStateConflict, match="was taken by alpha meanwhile"):
         evolve(offer, jobs=jobs)(job_id, ("beta",))  # type: ignore[arg-type]
