@@ -256,9 +256,4 @@ def _known_states(held: HeldJob) -> dict[int | None, TaskState]:
 
 def _failures(job: Job) -> str:
     """Which tasks of an array did not succeed, and how they ended."""
-    told = []
-    for group in job.tasks.groups:
-        if group.state is not JobState.DONE:
-            code = "" if group.exit_code is None else f", exit code {group.exit_code}"
-            told.append(f"task {group.ids}: {group.state.value}{code}")
-    return "; ".join(told)
+    return "; ".join(str(group) for group in job.tasks.groups if group.state is not JobState.DONE)

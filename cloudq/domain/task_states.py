@@ -19,6 +19,11 @@ class TaskState:
     reason: str = field(default="", eq=False)
 
 
+MAX_REASONS = 100
+"""Distinct reasons kept for one array: each may be long, and tasks are many."""
+MAX_REASON_CHARS = 300
+
+
 @frozen
 class TaskGroup:
     """Tasks that stand alike."""
@@ -26,6 +31,13 @@ class TaskGroup:
     ids: ArrayRange
     state: JobState
     exit_code: int | None = None
+    reason: str = ""
+    """Why they failed, where the exit code does not tell it already."""
+
+    def __str__(self) -> str:
+        code = "" if self.exit_code is None else f", exit code {self.exit_code}"
+        reason = f": {self.reason}" if self.reason else ""
+        return f"task {self.ids}: {self.state.value}{code}{reason}"
 
 
 @frozen
@@ -42,20 +54,25 @@ class TaskStates:
     @classmethod
     def of(cls, states: Mapping[int, TaskState]) -> TaskStates:
         """Group *states* by what they say, in the order of their lowest ids."""
-        alike: dict[TaskState, list[int]] = {}
+        alike: dict[tuple[TaskState, str], list[int]] = {}
+        reasons: set[str] = set()
         for task_id, state in sorted(states.items()):
-            alike.setdefault(state, []).append(task_id)
+            reason = _lasting_reason(state)
+            if len(reasons) >= MAX_REASONS and reason not in reasons:
+                reason = ""
+            reasons.add(reason)
+            alike.setdefault((state, reason), []).append(task_id)
         return cls(
             tuple(
-                TaskGroup(ArrayRange.covering(ids), state.state, state.exit_code)
-                for state, ids in alike.items()
+                TaskGroup(ArrayRange.covering(ids), state.state, state.exit_code, reason)
+                for (state, reason), ids in alike.items()
             )
         )
 
     def items(self) -> Iterator[tuple[int, TaskState]]:
         """Every task id with its state."""
         for group in self.groups:
-            state = TaskState(group.state, group.exit_code)
+            state = TaskState(group.state, group.exit_code, group.reason)
             for task_id in group.ids:
                 yield task_id, state
 
@@ -69,6 +86,14 @@ class TaskStates:
         The exit code is that of the lowest task in the worst state.
         """
         return derive(TaskState(group.state, group.exit_code) for group in self.groups)
+
+
+def _lasting_reason(state: TaskState) -> str:
+    """The reason of a failure, unless it only repeats the state or the exit code."""
+    if not state.state.is_final or state.state is JobState.DONE:
+        return ""
+    is_told = state.reason in {"canceled", f"exit code {state.exit_code}"}
+    return "" if is_told else state.reason[:MAX_REASON_CHARS]
 
 
 def derive(states: Iterable[TaskState]) -> TaskState | None:

@@ -27,7 +27,7 @@ Record = TypeVar("Record")
 
 _FIELD_CHECKS: dict[type, dict[str, checks.Check]] = {
     StateChange: {},
-    TaskGroup: {"exit_code": checks.optional(checks.exit_code)},
+    TaskGroup: {"exit_code": checks.optional(checks.exit_code), "reason": checks.short_text},
     Job: {
         "uuid": checks.job_id,
         "name": checks.file_name,
@@ -156,6 +156,9 @@ def _register_records(converter: Converter) -> None:
         converter.register_structure_hook(kind, _objects_only(hook))
     without_extra = make_dict_unstructure_fn(Job, converter, extra=override(omit=True))
     converter.register_unstructure_hook(Job, without_extra)
+    # Tens of thousands of groups fit into a manifest because most of them give no reason.
+    short = make_dict_unstructure_fn(TaskGroup, converter, reason=override(omit_if_default=True))
+    converter.register_unstructure_hook(TaskGroup, short)
 
 
 def _objects_only(hook: Callable[..., Any]) -> checks.Check:

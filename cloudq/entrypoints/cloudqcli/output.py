@@ -68,7 +68,12 @@ def job_record(job: Job) -> dict[str, Any]:
     """Everything about one job that is not cloudq's own bookkeeping."""
     record = {name: _value(getattr(job, name)) for name in _JOB_FIELDS}
     record["tasks"] = [
-        {"ids": str(group.ids), "state": group.state.value, "exit_code": group.exit_code}
+        {
+            "ids": str(group.ids),
+            "state": group.state.value,
+            "exit_code": group.exit_code,
+            "reason": group.reason,
+        }
         for group in job.tasks.groups
     ]
     record["changes"] = [

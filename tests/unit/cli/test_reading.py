@@ -101,7 +101,7 @@ def test_stat_as_json_has_every_field_the_table_has(cli: Cli) -> None:
     record = json.loads(cli("stat", job_id, "--json").stdout)
 
     assert set(labels) < set(record)
-    assert record["tasks"] == [{"ids": "1-4:1", "state": "DONE", "exit_code": 0}]
+    assert record["tasks"] == [{"ids": "1-4:1", "state": "DONE", "exit_code": 0, "reason": ""}]
     assert record["changes"][0] == {
         "state": "INIT",
         "time": "2026-01-31T12:00:00.000Z",

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cloudq.domain.array_range import ArrayRange
 from cloudq.domain.job_state import FINAL_STATES, JobState
-from cloudq.domain.task_states import TaskGroup, TaskState, TaskStates, derive
+from cloudq.domain.task_states import MAX_REASON_CHARS, MAX_REASONS, TaskGroup, TaskState, TaskStates, derive
 
 S = JobState
 states = st.builds(TaskState, st.sampled_from(list(JobState)), st.none() | st.integers(0, 255))
@@ -72,6 +72,34 @@ def test_groups_hold_exactly_the_tasks_they_were_made_of(tasks: dict[int, TaskSt
 
     assert grouped.as_dict() == tasks
     assert len(grouped.groups) == len(set(tasks.values()))
+
+
+def test_tasks_that_failed_for_different_reasons_keep_them() -> None:
+    tasks = {
+        1: TaskState(S.ERROR, None, "out of memory"),
+        2: TaskState(S.ERROR, 3, "exit code 3"),
+        3: TaskState(S.ERROR, None, "a node failed"),
+        4: TaskState(S.DELETED, 143, "canceled"),
+        5: TaskState(S.READY, None, "Resources"),
+    }
+    grouped = TaskStates.of(tasks)
+
+    assert [str(group) for group in grouped.groups] == [
+        "task 1: ERROR: out of memory",
+        "task 2: ERROR, exit code 3",
+        "task 3: ERROR: a node failed",
+        "task 4: DELETED, exit code 143",
+        "task 5: READY",
+    ]
+    assert TaskStates.of(grouped.as_dict()) == grouped
+
+
+def test_reasons_of_a_large_array_stay_bounded() -> None:
+    tasks = {n: TaskState(S.ERROR, None, f"lost: {n} " + "x" * 1_000) for n in range(5_000)}
+    reasons = [group.reason for group in TaskStates.of(tasks).groups]
+
+    assert len(reasons) <= MAX_REASONS + 1
+    assert sum(map(len, reasons)) <= MAX_REASONS * MAX_REASON_CHARS
 
 
 def test_ten_thousand_tasks_in_two_states_are_two_groups() -> None:
