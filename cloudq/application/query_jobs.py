@@ -17,6 +17,8 @@ from cloudq.ports.job_repository import JobQueue, JobRepository
 from cloudq.ports.system_registry import SystemRegistry, SystemSign
 from cloudq.ports.workers import Workers
 
+NOT_YET_IN_HISTORY = "it has ended; its history entry is not written yet"
+
 
 @frozen
 class ActiveJobs:
@@ -46,7 +48,8 @@ class QueryJobs:
     def active(self) -> ActiveJobs:
         """All unfinished jobs: one LIST of systems, one of markers, one GET a system.
 
-        Jobs that no agent's summary tells of are read themselves.
+        Jobs that no agent's summary tells of are read themselves. One that has ended is shown
+        until it is in the history: at no moment is a job in neither.
         """
         signs = self.registry.systems()
         queues = self.queue.markers_of_all()
@@ -77,9 +80,14 @@ class QueryJobs:
                 stored = load_or_none(self.records, job_id)
             except RecordRejected as error:
                 return ActiveJob(job_id, "?", JobState.INIT, note=str(error))
-            return None if stored is None or stored.job.is_final else ActiveJob.of(stored.job)
+            return None if stored is None else self._line(stored.job)
 
         return [job for job in self.workers.map(read, job_ids) if job is not None]
+
+    def _line(self, job: Job) -> ActiveJob | None:
+        if not job.is_final:
+            return ActiveJob.of(job)
+        return None if self.records.is_in_history(job) else ActiveJob.of(job, NOT_YET_IN_HISTORY)
 
 
 def _most_advanced(summaries: Mapping[str, ActiveSummary], invited: set[str]) -> dict[str, ActiveJob]:

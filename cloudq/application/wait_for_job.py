@@ -11,6 +11,10 @@ from cloudq.domain.job import Job, StoredJob
 from cloudq.ports.clock import Clock
 from cloudq.ports.job_repository import JobRepository
 
+HISTORY_WITHIN_S = 30.0
+"""How long after the end of a job its history entry is waited for: the two are separate writes."""
+LOOK_FOR_HISTORY_EVERY_S = 1.0
+
 
 @frozen
 class WaitForJob:
@@ -28,7 +32,10 @@ class WaitForJob:
         task: int | None = None,
         changed: Callable[[Job], None] | None = None,
     ) -> Job:
-        """Return the job once it, or only its *task*, has ended. Raises `WaitTimedOut`, `JobNotFound`."""
+        """Return the job once it, or only its *task*, has ended. Raises `WaitTimedOut`, `JobNotFound`.
+
+        A job that ended is in the history by then, unless its entry cannot be written for long.
+        """
         began = self.clock.elapsed()
         stored = self.jobs.load(job_id)
         told = None
@@ -36,7 +43,10 @@ class WaitForJob:
             if changed is not None and stored.job.state is not told:
                 told = stored.job.state
                 changed(stored.job)
-            if stored.job.is_final or stored.job.state_of_task(task).is_final:
+            if stored.job.is_final:
+                self._await_history(stored.job)
+                return stored.job
+            if stored.job.state_of_task(task).is_final:
                 return stored.job
             if timeout_s is not None and self.clock.elapsed() - began >= timeout_s:
                 raise WaitTimedOut(
@@ -44,6 +54,17 @@ class WaitForJob:
                 )
             self.clock.sleep(poll_s)
             stored = self._look(stored)
+
+    def _await_history(self, job: Job) -> None:
+        began = self.clock.elapsed()
+        while self._is_missing_in_history(job) and self.clock.elapsed() - began < HISTORY_WITHIN_S:
+            self.clock.sleep(LOOK_FOR_HISTORY_EVERY_S)
+
+    def _is_missing_in_history(self, job: Job) -> bool:
+        try:
+            return not self.jobs.is_in_history(job)
+        except StoreUnavailable:
+            return True
 
     def _look(self, known: StoredJob) -> StoredJob:
         try:

@@ -112,6 +112,10 @@ class JobRepository(Protocol):
         """Put the entry (again). Raises `RecordRejected` for what is no key of an entry."""
         ...
 
+    def is_in_history(self, job: Job) -> bool:
+        """Whether the entry of the ended *job* was put."""
+        ...
+
     def history(self, last: int | None = None) -> Iterator[HistoryEntry]:
         """Finished jobs, newest first; entries that cannot be read are skipped."""
         ...

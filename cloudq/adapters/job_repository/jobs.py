@@ -128,6 +128,16 @@ class BucketJobRepository:
             raise RecordRejected(f"{history_key!r} is not the key of a history entry and was not written")
         self.store.put(history_key, b"")
 
+    def is_in_history(self, job: Job) -> bool:
+        """One GET."""
+        try:
+            self.store.get(job.history_key or self.history_key(job))
+        except ObjectNotFound:
+            return False
+        except ObjectTooLarge:
+            return True
+        return True
+
     def history(self, last: int | None = None) -> Iterator[HistoryEntry]:
         """One LIST a thousand entries, and no more entries asked for than *last*."""
         wanted = FULL_PAGE if last is None else last
