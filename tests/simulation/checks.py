@@ -123,7 +123,7 @@ class Checks:
 
     def at_every_call(self) -> None:
         for slots in self.life.rivals:
-            acting = [slot for slot in slots if slot.may_write()]
+            acting = [slot for slot in slots if slot.acts()]
             if len(acting) > 1:
                 names = " and ".join(slot.process.name for slot in acting if slot.process)
                 self._break(f"I3 {names} may write at once")
@@ -187,7 +187,7 @@ class Checks:
 
     def _judge_preparing(self, process: Process, _args: tuple[Any, ...], space: Any, _: Any) -> None:
         """Who acts for a system knows what was started there, and leaves its files alone."""
-        acts = any(slot.process is process and slot.may_write() for slot in self.life.slots)
+        acts = any(slot.process is process and slot.acts() for slot in self.life.slots)
         if acts and any(start.tag == space.tag for start in process.scheduler().starts):
             self._break(f"I1 the files of {space.tag}, whose script has started, were made anew")
 
@@ -260,7 +260,7 @@ class Checks:
         """Whether agents know of the markers *told*, which were rung for before their last poll."""
         store = self.life.store
         for slot in self.life.slots:
-            if not slot.may_write() or slot.parts is None:
+            if not slot.acts() or slot.parts is None or store.list_lag_s:
                 continue
             system, holdings = slot.place.name, slot.parts.holdings
             known = holdings.held.keys() | holdings.invitations.keys()

@@ -24,6 +24,7 @@ from tests.parts.trap import Killed
 
 if TYPE_CHECKING:
     from tests.simulation.life import Life
+    from tests.simulation.machines import Host
 
 CONDITIONAL = frozenset({"put_if_absent", "put_if_match"})
 WRITES = CONDITIONAL | {"put", "upload", "delete"}
@@ -53,6 +54,12 @@ class Process:
     is_beating: bool = False
     home: Path | None = None
     """Where it has its files."""
+    host: Host | None = None
+    """Where it runs, if that may stop."""
+    stops: int = 0
+    """How often its host was stopped together with its clocks."""
+    is_unaware: bool = False
+    """Whether it was stopped and has heard nothing of the store since: no clock tells it."""
     weak_spot: str = ""
     """The method after whose next call it is killed or held up, half done with something."""
     waits_beside: Callable[[], None] | None = None
@@ -63,11 +70,24 @@ class Process:
     def call(self, port: str, method: str, work: Work, args: tuple[Any, ...], inner: Any) -> Any:
         if self.is_dead:
             raise Killed(self.name)
+        life, where = self.life, f"{port}.{method}"
+        if not life.site.stop or life.odds.random() >= life.site.stop:
+            return self._call(port, method, work, args, inner)
+        if life.odds.random() < 0.5:
+            self._stop_clocks(f"before {where}")
+            return self._call(port, method, work, args, inner)
+        try:
+            return self._call(port, method, work, args, inner)
+        finally:
+            self._stop_clocks(f"after {where}")
+
+    def _call(self, port: str, method: str, work: Work, args: tuple[Any, ...], inner: Any) -> Any:
         life, rates = self.life, self.life.rates
         if method in TOLD:
             life.story.tell(self.name, f"{port}.{method}", *args[:1])
         if life.dice.happens(rates.slow):
             self._take_time()
+        stops = self.stops
         if life.dice.happens(rates.kill):
             self._die(work)
         pause = life.dice.happens(rates.pause)
@@ -76,6 +96,8 @@ class Process:
             self._hold_up(f"before {port}.{method}")
         try:
             answer = self._faulty(port, method, work, args)
+            if port == "store" and stops == self.stops:
+                self.is_unaware = False
             if port in {"scheduler", "space"}:
                 life.checks.after_a_call(self, method, args, inner, answer)
             return answer
@@ -118,6 +140,21 @@ class Process:
         self._meet(f"held up {where.partition(' ')[0]} a call", where)
         self.life.meanwhile()
         self.life.story.tell(self.name, "goes on", where)
+        if self.is_dead:
+            raise Killed(self.name)
+
+    def _stop_clocks(self, where: str) -> None:
+        """The host stands still and none of its clocks sees it; everything else goes on."""
+        if self.host is None or self.is_dead:
+            return
+        life, began = self.life, self.life.clock.seconds
+        self._meet("stopped with its clocks", where)
+        self.stops, self.is_unaware = self.stops + 1, True
+        life.meanwhile()
+        if life.odds.random() < 0.5:
+            life.wait_in_line(self)
+        self.host.stood_still_s += life.clock.seconds - began
+        life.story.tell(self.name, f"goes on after {life.clock.seconds - began:.0f} s", where)
         if self.is_dead:
             raise Killed(self.name)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
+from random import Random
 
 from attrs import define, field
 
@@ -16,8 +18,10 @@ from tests.parts.fake_clock import FakeClock
 from tests.parts.serial_ids import SerialIds
 from tests.simulation.checks import FINAL, Checks
 from tests.simulation.dice import Dice, Rates
+from tests.simulation.gate import Process
 from tests.simulation.machines import Host
 from tests.simulation.places import Place, Slot
+from tests.simulation.site import Kinds, Site
 from tests.simulation.story import Broken, Story, ToldLog
 from tests.simulation.users import Users, Wish, script_of
 from tests.simulation.watched_store import WatchedStore
@@ -42,12 +46,17 @@ class Life:
     raises: bool = False
     """Let unexpected exceptions out, to see where they come from."""
     most_steps: int | None = None
+    kinds: Kinds = field(factory=Kinds)
+    """Which of the usual assumptions may be broken."""
     clock: FakeClock = field(factory=FakeClock)
     ids: SerialIds = field(factory=SerialIds)
     log: ToldLog = field(init=False)
     story: Story = field(init=False)
     dice: Dice = field(init=False)
     rates: Rates = field(init=False)
+    site: Site = field(init=False)
+    odds: Random = field(init=False)
+    """The chance of what the site does: a world without any of it goes on as before."""
     store: WatchedStore = field(init=False)
     checks: Checks = field(init=False)
     users: Users = field(init=False)
@@ -57,7 +66,6 @@ class Life:
     rivals: list[list[Slot]] = field(factory=list)
     """Slots of each system that has several."""
     wishes: dict[str, Wish] = field(factory=dict)
-    gone: set[int] = field(factory=set)
     requeues: Counter[tuple[str, ClaimTag]] = field(factory=Counter)
     """How often a scheduler put jobs of a claim back into its queue, by the system's name."""
     disturbed: set[str] = field(factory=set)
@@ -73,16 +81,25 @@ class Life:
         self.dice, self.story = Dice(self.seed), Story(self.clock)
         self.log = ToldLog(self.story)
         self.rates = self.dice.rates()
-        self.store = WatchedStore(self.clock.now, self.dice.one_of([1000] * 8 + [3, 20]))
+        self.site, self.odds = Site.of(self.seed, self.kinds), Random(f"odds {self.seed}")
+        self.store = WatchedStore(self._date, self.dice.one_of([1000] * 8 + [3, 20]))
+        self.store.list_lag_s = self.site.list_lag_s
         self.checks, self.users = Checks(self), Users(self)
         self.store.judge, self.store.judge_history = self.checks.judge_manifest, self.checks.judge_history
         for name in ("alpha", "beta", "gamma")[: self.dice.one_of([1, 1, 2, 2, 3])]:
             self._add_system(name)
         self.story.tell("dice", str(self.rates))
+        if self.site.kinds:
+            self.story.tell("dice", str(self.site))
 
     def next_pid(self) -> int:
         self._pid += 1
         return self._pid
+
+    def _date(self) -> datetime:
+        """The time by one of the store's front ends."""
+        skew = self.site.date_skew_s
+        return self.clock.now() + timedelta(seconds=self.odds.choice((-skew, 0.0, skew)) / 2 if skew else 0.0)
 
     def meet(self, kind: str, who: str, *about: object) -> None:
         """A fault happens: it is told and counted."""
@@ -161,6 +178,7 @@ class Life:
                 self.faults["script: dies without a record"] += lost
                 self.faults["disk: the exit record is seen late"] += place.scheduler._record_lag_s > 0
         self.faults["store: lists in short pages"] += self.store.short_pages
+        self.faults["store: LIST does not show what is there"] += self.store.late_lists
 
     def meanwhile(self) -> None:
         """While somebody is held up, others go on, for a moment or for hours."""
@@ -176,6 +194,12 @@ class Life:
                 self._something_happens()
         finally:
             self.depth -= 1
+
+    def wait_in_line(self, process: Process) -> None:
+        """While an agent stands still, those that wait for its lease go on, until they have it."""
+        slot = next((slot for slot in self.slots if slot.process is process), None)
+        if slot is not None:
+            self.wait_beside(slot, self.odds.choice([8, 12, 30]))
 
     def wait_beside(self, slot: Slot, looks: int) -> None:
         """While an agent is held up, those that wait for its lease go on looking."""
@@ -259,6 +283,7 @@ class Life:
         for slot in self.slots:
             if slot.host is host:
                 slot.gone()
+        host.gone.clear()
         host.boots += 1
         host.booted_at = self.clock.seconds - self.dice.random.uniform(0, 60)
 
@@ -267,7 +292,7 @@ class Life:
     def _heal(self) -> None:
         """All faults stop; every home of every system gets a healthy agent, one after the other."""
         self.story.tell("dice", "all trouble is over")
-        self.rates = Rates.none()
+        self.rates, self.site = Rates.none(), self.site.at_peace()
         for place in self.systems:
             place.scheduler.holds_queue = place.scheduler.unavailable = False
             place.scheduler.submit_faults.clear()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from attrs import define
+from attrs import define, field
 
 from tests.parts.fake_clock import FakeClock
 
@@ -18,6 +18,10 @@ class Host:
     """How far its wall clock is ahead of the store's."""
     booted_at: float = 0.0
     boots: int = 1
+    stood_still_s: float = 0.0
+    """How long it was stopped together with its clocks."""
+    gone: set[int] = field(factory=set)
+    """Processes of this machine that have ended."""
 
 
 @define
@@ -31,10 +35,10 @@ class HostClock:
     """Whether sleeping takes time: who runs in steps sleeps between them."""
 
     def now(self) -> datetime:
-        return self.base.now() + timedelta(seconds=self.host.ahead_s)
+        return self.base.now() + timedelta(seconds=self.host.ahead_s - self.host.stood_still_s)
 
     def elapsed(self) -> float:
-        return self.base.seconds - self.host.booted_at
+        return self.base.seconds - self.host.booted_at - self.host.stood_still_s
 
     def boot_id(self) -> str:
         return f"boot {self.boots} of {self.host.name}"

@@ -61,6 +61,10 @@ class Slot:
         alive = self.process is not None and not self.process.is_dead
         return alive and self.parts is not None and self.parts.lease.may_write()
 
+    def acts(self) -> bool:
+        """Whether it may write, and has heard of the store since it was stopped."""
+        return self.may_write() and not (self.process and self.process.is_unaware)
+
     def step(self) -> None:
         """Run one poll of a daemon, or a whole run of an agent that does one cycle."""
         if self.process is None or self.process.is_dead or self.parts is None:
@@ -101,7 +105,7 @@ class Slot:
         """The process is no more, and others of the machine can tell."""
         if self.process is not None:
             self.process.die()
-            self.life.gone.add(self.pid)
+            self.host.gone.add(self.pid)
         if self.process is None or not self.process.is_busy:
             self.process = self.parts = None
 
@@ -134,13 +138,13 @@ class Slot:
         return self.life.rates.pause > 0 and any(each.is_free and not each.is_one_shot for each in others)
 
     def _start(self) -> None:
-        life = self.life
+        life, host = self.life, self.host
         self.pid = life.next_pid()
-        name = f"{self.place.name}/{self.home.name}/{self.host.name}#{self.pid}"
-        process = Process(name, life, home=self.home)
-        clock = HostClock(life.clock, self.host, self.host.boots, self.is_one_shot)
+        name = f"{self.place.name}/{self.home.name}/{host.name}#{self.pid}"
+        process = Process(name, life, home=self.home, host=self.host)
+        clock = HostClock(life.clock, host, host.boots, self.is_one_shot)
         workspace = DirectoryWorkspace(self.home, clock, life.ids)  # type: ignore[arg-type]
-        identity = a_process(pid=self.pid, host=self.host.name, boot_id=clock.boot_id())
+        identity = a_process(pid=self.pid, host=host.name, boot_id=clock.boot_id())
         outside = AgentWorld(
             store=Gated(life.store, process, "store"),  # type: ignore[arg-type]
             scheduler=Gated(self.place.scheduler, process, "scheduler"),  # type: ignore[arg-type]
@@ -149,7 +153,7 @@ class Slot:
             ids=life.ids,
             workers=InlineWorkers(),
             process=identity,
-            is_process_gone=lambda other: other.pid in life.gone,
+            is_process_gone=lambda other: other.pid in host.gone,
             log=life.log,
             local_scripts=LocalScripts(self.place.name, PROFILE),
         )

@@ -21,6 +21,7 @@ from cloudq.adapters import filesystem
 from cloudq.adapters.workspace import claim_space
 from tests.parts.memory import place_in_memory
 from tests.simulation.life import Life
+from tests.simulation.site import Kind, Kinds
 from tests.simulation.story import Broken
 from tests.simulation.tally import Tally
 from tests.simulation.weak_store import WeakLife
@@ -38,12 +39,13 @@ class How:
     raises: bool = False
     weak_store: bool = False
     """Whether the store ignores conditions."""
+    kinds: Kinds = field(factory=Kinds)
 
     @property
     def options(self) -> str:
         """What a replay needs besides the seed."""
         steps = f" --most-steps {self.most_steps}" if self.most_steps else ""
-        return steps + (" --weak-store" if self.weak_store else "")
+        return steps + (" --weak-store" if self.weak_store else "") + self.kinds.options
 
 
 def live(seed: int, how: How, tally: Tally) -> None:
@@ -51,7 +53,8 @@ def live(seed: int, how: How, tally: Tally) -> None:
     tmp = how.base / str(seed)
     tmp.mkdir(parents=True)
     again = f"replay: python -m tests.simulation.run --seed {seed}{how.options}"
-    world = (WeakLife if how.weak_store else Life)(seed, tmp, raises=how.raises, most_steps=how.most_steps)
+    make = WeakLife if how.weak_store else Life
+    world = make(seed, tmp, raises=how.raises, most_steps=how.most_steps, kinds=how.kinds)
     try:
         world.live()
     except Broken as error:
@@ -157,7 +160,8 @@ class Runner:
 def main() -> int:
     chosen = _parser().parse_args()
     with tempfile.TemporaryDirectory(dir=place_in_memory()) as base:
-        how = How(Path(base), chosen.most_steps, chosen.raises, chosen.weak_store)
+        kinds = Kinds.told(chosen.only, chosen.without)
+        how = How(Path(base), chosen.most_steps, chosen.raises, chosen.weak_store, kinds)
         if chosen.seed is not None:
             return _tell_of(chosen.seed, how)
         if chosen.worlds is None and chosen.seconds is None:
@@ -177,6 +181,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--most-steps", type=int, help="make lives short")
     parser.add_argument("--weak-store", action="store_true", help="on a store that ignores conditions")
+    names = [kind.value for kind in Kind]
+    parser.add_argument("--only", action="append", default=[], choices=names, help="in every world")
+    parser.add_argument("--without", action="append", default=[], choices=names, help="in no world")
     parser.add_argument("--stop-after", type=int, default=0, help="stop after so many broken worlds")
     parser.add_argument("--tell-every", type=float, default=0, help="seconds between lines in a log")
     parser.add_argument("--raises", action="store_true", help="show where unexpected exceptions come from")

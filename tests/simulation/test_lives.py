@@ -14,10 +14,13 @@ from cloudq.adapters import filesystem
 from cloudq.adapters.workspace import claim_space
 from tests.simulation.life import Life
 from tests.simulation.run import How, live
+from tests.simulation.site import SWITCHED_ON, Kind, Kinds, Site
 from tests.simulation.tally import KINDS, Tally
 
 WORLDS_A_PART = 40
 MOST_STEPS = 12
+A_FEW = 20
+"""Worlds with one of the assumptions broken."""
 
 
 @pytest.fixture(autouse=True)
@@ -40,8 +43,12 @@ def test_every_kind_of_fault_happens_somewhere_in_sixty_worlds(tmp_path: Path) -
     tally = Tally()
     for seed in range(1000, 1060):
         live(seed, How(tmp_path), tally)
-
     assert not tally.broken, tally.broken.values()
+
+    for kind in Kind:
+        for seed in range(1060, 1066):
+            live(seed, How(tmp_path, kinds=Kinds.told(only=[kind.value])), tally)
+
     assert [kind for kind in KINDS if not tally.faults[kind]] == []
     assert sorted(set(tally.faults) - set(KINDS)) == []
 
@@ -55,3 +62,36 @@ def test_a_life_can_be_lived_again(tmp_path: Path) -> None:
         stories.append(life.story.text().replace(str(tmp_path / name), ""))
 
     assert stories[0] == stories[1]
+
+
+@pytest.mark.parametrize(
+    "kind", sorted(SWITCHED_ON, key=lambda kind: kind.value), ids=lambda kind: kind.value
+)
+def test_every_promise_is_kept_where_a_usual_assumption_is_broken(kind: Kind, tmp_path: Path) -> None:
+    for seed in range(A_FEW):
+        tally = Tally()
+        live(seed, How(tmp_path, kinds=Kinds.told(only=[kind.value])), tally)
+
+        assert not tally.broken, tally.broken[seed]
+
+
+def test_a_kind_changes_no_world_that_does_not_have_it() -> None:
+    every, late_list = Kinds(frozenset(Kind)), Kinds(frozenset({Kind.LATE_LIST}))
+    for seed in range(200):
+        site = Site.of(seed, every)
+        if site.kinds <= {Kind.LATE_LIST}:
+            assert Site.of(seed, late_list) == site
+
+
+@pytest.mark.parametrize("options", ["", " --only late-list", " --only stopped-clocks --only late-list"])
+def test_a_replay_is_told_which_kinds_there_were(options: str) -> None:
+    only = options.replace(" --only ", " ").split()
+
+    assert Kinds.told(only=only).options == options
+
+
+def test_kinds_that_were_left_out_are_told_to_a_replay() -> None:
+    left_out = sorted(kind.value for kind in SWITCHED_ON)
+
+    assert Kinds.told(without=left_out).options.count("--without") == len(left_out)
+    assert Kinds.told(without=left_out).chosen == frozenset()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections import deque
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from cloudq.adapters.object_stores.memory import MemoryStore
+from cloudq.adapters.object_stores.memory import MemoryStore, _Held
 from cloudq.ports.object_store import ListPage
 
 Record = dict[str, Any]
@@ -25,6 +26,13 @@ class WatchedStore(MemoryStore):
     def __init__(self, now: Callable[[], datetime], page_size: int = 1000) -> None:
         super().__init__(now)
         self._page_size = page_size
+        self.list_lag_s = 0.0
+        """How much later than GET a LIST shows what was written and deleted."""
+        self._changes: deque[tuple[datetime, str, _Held | None]] = deque()
+        self._listed: dict[str, _Held] = {}
+        """What a LIST that lags shows."""
+        self.late_lists = 0
+        """LISTs that did not show what was there."""
         self.short_pages = 0
         """LISTs that were told in more pages than need be."""
         self.judge: Judge = lambda _job_id, _old, _new: None
@@ -65,15 +73,38 @@ class WatchedStore(MemoryStore):
     def list_page(
         self, prefix: str, *, start_after: str = "", delimiter: str = "", limit: int = 1000
     ) -> ListPage:
-        page = super().list_page(
-            prefix, start_after=start_after, delimiter=delimiter, limit=min(limit, self._page_size)
-        )
+        held, self._held = self._held, self._shown(prefix)
+        try:
+            page = super().list_page(
+                prefix, start_after=start_after, delimiter=delimiter, limit=min(limit, self._page_size)
+            )
+        finally:
+            self._held = held
         self.short_pages += page.is_full and self._page_size < limit
         return page
+
+    def _shown(self, prefix: str) -> dict[str, _Held]:
+        """What a LIST shows by now."""
+        if not self.list_lag_s:
+            return self._held
+        until = self._now() - timedelta(seconds=self.list_lag_s)
+        while self._changes and self._changes[0][0] <= until:
+            _, key, held = self._changes.popleft()
+            if held is None:
+                self._listed.pop(key, None)
+            else:
+                self._listed[key] = held
+        self.late_lists += any(key.startswith(prefix) for _, key, _ in self._changes)
+        return self._listed
+
+    def _note_change(self, key: str) -> None:
+        if self.list_lag_s:
+            self._changes.append((self._now(), key, self._held.get(key)))
 
     def delete(self, keys: Sequence[str]) -> None:
         super().delete(keys)
         for key in keys:
+            self._note_change(key)
             if match := _MANIFEST.fullmatch(key):
                 self.jobs.pop(match[1], None)
             elif match := _CLAIM.fullmatch(key):
@@ -93,4 +124,6 @@ class WatchedStore(MemoryStore):
             self.judge_history(key)
         elif key.startswith("doorbell/"):
             self.unannounced.pop(key.removeprefix("doorbell/"), None)
-        return super()._hold(key, body)
+        etag = super()._hold(key, body)
+        self._note_change(key)
+        return etag

@@ -30,7 +30,7 @@ class WeakLife(Life):
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
-        store = UnconditionalStore(self.clock.now)
+        store = UnconditionalStore(self._date)
         vars(store).update(vars(self.store))
         self.store = store
         for place in self.systems:

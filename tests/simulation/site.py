@@ -1,0 +1,80 @@
+"""What real sites do that nobody promised not to: kinds of trouble, each of which can be switched off."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import Enum
+from random import Random
+
+from attrs import field, frozen
+
+
+class Kind(Enum):
+    """A usual assumption that a site breaks."""
+
+    STOPPED_CLOCKS = "stopped-clocks"
+    """A host stops together with its clocks; all others go on."""
+    LATE_LIST = "late-list"
+    """A LIST shows what was written and deleted some seconds ago."""
+    SKEWED_DATES = "skewed-dates"
+    """The front ends of the store disagree by seconds on the time."""
+
+
+SWITCHED_ON: frozenset[Kind] = frozenset()
+"""The kinds that worlds have unless they are told otherwise: all under which every promise is kept."""
+CHANCE = 0.25
+"""How many of the worlds have a kind that is switched on."""
+
+
+@frozen
+class Kinds:
+    """Which kinds worlds may have, and whether every world has them."""
+
+    chosen: frozenset[Kind] = SWITCHED_ON
+    always: bool = False
+
+    @classmethod
+    def told(cls, only: Iterable[str] = (), without: Iterable[str] = ()) -> Kinds:
+        """What ``--only`` and ``--without`` ask for."""
+        if wanted := frozenset(map(Kind, only)):
+            return cls(wanted, always=True)
+        return cls(SWITCHED_ON - frozenset(map(Kind, without)))
+
+    @property
+    def options(self) -> str:
+        """What a replay needs besides the seed."""
+        if self.always:
+            return "".join(f" --only {kind.value}" for kind in Kind if kind in self.chosen)
+        return "".join(f" --without {kind.value}" for kind in Kind if kind in SWITCHED_ON - self.chosen)
+
+
+@frozen
+class Site:
+    """How one world's site differs from the usual; 0 where it does not."""
+
+    stop: float = 0.0
+    """Chance per call that the host of the caller stops with its clocks."""
+    list_lag_s: float = 0.0
+    date_skew_s: float = 0.0
+    """How far apart the clocks of the store's front ends are."""
+    kinds: frozenset[Kind] = field(factory=frozenset)
+
+    @classmethod
+    def of(cls, seed: int, kinds: Kinds) -> Site:
+        """The site of the world *seed*: whether another kind is switched on changes nothing of this one."""
+        has = {
+            kind: kind in kinds.chosen and (kinds.always or Random(f"{kind.value} {seed}").random() < CHANCE)
+            for kind in Kind
+        }
+        pick = Random(f"site {seed}").choice
+        values = {
+            Kind.STOPPED_CLOCKS: ("stop", pick([0.002, 0.01, 0.03])),
+            Kind.LATE_LIST: ("list_lag_s", pick([5.0, 12.0, 30.0])),
+            Kind.SKEWED_DATES: ("date_skew_s", pick([2.0, 5.0, 15.0])),
+        }
+        chosen = {name: value for kind, (name, value) in values.items() if has[kind]}
+        return cls(**chosen, kinds=frozenset(kind for kind in Kind if has[kind]))
+
+    def at_peace(self) -> Site:
+        """Nothing happens any more; what the store is like stays."""
+        return Site(list_lag_s=self.list_lag_s, date_skew_s=self.date_skew_s, kinds=self.kinds)
