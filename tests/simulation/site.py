@@ -20,7 +20,7 @@ class Kind(Enum):
     """The front ends of the store disagree by seconds on the time."""
 
 
-SWITCHED_ON: frozenset[Kind] = frozenset()
+SWITCHED_ON = frozenset({Kind.LATE_LIST, Kind.SKEWED_DATES})
 """The kinds that worlds have unless they are told otherwise: all under which every promise is kept."""
 CHANCE = 0.25
 """How many of the worlds have a kind that is switched on."""
