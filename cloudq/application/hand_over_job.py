@@ -17,6 +17,7 @@ from cloudq.domain.errors import (
     ArchiveRejected,
     CloudqError,
     InvalidInput,
+    NoJobId,
     ObjectNotFound,
     RecordRejected,
     SchedulerProblem,
@@ -41,6 +42,9 @@ from cloudq.ports.batch_scheduler import BatchScheduler, Submission
 from cloudq.ports.clock import Clock
 from cloudq.ports.job_repository import JobFiles
 from cloudq.ports.workspace import Attempt, FirstMiss, SpaceOwner, Workspace
+
+MOST_ATTEMPTS_WITHOUT_ID = 3
+"""Attempts that end well and name no job, after which the job is given up: one may be an accident."""
 
 
 @frozen
@@ -239,7 +243,8 @@ class HandOverJob:
         if started := self._started(held):
             self._handed_over(held, started, last.command, options)
             return
-        found, refusal = self._told_by_files(held, attempts)
+        found, problems = self._told_by_files(held, attempts)
+        refusal = problems[-1]
         if found:
             self._handed_over(held, found, last.command, options)
         elif isinstance(refusal, SubmitRefused):
@@ -247,7 +252,7 @@ class HandOverJob:
         elif isinstance(refusal, SubmitDeferred):
             self._submit(held, last.number + 1)
         elif self._is_over(last):
-            self._look_for(held, last, options)
+            self._look_for(held, last, options, problems)
         else:
             held.note = "a submit command is still running"
 
@@ -259,18 +264,19 @@ class HandOverJob:
 
     def _told_by_files(
         self, held: HeldJob, attempts: tuple[Attempt, ...]
-    ) -> tuple[tuple[str, ...], SchedulerProblem | None]:
+    ) -> tuple[tuple[str, ...], list[SchedulerProblem | None]]:
+        """The local jobs that the attempts' files name, and what went wrong with each attempt."""
         found: list[str] = []
-        problem: SchedulerProblem | None = None
+        problems: list[SchedulerProblem | None] = []
         for attempt in attempts:
             try:
                 local_id = self.scheduler.submitted(held.space.attempt_files(attempt.number))
             except (SubmitRefused, SubmitDeferred, SubmitUncertain) as error:
-                problem = error
+                problems.append(error)
             else:
-                problem = None
+                problems.append(None)
                 found.extend([local_id] if local_id else [])
-        return tuple(dict.fromkeys(found)), problem
+        return tuple(dict.fromkeys(found)), problems
 
     def _is_over(self, attempt: Attempt) -> bool:
         """Whether the submit command of *attempt* can do nothing any more."""
@@ -278,11 +284,19 @@ class HandOverJob:
             return True
         return self.clock.elapsed() - attempt.begun_at >= attempt.time_limit_s
 
-    def _look_for(self, held: HeldJob, last: Attempt, options: tuple[str, ...]) -> None:
+    def _look_for(
+        self,
+        held: HeldJob,
+        last: Attempt,
+        options: tuple[str, ...],
+        problems: list[SchedulerProblem | None],
+    ) -> None:
         """Ask the scheduler twice, some time apart, before submitting again.
 
-        The first look is kept with the claim's files, so that agents that live shortly get on.
+        The first look is kept with the claim's files, so that agents that live shortly get on. A
+        submit command that keeps ending well without naming a job is not repeated for ever.
         """
+        problem = problems[-1]
         now, boot_id = self.clock.elapsed(), self.clock.boot_id()
         first = held.space.first_miss()
         if first is not None and first.boot_id == boot_id and now - first.at < self.scheduler.poll_interval_s:
@@ -294,8 +308,14 @@ class HandOverJob:
             self._handed_over(held, found, last.command, options)
         elif first is None or first.boot_id != boot_id:
             held.space.note_miss(FirstMiss(boot_id, self.clock.elapsed()))
-            held.note = "an attempt to submit left no trace: looking for it before the next one"
+            held.note = (
+                f"{problem or 'an attempt to submit left no trace'}; looking for it before the next one"
+            )
         else:
             held.is_looked_for = False
             held.space.note_miss(None)
-            self._submit(held, last.number + 1)
+            nameless = [each for each in problems if isinstance(each, NoJobId)]
+            if problem is not None and len(nameless) >= MOST_ATTEMPTS_WITHOUT_ID:
+                self._refused(held, problem)
+            else:
+                self._submit(held, last.number + 1)

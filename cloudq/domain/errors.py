@@ -242,6 +242,10 @@ class SubmitUncertain(SchedulerProblem):
     transient = True
 
 
+class NoJobId(SubmitUncertain):
+    """The submit command ended well and named no job: to repeat it may never lead anywhere."""
+
+
 # Clusters in a cloud -------------------------------------------------------------------------
 
 

@@ -16,7 +16,8 @@ from cloudq.adapters.schedulers.grid_engine_states import status_from
 from cloudq.adapters.schedulers.grid_engine_states import status_of as ge_status
 from cloudq.adapters.schedulers.pbs_states import read_qsub_answer as read_pbs_answer
 from cloudq.adapters.schedulers.pbs_states import status_of as pbs_status
-from cloudq.adapters.schedulers.slurm_states import STATES, read_sbatch_answer
+from cloudq.adapters.schedulers.slurm_answers import read_sbatch_answer
+from cloudq.adapters.schedulers.slurm_states import STATES
 from cloudq.domain.errors import SchedulerProblem, SchedulerUnavailable
 from cloudq.domain.job_state import JobState
 from cloudq.domain.outcome import SchedulerStatus

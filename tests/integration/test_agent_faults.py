@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cloudq.application.hand_over_job import MOST_ATTEMPTS_WITHOUT_ID
 from cloudq.bootstrap.agent_process import newest_lease
 from cloudq.config import load_config
 from cloudq.domain.job_state import JobState
@@ -114,3 +115,13 @@ def test_a_limit_of_the_moment_lets_a_job_wait_as_init_and_try_again(rig: Faulty
 
     assert rig.runs("job") == [1]
     assert rig.submissions() == 2
+
+
+def test_a_submit_command_that_never_names_a_job_is_not_repeated_for_ever(rig: FaultySite) -> None:
+    rig.fake.goes_away({"do": "nothing"}, rig.kind.submit)
+    with rig.site.client() as client, rig.site.agent():
+        job_id = rig.submit(client, COUNTED, "job")
+
+        assert rig.told(client, job_id) == [("ERROR", None)]
+        assert "printed no job id" in client.job(job_id).error_msg
+        assert rig.submissions() == MOST_ATTEMPTS_WITHOUT_ID

@@ -80,6 +80,37 @@ def test_what_only_accounting_knows_waits_for_accounting(rig: FaultySite) -> Non
             assert rig.told(client, job_id) == [("ERROR", 137)]
 
 
+# A controller that limits requests ---------------------------------------------------------------
+
+
+def test_a_rate_limit_ends_no_job(rig: FaultySite) -> None:
+    words = "Rate limit exceeded, please retry later"
+    limited = {"do": "fail", "words": f"sbatch: error: Batch job submission failed: {words}"}
+    with rig.site.client() as client, rig.site.agent():
+        rig.fake.goes_away(limited, "sbatch")
+        job_ids = [rig.submit(client, COUNTED, f"job{number}") for number in range(3)]
+        wait_until(lambda: sum(words in job.note for job in client.jobs().jobs) == 3)
+        assert {client.job(job_id).state for job_id in job_ids} == {JobState.INIT}
+        rig.fake.comes_back()
+
+        assert rig.told(client, *job_ids) == [("DONE", 0)] * 3
+
+    assert rig.runs(*(f"job{number}" for number in range(3))) == [1] * 3
+
+
+def test_a_query_that_was_limited_does_not_say_that_a_job_is_forgotten(rig: FaultySite) -> None:
+    with rig.site.client() as client, rig.site.agent():
+        job_id = rig.running(client, KILLED_OUTRIGHT, "killed")
+        limited = {"do": "fail", "words": "slurm_load_jobs error: Rate limit exceeded, please retry later"}
+        rig.fake.goes_away(limited, "scontrol")
+        rig.let_go()
+        rig.wait_for_calls("scontrol", 2)
+        assert client.job(job_id).state is JobState.RUN
+        rig.fake.comes_back()
+
+        assert rig.told(client, job_id) == [("ERROR", 137)]
+
+
 # How much is asked -------------------------------------------------------------------------------
 
 

@@ -102,6 +102,19 @@ def test_a_task_beyond_the_clusters_limit_is_refused_before_it_is_submitted(rig:
     assert rig.submit(rig.space(), array="1-10") == "1"
 
 
+@pytest.mark.parametrize("printed", ["7;other", "7;other\n"])
+def test_a_job_of_another_cluster_is_never_taken_for_a_local_one(rig: Rig, printed: str) -> None:
+    rig.slurm.next_fails("sbatch", {"do": "fail", "prints": printed, "words": "", "status": 0})
+    with pytest.raises(SubmitRefused, match=r"job 7 of cluster 'other'.*scancel --clusters=other 7"):
+        rig.submit(rig.space())
+
+
+def test_the_own_clusters_name_beside_an_id_makes_no_difference(rig: Rig) -> None:
+    rig.slurm.next_fails("sbatch", {"do": "fail", "prints": "7;fake\n", "words": "", "status": 0})
+
+    assert rig.submit(rig.space()) == "7"
+
+
 # What is known -----------------------------------------------------------------------------------
 
 

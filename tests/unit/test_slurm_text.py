@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cloudq.adapters.schedulers.slurm_answers import (
+    Submitted,
+    is_about_an_unknown_job,
+    is_only_about_ended_jobs,
+    problem_in,
+    read_sbatch_answer,
+)
 from cloudq.adapters.schedulers.slurm_parse import (
     ClusterLimits,
     TaskRow,
@@ -23,12 +31,11 @@ from cloudq.adapters.schedulers.slurm_parse import (
 from cloudq.adapters.schedulers.slurm_states import (
     KEEP_LAST,
     STATES,
-    is_only_about_ended_jobs,
-    read_sbatch_answer,
     status_once_gone,
 )
 from cloudq.domain.array_range import ArrayRange
 from cloudq.domain.errors import (
+    NoJobId,
     SchedulerProblem,
     SchedulerUnavailable,
     SubmitDeferred,
@@ -306,13 +313,18 @@ def test_the_clusters_limits_are_read() -> None:
 AccountingStorageType   = accounting_storage/slurmdbd
 MaxArraySize            = 75001
 MinJobAge               = 20 sec
+ClusterName             = kaede
 SLURM_VERSION           = 23.11.4
 
 Slurmctld(primary) at here is UP
 """
-    assert parse_config(text) == ClusterLimits(75001, 20.0, has_accounting=True, tells_submit_line=True)
+    assert parse_config(text) == ClusterLimits(
+        75001, 20.0, has_accounting=True, tells_submit_line=True, name="kaede"
+    )
     old = text.replace("23.11.4", "20.11.9").replace("slurmdbd", "none")
-    assert parse_config(old) == ClusterLimits(75001, 20.0, has_accounting=False, tells_submit_line=False)
+    assert parse_config(old) == ClusterLimits(
+        75001, 20.0, has_accounting=False, tells_submit_line=False, name="kaede"
+    )
     with pytest.raises(SchedulerUnavailable, match="configuration"):
         parse_config("Welcome!")
 
@@ -320,10 +332,12 @@ Slurmctld(primary) at here is UP
 # sbatch, scancel ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("stdout", ["17\n", "17;cluster\n", "Welcome!\n17\n"])
-def test_the_job_id_is_found_in_what_sbatch_prints(stdout: str) -> None:
-    assert read_sbatch_answer("0", stdout, "sbatch: lua: noted") == "17"
-    assert read_sbatch_answer("", stdout, "") == "17"
+@pytest.mark.parametrize(
+    ("stdout", "cluster"), [("17\n", ""), ("17;other\n", "other"), ("Welcome!\n17\n", ""), ("17;\n", "")]
+)
+def test_the_job_id_is_found_in_what_sbatch_prints(stdout: str, cluster: str) -> None:
+    assert read_sbatch_answer("0", stdout, "sbatch: lua: noted") == Submitted("17", cluster)
+    assert read_sbatch_answer("", stdout, "") == Submitted("17", cluster)
 
 
 def test_without_status_and_id_there_is_no_answer_yet() -> None:
@@ -365,6 +379,79 @@ def test_sbatchs_own_words_tell_what_became_of_a_submission(
         read_sbatch_answer(status, "", stderr)
 
     assert " ".join(stderr.split()) in str(raised.value)
+
+
+PROBLEMS = {each.__name__: each for each in (SubmitUncertain, SubmitDeferred, SubmitRefused)}
+TRANSCRIPTS = Path(__file__).parents[1] / "cases" / "slurm"
+
+
+def table_of_texts() -> dict[str, str]:
+    """Slurm's texts, each with the name of the problem that it stands for."""
+    lines = (Path(__file__).parents[1] / "parts" / "slurm_error_texts.txt").read_text().splitlines()
+    rows = (line.partition(" | ") for line in lines if not line.startswith("#"))
+    return {text: problem for problem, _, text in rows}
+
+
+def test_every_text_of_slurms_errors_means_what_its_row_says() -> None:
+    wrong = {
+        text: problem
+        for text, problem in table_of_texts().items()
+        if problem_in(f"{FAILED}{text}") is not PROBLEMS[problem]
+    }
+
+    assert not wrong
+
+
+def test_every_new_text_of_the_transcript_has_a_row() -> None:
+    lines = (TRANSCRIPTS / "error-texts-new.txt").read_text().splitlines()
+    texts = {line.partition(" | ")[2] for line in lines if not line.startswith("#")}
+
+    assert len(texts) > 20
+    assert texts <= table_of_texts().keys()
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        ("Connection timed out", SubmitUncertain), ("Connection reset by peer", SubmitUncertain),
+        ("No route to host", SubmitUncertain), ("Too many open files", SubmitDeferred),
+        ("Rate limit exceeded, please retry later", SubmitDeferred),
+    ],
+)  # fmt: skip
+def test_the_systems_own_errors_are_no_refusals_either(words: str, problem: type[SchedulerProblem]) -> None:
+    assert problem_in(f"{FAILED}{words}") is problem
+
+
+def test_a_login_node_that_finds_no_configuration_refuses_no_job() -> None:
+    said = "sbatch: fatal: Could not establish a configuration source"
+
+    assert problem_in(f"sbatch: error: fetch_config: DNS SRV lookup failed\n{said}") is SubmitDeferred
+
+
+def test_a_full_queue_is_told_while_sbatch_still_tries() -> None:
+    with pytest.raises(SubmitUncertain, match="job queue full"):
+        read_sbatch_answer("124", "", "sbatch: error: Slurm job queue full, sleeping and retrying\n")
+
+
+def test_a_forgotten_dependency_comes_with_the_way_out() -> None:
+    with pytest.raises(SubmitRefused, match="--hold_jid"):
+        read_sbatch_answer("1", "", f"{FAILED}Job dependency problem\n")
+
+
+@pytest.mark.parametrize("prefix", ["slurm_load_jobs error: ", "slurm_load_jobs error:"])
+def test_only_an_invalid_id_says_that_a_job_is_forgotten(prefix: str) -> None:
+    forgotten = {text for text in table_of_texts() if is_about_an_unknown_job(f"{prefix}{text}\n")}
+
+    assert forgotten == {"Invalid job id specified"}
+    assert not is_about_an_unknown_job("")
+
+
+@pytest.mark.parametrize("status", ["1", "0"])
+def test_words_without_an_id_are_never_an_id(status: str) -> None:
+    printed = "--context=\n--exclude=\nslurm 26.11.0\nsbatch: Job 17 to start at 2026-01-01\n"
+
+    with pytest.raises(NoJobId if status == "0" else SubmitRefused):
+        read_sbatch_answer(status, printed, "")
 
 
 def test_only_jobs_that_ended_are_no_error_to_scancel() -> None:

@@ -21,6 +21,7 @@ from cloudq.domain.errors import SchedulerUnavailable, SubmitDeferred, SubmitUnc
 from cloudq.ports.batch_scheduler import AttemptFiles
 
 _IDS_OF_ONE_COMMAND = 50
+_WORDS_SHOWN = 500
 _KILLED_AFTER_S = 10.0
 """A submit command that is ended gets KILL so long after TERM, at most."""
 
@@ -86,7 +87,10 @@ class SchedulerCommands:
             raise SubmitDeferred(f"{argv[0]} cannot be run: {error}") from error
         if process.wait(self._times.submit_wait_s) is None:
             process.let_go()
-            raise SubmitUncertain(f"{argv[0]} gave no answer within {self._times.submit_wait_s:.0f} s")
+            said = " ".join(left_in(files)[2].split())[:_WORDS_SHOWN]
+            raise SubmitUncertain(
+                f"{argv[0]} gave no answer within {self._times.submit_wait_s:.0f} s{said and f': {said}'}"
+            )
 
 
 def left_in(files: AttemptFiles) -> tuple[str, str, str]:
@@ -106,5 +110,5 @@ def in_chunks(local_ids: Sequence[str]) -> Iterator[Sequence[str]]:
 
 def words_of(command: str, done: Finished) -> str:
     """What a command that failed said, for people."""
-    said = " ".join((done.stderr or done.stdout).split())[:500]
+    said = " ".join((done.stderr or done.stdout).split())[:_WORDS_SHOWN]
     return f"{command} ended with {done.status}: {said or 'it said nothing'}"

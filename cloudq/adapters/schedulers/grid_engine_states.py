@@ -8,7 +8,13 @@ from collections.abc import Callable, Mapping
 from attrs import frozen
 
 from cloudq.adapters.schedulers.grid_engine_parse import Account, amount
-from cloudq.domain.errors import SchedulerProblem, SubmitDeferred, SubmitRefused, SubmitUncertain
+from cloudq.domain.errors import (
+    NoJobId,
+    SchedulerProblem,
+    SubmitDeferred,
+    SubmitRefused,
+    SubmitUncertain,
+)
 from cloudq.domain.job_state import JobState
 from cloudq.domain.outcome import Life, SchedulerStatus
 
@@ -209,7 +215,7 @@ def read_qsub_answer(status: str, stdout: str, stderr: str) -> Submitted | None:
     said = " ".join([*stderr.split(), *(" ".join(lines).split() if status != "0" else ())])
     words = said[:_MAX_WORDS] or f"qsub ended with {status} and said nothing"
     if status == "0":
-        raise SubmitUncertain(f"qsub told no job id: {' '.join(lines)[:200]!r}")
+        raise NoJobId(f"qsub printed no job id: {' '.join(lines)[:200]!r}")
     if status in _COMMAND_MISSING:
         raise SubmitDeferred(f"qsub cannot be run: {words}")
     if status in _ENDED_LATE or not status.isdigit():

@@ -8,7 +8,13 @@ from collections.abc import Mapping
 from attrs import frozen
 
 from cloudq.adapters.schedulers.pbs_parse import TaskRow, is_local_id
-from cloudq.domain.errors import SchedulerProblem, SubmitDeferred, SubmitRefused, SubmitUncertain
+from cloudq.domain.errors import (
+    NoJobId,
+    SchedulerProblem,
+    SubmitDeferred,
+    SubmitRefused,
+    SubmitUncertain,
+)
 from cloudq.domain.job_state import JobState
 from cloudq.domain.outcome import Life, SchedulerStatus
 
@@ -220,7 +226,7 @@ def read_qsub_answer(status: str, stdout: str, stderr: str) -> str | None:
         return None
     words = " ".join(stderr.split())[:_MAX_WORDS] or f"qsub ended with {status} and said nothing"
     if status == "0":
-        raise SubmitUncertain(f"qsub told no job id: {' '.join(lines)[:200]!r}")
+        raise NoJobId(f"qsub printed no job id: {' '.join(lines)[:200]!r}")
     if status in _COMMAND_MISSING:
         raise SubmitDeferred(f"qsub cannot be run: {words}")
     if status in _ENDED_LATE or not status.isdigit():

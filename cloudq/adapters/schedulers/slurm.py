@@ -16,6 +16,11 @@ from attrs import frozen
 from cloudq.adapters.filesystem import read_record
 from cloudq.adapters.schedulers.commands import CommandTimes, SchedulerCommands, in_chunks, left_in, words_of
 from cloudq.adapters.schedulers.shared_query import SharedQuery
+from cloudq.adapters.schedulers.slurm_answers import (
+    is_about_an_unknown_job,
+    is_only_about_ended_jobs,
+    read_sbatch_answer,
+)
 from cloudq.adapters.schedulers.slurm_options import (
     DIRECTIVE,
     SlurmOptions,
@@ -40,9 +45,6 @@ from cloudq.adapters.schedulers.slurm_parse import (
 from cloudq.adapters.schedulers.slurm_states import (
     KEEP_LAST,
     STATES,
-    is_only_about_ended_jobs,
-    is_without_contact,
-    read_sbatch_answer,
     status_once_gone,
 )
 from cloudq.domain.array_range import ArrayRange
@@ -139,7 +141,16 @@ class SlurmScheduler:
         return local_id
 
     def submitted(self, files: AttemptFiles) -> str | None:
-        return read_sbatch_answer(*left_in(files))
+        told = read_sbatch_answer(*left_in(files))
+        if told is None:
+            return None
+        if told.cluster and told.cluster != self._cluster().name:
+            raise SubmitRefused(
+                f"sbatch submitted it as job {told.local_id} of cluster {told.cluster!r}, which cannot be "
+                "followed: unset SBATCH_CLUSTERS and SLURM_CLUSTERS where the agent is started; to end that "
+                f"job: scancel --clusters={told.cluster} {told.local_id}"
+            )
+        return told.local_id
 
     def _check_size(self, array: ArrayRange | None) -> None:
         if array is None:
@@ -227,7 +238,7 @@ class SlurmScheduler:
         if failed <= known.keys():
             return known
         done = self._commands.ask("scontrol", "--all", "--oneliner", "show", "job", local_id)
-        if done.status != 0 and is_without_contact(done.stderr):
+        if done.status != 0 and not is_about_an_unknown_job(done.stderr):
             raise SchedulerUnavailable(words_of("scontrol", done))
         # Forgotten since squeue showed it: the verdict stands without its code.
         return known | (parse_shown_jobs(done.stdout) if done.status == 0 else {})

@@ -185,6 +185,8 @@ class ClusterLimits:
     """How long a job is known after its end; 0: for ever."""
     has_accounting: bool = False
     tells_submit_line: bool = False
+    name: str = ""
+    """The cluster's."""
 
 
 def parse_config(text: str) -> ClusterLimits:
@@ -202,6 +204,7 @@ def parse_config(text: str) -> ClusterLimits:
         min_job_age_s=float(_leading_number(told.get("MinJobAge", "300"))),
         has_accounting="slurmdbd" in told.get("AccountingStorageType", ""),
         tells_submit_line=version >= [21, 8],
+        name=told.get("ClusterName", ""),
     )
 
 

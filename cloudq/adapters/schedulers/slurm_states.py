@@ -1,4 +1,4 @@
-"""What each of Slurm's states means, and what each of sbatch's answers."""
+"""What each of Slurm's states means."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Mapping
 
 from attrs import frozen
 
-from cloudq.domain.errors import SchedulerProblem, SubmitDeferred, SubmitRefused, SubmitUncertain
 from cloudq.domain.job_state import JobState
 from cloudq.domain.outcome import Life, SchedulerStatus
 
@@ -86,77 +85,3 @@ def status_once_gone(status: SchedulerStatus, state: str) -> SchedulerStatus | N
     if meaning is None or meaning.when_gone is None:
         return None
     return SchedulerStatus(Life.ENDED, meaning.when_gone, reason=meaning.reason)
-
-
-_Problem = type[SchedulerProblem]
-
-SBATCH_SAYS: tuple[tuple[re.Pattern[str], _Problem], ...] = tuple(
-    (re.compile(words, re.IGNORECASE), problem)
-    for words, problem in (
-        # The request went out, or may have: it may be a job by now.
-        (r"socket timed out|timed out on send/recv", SubmitUncertain),
-        (r"unable to contact|communication connection|connect failure|connection (?:refused|reset)",
-         SubmitUncertain),
-        (r"zero bytes were transmitted|transport endpoint|message (?:send|receive) failure|broken pipe",
-         SubmitUncertain),
-        (r"controller in standby|protocol authentication|munge (?:encode|decode)|credential",
-         SubmitUncertain),
-        # More than any job may ever have: it will not get better.
-        (r"max(?:wall|cpu|node|tres|mem|gres)\w*perjob|min(?:cpu|tres|gres)\w*perjob", SubmitRefused),
-        # Too much at this moment.
-        (r"(?:qos|assoc|part)\w*(?:submit|maxjobs|grp)\w*|job submit limit|accounting/qos policy",
-         SubmitDeferred),
-        (r"temporarily unable|temporarily unavailable|try again", SubmitDeferred),
-        (r"no space left|disk quota exceeded|cannot allocate memory", SubmitDeferred),
-        (r"partition (?:is )?(?:not available|unavailable|down|inactive)|in maintenance", SubmitDeferred),
-        (r"batch job submission failed: (?:required|requested) (?:node|partition)\w* not available",
-         SubmitDeferred),
-    )
-)  # fmt: skip
-"""The first one that is found in what sbatch said decides; anything else is a refusal for good."""
-
-_LOCAL_ID = re.compile(r"([0-9]{1,10})(?:;[^\s;]*)?")
-_COMMAND_MISSING = frozenset({"126", "127"})
-_ENDED_LATE = frozenset({"124", "137"})
-_MAX_WORDS = 2_000
-
-
-def read_sbatch_answer(status: str, stdout: str, stderr: str) -> str | None:
-    """The local id that ``sbatch --parsable`` printed; None while there is no answer.
-
-    Raises `SubmitRefused`, `SubmitDeferred` or `SubmitUncertain` by its own words.
-    """
-    lines = [line.strip() for line in stdout.splitlines() if line.strip()]
-    matches = [match for match in map(_LOCAL_ID.fullmatch, lines) if match]
-    if status in {"", "0"} and matches:
-        return matches[-1][1]
-    if not status:
-        return None
-    words = " ".join(stderr.split())[:_MAX_WORDS] or f"sbatch ended with {status} and said nothing"
-    if status == "0":
-        raise SubmitUncertain(f"sbatch told no job id: {' '.join(lines)[:200]!r}")
-    if status in _COMMAND_MISSING:
-        raise SubmitDeferred(f"sbatch cannot be run: {words}")
-    if status in _ENDED_LATE or not status.isdigit():
-        raise SubmitUncertain(f"sbatch gave no answer in time: {words}")
-    raise _problem_in(stderr)(words)
-
-
-def _problem_in(stderr: str) -> _Problem:
-    return next((problem for words, problem in SBATCH_SAYS if words.search(stderr)), SubmitRefused)
-
-
-def is_without_contact(stderr: str) -> bool:
-    """Whether a command failed because the controller did not answer it, or not in time."""
-    return _problem_in(stderr) is SubmitUncertain
-
-
-_NOTHING_TO_CANCEL = re.compile(
-    r"invalid job id|already completing or completed|job/step already|job not found", re.IGNORECASE
-)
-
-
-def is_only_about_ended_jobs(stderr: str) -> bool:
-    """Whether all that scancel complained about is that jobs have ended or are unknown."""
-    lines = [line for line in stderr.splitlines() if line.strip()]
-    return bool(lines) and all(_NOTHING_TO_CANCEL.search(line) for line in lines)

@@ -293,6 +293,7 @@ def scontrol(words: list[str]) -> int:
         print(f"Configuration data as of now\nAccountingStorageType   = accounting_storage/{accounting}")
         print(f"MaxArraySize            = {state['max_array_size']}")
         print(f"MinJobAge               = {max(1, int(state['min_job_age']))} sec")
+        print("ClusterName             = fake")
         print("SLURM_VERSION           = 22.05.8\n\nSlurmctld(primary) at here is UP")
         return 0
     job = state["jobs"].get(words[-1])

@@ -1,0 +1,151 @@
+"""What Slurm's commands say when they fail, and what that means for a submission or a query.
+
+The texts are Slurm's own (``slurm_strerror``), from 20.11 to 26.11, and those of ``sbatch`` itself.
+A text that is in no row is a refusal: the user asked for something that this Slurm does not take.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from attrs import frozen
+
+from cloudq.domain.errors import (
+    NoJobId,
+    SchedulerProblem,
+    SubmitDeferred,
+    SubmitRefused,
+    SubmitUncertain,
+)
+
+_Problem = type[SchedulerProblem]
+
+_MAY_HAVE_ARRIVED = (
+    # The controller does not answer, or not in time.
+    "unable to contact slurm controller", "communication connection failure", "connect failure",
+    "connection refused", "connection reset", "connection timed out", "connection forced closed",
+    "connection rejected by handler", "communication shutdown failure", "broken pipe",
+    "no route to host", "network is unreachable", "host is down",
+    "socket timed out", "timed out on send/recv", "kernel reported delayed socket error",
+    "unexpected missing socket error", "transport endpoint", "unable to process incoming",
+    "unable to process outgoing", "read would block", "write would block",
+    "process is shutting down", "controller in standby", "controller is in standby",
+    # It answered, and the answer was lost or could not be understood.
+    "message send failure", "message receive failure", "unexpected message received",
+    "zero bytes were transmitted", "insane message length", "header lengths are longer",
+    # Neither side knows whether it was the right one.
+    "protocol authentication", "munge encode", "munge decode", "credential",
+    "i/o stream version number",
+)  # fmt: skip
+"""The request went out, or may have: it may be a job by now."""
+
+_NEVER = re.compile(
+    r"max(?:wall|cpu|node|tres|mem|gres)\w*perjob|min(?:cpu|tres|gres)\w*perjob", re.IGNORECASE
+)
+"""More than any job may ever have: it will not get better."""
+
+_NOT_NOW = (
+    # A limit of the moment.
+    "rate limit exceeded", "maxjobcount limit reached", "job queue full", "sleeping and retrying",
+    "job submit limit", "accounting/qos policy", "qos usage threshold",
+    "temporarily unable", "temporarily unavailable", "temporarily disabled", "try again",
+    "immediate execution impossible", "can not start immediately", "submission scheduling attempts deferred",
+    # Nodes, partitions, licences and reservations that are away for a while.
+    "required node not available", "required partition not available", "partition in down state",
+    "partition not available", "partition unavailable", "partition is down", "partition is inactive",
+    "required nodes lack available resources", "no available nodes in topology",
+    "insufficient resources in topology unit", "max powered up nodes reached",
+    "requested nodes are busy", "required ports are in use", "licenses currently unavailable",
+    "switch resources currently not available", "reservation not usable now", "in maintenance",
+    "maintenance reservation",
+    # Trouble of the site or of this machine, whatever was submitted.
+    "system submissions disabled",
+    "incompatible versions of client and server", "plugin initialization failed",
+    "failed to initialize plugin stack", "failed to initialize cli_filter",
+    "i/o error writing script/environment", "unable to connect to database",
+    "rejecting authentication of user nobody", "tls missing but required",
+    "can't find an address, check slurm.conf", "could not establish a configuration source",
+    "failed to fetch config", "unable to process configuration file",
+    "no space left", "disk quota exceeded", "cannot allocate memory", "too many open files",
+    "stale file handle", "input/output error",
+)  # fmt: skip
+"""Nothing was submitted, and the same may be accepted later."""
+
+_LIMITS_OF_THE_MOMENT = re.compile(r"(?:qos|assoc|part)\w*(?:submit|maxjobs|grp)\w*", re.IGNORECASE)
+"""The reasons that name a limit of how many jobs, or how much, at a time."""
+
+_ADVICE: Mapping[str, str] = {
+    "job dependency problem": "Slurm does not know the job in --dependency (any more); "
+    "let cloudq wait for its own jobs: cloudqcli submit --hold_jid JOB",
+}
+"""What to do about it, where Slurm's words do not say."""
+
+_LOCAL_ID = re.compile(r"([0-9]{1,10})(?:;([^\s;]*))?")
+_COMMAND_MISSING = frozenset({"126", "127"})
+_ENDED_LATE = frozenset({"124", "137"})
+_MAX_WORDS = 2_000
+
+
+def problem_in(stderr: str) -> _Problem:
+    """What Slurm's words mean for the submission that they answer."""
+    said = " ".join(stderr.split()).lower()
+    if any(words in said for words in _MAY_HAVE_ARRIVED):
+        return SubmitUncertain
+    if _NEVER.search(said):
+        return SubmitRefused
+    if any(words in said for words in _NOT_NOW) or _LIMITS_OF_THE_MOMENT.search(said):
+        return SubmitDeferred
+    return SubmitRefused
+
+
+@frozen
+class Submitted:
+    """What ``sbatch --parsable`` printed."""
+
+    local_id: str
+    cluster: str = ""
+    """The cluster it went to, where that was chosen by name."""
+
+
+def read_sbatch_answer(status: str, stdout: str, stderr: str) -> Submitted | None:
+    """The job that ``sbatch --parsable`` named; None while there is no answer.
+
+    Raises `SubmitRefused`, `SubmitDeferred` or `SubmitUncertain` by its own words.
+    """
+    lines = [line.strip() for line in stdout.splitlines() if line.strip()]
+    matches = [match for match in map(_LOCAL_ID.fullmatch, lines) if match]
+    if status in {"", "0"} and matches:
+        return Submitted(matches[-1][1], matches[-1][2] or "")
+    if not status:
+        return None
+    said = " ".join(stderr.split())[:_MAX_WORDS]
+    words = said or f"sbatch ended with {status} and said nothing"
+    if status == "0":
+        raise NoJobId(f"sbatch printed no job id: {' '.join(' '.join(lines).split())[:200]!r} {said}".strip())
+    if status in _COMMAND_MISSING:
+        raise SubmitDeferred(f"sbatch cannot be run: {words}")
+    if status in _ENDED_LATE or not status.isdigit():
+        raise SubmitUncertain(f"sbatch gave no answer in time: {words}")
+    raise problem_in(stderr)("; ".join([words, *_advice(stderr)]))
+
+
+def _advice(stderr: str) -> list[str]:
+    return [advice for words, advice in _ADVICE.items() if words in stderr.lower()]
+
+
+_UNKNOWN_JOB = "invalid job id specified"
+_NOTHING_TO_CANCEL = (
+    _UNKNOWN_JOB, "already completing or completed", "job/step already", "job not found",
+)  # fmt: skip
+
+
+def is_about_an_unknown_job(stderr: str) -> bool:
+    """Whether a query about one job failed because Slurm has forgotten it."""
+    return _UNKNOWN_JOB in stderr.lower() and problem_in(stderr) is SubmitRefused
+
+
+def is_only_about_ended_jobs(stderr: str) -> bool:
+    """Whether all that scancel complained about is that jobs have ended or are unknown."""
+    lines = [line.lower() for line in stderr.splitlines() if line.strip()]
+    return bool(lines) and all(any(text in line for text in _NOTHING_TO_CANCEL) for line in lines)
