@@ -49,11 +49,15 @@ def test_header_lines_are_split_as_sbatch_splits_them(line: str, words: list[str
 @pytest.mark.parametrize(
     "option",
     ["--wait", "-W", "--test-only", "--wrap=date", "--wrap", "--help", "-h", "-V", "--usage", "--clusters=a",
-     "-Ma", "--uid=me", "-QW", "--test"],
+     "-Ma", "--uid=me", "-QW", "--test", "-?", "--cluster=a", "--cluster", "-QM", "--autocomplete=x",
+     "--auto=x", "--external", "--vers"],
 )  # fmt: skip
 def test_options_that_block_or_only_test_are_refused_by_name_wherever_they_stand(option: str) -> None:
     for words, lines in (([option], []), ([], [f"#SBATCH {option}"])):
-        with pytest.raises(SubmitRefused, match=r"--(wait|test-only|wrap|help|version|usage|clusters|uid): "):
+        with pytest.raises(
+            SubmitRefused,
+            match=r"--(wait|test-only|wrap|help|version|usage|clusters?|uid|autocomplete|external): ",
+        ):
             read_slurm_options(words, lines)
 
 
@@ -61,6 +65,44 @@ def test_options_that_block_or_only_test_are_refused_by_name_wherever_they_stand
 def test_a_word_that_sbatch_would_take_for_the_jobscript_is_refused(words: list[str]) -> None:
     with pytest.raises(SubmitRefused, match="jobscript"):
         read_slurm_options(words, ())
+
+
+@pytest.mark.parametrize("given", ["--clus=a", "--cl", "--w", "--exte", "--us", "--hel=x"])
+def test_a_beginning_that_may_stand_for_a_refused_option_is_refused(given: str) -> None:
+    with pytest.raises(SubmitRefused):
+        read_slurm_options([given], ())
+
+
+@pytest.mark.parametrize("given", ["--partition=a", "--exclusive", "--cluster-constraint=x", "--wckey=x"])
+def test_an_option_that_merely_looks_like_a_refused_one_passes(given: str) -> None:
+    read_slurm_options([given], ())
+
+
+NEW_OPTIONS = [
+    "segment=1",
+    "tres-per-task=cpu:1",
+    "container-id=a",
+    "extra=x",
+    "tres-bind=gpu:none",
+    "resources=x",
+    "mem-update=x",
+    "runtime=1",
+    "context=x",
+    "container-type=a",
+]
+
+
+@pytest.mark.parametrize("option", NEW_OPTIONS)
+def test_options_of_newer_slurms_may_have_their_value_after_a_blank(option: str) -> None:
+    name, _, value = option.partition("=")
+
+    for words, lines in (([f"--{name}", value], []), ([], [f"#SBATCH --{name} {value}"])):
+        assert read_slurm_options(words, lines).values == {name: value}
+
+
+def test_the_rest_of_a_word_belongs_to_an_option_that_may_have_a_value() -> None:
+    assert read_slurm_options(["-koff", "-Hk"], ()).values == {"no-kill": "", "hold": ""}
+    assert not read_slurm_options(["-koff"], ()).has("output")
 
 
 def test_an_unknown_options_value_must_be_written_with_it() -> None:

@@ -18,7 +18,10 @@ from cloudq.domain.errors import InvalidInput, SubmitRefused
 DIRECTIVE = "#SBATCH"
 
 _REFUSED: Mapping[str, str] = {
+    "autocomplete": "nothing would be submitted",
+    "cluster": "a job on another cluster cannot be followed",
     "clusters": "a job on another cluster cannot be followed",
+    "external": "Slurm would not start the script",
     "gid": "a job of cloudq belongs to the account of its agent",
     "help": "nothing would be submitted",
     "hetjob": "heterogeneous jobs cannot be followed",
@@ -38,23 +41,28 @@ def _names(*lines: str) -> frozenset[str]:
 
 
 _VALUED = _names(
-    "account acctg-freq array batch bb bbf begin chdir cluster-constraint clusters comment constraint",
-    "container core-spec cores-per-socket cpu-freq cpus-per-gpu cpus-per-task deadline delay-boot",
-    "dependency distribution error exclude export export-file extra-node-info gid gpu-bind gpu-freq",
-    "gpus gpus-per-node gpus-per-socket gpus-per-task gres gres-flags hint input job-name",
-    "kill-on-invalid-dep licenses mail-type mail-user mcs-label mem mem-bind mem-per-cpu mem-per-gpu",
-    "mincpus network nodefile nodelist nodes ntasks ntasks-per-core ntasks-per-gpu ntasks-per-node",
-    "ntasks-per-socket ntasks-per-tres open-mode output partition power prefer priority profile qos",
-    "reservation signal sockets-per-node switches tasks-per-node thread-spec threads-per-core time",
-    "time-min tmp uid wait-all-nodes wckey workdir wrap",
+    "account acctg-freq array autocomplete batch bb bbf begin chdir cluster cluster-constraint clusters",
+    "comment constraint container container-id container-type context core-spec cores-per-socket",
+    "cpu-freq cpus-per-gpu cpus-per-task deadline delay-boot dependency distribution error exclude",
+    "export export-file extra extra-node-info gid gpu-bind gpu-freq gpus gpus-per-node gpus-per-socket",
+    "gpus-per-task gres gres-flags hint input job-name kill-on-invalid-dep licenses mail-type mail-user",
+    "mcs-label mem mem-bind mem-per-cpu mem-per-gpu mem-update mincpus network nodefile nodelist nodes",
+    "ntasks ntasks-per-core ntasks-per-gpu ntasks-per-node ntasks-per-socket ntasks-per-tres open-mode",
+    "output partition power prefer priority profile qos reservation resources runtime segment signal",
+    "sockets-per-node switches tasks-per-node thread-spec threads-per-core time time-min tmp tres-bind",
+    "tres-per-task uid wait-all-nodes wckey workdir wrap",
 )
-"""Options that take the next word if no ``=value`` is theirs."""
+"""Options of any sbatch from 20.11 to 26.11 that take the next word if no ``=value`` is theirs."""
 
 _PLAIN = _names(
-    "contiguous exclusive get-user-env help hold ignore-pbs nice no-bell no-kill no-requeue overcommit",
-    "oversubscribe parsable propagate quiet reboot requeue share spread-job test-only usage",
-    "use-min-nodes verbose version wait",
+    "consolidate-segments contiguous exclusive external get-user-env help hold ignore-pbs nice no-bell",
+    "no-kill no-requeue oom-kill-step overcommit oversubscribe parsable propagate quiet reboot requeue",
+    "resv-ports share spread-job spread-segments stepmgr test-only usage use-min-nodes verbose version",
+    "wait",
 )
+"""Options without a value, or with one that must follow a ``=``."""
+
+_KNOWN = _VALUED | _PLAIN
 
 _SHORT: Mapping[str, str] = {
     "A": "account", "B": "extra-node-info", "C": "constraint", "D": "chdir", "F": "nodefile",
@@ -63,7 +71,11 @@ _SHORT: Mapping[str, str] = {
     "b": "begin", "c": "cpus-per-task", "d": "dependency", "e": "error", "h": "help", "i": "input",
     "k": "no-kill", "m": "distribution", "n": "ntasks", "o": "output", "p": "partition", "q": "qos",
     "s": "oversubscribe", "t": "time", "u": "usage", "v": "verbose", "w": "nodelist", "x": "exclude",
+    "?": "help",
 }  # fmt: skip
+
+_REST_IS_VALUE = frozenset({"no-kill"})
+"""Short options whose value, if there is one, is the rest of their word."""
 
 
 @frozen
@@ -132,6 +144,9 @@ def _read_word(word: str, rest: list[str], source: str, problems: list[str]) -> 
     if word.startswith("--"):
         given, found, value = word[2:].partition("=")
         name = _long_name(given)
+        if name not in _KNOWN and (meant := _refused_beginnings(given)):
+            # Which one it stands for depends on what else this sbatch knows.
+            problems.append(f"{source}: --{given}: write the option in full: it may stand for --{meant[0]}")
         if found:
             yield name, value
         elif name in _VALUED:
@@ -145,6 +160,9 @@ def _read_word(word: str, rest: list[str], source: str, problems: list[str]) -> 
     letters = word[1:]
     while letters:
         name, letters = _SHORT.get(letters[0], letters[0]), letters[1:]
+        if name in _REST_IS_VALUE:
+            yield name, letters
+            return
         if name in _VALUED:
             yield name, letters or (rest.pop(0) if rest else "")
             return
@@ -153,10 +171,14 @@ def _read_word(word: str, rest: list[str], source: str, problems: list[str]) -> 
 
 def _long_name(given: str) -> str:
     """The option that sbatch takes *given* for: beginnings do where only one option has them."""
-    if given in _VALUED or given in _PLAIN:
+    if given in _KNOWN:
         return given
-    matching = [name for name in _VALUED | _PLAIN if given and name.startswith(given)]
+    matching = [name for name in _KNOWN if given and name.startswith(given)]
     return matching[0] if len(matching) == 1 else given
+
+
+def _refused_beginnings(given: str) -> list[str]:
+    return sorted(name for name in _REFUSED if given and name.startswith(given))
 
 
 def file_pattern(path: str) -> str:
