@@ -20,46 +20,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from cloudq.domain.errors import SchedulerUnavailable
 from cloudq.domain.lease import ProcessIdentity
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
-_NOT_FOR_JOBS = re.compile(
-    r"AWS_.*|CLOUDQ_.*|PYTHON.*|VIRTUAL_ENV(?:_PROMPT)?"
-    r"|(?:SBATCH|SLURM|SALLOC|SRUN|SQUEUE|SGE|PBS)_.*"
-    r"|JOB_(?:ID|NAME|SCRIPT)|TASK_ID|PE_HOSTFILE|NSLOTS|NHOSTS|NQUEUES|ARY_TASK_.*"
-    r"|INVOCATION_ID|JOURNAL_STREAM|NOTIFY_SOCKET|LISTEN_(?:FDS|PID)|PWD|OLDPWD|SHLVL|_"
-)
-"""What belongs to the agent's own life and not to a login: its secrets, its Python, its job."""
-
-_SITE = re.compile(
-    r"SLURM_CONF|SGE_(?:ROOT|CELL|CLUSTER_NAME|QMASTER_PORT|EXECD_PORT)"
-    r"|PBS_(?:CONF_FILE|DEFAULT|SERVER|EXEC|HOME)"
-)
-"""Where a site has its scheduler: without these its own commands do not find it."""
-
-_OWN_VIRTUAL_ENV = sys.prefix if sys.prefix != sys.base_prefix else None
+_RECORDER = Path(__file__).with_name("recorder.py")
+_NEEDED_BY_PYTHON = ("LD_LIBRARY_PATH",)
 
 _DEAD = frozenset({"Z", "X", "x"})
-
-
-def login_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """What *environ* would be after a login: for jobs and for commands that submit them."""
-    kept = {
-        name: value
-        for name, value in environ.items()
-        if _SITE.fullmatch(name) or not _NOT_FOR_JOBS.fullmatch(name)
-    }
-    if "PATH" in kept:
-        roots = (environ.get("VIRTUAL_ENV"), _OWN_VIRTUAL_ENV)  # it need not have been activated
-        bins = {str(Path(root) / "bin") for root in roots if root}
-        kept["PATH"] = os.pathsep.join(
-            part for part in kept["PATH"].split(os.pathsep) if part.rstrip("/") not in bins
-        )
-    return kept
 
 
 @frozen
@@ -102,7 +73,7 @@ _LET_GO: list[subprocess.Popen[bytes]] = []
 """Children that nobody waits for; they are collected when the next one is started."""
 
 
-def start_detached(command: Command) -> DetachedProcess:
+def start_detached(command: Command, stdin: int = subprocess.DEVNULL) -> DetachedProcess:
     """Start *command*; raises OSError if it cannot be started."""
     _LET_GO[:] = [popen for popen in _LET_GO if popen.poll() is None]
     with _open_output(command.stdout) as stdout, _open_output(command.stderr) as stderr:
@@ -110,13 +81,27 @@ def start_detached(command: Command) -> DetachedProcess:
             command.argv,
             cwd=command.cwd,
             env=command.env,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=stdout,
             stderr=stderr,
             close_fds=True,
             start_new_session=True,
         )
     return DetachedProcess(identity_of(popen.pid), popen)
+
+
+def start_helper(script: Path, words: Sequence[str], command: Command) -> DetachedProcess:
+    """Start *script*, a program of cloudq's own, which finds the environment of *command* on stdin.
+
+    That is not the program's own: what this interpreter needs (a module's ``LD_LIBRARY_PATH``) is not
+    the command's, and no variable is changed or lost on the way. Raises OSError.
+    """
+    argv = (sys.executable, "-I", "-S", str(script), *words)
+    own = {name: os.environ[name] for name in _NEEDED_BY_PYTHON if name in os.environ}
+    with os.fdopen(os.memfd_create("environment"), "wb") as file:  # no file that a full disk keeps away
+        file.write(b"".join(os.fsencode(f"{name}={value}\0") for name, value in command.env.items()))
+        file.seek(0)
+        return start_detached(evolve(command, argv=argv, env=own), file.fileno())
 
 
 def _open_output(path: Path | None) -> IO[bytes]:
@@ -204,30 +189,13 @@ def _read_all(popen: subprocess.Popen[bytes], name: str, ends: float, max_bytes:
     return stdout, stderr
 
 
-# Nothing in it comes from anybody: the command and all names are positional parameters. The note
-# is written by the very process that then runs the command, so that it is there whatever happens
-# to the one that started it; the status likewise. timeout(1) ends the command though nobody waits.
-_RECORDING = """\
-note=$1 status=$2 limit=$3
-shift 3
-cat "/proc/$$/stat" >"$note.new" 2>/dev/null && mv -f "$note.new" "$note"
-if command -v timeout >/dev/null; then
-    timeout -k 5 "$limit" "$@"
-else
-    "$@"
-fi
-code=$?
-printf '%s\n' "$code" >"$status.new" && mv -f "$status.new" "$status"
-"""
-
-
 def start_recording(command: Command, note: Path, status: Path, limit_s: float) -> DetachedProcess:
     """Start *command*, which notes its process in *note* and its exit status in *status*.
 
-    It is ended after *limit_s*, whether anybody still waits for it or not. Raises OSError.
+    It is ended after *limit_s*, whether anybody still waits for it or not. No shell runs it: one would
+    drop variables that it has no name for, such as exported functions. Raises OSError.
     """
-    argv = ("/bin/sh", "-c", _RECORDING, "sh", str(note), str(status), f"{limit_s:.0f}", *command.argv)
-    return start_detached(Command(argv, command.cwd, command.env, command.stdout, command.stderr))
+    return start_helper(_RECORDER, (str(note), str(status), f"{limit_s:.0f}", *command.argv), command)
 
 
 def noted_identity(note: str, starter: ProcessIdentity) -> ProcessIdentity | None:

@@ -58,7 +58,7 @@ def _login(config: Config) -> Mapping[str, str]:
     """The environment in which an agent looks for commands."""
     if not is_agent_here(config):
         return os.environ
-    from cloudq.adapters.process import login_environment  # noqa: PLC0415 (no agent, no POSIX)
+    from cloudq.adapters.login_environment import login_environment  # noqa: PLC0415 (no agent, no POSIX)
 
     return login_environment(os.environ)
 

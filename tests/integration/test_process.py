@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,6 @@ from cloudq.adapters.process import (
     identity_of,
     is_gone,
     kill_group,
-    login_environment,
     noted_identity,
     own_identity,
     parse_identity,
@@ -33,28 +34,6 @@ ENVIRONMENT = {"PATH": os.environ["PATH"]}
 
 def sleeper(folder: Path, **env: str) -> DetachedProcess:
     return start_detached(Command(("sleep", "60"), folder, {"PATH": os.environ["PATH"], **env}))
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "AWS_SECRET_ACCESS_KEY", "CLOUDQ_HOME", "VIRTUAL_ENV", "PYTHONPATH", "SBATCH_PARTITION",
-        "SLURM_JOB_ID", "SGE_TASK_ID", "PBS_JOBID", "JOB_ID", "ARY_TASK_ID", "NOTIFY_SOCKET",
-    ],
-)  # fmt: skip
-def test_a_job_does_not_see_what_is_the_agents_own(name: str) -> None:
-    assert login_environment({name: "x", "HOME": "/home/me"}) == {"HOME": "/home/me"}
-
-
-@pytest.mark.parametrize("name", ["SGE_ROOT", "SLURM_CONF", "PBS_CONF_FILE", "LANG", "MODULEPATH", "QUEUE"])
-def test_a_job_sees_what_a_login_gives(name: str) -> None:
-    assert login_environment({name: "x"}) == {name: "x"}
-
-
-def test_the_virtual_environment_is_not_on_the_path() -> None:
-    environ = {"PATH": "/usr/bin:/opt/venv/bin:/opt/venv/bin/:/bin", "VIRTUAL_ENV": "/opt/venv"}
-
-    assert login_environment(environ) == {"PATH": "/usr/bin:/bin"}
 
 
 def test_this_process_lives() -> None:
@@ -188,6 +167,53 @@ def test_a_command_is_ended_after_its_time_though_nobody_waits(tmp_path: Path) -
 
     assert process.wait(20) is not None
     assert (tmp_path / "status").read_text() == "124\n"
+
+
+def test_command_gets_exactly_the_environment_that_was_meant(tmp_path: Path) -> None:
+    environ = {
+        "BASH_FUNC_module%%": "() {  echo loaded\n}",
+        "odd.name": "\udcff\n=x",
+        "EMPTY": "",
+        "PATH": "/bin",
+    }
+    out = tmp_path / "out"
+    command = Command(("/bin/cat", "/proc/self/environ"), tmp_path, environ, out)
+
+    assert start_recording(command, tmp_path / "note", tmp_path / "status", 20).wait(20) == 0
+    assert out.read_bytes() == b"".join(os.fsencode(f"{name}={value}\0") for name, value in environ.items())
+
+
+def test_command_is_found_on_the_path_that_it_is_given(tmp_path: Path) -> None:
+    (tmp_path / "sbatch").write_text("#!/bin/sh\nmodule\n")
+    (tmp_path / "sbatch").chmod(0o700)
+    environ = {"PATH": f"{tmp_path}:/bin", "X": "1"}
+
+    def ended(*argv: str) -> str:
+        start_recording(Command(argv, tmp_path, environ), tmp_path / "note", tmp_path / "status", 20).wait(20)
+        return (tmp_path / "status").read_text()
+
+    assert [ended("sbatch"), ended("no-such-command"), ended("/"), ended("sh", "-c", "kill -9 $$")] == [
+        "127\n", "127\n", "126\n", "137\n",
+    ]  # fmt: skip
+
+
+def test_command_that_ignores_its_end_is_killed(tmp_path: Path) -> None:
+    process = recorded(tmp_path, "trap '' TERM; sleep 60; sleep 60", limit_s=0)
+
+    assert process.wait(20) == 124
+
+
+def test_records_are_left_though_the_one_who_started_it_is_gone(tmp_path: Path) -> None:
+    started = (
+        "import sys; from pathlib import Path; from cloudq.adapters.process import Command, start_recording\n"
+        "here = Path(sys.argv[1]); command = Command(('sleep', '1'), here, {'PATH': '/usr/bin:/bin'})\n"
+        "start_recording(command, here / 'note', here / 'status', 20)"
+    )
+    subprocess.run([sys.executable, "-c", started, tmp_path], check=True, timeout=60)
+
+    while not (tmp_path / "status").exists():  # the time limit of the test ends this
+        pass
+    assert (tmp_path / "status").read_text() == "0\n"
 
 
 @pytest.mark.parametrize("note", ["", "x", "1 (sh) S 1", "-1 (sh) " + "0 " * 40])

@@ -10,8 +10,14 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cloudq.adapters.login_environment import login_environment
 from cloudq.adapters.schedulers.slurm import SlurmScheduler, sbatch_argv
-from cloudq.adapters.schedulers.slurm_options import file_pattern, read_slurm_options, split_directive
+from cloudq.adapters.schedulers.slurm_options import (
+    IGNORED_DEFAULTS,
+    file_pattern,
+    read_slurm_options,
+    split_directive,
+)
 from cloudq.domain.array_range import ArrayRange
 from cloudq.domain.errors import SubmitRefused
 from cloudq.domain.names import ClaimTag
@@ -181,3 +187,24 @@ def test_an_array_is_learned_from_the_script_and_from_the_options(submission: Su
     assert str(scheduler.planned_array(evolve(submission, options=("--array=5,7%1",)))) == "5,7%1"
     with pytest.raises(SubmitRefused, match="contradicts --array_tid 1-3"):
         scheduler.planned_array(evolve(submission, array=ArrayRange.parse("1-3")))
+
+
+# Defaults in the environment ---------------------------------------------------------------------
+
+
+def test_default_name_in_the_environment_counts_as_the_users_own(submission: Submission) -> None:
+    submission.job_shell.write_text("#!/bin/bash\n")
+    submission = evolve(submission, name="job.sh")
+    named = SlurmScheduler(environ={"SBATCH_JOB_NAME": "mine"}).describe(submission)
+
+    assert "--job-name=job.sh" in SlurmScheduler(environ={}).describe(submission)
+    assert "--job-name" not in named
+
+
+@pytest.mark.parametrize("name", IGNORED_DEFAULTS)
+def test_default_that_cannot_be_followed_is_left_out_and_said(name: str) -> None:
+    said: list[str] = []
+    SlurmScheduler(environ={name: "x", "SBATCH_PARTITION": "debug"}, warn=said.append)
+
+    assert login_environment({name: "x", "SBATCH_PARTITION": "debug"}) == {"SBATCH_PARTITION": "debug"}
+    assert said == [f"{name} in the agent's environment does not count: {IGNORED_DEFAULTS[name]}"]

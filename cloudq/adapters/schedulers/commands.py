@@ -9,11 +9,11 @@ from pathlib import Path
 from attrs import frozen
 
 from cloudq.adapters.filesystem import read_record
+from cloudq.adapters.login_environment import login_environment
 from cloudq.adapters.process import (
     MAX_ANSWER_BYTES,
     Command,
     Finished,
-    login_environment,
     run_to_end,
     start_recording,
 )
@@ -53,6 +53,11 @@ class SchedulerCommands:
         self._environ = login_environment(os.environ if environ is None else environ)
         self._query_environ = {**self._environ, **query_environment}
         self._most_bytes = most_bytes
+
+    @property
+    def submit_environment(self) -> Mapping[str, str]:
+        """What submit commands are run in."""
+        return self._environ
 
     @property
     def submit_time_limit_s(self) -> float:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,14 +23,14 @@ from cloudq.adapters.filesystem import (
     replace_file,
     write_fields,
 )
+from cloudq.adapters.login_environment import login_environment
 from cloudq.adapters.process import (
     Command,
     is_gone,
     kill_group,
-    login_environment,
     parse_identity,
     send_signal,
-    start_detached,
+    start_helper,
 )
 from cloudq.adapters.schedulers.local_options import DIRECTIVE, LocalOptions, read_local_options
 from cloudq.adapters.schedulers.local_queue import LocalQueue, QueuedJob
@@ -308,19 +307,12 @@ class LocalScheduler:
     def _start(self, local_id: str, job: QueuedJob, task: int | None) -> SchedulerStatus:
         directory = self._queue.job_dir(local_id)
         command = Command(
-            argv=(
-                sys.executable,
-                "-I",
-                "-S",
-                str(_SUPERVISOR),
-                str(directory),
-                "-" if task is None else str(task),
-            ),
+            argv=(str(job.job_shell),),
             cwd=job.work_dir if job.work_dir.is_dir() else Path("/"),
             env={**self._environ, **_task_variables(local_id, job, task)},
         )
         try:
-            process = start_detached(command)
+            process = start_helper(_SUPERVISOR, (str(directory), "-" if task is None else str(task)), command)
         except OSError as error:
             return SchedulerStatus(Life.QUEUED, reason=f"cannot be started: {error}")
         status = process.wait(_START_WITHIN_S)

@@ -2,11 +2,11 @@
 
     python -I -S local_supervisor.py JOB_DIR TASK        (TASK is - for a job that is no array)
 
-Started with the task's environment and in its work directory. It knows nothing but the standard
-library, so that it starts fast and an upgrade of cloudq does not touch what runs. In JOB_DIR it
-leaves ``run`` (created once, before anything is started: whoever creates it runs the task),
-``group`` (the process group, before the first command in it) and ``end``. Exit status: 0 the
-task is ours and runs on, 3 somebody else has it, anything else: it was not started.
+Started in the task's work directory, with its environment on stdin as NUL-terminated ``name=value``.
+It knows nothing but the standard library, so that it starts fast and an upgrade of cloudq does not
+touch what runs. In JOB_DIR it leaves ``run`` (created once, before anything is started: whoever
+creates it runs the task), ``group`` (the process group, before the first command in it) and ``end``.
+Exit status: 0 the task is ours and runs on, 3 somebody else has it, anything else: it was not started.
 """
 
 # ruff: noqa: PTH108, PTH116, PTH123
@@ -34,6 +34,7 @@ def main(argv: list[str]) -> int:
     """Take the task, then leave a child to look after it and return."""
     signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
     job_dir, task = argv
+    environment = _given_environment()
     told, tell = os.pipe()
     if os.fork():
         os.close(tell)
@@ -42,7 +43,7 @@ def main(argv: list[str]) -> int:
     os.close(told)
     os.setsid()
     try:
-        supervisor = Supervisor(job_dir, "" if task == "-" else f".{task}")
+        supervisor = Supervisor(job_dir, "" if task == "-" else f".{task}", environment)
         taken = supervisor.take()
         os.write(tell, b"\0" if taken else bytes([_TAKEN]))
         os.close(tell)
@@ -55,9 +56,10 @@ def main(argv: list[str]) -> int:
 class Supervisor:
     """One task, from before its start to its end record."""
 
-    def __init__(self, job_dir: str, suffix: str) -> None:
+    def __init__(self, job_dir: str, suffix: str, environment: dict[bytes, bytes]) -> None:
         self.job_dir = job_dir
         self.suffix = suffix
+        self.environment = environment
         with open(f"{job_dir}/job.json", "rb") as file:
             self.job = json.load(file)
         self.child = 0
@@ -95,7 +97,7 @@ class Supervisor:
         go, wait = os.pipe(), None
         self.child = os.fork()
         if not self.child:
-            _become_job_shell(go, self.job, self.suffix)
+            _become_job_shell(go, self.job, self.suffix, self.environment)
         with suppress(OSError):
             os.setpgid(self.child, self.child)  # the child does so too: whoever comes first
         with suppress(OSError):
@@ -180,7 +182,9 @@ class Supervisor:
                 os.unlink(temporary)
 
 
-def _become_job_shell(go: tuple[int, int], job: dict[str, str], suffix: str) -> None:
+def _become_job_shell(
+    go: tuple[int, int], job: dict[str, str], suffix: str, environment: dict[bytes, bytes]
+) -> None:
     try:
         os.close(go[1])
         os.setpgid(0, 0)
@@ -194,16 +198,17 @@ def _become_job_shell(go: tuple[int, int], job: dict[str, str], suffix: str) -> 
             with suppress(OSError, ValueError):
                 signal.signal(number, signal.SIG_DFL)  # what the agent ignored is not the job's
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        os.execve("/bin/bash", ["/bin/bash", job["job_shell"]], _given_environment())  # noqa: S606
+        os.execve("/bin/bash", ["/bin/bash", job["job_shell"]], environment)  # noqa: S606
     finally:
         os._exit(127)
 
 
 def _given_environment() -> dict[bytes, bytes]:
-    """The environment as it was given: Python adds to its own when the locale is C."""
-    with open("/proc/self/environ", "rb") as file:
+    """The task's environment, which is on stdin; from now on there is nothing to be read there."""
+    with open(0, "rb", closefd=False) as file:
         pairs = (item.partition(b"=") for item in file.read().split(b"\0"))
-        return {name: value for name, found, value in pairs if found}
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    return {name: value for name, found, value in pairs if found}
 
 
 def _link(existing: str, new: str, directory: str) -> bool:

@@ -23,6 +23,7 @@ from cloudq.adapters.schedulers.slurm_answers import (
 )
 from cloudq.adapters.schedulers.slurm_options import (
     DIRECTIVE,
+    IGNORED_DEFAULTS,
     SlurmOptions,
     file_pattern,
     read_slurm_options,
@@ -64,6 +65,7 @@ SLURM_DIALECT = ShellDialect(
     task_id='"${SLURM_ARRAY_TASK_ID:-}"',
     forward_signals=True,  # `scancel --batch` and `--signal=B:` reach the job shell alone
     copies_output=True,
+    own_variables=("SLURM_JWT",),  # the agent's way to be known to Slurm, which ends with its session
 )
 
 _FORGET_FINISHED = "now-1days"
@@ -101,6 +103,9 @@ class SlurmScheduler:
         self._times = times or CommandTimes()
         self._commands = SchedulerCommands(self._times, environ, QUERY_ENVIRONMENT)
         self._warn = warn
+        for name, reason in IGNORED_DEFAULTS.items():
+            if name in (os.environ if environ is None else environ):
+                warn(f"{name} in the agent's environment does not count: {reason}")
         self._mutex = Lock()
         self._limits: ClusterLimits | None = None
         self._known: dict[str, _Known] = {}
@@ -125,13 +130,13 @@ class SlurmScheduler:
     # Submitting -------------------------------------------------------------------------------
 
     def planned_array(self, submission: Submission) -> ArrayRange | None:
-        return _array_of(submission, _options(submission))
+        return _array_of(submission, self._options(submission))
 
     def describe(self, submission: Submission) -> str:
-        return join_options(sbatch_argv(submission, _options(submission)))
+        return join_options(sbatch_argv(submission, self._options(submission)))
 
     def submit(self, submission: Submission, files: AttemptFiles) -> str:
-        options = _options(submission)
+        options = self._options(submission)
         self._check_size(_array_of(submission, options))
         argv = sbatch_argv(submission, options)
         self._commands.submit(argv, submission.work_dir, files)
@@ -151,6 +156,12 @@ class SlurmScheduler:
                 f"job: scancel --clusters={told.cluster} {told.local_id}"
             )
         return told.local_id
+
+    def _options(self, submission: Submission) -> SlurmOptions:
+        """All options: sbatch's defaults, those in the head of the job shell, and the user's own."""
+        text = read_record(submission.job_shell, 2 * MAX_SCRIPT_BYTES) or b""
+        lines = Jobscript("job_shell", text).directives(DIRECTIVE)
+        return read_slurm_options(submission.options, lines, self._commands.submit_environment)
 
     def _check_size(self, array: ArrayRange | None) -> None:
         if array is None:
@@ -341,12 +352,6 @@ def _streams(submission: Submission, options: SlurmOptions, array: ArrayRange | 
     if not options.has("error"):
         yield f"--error={file_pattern(f'{submission.control_dir}/stderr')}{suffix}"
         yield "--open-mode=append"  # a second submission of the claim must not empty them
-
-
-def _options(submission: Submission) -> SlurmOptions:
-    """All options, those in the head of the job shell first."""
-    text = read_record(submission.job_shell, 2 * MAX_SCRIPT_BYTES) or b""
-    return read_slurm_options(submission.options, Jobscript("job_shell", text).directives(DIRECTIVE))
 
 
 def _array_of(submission: Submission, options: SlurmOptions) -> ArrayRange | None:

@@ -78,6 +78,21 @@ _REST_IS_VALUE = frozenset({"no-kill"})
 """Short options whose value, if there is one, is the rest of their word."""
 
 
+DEFAULTS: Mapping[str, str] = {"SBATCH_JOB_NAME": "job-name"}
+"""Variables by which sbatch has defaults for options that cloudq would add itself."""
+
+IGNORED_DEFAULTS: Mapping[str, str] = {
+    "SBATCH_ARRAY_INX": "every job would become an array; use --array_tid",
+    "SBATCH_CLUSTERS": "a job on another cluster cannot be followed",
+    "SBATCH_ERROR": "output goes where the script or --submit_opt says, else into cloudq's log",
+    "SBATCH_INPUT": "no job of cloudq has an input of its own; say so in the script",
+    "SBATCH_OUTPUT": "output goes where the script or --submit_opt says, else into cloudq's log",
+    "SBATCH_WAIT": "the agent does not wait for one job",
+    "SLURM_CLUSTERS": "a job on another cluster cannot be followed",
+}
+"""Defaults that no submit command of cloudq's gets, and why; their users are told."""
+
+
 @frozen
 class SlurmOptions:
     """The options that cloudq must know of, by their long names; the last one given counts."""
@@ -95,10 +110,15 @@ class SlurmOptions:
         return None if text is None else ArrayRange.parse(text, lowest=0)
 
 
-def read_slurm_options(words: Sequence[str], directives: Sequence[str]) -> SlurmOptions:
-    """Read header lines, then *words*, which win. Raises `SubmitRefused` with all problems."""
+def read_slurm_options(
+    words: Sequence[str], directives: Sequence[str], environ: Mapping[str, str] | None = None
+) -> SlurmOptions:
+    """Read header lines, then *words*, which win. Raises `SubmitRefused` with all problems.
+
+    *environ* is what sbatch is run in: a default that it has there is the user's own word, too.
+    """
     problems: list[str] = []
-    values: dict[str, str] = {}
+    values = {option: environ[name] for name, option in DEFAULTS.items() if environ and name in environ}
     for line in directives:
         values.update(_pairs(split_directive(line), line, problems, in_script=True))
     values.update(_pairs(words, "submit_opt", problems, in_script=False))
