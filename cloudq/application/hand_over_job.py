@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 
 from attrs import evolve, frozen
@@ -36,6 +37,7 @@ from cloudq.domain.job_shell import (
 from cloudq.domain.job_state import JobState
 from cloudq.domain.jobscript import Jobscript
 from cloudq.domain.local_script import local_name_of
+from cloudq.domain.names import ClaimTag
 from cloudq.domain.submit_options import join_options, split_options
 from cloudq.domain.task_states import TaskState, TaskStates
 from cloudq.ports.batch_scheduler import BatchScheduler, Submission
@@ -94,12 +96,27 @@ class HandOverJob:
     # The first attempt -----------------------------------------------------------------------
 
     def _begin(self, held: HeldJob) -> None:
+        if self._was_started_before(held):
+            return
         try:
             self._prepare(held)
         except (RecordRejected, ArchiveRejected, ObjectNotFound, SubmitRefused, InvalidInput) as error:
             self.end_unstarted(held, JobState.ERROR, str(error))
             return
         self._submit(held, 1)
+
+    def _was_started_before(self, held: HeldJob) -> bool:
+        """Whether this home started the same claim before, of which its bucket and files know nothing."""
+        if not held.job.submission:
+            return False
+        started_at = self.workspace.started_at(held.tag, held.job.submission)
+        if started_at is None:
+            return False
+        if found := self.scheduler.find(held.tag):
+            self._handed_over(held, found, "", split_options(held.job.submit_opt))
+        else:
+            self.end_unstarted(held, JobState.ERROR, _started_before(held.tag, started_at))
+        return True
 
     def _prepare(self, held: HeldJob) -> None:
         space, job = held.space, held.job
@@ -183,6 +200,8 @@ class HandOverJob:
             command = self.scheduler.describe(submission)
             self.lease.require()  # preparing may have taken hours
             files = held.space.begin_attempt(number, command, self.scheduler.submit_time_limit_s)
+            if held.job.submission:
+                self.workspace.note_start(held.tag, held.job.submission)
             local_id = self.scheduler.submit(submission, files)
         except (SubmitRefused, InvalidInput) as error:
             self._refused(held, error)
@@ -319,3 +338,11 @@ class HandOverJob:
                 self._refused(held, problem)
             else:
                 self._submit(held, last.number + 1)
+
+
+def _started_before(tag: ClaimTag, at: datetime) -> str:
+    return (
+        f"not started again: claim {tag.n} of this job was started here on {at:%Y-%m-%d at %H:%M} UTC, and "
+        "its files are gone. The bucket seems to have been restored from a backup. To run the job once "
+        f"more: cloudqcli submit --rerun {tag.job_id}"
+    )

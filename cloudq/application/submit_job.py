@@ -164,6 +164,7 @@ class SubmitJob:
             jobscript_type="local" if request.meta is None else META,
             mappings=() if request.meta is None else self.find_systems.mappings(request.meta),
             client=self.client,
+            submission=self.ids.nonce(),
             changes=(StateChange(JobState.INIT, now, "submitted"),),
         )
 

@@ -87,6 +87,8 @@ class Job:
     home: str = ""
     client: str = ""
     history_key: str = ""
+    submission: str = ""
+    """A nonce that stays the same from the submission on; empty in records of older clients."""
     revision: int = 0
     nonce: str = ""
     format: str = "1.0"

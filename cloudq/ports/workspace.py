@@ -7,6 +7,7 @@ cloudq's own files of a claim lie under ``cache/.cloudq/<id>.<n>/``.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -201,6 +202,17 @@ class Workspace(Protocol):
 
     def space(self, tag: ClaimTag) -> ClaimSpace:
         """The space of a claim, whether it exists or not."""
+        ...
+
+    def note_start(self, tag: ClaimTag, submission: str) -> None:
+        """Note durably, apart from the space, that *tag* of *submission* goes to the scheduler now."""
+        ...
+
+    def started_at(self, tag: ClaimTag, submission: str) -> datetime | None:
+        """When `note_start` was called for *tag* of *submission*, within a year; None if never.
+
+        Raises `WorkspaceProblem` if it cannot be known.
+        """
         ...
 
     def is_process_gone(self, process: str) -> bool:

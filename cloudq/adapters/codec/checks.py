@@ -24,6 +24,8 @@ EXIT_CODES = (-(2**31), 2**32 - 1)
 
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z")
 
+_WORD = re.compile(r"[0-9A-Za-z-]{0,128}")
+
 Check = Callable[[Any, Any], Any]
 """Takes a value and, as cattrs gives it, a type that is of no interest here."""
 
@@ -47,6 +49,13 @@ def text_up_to(limit: int) -> Check:
 
 text = text_up_to(MAX_TEXT_CHARS)
 short_text = text_up_to(1024)
+
+
+def word_or_none(value: Any, _: Any = None) -> str:
+    """A word that may become part of a line in a file; empty is fine."""
+    if not isinstance(value, str) or _WORD.fullmatch(value) is None:
+        raise Unfit("is no word of letters, digits and hyphens")
+    return value
 
 
 def number_between(low: int, high: int) -> Check:

@@ -42,6 +42,7 @@ _FIELD_CHECKS: dict[type, dict[str, checks.Check]] = {
         "claim": checks.number_between(0, 999_999),
         "home": checks.short_text,
         "history_key": checks.short_text,
+        "submission": checks.word_or_none,
         "revision": checks.count,
         "nonce": checks.short_text,
     },

@@ -22,6 +22,7 @@ from cloudq.adapters.filesystem import (
 )
 from cloudq.adapters.process import is_gone, parse_identity
 from cloudq.adapters.workspace.claim_space import CONTROL, DirectoryClaimSpace
+from cloudq.adapters.workspace.ledger import Ledger
 from cloudq.domain.errors import InvalidInput, WorkspaceProblem
 from cloudq.domain.names import ClaimTag
 from cloudq.ports.clock import Clock, IdSource
@@ -49,6 +50,10 @@ class DirectoryWorkspace:
         return self._real_root / "cache"
 
     @property
+    def _ledger(self) -> Ledger:
+        return Ledger(self._real_root / "ledger")
+
+    @property
     def home(self) -> str:
         path = self.root / "home"
         with told_as_workspace_problem(f"make {path}"):
@@ -64,6 +69,12 @@ class DirectoryWorkspace:
 
     def space(self, tag: ClaimTag) -> DirectoryClaimSpace:
         return DirectoryClaimSpace(self._cache, tag, self.clock, self.limits)
+
+    def note_start(self, tag: ClaimTag, submission: str) -> None:
+        self._ledger.note(tag, submission, self.clock.now())
+
+    def started_at(self, tag: ClaimTag, submission: str) -> datetime | None:
+        return self._ledger.find(tag, submission)
 
     def is_process_gone(self, process: str) -> bool:
         identity = parse_identity(process)
