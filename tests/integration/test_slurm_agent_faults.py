@@ -80,6 +80,42 @@ def test_what_only_accounting_knows_waits_for_accounting(rig: FaultySite) -> Non
             assert rig.told(client, job_id) == [("ERROR", 137)]
 
 
+# What Slurm itself did ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "code"),
+    [
+        ("FAILED", "JobLaunchFailure", "0:53"), ("FAILED", "BadConstraints", "0:1"),
+        ("NODE_FAIL", "NodeDown", "0:1"), ("FAILED", "RaisedSignal:53(Real-time signal 19)", "0:53"),
+    ],
+)  # fmt: skip
+def test_a_job_that_slurm_could_not_run_has_its_reason_and_no_exit_code(
+    rig: FaultySite, state: str, reason: str, code: str
+) -> None:
+    rig.fake.set(holds=True)
+    with rig.site.client() as client, rig.site.agent():
+        job_id = rig.submit(client, COUNTED, "job")
+        wait_until(lambda: client.job(job_id).state is JobState.READY)
+        rig.fake.fail(client.job(job_id).jobid, state, reason, code)
+
+        assert rig.told(client, job_id) == [("ERROR", None)]
+        assert reason in client.job(job_id).error_msg
+
+
+def test_a_task_that_ran_out_of_memory_says_so(rig: FaultySite) -> None:
+    rig.fake.set(holds=True)
+    script = rig.site.script("#!/bin/bash\nexit 0\n", "array.sh")
+    with rig.site.client() as client, rig.site.agent():
+        job_id = client.submit(script, submit_to=rig.site.system, force=True, array_tid="1-3").job.uuid
+        wait_until(lambda: client.job(job_id).state is JobState.READY)
+        rig.fake.fail(client.job(job_id).jobid, "OUT_OF_MEMORY", "OutOfMemory", "0:125", "2")
+        rig.fake.set(holds=False)
+
+        assert rig.told(client, job_id) == [("ERROR", None)]
+        assert client.job(job_id).error_msg == "task 2: ERROR: out of memory"
+
+
 # A controller that limits requests ---------------------------------------------------------------
 
 

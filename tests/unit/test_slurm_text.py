@@ -20,6 +20,7 @@ from cloudq.adapters.schedulers.slurm_answers import (
 from cloudq.adapters.schedulers.slurm_parse import (
     ClusterLimits,
     TaskRow,
+    exit_code,
     parse_config,
     parse_sacct,
     parse_shown_jobs,
@@ -49,6 +50,7 @@ from cloudq.domain.outcome import Life
 TAG = ClaimTag("3f7e7681", 1)
 SHELL = "/home/me/.cloudq/cache/.cloudq/3f7e7681.1/job_shell.sh"
 DAY = "2026-11-22T"
+TRANSCRIPTS = Path(__file__).parents[1] / "cases" / "slurm"
 
 # States ------------------------------------------------------------------------------------------
 
@@ -63,7 +65,7 @@ WHAT_EACH_STATE_MEANS = {
     "REVOKED": (ENDED, S.DELETED), "COMPLETED": (ENDED, S.DONE), "FAILED": (ENDED, S.ERROR),
     "CANCELLED": (ENDED, S.DELETED), "TIMEOUT": (ENDED, S.TIMEOUT), "DEADLINE": (ENDED, S.TIMEOUT),
     "OUT_OF_MEMORY": (ENDED, S.ERROR), "NODE_FAIL": (ENDED, S.ERROR), "BOOT_FAIL": (ENDED, S.ERROR),
-    "POWER_UP_NODE": (QUEUED, None),
+    "POWER_UP_NODE": (QUEUED, None), "EXPEDITING": (QUEUED, None),
 }  # fmt: skip
 """Every state of Slurm's own list but those that say nothing of the job."""
 
@@ -80,7 +82,7 @@ def test_every_state_means_what_it_deserves(state: str) -> None:
 
     assert (status.life, status.verdict) == WHAT_EACH_STATE_MEANS[state]
     if status.verdict is not None:
-        assert status.exit_code == (0 if status.verdict is S.DONE else 3)
+        assert status.exit_code == {"COMPLETED": 0, "FAILED": 3}.get(state)
 
 
 @pytest.mark.parametrize("state", STATES)
@@ -97,6 +99,60 @@ def test_a_job_that_is_gone_has_ended_only_if_that_was_seen(state: str) -> None:
 def test_slurms_reason_tells_why_a_job_waits() -> None:
     assert STATES["PENDING"].status(None, "QOSMaxJobsPerUserLimit").reason == "QOSMaxJobsPerUserLimit"
     assert STATES["REQUEUE_HOLD"].status(None, "JobHeldUser").reason == "held by the scheduler; JobHeldUser"
+
+
+@pytest.mark.parametrize(
+    ("state", "told", "exit_code", "reason"),
+    [
+        ("FAILED", "NonZeroExitCode", 3, ""), ("FAILED", "RaisedSignal:9(Killed)", 3, ""),
+        ("FAILED", "", 3, ""), ("FAILED", "RaisedSignal", 3, ""),
+        ("FAILED", "JobLaunchFailure", None, "failed by the scheduler: JobLaunchFailure"),
+        ("FAILED", "BadConstraints", None, "failed by the scheduler: BadConstraints"),
+        ("FAILED", "RaisedSignal:53(Real-time signal 19)", None,
+         "failed by the scheduler: RaisedSignal:53(Real-time signal 19)"),
+        ("NODE_FAIL", "NodeDown", None, "a node failed: NodeDown"),
+        ("OUT_OF_MEMORY", "OutOfMemory", None, "out of memory"),
+        ("CANCELLED", "Priority", None, "canceled"),
+        ("CANCELLED", "DependencyNeverSatisfied", None, "canceled: DependencyNeverSatisfied"),
+        ("TIMEOUT", "TimeLimit", None, "the scheduler ended it at its time limit"),
+    ],
+)  # fmt: skip
+def test_only_a_script_that_failed_has_an_exit_code(
+    state: str, told: str, exit_code: int | None, reason: str
+) -> None:
+    status = STATES[state].status(3, told)
+
+    assert (status.exit_code, status.reason) == (exit_code, reason)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [("3:0", 3), ("0:9", 137), ("0:15", 143), ("0:1", None), ("0:53", None), ("0:125", None), ("x", None)],
+)
+def test_a_code_that_slurm_invents_is_no_exit_code(text: str, code: int | None) -> None:
+    assert exit_code(text) == code
+
+
+def rows_of(name: str) -> str:
+    """The rows of a transcript that squeue printed in cloudq's format."""
+    lines = (TRANSCRIPTS / name).read_text().splitlines(keepends=True)
+    return "".join(line for line in lines if line.startswith("cq|"))
+
+
+def test_every_row_of_slurm_26_has_a_state_with_a_meaning() -> None:
+    for name in ("rows-26.11.txt", "squeue-expediting-26.11.txt", "squeue-oom-26.11.txt"):
+        jobs = parse_squeue(rows_of(name))
+
+        assert jobs
+        assert {row.state for job in jobs.values() for row in job.tasks.values()} <= STATES.keys()
+
+
+def test_a_failed_node_in_the_answer_of_scontrol_hides_no_exit_code() -> None:
+    line = (TRANSCRIPTS / "show-job-nodefail-26.11.txt").read_text()
+
+    assert "FailedNode=" in line
+    assert parse_shown_jobs(line.replace("ExitCode=0:1", "ExitCode=7:0")) == {None: 7}
+    assert parse_shown_jobs(line) == {}  # 0:1 is Slurm's own
 
 
 # squeue ------------------------------------------------------------------------------------------
@@ -382,7 +438,6 @@ def test_sbatchs_own_words_tell_what_became_of_a_submission(
 
 
 PROBLEMS = {each.__name__: each for each in (SubmitUncertain, SubmitDeferred, SubmitRefused)}
-TRANSCRIPTS = Path(__file__).parents[1] / "cases" / "slurm"
 
 
 def table_of_texts() -> dict[str, str]:

@@ -52,7 +52,6 @@ from cloudq.domain.array_range import ArrayRange
 from cloudq.domain.errors import SchedulerUnavailable, SubmitRefused, SubmitUncertain
 from cloudq.domain.header import HeaderSyntax
 from cloudq.domain.job_shell import STAY, ShellDialect
-from cloudq.domain.job_state import JobState
 from cloudq.domain.jobscript import MAX_SCRIPT_BYTES, Jobscript
 from cloudq.domain.names import ClaimTag
 from cloudq.domain.outcome import Life, SchedulerStatus
@@ -245,7 +244,7 @@ class SlurmScheduler:
     ) -> Mapping[int | None, int | None]:
         """Exit codes of failed tasks, which squeue does not tell; asked for once."""
         known = {task: status.exit_code for task, status in _ends(before.job)} if before else {}
-        failed = {task for task, row in rows.tasks.items() if _is_failure(row)}
+        failed = {task for task, row in rows.tasks.items() if _has_exit_code(row)}
         if failed <= known.keys():
             return known
         done = self._commands.ask("scontrol", "--all", "--oneliner", "show", "job", local_id)
@@ -369,9 +368,9 @@ def _ends(job: LocalJob) -> Iterator[tuple[int | None, SchedulerStatus]]:
     return ((task, status) for task, status in job.tasks.items() if status.life is Life.ENDED)
 
 
-def _is_failure(row: TaskRow) -> bool:
+def _has_exit_code(row: TaskRow) -> bool:
     meaning = STATES.get(row.state)
-    return meaning is not None and meaning.verdict is JobState.ERROR
+    return meaning is not None and meaning.tells_exit_code(row.reason)
 
 
 def _final(rows: JobRows) -> dict[int | None, SchedulerStatus]:

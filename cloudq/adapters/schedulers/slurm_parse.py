@@ -39,12 +39,13 @@ _TAG_IN_PATH = re.compile(r"/([0-9a-f]{8}\.[1-9][0-9]{0,5})/[^/]*$")
 _EXIT_CODE = re.compile(r"([0-9]{1,3}):([0-9]{1,3})")
 _SHOWN_JOB = re.compile(
     r"JobId=([0-9]+)(?: ArrayJobId=([0-9]+))?(?: ArrayTaskId=([0-9]+))? .*?"
-    r" JobState=[A-Z_]+ Reason=\S* (?:Dependency=\S* )?(?:[A-Za-z]+=[0-9]+ )*ExitCode=([0-9]+:[0-9]+)",
+    r" JobState=[A-Z_]+ Reason=\S* (?:[A-Za-z]+=\S* )*?ExitCode=([0-9]+:[0-9]+)",
     re.ASCII,
 )
-"""What stands around it, names and comments, may hold anything."""
+"""What is around it, names and comments, may hold anything; versions add fields in between."""
 _NEXT_SACCT_ROW = re.compile(r"\n(?=[0-9][^|\n]*\|[^|\n]*\|[0-9]+:[0-9]+\|)")
 """Not every line break: the options of a submit line may have some."""
+_SIGNALS_OF_SCRIPTS = range(2, 32)
 _IDLE_CPUS = re.compile(rf"{_MARK}\|([^|]*?)(\*?)\|[0-9]+/([0-9]{{1,9}})/[0-9]+/[0-9]+")
 _MAX_TASKS_OF_A_SPAN = 4_000_000
 
@@ -167,12 +168,17 @@ def parse_shown_jobs(text: str) -> dict[int | None, int]:
 
 
 def exit_code(text: str) -> int | None:
-    """``3:0`` → 3, ``0:9`` → 137: what a shell would answer."""
+    """``3:0`` → 3, ``0:9`` → 137: what a shell would answer; None for what no script ends with.
+
+    Slurm itself writes ``0:1`` for jobs it could not run, and signals that are none of Linux's usual ones.
+    """
     match = _EXIT_CODE.fullmatch(text)
     if match is None:
         return None
     code, number = int(match[1]), int(match[2])
-    return 128 + number if number else code
+    if number:
+        return 128 + number if number in _SIGNALS_OF_SCRIPTS else None
+    return code
 
 
 @frozen

@@ -14,6 +14,20 @@ CANCELED_BY = re.compile(r"CANCELLED by .*")
 """How sacct says who did it."""
 
 
+_SCRIPTS_OWN = re.compile(r"NonZeroExitCode|RaisedSignal(?::([0-9]+).*)?")
+_LAST_SIGNAL_OF_A_SCRIPT = 31
+"""Above are real-time signals, which Slurm uses itself: 53 stands for a job that it could not start."""
+_RESTATES = frozenset({"None", "OutOfMemory"})
+_TELLS_MORE = frozenset({"DependencyNeverSatisfied", "InactiveLimit", "ReservationDeleted"})
+"""What a job waited for last stays with one that was canceled; these say why it was."""
+
+
+def is_scripts_own(reason: str) -> bool:
+    """Whether Slurm says that the script itself failed, not Slurm in running it."""
+    match = _SCRIPTS_OWN.fullmatch(reason)
+    return match is not None and int(match[1] or 0) <= _LAST_SIGNAL_OF_A_SCRIPT
+
+
 @frozen
 class Meaning:
     """What a state says while the job is listed, and once it is not any more."""
@@ -23,16 +37,28 @@ class Meaning:
     reason: str = ""
     when_gone: JobState | None = None
     """The verdict once the job is listed no more, for states that may or may not be an end."""
+    is_scripts_failure: bool = False
+    """Whether Slurm's exit code may be the script's; of other states it is invented."""
+
+    def tells_exit_code(self, told: str) -> bool:
+        """Whether the exit code of a job with the reason *told* is its script's."""
+        return self.is_scripts_failure and (not told or is_scripts_own(told))
 
     def status(self, exit_code: int | None, told: str) -> SchedulerStatus:
         """As the port says it; *told* is Slurm's own reason."""
-        reason = self.reason
         if self.life is Life.QUEUED:
-            reason = "; ".join(part for part in (reason, told) if part)
+            return SchedulerStatus(self.life, reason="; ".join(filter(None, (self.reason, told))))
         if self.life is not Life.ENDED:
-            return SchedulerStatus(self.life, reason=reason)
-        code = 0 if self.verdict is JobState.DONE else exit_code
-        return SchedulerStatus(self.life, self.verdict, code, reason)
+            return SchedulerStatus(self.life, reason=self.reason)
+        if self.verdict is JobState.DONE:
+            return SchedulerStatus(self.life, self.verdict, 0, self.reason)
+        if self.tells_exit_code(told):
+            return SchedulerStatus(self.life, self.verdict, exit_code, self.reason)
+        return SchedulerStatus(self.life, self.verdict, None, self._reason_with(told))
+
+    def _reason_with(self, told: str) -> str:
+        adds = told not in _RESTATES if self.verdict is JobState.ERROR else told in _TELLS_MORE
+        return f"{self.reason or 'failed by the scheduler'}: {told}" if told and adds else self.reason
 
 
 def _ended(verdict: JobState, reason: str = "") -> Meaning:
@@ -47,6 +73,7 @@ _SUSPENDED = Meaning(Life.RUNNING, reason="suspended")
 STATES: Mapping[str, Meaning] = {
     "PENDING": _PENDING,
     "CONFIGURING": _PENDING,
+    "EXPEDITING": Meaning(Life.QUEUED, reason="to be run again as soon as its nodes are well"),
     "POWER_UP_NODE": _PENDING,
     "REQUEUED": _PENDING,
     "REQUEUE_FED": _PENDING,
@@ -62,7 +89,7 @@ STATES: Mapping[str, Meaning] = {
     "COMPLETING": Meaning(Life.COMPLETING),
     "PREEMPTED": Meaning(Life.QUEUED, reason="preempted", when_gone=JobState.ERROR),
     "COMPLETED": _ended(JobState.DONE),
-    "FAILED": _ended(JobState.ERROR),
+    "FAILED": Meaning(Life.ENDED, JobState.ERROR, is_scripts_failure=True),
     "CANCELLED": _ended(JobState.DELETED, "canceled"),
     "REVOKED": _ended(JobState.DELETED, "it ran on another cluster of the federation"),
     "TIMEOUT": _ended(JobState.TIMEOUT, "the scheduler ended it at its time limit"),

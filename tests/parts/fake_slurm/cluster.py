@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from collections import Counter
 from collections.abc import Iterator
 from itertools import accumulate
@@ -65,6 +66,13 @@ class FakeSlurm(FakeScheduler):
         """How the tasks of a job stand, in Slurm's own words."""
         with self.state() as state:
             return {each["state"] for each in state["jobs"][job_id]["tasks"].values()}
+
+    def fail(self, job_id: str, state: str, reason: str, code: str, task: str = "") -> None:
+        """Slurm itself ends a job that waits, or one task of it."""
+        with self.state() as slurm:
+            slurm["jobs"][job_id]["tasks"][task].update(
+                state=state, reason=reason, code=code, end=time.time()
+            )
 
     def forget(self, job_id: str) -> None:
         """Slurm forgets an ended job; accounting, where there is any, does not."""

@@ -275,7 +275,7 @@ def squeue(words: list[str]) -> int:
                 "%i": shown,
                 "%T": strange or each["state"],
                 "%V": _time(job["submit"]),
-                "%r": "Resources" if each["state"] == "PENDING" else "None",
+                "%r": each.get("reason") or ("Resources" if each["state"] == "PENDING" else "None"),
                 "%o": job["command"],
             }
             line = shape
