@@ -86,6 +86,21 @@ def link_file(existing: Path, new: Path) -> bool:
     return linked
 
 
+def write_new_file(target: Path, pieces: Iterator[bytes]) -> int:
+    """Write *pieces* to the new file *target*; return its size. What fails leaves no file behind.
+
+    Raises what *pieces* raises, and OSError for the file itself.
+    """
+    first = next(pieces, b"")  # an object that is absent must not leave an empty file
+    with target.open("xb") as file:
+        try:
+            return file.write(first) + sum(map(file.write, pieces))
+        except BaseException:
+            file.close()  # Windows removes no open file
+            target.unlink(missing_ok=True)
+            raise
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[bool]:
     """Hold the lock file *path* until the end or the death of this process; whether it was free."""

@@ -51,6 +51,7 @@ class CancelHeldJobs:
                 self.holdings.let_go(held.tag, superseded=True)
                 return
             held.cancel = Cancel.REQUESTED
+            held.give_up_hand_over()
             if may_follow(held.job.state, JobState.DELETING):  # else it is about to end anyway
                 held.job = held.job.entered(JobState.DELETING, self.clock.now(), "cancel requested")
         now = self.clock.elapsed()
@@ -63,13 +64,26 @@ class CancelHeldJobs:
         return newest is not None and newest.n != tag.n
 
     def _cancel(self, held: HeldJob, now: float) -> None:
+        if self._is_certainly_unsubmitted(held) or held.is_being_submitted:
+            # The lock keeps the script from starting, whatever the submit command under way does.
+            self._end_unstarted(held)
+            return
         canceled = self.stop_claim.cancel_all(held.tag, held.local_ids)
         held.local_ids = tuple(dict.fromkeys((*held.local_ids, *canceled)))
         if not held.is_handed_over and not held.is_elsewhere:
-            # If it has started after all, it is known by now and canceled in the next cycle.
-            self.hand_over.end_unstarted(held, JobState.DELETED, "canceled before it was started")
+            self._end_unstarted(held)
         else:
             held.cancel, held.canceled_at = Cancel.ACCEPTED, now
+
+    def _is_certainly_unsubmitted(self, held: HeldJob) -> bool:
+        """Whether no submit command was begun, so that the scheduler need not be asked."""
+        if held.is_handed_over or held.is_elsewhere or held.job.time_ready is not None:
+            return False
+        return not held.is_being_submitted and not held.space.attempts()
+
+    def _end_unstarted(self, held: HeldJob) -> None:
+        """End a job; one that has started after all is known by then and canceled in the next cycle."""
+        self.hand_over.end_unstarted(held, JobState.DELETED, "canceled before it was started")
 
 
 @define

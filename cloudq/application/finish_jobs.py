@@ -17,7 +17,7 @@ from cloudq.domain.names import ClaimTag
 from cloudq.ports.batch_scheduler import BatchScheduler
 from cloudq.ports.clock import Clock
 from cloudq.ports.job_repository import JobFiles, JobRepository
-from cloudq.ports.workers import Started, Workers
+from cloudq.ports.workers import Lane, Started, Workers
 
 STREAMS = ("stdout", "stderr")
 WAIT_FOR_STAGE_OUT_S = 2.0
@@ -48,10 +48,11 @@ class FinishJobs:
         ended = [held for held in self.holdings.held.values() if held.end is not None]
         now = self.clock.elapsed()
         self._forget_abandoned()
-        for held in ended:
-            if held.staged_out is None and held.stage_out is None and held.retry_at <= now:
-                self._start(held)
-        self._wait(ended)
+        begun = [each for each in ended if each.staged_out is None and each.stage_out is None]
+        begun = [held for held in begun if held.retry_at <= now]
+        for held in begun:
+            self._start(held)
+        self._wait(begun)
         for held in ended:
             self._take_result(held)
         self.workers.map(self._finish, [held for held in ended if held.staged_out and held.retry_at <= now])
@@ -61,7 +62,9 @@ class FinishJobs:
         held.job = evolve(held.job, time_stageout_start=self.clock.now())
         held.stage_out = self._under_way.get(held.tag)
         if held.stage_out is None:
-            held.stage_out = self._under_way[held.tag] = self.workers.start(lambda: self._stage_out(held))
+            held.stage_out = self._under_way[held.tag] = self.workers.start(
+                lambda: self._stage_out(held), Lane.STAGE_OUT
+            )
 
     def _forget_abandoned(self) -> None:
         """Stage-outs that ended after their jobs were let go of: nobody asks for what they came to."""
@@ -69,9 +72,15 @@ class FinishJobs:
             if tag not in self.holdings.held and started.is_done():
                 del self._under_way[tag]
 
-    def _wait(self, ended: list[HeldJob]) -> None:
+    @property
+    def is_busy(self) -> bool:
+        """Whether a stage-out is under way."""
+        return any(held.stage_out is not None for held in self.holdings.held.values())
+
+    def _wait(self, begun: list[HeldJob]) -> None:
+        """Most take no time. Those that last are looked at again, and held up no cycle twice."""
         deadline = self.clock.elapsed() + WAIT_FOR_STAGE_OUT_S
-        for held in ended:
+        for held in begun:
             if held.stage_out is not None:
                 held.stage_out.wait(max(0.0, deadline - self.clock.elapsed()))
 

@@ -4,45 +4,33 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import datetime
-from pathlib import Path
 
 from attrs import evolve, frozen
 
 from cloudq.application.agent_settings import AgentSettings
 from cloudq.application.held_job import HeldJob
-from cloudq.application.hold_lease import HoldLease
 from cloudq.application.job_trouble import AgentLog
-from cloudq.application.local_scripts import LocalScripts
+from cloudq.application.permit import Permit
 from cloudq.application.stop_claim import StopClaim
 from cloudq.domain.errors import (
-    ArchiveRejected,
     CloudqError,
     InvalidInput,
     NoJobId,
-    ObjectNotFound,
-    RecordRejected,
     SchedulerProblem,
     SubmitDeferred,
     SubmitRefused,
     SubmitUncertain,
-    WorkspaceProblem,
 )
-from cloudq.domain.header import Header, read_header
 from cloudq.domain.job_shell import (
     BLOCKED,
-    JobShellPlan,
-    MetaSetting,
-    render_job_shell,
 )
 from cloudq.domain.job_state import JobState
-from cloudq.domain.jobscript import Jobscript
 from cloudq.domain.local_script import local_name_of
 from cloudq.domain.names import ClaimTag
 from cloudq.domain.submit_options import join_options, split_options
 from cloudq.domain.task_states import TaskState, TaskStates
 from cloudq.ports.batch_scheduler import BatchScheduler, Submission
 from cloudq.ports.clock import Clock
-from cloudq.ports.job_repository import JobFiles
 from cloudq.ports.workspace import Attempt, FirstMiss, SpaceOwner, Workspace
 
 MOST_ATTEMPTS_WITHOUT_ID = 3
@@ -51,16 +39,16 @@ MOST_ATTEMPTS_WITHOUT_ID = 3
 
 @frozen
 class HandOverJob:
-    """Brings a held job to the scheduler, or finds out that an earlier attempt did."""
+    """Brings a prepared job to the scheduler, or finds out that an earlier attempt did.
 
-    lease: HoldLease
-    files: JobFiles
+    Runs in the background, on a copy of the held job that has a permit.
+    """
+
     scheduler: BatchScheduler
     workspace: Workspace
     clock: Clock
     settings: AgentSettings
     stop_claim: StopClaim
-    local_scripts: LocalScripts
     log: AgentLog
 
     def __call__(self, held: HeldJob) -> None:
@@ -68,19 +56,18 @@ class HandOverJob:
 
         Raises `LeaseLost` where a successor may have ended the job and removed its lock long ago.
         """
-        self.lease.require()
-        if held.is_elsewhere or self._has_lost_its_files(held):
+        permit_of(held).require()
+        if held.is_elsewhere or has_lost_its_files(held):
             self._follow_only(held)
         elif attempts := held.space.attempts():
             self._recover(held, attempts)
+        elif self.was_started_before(held):
+            self._follow_or_end(held)
         else:
-            self._begin(held)
+            held.space.create(self._owner(held))  # whoever published its files may have died then
+            self._submit(held, 1)
 
     # A job whose files are out of sight ------------------------------------------------------
-
-    def _has_lost_its_files(self, held: HeldJob) -> bool:
-        """The record says it was handed over, and nothing of it is here: never submit again."""
-        return held.space.owner() is None and held.job.time_ready is not None
 
     def _follow_only(self, held: HeldJob) -> None:
         held.is_elsewhere = True
@@ -93,84 +80,21 @@ class HandOverJob:
                 longest_s=60.0,
             )
 
-    # The first attempt -----------------------------------------------------------------------
+    # An attempt ------------------------------------------------------------------------------
 
-    def _begin(self, held: HeldJob) -> None:
-        if self._was_started_before(held):
-            return
-        try:
-            self._prepare(held)
-        except (RecordRejected, ArchiveRejected, ObjectNotFound, SubmitRefused, InvalidInput) as error:
-            self.end_unstarted(held, JobState.ERROR, str(error))
-            return
-        self._submit(held, 1)
+    def was_started_before(self, held: HeldJob) -> bool:
+        """Whether this home started the same claim before, by its own ledger."""
+        submission = held.job.submission
+        return bool(submission) and self.workspace.started_at(held.tag, submission) is not None
 
-    def _was_started_before(self, held: HeldJob) -> bool:
-        """Whether this home started the same claim before, of which its bucket and files know nothing."""
-        if not held.job.submission:
-            return False
-        started_at = self.workspace.started_at(held.tag, held.job.submission)
-        if started_at is None:
-            return False
+    def _follow_or_end(self, held: HeldJob) -> None:
+        """A claim was started here before, and the bucket and the files know nothing of it."""
         if found := self.scheduler.find(held.tag):
             self._handed_over(held, found, "", split_options(held.job.submit_opt))
-        else:
+            return
+        started_at = self.workspace.started_at(held.tag, held.job.submission)
+        if started_at is not None:
             self.end_unstarted(held, JobState.ERROR, _started_before(held.tag, started_at))
-        return True
-
-    def _prepare(self, held: HeldJob) -> None:
-        space, job = held.space, held.job
-        space.create(SpaceOwner(self.settings.system, held.tag, held.claim_nonce))
-        script = self.files.script(job)
-        if job.has_input:
-            self.files.fetch_input(job.uuid, space.archive)
-            if space.attempts():  # somebody else went on while this took so long
-                raise WorkspaceProblem(f"claim {held.tag} was handed over by another agent meanwhile")
-            space.extract_input()
-        # After the input, which may hold a file of this name: the script is what was submitted.
-        if job.is_meta:
-            self._install_converted(held, script)
-        else:
-            path = space.install_script(script.name, script.body)
-            header = read_header(script, split_options(job.submit_opt), self.scheduler.dialect.header)
-            self._install_job_shell(held, path, script.has_shebang, header)
-        space.note_baseline()
-
-    def _install_converted(self, held: HeldJob, script: Jobscript) -> None:
-        """Of a meta jobscript: what it is here. Its options go to the submit command as words."""
-        space, job = held.space, held.job
-        local = self.local_scripts.convert(job, script)
-        self.files.put_local_script(held.tag, Jobscript(local.name, local.body))
-        path = space.install_script(local.name, local.body)
-        tools = str(space.install_tools())
-        space.keep_options((*local.options, *split_options(job.submit_opt)))
-        setting = self.local_scripts.setting(job, local, tools)
-        self._install_job_shell(held, path, local.has_shebang, Header(), setting)
-        self._learn_array(held)
-        if held.job.array_tid != setting.array:
-            setting = self.local_scripts.setting(held.job, local, tools)
-            self._install_job_shell(held, path, local.has_shebang, Header(), setting)
-
-    def _install_job_shell(
-        self,
-        held: HeldJob,
-        script: Path,
-        has_shebang: bool,
-        header: Header,
-        meta: MetaSetting | None = None,
-    ) -> None:
-        space = held.space
-        plan = JobShellPlan(
-            tag=held.tag,
-            control_dir=str(space.control_dir),
-            work_dir=str(space.work_dir),
-            script_path=str(script),
-            has_shebang=has_shebang,
-            directives=header.directives,
-            interpreter=header.interpreter,
-            meta=meta,
-        )
-        space.install_job_shell(render_job_shell(plan, self.scheduler.dialect))
 
     def _options(self, held: HeldJob) -> tuple[str, ...]:
         """The words for the submit command."""
@@ -198,7 +122,7 @@ class HandOverJob:
             self._learn_array(held)
             submission = self._submission(held, number)
             command = self.scheduler.describe(submission)
-            self.lease.require()  # preparing may have taken hours
+            permit_of(held).commit()  # no submission follows a cancel
             files = held.space.begin_attempt(number, command, self.scheduler.submit_time_limit_s)
             if held.job.submission:
                 self.workspace.note_start(held.tag, held.job.submission)
@@ -242,8 +166,8 @@ class HandOverJob:
     def end_unstarted(self, held: HeldJob, state: JobState, reason: str) -> None:
         """End a job whose script has not started, once no submission can start it any more."""
         tasks = held.job.task_ids
-        if held.space.owner() is None:
-            held.space.create(SpaceOwner(self.settings.system, held.tag, held.claim_nonce))
+        if held.space.owner() in {None, self._owner(held)}:
+            held.space.create(self._owner(held))
         started = self.stop_claim.block(held.space, tasks)
         if started:
             self._handed_over(held, started, "", split_options(held.job.submit_opt))
@@ -251,6 +175,9 @@ class HandOverJob:
         held.end = TaskState(state, reason=reason)
         if held.job.array_tid is not None:
             held.job = evolve(held.job, tasks=TaskStates.all_alike(held.job.array_tid, state))
+
+    def _owner(self, held: HeldJob) -> SpaceOwner:
+        return SpaceOwner(self.settings.system, held.tag, held.claim_nonce)
 
     # After a crash, or an attempt without an answer ------------------------------------------
 
@@ -346,3 +273,14 @@ def _started_before(tag: ClaimTag, at: datetime) -> str:
         "its files are gone. The bucket seems to have been restored from a backup. To run the job once "
         f"more: cloudqcli submit --rerun {tag.job_id}"
     )
+
+
+def has_lost_its_files(held: HeldJob) -> bool:
+    """Whether the record says that it was handed over, and nothing of it is here: never submit again."""
+    return held.space.owner() is None and held.job.time_ready is not None
+
+
+def permit_of(held: HeldJob) -> Permit:
+    """The permit of a copy that background work has."""
+    assert held.permit is not None  # noqa: S101 (only such copies are handed over)
+    return held.permit

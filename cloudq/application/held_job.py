@@ -5,17 +5,19 @@ Nothing here is needed to go on after a crash: the bucket and the workspace tell
 
 from __future__ import annotations
 
+import copy
 from collections import deque
 from collections.abc import Hashable, Iterator
 from enum import Enum
 
 from attrs import define, field, frozen
 
+from cloudq.application.permit import Permit
 from cloudq.domain.job import Job, StoredJob
 from cloudq.domain.names import ClaimTag
 from cloudq.domain.task_states import TaskState
 from cloudq.ports.job_repository import TaskRequest
-from cloudq.ports.workers import Started
+from cloudq.ports.workers import Lane, Started
 from cloudq.ports.workspace import ClaimSpace
 
 MAX_RECENT_WAITS = 20
@@ -39,6 +41,19 @@ class StagedOut:
     """Files that could not go along: links, sockets, what could not be read."""
     is_out_of_sight: bool = False
     """Whether nothing was brought because another home holds it."""
+
+
+@frozen(eq=False)
+class UnderWay:
+    """Work that goes on for a held job in the background."""
+
+    held: HeldJob
+    job: Job
+    """Its record when the work began."""
+    lane: Lane
+    permit: Permit
+    started: Started[HeldJob]
+    """Its result: a copy of *held* with what the work found out. See `HeldJob.take_over`."""
 
 
 @define(eq=False)
@@ -89,6 +104,12 @@ class HeldJob(Retried):
     judged_at: float = 0.0
     end: TaskState | None = None
     """Decided, not yet staged out."""
+    hand_over: UnderWay | None = None
+    """Its preparation or submission in the background."""
+    has_big_input: bool = False
+    """Whether its input was found to be bigger than its record says."""
+    permit: Permit | None = None
+    """Of a copy that background work has: what that work must ask."""
     stage_out: Started[StagedOut] | None = None
     staged_out: StagedOut | None = None
     is_looked_for: bool = False
@@ -102,10 +123,38 @@ class HeldJob(Retried):
     logs_shipped: int = 0
     logs_shipped_at: float = 0.0
 
+    def copy_for(self, permit: Permit) -> HeldJob:
+        """A copy for background work, which must not change what the cycle works with."""
+        copied = copy.copy(self)
+        copied.permit = permit
+        return copied
+
+    def take_over(self, copied: HeldJob, since: Job) -> None:
+        """Take over what background work found out; of a job that is canceled only its local ids.
+
+        The record may have been written meanwhile: it stays unless the work changed it from *since*.
+        """
+        self.local_ids = tuple(dict.fromkeys((*self.local_ids, *copied.local_ids)))
+        if self.cancel is Cancel.NONE and self.end is None:
+            self.job = self.job if copied.job is since else copied.job
+            self.end, self.is_elsewhere = copied.end, copied.is_elsewhere
+            self.note, self.retry_at, self.retries = copied.note, copied.retry_at, copied.retries
+            self.is_looked_for = copied.is_looked_for
+
     @property
     def has_started(self) -> bool:
         """Whether its script is known to have started."""
         return self.job.time_start is not None
+
+    def give_up_hand_over(self) -> None:
+        """Nobody wants it submitted any more: what its background work has not begun, it never will."""
+        if self.hand_over is not None:
+            self.hand_over.permit.revoke()
+
+    @property
+    def is_being_submitted(self) -> bool:
+        """Whether a submit command runs, or may have run since the last look."""
+        return self.hand_over is not None and self.hand_over.permit.is_committed
 
     @property
     def is_handed_over(self) -> bool:
@@ -184,6 +233,8 @@ class Holdings:
 
     def let_go(self, tag: ClaimTag, *, superseded: bool) -> None:
         """Hold the job no longer."""
-        self.held.pop(tag, None)
+        held = self.held.pop(tag, None)
+        if held is not None:
+            held.give_up_hand_over()
         if superseded:
             self.superseded.add(tag)

@@ -9,6 +9,7 @@ from attrs import define, field
 from cloudq.application.check_store import CheckStore
 from cloudq.application.hold_lease import HoldLease, LeaseWait
 from cloudq.application.job_trouble import AgentLog
+from cloudq.application.permit import Permits
 from cloudq.application.run_agent_cycle import CycleReport, RunAgentCycle
 from cloudq.application.ship_agent_log import ShipAgentLog
 from cloudq.domain.errors import (
@@ -22,6 +23,7 @@ from cloudq.domain.errors import (
 from cloudq.ports.clock import Clock
 
 LOOK_AT_HOLDER_EVERY_S = 20.0
+LOOK_AT_WORK_EVERY_S = 1.0
 MAX_SETTLING_CYCLES = 4
 
 
@@ -36,12 +38,17 @@ class RunAgent:
     clock: Clock
     log: AgentLog
     poll_interval_s: float
+    permits: Permits
     _stopping: Event = field(factory=Event, init=False)
     _last_problems: tuple[str, ...] = field(default=(), init=False)
     _told_of_lost_lease: bool = field(default=False, init=False)
 
     def stop(self) -> None:
-        """Ask the agent to finish the step it is in and end; safe in a signal handler."""
+        """Ask the agent to finish the step it is in and end; safe in a signal handler.
+
+        Work in the background ends, too, as soon as it asks for its permit.
+        """
+        self.permits.has_stopped = True
         self._stopping.set()
 
     def forever(self) -> None:
@@ -67,16 +74,20 @@ class RunAgent:
         try:
             self.cycle.begin_epoch()
             report = self._cycle()
-            for _ in range(MAX_SETTLING_CYCLES):
-                if not report.is_unsettled:
-                    break
-                self.clock.sleep(self.cycle.follow_jobs.scheduler.poll_interval_s)
+            settling = MAX_SETTLING_CYCLES
+            while report.is_busy or (report.is_unsettled and settling):
+                settling -= not report.is_busy
+                self.clock.sleep(self._pause_s(report))
                 report = self._cycle()
         finally:
             self._give_back(stopped=False)
         if report.problems:
             raise _error_of(report.problems)("\n".join(map(str, report.problems)))
         return None
+
+    def _pause_s(self, report: CycleReport) -> float:
+        """Until a run of one cycle looks again at what is not settled."""
+        return LOOK_AT_WORK_EVERY_S if report.is_busy else self.cycle.follow_jobs.scheduler.poll_interval_s
 
     def _once(self, told_of: LeaseWait | None) -> LeaseWait | None:
         try:

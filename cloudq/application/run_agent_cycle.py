@@ -11,17 +11,16 @@ from cloudq.application.cancel_tasks import CancelTasks
 from cloudq.application.check_markers import CheckMarkers
 from cloudq.application.finish_jobs import FinishJobs, WriteRecords
 from cloudq.application.follow_jobs import FollowJobs
-from cloudq.application.hand_over_job import HandOverJob
-from cloudq.application.held_job import Cancel, HeldJob, Holdings
+from cloudq.application.hand_over_jobs import HandOverJobs
+from cloudq.application.held_job import Holdings
 from cloudq.application.hold_lease import HoldLease
-from cloudq.application.job_trouble import AgentLog, JobTrouble
+from cloudq.application.job_trouble import AgentLog
 from cloudq.application.publish_summary import PublishSummary
 from cloudq.application.ship_logs import ShipLogs
 from cloudq.application.take_jobs import TakeJobs
 from cloudq.application.watch_queue import WatchQueue
 from cloudq.domain.errors import CloudqError, LeaseLost
 from cloudq.ports.clock import Clock
-from cloudq.ports.workers import Workers
 from cloudq.ports.workspace import Workspace
 
 REMOVE_EXPIRED_EVERY_S = 600.0
@@ -35,6 +34,8 @@ class CycleReport:
     """Why steps could not be done; they are tried again in the next cycle."""
     is_unsettled: bool = False
     """Whether a hand-over waits for a second look, which a one-shot run should not put off."""
+    is_busy: bool = False
+    """Whether work in the background is under way, whose result a one-shot run must wait for."""
 
 
 @define
@@ -48,7 +49,7 @@ class RunAgentCycle:
     cancel_held_jobs: CancelHeldJobs
     cancel_tasks: CancelTasks
     let_go_of_claims: LetGoOfClaims
-    hand_over: HandOverJob
+    hand_over_jobs: HandOverJobs
     follow_jobs: FollowJobs
     finish_jobs: FinishJobs
     write_records: WriteRecords
@@ -56,9 +57,7 @@ class RunAgentCycle:
     publish_summary: PublishSummary
     workspace: Workspace
     clock: Clock
-    workers: Workers
     holdings: Holdings
-    trouble: JobTrouble
     log: AgentLog
     keep_s: float
     _swept_at: float | None = None
@@ -66,6 +65,7 @@ class RunAgentCycle:
     def begin_epoch(self) -> None:
         """The lease was taken anew: whatever was known may have changed meanwhile."""
         self.holdings.clear()
+        self._swept_at = None
         self.watch_queue.list_again()
 
     def __call__(self) -> CycleReport:
@@ -77,7 +77,7 @@ class RunAgentCycle:
             self.cancel_held_jobs,
             self.cancel_tasks,
             self.let_go_of_claims,
-            self._hand_over_all,
+            self.hand_over_jobs,
             self.follow_jobs,
             self.finish_jobs,
             self.write_records,
@@ -86,7 +86,8 @@ class RunAgentCycle:
             self._remove_expired,
         )
         problems = {str(problem): problem for step in steps if (problem := self._do(step))}
-        return CycleReport(tuple(problems.values()), self._is_unsettled())
+        is_busy = self.hand_over_jobs.is_busy or self.finish_jobs.is_busy
+        return CycleReport(tuple(problems.values()), self._is_unsettled(), is_busy)
 
     def _do(self, step: Callable[[], object]) -> CloudqError | None:
         self.lease.require()
@@ -101,23 +102,11 @@ class RunAgentCycle:
             return CloudqError(f"defect of cloudq: {type(error).__name__}: {error}")
         return None
 
-    def _hand_over_all(self) -> None:
-        now = self.clock.elapsed()
-        waiting = [
-            held
-            for held in self.holdings.unfinished()
-            if not held.is_handed_over and held.retry_at <= now and held.cancel is Cancel.NONE
-        ]
-        self.workers.map(self._hand_over, sorted(waiting, key=lambda held: held.job.submission_order))
-
-    def _hand_over(self, held: HeldJob) -> None:
-        with self.trouble.of(held):
-            self.hand_over(held)
-
     def _remove_expired(self) -> None:
         now = self.clock.elapsed()
         if self._swept_at is None or now - self._swept_at >= REMOVE_EXPIRED_EVERY_S:
             self._swept_at = now
+            self.workspace.remove_unpublished(self.lease.identity.system, self.lease.epoch)
             for tag in self.workspace.remove_expired(self.keep_s):
                 self.log.info("work directory removed", job=str(tag))
 

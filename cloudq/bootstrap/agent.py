@@ -33,10 +33,13 @@ from cloudq.application.find_holder import FindHolder
 from cloudq.application.finish_jobs import FinishJobs, WriteRecords
 from cloudq.application.follow_jobs import FollowJobs
 from cloudq.application.hand_over_job import HandOverJob
+from cloudq.application.hand_over_jobs import HandOverJobs
 from cloudq.application.held_job import Holdings
 from cloudq.application.hold_lease import AgentIdentity, HoldLease
 from cloudq.application.job_trouble import AgentLog, JobTrouble
 from cloudq.application.local_scripts import LocalScripts
+from cloudq.application.permit import Permits
+from cloudq.application.prepare_job import PrepareJob
 from cloudq.application.publish_summary import PublishSummary
 from cloudq.application.run_agent import RunAgent
 from cloudq.application.run_agent_cycle import RunAgentCycle
@@ -137,7 +140,8 @@ def wire_agent(
         one_shot=one_shot,
     )
     holdings = Holdings()
-    cycle = _wire_cycle(world, settings, lease, holdings)
+    permits = Permits(lease)
+    cycle = _wire_cycle(world, settings, lease, holdings, permits)
     registry = cycle.publish_summary.registry
     probed = BucketSystemRegistry(world.store, world.ids)  # as it is: before there is a lease, too
     run = RunAgent(
@@ -150,6 +154,7 @@ def wire_agent(
         clock=world.clock,
         log=world.log,
         poll_interval_s=settings.poll_interval_s,
+        permits=permits,
     )
     return AgentParts(run, _background(world, lease), lease, holdings, world.wake, world.close)
 
@@ -168,7 +173,7 @@ def _background(world: AgentWorld, lease: HoldLease) -> tuple[BackgroundWork, ..
 
 
 def _wire_cycle(
-    world: AgentWorld, settings: AgentSettings, lease: HoldLease, holdings: Holdings
+    world: AgentWorld, settings: AgentSettings, lease: HoldLease, holdings: Holdings, permits: Permits
 ) -> RunAgentCycle:
     fenced = FencedStore(world.store, lease.may_write)
     store = LookFirstStore(fenced, lambda: lease.is_store_weak, lease.look_again)
@@ -184,9 +189,8 @@ def _wire_cycle(
     dependencies = CheckDependencies(jobs, clock)
     choose = ChooseJobs(jobs, dependencies, scheduler, clock, settings, holdings, trouble, lease)
     local_scripts = world.local_scripts or LocalScripts(system, SystemProfile(name="none", scheduler="none"))
-    hand_over = HandOverJob(
-        lease, files, scheduler, workspace, clock, settings, stop_claim, local_scripts, log
-    )
+    hand_over = HandOverJob(scheduler, workspace, clock, settings, stop_claim, log)
+    prepare = PrepareJob(files, scheduler, settings, local_scripts, ids)
     return RunAgentCycle(
         lease=lease,
         watch_queue=WatchQueue(queue, clock, system, holdings),
@@ -201,7 +205,9 @@ def _wire_cycle(
         let_go_of_claims=LetGoOfClaims(
             jobs, queue, end_job, take_back, stop_claim, workspace, holdings, trouble, system
         ),
-        hand_over=hand_over,
+        hand_over_jobs=HandOverJobs(
+            prepare, hand_over, stop_claim, permits, clock, workers, holdings, trouble
+        ),
         follow_jobs=FollowJobs(scheduler, stop_claim, clock, holdings, trouble),
         finish_jobs=FinishJobs(
             jobs=jobs, files=files, scheduler=scheduler, dependencies=dependencies, clock=clock,
@@ -212,9 +218,7 @@ def _wire_cycle(
         publish_summary=PublishSummary(registry, queue, clock, lease, system, holdings),
         workspace=workspace,
         clock=clock,
-        workers=workers,
         holdings=holdings,
-        trouble=trouble,
         log=log,
         keep_s=settings.keep_s,
     )  # fmt: skip

@@ -198,6 +198,20 @@ class LeaseLost(CloudqError):
     transient = True
 
 
+class WorkAbandoned(CloudqError):
+    """Background work was ended because nobody wants its result any more."""
+
+    exit_code = 10
+    transient = True
+
+
+class InputIsBig(CloudqError):
+    """An input is larger than what is fetched among small ones: it is fetched among the big ones."""
+
+    exit_code = 11
+    transient = True
+
+
 class WorkspaceProblem(CloudqError):
     """The agent's own directory cannot be used as it must be."""
 

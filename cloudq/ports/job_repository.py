@@ -65,6 +65,10 @@ def leave_as_it_is(_: Path) -> None:
     """Nothing is done with what was downloaded."""
 
 
+def forget_progress(_: int) -> None:
+    """Nobody asks how far a transfer has come."""
+
+
 class JobRepository(Protocol):
     """Manifests, claims and the history."""
 
@@ -209,9 +213,10 @@ class JobFiles(Protocol):
 
     def put_input(self, job_id: str, archive: Path) -> None: ...
 
-    def fetch_input(self, job_id: str, target: Path) -> int:
+    def fetch_input(self, job_id: str, target: Path, note: Callable[[int], object] = forget_progress) -> int:
         """Download the input archive to *target*, over what an earlier try left; return its size.
 
+        *note* gets the bytes that are there after each piece; what it raises ends the download.
         Raises `RecordRejected` if it is absent.
         """
         ...

@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from enum import Enum
 from typing import Protocol, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
+
+
+class Lane(Enum):
+    """A kind of background work. Each lane has workers of its own: none waits for another lane."""
+
+    SUBMIT = "submit"
+    """Submit commands and the questions of a recovery."""
+    PREPARE = "prepare"
+    """Scripts and small inputs, which must not wait behind big ones."""
+    DOWNLOAD = "download"
+    """Big inputs."""
+    SHIP = "ship"
+    """Pieces of logs that still grow."""
+    STAGE_OUT = "stage out"
+    """Logs and outputs of ended jobs."""
 
 
 class Started(Protocol[R_co]):
@@ -36,6 +52,6 @@ class Workers(Protocol):
         """
         ...
 
-    def start(self, work: Callable[[], R]) -> Started[R]:
-        """Begin *work* and return at once."""
+    def start(self, work: Callable[[], R], lane: Lane) -> Started[R]:
+        """Begin *work* as soon as its lane has a free worker, and return at once."""
         ...

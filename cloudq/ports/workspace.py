@@ -1,12 +1,14 @@
 """The agent's own directory on this machine: work directories and what lies beside them.
 
 Layout (protocol 4.2): the script runs in ``cache/<id>`` (``<id>.<n>`` from the second claim on);
-cloudq's own files of a claim lie under ``cache/.cloudq/<id>.<n>/``.
+cloudq's own files of a claim lie under ``cache/.cloudq/<id>.<n>/``. Everything that a hand-over
+needs is made in ``cache/.cloudq/.making.<id>.<n>.<epoch>.<nonce>/`` and gets its name by one rename
+that never replaces anything (protocol 4.9).
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -71,50 +73,41 @@ class PackedOutput:
     """Links, sockets and the like, which are named and not followed."""
 
 
-class ClaimSpace(Protocol):
-    """The files of one claim. Methods raise `WorkspaceFull` when there is no space left."""
+def go_on() -> None:
+    """Nothing speaks against going on."""
 
-    @property
-    def tag(self) -> ClaimTag: ...
-    @property
-    def work_dir(self) -> Path: ...
-    @property
-    def control_dir(self) -> Path: ...
-    @property
-    def job_shell(self) -> Path:
-        """The one of the first attempt to submit."""
-        ...
+
+class Making(Protocol):
+    """The files of a claim while they are made, in a directory that nobody else writes to.
+
+    Methods raise `WorkspaceFull` when there is no space left. Those that may take long call
+    *check* again and again, which raises what is to end them.
+    """
 
     @property
     def archive(self) -> Path:
-        """Where an input archive is downloaded to and an output archive packed."""
+        """Where the input archive is downloaded to."""
         ...
 
-    def owner(self) -> SpaceOwner | None:
-        """Whose it is; None if it does not exist here."""
+    @property
+    def job_shell(self) -> Path:
+        """Where the job shell is while it is made."""
         ...
 
     def create(self, owner: SpaceOwner) -> None:
-        """Make it for *owner*; nothing happens if it is *owner*'s already.
-
-        Raises `WorkspaceProblem` if it, or the work directory, is another's.
-        """
+        """Make the directory for *owner*."""
         ...
 
     def install_script(self, name: str, body: bytes) -> Path:
-        """Write the user's script, executable, into the work directory; return its path."""
+        """Write the user's script, executable, into the work directory to be."""
         ...
 
     def install_job_shell(self, text: str) -> None:
         """Write the job shell."""
         ...
 
-    def job_shell_for(self, attempt: int) -> Path:
-        """The job shell that says that it belongs to *attempt*, made from the one of the first."""
-        ...
-
     def install_tools(self) -> Path:
-        """Put the commands that meta jobs call into a directory beside the work directory; return that."""
+        """Put the commands that meta jobs call beside the work directory."""
         ...
 
     def keep_options(self, options: Sequence[str]) -> None:
@@ -125,8 +118,8 @@ class ClaimSpace(Protocol):
         """The words kept. Raises `WorkspaceProblem` if there are none."""
         ...
 
-    def extract_input(self) -> None:
-        """Extract the input archive into the work directory, and remove it.
+    def extract_input(self, check: Callable[[], object] = go_on) -> None:
+        """Extract the input archive into the work directory to be, and remove the archive.
 
         Raises `ArchiveRejected` for one that would leave it or unpacks to too much.
         """
@@ -134,6 +127,69 @@ class ClaimSpace(Protocol):
 
     def note_baseline(self) -> None:
         """Remember the work directory's files as they are, once: they are no output."""
+        ...
+
+    def publish(self) -> None:
+        """Give everything its name, all at once.
+
+        Raises `WorkspaceProblem` if the claim has files already, which stay as they are.
+        """
+        ...
+
+    def discard(self) -> None:
+        """Remove what was not published."""
+        ...
+
+
+class ClaimSpace(Protocol):
+    """The files of one claim. Methods raise `WorkspaceFull` when there is no space left."""
+
+    @property
+    def tag(self) -> ClaimTag: ...
+    @property
+    def work_dir(self) -> Path: ...
+    @property
+    def control_dir(self) -> Path: ...
+    @property
+    def tools_dir(self) -> Path:
+        """Where the commands that meta jobs call are, if they were installed."""
+        ...
+
+    @property
+    def job_shell(self) -> Path:
+        """The one of the first attempt to submit."""
+        ...
+
+    @property
+    def archive(self) -> Path:
+        """Where an output archive is packed."""
+        ...
+
+    def owner(self) -> SpaceOwner | None:
+        """Whose it is; None if it does not exist here."""
+        ...
+
+    def create(self, owner: SpaceOwner) -> None:
+        """Make it for *owner*, or finish its work directory; nothing happens if all is there.
+
+        Raises `WorkspaceProblem` if it, or the work directory, is another's.
+        """
+        ...
+
+    def making(self, name: str) -> Making:
+        """Where its files are made before they are published, apart from those under other names."""
+        ...
+
+    def is_prepared(self) -> bool:
+        """Whether everything that a hand-over needs is there."""
+        ...
+
+    def job_shell_for(self, attempt: int) -> Path:
+        """The job shell that says that it belongs to *attempt*, made from the one of the first."""
+        ...
+
+    def kept_options(self) -> tuple[str, ...]:
+        """The words kept. Raises `WorkspaceProblem` if there are none."""
         ...
 
     def attempts(self) -> tuple[Attempt, ...]:
@@ -221,4 +277,11 @@ class Workspace(Protocol):
 
     def remove_expired(self, keep_s: float) -> tuple[ClaimTag, ...]:
         """Remove spaces staged out longer than *keep_s* ago; return their tags."""
+        ...
+
+    def remove_unpublished(self, system: str, epoch: int) -> None:
+        """Remove what agents of *system* made under other epochs than *epoch* and did not publish.
+
+        The name of each `ClaimSpace.making` begins with the epoch and a dot.
+        """
         ...

@@ -56,7 +56,8 @@ class Trapped:
             return found
 
         def trapped(*args: Any, **kwargs: Any) -> Any:
-            return self._trap.call(f"{self._name}.{attribute}", lambda: found(*args, **kwargs))
+            answer = self._trap.call(f"{self._name}.{attribute}", lambda: found(*args, **kwargs))
+            return Trapped(answer, self._trap, self._name) if attribute == "making" else answer
 
         return trapped
 

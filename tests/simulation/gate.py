@@ -32,7 +32,8 @@ QUESTIONS = frozenset({"find", "poll", "cancel", "cancel_tasks", "forget", "free
 CANCELS = frozenset({"cancel", "cancel_tasks"})
 DISK_WRITES = frozenset({
     "home", "create", "install_script", "install_job_shell", "job_shell_for", "install_tools", "keep_options",
-    "extract_input", "note_baseline", "begin_attempt", "block", "note_miss", "pack_output", "note_staged_out",
+    "extract_input", "note_baseline", "publish", "begin_attempt", "block", "note_miss", "pack_output",
+    "note_staged_out",
 })  # fmt: skip
 DISK_READS = frozenset({"owner", "attempts", "records", "fingerprint"})
 TOLD = WRITES | CANCELS | {"submit", "block", "begin_attempt", "remove"}
@@ -276,7 +277,8 @@ class Gated:
         process, name, inner = self._process, self._name, self._inner
 
         def gated(*args: Any, **kwargs: Any) -> Any:
-            return process.call(name, attribute, lambda: _done(found(*args, **kwargs)), args, inner)
+            answer = process.call(name, attribute, lambda: _done(found(*args, **kwargs)), args, inner)
+            return Gated(answer, process, name) if attribute == "making" else answer
 
         self.__dict__[attribute] = gated
         return gated

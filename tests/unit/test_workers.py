@@ -9,6 +9,7 @@ import pytest
 
 from cloudq.adapters.workers import InlineWorkers, ThreadWorkers
 from cloudq.application.background_work import BackgroundWork
+from cloudq.ports.workers import Lane
 from tests.parts.world import RecordingLog
 
 SOON_S = 10.0
@@ -42,7 +43,7 @@ def test_an_error_is_raised_once_all_items_are_done(workers: ThreadWorkers) -> N
 
 def test_started_work_leaves_the_workers_free(workers: ThreadWorkers) -> None:
     go_on = Event()
-    slow = [workers.start(lambda: go_on.wait(SOON_S)) for _ in range(4)]
+    slow = [workers.start(lambda: go_on.wait(SOON_S), Lane.STAGE_OUT) for _ in range(4)]
 
     assert workers.map(str, [1]) == ["1"]
     assert not slow[0].is_done()
@@ -52,7 +53,7 @@ def test_started_work_leaves_the_workers_free(workers: ThreadWorkers) -> None:
 
 
 def test_inline_workers_keep_an_error_for_whoever_asks() -> None:
-    started = InlineWorkers().start(lambda: 1 / 0)
+    started = InlineWorkers().start(lambda: 1 / 0, Lane.SUBMIT)
 
     assert started.is_done()
     with pytest.raises(ZeroDivisionError):

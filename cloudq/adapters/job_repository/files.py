@@ -7,7 +7,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from cloudq.adapters.filesystem import told_as_workspace_problem
+from cloudq.adapters.filesystem import told_as_workspace_problem, write_new_file
 from cloudq.adapters.job_repository import keys
 from cloudq.adapters.job_repository.download import download_new_directory
 from cloudq.adapters.job_repository.records import pages, read
@@ -16,7 +16,7 @@ from cloudq.domain.job import Job
 from cloudq.domain.jobscript import MAX_SCRIPT_BYTES, Jobscript
 from cloudq.domain.names import ClaimTag
 from cloudq.ports.clock import IdSource
-from cloudq.ports.job_repository import leave_as_it_is
+from cloudq.ports.job_repository import forget_progress, leave_as_it_is
 from cloudq.ports.object_store import ObjectStore
 
 MAX_PIECE_BYTES = 4 * 1024 * 1024
@@ -61,13 +61,13 @@ class BucketJobFiles:
         """One upload."""
         self.store.upload(keys.input_archive(job_id), archive)
 
-    def fetch_input(self, job_id: str, target: Path) -> int:
+    def fetch_input(self, job_id: str, target: Path, note: Callable[[int], object] = forget_progress) -> int:
         """One download. Raises `RecordRejected` if there is no archive."""
         key = keys.input_archive(job_id)
         try:
             with told_as_workspace_problem(f"download the input to {target}"):
                 target.unlink(missing_ok=True)  # an earlier try found no room, or was killed
-                return self.store.download(key, target)
+                return write_new_file(target, _noted(self.store.read(key), note))
         except ObjectNotFound as error:
             raise RecordRejected(f"{key} is absent: the job's input is gone") from error
 
@@ -158,6 +158,15 @@ class BucketJobFiles:
             return self.store.get(key).body
         except (ObjectNotFound, ObjectTooLarge):
             return None
+
+
+def _noted(pieces: Iterator[bytes], note: Callable[[int], object]) -> Iterator[bytes]:
+    """*pieces*; *note* gets the bytes so far before each is handed on."""
+    done = 0
+    for piece in pieces:
+        done += len(piece)
+        note(done)
+        yield piece
 
 
 def _free_name(name: str, taken: dict[str, str]) -> str:

@@ -13,11 +13,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
+from cloudq.adapters.filesystem import write_new_file
 from cloudq.adapters.object_stores import directory_files as files
 from cloudq.adapters.object_stores.directory_walk import Walk
 from cloudq.adapters.object_stores.key_rules import RESERVED, key_parts
 from cloudq.adapters.object_stores.paging import page_of
-from cloudq.adapters.object_stores.streams import PIECE_BYTES, at_most, too_large, write_new_file
+from cloudq.adapters.object_stores.streams import PIECE_BYTES, at_most, too_large
 from cloudq.domain.errors import ObjectNotFound, PreconditionFailed, StoreRefused, StoreUnavailable
 from cloudq.ports.object_store import MAX_CONTROL_BYTES, ListedObject, ListPage, StoredObject, Unchanged
 

@@ -11,9 +11,10 @@ from typing import Any
 
 from attrs import frozen
 
+from cloudq.adapters.filesystem import write_new_file
 from cloudq.adapters.object_stores.key_rules import key_parts
 from cloudq.adapters.object_stores.paging import page_of
-from cloudq.adapters.object_stores.streams import PIECE_BYTES, at_most, too_large, write_new_file
+from cloudq.adapters.object_stores.streams import PIECE_BYTES, at_most, too_large
 from cloudq.domain.errors import ObjectNotFound, PreconditionFailed
 from cloudq.ports.object_store import MAX_CONTROL_BYTES, ListedObject, ListPage, StoredObject, Unchanged
 

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from boto3.s3.transfer import TransferConfig
 
+from cloudq.adapters.filesystem import write_new_file
 from cloudq.adapters.object_stores.s3_client import BULK, CONTROL, FAILURES, ask, connector, error_code, judge
 from cloudq.adapters.object_stores.s3_errors import Meaning, Place, Request, verdict_on_answer
-from cloudq.adapters.object_stores.streams import PIECE_BYTES, at_most, resumed, too_large, write_new_file
+from cloudq.adapters.object_stores.streams import PIECE_BYTES, at_most, resumed, too_large
 from cloudq.domain.errors import PreconditionFailed, StoreRefused, StoreUnavailable
 from cloudq.ports.object_store import MAX_CONTROL_BYTES, ListedObject, ListPage, StoredObject, Unchanged
 

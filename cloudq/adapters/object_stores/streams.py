@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from cloudq.domain.errors import ObjectTooLarge, StoreUnavailable
 
@@ -11,21 +10,6 @@ PIECE_BYTES = 256 * 1024
 """What is held in memory of an object that is streamed."""
 
 MAX_RESUMPTIONS = 5
-
-
-def write_new_file(target: Path, pieces: Iterator[bytes]) -> int:
-    """Write *pieces* to the new file *target*; return its size. What fails leaves no file behind.
-
-    Raises what *pieces* raises, and OSError for the file itself.
-    """
-    first = next(pieces, b"")  # an object that is absent must not leave an empty file
-    with target.open("xb") as file:
-        try:
-            return file.write(first) + sum(map(file.write, pieces))
-        except BaseException:
-            file.close()  # Windows removes no open file
-            target.unlink(missing_ok=True)
-            raise
 
 
 def at_most(pieces: Iterator[bytes], max_bytes: int | None, key: str) -> Iterator[bytes]:

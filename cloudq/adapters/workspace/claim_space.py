@@ -7,14 +7,15 @@ import json
 import os
 import re
 import stat
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from cloudq.adapters.archive_checks import ArchiveLimits
 from cloudq.adapters.filesystem import (
     create_file,
+    is_full,
     link_file,
     make_private_dir,
     read_fields,
@@ -30,14 +31,17 @@ from cloudq.adapters.process import format_identity, noted_identity, own_identit
 from cloudq.adapters.workspace.pack import pack_changed, read_baseline, take_baseline
 from cloudq.adapters.workspace.records import BLOCKED_LOCK, read_holder, read_task_records
 from cloudq.adapters.workspace.unpack import extract_archive
-from cloudq.domain.errors import InvalidInput, WorkspaceProblem
+from cloudq.domain.errors import InvalidInput, WorkspaceFull, WorkspaceProblem
 from cloudq.domain.job_shell import BLOCKED, for_attempt, record_name
 from cloudq.domain.names import ClaimTag, checked_file_name
 from cloudq.ports.batch_scheduler import AttemptFiles
 from cloudq.ports.clock import Clock
-from cloudq.ports.workspace import Attempt, FirstMiss, PackedOutput, SpaceOwner, TaskRecords
+from cloudq.ports.workspace import Attempt, FirstMiss, PackedOutput, SpaceOwner, TaskRecords, go_on
 
 CONTROL = ".cloudq"
+MAKING = ".making."
+_UNNAMED = "work_dir.new"
+"""A work directory that has no name of its own yet."""
 _EXECUTABLE = 0o700
 _MAX_BASELINE_BYTES = 256 << 20
 _MAX_OPTIONS_BYTES = 4 << 20
@@ -48,14 +52,17 @@ _STREAMS = frozenset({"stdout", "stderr"})
 
 @frozen
 class DirectoryClaimSpace:
-    """The `ClaimSpace` below the directory *cache*."""
+    """The `ClaimSpace` below the directory *cache*.
+
+    A `Making` is the same with its work directory inside: publishing it is one rename.
+    """
 
     cache: Path
     tag: ClaimTag
     clock: Clock = field(repr=False)
     limits: ArchiveLimits = field(factory=ArchiveLimits)
-    work_dir: Path = field(init=False, repr=False, eq=False)
-    control_dir: Path = field(init=False, repr=False, eq=False)
+    work_dir: Path = field(kw_only=True, repr=False, eq=False)
+    control_dir: Path = field(kw_only=True, repr=False, eq=False)
 
     @work_dir.default
     def _work_dir(self) -> Path:
@@ -63,7 +70,15 @@ class DirectoryClaimSpace:
 
     @control_dir.default
     def _control_dir(self) -> Path:
+        return self._published
+
+    @property
+    def _published(self) -> Path:
         return self.cache / CONTROL / str(self.tag)
+
+    @property
+    def tools_dir(self) -> Path:
+        return self.control_dir / "tools"
 
     @property
     def job_shell(self) -> Path:
@@ -112,12 +127,45 @@ class DirectoryClaimSpace:
     def _make_work_dir(self) -> None:
         # Noted before it gets its name: whenever this is cut short, the note tells ours from
         # another's. A rename puts nothing over a file, a link or a directory with content.
-        unnamed = self.control_dir / "work_dir.new"
+        unnamed = self.control_dir / _UNNAMED
         make_private_dir(unnamed)
         note = write_fields({"inode": unnamed.stat().st_ino})
         replace_file(self.control_dir / "work_dir", note)
-        unnamed.rename(self.work_dir)
-        sync_dir(self.cache)
+        if unnamed != self.work_dir:
+            unnamed.rename(self.work_dir)
+            sync_dir(self.cache)
+
+    # Making and publishing --------------------------------------------------------------------
+
+    def making(self, name: str) -> DirectoryClaimSpace:
+        directory = self.cache / CONTROL / f"{MAKING}{self.tag}.{name}"
+        return evolve(self, work_dir=directory / _UNNAMED, control_dir=directory)
+
+    def is_prepared(self) -> bool:
+        # The baseline is noted last, by agents that made the files in their place, too.
+        return os.path.lexists(self.control_dir / "baseline")
+
+    def publish(self) -> None:
+        # rename(2) puts a directory over nothing but an empty directory, on network file systems
+        # too, and a claim's directory is never empty: it is made with the owner's record inside.
+        # A network file system may answer an error to a rename that it made: what is there decides.
+        mine = self.control_dir.stat().st_ino
+        try:
+            self.control_dir.rename(self._published)
+        except OSError as error:
+            if is_full(error):
+                raise WorkspaceFull(f"cannot publish {self._published}: {error.strerror}") from error
+            if not _is_inode(self._published, mine):
+                raise WorkspaceProblem(
+                    f"{self._published} was made by another agent meanwhile, or cannot be made: "
+                    f"{error.strerror or error}"
+                ) from error
+        with told_as_workspace_problem(f"make {self._published}"):
+            sync_dir(self._published.parent)
+
+    def discard(self) -> None:
+        with told_as_workspace_problem(f"remove {self.control_dir}"):
+            remove_tree(self.control_dir)
 
     # What is handed over ----------------------------------------------------------------------
 
@@ -141,9 +189,8 @@ class DirectoryClaimSpace:
         return path
 
     def install_tools(self) -> Path:
-        directory = self.control_dir / "tools"
-        install_job_tools(directory)
-        return directory
+        install_job_tools(self.tools_dir)
+        return self.tools_dir
 
     def keep_options(self, options: Sequence[str]) -> None:
         path = self.control_dir / "options"
@@ -157,9 +204,9 @@ class DirectoryClaimSpace:
         except (ValueError, TypeError, RecursionError) as error:
             raise WorkspaceProblem(f"{path} does not say how {self.tag} is to be submitted") from error
 
-    def extract_input(self) -> None:
+    def extract_input(self, check: Callable[[], object] = go_on) -> None:
         with told_as_workspace_problem(f"extract the input into {self.work_dir}"):
-            extract_archive(self.archive, self.work_dir, self.limits)
+            extract_archive(self.archive, self.work_dir, self.limits, check)
             self.archive.unlink()
 
     def note_baseline(self) -> None:
@@ -318,6 +365,13 @@ class DirectoryClaimSpace:
 def _owner_text(owner: SpaceOwner) -> bytes:
     told = {"format": "1.0", "system": owner.system, "tag": str(owner.tag), "nonce": owner.nonce}
     return json.dumps(told).encode()
+
+
+def _is_inode(path: Path, inode: int) -> bool:
+    try:
+        return path.lstat().st_ino == inode
+    except OSError:
+        return False
 
 
 def _seconds(text: str) -> float:

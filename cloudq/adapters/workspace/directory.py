@@ -21,13 +21,16 @@ from cloudq.adapters.filesystem import (
     told_as_workspace_problem,
 )
 from cloudq.adapters.process import is_gone, parse_identity
-from cloudq.adapters.workspace.claim_space import CONTROL, DirectoryClaimSpace
+from cloudq.adapters.workspace.claim_space import CONTROL, MAKING, DirectoryClaimSpace
 from cloudq.adapters.workspace.ledger import Ledger
 from cloudq.domain.errors import InvalidInput, WorkspaceProblem
 from cloudq.domain.names import ClaimTag
 from cloudq.ports.clock import Clock, IdSource
 
 _HOME = re.compile(rb"[0-9a-zA-Z-]{4,64}")
+_MAKING = re.compile(
+    re.escape(MAKING) + r"(?P<tag>[0-9a-f]{8}\.[0-9]{1,9})\.(?P<name>(?P<epoch>[0-9]{1,18})\..+)"
+)
 
 
 @frozen
@@ -93,6 +96,17 @@ class DirectoryWorkspace:
                 space.remove()
                 removed.append(tag)
         return tuple(removed)
+
+    def remove_unpublished(self, system: str, epoch: int) -> None:
+        for name in self._names():
+            making = _MAKING.fullmatch(name)
+            if making is None or int(making["epoch"]) == epoch:
+                continue
+            with suppress(WorkspaceProblem, InvalidInput):  # another's, or tried again at the next round
+                space = self.space(ClaimTag.parse(making["tag"])).making(making["name"])
+                owner = space.owner()
+                if owner is None or owner.system == system:
+                    space.discard()
 
     def _names(self) -> list[str]:
         try:

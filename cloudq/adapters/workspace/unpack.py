@@ -9,28 +9,32 @@ from __future__ import annotations
 import os
 import shutil
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cloudq.adapters.archive_checks import BAD_ARCHIVE, ArchiveLimits, opened_archive, parts_of
 from cloudq.domain.errors import ArchiveRejected, WorkspaceFull
+from cloudq.ports.workspace import go_on
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _CHUNK = 1 << 20
 
 
-def extract_archive(archive: Path, target: Path, limits: ArchiveLimits) -> None:
+def extract_archive(
+    archive: Path, target: Path, limits: ArchiveLimits, check: Callable[[], object] = go_on
+) -> None:
     """Extract *archive* into the directory *target*; an earlier try may have begun it.
 
-    Raises `ArchiveRejected`, before anything is written if the table of contents shows it.
+    Raises `ArchiveRejected`, before anything is written if the table of contents shows it; and
+    what *check* raises, which is called before each piece.
     """
     try:
         with opened_archive(archive, limits) as (opened, total), _opened(target) as root:
             _check_room(total, target)
             for entry in opened.infolist():
-                _extract_entry(opened, entry, root)
+                _extract_entry(opened, entry, root, check)
     except BAD_ARCHIVE as error:
         raise ArchiveRejected(f"the input archive cannot be read: {error}") from error
 
@@ -40,7 +44,9 @@ def _check_room(total: int, target: Path) -> None:
         raise WorkspaceFull(f"the input needs {total} bytes, more than are free in {target}")
 
 
-def _extract_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, root: int) -> None:
+def _extract_entry(
+    archive: zipfile.ZipFile, entry: zipfile.ZipInfo, root: int, check: Callable[[], object]
+) -> None:
     *parents, name = parts_of(entry)
     mode = entry.external_attr >> 16 & 0o755
     with _descended(root, parents) as parent:
@@ -51,7 +57,9 @@ def _extract_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, root: int) 
             os.unlink(name, dir_fd=parent)
         handle = os.open(name, _NEW_FILE, 0o600, dir_fd=parent)
         with os.fdopen(handle, "wb") as file, archive.open(entry) as source:
-            shutil.copyfileobj(source, file, _CHUNK)
+            while piece := source.read(_CHUNK):
+                check()
+                file.write(piece)
             os.fchmod(handle, mode | 0o600)
 
 

@@ -374,7 +374,7 @@ class FullDisk(Trap):
 @pytest.mark.parametrize(
     "step",
     [
-        "space.create", "space.install_script", "store.download", "space.extract_input",
+        "space.create", "space.install_script", "store.read", "space.extract_input",
         "space.install_job_shell", "space.note_baseline", "space.begin_attempt",
     ],
 )  # fmt: skip
@@ -420,7 +420,7 @@ def test_an_output_that_cannot_be_packed_on_a_full_disk_is_kept_until_it_can(wor
 
 def test_one_job_without_room_does_not_hold_up_the_others(world: World) -> None:
     alpha = world.system()
-    disk = FullDisk(step="store.download")
+    disk = FullDisk(step="store.read")
     agent = world.agent(alpha, disk)
     archive = world.tmp / "input.zip"
     with zipfile.ZipFile(archive, "w") as opened:

@@ -213,7 +213,7 @@ class SlowWorkers:
     def map(self, work: Callable[[Any], Any], items: Any) -> list[Any]:
         return [work(item) for item in items]
 
-    def start(self, work: Callable[[], Any]) -> SlowStarted:
+    def start(self, work: Callable[[], Any], _: object) -> SlowStarted:
         started = SlowStarted(work)
         self.waiting.append(started.get_on)
         return started
