@@ -62,12 +62,19 @@ class Checks:
         if old is not None and old["state"] in FINAL:
             self._break(f"I5 final record of {job_id} was rewritten: {old['state']} -> {new['state']}")
         if old is None and job_id in self.life.store.final:
-            self._break(f"I7 the record of {job_id}, which was deleted, was written again")
+            self._judge_put_again(job_id, new)
         if old is not None and new["revision"] != old["revision"] + 1:
             self._break(f"I7 somebody's write of the record of {job_id} was undone")
         if new["state"] in FINAL:
             self.life.store.final[job_id] = new
             self._judge_end(job_id, new)
+
+    def _judge_put_again(self, job_id: str, new: dict[str, Any]) -> None:
+        """A final record is not there and is written: one that expired may come back as it was."""
+        if f"jobs/{job_id}/manifest.json" not in self.life.store.ever_expired:
+            self._break(f"I7 the record of {job_id}, which was deleted, was written again")
+        elif new["state"] != self.life.store.final[job_id]["state"]:
+            self._break(f"I5 the final record of {job_id}, which had expired, came back as {new['state']}")
 
     def judge_history(self, key: str) -> None:
         """A history entry is put: its job must be over, or deleted."""
@@ -89,7 +96,7 @@ class Checks:
                 for task, each in job.tasks.items():
                     if each.shell_holds and each.status.life is Stage.RUNNING:
                         self._break(f"I5 {job_id} became {record['state']} while task {task} runs")
-        if OUT_OF_SIGHT not in record["error_msg"]:
+        if OUT_OF_SIGHT not in record["error_msg"] and ClaimTag(*tag) not in self.life.misfortunes.purged:
             self._judge_logs(job_id, record, starts)
 
     def _judge_logs(self, job_id: str, record: dict[str, Any], starts: list[Start]) -> None:
@@ -225,7 +232,7 @@ class Checks:
                 self.judged_holds.discard((job_id, n))
                 continue
             for needed in (*wish.hold, *wish.hold_ok):
-                if needed not in final:
+                if needed not in final and not self._has_expired(needed):
                     self._break(f"I5 {job_id} was started before {needed} was over")
             for needed in wish.hold_ok:
                 if needed in final and final[needed]["state"] != "DONE":
@@ -251,7 +258,7 @@ class Checks:
             else:
                 continue
             for key in wanted:
-                if not store.has(key):
+                if not store.has(key) and key not in store.expired:
                     self._break(f"I9 {key} is missing")
 
     # When trouble is over ------------------------------------------------------------------------
@@ -286,8 +293,10 @@ class Checks:
     def _judge_life(self, job_id: str, wish: Wish) -> None:
         record = self.life.store.jobs.get(job_id)
         if record is None:
-            if not self.life.users.may_be_deleted(wish):
+            if not self.life.users.may_be_deleted(wish) and not self.is_nobodys(job_id):
                 self._break(f"I2 {job_id} is gone")
+        elif record["state"] not in FINAL and self.is_nobodys(job_id):
+            return
         elif record["state"] not in FINAL:
             if wish.is_confirmed or job_id in self.life.store.invited:
                 self._break(f"I2 {job_id} is still {record['state']}")
@@ -298,6 +307,17 @@ class Checks:
             if not any(words in record["error_msg"] for words in (OUT_OF_SIGHT, WITHOUT_HOLDER)):
                 # else pieces are all there is of its logs
                 self._no_log_pieces(job_id, record.get("claim", 0))
+
+    def is_nobodys(self, job_id: str) -> bool:
+        """Whether objects of it expired while no claim stood on it: nobody can put them again."""
+        store, claim = self.life.store, self.life.store.newest_claim(job_id)
+        is_held = claim is not None and claim["kind"] == "run" and job_id not in store.final
+        if is_held or not store.ever_expired:
+            return False
+        return self._has_expired(job_id) or any(job_id in key for key in store.ever_expired)
+
+    def _has_expired(self, job_id: str) -> bool:
+        return f"jobs/{job_id}/manifest.json" in self.life.store.ever_expired
 
     def _judge_right_end(self, job_id: str, wish: Wish, record: dict[str, Any]) -> None:
         state, n = record["state"], record.get("claim", 0)

@@ -25,6 +25,7 @@ from tests.parts.trap import Killed
 if TYPE_CHECKING:
     from tests.simulation.life import Life
     from tests.simulation.machines import Host
+    from tests.simulation.slow_workers import SlowWork
 
 CONDITIONAL = frozenset({"put_if_absent", "put_if_match"})
 WRITES = CONDITIONAL | {"put", "upload", "delete"}
@@ -61,6 +62,10 @@ class Process:
     """How often its host was stopped together with its clocks."""
     is_unaware: bool = False
     """Whether it was stopped and has heard nothing of the store since: no clock tells it."""
+    background: list[SlowWork] = field(factory=list, repr=False)
+    """Work that was started and is not done."""
+    is_in_background: bool = False
+    """Whether it is a thread of its background work that calls."""
     weak_spot: str = ""
     """The method after whose next call it is killed or held up, half done with something."""
     waits_beside: Callable[[], None] | None = None
@@ -72,6 +77,8 @@ class Process:
         if self.is_dead:
             raise Killed(self.name)
         life, where = self.life, f"{port}.{method}"
+        if self.is_in_background and life.odds.random() < 0.1:
+            self._let_cycles_go_on(where)
         if not life.site.stop or life.odds.random() >= life.site.stop:
             return self._call(port, method, work, args, inner)
         if life.odds.random() < 0.5:
@@ -141,6 +148,24 @@ class Process:
         self._meet(f"held up {where.partition(' ')[0]} a call", where)
         self.life.meanwhile()
         self.life.story.tell(self.name, "goes on", where)
+        if self.is_dead:
+            raise Killed(self.name)
+
+    def do_background_work(self, *, all_of_it: bool = False) -> None:
+        """Do what of it takes no longer than until now; or wait until everything is done."""
+        for work in list(self.background):
+            if all_of_it:
+                work.wait(work.due - self.life.clock.seconds)
+            work.do_if_due()
+
+    def _let_cycles_go_on(self, where: str) -> None:
+        """A call of background work takes long: the agent goes on beside it, and so do others."""
+        self._meet("background work takes long", where)
+        was_busy, self.is_busy, self.is_in_background = self.is_busy, False, False
+        try:
+            self.life.meanwhile()
+        finally:
+            self.is_busy, self.is_in_background = was_busy, True
         if self.is_dead:
             raise Killed(self.name)
 

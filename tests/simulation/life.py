@@ -20,6 +20,7 @@ from tests.simulation.checks import FINAL, Checks
 from tests.simulation.dice import Dice, Rates
 from tests.simulation.gate import Process
 from tests.simulation.machines import Host
+from tests.simulation.misfortunes import Misfortunes
 from tests.simulation.places import Place, Slot
 from tests.simulation.site import Kinds, Site
 from tests.simulation.story import Broken, Story, ToldLog
@@ -60,6 +61,7 @@ class Life:
     store: WatchedStore = field(init=False)
     checks: Checks = field(init=False)
     users: Users = field(init=False)
+    misfortunes: Misfortunes = field(init=False)
     systems: list[Place] = field(factory=list)
     hosts: list[Host] = field(factory=list)
     slots: list[Slot] = field(factory=list)
@@ -85,6 +87,7 @@ class Life:
         self.store = WatchedStore(self._date, self.dice.one_of([1000] * 8 + [3, 20]))
         self.store.list_lag_s = self.site.list_lag_s
         self.checks, self.users = Checks(self), Users(self)
+        self.misfortunes = Misfortunes(self)
         self.store.judge, self.store.judge_history = self.checks.judge_manifest, self.checks.judge_history
         for name in ("alpha", "beta", "gamma")[: self.dice.one_of([1, 1, 2, 2, 3])]:
             self._add_system(name)
@@ -212,6 +215,7 @@ class Life:
 
     def _something_happens(self) -> None:
         self.pass_by(self.dice.step_s())
+        self.misfortunes.strike()
         chance = self.dice.random.random()
         free = [slot for slot in self.slots if slot.is_free]
         if chance < 0.70 and free:
@@ -293,6 +297,7 @@ class Life:
         """All faults stop; every home of every system gets a healthy agent, one after the other."""
         self.story.tell("dice", "all trouble is over")
         self.rates, self.site = Rates.none(), self.site.at_peace()
+        self.left_meanwhile = 0
         for place in self.systems:
             place.scheduler.holds_queue = place.scheduler.unavailable = False
             place.scheduler.submit_faults.clear()
@@ -326,7 +331,12 @@ class Life:
         if self.store.keys("queue/"):
             return False
         records = self.store.jobs.values()
-        return all(record["state"] in FINAL or record["uuid"] not in self.store.invited for record in records)
+        return all(
+            record["state"] in FINAL
+            or record["uuid"] not in self.store.invited
+            or self.checks.is_nobodys(record["uuid"])
+            for record in records
+        )
 
     def _stop_if_broken(self) -> None:
         if self.story.broken:

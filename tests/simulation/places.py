@@ -9,7 +9,6 @@ from attrs import define, field
 
 from cloudq.adapters.schedulers.scripted import ScriptedScheduler
 from cloudq.adapters.systems import load_profile
-from cloudq.adapters.workers import InlineWorkers
 from cloudq.adapters.workspace import DirectoryWorkspace
 from cloudq.application.agent_settings import AgentSettings
 from cloudq.application.local_scripts import LocalScripts
@@ -20,6 +19,7 @@ from tests.builders import a_process
 from tests.parts.trap import Killed
 from tests.simulation.gate import Gated, GatedWorkspace, Process
 from tests.simulation.machines import Host, HostClock
+from tests.simulation.slow_workers import SlowWorkers
 
 if TYPE_CHECKING:
     from tests.simulation.life import Life
@@ -74,6 +74,7 @@ class Slot:
         assert parts is not None
         process.is_busy = True
         try:
+            process.do_background_work()
             self._run(parts)
         except Killed:
             self.gone()
@@ -96,6 +97,7 @@ class Slot:
         self.process.is_busy = True
         try:
             self.parts.run._give_back()
+            self._close()
         except Killed:
             pass
         finally:
@@ -109,9 +111,17 @@ class Slot:
         if self.process is None or not self.process.is_busy:
             self.process = self.parts = None
 
+    def _close(self) -> None:
+        """A process ends once its background work has."""
+        if self.process is not None and not self.process.is_dead:
+            self.process.do_background_work(all_of_it=True)
+
     def _run(self, parts: AgentParts) -> None:
         if self.is_one_shot:
-            parts.run.one_cycle()
+            try:
+                parts.run.one_cycle()
+            finally:
+                self._close()
             return
         if not parts.lease._lock.locked():
             self._beat(parts)
@@ -151,7 +161,7 @@ class Slot:
             workspace=GatedWorkspace(workspace, process, "workspace"),  # type: ignore[arg-type]
             clock=clock,
             ids=life.ids,
-            workers=InlineWorkers(),
+            workers=SlowWorkers(life, process),
             process=identity,
             is_process_gone=lambda other: other.pid in host.gone,
             log=life.log,

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from enum import Enum
 from random import Random
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 
 class Kind(Enum):
@@ -18,9 +18,15 @@ class Kind(Enum):
     """A LIST shows what was written and deleted some seconds ago."""
     SKEWED_DATES = "skewed-dates"
     """The front ends of the store disagree by seconds on the time."""
+    SLOW_WORK = "slow-work"
+    """Background work takes seconds to minutes, and its agent goes on beside it."""
+    PURGE = "purge"
+    """Control and work directories vanish while their jobs wait or run."""
+    EXPIRY = "expiry"
+    """A lifecycle rule deletes manifests, queue entries or doorbells of some age."""
 
 
-SWITCHED_ON = frozenset({Kind.LATE_LIST, Kind.SKEWED_DATES})
+SWITCHED_ON = frozenset({Kind.LATE_LIST, Kind.SKEWED_DATES, Kind.SLOW_WORK})
 """The kinds that worlds have unless they are told otherwise: all under which every promise is kept."""
 CHANCE = 0.25
 """How many of the worlds have a kind that is switched on."""
@@ -57,6 +63,12 @@ class Site:
     list_lag_s: float = 0.0
     date_skew_s: float = 0.0
     """How far apart the clocks of the store's front ends are."""
+    work_s: float = 0.0
+    """How long background work takes at most."""
+    purge: float = 0.0
+    """Chance that files vanish whenever something happens."""
+    expire_s: float = 0.0
+    """The age at which objects are deleted."""
     kinds: frozenset[Kind] = field(factory=frozenset)
 
     @classmethod
@@ -71,10 +83,13 @@ class Site:
             Kind.STOPPED_CLOCKS: ("stop", pick([0.002, 0.01, 0.03])),
             Kind.LATE_LIST: ("list_lag_s", pick([5.0, 12.0, 30.0])),
             Kind.SKEWED_DATES: ("date_skew_s", pick([2.0, 5.0, 15.0])),
+            Kind.SLOW_WORK: ("work_s", pick([10.0, 60.0, 400.0])),
+            Kind.PURGE: ("purge", pick([0.02, 0.1])),
+            Kind.EXPIRY: ("expire_s", pick([300.0, 1000.0, 4000.0])),
         }
         chosen = {name: value for kind, (name, value) in values.items() if has[kind]}
         return cls(**chosen, kinds=frozenset(kind for kind in Kind if has[kind]))
 
     def at_peace(self) -> Site:
         """Nothing happens any more; what the store is like stays."""
-        return Site(list_lag_s=self.list_lag_s, date_skew_s=self.date_skew_s, kinds=self.kinds)
+        return evolve(self, stop=0.0, purge=0.0, expire_s=0.0)

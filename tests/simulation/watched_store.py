@@ -44,8 +44,21 @@ class WatchedStore(MemoryStore):
         """Final records by job id, also of deleted jobs."""
         self.invited: set[str] = set()
         """Jobs that ever had a marker."""
+        self.expired: set[str] = set()
+        """Objects that a rule deleted and nobody has put again."""
+        self.ever_expired: set[str] = set()
         self.unannounced: dict[str, set[str]] = {}
         """Markers of each system since its doorbell rang last."""
+
+    def older_than(self, until: datetime) -> list[str]:
+        """The keys of what was written before *until*."""
+        return [key for key, held in self._held.items() if held.last_modified < until]
+
+    def expire(self, key: str) -> None:
+        """A rule of the bucket deletes an object."""
+        self.expired.add(key)
+        self.ever_expired.add(key)
+        self.delete([key])
 
     def keys(self, prefix: str) -> list[str]:
         return [key for key in self._held if key.startswith(prefix)]
@@ -111,6 +124,7 @@ class WatchedStore(MemoryStore):
                 self.claims.get(match[1], {}).pop(int(match[2]), None)
 
     def _hold(self, key: str, body: bytes) -> str:
+        self.expired.discard(key)
         if match := _MANIFEST.fullmatch(key):
             new = json.loads(body)
             self.judge(match[1], self.jobs.get(match[1]), new)

@@ -434,7 +434,7 @@ class ScriptedScheduler:
     def _leave_files(self, job: _Job, number: int | None, task: _Task, code: int, *, cut_off: bool) -> None:
         script = self._behaviour(job.submission, number)
         submission = job.submission
-        if not submission.control_dir.is_dir():
+        if not submission.control_dir.is_dir() or not submission.work_dir.is_dir():
             return
         if not cut_off:
             for name, content in script.outputs.items():

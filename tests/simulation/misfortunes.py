@@ -1,0 +1,105 @@
+"""What happens to a site's files and objects while nobody of cloudq does anything."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attrs import define, field
+
+from cloudq.domain.errors import InvalidInput
+from cloudq.domain.names import ClaimTag
+
+if TYPE_CHECKING:
+    from tests.simulation.life import Life
+
+EXPIRING = ("manifest.json", "queue/", "doorbell/")
+"""What rules delete: a lifecycle rule goes by prefix; claims, logs and outputs are left alone."""
+LOOK_FOR_OLD_OBJECTS = 0.3
+"""Stores carry out their rules now and then."""
+
+
+@define
+class Misfortunes:
+    """Strikes whenever something happens, by the odds of the world's site."""
+
+    life: Life = field(repr=False)
+    purged: set[ClaimTag] = field(factory=set)
+    """Claims some of whose files vanished."""
+
+    def strike(self) -> None:
+        """Maybe something happens, maybe not."""
+        life = self.life
+        if life.site.purge and life.odds.random() < life.site.purge:
+            self._purge()
+        if life.site.expire_s and life.odds.random() < LOOK_FOR_OLD_OBJECTS:
+            self._expire()
+
+    # Files ---------------------------------------------------------------------------------------
+
+    def _purge(self) -> None:
+        """A site's scratch purge removes what it takes for old."""
+        life = self.life
+        place = life.odds.choice(life.systems)
+        cache = life.odds.choice(place.homes) / "cache"
+        spaces = self._spaces(cache)
+        if not spaces:
+            return
+        tag = life.odds.choice(sorted(spaces))
+        control, work = spaces[tag]
+        if (what := life.odds.choice(_PURGES)) == "the cache":
+            self._remove(what, place.name, set(spaces), cache)
+        elif what == "a control directory":
+            self._remove(what, place.name, {tag}, control)
+        elif what == "all of a claim":
+            self._remove(what, place.name, {tag}, control, work)
+        elif any(start.tag == tag for start in place.scheduler.starts):
+            self._remove(what, place.name, {tag}, work)
+
+    def _spaces(self, cache: Path) -> dict[ClaimTag, tuple[Path, Path]]:
+        """By claim: its control directory and its work directory."""
+        spaces = {}
+        for control in (cache / ".cloudq").glob("*"):
+            with suppress(InvalidInput):
+                tag = ClaimTag.parse(control.name)
+                spaces[tag] = (control, cache / (tag.job_id if tag.n == 1 else str(tag)))
+        return spaces
+
+    def _remove(self, what: str, system: str, tags: set[ClaimTag], *directories: Path) -> None:
+        self.life.meet(f"disk: {what} vanishes", system, *sorted(map(str, tags)))
+        for tag in tags:
+            self.purged.add(tag)
+            self.life.disturb(tag.job_id)
+        for directory in directories:
+            shutil.rmtree(directory, ignore_errors=True)
+
+    # Objects -------------------------------------------------------------------------------------
+
+    def _expire(self) -> None:
+        """The store deletes what is older than its rule says."""
+        life = self.life
+        until = life.clock.now() - timedelta(seconds=life.site.expire_s)
+        for key in life.store.older_than(until):
+            if _is_expiring(key):
+                life.meet(_name_of(key), key)
+                life.store.expire(key)
+
+
+_PURGES = ("a control directory", "all of a claim", "all of a claim", "a work directory", "the cache")
+
+
+def _is_expiring(key: str) -> bool:
+    return key.endswith(EXPIRING[0]) or key.startswith(EXPIRING[1:])
+
+
+def _name_of(key: str) -> str:
+    told: dict[str, Callable[[str], bool]] = {
+        "store: a manifest expires": lambda key: key.endswith(EXPIRING[0]),
+        "store: a queue entry expires": lambda key: key.startswith(EXPIRING[1]),
+        "store: a doorbell expires": lambda key: key.startswith(EXPIRING[2]),
+    }
+    return next(name for name, applies in told.items() if applies(key))
