@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from attrs import evolve, frozen
 
@@ -59,12 +59,12 @@ def _configured(environ: Mapping[str, str]) -> StoreConfig:
     return load_config(environ, path=Path(file) if file else None).store
 
 
-def _given(endpoint: str, profile: str) -> dict[str, str]:
-    given = {}
+def _given(endpoint: str, profile: str) -> dict[str, Any]:
+    given: dict[str, Any] = {}
     if endpoint:
-        # Another service has regions and addresses of its own.
+        # Another service has its own regions, addresses and keys.
         given = {"endpoint_url": _checked("ENDPOINT", checks.endpoint_url, endpoint), "region": ""}
-        given["addressing_style"] = "auto"
+        given |= {"addressing_style": "auto", "sse": "", "sse_kms_key_id": ""}
     if profile:
         given["profile"] = _checked("PROFILE", checks.word, profile)
     if given.get("endpoint_url", "").startswith("file://~"):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 
-from cloudq.config import Config
+from cloudq.config import Config, StoreConfig
+from cloudq.config.schema import KEYS, variable_of
 
 
 def job_environment(config: Config) -> Mapping[str, str]:
@@ -13,16 +14,21 @@ def job_environment(config: Config) -> Mapping[str, str]:
 
     The store is told as the agent has it, for variables may have overridden the file.
     """
-    store = config.store
     told = {
         "CLOUDQ_HOME": str(config.home.absolute()),
         "CLOUDQ_IMAGE_CACHE": str(config.home.absolute() / "images"),
         "CLOUDQ_PYTHON": sys.executable,
         "CLOUDQ_CONFIG": str(config.path.absolute()) if config.path else "",
-        "CLOUDQ_STORE_ENDPOINT_URL": store.endpoint_url,
-        "CLOUDQ_STORE_BUCKET": store.bucket,
-        "CLOUDQ_STORE_PROFILE": store.profile,
-        "CLOUDQ_STORE_REGION": store.region,
-        "CLOUDQ_STORE_ADDRESSING_STYLE": store.addressing_style,
+        **_of_store(config.store),
     }
     return {name: value for name, value in told.items() if value}
+
+
+def _of_store(store: StoreConfig) -> dict[str, str]:
+    """The settings of the store but for its prefix: jobs copy to and from whole buckets."""
+    keys = [key for key in KEYS if key.section == "store" and key.name != "prefix"]
+    return {
+        variable_of(key): str(value).lower() if key.type is bool else str(value)
+        for key in keys
+        if (value := getattr(store, key.name)) != key.default
+    }

@@ -10,16 +10,16 @@ from cloudq.ports.object_store import ObjectStore
 
 def open_store(config: StoreConfig, clock: Clock) -> ObjectStore:
     """The bucket or directory, with retries. Nothing is sent; boto3 is loaded only for S3."""
-    return RetryingStore(_open(config), clock)
+    return RetryingStore(_open(config, clock), clock)
 
 
-def _open(config: StoreConfig) -> ObjectStore:
+def _open(config: StoreConfig, clock: Clock) -> ObjectStore:
     directory = config.directory
     if directory is not None:
         from cloudq.adapters.object_stores.directory import DirectoryStore  # noqa: PLC0415
 
         return DirectoryStore(directory / config.prefix if config.prefix else directory)
-    from cloudq.adapters.object_stores.s3 import S3Store  # noqa: PLC0415 (boto3 takes long to load)
+    from cloudq.adapters.object_stores.s3 import Encryption, S3Store  # noqa: PLC0415 (boto3 takes long to load)
 
     return S3Store(
         endpoint_url=config.endpoint_url,
@@ -28,4 +28,8 @@ def _open(config: StoreConfig) -> ObjectStore:
         profile=config.profile,
         region=config.region,
         addressing_style=config.addressing_style,
+        checksums=config.checksums,
+        encryption=Encryption(config.sse, config.sse_kms_key_id),
+        allow_plain_http=config.allow_plain_http,
+        elapsed=clock.elapsed,
     )

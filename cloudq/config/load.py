@@ -19,6 +19,7 @@ from cloudq.config.model import (
 from cloudq.config.original import find_original
 from cloudq.config.reading import Reading
 from cloudq.config.schema import BY_DOTTED, KEYS, Value
+from cloudq.domain.endpoint import PLAIN_HTTP, is_plain_http
 from cloudq.domain.errors import ConfigProblem
 
 MAX_FILE_BYTES = 1024 * 1024
@@ -103,7 +104,20 @@ def _store(reading: Reading, home: Path, environ: Mapping[str, str]) -> StoreCon
             f"{place}: an S3 store needs a bucket, and [store] bucket is empty: "
             "name one there or in CLOUDQ_STORE_BUCKET"
         )
+    if not reading.problems:
+        reading.problems += _problems_between(reading, values)
     return StoreConfig(**values)
+
+
+def _problems_between(reading: Reading, values: Mapping[str, Any]) -> list[str]:
+    """What is wrong with values of the store's section that are right each by itself."""
+    problems = []
+    if is_plain_http(str(values["endpoint_url"])) and not values["allow_plain_http"]:
+        problems.append(f"{reading.places['store.endpoint_url']}: {PLAIN_HTTP}")
+    if values["sse_kms_key_id"] and not str(values["sse"]).startswith("aws:kms"):
+        place = reading.places["store.sse_kms_key_id"]
+        problems.append(f'{place}: means nothing without [store] sse = "aws:kms" or "aws:kms:dsse"')
+    return problems
 
 
 def _url_path(path: Path) -> str:

@@ -32,6 +32,11 @@ class StoreConfig:
     addressing_style: str = "auto"
     prefix: str = ""
     """Empty, or ends with a slash."""
+    sse: str = ""
+    """Server-side encryption that is asked for; empty: as the bucket does it."""
+    sse_kms_key_id: str = ""
+    checksums: str = "auto"
+    allow_plain_http: bool = False
 
     @property
     def in_words(self) -> str:

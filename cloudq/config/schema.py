@@ -63,6 +63,27 @@ KEYS = (
     ),
     Key("store", "prefix", str, "", "Put everything below this prefix of the bucket.",
         checks.prefix, "team/cloudq"),
+    Key(
+        "store", "sse", str, "",
+        "Server-side encryption to ask for: AES256, aws:kms or aws:kms:dsse. Left out, the bucket's own "
+        "setting counts.",
+        checks.one_of("", "AES256", "aws:kms", "aws:kms:dsse"), "aws:kms",
+    ),
+    Key(
+        "store", "sse_kms_key_id", str, "",
+        "The key for aws:kms: its id, ARN or alias. Left out, it is the account's own key for S3.",
+        checks.word, "alias/my-jobs",
+    ),
+    Key(
+        "store", "checksums", str, "auto",
+        "Whether objects are written with a checksum: auto (once the service has asked for one) or always.",
+        checks.one_of("auto", "always"),
+    ),
+    Key(
+        "store", "allow_plain_http", bool, False,
+        "Whether an http:// address other than this machine's is allowed. Anybody on the way can then read "
+        "results and replace scripts.",
+    ),
     Key("agent", "name", str, "local",
         "Name of this system, as jobs name it. One running agent a name.", checks.system),
     Key(

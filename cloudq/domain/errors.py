@@ -55,7 +55,14 @@ class StoreUnavailable(StoreProblem):
 
 
 class StoreRefused(StoreProblem):
-    """The store answered and said no: no such bucket, no right, a request it cannot take."""
+    """The store answered and said no: no such bucket, no right, a request it cannot take.
+
+    ``advice`` is what a user can do about it, if anything is known; the message ends with it.
+    """
+
+    def __init__(self, message: str, advice: str = "") -> None:
+        self.advice = advice
+        super().__init__("; ".join(filter(None, (message, advice))))
 
 
 class StoreUnfit(StoreRefused):

@@ -18,6 +18,7 @@ from cloudq.domain.errors import (
     StoreUnavailable,
 )
 from cloudq.ports.object_store import StoredObject, Unchanged
+from tests.parts.s3_services import open_s3
 from tests.parts.scripted_s3 import Answer, ScriptedS3, an_error, an_object, scripted_s3
 
 
@@ -36,7 +37,7 @@ def a_store(*answers: Answer) -> Iterator[tuple[S3Store, ScriptedS3]]:
     """A store on a service that gives these answers."""
     with (
         scripted_s3(*answers) as service,
-        closing(S3Store(bucket="jobs", endpoint_url=service.endpoint_url, prefix="pre fix/")) as store,
+        closing(open_s3(bucket="jobs", endpoint_url=service.endpoint_url, prefix="pre fix/")) as store,
     ):
         yield store, service
 
@@ -294,14 +295,14 @@ def test_missing_credentials_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_unknown_profile_is_said() -> None:
     with pytest.raises(StoreRefused, match="check profile"):
-        S3Store(bucket="jobs", profile="nobody")
+        open_s3(bucket="jobs", profile="nobody")
 
 
 def test_an_address_that_is_none_is_said() -> None:
     with pytest.raises(StoreRefused, match="endpoint_url"):
-        S3Store(bucket="jobs", endpoint_url="not an address")
+        open_s3(bucket="jobs", endpoint_url="not an address")
 
 
 def test_without_an_endpoint_the_store_is_amazon_s() -> None:
-    with closing(S3Store(bucket="jobs", region="ap-northeast-1")) as store:
+    with closing(open_s3(bucket="jobs", region="ap-northeast-1")) as store:
         assert "amazonaws.com" in str(store._place)

@@ -19,7 +19,7 @@ from cloudq.bootstrap.client import wire_client
 from cloudq.client import Client
 from cloudq.domain.errors import StoreUnavailable
 from cloudq.domain.job_state import JobState
-from tests.parts.s3_services import BUCKET, S3Service
+from tests.parts.s3_services import BUCKET, S3Service, open_s3
 from tests.parts.scripted_s3 import Answer, ScriptedS3, an_error, scripted_s3
 from tests.parts.site import Site, ended, wait_until
 from tests.parts.world import text_of
@@ -357,11 +357,10 @@ NO_KEYS = Answer(body=b"<ListBucketResult><IsTruncated>false</IsTruncated></List
 
 def impatient_client(service: ScriptedS3, monkeypatch: pytest.MonkeyPatch) -> Client:
     """A client that gives up after 2 s where the real one does after 20."""
-    from cloudq.adapters.object_stores.s3 import S3Store
 
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "any")
-    store = S3Store(bucket=BUCKET, endpoint_url=service.endpoint_url)
+    store = open_s3(bucket=BUCKET, endpoint_url=service.endpoint_url)
     ids, clock = RandomIds(), SystemClock()
     return Client(wire_client(RetryingStore(store, clock, deadline_s=2.0), clock, ids, InlineWorkers(), "me"))
 

@@ -7,7 +7,7 @@ import pytest
 from cloudq.adapters.object_stores.s3 import S3Store
 from cloudq.domain.errors import OutcomeUnknown, StoreProblem, StoreUnavailable, WriteConflict
 from tests.parts.faulty_proxy import FAULTS, faulty_way_to
-from tests.parts.s3_services import BUCKET, S3Service
+from tests.parts.s3_services import BUCKET, S3Service, open_s3
 
 
 @pytest.fixture(autouse=True)
@@ -18,7 +18,7 @@ def credentials(moto_service: S3Service, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def store_at(service: S3Service, prefix: str) -> S3Store:
     """A store that tries everything once."""
-    return S3Store(bucket=BUCKET, endpoint_url=service.endpoint_url, prefix=prefix)
+    return open_s3(bucket=BUCKET, endpoint_url=service.endpoint_url, prefix=prefix)
 
 
 def test_requests_pass_unchanged_where_nothing_is_wrong(moto_service: S3Service) -> None:

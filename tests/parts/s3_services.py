@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from attrs import frozen
@@ -15,7 +16,18 @@ from cloudq.adapters.clock import SystemClock
 from cloudq.adapters.object_stores.retrying import RetryingStore
 from tests.parts import ceph
 
+if TYPE_CHECKING:
+    from cloudq.adapters.object_stores.s3 import S3Store
+
 BUCKET = "cloudq-test"
+
+
+def open_s3(**settings: Any) -> S3Store:
+    """The store over a real clock."""
+    # Loading boto3 takes long: only tests that use a service wait for it.
+    from cloudq.adapters.object_stores.s3 import S3Store
+
+    return S3Store(**{"elapsed": SystemClock().elapsed, **settings})
 
 
 @frozen
@@ -36,12 +48,8 @@ class S3Service:
 
     def store(self, prefix: str) -> RetryingStore:
         """The bucket as cloudq opens it."""
-        # Loading boto3 takes long: only tests that use a service wait for it.
-        from cloudq.adapters.object_stores.s3 import S3Store
-
-        return RetryingStore(
-            S3Store(bucket=BUCKET, endpoint_url=self.endpoint_url, prefix=prefix), SystemClock()
-        )
+        store = open_s3(bucket=BUCKET, endpoint_url=self.endpoint_url, prefix=prefix)
+        return RetryingStore(store, SystemClock())
 
     def make_bucket(self) -> None:
         import boto3

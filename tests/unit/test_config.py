@@ -126,6 +126,10 @@ def test_every_key_can_be_set_in_the_file_and_by_its_variable(home: Path, key: K
         "store.bucket": ("my-jobs", '"my-jobs"'),
         "store.addressing_style": ("path", '"path"'),
         "store.prefix": ("a/b/", '"a/b"'),
+        "store.sse": ("AES256", '"AES256"'),
+        "store.sse_bucket_key": (True, "true"),
+        "store.checksums": ("always", '"always"'),
+        "store.allow_plain_http": (True, "true"),
         "agent.num_procs": (3, "3"),
         "agent.daemon_interval": (0.5, "0.5"),
         "agent.keep_days": (2.0, "2"),
@@ -137,11 +141,39 @@ def test_every_key_can_be_set_in_the_file_and_by_its_variable(home: Path, key: K
     section, name = key.section, key.name
     value, toml = values.get(f"{section}.{name}", ("word", '"word"'))
     needed = {"CLOUDQ_STORE_BUCKET": "jobs"} if name == "endpoint_url" else {}
+    if name in {"sse_kms_key_id", "sse_bucket_key"}:
+        needed = {"CLOUDQ_STORE_SSE": "aws:kms"}
     from_file = loaded(home, f"[{section}]\n{name} = {toml}\n", needed)
     from_variable = loaded(home, "", {**needed, variable_of(key): toml.strip('"')})
 
     assert getattr(getattr(from_file, section), name) == value
     assert getattr(getattr(from_variable, section), name) == value
+
+
+@pytest.mark.parametrize("sse", ["", "AES256"])
+def test_a_kms_key_without_kms_is_a_mistake(home: Path, sse: str) -> None:
+    with pytest.raises(ConfigProblem, match=r"line 3, \[store\] sse_kms_key_id: means nothing without"):
+        loaded(home, f'[store]\nsse = "{sse}"\nsse_kms_key_id = "alias/jobs"\n')
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://s3.example.com", "http://10.0.0.7:9000", "http://[fe80::1]:9000", "HTTP://127.0.0.1.example"],
+)
+def test_plain_http_to_another_machine_must_be_allowed(home: Path, url: str) -> None:
+    text = f'[store]\nendpoint_url = "{url}"\nbucket = "jobs"\n'
+    with pytest.raises(ConfigProblem, match=r"line 2, \[store\] endpoint_url: http:// sends scripts"):
+        loaded(home, text)
+
+    assert loaded(home, f"{text}allow_plain_http = true\n").store.allow_plain_http
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1:9000", "127.9.9.9", "localhost:9000", "s3.localhost", "[::1]:9000", "[::ffff:127.0.0.1]"],
+)
+def test_plain_http_to_this_machine_needs_no_word(home: Path, host: str) -> None:
+    loaded(home, f'[store]\nendpoint_url = "http://{host}"\nbucket = "jobs"\n')
 
 
 @pytest.mark.parametrize(("text", "value"), [("true", True), ("0", False), ("No", False), ("on", True)])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
@@ -11,12 +10,25 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from attrs import frozen
 from boto3.s3.transfer import TransferConfig
 
 from cloudq.adapters.filesystem import write_new_file
-from cloudq.adapters.object_stores.s3_client import BULK, CONTROL, FAILURES, ask, connector, error_code, judge
+from cloudq.adapters.object_stores.s3_client import (
+    BULK,
+    CONTROL,
+    FAILURES,
+    Address,
+    Connections,
+    Result,
+    Use,
+    ask,
+    error_code,
+    judge,
+)
 from cloudq.adapters.object_stores.s3_errors import Meaning, Place, Request, verdict_on_answer
 from cloudq.adapters.object_stores.streams import PIECE_BYTES, at_most, resumed, too_large
+from cloudq.domain.endpoint import PLAIN_HTTP, is_plain_http
 from cloudq.domain.errors import PreconditionFailed, StoreRefused, StoreUnavailable
 from cloudq.ports.object_store import MAX_CONTROL_BYTES, ListedObject, ListPage, StoredObject, Unchanged
 
@@ -32,6 +44,28 @@ _QUOTED = '"{}"'
 _BARE = "{}"
 _NO_MULTI_DELETE = frozenset({"NotImplemented", "MissingContentMD5"})
 
+
+@frozen
+class Encryption:
+    """How the service is asked to encrypt what it keeps."""
+
+    algorithm: str = ""
+    """``AES256``, ``aws:kms``, ``aws:kms:dsse``, or empty: as the bucket does it."""
+    kms_key_id: str = ""
+    """Empty: the account's own key for S3."""
+
+    def as_arguments(self) -> Mapping[str, Any]:
+        """The arguments of a request that writes an object."""
+        if not self.algorithm:
+            return {}
+        arguments: dict[str, Any] = {"ServerSideEncryption": self.algorithm}
+        if self.kms_key_id:
+            arguments["SSEKMSKeyId"] = self.kms_key_id
+        return arguments
+
+
+NO_ENCRYPTION = Encryption()
+
 _TRANSFER = TransferConfig(multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES, max_concurrency=4)
 
 
@@ -39,7 +73,8 @@ class S3Store:
     """The port `ObjectStore` over a bucket of an S3 service. Nothing is sent until it is asked.
 
     Control requests are tried once each: `RetryingStore` has the policy. An empty *endpoint_url*
-    is Amazon's own; credentials come from where boto3 looks for them. Safe to use in threads.
+    is Amazon's own; credentials come from where boto3 looks for them. *elapsed* is a clock in
+    seconds, which bounds how often credentials are read again. Safe to use in threads.
     """
 
     def __init__(
@@ -51,33 +86,44 @@ class S3Store:
         profile: str = "",
         region: str = "",
         addressing_style: str = "auto",
+        checksums: str = "auto",
+        encryption: Encryption = NO_ENCRYPTION,
+        allow_plain_http: bool = False,
+        elapsed: Callable[[], float],
     ) -> None:
         self._bucket = bucket
         self._prefix = prefix
-        place = Place(bucket, endpoint_url or "Amazon S3")
-        self._connect = connector(place, endpoint_url, profile, region, addressing_style)
-        self._control: S3Client = self._connect(CONTROL)
-        self._place = Place(bucket, self._control.meta.endpoint_url)
-        self._bulk_client: S3Client | None = None
-        self._bulk_lock = threading.Lock()
+        address = Address(
+            place=Place(bucket, endpoint_url or "Amazon S3"),
+            endpoint_url=endpoint_url,
+            profile=profile,
+            region=region,
+            addressing_style=addressing_style,
+            checksums=checksums,
+        )
+        self._connections = Connections(address, elapsed)
+        endpoint = self._connections.client(CONTROL).meta.endpoint_url
+        self._place = Place(bucket, endpoint)
+        if is_plain_http(endpoint) and not allow_plain_http:  # AWS_ENDPOINT_URL and ~/.aws can choose it, too
+            raise StoreRefused(f"{self._place}: {PLAIN_HTTP}")
+        self._extra = encryption.as_arguments()
         self._etag_style: str | None = None  # how the store wants it in If-Match: known after a success
         self._has_multi_delete = True
 
     def close(self) -> None:
         """Close the connections."""
-        self._control.close()
-        if self._bulk_client is not None:
-            self._bulk_client.close()
+        self._connections.close()
 
     def get(self, key: str, *, max_bytes: int = MAX_CONTROL_BYTES) -> StoredObject:
         request = Request(self._place, key)
-        return ask(request, lambda: _small(key, self._get(self._control, key), max_bytes))
+        return self._ask(request, lambda client: _small(key, self._get(client, key), max_bytes))
 
     def get_if_changed(
         self, key: str, etag: str, *, max_bytes: int = MAX_CONTROL_BYTES
     ) -> StoredObject | Unchanged:
+        condition = {"IfNoneMatch": _QUOTED.format(etag)}
         try:
-            answer = self._get(self._control, key, IfNoneMatch=_QUOTED.format(etag))
+            answer = self._connections.attempt(CONTROL, lambda client: self._get(client, key, **condition))
             if _bare(answer["ETag"]) == etag:  # the store knows no condition on GET
                 answer["Body"].close()
                 return Unchanged(etag)
@@ -116,8 +162,8 @@ class S3Store:
             options["StartAfter"] = self._prefix + start_after
         if delimiter:
             options["Delimiter"] = delimiter
-        answer = ask(
-            Request(self._place), lambda: self._control.list_objects_v2(Bucket=self._bucket, **options)
+        answer = self._ask(
+            Request(self._place), lambda client: client.list_objects_v2(Bucket=self._bucket, **options)
         )
         objects = tuple(
             ListedObject(self._key(found["Key"]), found["Size"], _utc(found["LastModified"]))
@@ -138,8 +184,12 @@ class S3Store:
             self._delete_together(keys[start : start + MAX_DELETED_AT_ONCE])
 
     def upload(self, key: str, source: Path) -> None:
-        bulk, name = self._bulk(), self._prefix + key
-        ask(Request(self._place), lambda: bulk.upload_file(str(source), self._bucket, name, Config=_TRANSFER))
+        name = self._prefix + key
+
+        def send(client: S3Client) -> None:
+            client.upload_file(str(source), self._bucket, name, Config=_TRANSFER, ExtraArgs=dict(self._extra))
+
+        self._ask(Request(self._place), send, BULK)
 
     def download(self, key: str, target: Path, *, max_bytes: int | None = None) -> int:
         return write_new_file(target, at_most(self._pieces(key, max_bytes), max_bytes, key))
@@ -149,6 +199,9 @@ class S3Store:
 
     # How -----------------------------------------------------------------------------------------
 
+    def _ask(self, request: Request, call: Callable[[S3Client], Result], use: Use = CONTROL) -> Result:
+        return ask(request, lambda: self._connections.attempt(use, call))
+
     def _key(self, name: str) -> str:
         return name[len(self._prefix) :]
 
@@ -157,9 +210,10 @@ class S3Store:
 
     def _put(self, request: Request, key: str, body: bytes, **condition: Any) -> str:
         name = self._prefix + key
-        answer = ask(
+        extra: dict[str, Any] = {**self._extra, **condition}
+        answer = self._ask(
             request,
-            lambda: self._control.put_object(Bucket=self._bucket, Key=name, Body=body, **condition),
+            lambda client: client.put_object(Bucket=self._bucket, Key=name, Body=body, **extra),
         )
         return _bare(answer["ETag"])
 
@@ -168,8 +222,11 @@ class S3Store:
         return self._put(request, key, body, IfMatch=style.format(etag))
 
     def _still_has(self, key: str, etag: str) -> bool:
+        name = self._prefix + key
         try:
-            answer = self._control.head_object(Bucket=self._bucket, Key=self._prefix + key)
+            answer = self._connections.attempt(
+                CONTROL, lambda client: client.head_object(Bucket=self._bucket, Key=name)
+            )
         except FAILURES as error:
             verdict, words = judge(error)
             if verdict.meaning is Meaning.ABSENT:
@@ -178,14 +235,18 @@ class S3Store:
         return _bare(answer["ETag"]) == etag
 
     def _delete_singly(self, keys: Sequence[str]) -> None:
-        for name in (self._prefix + key for key in keys):
-            delete = partial(self._control.delete_object, Bucket=self._bucket, Key=name)
-            ask(Request(self._place), delete)
+        for key in keys:
+            self._ask(Request(self._place), partial(self._delete_one, self._prefix + key))
+
+    def _delete_one(self, name: str, client: S3Client) -> None:
+        client.delete_object(Bucket=self._bucket, Key=name)
 
     def _delete_together(self, keys: Sequence[str]) -> None:
         wanted: DeleteTypeDef = {"Objects": [{"Key": self._prefix + key} for key in keys], "Quiet": True}
         try:
-            answer = self._control.delete_objects(Bucket=self._bucket, Delete=wanted)
+            answer = self._connections.attempt(
+                CONTROL, lambda client: client.delete_objects(Bucket=self._bucket, Delete=wanted)
+            )
         except FAILURES as error:
             if error_code(error) not in _NO_MULTI_DELETE:
                 raise Request(self._place).error(*judge(error)) from error
@@ -193,25 +254,19 @@ class S3Store:
             self._delete_singly(keys)
             return
         for refused in answer.get("Errors", ()):
-            verdict = verdict_on_answer(refused.get("Code", ""), 0)
+            verdict = verdict_on_answer(refused.get("Code", ""), 0, refused.get("Message") or "")
             if verdict.meaning is not Meaning.ABSENT:
                 words = (
                     f"{refused.get('Key')} was not deleted: {refused.get('Code')} {refused.get('Message')}"
                 )
                 raise Request(self._place).error(verdict, words)
 
-    def _bulk(self) -> S3Client:
-        with self._bulk_lock:
-            if self._bulk_client is None:
-                self._bulk_client = self._connect(BULK)
-            return self._bulk_client
-
     def _pieces(self, key: str, max_bytes: int | None) -> Iterator[bytes]:
         stream = _Stream(Request(self._place, key), max_bytes)
 
         def ask_from(offset: int) -> GetObjectOutputTypeDef:
             part = {"Range": f"bytes={offset}-"} if offset else {}
-            return self._get(self._bulk(), key, **part)
+            return self._connections.attempt(BULK, lambda client: self._get(client, key, **part))
 
         return resumed(lambda offset: stream.pieces(ask_from, offset))
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from enum import Enum, auto
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from cloudq.domain.errors import (
     ObjectNotFound,
@@ -48,6 +48,10 @@ class Verdict:
 
     meaning: Meaning
     advice: str = ""
+    may_be_stale: bool = False
+    """Whether newer credentials, or the same ones read again, may be accepted."""
+    asks_for_checksum: bool = False
+    """Whether the same request with a checksum may be accepted."""
 
 
 @frozen
@@ -62,12 +66,24 @@ class Place:
 
 
 _KEYS = Verdict(
-    Meaning.REFUSED, "check the access key and its secret (profile in [store], AWS_* variables, ~/.aws)"
+    Meaning.REFUSED,
+    "check the access key and its secret (profile in [store], AWS_* variables, ~/.aws)",
+    may_be_stale=True,
 )
-_EXPIRED = Verdict(Meaning.REFUSED, "the credentials have expired: log in again or renew them")
+_EXPIRED = Verdict(
+    Meaning.REFUSED, "the credentials have expired: log in again or renew them", may_be_stale=True
+)
 _RIGHTS = Verdict(
-    Meaning.REFUSED, "ask the bucket's owner for the right to list it and to read, write and delete in it"
+    Meaning.REFUSED,
+    "ask the bucket's owner for the right to list it and to read, write and delete in it",
+    may_be_stale=True,
 )
+_KMS = Verdict(
+    Meaning.REFUSED,
+    "the encryption key cannot be used: check sse_kms_key_id in [store], and ask the key's owner for "
+    "kms:GenerateDataKey and kms:Decrypt",
+)
+_QUOTA = Verdict(Meaning.REFUSED, "the bucket is full: delete finished jobs, or ask for a larger quota")
 _REGION = Verdict(Meaning.REFUSED, "set region in [store] to the bucket's")
 _BUSY = Verdict(Meaning.NO_ANSWER)
 
@@ -87,9 +103,23 @@ CODES: dict[str, Verdict] = {
     "InvalidAccessKeyId": _KEYS,
     "SignatureDoesNotMatch": _KEYS,
     "InvalidSecurity": _KEYS,
+    "InvalidClientTokenId": _KEYS,
+    "UnrecognizedClientException": _KEYS,
     "InvalidToken": _EXPIRED,
+    "InvalidTokenId": _EXPIRED,
     "ExpiredToken": _EXPIRED,
+    "ExpiredTokenException": _EXPIRED,
+    "RequestExpired": _EXPIRED,
     "TokenRefreshRequired": _EXPIRED,
+    "KMS.AccessDeniedException": _KMS,
+    "KMS.DisabledException": _KMS,
+    "KMS.InvalidKeyUsageException": _KMS,
+    "KMS.InvalidStateException": _KMS,
+    "KMS.KMSInvalidStateException": _KMS,
+    "KMS.NotFoundException": _KMS,
+    "QuotaExceeded": _QUOTA,
+    "XMinioAdminBucketQuotaExceeded": _QUOTA,
+    "XMinioStorageFull": _QUOTA,
     "RequestTimeTooSkewed": Verdict(Meaning.REFUSED, "this machine's clock is wrong: set it"),
     "PermanentRedirect": _REGION,
     "AuthorizationHeaderMalformed": _REGION,
@@ -105,6 +135,54 @@ CODES: dict[str, Verdict] = {
     "InternalError": _BUSY,
 }
 """What the service's own words mean; they go before the status."""
+
+
+@frozen
+class Wording:
+    """Words of a refusal that tell more than its code."""
+
+    pattern: re.Pattern[str]
+    verdict: Verdict
+
+
+def _worded(pattern: str, advice: str, *, asks_for_checksum: bool = False) -> Wording:
+    verdict = Verdict(Meaning.REFUSED, advice, asks_for_checksum=asks_for_checksum)
+    return Wording(re.compile(pattern, re.IGNORECASE), verdict)
+
+
+WORDINGS = (
+    _worded(
+        "content-md5 or x-amz-checksum|(?:missing|required).*content-md5|content-md5.*required",
+        'set checksums = "always" in [store]: the bucket takes no object without a checksum',
+        asks_for_checksum=True,
+    ),
+    _worded(
+        r"\bkms:",
+        "ask the owner of the encryption key for kms:GenerateDataKey and kms:Decrypt, or set another "
+        "sse_kms_key_id in [store]",
+    ),
+    _worded(
+        "object lock",
+        "the bucket protects its objects for a time (Object Lock): use a bucket without a default retention, "
+        "or wait until it is over",
+    ),
+    _worded(
+        r"s3:putobject\b.*explicit deny|explicit deny.*s3:putobject\b",
+        "a policy forbids such a write: it may ask for server-side encryption, which sse and "
+        "sse_kms_key_id in [store] choose",
+    ),
+    _worded(
+        "explicit deny",
+        "a policy forbids this request: ask the bucket's owner which condition it makes (network, region, "
+        "encryption)",
+    ),
+    _worded("server.side encryption|x-amz-server-side-encryption", "check sse and sse_kms_key_id in [store]"),
+    _worded("s3:putobject", "ask the bucket's owner for the right s3:PutObject"),
+    _worded("s3:getobject", "ask the bucket's owner for the right s3:GetObject"),
+    _worded("s3:deleteobject", "ask the bucket's owner for the right s3:DeleteObject"),
+    _worded("s3:listbucket", "ask the bucket's owner for the right s3:ListBucket"),
+)
+"""Looked at in order, for refusals only; the first one that fits adds its advice."""
 
 STATUSES: dict[int, Verdict] = {
     301: _REGION,
@@ -141,6 +219,7 @@ EXCEPTIONS: dict[str, Verdict] = {
         Meaning.REFUSED,
         "no credentials were found: set profile in [store], AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY,"
         " or ~/.aws",
+        may_be_stale=True,
     ),
     "PartialCredentialsError": _KEYS,
     "CredentialRetrievalError": _KEYS,
@@ -155,8 +234,18 @@ EXCEPTIONS: dict[str, Verdict] = {
 """By name of the class or of its nearest base that is listed."""
 
 
-def verdict_on_answer(code: str, status: int) -> Verdict:
-    """What a service's error answer means."""
+def verdict_on_answer(code: str, status: int, words: str = "") -> Verdict:
+    """What a service's error answer means; *words* are its own, which may say what a code leaves open."""
+    verdict = _by_code(code, status)
+    if verdict.meaning is not Meaning.REFUSED:
+        return verdict
+    worded = next((each.verdict for each in WORDINGS if each.pattern.search(words)), None)
+    if worded is None:
+        return verdict
+    return evolve(worded, may_be_stale=verdict.may_be_stale)
+
+
+def _by_code(code: str, status: int) -> Verdict:
     if code in CODES:
         return CODES[code]
     if status in STATUSES:
@@ -189,8 +278,10 @@ class Request:
         kind = _KINDS[meaning]
         if meaning is Meaning.NO_ANSWER and self.conditional:
             kind = OutcomeUnknown
-        what = printable(words) or "no answer"
-        return kind("; ".join(filter(None, (f"{self.place}: {what}", verdict.advice))))
+        what = f"{self.place}: {printable(words) or 'no answer'}"
+        if kind is StoreRefused:
+            return StoreRefused(what, verdict.advice)
+        return kind("; ".join(filter(None, (what, verdict.advice))))
 
     def _absent(self) -> StoreProblem:
         if self.conditional:
