@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from cloudq.application.hold_lease import HoldLease
 from cloudq.application.job_trouble import AgentLog
@@ -35,6 +35,8 @@ class CheckStore:
     log: AgentLog
     accepts_weak: bool = False
     """Whether a person chose to work without conditions."""
+    doubts: str = ""
+    """Why conditions may not hold there, by what is known of this machine; empty: nothing."""
     _has_told: bool = field(default=False, init=False)
 
     def __call__(self) -> None:
@@ -44,6 +46,8 @@ class CheckStore:
         if check is None or not check.is_recent(now):
             probe = self.registry.probe(self.lease.identity.system, self.workers)
             check = StoreCheck(now, "; ".join(_flaws(probe)))
+        if self.doubts and self.doubts not in check.flaws:  # another machine may have made the check
+            check = evolve(check, flaws="; ".join(filter(None, (check.flaws, self.doubts))))
         if check.is_weak:
             self._accept_or_refuse(check)
         self.lease.store_check = check

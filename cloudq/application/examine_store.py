@@ -33,6 +33,10 @@ _UNREACHED = (
 _RIGHTS_TO_GIVE = (
     "let these keys list, read, write and delete there; docs/doctor.md has the names of the rights"
 )
+_LOCKS = (
+    "mount the file system so that its locks hold on every machine, or keep the store elsewhere; "
+    "docs/configuration.md says which file systems do, and what [agent] accept_weak_store costs"
+)
 _CONDITIONS = (
     "use a store that keeps conditional writes apart; docs/configuration.md says which do, and what "
     "[agent] accept_weak_store costs"
@@ -50,11 +54,14 @@ class ExamineStore:
     where: str
     """The store in words."""
     deep: bool = False
+    doubts: str = ""
+    """Why rewrites may undo one another there, by what is known of this machine; empty: nothing."""
 
     def checks(self) -> tuple[Check, ...]:
         """All of them, in the order in which they make sense."""
         return (
             Check(STORE, self._answers),
+            *((Check("file locks", self._locks),) if self.doubts else ()),
             Check(RIGHTS, self._rights, needs=STORE),
             Check("clock", self._clock, needs=RIGHTS),
             Check("paging", lambda: self._with_place(self._paging), needs=RIGHTS),
@@ -79,6 +86,9 @@ class ExamineStore:
             pass  # an answer: which rights there are is told by the next check
         yield Finding(Level.OK, STORE, f"{self.where} answers")
 
+    def _locks(self) -> Iterator[Finding]:
+        yield Finding(Level.PROBLEM, "file locks", self.doubts, _LOCKS)
+
     def _rights(self) -> Iterator[Finding]:
         place = self.examiner.place()
         asked: dict[str, Callable[[], object]] = {
@@ -87,7 +97,7 @@ class ExamineStore:
             "list": lambda: list(self.examiner.names(place, PAGE_OF_FEW)),
             "delete": lambda: self.examiner.delete(place, "right"),
         }
-        refused = {right: words for right, ask in asked.items() if (words := _refusal(ask))}
+        refused = {right: error for right, ask in asked.items() if (error := _refusal(ask))}
         if "write" in refused:
             refused.pop("read", None)  # there was nothing to be read
         yield from _told_rights(refused)
@@ -159,22 +169,21 @@ class ExamineStore:
         return Finding(Level.OK, check, "a rewrite with an outdated ETag is refused")
 
 
-def _refusal(ask: Callable[[], object]) -> str:
+def _refusal(ask: Callable[[], object]) -> StoreRefused | None:
     try:
         ask()
     except StoreRefused as error:
-        return str(error)
-    return ""
+        return error
+    return None
 
 
-def _told_rights(refused: dict[str, str]) -> Iterable[Finding]:
+def _told_rights(refused: dict[str, StoreRefused]) -> Iterable[Finding]:
     if not refused:
         return [Finding(Level.OK, RIGHTS, "may list, read, write and delete")]
-    if len(set(refused.values())) == 1:
-        named = ", ".join(refused)
-        words = next(iter(refused.values()))
-        return [Finding(Level.PROBLEM, RIGHTS, f"may not {named}: {words}", _RIGHTS_TO_GIVE)]
+    alike: dict[tuple[str, str], list[str]] = {}
+    for right, error in refused.items():
+        alike.setdefault((error.refusal, error.advice), []).append(right)
     return [
-        Finding(Level.PROBLEM, RIGHTS, f"may not {right}: {words}", _RIGHTS_TO_GIVE)
-        for right, words in refused.items()
+        Finding(Level.PROBLEM, RIGHTS, f"may not {', '.join(rights)}: {refusal}", advice or _RIGHTS_TO_GIVE)
+        for (refusal, advice), rights in alike.items()
     ]

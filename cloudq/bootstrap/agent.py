@@ -52,7 +52,7 @@ from cloudq.application.watch_queue import WatchQueue
 from cloudq.bootstrap.job_environment import job_environment
 from cloudq.bootstrap.profiles import agent_profile
 from cloudq.bootstrap.schedulers import build_scheduler
-from cloudq.bootstrap.stores import open_store
+from cloudq.bootstrap.stores import doubts_of, open_store
 from cloudq.config import Config
 from cloudq.domain.eligibility import offer_of
 from cloudq.domain.lease import RETRY_BEAT_S, Offer, ProcessIdentity
@@ -85,6 +85,8 @@ class AgentWorld:
     local_scripts: LocalScripts | None = None
     """What is made of meta jobscripts; None: they are refused."""
     log_file: Path | None = None
+    store_doubts: str = ""
+    """Why the store's conditions may not hold, by what is known of this machine."""
     advance_queue: Callable[[], object] | None = None
     """What the queue of a scheduler of our own needs while no cycle looks at it."""
     wake: Callable[[], None] = lambda: None
@@ -147,7 +149,13 @@ def wire_agent(
     run = RunAgent(
         lease=lease,
         check_store=CheckStore(
-            probed, world.clock, world.workers, lease, world.log, settings.accept_weak_store
+            probed,
+            world.clock,
+            world.workers,
+            lease,
+            world.log,
+            settings.accept_weak_store,
+            world.store_doubts,
         ),
         cycle=cycle,
         ship_agent_log=ShipAgentLog(registry, world.clock, settings.system, world.log_file),
@@ -265,6 +273,7 @@ def _real_world(config: Config, profile: SystemProfile, log: AgentLog, log_file:
         log=log,
         local_scripts=LocalScripts(config.agent.name, profile, job_environment(config)),
         log_file=log_file,
+        store_doubts=doubts_of(config.store),
         advance_queue=advance,
         wake=clock.wake,
         close=workers.close,

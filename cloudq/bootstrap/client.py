@@ -43,7 +43,7 @@ from cloudq.application.stage_out import StageOut
 from cloudq.application.submit_job import SubmitJob
 from cloudq.application.take_back_job import TakeBackJob
 from cloudq.application.wait_for_job import WaitForJob
-from cloudq.bootstrap.stores import open_store
+from cloudq.bootstrap.stores import doubts_of, open_store
 from cloudq.config import Config, load_config
 from cloudq.domain.system_mapping import NameTables
 from cloudq.domain.version import VERSION
@@ -93,7 +93,10 @@ def client_parts(config: Config | Path | str | None) -> ClientParts:
     name = config.client.name or f"{_user()}@{platform.node()}"
     names = NameTables(config.projects, config.resources)
     store = open_store(config.store, clock)
-    return wire_client(store, clock, RandomIds(), workers, name, workers.close, names, config.store.in_words)
+    return wire_client(
+        store, clock, RandomIds(), workers, name, workers.close, names,
+        config.store.in_words, doubts_of(config.store),
+    )  # fmt: skip
 
 
 def wire_client(
@@ -105,8 +108,12 @@ def wire_client(
     close: Callable[[], None] = lambda: None,
     names: NameTables = NO_NAMES,
     where: str = "the store",
+    doubts: str = "",
 ) -> ClientParts:
-    """Wire a client over *store*; *name* is how others see who did something, *where* what it is."""
+    """Wire a client over *store*; *name* is how others see who did something, *where* what it is.
+
+    *doubts* says why the store's conditions may not hold, by what is known of this machine.
+    """
     bare_store = store
     know_store = KnowStore(BucketSystemRegistry(store, ids))
     store = LookFirstStore(store, lambda: know_store.is_weak)
@@ -125,7 +132,7 @@ def wire_client(
     def doctor(deep: bool, collect: bool) -> tuple[Check, ...]:
         surveyor = BucketSurveyor(store, workers)
         return (
-            *ExamineStore(BucketExaminer(bare_store, ids), clock, ids, workers, where, deep).checks(),
+            *ExamineStore(BucketExaminer(bare_store, ids), clock, ids, workers, where, deep, doubts).checks(),
             *ExamineAgents(list_agents, VERSION).checks(),
             *ExamineJobs(surveyor, jobs, queue, end_job, cancel, collect).checks(),
         )

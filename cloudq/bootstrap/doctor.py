@@ -8,14 +8,35 @@ from pathlib import Path
 
 from attrs import frozen
 
+from cloudq.adapters.clock import RandomIds, SystemClock
+from cloudq.adapters.job_repository import BucketExaminer
 from cloudq.adapters.own_machine import ThisMachine
-from cloudq.application.examine import Check
+from cloudq.adapters.workers import ThreadWorkers
+from cloudq.application.examine import Check, examine
 from cloudq.application.examine_machine import ExamineAgentHere, ExamineConfiguration
+from cloudq.application.examine_store import ExamineStore
 from cloudq.bootstrap.profiles import agent_profile
+from cloudq.bootstrap.stores import doubts_of, open_store
 from cloudq.config import Config
 from cloudq.config.model import AgentConfig
+from cloudq.domain.finding import Finding
 from cloudq.domain.system_profile import SystemProfile
 from cloudq.ports.batch_scheduler import BatchScheduler
+
+PROBES_AT_ONCE = 8
+
+
+def store_problems(config: Config) -> tuple[Finding, ...]:
+    """What keeps the store from being used from here; tried with a few small objects, which are removed."""
+    clock, ids, workers = SystemClock(), RandomIds(), ThreadWorkers(PROBES_AT_ONCE)
+    try:
+        examiner = BucketExaminer(open_store(config.store, clock), ids)
+        examination = ExamineStore(
+            examiner, clock, ids, workers, config.store.in_words, doubts=doubts_of(config.store)
+        )
+        return tuple(finding for finding in examine(examination.checks()) if finding.is_bad)
+    finally:
+        workers.close()
 
 
 def machine_checks(config: Config) -> tuple[Check, ...]:

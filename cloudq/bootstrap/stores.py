@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cloudq.adapters.mounts import LockReach, mount_of
 from cloudq.adapters.object_stores.retrying import RetryingStore
 from cloudq.config import StoreConfig
 from cloudq.ports.clock import Clock
@@ -11,6 +12,18 @@ from cloudq.ports.object_store import ObjectStore
 def open_store(config: StoreConfig, clock: Clock) -> ObjectStore:
     """The bucket or directory, with retries. Nothing is sent; boto3 is loaded only for S3."""
     return RetryingStore(_open(config, clock), clock)
+
+
+def doubts_of(config: StoreConfig) -> str:
+    """Why conditional writes may fail there by what this machine knows; empty: nothing is known.
+
+    Agents rewrite records of a directory store under file locks. No test on one machine shows that
+    another one does not respect them.
+    """
+    mount = None if config.directory is None else mount_of(config.directory)
+    if mount is None or mount.lock_reach is not LockReach.THIS_HOST:
+        return ""
+    return f"file locks on {mount.in_words} hold on one host only"
 
 
 def _open(config: StoreConfig, clock: Clock) -> ObjectStore:

@@ -57,12 +57,13 @@ class StoreUnavailable(StoreProblem):
 class StoreRefused(StoreProblem):
     """The store answered and said no: no such bucket, no right, a request it cannot take.
 
-    ``advice`` is what a user can do about it, if anything is known; the message ends with it.
+    ``refusal`` is what it said, ``advice`` what a user can do about it, if anything is known.
     """
 
-    def __init__(self, message: str, advice: str = "") -> None:
+    def __init__(self, refusal: str, advice: str = "") -> None:
+        self.refusal = refusal
         self.advice = advice
-        super().__init__("; ".join(filter(None, (message, advice))))
+        super().__init__("; ".join(filter(None, (refusal, advice))))
 
 
 class StoreUnfit(StoreRefused):

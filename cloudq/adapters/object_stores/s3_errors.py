@@ -75,7 +75,8 @@ _EXPIRED = Verdict(
 )
 _RIGHTS = Verdict(
     Meaning.REFUSED,
-    "ask the bucket's owner for the right to list it and to read, write and delete in it",
+    "ask the bucket's owner for the right to list it and to read, write and delete in it; docs/doctor.md "
+    "has the names of the rights",
     may_be_stale=True,
 )
 _KMS = Verdict(

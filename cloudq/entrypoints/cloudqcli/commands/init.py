@@ -82,15 +82,18 @@ def _refuse(problem: str) -> None:
 
 
 def _look_at_store(config: Config) -> None:
-    """Tell what is to know of it; raises `StoreProblem` if it cannot be used from here."""
+    """Try the store and show what to know about it; raises `StoreProblem` if it cannot be used from here."""
+    from cloudq.bootstrap.doctor import store_problems  # noqa: PLC0415
     from cloudq.bootstrap.original_jobs import notice_of_original_jobs  # noqa: PLC0415
-    from cloudq.domain.errors import StoreUnavailable  # noqa: PLC0415
+    from cloudq.domain.errors import StoreProblem, StoreUnavailable  # noqa: PLC0415
 
     tell_progress("Looking at the store …")
     try:
         notices = notice_of_original_jobs(config)
     except StoreUnavailable as problem:
         raise StoreUnavailable(f"{problem}\n{_UNREACHED}") from problem
+    if problems := store_problems(config):
+        raise StoreProblem("\n".join(f"{each.what}; {each.to_do}".rstrip("; ") for each in problems))
     for notice in notices:
         tell(notice)
 
