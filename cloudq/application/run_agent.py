@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from threading import Event
 
 from attrs import define, field
@@ -25,6 +26,7 @@ from cloudq.ports.clock import Clock
 LOOK_AT_HOLDER_EVERY_S = 20.0
 LOOK_AT_WORK_EVERY_S = 1.0
 MAX_SETTLING_CYCLES = 4
+MAX_TROUBLE_CHARS = 500
 
 
 @define
@@ -39,6 +41,8 @@ class RunAgent:
     log: AgentLog
     poll_interval_s: float
     permits: Permits
+    note_trouble: Callable[[str], object] = lambda _: None
+    """Keeps what is wrong on this machine, where it can be read while the store is out of reach."""
     _stopping: Event = field(factory=Event, init=False)
     _last_problems: tuple[str, ...] = field(default=(), init=False)
     _told_of_lost_lease: bool = field(default=False, init=False)
@@ -136,7 +140,8 @@ class RunAgent:
         if not problems:
             self.log.info("everything works again")
         self._last_problems = problems
-        self.lease.last_error = "; ".join(problems)[:500]
+        self.lease.last_error = "; ".join(problems)[:MAX_TROUBLE_CHARS]
+        self.note_trouble(self.lease.last_error)
 
     def _tell_of_lost_lease(self, error: LeaseLost) -> None:
         """Say once that nothing is done until the lease is taken again, not with every poll."""

@@ -49,6 +49,7 @@ from cloudq.application.stop_claim import StopClaim
 from cloudq.application.take_back_job import TakeBackJob
 from cloudq.application.take_jobs import TakeJobs
 from cloudq.application.watch_queue import WatchQueue
+from cloudq.bootstrap.agent_process import AgentProcess
 from cloudq.bootstrap.job_environment import job_environment
 from cloudq.bootstrap.profiles import agent_profile
 from cloudq.bootstrap.schedulers import build_scheduler
@@ -89,6 +90,8 @@ class AgentWorld:
     """Why the store's conditions may not hold, by what is known of this machine."""
     advance_queue: Callable[[], object] | None = None
     """What the queue of a scheduler of our own needs while no cycle looks at it."""
+    note_trouble: Callable[[str], object] = lambda _: None
+    """Keep what is wrong where `cloudqd --status` reads it on this machine."""
     wake: Callable[[], None] = lambda: None
     """End every sleep of *clock*."""
     close: Callable[[], None] = lambda: None
@@ -163,6 +166,7 @@ def wire_agent(
         log=world.log,
         poll_interval_s=settings.poll_interval_s,
         permits=permits,
+        note_trouble=world.note_trouble,
     )
     return AgentParts(run, _background(world, lease), lease, holdings, world.wake, world.close)
 
@@ -275,6 +279,7 @@ def _real_world(config: Config, profile: SystemProfile, log: AgentLog, log_file:
         log_file=log_file,
         store_doubts=doubts_of(config.store),
         advance_queue=advance,
+        note_trouble=AgentProcess(config).note_trouble,
         wake=clock.wake,
         close=workers.close,
     )

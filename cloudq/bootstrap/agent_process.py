@@ -21,10 +21,11 @@ from cloudq.adapters import process
 from cloudq.adapters.clock import RandomIds, SystemClock
 from cloudq.adapters.filesystem import locked, read_record, replace_file, told_as_workspace_problem
 from cloudq.adapters.job_repository import BucketSystemRegistry
+from cloudq.adapters.mounts import LockReach, mount_of
 from cloudq.adapters.process import DetachedProcess
 from cloudq.bootstrap.stores import open_store
 from cloudq.config import Config
-from cloudq.domain.errors import AgentRunsAlready
+from cloudq.domain.errors import AgentRunsAlready, WorkspaceProblem
 from cloudq.domain.lease import ProcessIdentity
 from cloudq.ports.system_registry import SeenLease
 
@@ -48,6 +49,23 @@ class AgentProcess:
         with told_as_workspace_problem(f"write {path}"):
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             replace_file(path, process.format_identity(process.own_identity()).encode())
+            self._trouble.unlink(missing_ok=True)
+
+    def note_trouble(self, words: str) -> None:
+        """Keep what is wrong with the agent on this host; empty: nothing is any more.
+
+        The heartbeat says it, too, but not while the store refuses heartbeats.
+        """
+        with told_as_workspace_problem(f"write {self._trouble}"):
+            if words:
+                self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                replace_file(self._trouble, words.encode())
+            else:
+                self._trouble.unlink(missing_ok=True)
+
+    def noted_trouble(self) -> str:
+        """What is wrong with the agent on this host, as it noted last."""
+        return (read_record(self._trouble) or b"").decode(errors="replace")
 
     def forget(self) -> None:
         """This process is not the agent any more."""
@@ -75,6 +93,7 @@ class AgentProcess:
         if not self.config.agent.accept_weak_store:
             yield
             return
+        self._refuse_locks_of_one_host()
         path = self._folder / f"{self.config.agent.name}.lock"
         with told_as_workspace_problem(f"make {self._folder}"):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -85,6 +104,15 @@ class AgentProcess:
                     f"{path} is locked. With [agent] accept_weak_store there is one at a time."
                 )
             yield
+
+    def _refuse_locks_of_one_host(self) -> None:
+        mount = mount_of(self.config.home)
+        if mount is not None and mount.lock_reach is LockReach.THIS_HOST:
+            raise WorkspaceProblem(
+                f"file locks on {mount.in_words} hold on one host only, so an agent in {self.config.home} "
+                "cannot know that it is alone, as [agent] accept_weak_store demands. Move CLOUDQ_HOME to "
+                "another file system, or use a store that enforces conditional writes."
+            )
 
     def ask_to_end(self, agent: ProcessIdentity) -> bool:
         """Send SIGTERM to exactly this process; whether it was there to get it."""
@@ -117,6 +145,11 @@ class AgentProcess:
     @property
     def _folder(self) -> Path:
         return self.config.home / "run"
+
+    @property
+    def _trouble(self) -> Path:
+        host = _UNFIT_FOR_NAMES.sub("-", process.own_identity().host)
+        return self._folder / f"{self.config.agent.name}.trouble@{host}"
 
     def _file(self, host: str) -> Path:
         return self._folder / f"{self.config.agent.name}@{_UNFIT_FOR_NAMES.sub('-', host)}"

@@ -43,6 +43,32 @@ STATUSES = {
 }
 
 
+RULES = {
+    "expired": ("400 Bad Request", "ExpiredToken", "The provided token has expired."),
+    "unknown key": (
+        "403 Forbidden", "InvalidAccessKeyId", "The access key ID you provided does not exist in our records."
+    ),
+    "object lock": (
+        "400 Bad Request", "InvalidRequest",
+        "Content-MD5 OR x-amz-checksum- HTTP header is required for requests with Object Lock parameters",
+    ),
+    "encryption": (
+        "403 Forbidden", "AccessDenied",
+        "not authorized to perform: s3:PutObject with an explicit deny in a resource-based policy",
+    ),
+    "kms": (
+        "403 Forbidden", "AccessDenied",
+        "User: arn:aws:iam::1:user/me is not authorized to perform: kms:GenerateDataKey on resource: x",
+    ),
+    "read only": (
+        "403 Forbidden", "AccessDenied",
+        "User: arn:aws:iam::1:user/me is not authorized to perform: s3:PutObject on resource: x",
+    ),
+}  # fmt: skip
+"""What Amazon S3 enforces and moto does not, by name of the rule, and how it refuses."""
+STATUSES |= RULES
+
+
 class FaultyProxy:
     """The tests' side."""
 
@@ -71,6 +97,14 @@ class FaultyProxy:
     def heals(self) -> None:
         """No faults from now on."""
         self._tell("heal")
+
+    def enforces(self, rule: str, word: str = "") -> None:
+        """Refuse what breaks a rule of `RULES`; of the rules about keys, *word* is the access key."""
+        self._tell(f"rule {rule}={word}")
+
+    def enforces_nothing(self) -> None:
+        """Drop all rules."""
+        self._tell("no rules")
 
     def injected(self) -> dict[str, int]:
         """How many faults of each kind there were; ``passed`` are the requests without any."""
@@ -107,6 +141,7 @@ class Proxy:
         self._share = share
         self._chance = random.Random(seed)
         self._counts: Counter[str] = Counter()
+        self._rules: dict[str, str] = {}
         self._connections: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
         # Nobody else may take the port while this is down, and whoever connects is to be refused.
@@ -122,6 +157,11 @@ class Proxy:
         while word := (await lines.readline()).decode().strip():
             if word in orders:
                 await orders[word]()
+            elif word.startswith("rule "):
+                rule, _, about = word.removeprefix("rule ").partition("=")
+                self._rules[rule] = about
+            elif word == "no rules":
+                self._rules.clear()
             print(json.dumps(self._counts), flush=True)  # noqa: T201
 
     async def up(self) -> None:
@@ -156,12 +196,12 @@ class Proxy:
                 line for line in head.split(b"\r\n") if not line.lower().startswith(b"expect:")
             )
         body = await reader.readexactly(int(_value(head, b"content-length") or 0))
-        fault = self._fault(head)
+        fault = self._broken_rule(head) or self._fault(head)
         self._counts[fault or "passed"] += 1
         if fault == "reset before":
             return _reset(writer)
         answer_head, answer_body = b"", b""
-        if fault not in BEFORE:
+        if fault not in BEFORE and fault not in RULES:
             answer_head, answer_body = await self._ask(head, body)
         if fault == "reset after" or (fault == "cut" and not answer_body):
             return _reset(writer)
@@ -185,6 +225,10 @@ class Proxy:
             _value(head, b"if-match") or _value(head, b"if-none-match")
         )
         return "slow down" if kind == "conflict" and not is_conditional else kind
+
+    def _broken_rule(self, head: bytes) -> str:
+        """The first rule that a request breaks."""
+        return next((rule for rule, about in self._rules.items() if _breaks(rule, about, head)), "")
 
     async def _ask(self, head: bytes, body: bytes) -> tuple[bytes, bytes]:
         """The service's whole answer, on a connection of its own."""
@@ -219,6 +263,18 @@ def _value(head: bytes, name: bytes) -> bytes | None:
         if found.strip().lower() == name:
             return value.strip()
     return None
+
+
+def _breaks(rule: str, about: str, head: bytes) -> bool:
+    if rule in {"expired", "unknown key"}:
+        return f"Credential={about}/".encode() in (_value(head, b"authorization") or b"")
+    if not head.startswith(b"PUT "):
+        return False
+    if rule == "object lock":
+        return _value(head, b"content-md5") is None and b"x-amz-checksum-" not in head.lower()
+    if rule == "encryption":
+        return _value(head, b"x-amz-server-side-encryption") is None
+    return True
 
 
 def _error(fault: str, *, is_head: bool) -> tuple[bytes, bytes]:

@@ -9,6 +9,7 @@ from cloudq.adapters.object_stores.s3_errors import (
     CODES,
     EXCEPTIONS,
     STATUSES,
+    WORDINGS,
     Meaning,
     Place,
     Request,
@@ -129,3 +130,61 @@ def test_a_password_in_an_address_is_not_repeated() -> None:
 
     assert "secret" not in words
     assert "https://example.org/s3" in words
+
+
+# Words that tell more than a code -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "advice"),
+    [
+        (
+            "InvalidRequest",
+            "Content-MD5 OR x-amz-checksum- HTTP header is required for requests with Object Lock parameters",
+            "set checksums",
+        ),
+        ("InvalidRequest", "Missing required header for this request: Content-MD5", "set checksums"),
+        (
+            "AccessDenied",
+            "User: arn:aws:iam::1:user/me is not authorized to perform: kms:GenerateDataKey on resource: x",
+            "kms:GenerateDataKey",
+        ),
+        ("AccessDenied", "Access Denied because object protected by object lock.", "Object Lock"),
+        (
+            "AccessDenied",
+            "User: x is not authorized to perform: s3:PutObject on resource: y with an explicit deny",
+            "server-side encryption",
+        ),
+        ("AccessDenied", "not authorized to perform: s3:ListBucket with an explicit deny", "which condition"),
+        ("InvalidArgument", "Server Side Encryption with AWS KMS managed keys requires https", "check sse"),
+        ("AccessDenied", "User: x is not authorized to perform: s3:PutObject on resource: y", "s3:PutObject"),
+        ("AccessDenied", "User: x is not authorized to perform: s3:GetObject on resource: y", "s3:GetObject"),
+        ("AccessDenied", "not authorized to perform: s3:DeleteObject because no policy", "s3:DeleteObject"),
+        ("AccessDenied", "is not authorized to perform: s3:ListBucket on resource: y", "s3:ListBucket"),
+        ("AccessDenied", "Access Denied", "docs/doctor.md"),
+        ("KMS.DisabledException", "x is disabled.", "the encryption key cannot be used"),
+        ("QuotaExceeded", "", "the bucket is full"),
+    ],
+)
+def test_a_refusal_gets_the_advice_that_fits_its_words(code: str, words: str, advice: str) -> None:
+    verdict = verdict_on_answer(code, 403, words)
+
+    assert verdict.meaning is Meaning.REFUSED
+    assert advice in verdict.advice
+
+
+def test_every_wording_is_used_by_a_refusal_above() -> None:
+    [table] = test_a_refusal_gets_the_advice_that_fits_its_words.pytestmark
+    words = [words for _, words, _ in table.args[1]]
+    used = [next((each for each in WORDINGS if each.pattern.search(text)), None) for text in words]
+
+    assert {each.pattern for each in WORDINGS} == {each.pattern for each in used if each}
+
+
+@pytest.mark.parametrize(
+    ("code", "status"), [("PreconditionFailed", 412), ("NoSuchKey", 404), ("SlowDown", 503)]
+)
+def test_words_never_turn_an_answer_into_a_refusal(code: str, status: int) -> None:
+    assert verdict_on_answer(code, status, "object lock kms: explicit deny") == verdict_on_answer(
+        code, status
+    )

@@ -7,10 +7,12 @@ import json
 import click
 
 from cloudq.bootstrap.agent_process import AgentProcess, newest_lease
+from cloudq.config import Config
+from cloudq.domain.errors import StoreProblem
 from cloudq.domain.lease import ProcessIdentity, is_presumed_dead
 from cloudq.domain.store_check import StoreCheck
 from cloudq.entrypoints.cloudqd.request import NOT_RUNNING, Request
-from cloudq.entrypoints.terminal import printable
+from cloudq.entrypoints.terminal import printable, tell
 from cloudq.ports.system_registry import SeenLease
 
 LABEL_COLUMNS = 14
@@ -19,9 +21,14 @@ LABEL_COLUMNS = 14
 def run(request: Request) -> int:
     """Print what is known; 0 if an agent acts for the system."""
     config = request.config()
-    seen, here = newest_lease(config), AgentProcess(config).running()
+    agent = AgentProcess(config)
+    here = agent.running()
+    trouble = agent.noted_trouble() if here else ""
+    seen = _newest_lease(config, trouble)
     state, is_running = _state(seen, here)
     facts = {"system": config.agent.name, "state": state, **_facts(seen)}
+    if trouble:
+        facts["last_error"] = trouble
     if request.as_json:
         click.echo(json.dumps({**facts, "running": is_running}, indent=2))
     else:
@@ -29,6 +36,16 @@ def run(request: Request) -> int:
             shown = printable(_text(label, value))
             click.echo(f"{label.removesuffix('_s').replace('_', ' '):<{LABEL_COLUMNS}}{shown}".rstrip())
     return 0 if is_running else NOT_RUNNING
+
+
+def _newest_lease(config: Config, trouble: str) -> SeenLease | None:
+    """Who acts by the store's word; raises `StoreProblem` that names the agent's own trouble as well."""
+    try:
+        return newest_lease(config)
+    except StoreProblem as error:
+        if trouble and trouble not in str(error):
+            tell(f"The agent that runs here has trouble: {trouble}")
+        raise
 
 
 def _state(seen: SeenLease | None, here: ProcessIdentity | None) -> tuple[str, bool]:

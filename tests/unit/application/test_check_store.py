@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable
 
@@ -124,3 +125,25 @@ def test_nothing_of_a_check_is_left_in_the_store(world: World) -> None:
     world.agent(world.system()).cycles(1)
 
     assert [key for key in world.stored("systems/") if "/probe/" in key] == []
+
+
+LOCKS = "file locks on /data (nfs4, local_lock=all) hold on one host only"
+
+
+def test_what_this_machine_knows_of_the_store_counts_like_a_failed_check(world: World) -> None:
+    agent = world.agent(world.system())
+    agent.parts.run.check_store.doubts = LOCKS
+
+    with pytest.raises(StoreUnfit, match=re.escape(f"({LOCKS})")):
+        agent.parts.run.forever()
+    assert world.stored("systems/") == []
+
+
+def test_a_check_of_another_machine_does_not_hide_what_this_one_knows(world: World) -> None:
+    alpha = world.system()
+    world.agent(alpha, host="login2").parts.run.one_cycle()
+    agent = world.agent(alpha)
+    agent.parts.run.check_store.doubts = LOCKS
+
+    with pytest.raises(StoreUnfit, match="hold on one host only"):
+        agent.parts.run.forever()

@@ -13,9 +13,11 @@ from attrs import evolve, frozen
 
 from cloudq.adapters.job_repository import BucketJobQueue, BucketJobRepository, BucketSystemRegistry
 from cloudq.adapters.schedulers.scripted import Script
+from cloudq.adapters.workers import InlineWorkers
 from cloudq.application.examine import Check, examine
 from cloudq.application.examine_machine import ExamineAgentHere, ExamineConfiguration
 from cloudq.application.submit_job import SubmitRequest
+from cloudq.bootstrap.client import wire_client
 from cloudq.domain.claim import ClaimKind
 from cloudq.domain.errors import (
     ConfigProblem,
@@ -106,6 +108,24 @@ def test_a_store_that_is_well_and_nothing_is_left_behind(world: World, deep: boo
         (OK, "jobs"),
     ]
     assert world.stored() == []
+
+
+def test_locks_that_hold_on_one_host_only_are_a_problem(world: World) -> None:
+    words = "file locks on /data (nfs4, local_lock=all) hold on one host only"
+    client = wire_client(world.store, world.clock, world.ids, InlineWorkers(), "me", doubts=words)
+    findings = list(examine(client.doctor(False, False)))
+
+    assert of(findings, "file locks") == [(PROBLEM, words)]
+    assert "accept_weak_store" in next(each.to_do for each in findings if each.check == "file locks")
+
+
+def test_a_refusal_is_shown_with_its_own_advice(world: World) -> None:
+    def refuse(*_: object) -> None:
+        raise StoreRefused("no write", "set sse in [store]")
+
+    [rights] = [each for each in found(world, Odd(world.store, put=refuse)) if each.check == "rights"]
+
+    assert (rights.what, rights.to_do) == ("may not write: no write", "set sse in [store]")
 
 
 def test_an_examination_is_cheap(world: World) -> None:
