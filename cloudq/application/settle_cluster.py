@@ -11,6 +11,7 @@ from cloudq.application.cluster_report import Report
 from cloudq.domain.cluster import Cluster
 from cloudq.domain.cluster_preset import Preset, instance_types
 from cloudq.domain.cluster_request import ClusterRequest, JobBucket, chosen_zone
+from cloudq.domain.endpoint import is_plain_http
 from cloudq.domain.errors import CloudUnavailable, InvalidInput
 from cloudq.ports.cluster_provisioner import CloudAccount, Identity
 from cloudq.ports.presets import Presets
@@ -75,6 +76,11 @@ class SettleCluster:
         return self.account.own_bucket_region(store.bucket) if store.is_amazons else None
 
     def _look_at_store(self, store: JobBucket, own_region: str | None, identity: Identity) -> None:
+        if is_plain_http(store.endpoint_url):
+            raise InvalidInput(
+                f"endpoint {store.endpoint_url}: a cluster on AWS reaches its jobs by https:// only, "
+                "for anybody on the way could replace a script"
+            )
         if own_region is not None:
             if own_region != identity.region:
                 self.report.note(

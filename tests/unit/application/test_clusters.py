@@ -67,6 +67,13 @@ class Watched:
         return call
 
 
+def test_a_cluster_is_not_sent_its_jobs_by_plain_http(world: World) -> None:
+    with pytest.raises(InvalidInput, match="by https:// only"):
+        world.create(store=JobBucket(FOREIGN_BUCKET, "http://s3.example.com", "abci"))
+
+    assert world.state() == ""
+
+
 def interrupt(_: str) -> None:
     raise KeyboardInterrupt
 
