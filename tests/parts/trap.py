@@ -44,6 +44,20 @@ class Trap:
         raise Killed(name)
 
 
+@define
+class During(Trap):
+    """Somebody does something while a call goes on, once."""
+
+    name: str = ""
+    meanwhile: Callable[[], object] = lambda: None
+
+    def call(self, name: str, work: Callable[[], Any]) -> Any:
+        if name == self.name and name not in self.calls:
+            self.meanwhile()
+        self.calls.append(name)
+        return work()
+
+
 class Trapped:
     """A port whose every call goes through a trap."""
 

@@ -15,7 +15,7 @@ from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
 from cloudq.application.cancel_job import CancelResult
 from cloudq.domain.errors import JobStateConflict, LeaseLost, WorkspaceProblem
 from cloudq.domain.job_state import JobState
-from tests.parts.trap import Killed, Trap, Trapped
+from tests.parts.trap import During, Killed, Trap, Trapped
 from tests.parts.world import Agent, System, World
 
 LONG = Script(300, 0, "hello\n")
@@ -318,20 +318,6 @@ def test_a_holder_that_had_written_nothing_yet_writes_nothing_after_a_take_back(
     held_up.cycles(3)
     assert (world.job(job_id).state, world.job(job_id).claim) == (JobState.DONE, 3)
     assert world.stored("queue/") == []
-
-
-@define
-class During(Trap):
-    """Somebody does something while a call goes on, once."""
-
-    name: str = ""
-    meanwhile: Callable[[], object] = lambda: None
-
-    def call(self, name: str, work: Callable[[], Any]) -> Any:
-        if name == self.name and name not in self.calls:
-            self.meanwhile()
-        self.calls.append(name)
-        return work()
 
 
 def test_sleep_between_the_records_and_the_clock_is_no_time_of_looking(

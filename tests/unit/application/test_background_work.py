@@ -1,0 +1,384 @@
+"""Nothing that takes long holds up a cycle: preparations and submit commands go on in the background."""
+
+from __future__ import annotations
+
+import json
+import random
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import define, field
+
+from cloudq.adapters.schedulers.scripted import Script
+from cloudq.application.held_job import HeldJob
+from cloudq.application.prepare_job import SMALL_INPUT_BYTES
+from cloudq.domain.errors import WorkspaceProblem
+from cloudq.domain.job_state import JobState
+from cloudq.ports.workers import Lane
+from tests.parts.trap import During
+from tests.parts.world import Agent, System, World
+
+LONG = Script(100_000)
+
+
+@define
+class Later:
+    """Work that is done when a test says so."""
+
+    work: Callable[[], Any]
+    lane: Lane
+    outcome: list[Callable[[], Any]] = field(factory=list)
+
+    def is_done(self) -> bool:
+        return bool(self.outcome)
+
+    def wait(self, _: float) -> None:
+        """It does not get on by waiting."""
+
+    def result(self) -> Any:
+        return self.outcome[0]()
+
+    def get_on(self) -> None:
+        try:
+            value = self.work()
+        except Exception as error:  # noqa: BLE001 (kept for whoever asks for the result)
+            self.outcome.append(_raiser(error))
+        else:
+            self.outcome.append(lambda: value)
+
+
+def _raiser(error: Exception) -> Callable[[], Any]:
+    def raise_it() -> Any:
+        raise error
+
+    return raise_it
+
+
+@define
+class HeldUpWorkers:
+    """Workers of which some lanes get on only when a test says so."""
+
+    lanes: frozenset[Lane]
+    waiting: list[Later] = field(factory=list)
+
+    def map(self, work: Callable[[Any], Any], items: Any) -> list[Any]:
+        return [work(item) for item in items]
+
+    def start(self, work: Callable[[], Any], lane: Lane) -> Later:
+        later = Later(work, lane)
+        if lane in self.lanes:
+            self.waiting.append(later)
+        else:
+            later.get_on()
+        return later
+
+    def get_on(self) -> None:
+        """Do everything that waits."""
+        waiting, self.waiting = self.waiting, []
+        for each in waiting:
+            each.get_on()
+
+
+def held_up(agent: Agent, *lanes: Lane) -> HeldUpWorkers:
+    """Hold up these lanes of *agent*."""
+    workers = HeldUpWorkers(frozenset(lanes))
+    agent.parts.run.cycle.hand_over_jobs.workers = workers
+    return workers
+
+
+def submit_with_input(world: World, size: int) -> str:
+    archive = world.tmp / "input.zip"
+    with zipfile.ZipFile(archive, "w") as opened:
+        opened.writestr("data.bin", random.Random(size).randbytes(size))
+    return world.submit("alpha", input_archive=archive)
+
+
+@pytest.fixture
+def alpha(world: World) -> System:
+    return world.system(behaviour=lambda *_: LONG)
+
+
+@pytest.fixture
+def agent(world: World, alpha: System) -> Agent:
+    return world.agent(alpha)
+
+
+def states(world: World, *job_ids: str) -> list[JobState]:
+    return [world.job(each).state for each in job_ids]
+
+
+# Downloads --------------------------------------------------------------------------------------
+
+
+def test_download_that_does_not_end_holds_up_no_other_job(world: World, agent: Agent) -> None:
+    held_up(agent, Lane.DOWNLOAD)
+    big = submit_with_input(world, SMALL_INPUT_BYTES + 1)
+    small = submit_with_input(world, 1000)
+    plain = world.submit("alpha")
+
+    agent.cycles(2)
+
+    assert states(world, big, small, plain) == [JobState.INIT, JobState.RUN, JobState.RUN]
+
+
+def test_canceled_job_ends_at_once_while_its_input_downloads(
+    world: World, alpha: System, agent: Agent
+) -> None:
+    workers = held_up(agent, Lane.DOWNLOAD)
+    job_id = submit_with_input(world, SMALL_INPUT_BYTES + 1)
+    agent.cycles(2)
+    alpha.scheduler.unavailable = True
+    world.client().cancel(job_id)
+
+    agent.cycle()
+
+    assert states(world, job_id) == [JobState.DELETED]
+    workers.get_on()
+    alpha.scheduler.unavailable = False
+    agent.cycles(5)
+    assert alpha.scheduler.submissions == []
+    assert unpublished(alpha) == []
+
+
+def test_download_ends_between_two_pieces_once_its_job_is_canceled(world: World, alpha: System) -> None:
+    store = InterruptedReads(world.store)
+    agent = world.agent(alpha, store=store)  # type: ignore[arg-type]
+    workers = held_up(agent, Lane.DOWNLOAD)
+    job_id = submit_with_input(world, SMALL_INPUT_BYTES + 1)
+    agent.cycles(2)
+    store.meanwhile = lambda: (world.client().cancel(job_id), agent.cycle())
+
+    workers.get_on()
+
+    assert store.pieces == 2
+    assert states(world, job_id) == [JobState.DELETED]
+    assert unpublished(alpha) == []
+
+
+def test_download_ends_when_the_agent_stops(world: World, alpha: System) -> None:
+    store = InterruptedReads(world.store)
+    agent = world.agent(alpha, store=store)  # type: ignore[arg-type]
+    workers = held_up(agent, Lane.DOWNLOAD)
+    job_id = submit_with_input(world, SMALL_INPUT_BYTES + 1)
+    agent.cycles(2)
+    store.meanwhile = agent.parts.run.stop
+
+    workers.get_on()
+
+    assert store.pieces == 2
+    assert unpublished(alpha) == []
+    successor = world.agent(alpha)
+    agent.parts.lease.release()
+    successor.until(lambda: bool(alpha.scheduler.starts))
+    assert states(world, job_id) == [JobState.RUN]
+
+
+def test_work_whose_lease_is_gone_publishes_nothing(world: World, alpha: System, agent: Agent) -> None:
+    workers = held_up(agent, Lane.DOWNLOAD)
+    job_id = submit_with_input(world, SMALL_INPUT_BYTES + 1)
+    agent.cycles(2)
+    world.clock.pass_by(400)
+    successor = world.agent(alpha, host="login2")
+    held_up(successor, Lane.DOWNLOAD)
+    successor.until(lambda: not successor.parts.lease.is_lapsed())
+    successor.cycle()
+
+    workers.get_on()
+
+    assert not (alpha.home / "cache" / job_id).exists()
+    assert not (alpha.home / "cache" / ".cloudq" / f"{job_id}.1").exists()
+
+
+def test_lease_that_was_late_for_a_moment_begins_the_download_anew(
+    world: World, alpha: System, agent: Agent
+) -> None:
+    workers = held_up(agent, Lane.DOWNLOAD)
+    submit_with_input(world, SMALL_INPUT_BYTES + 1)
+    agent.cycles(2)
+    world.clock.pass_by(100)
+    workers.get_on()
+    agent.cycles(2)
+
+    workers.get_on()
+    agent.cycles(2)
+
+    assert len(alpha.scheduler.starts) == 1
+
+
+def test_input_that_is_bigger_than_its_record_says_goes_among_the_big_ones(
+    world: World, alpha: System, agent: Agent
+) -> None:
+    workers = held_up(agent, Lane.DOWNLOAD)
+    job_id = submit_with_input(world, SMALL_INPUT_BYTES + 1)
+    manifest = json.loads(world.body(f"jobs/{job_id}/manifest.json"))
+    world.store.put(f"jobs/{job_id}/manifest.json", json.dumps({**manifest, "size_input": 5}).encode())
+
+    agent.cycle()
+
+    assert [each.lane for each in workers.waiting] == [Lane.DOWNLOAD]
+    workers.get_on()
+    agent.cycles(2)
+    assert states(world, job_id) == [JobState.RUN]
+
+
+# Preparation ------------------------------------------------------------------------------------
+
+
+def test_two_agents_of_one_home_publish_one_preparation(world: World, alpha: System, agent: Agent) -> None:
+    """The first is paused in the middle of its download, and goes on after the script has started."""
+    held_up(agent, Lane.DOWNLOAD)
+    job_id = submit_with_input(world, SMALL_INPUT_BYTES + 1)
+    agent.cycles(2)
+    successor = world.agent(alpha, host="login2")
+    successor.until(lambda: bool(alpha.scheduler.starts))
+    data = alpha.home / "cache" / job_id / "data.bin"
+    before = data.stat()
+    agent.parts.run.permits.lease = EndlessLease(agent.parts.lease.epoch)  # type: ignore[assignment]
+
+    with pytest.raises(WorkspaceProblem, match="made by another agent"):
+        agent.parts.run.cycle.hand_over_jobs.prepare(
+            *_prepared_by(agent, job_id), agent.parts.run.permits.issue(), Lane.DOWNLOAD
+        )
+
+    assert data.stat() == before
+    assert unpublished(alpha) == []
+
+
+# Submit commands --------------------------------------------------------------------------------
+
+
+def test_submit_command_that_hangs_holds_up_no_state_and_no_cancel(
+    world: World, alpha: System, agent: Agent
+) -> None:
+    running = world.submit("alpha")
+    agent.cycles(2)
+    workers = held_up(agent, Lane.SUBMIT)
+    world.submit("alpha")
+    agent.cycles(2)
+    world.client().cancel(running)
+
+    agent.cycles(2)
+
+    assert states(world, running) == [JobState.DELETED]
+    assert len(workers.waiting) == 1
+
+
+def test_no_submission_follows_a_cancel(world: World, alpha: System, agent: Agent) -> None:
+    workers = held_up(agent, Lane.SUBMIT)
+    job_id = world.submit("alpha")
+    agent.cycles(2)
+    world.client().cancel(job_id)
+    agent.cycle()
+    assert states(world, job_id) == [JobState.DELETED]
+
+    workers.get_on()
+    agent.cycles(5)
+
+    assert alpha.scheduler.submissions == []
+
+
+def test_cancel_during_a_submit_command_ends_the_job_and_what_was_submitted(
+    world: World, alpha: System
+) -> None:
+    during = During(name="scheduler.submit", meanwhile=lambda: None)
+    agent = world.agent(alpha, during)
+    alpha.scheduler.holds_queue = True
+    workers = held_up(agent, Lane.SUBMIT)
+    job_id = world.submit("alpha")
+    agent.cycles(2)
+    during.meanwhile = lambda: (world.client().cancel(job_id), agent.cycle())
+
+    workers.get_on()
+    assert states(world, job_id) == [JobState.DELETED]
+    agent.cycle()
+
+    assert alpha.scheduler.canceled == ["1"]
+    alpha.scheduler.holds_queue = False
+    agent.cycles(5)
+    assert alpha.scheduler.starts == []
+
+
+def test_successor_finds_a_submission_that_its_predecessor_had_under_way(
+    world: World, alpha: System, agent: Agent
+) -> None:
+    workers = held_up(agent, Lane.SUBMIT)
+    job_id = world.submit("alpha")
+    agent.cycles(2)
+    world.clock.pass_by(400)
+    agent.cycles(1)
+    workers.get_on()
+
+    workers.lanes = frozenset()
+    agent.cycles(3)
+
+    assert states(world, job_id) == [JobState.RUN]
+    assert len(alpha.scheduler.submissions) == 1
+
+
+def test_one_shot_agent_waits_for_its_background_work(world: World, alpha: System) -> None:
+    agent = world.agent(alpha, one_shot=True)
+    workers = held_up(agent, Lane.DOWNLOAD)
+    submit_with_input(world, SMALL_INPUT_BYTES + 1)
+    agent.parts.run.clock = SleepThenDo(world.clock, workers.get_on)  # type: ignore[assignment]
+
+    agent.parts.run.one_cycle()
+
+    assert len(alpha.scheduler.submissions) == 1
+
+
+# What the tests are made of ---------------------------------------------------------------------
+
+
+def unpublished(system: System) -> list[Path]:
+    return list((system.home / "cache" / ".cloudq").glob(".making.*"))
+
+
+def _prepared_by(agent: Agent, job_id: str) -> tuple[HeldJob]:
+    return tuple(each for tag, each in agent.parts.holdings.held.items() if tag.job_id == job_id)  # type: ignore[return-value]
+
+
+@define
+class EndlessLease:
+    """What a process that was paused with its clocks believes."""
+
+    epoch: int
+
+    def require(self) -> None:
+        """It may act, as far as it knows."""
+
+
+@define
+class SleepThenDo:
+    """A clock during whose sleep something happens."""
+
+    inner: Any
+    work: Callable[[], None]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def sleep(self, seconds: float) -> None:
+        self.inner.pass_by(seconds)
+        self.work()
+
+
+@define
+class InterruptedReads:
+    """A store that lets something happen after the first piece of a bulk read."""
+
+    inner: Any
+    meanwhile: Callable[[], object] | None = None
+    pieces: int = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def read(self, key: str) -> Iterator[bytes]:
+        for piece in self.inner.read(key):
+            self.pieces += 1
+            if self.pieces == 2 and self.meanwhile is not None:
+                self.meanwhile()
+            yield piece
