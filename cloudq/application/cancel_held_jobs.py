@@ -40,10 +40,14 @@ class CancelHeldJobs:
         """Go on with every cancel of a job that is held and not over."""
         for tag in sorted(self.holdings.cancel_requests):
             held = self.holdings.held.get(tag)
-            if held is None or held.end is not None or held.retry_at > self.clock.elapsed():
+            if held is None or held.end is not None or not self._is_due(held):
                 continue
             with self.trouble.of(held):
                 self._go_on(held)
+
+    def _is_due(self, held: HeldJob) -> bool:
+        """What keeps a job from being handed over must not keep it from being canceled."""
+        return held.cancel is Cancel.NONE or held.retry_at <= self.clock.elapsed()
 
     def _go_on(self, held: HeldJob) -> None:
         if held.cancel is Cancel.NONE:
@@ -52,6 +56,7 @@ class CancelHeldJobs:
                 return
             held.cancel = Cancel.REQUESTED
             held.give_up_hand_over()
+            held.recovered()
             if may_follow(held.job.state, JobState.DELETING):  # else it is about to end anyway
                 held.job = held.job.entered(JobState.DELETING, self.clock.now(), "cancel requested")
         now = self.clock.elapsed()

@@ -10,6 +10,7 @@ from cloudq.application.check_dependencies import CheckDependencies
 from cloudq.application.end_job import load_or_none, with_history_key
 from cloudq.application.held_job import HeldJob, Holdings, StagedOut
 from cloudq.application.job_trouble import AgentLog, JobTrouble
+from cloudq.application.ship_logs import STREAMS, ShipLogs
 from cloudq.domain.errors import RecordChanged
 from cloudq.domain.job import Job
 from cloudq.domain.job_state import JobState
@@ -19,7 +20,6 @@ from cloudq.ports.clock import Clock
 from cloudq.ports.job_repository import JobFiles, JobRepository
 from cloudq.ports.workers import Lane, Started, Workers
 
-STREAMS = ("stdout", "stderr")
 WAIT_FOR_STAGE_OUT_S = 2.0
 PROGRESS_EVERY_S = 60.0
 
@@ -39,6 +39,7 @@ class FinishJobs:
     workers: Workers
     holdings: Holdings
     trouble: JobTrouble
+    ship_logs: ShipLogs
     log: AgentLog
     system: str
     _under_way: dict[ClaimTag, Started[StagedOut]] = field(factory=dict, init=False)
@@ -49,13 +50,25 @@ class FinishJobs:
         now = self.clock.elapsed()
         self._forget_abandoned()
         begun = [each for each in ended if each.staged_out is None and each.stage_out is None]
-        begun = [held for held in begun if held.retry_at <= now]
+        begun = [held for held in begun if held.retry_at <= now and self._has_no_piece_under_way(held)]
         for held in begun:
             self._start(held)
         self._wait(begun)
         for held in ended:
             self._take_result(held)
         self.workers.map(self._finish, [held for held in ended if held.staged_out and held.retry_at <= now])
+
+    def _has_no_piece_under_way(self, held: HeldJob) -> bool:
+        """A piece that came after the whole log would never be deleted."""
+        held.give_up_shipping()
+        if self.ship_logs.has_ended(held):
+            return True
+        self._show_completing(held)
+        return False
+
+    def _show_completing(self, held: HeldJob) -> None:
+        if held.job.state in {JobState.READY, JobState.RUN, JobState.DELETING}:
+            held.job = held.job.entered(JobState.COMPLETING, self.clock.now(), "stage-out")
 
     def _start(self, held: HeldJob) -> None:
         """Begin to stage out, unless this process still does, from before it lost its lease."""
@@ -89,8 +102,7 @@ class FinishJobs:
         if held.stage_out is None:
             return
         if not held.stage_out.is_done():
-            if held.job.state in {JobState.READY, JobState.RUN, JobState.DELETING}:
-                held.job = held.job.entered(JobState.COMPLETING, self.clock.now(), "stage-out")
+            self._show_completing(held)
             return
         stage_out, held.stage_out = held.stage_out, None
         self._under_way.pop(held.tag, None)
@@ -197,8 +209,10 @@ class WriteRecords:
 
     def _is_due(self, held: HeldJob) -> bool:
         before, after = held.stored.job, held.job
-        if before is after or before == after or (held.end is not None and held.stage_out is None):
+        if before is after or before == after:
             return False
+        if held.end is not None and held.stage_out is None and held.shipping is None:
+            return False  # its end is written soon
         if evolve(before, tasks=after.tasks) != after:
             return True
         return self.clock.elapsed() - held.written_at >= PROGRESS_EVERY_S

@@ -78,6 +78,19 @@ class Retried:
 
 
 @define(eq=False)
+class Shipping:
+    """A turn of bringing a job's growing logs into the bucket, in the background."""
+
+    permit: Permit
+    offsets: dict[tuple[str, int | None], int]
+    """How far each stream is in the bucket: written by the work, taken over once it ended."""
+    has_put: bool = field(default=False, init=False)
+    is_behind: bool = field(default=False, init=False)
+    """Whether the turn was over before all there was had been brought."""
+    started: Started[None] = field(init=False)
+
+
+@define(eq=False)
 class HeldJob(Retried):
     """A job that this system's newest ``run`` claim holds."""
 
@@ -120,6 +133,11 @@ class HeldJob(Retried):
     log_offsets: dict[tuple[str, int | None], int] = field(factory=dict)
     may_have_log_pieces: bool = False
     """Whether pieces of its logs may be in the bucket, also of agents before this one."""
+    shipping: Shipping | None = None
+    is_log_behind: bool = False
+    """Whether its logs grow faster than they are brought."""
+    log_trouble: Retried = field(factory=Retried)
+    """Logs that cannot be brought hold up nothing else."""
     logs_shipped: int = 0
     logs_shipped_at: float = 0.0
 
@@ -150,6 +168,11 @@ class HeldJob(Retried):
         """Nobody wants it submitted any more: what its background work has not begun, it never will."""
         if self.hand_over is not None:
             self.hand_over.permit.revoke()
+
+    def give_up_shipping(self) -> None:
+        """Its whole logs follow, or nobody wants them: no piece comes after the one under way."""
+        if self.shipping is not None:
+            self.shipping.permit.revoke()
 
     @property
     def is_being_submitted(self) -> bool:
@@ -236,5 +259,6 @@ class Holdings:
         held = self.held.pop(tag, None)
         if held is not None:
             held.give_up_hand_over()
+            held.give_up_shipping()
         if superseded:
             self.superseded.add(tag)

@@ -47,6 +47,17 @@ class JobTrouble:
             self._leave_alone(held, error)
 
     @contextmanager
+    def of_logs(self, held: HeldJob) -> Iterator[None]:
+        """Note what goes wrong with logs that still grow; nothing else of the job waits for them."""
+        try:
+            yield
+        except LeaseLost:
+            raise
+        except Exception as error:  # noqa: BLE001
+            self._tell(held.tag, error)
+            self._leave_alone(held.log_trouble, error)
+
+    @contextmanager
     def of_invitation(self, invitation: Invitation) -> Iterator[None]:
         """Note what goes wrong with a job that is not held yet."""
         try:

@@ -202,6 +202,7 @@ def _wire_cycle(
     choose = ChooseJobs(jobs, dependencies, scheduler, clock, settings, holdings, trouble, lease)
     local_scripts = world.local_scripts or LocalScripts(system, SystemProfile(name="none", scheduler="none"))
     hand_over = HandOverJob(scheduler, workspace, clock, settings, stop_claim, log)
+    ship_logs = ShipLogs(files, clock, workers, permits, holdings, trouble)
     prepare = PrepareJob(files, scheduler, settings, local_scripts, ids)
     return RunAgentCycle(
         lease=lease,
@@ -223,10 +224,10 @@ def _wire_cycle(
         follow_jobs=FollowJobs(scheduler, stop_claim, clock, holdings, trouble),
         finish_jobs=FinishJobs(
             jobs=jobs, files=files, scheduler=scheduler, dependencies=dependencies, clock=clock,
-            workers=workers, holdings=holdings, trouble=trouble, log=log, system=system,
+            workers=workers, holdings=holdings, trouble=trouble, ship_logs=ship_logs, log=log, system=system,
         ),
         write_records=WriteRecords(jobs, clock, workers, holdings, trouble),
-        ship_logs=ShipLogs(files, clock, workers, holdings, trouble),
+        ship_logs=ship_logs,
         publish_summary=PublishSummary(registry, queue, clock, lease, system, holdings),
         workspace=workspace,
         clock=clock,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attrs import define, field
+from attrs import define
 
 from cloudq.adapters.schedulers.scripted import Script
 from cloudq.application.held_job import HeldJob
@@ -18,75 +18,11 @@ from cloudq.application.prepare_job import SMALL_INPUT_BYTES
 from cloudq.domain.errors import WorkspaceProblem
 from cloudq.domain.job_state import JobState
 from cloudq.ports.workers import Lane
+from tests.parts.held_up_workers import held_up
 from tests.parts.trap import During
 from tests.parts.world import Agent, System, World
 
 LONG = Script(100_000)
-
-
-@define
-class Later:
-    """Work that is done when a test says so."""
-
-    work: Callable[[], Any]
-    lane: Lane
-    outcome: list[Callable[[], Any]] = field(factory=list)
-
-    def is_done(self) -> bool:
-        return bool(self.outcome)
-
-    def wait(self, _: float) -> None:
-        """It does not get on by waiting."""
-
-    def result(self) -> Any:
-        return self.outcome[0]()
-
-    def get_on(self) -> None:
-        try:
-            value = self.work()
-        except Exception as error:  # noqa: BLE001 (kept for whoever asks for the result)
-            self.outcome.append(_raiser(error))
-        else:
-            self.outcome.append(lambda: value)
-
-
-def _raiser(error: Exception) -> Callable[[], Any]:
-    def raise_it() -> Any:
-        raise error
-
-    return raise_it
-
-
-@define
-class HeldUpWorkers:
-    """Workers of which some lanes get on only when a test says so."""
-
-    lanes: frozenset[Lane]
-    waiting: list[Later] = field(factory=list)
-
-    def map(self, work: Callable[[Any], Any], items: Any) -> list[Any]:
-        return [work(item) for item in items]
-
-    def start(self, work: Callable[[], Any], lane: Lane) -> Later:
-        later = Later(work, lane)
-        if lane in self.lanes:
-            self.waiting.append(later)
-        else:
-            later.get_on()
-        return later
-
-    def get_on(self) -> None:
-        """Do everything that waits."""
-        waiting, self.waiting = self.waiting, []
-        for each in waiting:
-            each.get_on()
-
-
-def held_up(agent: Agent, *lanes: Lane) -> HeldUpWorkers:
-    """Hold up these lanes of *agent*."""
-    workers = HeldUpWorkers(frozenset(lanes))
-    agent.parts.run.cycle.hand_over_jobs.workers = workers
-    return workers
 
 
 def submit_with_input(world: World, size: int) -> str:
