@@ -50,6 +50,8 @@ class SubmitRequest:
     meta: MetaScript | None = None
     only: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    """What its owner should know of the job for as long as there is a record of it."""
 
 
 @frozen
@@ -165,6 +167,7 @@ class SubmitJob:
             mappings=() if request.meta is None else self.find_systems.mappings(request.meta),
             client=self.client,
             submission=self.ids.nonce(),
+            remarks=request.remarks,
             changes=(StateChange(JobState.INIT, now, "submitted"),),
         )
 

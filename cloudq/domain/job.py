@@ -82,6 +82,8 @@ class Job:
     mappings: tuple[SystemMapping, ...] = ()
     """What a meta job's project and resource are called on the systems of its submitter."""
     has_input: bool = False
+    remarks: tuple[str, ...] = ()
+    """What its owner should know, though it is no error."""
     claim: int = 0
     """Number of the ``run`` claim this record speaks of; 0 while nobody took the job."""
     home: str = ""

@@ -114,7 +114,7 @@ def attempt_of(job_shell: str) -> int:
 def render_job_shell(plan: JobShellPlan, dialect: ShellDialect) -> str:
     """The text of the job shell of the first attempt, for bash 3.2 or newer."""
     interpreter = plan.interpreter or ("" if plan.has_shebang else "/bin/bash")
-    start = f'{shlex.quote(interpreter)} "$cq_script"' if interpreter else '"$cq_script"'
+    start = f'{shlex.quote(interpreter)} "$cq_script"' if interpreter else '"${cq_by[@]}" "$cq_script"'
     run = _RUN_AND_FORWARD if dialect.forward_signals else _RUN
     copying = dialect.copies_output
     traps = "\n".join(f"trap 'cq_note_signal {name}' {name}" for name in RECORDED_SIGNALS)
@@ -137,7 +137,8 @@ def render_job_shell(plan: JobShellPlan, dialect: ShellDialect) -> str:
         catch_early=_CATCH_EARLY.format(traps=traps) if dialect.forward_signals else "",
         leave=_leave(dialect.reserved_exit_codes if plan.meta else frozenset()),
         prepare="" if plan.meta is None else _prepare(plan.meta, traps),
-        run=run.format(start=start, traps=traps, signals=" ".join(RECORDED_SIGNALS)),
+        run=("" if interpreter else _INTERPRETER)
+        + run.format(start=start, traps=traps, signals=" ".join(RECORDED_SIGNALS)),
     )
 
 
@@ -215,6 +216,25 @@ def _own_variables(dialect: ShellDialect) -> str:
     takes = f"cq_takes={dialect.takes_output}\n" if dialect.takes_output else ""
     return takes + (f"unset {' '.join(dialect.own_variables)}\n" if dialect.own_variables else "")
 
+
+# The script is started by its interpreter, as the kernel would, for its file system may be mounted
+# noexec: one word and at most one argument, which is all the rest of the line (`env -S` splits it).
+_INTERPRETER = """\
+IFS= read -r cq_line <"$cq_script"
+cq_line=${cq_line#'#!'}
+cq_line=${cq_line#"${cq_line%%[![:blank:]]*}"}
+cq_line=${cq_line%"${cq_line##*[![:blank:]]}"}
+cq_by=("${cq_line%%[[:blank:]]*}")
+cq_line=${cq_line#"${cq_by[0]}"}
+cq_line=${cq_line#"${cq_line%%[![:blank:]]*}"}
+if [ -n "$cq_line" ]; then cq_by[1]=$cq_line; fi
+case ${cq_by[0]} in
+"") cq_by=(/bin/bash) ;;
+*/*) ;;
+*) cq_by[0]=./${cq_by[0]} ;;
+esac
+if ! [ -x "${cq_by[0]}" ]; then cq_say "cannot run $cq_script: its interpreter ${cq_by[0]} is not here"; fi
+"""
 
 # The script runs in the foreground: bash runs a trap once it has ended, and `$?` is the script's.
 _RUN = """\

@@ -37,8 +37,8 @@ class Jobscript:
         """Whether it names its own interpreter; /bin/bash runs it otherwise."""
         return self.body.startswith(b"#!")
 
-    def directives(self, prefix: str, *, anywhere: bool = False, indented: bool = False) -> tuple[str, ...]:
-        """Header lines that begin with *prefix*, up to the first command, as they stand.
+    def directives(self, *prefixes: str, anywhere: bool = False, indented: bool = False) -> tuple[str, ...]:
+        """Header lines that begin with one of *prefixes*, up to the first command, as they stand.
 
         Slurm and PBS stop reading options at the first line that is neither blank nor a comment;
         PBS also reads those that are *indented*, which come without their blanks. Grid Engine reads
@@ -49,7 +49,7 @@ class Jobscript:
             stripped = line.strip()
             if stripped and not stripped.startswith("#") and not anywhere:
                 break
-            if (stripped if indented else line).startswith(prefix):
+            if (stripped if indented else line).startswith(prefixes):
                 found.append(stripped)
         return tuple(found)
 

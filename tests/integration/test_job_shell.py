@@ -232,6 +232,66 @@ def test_a_script_is_run_by_its_own_interpreter(space: DirectoryClaimSpace, dial
     assert (code, out.strip()) == (6, str(space.work_dir / "run.sh"))
 
 
+def shown_by(directory: Path) -> str:
+    """An interpreter that shows its words."""
+    program = directory / "show"
+    program.write_text("#!/bin/bash\nprintf '<%s>' \"$@\"\n")
+    program.chmod(0o700)
+    return str(program)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["#!{}", "#! {}", "#!\t{} \t", "#!{} -a", "#! {}  a  b\t", "#!{} -S x='*' $HOME `id`", "#!{} \\n"],
+)
+def test_script_is_started_as_the_kernel_would(space: DirectoryClaimSpace, tmp_path: Path, line: str) -> None:
+    prepare(space, line.format(shown_by(tmp_path)) + "\nno shell reads this\n", GROUP)
+    by_kernel = subprocess.run([space.work_dir / "run.sh"], capture_output=True, text=True, check=True)
+
+    assert run(space)[1] == by_kernel.stdout
+
+
+def test_interpreter_without_a_directory_is_looked_for_where_the_kernel_does(
+    space: DirectoryClaimSpace,
+) -> None:
+    prepare(space, "#!echo\n", GROUP)
+
+    code, out, err = run(space)
+
+    assert (code, out) == (127, "")
+    assert "its interpreter ./echo is not here" in err
+
+
+@pytest.mark.real
+@each_dialect
+@pytest.mark.parametrize(
+    "shebang", ["", "#!/bin/bash -e\n", f"#!/usr/bin/env -S {sys.executable} -u\n", "#!/usr/bin/awk -f\n"]
+)
+def test_script_runs_where_nothing_may_be_executed(
+    tmp_path: Path, dialect: ShellDialect, shebang: str
+) -> None:
+    with mounted_noexec(tmp_path / "home") as home:
+        space = DirectoryWorkspace(home, SystemClock(), RandomIds()).space(TAG)
+        body = "BEGIN { exit 6 }" if "awk" in shebang else "exit(6)" if "python" in shebang else "exit 6"
+        prepare(space, f"{shebang}{body}\n", dialect)
+
+        assert run(space)[0] == 6
+        assert exit_record(space).exit_code == 6
+
+
+@contextlib.contextmanager
+def mounted_noexec(path: Path) -> Iterator[Path]:
+    path.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "noexec,size=4m,mode=700", "none", str(path)]
+    done = subprocess.run(mount, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", "-l", path], check=True)
+
+
 @each_dialect
 @pytest.mark.parametrize("shebang", ["", "#!/bin/bash\n"])
 def test_an_interpreter_that_the_user_asked_for_runs_the_script_whatever_its_first_line_says(

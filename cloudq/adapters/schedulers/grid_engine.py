@@ -7,7 +7,9 @@ is not listed has not ended for that: its own record counts, then accounting, el
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from threading import Lock
 
 from attrs import evolve, frozen
@@ -47,6 +49,7 @@ from cloudq.adapters.schedulers.grid_engine_states import (
     read_qsub_answer,
     status_of,
 )
+from cloudq.adapters.schedulers.output_dirs import OutputDirs, OutputNames
 from cloudq.domain.array_range import ArrayRange
 from cloudq.domain.errors import SchedulerUnavailable, SubmitRefused, SubmitUncertain
 from cloudq.domain.header import HeaderSyntax
@@ -121,7 +124,9 @@ class GridEngineScheduler:
         return join_options(qsub_argv(submission, _options(submission)))
 
     def submit(self, submission: Submission, files: AttemptFiles) -> str:
-        argv = qsub_argv(submission, _options(submission))
+        options = _options(submission)
+        argv = qsub_argv(submission, options)
+        output_dirs(submission, options).make(output_paths(options))
         self._commands.submit(argv, submission.work_dir, files)
         told = read_qsub_answer(*left_in(files))
         if told is None:
@@ -313,6 +318,34 @@ def _streams(submission: Submission, options: GridEngineOptions, array: ArrayRan
         if not options.has(option):
             yield f"-{option}"
             yield f"{submission.control_dir / name}{suffix}" if is_plain else os.devnull
+
+
+_PLACEHOLDER = re.compile(r"\$\{?(?P<name>HOME|USER|JOB_ID|JOB_NAME|HOSTNAME|TASK_ID)\}?")
+
+
+def output_dirs(submission: Submission, options: GridEngineOptions) -> OutputDirs:
+    """Where the files that a user names will be."""
+    name = options.values.get("N") or job_name(submission.name)
+    known = {
+        "HOME": str(Path.home()),
+        "USER": account(),
+        "JOB_NAME": name,
+        "TASK_ID": "undefined",
+    }
+    names = OutputNames(_PLACEHOLDER, known, frozenset({"TASK_ID"}))
+    return OutputDirs(
+        submission.work_dir, options.values.get("wd", "."), names, _array_of(submission, options)
+    )
+
+
+def output_paths(options: GridEngineOptions) -> dict[str, str]:
+    """The files that a user names: for any host, or for each one as ``host:path,…``."""
+    given = ((f"-{name}", options.values.get(name, "")) for name in "oe")
+    return {
+        f"{option} {part}" if count else option: part.rpartition(":")[2]
+        for option, paths in given
+        for count, part in enumerate(paths.split(","))
+    }
 
 
 def _options(submission: Submission) -> GridEngineOptions:

@@ -52,7 +52,7 @@ from cloudq.domain.submit_options import join_options
 from cloudq.ports.batch_scheduler import AttemptFiles, LocalJob, Submission
 
 PBS_DIALECT = ShellDialect(
-    header=HeaderSyntax(DIRECTIVE, indented=True),
+    header=HeaderSyntax(DIRECTIVE, indented=True, interpreter_option="-S", may_adjoin=True),
     local_id='${PBS_JOBID/"[${PBS_ARRAY_INDEX:-}]"/[]}',  # a task of 12[].pbs1 is 12[3].pbs1
     task_id=f'"${{PBS_ARRAY_INDEX:-${{{TASK_VARIABLE}:-}}}}"',
     forward_signals=False,  # PBS signals all processes of the job

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from threading import Lock
 
 from attrs import frozen
 
 from cloudq.adapters.filesystem import read_record
+from cloudq.adapters.process import account
 from cloudq.adapters.schedulers.commands import CommandTimes, SchedulerCommands, in_chunks, left_in, words_of
+from cloudq.adapters.schedulers.output_dirs import OutputDirs, OutputNames
 from cloudq.adapters.schedulers.shared_query import SharedQuery
 from cloudq.adapters.schedulers.slurm_answers import (
     is_about_an_unknown_job,
@@ -23,6 +26,7 @@ from cloudq.adapters.schedulers.slurm_answers import (
 )
 from cloudq.adapters.schedulers.slurm_options import (
     DIRECTIVE,
+    FOREIGN,
     IGNORED_DEFAULTS,
     SlurmOptions,
     file_pattern,
@@ -59,7 +63,7 @@ from cloudq.domain.submit_options import join_options
 from cloudq.ports.batch_scheduler import AttemptFiles, LocalJob, Submission
 
 SLURM_DIALECT = ShellDialect(
-    header=HeaderSyntax(DIRECTIVE),
+    header=HeaderSyntax(DIRECTIVE, also=FOREIGN),
     local_id='"${SLURM_ARRAY_JOB_ID:-${SLURM_JOB_ID:-}}"',
     task_id='"${SLURM_ARRAY_TASK_ID:-}"',
     forward_signals=True,  # `scancel --batch` and `--signal=B:` reach the job shell alone
@@ -136,8 +140,10 @@ class SlurmScheduler:
 
     def submit(self, submission: Submission, files: AttemptFiles) -> str:
         options = self._options(submission)
-        self._check_size(_array_of(submission, options))
+        array = _array_of(submission, options)
+        self._check_size(array)
         argv = sbatch_argv(submission, options)
+        output_dirs(submission, options, array).make(output_paths(options))
         self._commands.submit(argv, submission.work_dir, files)
         local_id = self.submitted(files)
         if local_id is None:
@@ -159,7 +165,7 @@ class SlurmScheduler:
     def _options(self, submission: Submission) -> SlurmOptions:
         """All options: sbatch's defaults, those in the head of the job shell, and the user's own."""
         text = read_record(submission.job_shell, 2 * MAX_SCRIPT_BYTES) or b""
-        lines = Jobscript("job_shell", text).directives(DIRECTIVE)
+        lines = Jobscript("job_shell", text).directives(DIRECTIVE, *FOREIGN)
         return read_slurm_options(submission.options, lines, self._commands.submit_environment)
 
     def _check_size(self, array: ArrayRange | None) -> None:
@@ -351,6 +357,26 @@ def _streams(submission: Submission, options: SlurmOptions, array: ArrayRange | 
     if not options.has("error"):
         yield f"--error={file_pattern(f'{submission.control_dir}/stderr')}{suffix}"
         yield "--open-mode=append"  # a second submission of the claim must not empty them
+
+
+_PLACEHOLDER = re.compile(r"%(?P<width>[0-9]*)(?P<name>[A-Za-z%])")
+
+
+def output_dirs(submission: Submission, options: SlurmOptions, array: ArrayRange | None) -> OutputDirs:
+    """Where the files that a user names will be."""
+    name = options.values.get("job-name") or submission.name
+    known = {"%": "%", "u": account(), "x": name, "n": "0", "t": "0"}
+    start_dir = options.values.get("chdir") or options.values.get("workdir") or "."
+    return OutputDirs(submission.work_dir, start_dir, OutputNames(_PLACEHOLDER, known, frozenset("a")), array)
+
+
+def output_paths(options: SlurmOptions) -> dict[str, str]:
+    """The files that a user names. A backslash takes its meaning from every per cent sign."""
+    given = {f"--{name}": options.values.get(name, "") for name in ("output", "error")}
+    return {
+        option: path.replace("\\", "").replace("%", "%%") if "\\" in path else path
+        for option, path in given.items()
+    }
 
 
 def _array_of(submission: Submission, options: SlurmOptions) -> ArrayRange | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 
 from attrs import field, frozen
 
@@ -16,6 +17,14 @@ from cloudq.domain.array_range import ArrayRange
 from cloudq.domain.errors import InvalidInput, SubmitRefused
 
 DIRECTIVE = "#SBATCH"
+FOREIGN = ("#PBS", "#BSUB")
+"""What sbatch reads, too, unless it is told ``--ignore-pbs``."""
+
+_TRANSLATED: Mapping[str, Mapping[str, str]] = {
+    "#PBS": {"N": "job-name", "o": "output", "e": "error", "J": "array", "t": "array"},
+    "#BSUB": {"J": "job-name", "o": "output", "e": "error"},
+}
+"""Of their options those that cloudq must know of, with what sbatch makes of them."""
 
 _REFUSED: Mapping[str, str] = {
     "autocomplete": "nothing would be submitted",
@@ -120,8 +129,12 @@ def read_slurm_options(
     problems: list[str] = []
     values = {option: environ[name] for name, option in DEFAULTS.items() if environ and name in environ}
     for line in directives:
-        values.update(_pairs(split_directive(line), line, problems, in_script=True))
-    values.update(_pairs(words, "submit_opt", problems, in_script=False))
+        if line.startswith(DIRECTIVE):
+            values.update(_pairs(split_directive(line), line, problems, in_script=True))
+    given = dict(_pairs(words, "submit_opt", problems, in_script=False))
+    if "ignore-pbs" not in values | given and "SBATCH_IGNORE_PBS" not in (environ or {}):
+        values.update(pair for line in directives for pair in _translated(line))
+    values.update(given)
     try:
         if "array" in values:
             ArrayRange.parse(values["array"], lowest=0)
@@ -130,6 +143,16 @@ def read_slurm_options(
     if problems:
         raise SubmitRefused("; ".join(problems))
     return SlurmOptions(values)
+
+
+def _translated(line: str) -> Iterator[tuple[str, str]]:
+    """Options in a line of another scheduler, by the names that sbatch has for them."""
+    prefix, _, rest = line.partition(" ")
+    names = _TRANSLATED.get(prefix, {})
+    words = rest.split()
+    for word, following in pairwise([*words, ""]):
+        if word[:1] == "-" and word[1:2] in names:
+            yield names[word[1]], word[2:] or following
 
 
 def split_directive(line: str) -> list[str]:

@@ -81,6 +81,7 @@ _STAT: tuple[tuple[str, Callable[[Job], str]], ...] = (
     ("tasks", _tasks),
     ("placement", lambda job: job.placement),
     ("hold_ok_jid", lambda job: ",".join(job.hold_ok_jid)),
+    ("remarks", lambda job: "; ".join(job.remarks)),
 )
 
 

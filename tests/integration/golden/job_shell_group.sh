@@ -83,6 +83,20 @@ if [ "${1:-}" != stay ] && ! cd "$cq_work"; then
     cq_say "cannot enter $cq_work: the script was not started"
     cq_end 1
 fi
+IFS= read -r cq_line <"$cq_script"
+cq_line=${cq_line#'#!'}
+cq_line=${cq_line#"${cq_line%%[![:blank:]]*}"}
+cq_line=${cq_line%"${cq_line##*[![:blank:]]}"}
+cq_by=("${cq_line%%[[:blank:]]*}")
+cq_line=${cq_line#"${cq_by[0]}"}
+cq_line=${cq_line#"${cq_line%%[![:blank:]]*}"}
+if [ -n "$cq_line" ]; then cq_by[1]=$cq_line; fi
+case ${cq_by[0]} in
+"") cq_by=(/bin/bash) ;;
+*/*) ;;
+*) cq_by[0]=./${cq_by[0]} ;;
+esac
+if ! [ -x "${cq_by[0]}" ]; then cq_say "cannot run $cq_script: its interpreter ${cq_by[0]} is not here"; fi
 cq_pass_on() { :; }
 trap 'cq_note_signal TERM' TERM
 trap 'cq_note_signal INT' INT
@@ -91,6 +105,6 @@ trap 'cq_note_signal USR1' USR1
 trap 'cq_note_signal USR2' USR2
 trap 'cq_note_signal XCPU' XCPU
 trap 'cq_note_signal CONT' CONT
-"$cq_script"
+"${cq_by[@]}" "$cq_script"
 cq_code=$?
 cq_end "$cq_code"

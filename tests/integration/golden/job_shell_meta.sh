@@ -126,6 +126,20 @@ trap 'cq_note_signal USR1' USR1
 trap 'cq_note_signal USR2' USR2
 trap 'cq_note_signal XCPU' XCPU
 trap 'cq_note_signal CONT' CONT
+IFS= read -r cq_line <"$cq_script"
+cq_line=${cq_line#'#!'}
+cq_line=${cq_line#"${cq_line%%[![:blank:]]*}"}
+cq_line=${cq_line%"${cq_line##*[![:blank:]]}"}
+cq_by=("${cq_line%%[[:blank:]]*}")
+cq_line=${cq_line#"${cq_by[0]}"}
+cq_line=${cq_line#"${cq_line%%[![:blank:]]*}"}
+if [ -n "$cq_line" ]; then cq_by[1]=$cq_line; fi
+case ${cq_by[0]} in
+"") cq_by=(/bin/bash) ;;
+*/*) ;;
+*) cq_by[0]=./${cq_by[0]} ;;
+esac
+if ! [ -x "${cq_by[0]}" ]; then cq_say "cannot run $cq_script: its interpreter ${cq_by[0]} is not here"; fi
 cq_pass_on() { :; }
 trap 'cq_note_signal TERM' TERM
 trap 'cq_note_signal INT' INT
@@ -134,6 +148,6 @@ trap 'cq_note_signal USR1' USR1
 trap 'cq_note_signal USR2' USR2
 trap 'cq_note_signal XCPU' XCPU
 trap 'cq_note_signal CONT' CONT
-"$cq_script"
+"${cq_by[@]}" "$cq_script"
 cq_code=$?
 cq_end "$cq_code"

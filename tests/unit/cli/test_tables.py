@@ -74,6 +74,7 @@ def test_stat_shows_every_field_of_the_original_first_and_as_it_does(cli: Cli) -
         "tasks",
         "placement",
         "hold_ok_jid",
+        "remarks",
     ]
 
 

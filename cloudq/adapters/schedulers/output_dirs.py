@@ -1,0 +1,108 @@
+"""Make the directories that a user's ``-o`` and ``-e`` name inside the work directory.
+
+A new work directory cannot hold them, no scheduler makes them, and a job whose output file cannot be
+opened fails before its script starts. Outside the work directory nothing is ever made.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from attrs import field, frozen
+
+from cloudq.adapters.filesystem import is_full
+from cloudq.domain.array_range import ArrayRange
+from cloudq.domain.errors import SubmitDeferred, SubmitRefused
+
+_MOST_DIRECTORIES = 10_000
+
+
+class _NotKnownYet(Exception):
+    """A part of the name is known only once the job has its id."""
+
+
+@frozen
+class OutputNames:
+    """How a scheduler writes what it fills in itself, such as ``%j`` or ``$JOB_ID``."""
+
+    placeholder: re.Pattern[str]
+    """Has a group *name*, and may have one *width*, the least number of a task's digits."""
+    known: Mapping[str, str]
+    task: frozenset[str]
+    """Names that stand for the task's id."""
+
+    def directories(self, path: str, array: ArrayRange | None) -> Iterator[str]:
+        """The directories of *path*, one for each task if need be. Raises `_NotKnownYet`."""
+        directory = path.rpartition("/")[0]  # of ``logs/`` that is ``logs``
+        names = {match["name"] for match in self.placeholder.finditer(directory)}
+        tasks: Sequence[int | None] = [None]
+        if array is not None and names & self.task:
+            tasks = list(array)[:_MOST_DIRECTORIES]
+        for task in tasks:
+            yield self._filled(directory, task)
+
+    def _filled(self, text: str, task: int | None) -> str:
+        def value(match: re.Match[str]) -> str:
+            name = match["name"]
+            if name in self.task and task is not None:
+                return str(task).zfill(int(match.groupdict().get("width") or 0))
+            if name not in self.known:
+                raise _NotKnownYet
+            return self.known[name]
+
+        return self.placeholder.sub(value, text)
+
+
+@frozen
+class OutputDirs:
+    """The directories to be made for one submission."""
+
+    work_dir: Path
+    start_dir: str
+    """Where the job starts, which relative names are relative to."""
+    names: OutputNames
+    array: ArrayRange | None = field(default=None)
+
+    def make(self, paths: Mapping[str, str]) -> None:
+        """Make what *paths*, by their options, need inside the work directory.
+
+        Raises `SubmitRefused` for a directory that is named after something that only the scheduler
+        knows, such as the job's id; `SubmitDeferred` where the disk is full.
+        """
+        for option, path in paths.items():
+            try:
+                for directory in self.names.directories(path, self.array):
+                    self._make(directory)
+            except _NotKnownYet:
+                self._refuse_inside(option, path)
+
+    def _refuse_inside(self, option: str, path: str) -> None:
+        first = self.names.placeholder.search(path)
+        if first is not None and self._inside(path[: first.start()]) is not None:
+            raise SubmitRefused(
+                f"{option} {path}: {first[0]} is in the name of a directory that does not exist, and what it "
+                "stands for is not known before the job is submitted; let it be a part of the file's name"
+            )
+
+    def _inside(self, directory: str) -> str | None:
+        """*directory* relative to the work directory; None if it is elsewhere."""
+        whole = os.path.normpath(self.work_dir / self.start_dir / directory)
+        relative = os.path.relpath(whole, self.work_dir)
+        return None if relative.split("/", 1)[0] == ".." else relative
+
+    def _make(self, directory: str) -> None:
+        relative = self._inside(directory)
+        place = self.work_dir
+        for part in () if relative in {None, "."} else str(relative).split("/"):
+            place = place / part
+            if place.is_symlink():  # it may lead out of the work directory: that is its owner's
+                return
+            try:
+                place.mkdir(exist_ok=True)
+            except OSError as error:
+                if is_full(error):
+                    raise SubmitDeferred(f"no space to make {place}: {error}") from error
+                return  # the scheduler will say what is wrong with it
