@@ -10,9 +10,10 @@ from cloudq.application.end_job import EndJob, load_or_none
 from cloudq.application.hand_over_job import HandOverJob
 from cloudq.application.held_job import Cancel, HeldJob, Holdings
 from cloudq.application.job_trouble import JobTrouble
+from cloudq.application.keep_hold import KeepHold
 from cloudq.application.stop_claim import StopClaim
 from cloudq.application.take_back_job import TakeBackJob
-from cloudq.domain.claim import ClaimKind
+from cloudq.domain.claim import Claim, ClaimKind
 from cloudq.domain.job import StoredJob
 from cloudq.domain.job_state import JobState, may_follow
 from cloudq.domain.names import ClaimTag
@@ -29,7 +30,7 @@ MOST_STRANGE_A_CYCLE = 50
 class CancelHeldJobs:
     """Ends held jobs that their owners canceled."""
 
-    jobs: JobRepository
+    keep_hold: KeepHold
     hand_over: HandOverJob
     stop_claim: StopClaim
     clock: Clock
@@ -51,7 +52,7 @@ class CancelHeldJobs:
 
     def _go_on(self, held: HeldJob) -> None:
         if held.cancel is Cancel.NONE:
-            if self._is_replaced(held.tag):
+            if self.keep_hold.is_replaced(held):
                 self.holdings.let_go(held.tag, superseded=True)
                 return
             held.cancel = Cancel.REQUESTED
@@ -63,10 +64,6 @@ class CancelHeldJobs:
         if held.cancel is Cancel.ACCEPTED and now - held.canceled_at < CANCEL_AGAIN_AFTER_S:
             return
         self._cancel(held, now)
-
-    def _is_replaced(self, tag: ClaimTag) -> bool:
-        newest = self.jobs.newest_claim(tag.job_id, tag.n)
-        return newest is not None and newest.n != tag.n
 
     def _cancel(self, held: HeldJob, now: float) -> None:
         if self._is_certainly_unsubmitted(held) or held.is_being_submitted:
@@ -103,6 +100,7 @@ class LetGoOfClaims:
     end_job: EndJob
     take_back: TakeBackJob
     stop_claim: StopClaim
+    keep_hold: KeepHold
     workspace: Workspace
     holdings: Holdings
     trouble: JobTrouble
@@ -135,7 +133,7 @@ class LetGoOfClaims:
         stored = load_or_none(self.jobs, tag.job_id)
         if stored is not None and stored.job.is_final:
             self.end_job.confirm_final(stored.job)
-        newest = self.jobs.newest_claim(tag.job_id, stored.job.certain_claim) if stored is not None else None
+        newest = self._newest_claim(tag, stored) if stored is not None else None
         if newest is not None and newest.n == tag.n and newest.is_run_by(self.system):
             return self._is_over_or_found_again(tag, stored)
         if not self._has_stopped(tag, stored.job.task_ids if stored else None):
@@ -146,6 +144,11 @@ class LetGoOfClaims:
             elif newest.kind is ClaimKind.CANCEL:
                 self.end_job.finish_canceled(stored, newest)
         return True
+
+    def _newest_claim(self, tag: ClaimTag, stored: StoredJob) -> Claim | None:
+        if stored.job.certain_claim == tag.n and stored.job.run_system == self.system:
+            return self.keep_hold.newest_claim(tag, stored.job)
+        return self.jobs.newest_claim(tag.job_id, stored.job.certain_claim)
 
     def _is_over_or_found_again(self, tag: ClaimTag, stored: StoredJob | None) -> bool:
         """The claim is still ours: unless the job is over, its marker must be there."""

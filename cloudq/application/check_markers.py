@@ -6,14 +6,15 @@ from attrs import define
 
 from cloudq.application.held_job import HeldJob, Holdings
 from cloudq.application.job_trouble import JobTrouble
-from cloudq.ports.job_repository import JobQueue, JobRepository
+from cloudq.application.keep_hold import KeepHold
+from cloudq.ports.job_repository import JobQueue
 
 
 @define
 class CheckMarkers:
     """Looks at the claims of held jobs that a listing did not show."""
 
-    jobs: JobRepository
+    keep_hold: KeepHold
     queue: JobQueue
     holdings: Holdings
     trouble: JobTrouble
@@ -26,8 +27,7 @@ class CheckMarkers:
                 self._check(held)
 
     def _check(self, held: HeldJob) -> None:
-        newest = self.jobs.newest_claim(held.tag.job_id, held.tag.n)
-        if newest is None or newest.n != held.tag.n:
+        if self.keep_hold.is_replaced(held):
             self.holdings.let_go(held.tag, superseded=True)
         else:
             self.queue.invite(self.system, held.tag)

@@ -47,8 +47,10 @@ class DeleteJob:
                 f"Job ({job_id}) is {job.state.value}: only a finished job can be deleted. "
                 f"Cancel it first: cloudqcli cancel --id {job_id}"
             )
-        if job.run_system and self.queue.holds_marker(job.run_system, job_id):
+        if job.run_system and job.claim and self.queue.holds_marker(job.run_system, job.tag):
             self._require_gone(job, force=force)
+            # An agent that comes back finds neither record nor claim: this tells it that both were deleted.
+            self.queue.request_cancel(job.run_system, job.tag)
             self.queue.withdraw(job.run_system, [job.tag])
         self.jobs.delete(job)
 

@@ -10,9 +10,10 @@ from cloudq.application.check_dependencies import CheckDependencies
 from cloudq.application.end_job import load_or_none, with_history_key
 from cloudq.application.held_job import HeldJob, Holdings, StagedOut
 from cloudq.application.job_trouble import AgentLog, JobTrouble
+from cloudq.application.keep_hold import KeepHold
 from cloudq.application.ship_logs import STREAMS, ShipLogs
 from cloudq.domain.errors import RecordChanged
-from cloudq.domain.job import Job
+from cloudq.domain.job import Job, StoredJob
 from cloudq.domain.job_state import JobState
 from cloudq.domain.names import ClaimTag
 from cloudq.ports.batch_scheduler import BatchScheduler
@@ -32,6 +33,7 @@ class FinishJobs:
     """
 
     jobs: JobRepository
+    keep_hold: KeepHold
     files: JobFiles
     scheduler: BatchScheduler
     dependencies: CheckDependencies
@@ -151,19 +153,21 @@ class FinishJobs:
     def _look_again(self, held: HeldJob) -> bool:
         """Somebody rewrote the record: another claim's holder, or this agent before a crash."""
         stored = load_or_none(self.jobs, held.tag.job_id)
-        if stored is None or stored.job.claim not in {0, held.tag.n}:
+        is_over = stored is not None and stored.job.is_final and stored.job.claim in {0, held.tag.n}
+        if not is_over and self.keep_hold.is_replaced(held, stored):
             self.holdings.let_go(held.tag, superseded=True)
             return False
-        newest = self.jobs.newest_claim(held.tag.job_id, held.tag.n)
-        if not stored.job.is_final and newest is not None and newest.n != held.tag.n:
-            self.holdings.let_go(held.tag, superseded=True)
-            return False
-        held.stored = stored
-        if stored.job.is_final:
-            self.jobs.put_history(stored.job.history_key)
+        held.stored = stored or self._put_again(held)
+        if is_over:
+            self.jobs.put_history(held.stored.job.history_key)
             return True
         held.retry_at = 0.0
         return self._is_recorded(held)
+
+    def _put_again(self, held: HeldJob) -> StoredJob:
+        stored = self.keep_hold.put_record(held.tag, held.job)
+        held.job = stored.job
+        return stored
 
     def _final(self, held: HeldJob) -> Job:
         assert held.end is not None  # noqa: S101 (only ended jobs come here)
@@ -198,6 +202,7 @@ class WriteRecords:
     """Writes the records of live jobs that changed: states at once, mere progress now and then."""
 
     jobs: JobRepository
+    keep_hold: KeepHold
     clock: Clock
     workers: Workers
     holdings: Holdings
@@ -226,15 +231,25 @@ class WriteRecords:
                 return
             held.job = held.stored.job
             held.written_at = self.clock.elapsed()
+            self._keep_copy(held)
+
+    def _keep_copy(self, held: HeldJob) -> None:
+        """Keep the record of a job that was handed over: the bucket may lose it while the job runs."""
+        if not held.is_copied and held.job.time_ready is not None and held.space.owner() is not None:
+            held.space.keep_job(held.job)
+            held.is_copied = True
 
     def _look_again(self, held: HeldJob) -> None:
         """Somebody rewrote the record: this claim may not be the newest any more."""
         stored = load_or_none(self.jobs, held.tag.job_id)
-        newest = self.jobs.newest_claim(held.tag.job_id, held.tag.n) if stored else None
-        if stored is None or stored.job.is_final or newest is None or newest.n != held.tag.n:
+        if (stored is not None and stored.job.is_final) or self.keep_hold.is_replaced(held, stored):
             self.holdings.let_go(held.tag, superseded=True)
             return
-        held.stored = stored
+        if stored is None:
+            held.stored = self.keep_hold.put_record(held.tag, held.job)
+            held.job = held.stored.job
+        else:
+            held.stored = stored
 
 
 def _size(path: Path) -> int:

@@ -138,6 +138,8 @@ class HeldJob(Retried):
     """Whether its logs grow faster than they are brought."""
     log_trouble: Retried = field(factory=Retried)
     """Logs that cannot be brought hold up nothing else."""
+    is_copied: bool = False
+    """Whether this process has kept a copy of the record beside the job's files."""
     logs_shipped: int = 0
     logs_shipped_at: float = 0.0
 
@@ -240,6 +242,11 @@ class Holdings:
     """Seconds that the last jobs waited in the scheduler's queue."""
     others_took: deque[float] = field(factory=lambda: deque(maxlen=MAX_OTHERS_TOOK))
     """Own clock: when unpinned jobs were found to be other systems'."""
+
+    @property
+    def known(self) -> set[ClaimTag]:
+        """All claims that this agent is concerned with at the moment."""
+        return {*self.held, *self.invitations, *self.superseded, *self.withdraw}
 
     def unfinished(self) -> Iterator[HeldJob]:
         """Held jobs whose end is not decided."""

@@ -9,12 +9,14 @@ from attrs import define, frozen
 from cloudq.application.cancel_held_jobs import CancelHeldJobs, LetGoOfClaims
 from cloudq.application.cancel_tasks import CancelTasks
 from cloudq.application.check_markers import CheckMarkers
+from cloudq.application.find_forgotten import FindForgotten
 from cloudq.application.finish_jobs import FinishJobs, WriteRecords
 from cloudq.application.follow_jobs import FollowJobs
 from cloudq.application.hand_over_jobs import HandOverJobs
 from cloudq.application.held_job import Holdings
 from cloudq.application.hold_lease import HoldLease
 from cloudq.application.job_trouble import AgentLog
+from cloudq.application.keep_hold import KeepHold
 from cloudq.application.publish_summary import PublishSummary
 from cloudq.application.ship_logs import ShipLogs
 from cloudq.application.take_jobs import TakeJobs
@@ -45,6 +47,7 @@ class RunAgentCycle:
     lease: HoldLease
     watch_queue: WatchQueue
     check_markers: CheckMarkers
+    find_forgotten: FindForgotten
     take_jobs: TakeJobs
     cancel_held_jobs: CancelHeldJobs
     cancel_tasks: CancelTasks
@@ -55,6 +58,7 @@ class RunAgentCycle:
     write_records: WriteRecords
     ship_logs: ShipLogs
     publish_summary: PublishSummary
+    keep_hold: KeepHold
     workspace: Workspace
     clock: Clock
     holdings: Holdings
@@ -67,12 +71,14 @@ class RunAgentCycle:
         self.holdings.clear()
         self._swept_at = None
         self.watch_queue.list_again()
+        self.find_forgotten.look_again()
 
     def __call__(self) -> CycleReport:
         """Do everything once. Raises `LeaseLost` when this process may no longer act."""
         steps: tuple[Callable[[], object], ...] = (
             self.watch_queue,
             self.check_markers,
+            self.find_forgotten,
             self.take_jobs,
             self.cancel_held_jobs,
             self.cancel_tasks,
@@ -84,6 +90,7 @@ class RunAgentCycle:
             self.ship_logs,
             self.publish_summary,
             self._remove_expired,
+            self.keep_hold,
         )
         problems = {str(problem): problem for step in steps if (problem := self._do(step))}
         is_busy = self.hand_over_jobs.is_busy or self.finish_jobs.is_busy

@@ -11,6 +11,7 @@ from cloudq.application.end_job import EndJob, load_or_none
 from cloudq.application.held_job import HeldJob, Holdings, Invitation
 from cloudq.application.hold_lease import HoldLease
 from cloudq.application.job_trouble import JobTrouble
+from cloudq.application.keep_hold import KeepHold
 from cloudq.application.take_back_job import TakeBackJob
 from cloudq.domain.claim import Claim, ClaimKind, may_create_run_claim
 from cloudq.domain.job import StoredJob
@@ -33,6 +34,7 @@ class TakeJobs:
     """Claims what may be claimed, adopts what is held already, clears what is over."""
 
     jobs: JobRepository
+    keep_hold: KeepHold
     end_job: EndJob
     take_back: TakeBackJob
     dependencies: CheckDependencies
@@ -92,7 +94,9 @@ class TakeJobs:
 
     def _note_absent(self, invitation: Invitation) -> None:
         invitation.absent_listings += 1
-        if invitation.absent_listings > 1:
+        if self.keep_hold.recover(invitation.tag):
+            invitation.is_newly_listed = True
+        elif invitation.absent_listings > 1:
             self._clear(invitation)
 
     def _clear(self, invitation: Invitation) -> None:
@@ -126,7 +130,7 @@ class TakeJobs:
         """Hold what the record says is ours; before a hand-over the claim itself must agree."""
         if stored.job.time_ready is not None:
             return self._hold(tag, stored, None)
-        newest = self.jobs.newest_claim(tag.job_id, tag.n)
+        newest = self.keep_hold.newest_claim(tag, stored.job)
         if newest is None or newest.n != tag.n or not newest.is_run_by(self.settings.system):
             self._give_up(tag)
             return None

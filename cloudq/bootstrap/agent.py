@@ -29,6 +29,7 @@ from cloudq.application.check_markers import CheckMarkers
 from cloudq.application.check_store import CheckStore
 from cloudq.application.choose_jobs import ChooseJobs
 from cloudq.application.end_job import EndJob
+from cloudq.application.find_forgotten import FindForgotten
 from cloudq.application.find_holder import FindHolder
 from cloudq.application.finish_jobs import FinishJobs, WriteRecords
 from cloudq.application.follow_jobs import FollowJobs
@@ -37,6 +38,7 @@ from cloudq.application.hand_over_jobs import HandOverJobs
 from cloudq.application.held_job import Holdings
 from cloudq.application.hold_lease import AgentIdentity, HoldLease
 from cloudq.application.job_trouble import AgentLog, JobTrouble
+from cloudq.application.keep_hold import KeepHold
 from cloudq.application.local_scripts import LocalScripts
 from cloudq.application.permit import Permits
 from cloudq.application.prepare_job import PrepareJob
@@ -195,6 +197,7 @@ def _wire_cycle(
     scheduler, workspace, system, log = world.scheduler, world.workspace, settings.system, world.log
     trouble = JobTrouble(log, clock)
     end_job = EndJob(jobs, queue, clock)
+    keep_hold = KeepHold(jobs, queue, workspace, clock, ids, lease, log)
     find_holder = FindHolder(jobs, registry)
     take_back = TakeBackJob(jobs, queue, find_holder, end_job, clock, ids, f"the agent of {system}")
     stop_claim = StopClaim(scheduler)
@@ -207,28 +210,34 @@ def _wire_cycle(
     return RunAgentCycle(
         lease=lease,
         watch_queue=WatchQueue(queue, clock, system, holdings),
-        check_markers=CheckMarkers(jobs, queue, holdings, trouble, system),
+        check_markers=CheckMarkers(keep_hold, queue, holdings, trouble, system),
+        find_forgotten=FindForgotten(
+            keep_hold, queue, workspace, clock, holdings, trouble, system
+        ),
         take_jobs=TakeJobs(
-            jobs=jobs, end_job=end_job, take_back=take_back, dependencies=dependencies, choose=choose,
+            jobs=jobs, keep_hold=keep_hold, end_job=end_job, take_back=take_back,
+            dependencies=dependencies, choose=choose,
             workspace=workspace, clock=clock, ids=ids, workers=workers, lease=lease, settings=settings,
             holdings=holdings, trouble=trouble,
         ),
-        cancel_held_jobs=CancelHeldJobs(jobs, hand_over, stop_claim, clock, holdings, trouble),
+        cancel_held_jobs=CancelHeldJobs(keep_hold, hand_over, stop_claim, clock, holdings, trouble),
         cancel_tasks=CancelTasks(stop_claim, clock, holdings, trouble),
         let_go_of_claims=LetGoOfClaims(
-            jobs, queue, end_job, take_back, stop_claim, workspace, holdings, trouble, system
+            jobs, queue, end_job, take_back, stop_claim, keep_hold, workspace, holdings, trouble, system
         ),
         hand_over_jobs=HandOverJobs(
             prepare, hand_over, stop_claim, permits, clock, workers, holdings, trouble
         ),
         follow_jobs=FollowJobs(scheduler, stop_claim, clock, holdings, trouble),
         finish_jobs=FinishJobs(
-            jobs=jobs, files=files, scheduler=scheduler, dependencies=dependencies, clock=clock,
-            workers=workers, holdings=holdings, trouble=trouble, ship_logs=ship_logs, log=log, system=system,
+            jobs=jobs, keep_hold=keep_hold, files=files, scheduler=scheduler, dependencies=dependencies,
+            clock=clock, workers=workers, holdings=holdings, trouble=trouble, ship_logs=ship_logs, log=log,
+            system=system,
         ),
-        write_records=WriteRecords(jobs, clock, workers, holdings, trouble),
+        write_records=WriteRecords(jobs, keep_hold, clock, workers, holdings, trouble),
         ship_logs=ship_logs,
         publish_summary=PublishSummary(registry, queue, clock, lease, system, holdings),
+        keep_hold=keep_hold,
         workspace=workspace,
         clock=clock,
         holdings=holdings,

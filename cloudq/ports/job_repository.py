@@ -92,6 +92,10 @@ class JobRepository(Protocol):
         """Rewrite the manifest that *known* was read from. Raises `RecordChanged`."""
         ...
 
+    def put_again(self, job: Job) -> StoredJob:
+        """Create the manifest of *job* that the store has lost. Raises `RecordChanged` if there is one."""
+        ...
+
     def create_claim(self, job_id: str, claim: Claim) -> ClaimResult:
         """Create claim number ``claim.n`` if it is absent; say which one stands."""
         ...
@@ -155,6 +159,10 @@ class JobQueue(Protocol):
         """Ask the holder of claim ``tag.n`` to end its local job, or only one task of it."""
         ...
 
+    def is_cancel_requested(self, system: str, tag: ClaimTag) -> bool:
+        """Whether the holder of claim ``tag.n`` was asked to end its local job, read and not listed."""
+        ...
+
     def request_follow(self, system: str, tag: ClaimTag) -> None:
         """Ask the holder to bring logs soon; to be repeated while they are wanted."""
         ...
@@ -189,8 +197,8 @@ class JobQueue(Protocol):
         """The queues of all systems, in one listing."""
         ...
 
-    def holds_marker(self, system: str, job_id: str) -> bool:
-        """Whether a marker of any claim of the job is in the queue of *system*."""
+    def holds_marker(self, system: str, tag: ClaimTag) -> bool:
+        """Whether the marker of claim ``tag.n`` is in the queue of *system*, read and not listed."""
         ...
 
 

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from attrs import frozen
 
+from cloudq.domain.job import Job
 from cloudq.domain.names import ClaimTag
 from cloudq.domain.outcome import ExitRecord, StartRecord
 from cloudq.ports.batch_scheduler import AttemptFiles
@@ -239,6 +240,18 @@ class ClaimSpace(Protocol):
         """Pack regular files that are new or changed since the baseline into `archive`."""
         ...
 
+    def keep_job(self, job: Job) -> None:
+        """Keep a copy of the record, for the case that the bucket loses it."""
+        ...
+
+    def kept_job(self) -> Job | None:
+        """The copy; None if there is none that can be read."""
+        ...
+
+    def is_staged_out(self) -> bool:
+        """Whether `note_staged_out` was called."""
+        ...
+
     def note_staged_out(self) -> None:
         """The bucket confirmed everything: the space may go after its time."""
         ...
@@ -273,6 +286,10 @@ class Workspace(Protocol):
 
     def is_process_gone(self, process: str) -> bool:
         """Whether a process recorded in an `Attempt` has certainly ended."""
+        ...
+
+    def unfinished(self) -> tuple[ClaimTag, ...]:
+        """The claims of which there is a space that was not staged out."""
         ...
 
     def remove_expired(self, keep_s: float) -> tuple[ClaimTag, ...]:

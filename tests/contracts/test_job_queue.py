@@ -133,20 +133,20 @@ class TestMarkers:
         assert store.counts == {"POST": 1}
         assert jobs_queue.listing("alpha") == QueueListing()
 
-    def test_a_marker_of_any_claim_is_held(self, jobs_queue: JobQueue, store: CountingStore) -> None:
-        jobs_queue.invite("alpha", ClaimTag(TAG.job_id, 3))
+    def test_a_marker_is_looked_for_by_a_read(self, jobs_queue: JobQueue, store: CountingStore) -> None:
+        jobs_queue.invite("alpha", TAG)
         store.reset()
 
-        assert jobs_queue.holds_marker("alpha", TAG.job_id)
-        assert store.counts == {"LIST": 1}
-        assert not jobs_queue.holds_marker("beta", TAG.job_id)
-        assert not jobs_queue.holds_marker("alpha", OTHER.job_id)
+        assert jobs_queue.holds_marker("alpha", TAG)
+        assert store.counts == {"GET": 1}
+        assert not jobs_queue.holds_marker("beta", TAG)
+        assert not jobs_queue.holds_marker("alpha", OTHER)
 
     def test_a_request_is_no_marker(self, jobs_queue: JobQueue) -> None:
         jobs_queue.request_cancel("alpha", TAG)
         jobs_queue.request_follow("alpha", TAG)
 
-        assert not jobs_queue.holds_marker("alpha", TAG.job_id)
+        assert not jobs_queue.holds_marker("alpha", TAG)
 
     @pytest.mark.parametrize("system", ["", "..", "a/b", "Alpha"])
     def test_what_names_no_system_never_reaches_the_store(

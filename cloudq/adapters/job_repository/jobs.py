@@ -26,6 +26,7 @@ from cloudq.domain.errors import (
     JobStateConflict,
     ObjectNotFound,
     ObjectTooLarge,
+    RecordChanged,
     RecordRejected,
 )
 from cloudq.domain.history import HistoryEntry
@@ -81,6 +82,15 @@ class BucketJobRepository:
         job = evolve(job, revision=known.job.revision + 1, nonce=self.ids.nonce())
         etag = replace(self.store, keys.manifest(job.uuid), encode_job(job), known.etag)
         return StoredJob(job, etag)
+
+    def put_again(self, job: Job) -> StoredJob:
+        """One PUT; a GET besides when its outcome is not plain."""
+        job = evolve(job, revision=job.revision + 1, nonce=self.ids.nonce())
+        key = keys.manifest(job.uuid)
+        stands = create(self.store, key, encode_job(job))
+        if isinstance(stands, StoredObject):
+            raise RecordChanged(f"{key} is there again")
+        return StoredJob(job, stands)
 
     def create_claim(self, job_id: str, claim: Claim) -> ClaimResult:
         """One PUT; a GET besides when somebody else was first."""
@@ -159,7 +169,9 @@ class BucketJobRepository:
         if not job.is_final:
             raise JobStateConflict(f"Job ({job.uuid}) is {job.state.value}: only finished jobs are deleted.")
         history_keys = {self.history_key(job), job.history_key} - {""}
-        sweep_job(self.store, job.uuid, sorted(history_keys))
+        claims = {keys.claim(ClaimTag(job.uuid, n)) for n in range(1, job.claim + 1)}
+        script = keys.script(job.uuid, job.name)
+        sweep_job(self.store, job.uuid, sorted(history_keys), {keys.manifest(job.uuid), script, *claims})
 
     def delete_finished(self, keep: Callable[[HistoryEntry], bool] = keep_none) -> Iterator[str]:
         """One walk through the history and one through all jobs, a thousand keys a request."""

@@ -149,12 +149,7 @@ def queue(system: str) -> str:
 
 def marker(system: str, tag: ClaimTag) -> str:
     """The marker that invites *system* or says that it holds the job."""
-    return f"{markers(system, tag.job_id)}{_number(tag)}"
-
-
-def markers(system: str, job_id: str) -> str:
-    """What the markers and requests of all claims of a job begin with."""
-    return f"{queue(system)}{checked_job_id(job_id)}."
+    return f"{queue(system)}{checked_job_id(tag.job_id)}.{_number(tag)}"
 
 
 def cancel_request(system: str, tag: ClaimTag, task: int | None = None) -> str:

@@ -42,6 +42,10 @@ class BucketJobQueue:
         """One PUT."""
         self.store.put(keys.cancel_request(system, tag, task), b"")
 
+    def is_cancel_requested(self, system: str, tag: ClaimTag) -> bool:
+        """One GET."""
+        return self._is_there(keys.cancel_request(system, tag))
+
     def request_follow(self, system: str, tag: ClaimTag) -> None:
         """One PUT."""
         self.store.put(keys.follow_request(system, tag), b"")
@@ -89,14 +93,18 @@ class BucketJobQueue:
             _gather(page, gathered)
         return {system: found.listing() for system, found in gathered.items()}
 
-    def holds_marker(self, system: str, job_id: str) -> bool:
-        """One LIST."""
-        for page in pages(self.store, keys.markers(system, job_id)):
-            for listed in page.objects:
-                found = keys.split_queue_key(listed.key)
-                if found is not None and not found.request:
-                    return True
-        return False
+    def holds_marker(self, system: str, tag: ClaimTag) -> bool:
+        """One GET."""
+        return self._is_there(keys.marker(system, tag))
+
+    def _is_there(self, key: str) -> bool:
+        try:
+            self.store.get(key)
+        except ObjectNotFound:
+            return False
+        except ObjectTooLarge:
+            pass
+        return True
 
     def _delete(self, doomed: Iterable[str]) -> None:
         if found := list(doomed):

@@ -69,17 +69,20 @@ class Sweep:
             doomed.clear()
 
 
-def sweep_job(store: ObjectStore, job_id: str, history_keys: Iterable[str]) -> bool:
-    """Delete everything of one job; whether there was anything but history."""
+def sweep_job(
+    store: ObjectStore, job_id: str, history_keys: Iterable[str], certain: Iterable[str] = ()
+) -> bool:
+    """Delete everything of one job; whether there was anything but history.
+
+    *certain* are keys of the job that are deleted even if a LIST does not show them yet.
+    """
     sweep = Sweep(store)
-    found = False
-    for page in pages(store, keys.job(job_id)):
-        for listed in page.objects:
-            sweep.add(listed.key)
-            found = True
+    found = {listed.key for page in pages(store, keys.job(job_id)) for listed in page.objects}
+    for key in sorted(found | set(certain)):
+        sweep.add(key)
     sweep.add_history(history_keys)
     sweep.flush()
-    return found
+    return bool(found)
 
 
 def sweep_history(store: ObjectStore, keep: Callable[[HistoryEntry], bool]) -> Iterator[str]:

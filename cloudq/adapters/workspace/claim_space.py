@@ -13,6 +13,7 @@ from pathlib import Path
 from attrs import evolve, field, frozen
 
 from cloudq.adapters.archive_checks import ArchiveLimits
+from cloudq.adapters.codec import MAX_MANIFEST_BYTES, decode_job, encode_job
 from cloudq.adapters.filesystem import (
     create_file,
     is_full,
@@ -31,7 +32,8 @@ from cloudq.adapters.process import format_identity, noted_identity, own_identit
 from cloudq.adapters.workspace.pack import pack_changed, read_baseline, take_baseline
 from cloudq.adapters.workspace.records import BLOCKED_LOCK, read_holder, read_task_records
 from cloudq.adapters.workspace.unpack import extract_archive
-from cloudq.domain.errors import InvalidInput, WorkspaceFull, WorkspaceProblem
+from cloudq.domain.errors import InvalidInput, RecordRejected, WorkspaceFull, WorkspaceProblem
+from cloudq.domain.job import Job
 from cloudq.domain.job_shell import BLOCKED, for_attempt, record_name
 from cloudq.domain.names import ClaimTag, checked_file_name
 from cloudq.ports.batch_scheduler import AttemptFiles
@@ -336,6 +338,22 @@ class DirectoryClaimSpace:
         noted = read_record(self.control_dir / "baseline", _MAX_BASELINE_BYTES) or b""
         with told_as_workspace_problem(f"pack the output in {self.work_dir}"):
             return pack_changed(self.work_dir, read_baseline(noted), self.archive)
+
+    def keep_job(self, job: Job) -> None:
+        path = self.control_dir / "record.json"
+        with told_as_workspace_problem(f"write {path}"):
+            replace_file(path, encode_job(job))
+
+    def kept_job(self) -> Job | None:
+        path = self.control_dir / "record.json"
+        body = read_record(path, MAX_MANIFEST_BYTES)
+        try:
+            return None if body is None else decode_job(body, str(path), self.tag.job_id)
+        except RecordRejected:
+            return None
+
+    def is_staged_out(self) -> bool:
+        return os.path.lexists(self.control_dir / "staged_out")
 
     def note_staged_out(self) -> None:
         path = self.control_dir / "staged_out"

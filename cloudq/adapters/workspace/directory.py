@@ -83,6 +83,9 @@ class DirectoryWorkspace:
         identity = parse_identity(process)
         return identity is None or is_gone(identity)
 
+    def unfinished(self) -> tuple[ClaimTag, ...]:
+        return tuple(tag for tag in sorted(self._tags()) if not self.space(tag).is_staged_out())
+
     def remove_expired(self, keep_s: float) -> tuple[ClaimTag, ...]:
         self._finish_removals()
         now = self.clock.now()

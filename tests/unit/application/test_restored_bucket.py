@@ -1,4 +1,4 @@
-"""A bucket that was restored from a backup: what was made since is gone (protocol 4.8)."""
+"""A bucket that was restored from a backup: what was made since is gone (protocol 4.8 and 5.6)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import copy
 import json
 import shutil
 
+import pytest
+
 from cloudq.adapters.object_stores.memory import MemoryStore
 from cloudq.adapters.schedulers.scripted import Script
 from cloudq.domain.job_state import JobState
-from tests.parts.world import World
+from tests.parts.world import Agent, System, World
 
 
 def backup(world: World) -> MemoryStore:
@@ -130,3 +132,167 @@ def test_a_finished_job_that_came_back_ends_again_by_its_records(world: World) -
     assert (world.job(job_id).state, world.job(job_id).exit_code) == (JobState.ERROR, 7)
     assert world.job(job_id).size_output
     assert len(alpha.scheduler.starts) == 1
+
+
+def test_a_finished_job_that_came_back_keeps_its_files_while_it_ends(world: World) -> None:
+    alpha = world.system("alpha", behaviour=lambda *_: Script(3))
+    agent = world.agent(alpha, keep_s=3600.0)
+    job_id = world.submit("alpha")
+    kept = backup(world)
+    agent.until_final(job_id)
+    agent.cycles(10)
+    restore(world, kept)
+    world.clock.pass_by(7200)
+    successor = world.agent(alpha, keep_s=3600.0)
+
+    successor.until_final(job_id)
+
+    assert world.job(job_id).state is JobState.DONE
+    assert len(alpha.scheduler.starts) == 1
+
+
+# What vanished while the job is held ----------------------------------------------------------
+
+
+def running(world: World, duration_s: float = 600.0) -> tuple[str, System, Agent]:
+    alpha = world.system("alpha", behaviour=lambda *_: Script(duration_s, outputs={"made": b"1"}))
+    agent = world.agent(alpha)
+    job_id = world.submit("alpha")
+    agent.until(lambda: world.job(job_id).state is JobState.RUN)
+    return job_id, alpha, agent
+
+
+def forget(world: World, *prefixes: str) -> None:
+    for prefix in prefixes:
+        world.store.delete(world.stored(prefix))
+
+
+def parts_of(job_id: str) -> dict[str, tuple[str, ...]]:
+    manifest, claims = f"jobs/{job_id}/manifest.json", f"jobs/{job_id}/claims/"
+    entry = f"queue/alpha/{job_id}."
+    return {
+        "manifest": (manifest,), "claims": (claims,), "entry": (entry,),
+        "manifest and entry": (manifest, entry), "manifest and claims": (manifest, claims),
+        "all": (f"jobs/{job_id}/", entry),
+    }  # fmt: skip
+
+
+LOST = sorted(parts_of("00000001"))
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+@pytest.mark.parametrize("lost", LOST)
+def test_a_running_job_is_followed_to_its_end_whatever_expired(
+    world: World, lost: str, is_restarted: bool
+) -> None:
+    job_id, alpha, agent = running(world)
+    forget(world, *parts_of(job_id)[lost])
+    if is_restarted:
+        agent.die()
+        agent = world.agent(alpha)
+
+    agent.until(lambda: bool(world.stored("history/")))
+
+    job = world.job(job_id)
+    assert (job.state, job.run_system, bool(job.size_output)) == (JobState.DONE, "alpha", True)
+    assert len(alpha.scheduler.starts) == 1
+    assert alpha.scheduler.canceled == []
+    agent.cycles(10)
+    assert world.stored("queue/") == []
+    assert len(world.stored("history/")) == 1
+
+
+def test_what_was_lost_is_told_in_log_heartbeat_and_record(world: World) -> None:
+    job_id, _, agent = running(world)
+    forget(world, f"jobs/{job_id}/manifest.json")
+
+    agent.until(lambda: bool(world.stored("history/")))
+
+    lost = f"the record of job ({job_id})"
+    assert [about["lost"] for _, event, about in world.log.told if "lost something" in event] == [lost]
+    assert lost in agent.parts.lease.last_error
+    assert any("missing from the store" in change.reason for change in world.job(job_id).changes)
+
+
+def test_a_manifest_that_expired_does_not_cancel_a_job_at_its_start(world: World) -> None:
+    alpha = world.system("alpha", behaviour=lambda *_: Script(60))
+    alpha.scheduler.holds_queue = True
+    agent = world.agent(alpha)
+    job_id = world.submit("alpha")
+    agent.until(lambda: world.job(job_id).state is JobState.READY)
+    forget(world, f"jobs/{job_id}/manifest.json")
+
+    alpha.scheduler.holds_queue = False
+    agent.until(lambda: bool(world.stored("history/")))
+
+    assert world.job(job_id).state is JobState.DONE
+    assert alpha.scheduler.canceled == []
+
+
+def test_an_older_record_that_came_back_is_brought_up_to_date(world: World) -> None:
+    alpha = world.system("alpha", behaviour=lambda *_: Script(600))
+    agent = world.agent(alpha)
+    job_id = world.submit("alpha")
+    kept = backup(world)
+    agent.until(lambda: world.job(job_id).state is JobState.RUN)
+    for key in world.stored(f"jobs/{job_id}/claims/"):
+        world.store.delete([key])
+    world.store.put(f"jobs/{job_id}/manifest.json", kept.get(f"jobs/{job_id}/manifest.json").body)
+
+    agent.until_final(job_id)
+
+    job = world.job(job_id)
+    assert (job.state, job.claim) == (JobState.DONE, 1)
+    assert world.stored(f"jobs/{job_id}/claims/") == [f"jobs/{job_id}/claims/1.json"]
+    assert len(alpha.scheduler.starts) == 1
+
+
+# What was ended or deleted on purpose ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_a_job_that_was_canceled_by_force_and_deleted_stays_gone(world: World, is_restarted: bool) -> None:
+    job_id, alpha, agent = running(world, 30_000)
+    client = world.client()
+    world.clock.pass_by(2000)
+    client.cancel.without_the_holder(job_id, 1, force=True)
+    client.delete(job_id, force=True)
+    if is_restarted:
+        agent.die()
+        agent = world.agent(alpha)
+
+    agent.cycles(100)
+
+    assert [key for key in world.stored() if job_id in key] == []
+    assert alpha.scheduler.canceled == ["1"]
+
+
+def test_a_job_that_was_deleted_by_force_before_it_was_put_away_stays_gone(world: World) -> None:
+    job_id, alpha, agent = running(world, 30)
+    agent.until_final(job_id)
+    world.store.put(f"queue/alpha/{job_id}.1", b"")
+    (alpha.home / "cache" / ".cloudq" / f"{job_id}.1" / "staged_out").unlink()
+    agent.die()
+    world.clock.pass_by(4000)
+    world.client().delete(job_id, force=True)
+
+    world.agent(alpha).cycles(100)
+
+    assert [key for key in world.stored() if job_id in key] == []
+
+
+def test_a_client_that_ended_a_job_of_a_restored_bucket_wins(world: World) -> None:
+    alpha = world.system("alpha", behaviour=lambda *_: Script(30_000))
+    agent = world.agent(alpha)
+    job_id = world.submit("alpha")
+    kept = backup(world)
+    agent.until(lambda: world.job(job_id).state is JobState.RUN)
+    world.store.delete([f"jobs/{job_id}/claims/1.json"])
+    world.store.put(f"jobs/{job_id}/manifest.json", kept.get(f"jobs/{job_id}/manifest.json").body)
+
+    world.client().cancel(job_id)
+    agent.cycles(100)
+
+    assert world.job(job_id).state is JobState.DELETED
+    assert alpha.scheduler.canceled == ["1"]
+    assert world.stored("queue/") == []
