@@ -93,6 +93,9 @@ class FollowJobs:
         records = {} if held.is_elsewhere else held.space.records(pending)
         if self._some_were_not_asked_for(held, records):
             return
+        if words := _unanswered(held, pending, records, answer):
+            held.note = words
+            return
         statuses = {task: _status(held, records.get(task, NO_RECORDS), task, answer) for task in pending}
         absent_s = self._absent_s(held, statuses, records, asked_at)
         decided = dict(known)
@@ -224,10 +227,23 @@ class FollowJobs:
 def _basis(held: HeldJob, answer: Mapping[str, LocalJob]) -> Hashable:
     """All that a judgement rests on but time: thousands of unchanged jobs must cost next to nothing."""
     said = [
-        (local_id, hash(frozenset(answer[local_id].tasks.items())) if local_id in answer else None)
-        for local_id in held.local_ids
+        (local_id, hash((frozenset(job.tasks.items()), job.unanswered)) if job else None)
+        for local_id, job in ((local_id, answer.get(local_id)) for local_id in held.local_ids)
     ]
     return (held.is_elsewhere, held.fingerprint, held.cancel, frozenset(held.canceled_tasks), *said)
+
+
+def _unanswered(
+    held: HeldJob,
+    pending: list[int | None],
+    records: Mapping[int | None, TaskRecords],
+    answer: Mapping[str, LocalJob],
+) -> str:
+    """Why nothing can be concluded: a submission that may run the script could not be asked about."""
+    holders = {records.get(task, NO_RECORDS).holder for task in pending}
+    candidates = held.local_ids if None in holders else [each for each in held.local_ids if each in holders]
+    words = (answer[local_id].unanswered for local_id in candidates if local_id in answer)
+    return next(filter(None, words), "")
 
 
 def _status(

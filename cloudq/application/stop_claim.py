@@ -57,5 +57,5 @@ class StopClaim:
 
 
 def is_alive(job: LocalJob) -> bool:
-    """Whether any task of a local job has not ended."""
-    return any(status.life is not Life.ENDED for status in job.tasks.values())
+    """Whether any task of a local job has not ended, or may not have."""
+    return bool(job.unanswered) or any(status.life is not Life.ENDED for status in job.tasks.values())

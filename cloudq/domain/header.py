@@ -23,6 +23,10 @@ class HeaderSyntax:
     """Whether it reads them in the whole script, not at its head alone."""
     indented: bool = False
     """Whether blanks may stand before them."""
+    passed_over: str = ""
+    """What lines begin with that it takes for no command although they are none of its own."""
+    continued: bool = False
+    """Whether a backslash at the end of such a line joins the next one to it."""
     interpreter_option: str = ""
     """The option, such as ``-S``, that names the script's interpreter: never the job shell's."""
     may_adjoin: bool = False
@@ -45,7 +49,14 @@ class Header:
 def read_header(script: Jobscript, options: Sequence[str], syntax: HeaderSyntax) -> Header:
     """Header lines of *script*, without the interpreter that they or *options*, which win, ask for."""
     prefix, option = syntax.prefix, syntax.interpreter_option
-    lines = script.directives(prefix, *syntax.also, anywhere=syntax.anywhere, indented=syntax.indented)
+    lines = script.directives(
+        prefix,
+        *syntax.also,
+        anywhere=syntax.anywhere,
+        indented=syntax.indented,
+        passed_over=syntax.passed_over,
+        continued=syntax.continued,
+    )
     if not option:
         return Header(lines)
     asked = re.compile(rf"\s*(?<!\S){re.escape(option)}{syntax.before_value}([^\s#]+)(?=\s|#|$)")
@@ -64,26 +75,31 @@ def _of_one_host(value: str) -> str:
     return next((path for path in paths if "@" not in path), paths[0].partition("@")[0])
 
 
-_LATE = re.compile(r"[ \t]*(#(?:SBATCH|PBS|BSUB|LOCAL))(?:[ \t].*)?")
+_PREFIXES = frozenset({"#SBATCH", "#PBS", "#BSUB", "#LOCAL"})
+_LATE = re.compile(rf"[ \t]*({'|'.join(sorted(_PREFIXES))})(?:[ \t].*)?")
 _HERE_DOCUMENT = re.compile(r"(?<!<)<<-?\s*(?:'([^']+)'|\"([^\"]+)\"|\\?([A-Za-z0-9_.]+))")
 
 
 def late_lines(script: Jobscript) -> Iterator[str]:
     """Header lines after the first command, which no scheduler reads: a sentence for each kind.
 
-    Lines of a here-document are none: a script may write another one.
+    Lines of a here-document are none: a script may write another one. Where schedulers differ, a
+    line that one of them reads is not named.
     """
     found: dict[str, list[str]] = {}
-    has_command, until = False, ""
+    over: frozenset[str] = frozenset()
+    until, is_joined = "", False
     for number, line in enumerate(script.body.decode(errors="replace").split("\n"), start=1):
         if until:
             until = "" if line.lstrip("\t") == until else until
             continue
         match = _LATE.fullmatch(line)
-        if match and has_command:
+        if match and match[1] in over:
             found.setdefault(match[1], []).append(str(number))
+        is_continuation = is_joined
+        is_joined = line.rstrip().endswith("\\") and (is_joined or line.lstrip().startswith("#PBS"))
         if line.strip() and not line.lstrip().startswith("#"):
-            has_command = True
+            over |= _PREFIXES - ({"#PBS"} if is_continuation or line.startswith(":") else frozenset())
             opened = _HERE_DOCUMENT.search(line)
             until = (opened[1] or opened[2] or opened[3]) if opened else ""
     for prefix, numbers in found.items():

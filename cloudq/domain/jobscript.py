@@ -37,21 +37,39 @@ class Jobscript:
         """Whether it names its own interpreter; /bin/bash runs it otherwise."""
         return self.body.startswith(b"#!")
 
-    def directives(self, *prefixes: str, anywhere: bool = False, indented: bool = False) -> tuple[str, ...]:
+    def directives(
+        self,
+        *prefixes: str,
+        anywhere: bool = False,
+        indented: bool = False,
+        passed_over: str = "",
+        continued: bool = False,
+    ) -> tuple[str, ...]:
         """Header lines that begin with one of *prefixes*, up to the first command, as they stand.
 
         Slurm and PBS stop reading options at the first line that is neither blank nor a comment;
-        PBS also reads those that are *indented*, which come without their blanks. Grid Engine reads
-        them *anywhere* in the script.
+        PBS also reads those that are *indented*, which come without their blanks, reads on after lines
+        that begin with the character *passed_over*, and joins lines that are *continued* by a backslash.
+        Grid Engine reads them *anywhere* in the script.
         """
         found = []
-        for line in self.body.decode(errors="replace").split("\n"):
+        lines = iter(self.body.decode(errors="replace").split("\n"))
+        for line in lines:
             stripped = line.strip()
-            if stripped and not stripped.startswith("#") and not anywhere:
-                break
             if (stripped if indented else line).startswith(prefixes):
-                found.append(stripped)
+                found.append(_joined(stripped, lines) if continued else stripped)
+            elif passed_over and line.startswith(passed_over):
+                continue
+            elif stripped and not stripped.startswith("#") and not anywhere:
+                break
         return tuple(found)
+
+
+def _joined(line: str, following: Iterator[str]) -> str:
+    """*line* with those *following* that it asks for by a backslash at its end."""
+    while line.endswith("\\"):
+        line = (line[:-1] + next(following, "")).rstrip()
+    return line
 
 
 def script_problems(name: str, body: bytes) -> list[str]:

@@ -211,7 +211,7 @@ def _decide_on_word_alone(evidence: Evidence, reason: str) -> TaskState | None:
 def _decide_from_both(record: ExitRecord, verdict: JobState, reason: str, evidence: Evidence) -> TaskState:
     deleted = verdict is JobState.DELETED
     own_end = _from_record(record, canceled=evidence.cancel_accepted or deleted)
-    if deleted and own_end.state is JobState.DONE:
+    if deleted and own_end.state is not JobState.DELETED:
         return own_end  # it had ended before anybody ended it
     if (
         deleted

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 
 from attrs import field, frozen
 
@@ -96,6 +96,12 @@ def _lasting_reason(state: TaskState) -> str:
     return "" if is_told else state.reason[:MAX_REASON_CHARS]
 
 
+def _common_reason(seen: Iterable[TaskState], states: Set[JobState]) -> str:
+    """The one reason that all tasks in *states* give, such as that they are held."""
+    reasons = {state.reason for state in seen if state.state in states}
+    return reasons.pop() if len(reasons) == 1 else ""
+
+
 def derive(states: Iterable[TaskState]) -> TaskState | None:
     """Derive a job's state from its tasks' (design section 4)."""
     seen = list(states)
@@ -104,8 +110,8 @@ def derive(states: Iterable[TaskState]) -> TaskState | None:
         return None
     running = present & {JobState.RUN, JobState.COMPLETING, JobState.DELETING}
     if running:
-        return TaskState(JobState.RUN)
+        return TaskState(JobState.RUN, reason=_common_reason(seen, running))
     if present - FINAL_STATES:
-        return TaskState(JobState.READY)
+        return TaskState(JobState.READY, reason=_common_reason(seen, present - FINAL_STATES))
     worst = next(state for state in WORST_FIRST if state in present)
     return next(state for state in seen if state.state is worst)

@@ -49,6 +49,8 @@ class LocalJob:
     tasks: Mapping[int | None, SchedulerStatus]
     tag: ClaimTag | None = None
     """Whose it is, where the scheduler tells: local ids begin anew when a scheduler is reset."""
+    unanswered: str = ""
+    """Why the scheduler could not be asked about this job, in its words; nothing is known then."""
 
     def may_be_of(self, tag: ClaimTag) -> bool:
         """Whether nothing says that it is another's."""
@@ -104,7 +106,11 @@ class BatchScheduler(Protocol):
         ...
 
     def poll(self, local_ids: Sequence[str]) -> Mapping[str, LocalJob]:
-        """One query for all; an id that is missing in the answer is not known to the scheduler."""
+        """One query for all; an id that is missing in the answer is not known to the scheduler.
+
+        An id that the scheduler cannot look up at the moment is in the answer, `unanswered`: it
+        does not keep the others from being answered.
+        """
         ...
 
     def cancel(self, local_ids: Sequence[str]) -> None:

@@ -30,6 +30,7 @@ from tests.parts.fake_grid_engine.cell import FakeGridEngine
 from tests.parts.fake_pbs.complex import FakePbs
 from tests.parts.fake_slurm.cluster import FakeSlurm
 from tests.parts.grid_engine import GridEngine
+from tests.parts.real_pbs import RealPbs
 from tests.parts.shell_claim import prepare, submission_of
 from tests.parts.slurm import Slurm
 
@@ -167,6 +168,24 @@ class FakePbsRig(RealRig):
         self.pbs.end_everything()
 
 
+class RealPbsRig(FakePbsRig):
+    """A real PBS with one node, of which a job takes half."""
+
+    step_s = 0.2
+
+    def __init__(self, folder: Path) -> None:
+        RealRig.__init__(self, folder)
+        self.real = RealPbs()
+        self.options = self.real.half_of_the_node
+        self.scheduler = self.another()
+
+    def another(self) -> PbsScheduler:
+        return PbsScheduler(environ={**os.environ, **self.real.environment()})
+
+    def clean_up(self) -> None:
+        self.real.end_everything()
+
+
 class SlurmRig(RealRig):
     """A real Slurm, on which a job takes half of all CPUs."""
 
@@ -288,6 +307,7 @@ def _has_ended(tasks: Mapping[int | None, SchedulerStatus]) -> bool:
         ScriptedRig,
         FakeSlurmRig,
         FakePbsRig,
+        pytest.param(RealPbsRig, marks=pytest.mark.xdist_group("pbs")),
         FakeGridEngineRig,
         pytest.param(SlurmRig, marks=[pytest.mark.real, pytest.mark.xdist_group("slurm")]),
         pytest.param(GridEngineRig, marks=[pytest.mark.real, pytest.mark.xdist_group("gridengine")]),

@@ -1,4 +1,4 @@
-"""A whole agent on PBS's stand-ins: every end as it was, every script once."""
+"""A whole agent on PBS, its stand-in and a real one: every end as it was, every script once."""
 
 from __future__ import annotations
 
@@ -13,21 +13,24 @@ from cloudq.domain.job import Job
 from cloudq.domain.job_state import JobState
 from tests.parts.counted_runs import check_all, submit_many
 from tests.parts.fake_pbs.complex import FakePbs
+from tests.parts.real_pbs import RealPbs
 from tests.parts.site import Site, ended, wait_until
 from tests.parts.world import text_of
+
+Pbs = FakePbs | RealPbs
 
 BASH = "#!/bin/bash\n"
 
 
-@pytest.fixture
-def pbs(tmp_path: Path) -> Iterator[FakePbs]:
-    pbs = FakePbs(tmp_path, slots=4)
+@pytest.fixture(params=["stand-in", pytest.param("real", marks=pytest.mark.xdist_group("pbs"))])
+def pbs(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pbs]:
+    pbs: Pbs = RealPbs() if request.param == "real" else FakePbs(tmp_path, slots=4)
     yield pbs
     pbs.end_everything()
 
 
 @pytest.fixture
-def pbs_site(pbs: FakePbs, tmp_path: Path) -> Site:
+def pbs_site(pbs: Pbs, tmp_path: Path) -> Site:
     """A login node whose jobs come through a directory."""
     variables = {"CLOUDQ_AGENT_PROFILE": "pbs", "PLANTED_SECRET": "x", "AWS_SECRET_ACCESS_KEY": "x"}
     site = Site(tmp_path, pbs.environment() | variables)
@@ -91,14 +94,14 @@ def test_every_kind_of_end_is_told_as_it_was(pbs_site: Site, tmp_path: Path) -> 
         assert [out(client, spaced, task) for task in (1, 3, 5)] == ["1\n", "3\n", "5\n"]
         assert (out(client, own_variable), out(client, clean)) == ("1 x y,z\n", "")
         assert jobs[0].submit_command.startswith("qsub -f -S /bin/bash -N good_job.sh -j oe")
-        assert jobs[3].jobid.endswith("[].pbs1")
+        assert "[]." in jobs[3].jobid
         got = client.stage_out(good, tmp_path / "results")
 
     assert {path.name for path in (got / "output").iterdir()} == {"result.txt"}
 
 
 def test_a_users_own_output_files_are_written_and_the_logs_are_found_all_the_same(
-    pbs_site: Site, pbs: FakePbs, tmp_path: Path
+    pbs_site: Site, pbs: Pbs, tmp_path: Path
 ) -> None:
     site = pbs_site
     body = "for i in $(seq 20000); do echo line $i; done; echo problem >&2\n"
@@ -138,7 +141,7 @@ def test_a_users_own_output_files_are_written_and_the_logs_are_found_all_the_sam
 
 @pytest.mark.parametrize("version", [{}, {"tells_walltime": False}, {"top_shell": True}], ids=str)
 def test_a_job_that_is_ended_by_others_is_told_as_it_was(
-    pbs_site: Site, pbs: FakePbs, version: dict[str, bool]
+    pbs_site: Site, pbs: Pbs, version: dict[str, bool]
 ) -> None:
     site = pbs_site
     pbs.set(**version)
@@ -149,9 +152,7 @@ def test_a_job_that_is_ended_by_others_is_told_as_it_was(
         )
         deleted = submit(client, site, BASH + "echo begun; sleep 300\n")
         held = submit(client, site, BASH + "echo never\n", submit_opt="-h")
-        pbs.change(in_state(client, deleted, JobState.RUN), cancel=True)
-        held_id = in_state(client, held, JobState.READY)
-        pbs.change(held_id, cancel=True)
+        pbs.delete(in_state(client, deleted, JobState.RUN), in_state(client, held, JobState.READY))
         jobs = ended(client, late, deaf, deleted, held, timeout=120)
 
         assert [job.state.value for job in jobs] == ["TIMEOUT", "TIMEOUT", "DELETED", "DELETED"]
@@ -159,7 +160,7 @@ def test_a_job_that_is_ended_by_others_is_told_as_it_was(
         assert "time limit" in jobs[0].error_msg
 
 
-def test_a_job_that_was_held_runs_when_it_is_let_go(pbs_site: Site, pbs: FakePbs) -> None:
+def test_a_job_that_was_held_runs_when_it_is_let_go(pbs_site: Site, pbs: Pbs) -> None:
     with pbs_site.client() as client, pbs_site.agent():
         held = submit(client, pbs_site, BASH + "echo ran\n", submit_opt="-h")
         pbs.release(in_state(client, held, JobState.READY))
@@ -168,7 +169,7 @@ def test_a_job_that_was_held_runs_when_it_is_let_go(pbs_site: Site, pbs: FakePbs
         assert (told(job), out(client, held)) == (("DONE", 0), "ran\n")
 
 
-def test_a_job_that_pbs_puts_back_runs_again_as_the_same_job(pbs_site: Site, pbs: FakePbs) -> None:
+def test_a_job_that_pbs_puts_back_runs_again_as_the_same_job(pbs_site: Site, pbs: Pbs) -> None:
     body = BASH + "echo run >> runs; cat runs; [ $(wc -l <runs) -eq 2 ] || sleep 300\n"
     with pbs_site.client() as client, pbs_site.agent():
         job_id = submit(client, pbs_site, body)
@@ -208,7 +209,7 @@ def test_options_without_a_meaning_are_refused_by_name(pbs_site: Site) -> None:
             assert word in job.error_msg
 
 
-def test_without_history_the_jobs_own_records_tell_their_ends(pbs_site: Site, pbs: FakePbs) -> None:
+def test_without_history_the_jobs_own_records_tell_their_ends(pbs_site: Site, pbs: Pbs) -> None:
     pbs.set(history=False)
     with pbs_site.client() as client, pbs_site.agent():
         good, bad = (submit(client, pbs_site, BASH + f"exit {code}\n") for code in (0, 3))
@@ -221,7 +222,7 @@ def test_without_history_the_jobs_own_records_tell_their_ends(pbs_site: Site, pb
         ]
 
 
-def test_a_server_that_is_away_changes_no_state(pbs_site: Site, pbs: FakePbs) -> None:
+def test_a_server_that_is_away_changes_no_state(pbs_site: Site, pbs: Pbs) -> None:
     site = pbs_site
     away = {
         "do": "fail", "status": 255, "prints": '{\n    "timestamp":1,\n    "pbs_server":"pbs1"\n}\n',

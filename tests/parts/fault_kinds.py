@@ -128,7 +128,7 @@ PBS = Kind(
     down=_PBS_DOWN,
     told="cannot connect to server",
     unreadable=(
-        (_PBS_DOWN,), (_PBS_DOWN | {"status": 0},), (GARBAGE,) * 3, (HANGS,),
+        (_PBS_DOWN,), (_PBS_DOWN | {"status": 0},), (GARBAGE,) * 4, (HANGS,),
         ({"do": "fail", "status": 1, "words": "qstat: End of File"},),
     ),
     unanswered="qsub: End of File",

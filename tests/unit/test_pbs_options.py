@@ -45,6 +45,7 @@ def test_options_are_read_as_qsub_reads_them(words: list[str], values: dict[str,
     [
         ("#PBS -N 'a b' -j oe", ["-N", "a b", "-j", "oe"]), ("#PBS\t-J1-4", ["-J1-4"]), ("#PBS", []),
         ('#PBS -A "x', ["-A", '"x']), ("#PBS -A a#b", ["-A", "a#b"]),
+        (r'#PBS -A "a\b" -N c\ d', ["-A", r"a\b", "-N", "c d"]),
     ],
 )  # fmt: skip
 def test_header_lines_are_split_as_qsub_splits_them(line: str, words: list[str]) -> None:
@@ -127,7 +128,7 @@ def submission(tmp_path: Path) -> Submission:
 
 OURS = ["-f", "-S", "/bin/bash"]
 LOG = ["-j", "oe", "-o", "/c/output"]
-TAG = "CLOUDQ_TAG=3f7e7681.1"
+TAG = "CLOUDQ_TAG=t3f7e7681.1"
 
 
 def argv(submission: Submission, *options: str, script: str = "", array: str = "") -> list[str]:
@@ -146,6 +147,15 @@ def test_the_job_shell_writes_the_log_unless_the_user_wants_the_output_elsewhere
     for own in ("-ox", "-ex", "-joe", "-koe"):
         assert argv(submission, own) == [own, "-v", TAG]
         assert argv(submission, script=f"#PBS {own}") == ["-v", TAG]
+
+
+def test_a_directory_that_qsub_does_not_take_is_named_from_where_it_runs(
+    submission: Submission, tmp_path: Path
+) -> None:
+    home = tmp_path / "hömé"
+    elsewhere = evolve(submission, control_dir=home / "claims" / "c", work_dir=home / "cache" / "w")
+
+    assert argv(elsewhere)[:4] == ["-j", "oe", "-o", "../../claims/c/output"]
 
 
 def test_tasks_have_their_own_files(submission: Submission) -> None:

@@ -2,7 +2,8 @@
 
 One ``qstat`` tells of all jobs that have not ended; those that are gone from it are asked for by
 their ids, in PBS's history. A question that fails answers nothing; a job is unknown only where
-qstat says so, and that is never an end.
+qstat says so, and that is never an end. A job that qstat can neither show nor call unknown keeps
+no other from being judged.
 """
 
 from __future__ import annotations
@@ -10,13 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
 
+from attrs import evolve
+
 from cloudq.adapters.process import (
     MAX_ANSWER_BYTES,
     AnswerTooLong,
-    Finished,
     account,
 )
 from cloudq.adapters.schedulers.commands import CommandTimes, SchedulerCommands, in_chunks, left_in, words_of
+from cloudq.adapters.schedulers.pbs_lookup import JSON, WIDE, PbsLookup
 from cloudq.adapters.schedulers.pbs_options import DIRECTIVE
 from cloudq.adapters.schedulers.pbs_parse import (
     OUTPUT_VARIABLE,
@@ -36,7 +39,6 @@ from cloudq.adapters.schedulers.pbs_states import (
     is_beyond_this_qstat,
     is_only_about_ended_jobs,
     keeps_no_history,
-    numbers_not_known,
     read_qsub_answer,
     status_of,
     was_terminated,
@@ -52,7 +54,9 @@ from cloudq.domain.submit_options import join_options
 from cloudq.ports.batch_scheduler import AttemptFiles, LocalJob, Submission
 
 PBS_DIALECT = ShellDialect(
-    header=HeaderSyntax(DIRECTIVE, indented=True, interpreter_option="-S", may_adjoin=True),
+    header=HeaderSyntax(
+        DIRECTIVE, indented=True, passed_over=":", continued=True, interpreter_option="-S", may_adjoin=True
+    ),
     local_id='${PBS_JOBID/"[${PBS_ARRAY_INDEX:-}]"/[]}',  # a task of 12[].pbs1 is 12[3].pbs1
     task_id=f'"${{PBS_ARRAY_INDEX:-${{{TASK_VARIABLE}:-}}}}"',
     forward_signals=False,  # PBS signals all processes of the job
@@ -62,7 +66,6 @@ PBS_DIALECT = ShellDialect(
 )
 
 _QUERY_ENVIRONMENT: Mapping[str, str] = {"LC_ALL": "C"}
-_JSON = ("-F", "json")
 
 
 class PbsScheduler:
@@ -81,12 +84,13 @@ class PbsScheduler:
         self._warn = warn
         self._owner = account()
         self._mutex = Lock()
-        self._ways: list[tuple[str, ...]] = [("-w", "-u", self._owner), _JSON, ()]
+        self._ways: list[tuple[str, ...]] = [(*WIDE, "-u", self._owner), JSON, WIDE, ()]
         """How to have jobs listed, the best first. With ``-u`` there is no JSON, but only one's own jobs."""
         self._known: dict[str, LocalJob] = {}
         self._over: set[str] = set()
         """Jobs whose end was seen as a whole: PBS need not be asked again, nor know them still."""
         self._warned: set[str] = set()
+        self._look_up = PbsLookup(self._commands, self._owner)
 
     @property
     def dialect(self) -> ShellDialect:
@@ -131,13 +135,16 @@ class PbsScheduler:
         wanted = [local_id for local_id in dict.fromkeys(local_ids) if is_local_id(local_id)]
         shown = self._live_with_tasks()
         gone = [local_id for local_id in wanted if local_id not in shown]
-        shown |= self._asked_for([local_id for local_id in gone if local_id not in self._over])
+        answers = self._look_up([local_id for local_id in gone if local_id not in self._over])
+        self._warn_of(answers.unanswered)
+        shown |= answers.found
         with self._mutex:
             for local_id in wanted:
                 if local_id in shown:
                     self._note(local_id, shown[local_id])
             known = [each for each in wanted if each in shown or each in self._over]
-            return {local_id: self._known[local_id] for local_id in known}
+            answered = {local_id: self._known[local_id] for local_id in known}
+        return answered | {each: LocalJob({}, unanswered=words) for each, words in answers.unanswered.items()}
 
     def free_slots(self) -> int | None:
         return None
@@ -155,7 +162,9 @@ class PbsScheduler:
         last = before.tasks if before else {}
         tasks = {task: self._status(row, None) for task, row in _told_by_array(rows).items()}
         tasks |= {task: each for task, each in last.items() if _is_end(each)}
-        tasks |= {task: self._status(row, last.get(task)) for task, row in rows.tasks.items()}
+        for task, row in rows.tasks.items():
+            if row.is_own or task not in last or not _is_account(last[task]):
+                tasks[task] = self._status(row, last.get(task))
         return LocalJob(tasks, rows.tag)
 
     def _status(self, row: TaskRow, before: SchedulerStatus | None) -> SchedulerStatus:
@@ -180,10 +189,13 @@ class PbsScheduler:
             self._qdel(list(dict.fromkeys(local_id.replace("[]", f"[{task}]", 1) for task in tasks)))
 
     def _qdel(self, shown_ids: Sequence[str]) -> None:
+        refused = ""
         for some in in_chunks(shown_ids):
             done = self._commands.ask("qdel", *some)
             if done.status != 0 and not is_only_about_ended_jobs(done.stderr):
-                raise SchedulerUnavailable(words_of("qdel", done))
+                refused = words_of("qdel", done)
+        if refused:
+            raise SchedulerUnavailable(refused)
 
     def forget(self, tag: ClaimTag, local_ids: Sequence[str]) -> None:
         with self._mutex:
@@ -236,41 +248,10 @@ class PbsScheduler:
         said = done.stdout[:200] if done else ""
         raise SchedulerUnavailable(f"qstat printed something else than jobs: {said!r}")
 
-    def _asked_for(self, local_ids: Sequence[str]) -> dict[str, JobRows]:
-        """Jobs that may have ended, as far as PBS still knows them.
-
-        Raises `SchedulerUnavailable` if one was neither shown nor said to be unknown.
-        """
-        found: dict[str, JobRows] = {}
-        for some in in_chunks(local_ids):
-            try:
-                found |= self._shown("-t", some)
-            except AnswerTooLong:
-                found |= self._asked_for_one_by_one(some)
-        return found
-
-    def _asked_for_one_by_one(self, local_ids: Sequence[str]) -> dict[str, JobRows]:
-        found: dict[str, JobRows] = {}
-        for local_id in local_ids:
-            try:
-                found |= self._shown("-t", [local_id])
-            except AnswerTooLong:  # an array whose tasks are too many
-                found |= self._shown("-f", [local_id])
-        return found
-
-    def _shown(self, tasks: str, local_ids: Sequence[str]) -> dict[str, JobRows]:
-        found: dict[str, JobRows] = {}
-        pending, said = list(local_ids), ""
-        for way in (_JSON, ()):  # of several ids, JSON shows but the first in some versions
-            if pending:
-                done = self._commands.ask("qstat", "-x", "-f", tasks, *way, *pending)
-                jobs = parse_qstat(done.stdout, self._owner) or {}
-                found |= {local_id: jobs[local_id] for local_id in pending if local_id in jobs}
-                pending = [each for each in pending if each not in jobs and not _is_unknown(each, done)]
-                said = words_of("qstat", done)
-        if pending:
-            raise SchedulerUnavailable(f"qstat did not tell of {pending[0]}; {said}")
-        return found
+    def _warn_of(self, unanswered: Mapping[str, str]) -> None:
+        for local_id in unanswered.keys() - self._warned:
+            self._warned.add(local_id)
+            self._warn(f"job {local_id} keeps its state: {unanswered[local_id]}")
 
 
 def _is_over(local_id: str, rows: JobRows) -> bool:
@@ -287,9 +268,9 @@ def _told_by_array(rows: JobRows) -> dict[int | None, TaskRow]:
         return {}
     if whole.state in ENDED:
         # Its exit status is not the tasks'; that it was deleted goes for all that had not ended.
-        each = TaskRow("X", whole.comment, None, whole.substate) if was_terminated(whole) else TaskRow("X")
+        each = TaskRow("X", is_own=not was_terminated(whole))
         return dict.fromkeys(rows.submitted, each)
-    waits = whole if whole.state in WAITING else TaskRow("Q")
+    waits = evolve(whole, state=whole.state if whole.state in WAITING else "Q", is_own=False)
     told: dict[int | None, TaskRow] = dict.fromkeys(rows.submitted, TaskRow("R"))
     return told | dict.fromkeys(rows.waiting, waits)
 
@@ -298,5 +279,6 @@ def _is_end(status: SchedulerStatus) -> bool:
     return status.life is Life.ENDED
 
 
-def _is_unknown(local_id: str, done: Finished) -> bool:
-    return keeps_no_history(done.stderr) or sequence_number(local_id) in numbers_not_known(done.stderr)
+def _is_account(status: SchedulerStatus) -> bool:
+    """Whether it tells how a task itself ended: what PBS shows later in its place does not."""
+    return _is_end(status) and status.verdict is not None and not status.never_ran

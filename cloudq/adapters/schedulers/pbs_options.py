@@ -90,10 +90,15 @@ def read_pbs_options(words: Sequence[str], directives: Sequence[str]) -> PbsOpti
 
 
 def split_directive(line: str) -> list[str]:
-    """The words of a header line, as qsub splits it: quotes group, a ``#`` is no comment."""
+    """The words of a header line, as qsub splits it: quotes group, a ``#`` is no comment.
+
+    A backslash stands for the next character outside of quotes only.
+    """
     rest = line.removeprefix(DIRECTIVE)
+    lexer = shlex.shlex(rest, posix=True)
+    lexer.whitespace_split, lexer.commenters, lexer.escapedquotes = True, "", ""
     try:
-        return shlex.split(rest)
+        return list(lexer)
     except ValueError:  # an unclosed quote: qsub will have its own words for it
         return rest.split()
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from cloudq.adapters.schedulers.pbs_json import read_json
 from cloudq.domain.array_range import ArrayRange
@@ -23,9 +23,14 @@ _SHOWN_ID = re.compile(rf"([0-9]{{1,12}})(?:(\[)([0-9]{{1,9}})?\])?\.({_SERVER})
 _LOCAL_ID = re.compile(rf"[0-9]{{1,12}}(?:\[\])?\.{_SERVER}")
 _NUMBER = re.compile(r"-?[0-9]{1,9}")
 _CLOCK = re.compile(r"(?:([0-9]{1,6}):)?(?:([0-9]{1,6}):)?([0-9]{1,9})(?:\.[0-9]*)?")
+_OF_A_RUN = ("stime", "run_count", "Exit_status", "resources_used.walltime")
 _JOB_LINE = re.compile(r"Job Id: (\S+)\s*")
 _ATTRIBUTE_LINE = re.compile(r"    ([A-Za-z_][A-Za-z0-9_.-]*) = (.*)")
-_VARIABLE = r"(?:^|(?<!\\),){}=([^,]*)"
+_VARIABLE = r"(?:^|(?<!\\)(?:\\\\)*,){}=([^,]*)"
+_TAG_ARGUMENT = re.compile(r"CLOUDQ_TAG=([0-9a-f]{8}\.[0-9]{1,6})(?![0-9])")
+
+TAG_MARK = "t"
+"""What a tag begins with: qstat prints a bare 12345678.10 as the number 12345678.1 in JSON."""
 
 Attributes = Mapping[str, str]
 """Of one job; a resource's name is ``Resource_List.walltime``."""
@@ -47,16 +52,30 @@ def sequence_number(local_id: str) -> int:
     return int(match[1]) if match else -1
 
 
+def server_of(local_id: str) -> str:
+    """``12[].pbs1`` → ``pbs1``."""
+    return local_id.partition(".")[2]
+
+
 @frozen
 class TaskRow:
     """One job that is no array, or one task of an array, or an array as a whole."""
 
     state: str
     comment: str = ""
+    """Of a task that is not `is_own`: the array's."""
     exit_status: int | None = None
     substate: int | None = None
     used_s: int | None = None
     limit_s: int | None = None
+    holds: str = ""
+    """The letters of ``Hold_Types``: u (user), o (operator), s (system), p (bad password)."""
+    depends: str = ""
+    """The jobs it waits for, as in ``-W depend=``."""
+    has_run: bool = True
+    """Whether PBS kept anything of a run."""
+    is_own: bool = True
+    """Whether more than the state is the task's: rows of waiting and deleted tasks are the array's."""
 
 
 @define
@@ -96,7 +115,7 @@ def _add(jobs: dict[str, JobRows], match: re.Match[str], attributes: Attributes)
     job.tag = job.tag or _tag(attributes)
     row = _row(attributes)
     if index is not None:
-        job.tasks[int(index)] = row
+        job.tasks[int(index)] = evolve(row, is_own="array_index" in attributes)
     elif bracket:
         job.whole = row
         job.waiting = _indices(attributes.get("array_indices_remaining", ""))
@@ -115,13 +134,28 @@ def _row(attributes: Attributes) -> TaskRow:
         substate=_number(attributes.get("substate", "")),
         used_s=_seconds(attributes.get("resources_used.walltime", "")),
         limit_s=_seconds(attributes.get("Resource_List.walltime", "")),
+        holds=attributes.get("Hold_Types", "").strip().replace("n", ""),
+        depends=attributes.get("depend", ""),
+        has_run=any(name in attributes for name in _OF_A_RUN),
     )
 
 
 def _tag(attributes: Attributes) -> ClaimTag | None:
+    """The claim that the job was submitted for, also by an older agent, which did not mark it."""
+    text = _variable(attributes, TAG_VARIABLE)
+    if not text.startswith(TAG_MARK):
+        text = _as_submitted(text, attributes.get("Submit_arguments", ""))
     with suppress(InvalidInput):
-        return ClaimTag.parse(_variable(attributes, TAG_VARIABLE))
+        return ClaimTag.parse(text.removeprefix(TAG_MARK))
     return None
+
+
+def _as_submitted(text: str, arguments: str) -> str:
+    """A tag without its mark as qsub was given it, where JSON may have made a number of it."""
+    match = _TAG_ARGUMENT.search(arguments)
+    with suppress(ValueError):  # no number: as it was written
+        return match[1] if match and float(match[1]) == float(text) else text
+    return text
 
 
 def _variable(attributes: Attributes, name: str) -> str:
@@ -158,24 +192,31 @@ def _seconds(text: str) -> int | None:
 
 
 def _from_text(text: str) -> list[tuple[str, Attributes]] | None:
-    """``Job Id:`` and indented lines, long values folded with a tab or whole (``-w``)."""
-    jobs: list[tuple[str, dict[str, str]]] = []
-    name = ""
-    for line in text.splitlines():
+    """``Job Id:`` and indented lines, long values folded with a tab or whole (``-w``).
+
+    Folded, a value with a line break can look like attributes: a job that has one twice is left out.
+    """
+    jobs: dict[str, dict[str, str]] = {}
+    doubtful: set[str] = set()
+    shown = name = ""
+    for line in text.split("\n"):  # no other character ends a line: values may hold any of them
         head, attribute = _JOB_LINE.fullmatch(line), _ATTRIBUTE_LINE.fullmatch(line)
         if head:
-            jobs.append((head[1], {}))
+            shown, name = head[1], ""
+            doubtful.update({shown} & jobs.keys())
+            jobs.setdefault(shown, {})
         elif not line.strip():
             continue
-        elif not jobs:
+        elif not shown:
             return None
         elif attribute:
             name = attribute[1]
-            jobs[-1][1][name] = attribute[2]
-        elif line.startswith("\t") and name in jobs[-1][1]:
-            jobs[-1][1][name] += line[1:]
+            doubtful.update({shown} if name in jobs[shown] else ())
+            jobs[shown][name] = attribute[2]
+        elif line.startswith("\t") and name in jobs[shown]:
+            jobs[shown][name] += line[1:]
         # Anything else is the rest of a value with a line break in it.
-    return list(jobs)
+    return [(each, attributes) for each, attributes in jobs.items() if each not in doubtful]
 
 
 def _from_json(text: str) -> list[tuple[str, Attributes]] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from attrs import frozen
 
@@ -49,6 +49,9 @@ ENDED = frozenset(state for state, meaning in STATES.items() if meaning.life is 
 KEEP_LAST = frozenset({"M"})
 """Moved to another server, which alone knows: what was known before stays."""
 
+_OF_THE_PAST = ("Job Array Began", "Job run at")
+"""How comments begin that do not say why a job waits: of an array whose tasks run, of an earlier run."""
+
 _TIME_LIMIT = "the scheduler ended it at its time limit"
 
 EXIT_STATUSES: Mapping[int, tuple[JobState, str]] = {
@@ -91,8 +94,25 @@ _TERMINATED, _FINISHED, _FAILED = 91, 92, 93
 _SIGNAL = 256
 _TERM = _SIGNAL + 15
 _ENDED_BY_SIGNAL = frozenset({128 + 9, 128 + 15})
-_KILLED_FOR_TIME = re.compile(r"walltime\b.*\bexceeded")
+_KILLED_FOR_TIME = re.compile(r"walltime\b.*\bexceeded|exceeded resource walltime")
+_TERMINATED_BY = re.compile(r"\bterminated(?: by \S+)?$")
 _DELETED = "deleted"
+_DEPENDENCY = "PBS deleted it before it ran: a job that it depends on failed, was deleted or is not known"
+_NOTHING_KEPT = "deleted before it ran: PBS keeps nothing of a run"
+
+_SUBJOB_ENDS: Mapping[str, tuple[JobState, str]] = {
+    "Subjob failed": (JobState.ERROR, "PBS keeps nothing of it but that it failed"),
+    "Subjob terminated": (JobState.DELETED, _DELETED),
+}
+"""The comments that tell of a task although the rest of its row is the array's, up to version 22."""
+
+HOLDS: Mapping[str, str] = {
+    "u": "held by its user",
+    "o": "held by an operator",
+    "s": "held by the scheduler",
+    "p": "held for a bad password",
+}
+"""What each letter of ``Hold_Types`` says."""
 
 
 def status_of(row: TaskRow) -> SchedulerStatus | None:
@@ -101,9 +121,32 @@ def status_of(row: TaskRow) -> SchedulerStatus | None:
     if meaning is None:
         return None
     if meaning.life is Life.ENDED:
-        return _end(row)
-    told = row.comment if meaning.life is Life.QUEUED else ""
-    return SchedulerStatus(meaning.life, reason="; ".join(part for part in (meaning.reason, told) if part))
+        return _end(row) if row.is_own else _end_by_array(row)
+    if meaning.life is not Life.QUEUED:
+        return SchedulerStatus(meaning.life, reason=meaning.reason)
+    return SchedulerStatus(Life.QUEUED, reason="; ".join(_why_it_waits(row, meaning.reason)))
+
+
+def _why_it_waits(row: TaskRow, of_state: str) -> Iterator[str]:
+    holds = [HOLDS[letter] for letter in row.holds if letter in HOLDS]
+    yield from holds or ([of_state] if of_state else ())
+    if row.depends:
+        yield f"depends on {row.depends}"
+    _, failure = EXIT_STATUSES.get(row.exit_status or 0, (None, ""))
+    if failure and row.is_own:
+        yield f"put back into the queue: {failure}"
+    if row.comment and not row.comment.startswith(_OF_THE_PAST):
+        yield row.comment
+
+
+def _end_by_array(row: TaskRow) -> SchedulerStatus:
+    """An ended task of which PBS shows the array's values: they tell no exit status.
+
+    Tasks that were deleted before they ran are shown so and, once the whole array is deleted, also
+    those that had ended in another way: they have left a record of their start.
+    """
+    verdict, reason = _SUBJOB_ENDS.get(row.comment, (JobState.DELETED, _NOTHING_KEPT))
+    return SchedulerStatus(Life.ENDED, verdict, None, reason, never_ran=row.comment not in _SUBJOB_ENDS)
 
 
 def _end(row: TaskRow) -> SchedulerStatus:
@@ -129,6 +172,8 @@ def _end_without_status(row: TaskRow) -> SchedulerStatus:
     """It never ran, or PBS did not keep its status: then all that is told is that it is over."""
     if was_terminated(row):
         return SchedulerStatus(Life.ENDED, *_termination(row, None))
+    if row.substate == _FINISHED and not row.has_run:
+        return SchedulerStatus(Life.ENDED, JobState.ERROR, None, _DEPENDENCY)
     if row.substate == _FAILED or row.comment.endswith("failed"):
         return SchedulerStatus(Life.ENDED, JobState.ERROR)
     if row.state == "F" and row.substate != _FINISHED and row.used_s is None:
@@ -138,7 +183,7 @@ def _end_without_status(row: TaskRow) -> SchedulerStatus:
 
 def was_terminated(row: TaskRow) -> bool:
     """Whether somebody deleted it, or PBS gave it up."""
-    return row.substate == _TERMINATED or row.comment.endswith("terminated")
+    return row.substate == _TERMINATED or bool(_TERMINATED_BY.search(row.comment))
 
 
 def _termination(row: TaskRow, code: int | None) -> tuple[JobState, int | None, str]:
@@ -190,6 +235,8 @@ _Problem = type[SchedulerProblem]
 QSUB_SAYS: tuple[tuple[re.Pattern[str], _Problem], ...] = tuple(
     (re.compile(words, re.IGNORECASE), problem)
     for words, problem in (
+        # The request did not go out: there is no such server at the moment, or never.
+        (r"unknown host\b", SubmitDeferred),
         # The request went out, or may have: it may be a job by now.
         (r"cannot connect to server|couldn't connect|connection (?:refused|reset|timed out)|no route to host",
          SubmitUncertain),
@@ -224,7 +271,7 @@ def read_qsub_answer(status: str, stdout: str, stderr: str) -> str | None:
         return ids[-1]
     if not status:
         return None
-    words = " ".join(stderr.split())[:_MAX_WORDS] or f"qsub ended with {status} and said nothing"
+    words = without_usage(stderr)[:_MAX_WORDS] or f"qsub ended with {status} and said nothing"
     if status == "0":
         raise NoJobId(f"qsub printed no job id: {' '.join(lines)[:200]!r}")
     if status in _COMMAND_MISSING:
@@ -232,6 +279,13 @@ def read_qsub_answer(status: str, stdout: str, stderr: str) -> str | None:
     if status in _ENDED_LATE or not status.isdigit():
         raise SubmitUncertain(f"qsub gave no answer in time: {words}")
     raise _problem_in(stderr)(words)
+
+
+def without_usage(stderr: str) -> str:
+    """What a command said on one line, without the description of its options that may follow."""
+    said, usage, _ = f"\n{stderr}".partition("\nusage:")
+    words = " ".join(said.split())
+    return words or ("it printed its usage: it does not have these options" if usage else "")
 
 
 def _problem_in(stderr: str) -> _Problem:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 from cloudq.adapters.filesystem import read_record
@@ -12,7 +13,7 @@ from cloudq.adapters.schedulers.pbs_options import (
     job_name,
     read_pbs_options,
 )
-from cloudq.adapters.schedulers.pbs_parse import OUTPUT_VARIABLE, TAG_VARIABLE, TASK_VARIABLE
+from cloudq.adapters.schedulers.pbs_parse import OUTPUT_VARIABLE, TAG_MARK, TAG_VARIABLE, TASK_VARIABLE
 from cloudq.domain.array_range import ArrayRange
 from cloudq.domain.errors import SubmitRefused
 from cloudq.domain.jobscript import MAX_SCRIPT_BYTES, Jobscript
@@ -32,14 +33,25 @@ def qsub_argv(submission: Submission, options: PbsOptions) -> tuple[str, ...]:
         added += ["-N", job_name(submission.name)]
     if not options.chooses_output:
         suffix = f".{_INDEX}" if array is not None and len(array) > 1 else ""
-        added += ["-j", "oe", "-o", f"{submission.control_dir}/output{suffix}"]
+        added += ["-j", "oe", "-o", f"{_plain_path(submission)}/output{suffix}"]
     variables = ",".join(_variables(submission, options, array))
     return ("qsub", *added, *options.words, "-v", variables, str(submission.job_shell))
 
 
+def _plain_path(submission: Submission) -> str:
+    """The control directory as qsub takes it: printable ASCII, relative to where qsub runs if need be.
+
+    PBS refuses any other character in ``-o``, though not in the directory that it puts before the rest.
+    """
+    path = str(submission.control_dir)
+    if path.isascii() and path.isprintable():
+        return path
+    return os.path.relpath(submission.control_dir.resolve(), submission.work_dir.resolve())
+
+
 def _variables(submission: Submission, options: PbsOptions, array: ArrayRange | None) -> Iterator[str]:
     """What ``-v`` passes on: PBS takes one, so the user's own is in it."""
-    yield f"{TAG_VARIABLE}={submission.tag}"
+    yield f"{TAG_VARIABLE}={TAG_MARK}{submission.tag}"
     if not options.chooses_output:
         yield f"{OUTPUT_VARIABLE}=log"
     if array is not None and len(array) == 1:

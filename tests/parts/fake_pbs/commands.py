@@ -1,8 +1,8 @@
 """Stand-ins for PBS's commands: one state file, real processes, and faults on demand.
 
 Run by itself with nothing but the standard library; `tests.parts.fake_pbs.complex` starts it under
-the names of PBS's commands. What it prints is what OpenPBS 22 prints, as its sources and recorded
-answers have it: none of it was compared with a real server.
+the names of PBS's commands. What it prints is what OpenPBS 23.06 printed (``tests/cases/pbs``), and
+``tests/integration/test_pbs_stand_in.py`` compares the two.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -41,10 +42,18 @@ VALUED = "aAcCeJjklmMNopPqrRSuvW"
 PLAIN = "fhIVXz"
 QUEUES = {"workq", "rt_HF", "rt_HG", "rt_HC"}
 USAGE = "usage: qsub [-a date_time] [-A account_string] [-c interval]\n\t[-C directive_prefix] ..."
+QSTAT_USAGE = "usage: \nqstat [-f] [-J] [-p] [-t] [-x] ..."
+NAME = re.compile(r"[A-Za-z0-9_.+-]+")
+RESOURCES = {"walltime", "cput", "ncpus", "mem", "vmem", "select", "place", "nodes"}
+CLOCK = re.compile(r"[0-9]+(:[0-9]+){0,2}")
 
 
 class Illegal(Exception):
-    pass
+    """Refused by qsub or by the server, with its exit status."""
+
+    def __init__(self, words: str, status: int = 2) -> None:
+        super().__init__(words)
+        self.status = status
 
 
 def qsub(words: list[str]) -> int:
@@ -54,20 +63,17 @@ def qsub(words: list[str]) -> int:
         options = _in_script(body) | given
         tasks, limit = _tasks(options.get("J"))
         variables = _variables(options)
+        name = _name(options.get("N", script.name))
+        _check(options)
     except Illegal as error:
-        return complain(str(error), 2)
-    if options.get("q", "workq") not in QUEUES:
-        return complain("qsub: Unknown queue", 172)
-    name = options.get("N", script.name)
-    if not name[:1].isalnum() or any(char.isspace() for char in name):
-        return complain(f"qsub: illegal -N value\n{USAGE}", 2)
+        return complain(str(error), error.status)
     with opened_state(HOME) as state:
         number = str(state["next"])
         state["next"] += 1
         state["jobs"][number] = {
             "options": options,
             "name": name,
-            "arguments": shlex.join(words),
+            "arguments": " ".join(words),
             "variables": variables,
             "body": body,
             "cwd": str(Path.cwd()),
@@ -83,10 +89,38 @@ def qsub(words: list[str]) -> int:
     return 0
 
 
+def _name(name: str) -> str:
+    if len(name) > 230:
+        raise Illegal("qsub: Job name is too long ")
+    if not NAME.fullmatch(name):
+        raise Illegal(f"qsub: illegal -N value\n{USAGE}")
+    return name
+
+
+def _check(options: dict[str, str]) -> None:
+    """What qsub refuses, and then the server."""
+    if not options.get("o", "").isascii():
+        raise Illegal(f"qsub: illegal -o value\n{USAGE}")
+    if "u" in options:
+        raise Illegal("qsub: Bad UID for job execution", 175)
+    if options.get("q", "workq") not in QUEUES:
+        raise Illegal("qsub: Unknown queue", 170)
+    for part in filter(None, options.get("l", "").split(",")):
+        resource, _, value = part.partition("=")
+        if resource not in RESOURCES:
+            raise Illegal(f"qsub: Unknown resource Resource_List.{resource}", 187)
+        if resource == "walltime" and not CLOCK.fullmatch(value):
+            raise Illegal(f"qsub: Illegal attribute or resource value Resource_List.{resource}", 166)
+        if resource == "ncpus" and int(value) > 1_000:
+            raise Illegal("qsub: Job violates queue and/or server resource limits", 188)
+
+
 def _one_script(words: list[str]) -> tuple[dict[str, str], Path]:
     given, rest = _options(words)
     if len(rest) != 1:
         raise Illegal(USAGE)
+    if not Path(rest[0]).exists():
+        raise Illegal("qsub: script file:: No such file or directory", 1)
     return given, Path(rest[0])
 
 
@@ -110,15 +144,25 @@ def _options(words: list[str]) -> tuple[dict[str, str], list[str]]:
 
 def _in_script(body: str) -> dict[str, str]:
     found: dict[str, str] = {}
-    for line in body.splitlines():
-        if line.strip() and not line.startswith("#"):
-            break
-        if line.startswith("#PBS"):
-            options, rest = _options(shlex.split(line[4:]))
+    lines = iter(body.split("\n"))
+    for line in lines:
+        words = line.lstrip()
+        if words.startswith("#PBS"):
+            while words.rstrip().endswith("\\"):
+                words = words.rstrip()[:-1] + next(lines, "")
+            options, rest = _options(_words(words[4:]))
             if rest:
-                raise Illegal(f"qsub: directive error: {line[4:].strip()} ")
+                raise Illegal(f"qsub: directive error: {words[4:].strip()} ")
             found |= options
+        elif words and not words.startswith("#") and not line.startswith(":"):
+            break
     return found
+
+
+def _words(text: str) -> list[str]:
+    lexer = shlex.shlex(text, posix=True)
+    lexer.whitespace_split, lexer.commenters, lexer.escapedquotes = True, "", ""
+    return list(lexer)
 
 
 def _tasks(array: str | None) -> tuple[list[str], int]:
@@ -142,7 +186,7 @@ def _variables(options: dict[str, str]) -> dict[str, str]:
     for part in _parts(options.get("v", "")):
         name, found, value = part.partition("=")
         if not found and name not in os.environ:
-            raise Illegal("qsub: cannot send environment with the job")
+            raise Illegal("qsub: cannot send environment with the job", 1)
         own[name] = value if found else os.environ[name]
     return own
 
@@ -189,13 +233,38 @@ class Running:
 def _start_or_not(
     running: dict[str, Running], task: str, each: dict[str, Any], job: Any, number: str, state: dict[str, Any]
 ) -> None:
-    held = "h" in job["options"]
-    each["state"] = "H" if held else "Q"
+    waits = _waits_for_others(job, state)
+    job["holds"] = "u" if "h" in job["options"] else "s" if waits or job.get("failed_start") else ""
+    each["state"] = "H" if job["holds"] else "Q"
     if each.get("cancel"):
-        each.update(state="X" if task else "F", code=None, substate=91, comment="Not Running and terminated")
-    elif not held and _has_turn(number, state) and not state["holds"]:
-        each.update(state="R", start=time.time(), comment="Job run at Sun Nov 22 at 10:00 on (n1:ncpus=1)")
+        told = {"comment": f"{each['comment']} and terminated"} if each.get("comment") else {}
+        each.update(state="F", substate=91, **told)
+    elif waits == "never":
+        each.update(state="F", code=None, substate=92)
+    elif not job["holds"] and _has_turn(number, state) and not state["holds"]:
+        if state["cannot_start"]:
+            job["failed_start"] = True
+            failed = "too many failed attempts to run"
+            job["comment"] = f"Job Array Held, {failed} subjob {number}[{task}].{SERVER}"
+            each.update(start=time.time(), run_count=21, code=-3, comment=f"job held, {failed}")
+            return
+        comment = "Job run at Sun Nov 22 at 10:00 on (n1:ncpus=1)"
+        each.update(state="R", start=time.time(), code=None, comment=comment)
+        each["run_count"] = each.get("run_count", 0) + 1
+        job["comment"] = "Job Array Began at Sun Nov 22 at 10:00"
         running[task] = _start(number, task, job, state)
+
+
+def _waits_for_others(job: Any, state: dict[str, Any]) -> str:
+    """``wait``, ``never``, or nothing, by ``-W depend=afterok:12.pbs1``."""
+    attribute, _, value = job["options"].get("W", "").partition("=")
+    if attribute != "depend":
+        return ""
+    other = state["jobs"].get(value.partition(":")[2].partition(".")[0].partition("[")[0])
+    tasks = list(other["tasks"].values()) if other else []
+    if not other or any(each["state"] not in ALIVE and each["code"] for each in tasks):
+        return "never"
+    return "" if all(each["code"] == 0 for each in tasks) else "wait"
 
 
 def _has_turn(number: str, state: dict[str, Any]) -> bool:
@@ -258,8 +327,9 @@ def _look_after(
         return
     limit = _limit(job["options"])
     late = limit is not None and now - it.begun > limit
-    if it.ending is None and each.pop("rerun", False):
-        it.ending = ("rerun", now)
+    again = next((why for why in ("rerun", "node") if each.pop(why, False)), "")
+    if it.ending is None and again:
+        it.ending = (again, now)
         _kill(it.process.pid, signal.SIGKILL)
     elif it.ending is None and (each.get("cancel") or late):
         it.ending = ("deleted" if each.get("cancel") else "walltime", now)
@@ -281,17 +351,22 @@ def _ended(
     it: Running, code: int, task: str, each: dict[str, Any], job: Any, number: str, state: dict[str, Any]
 ) -> None:
     why = it.ending[0] if it.ending else ""
-    if why == "rerun":
-        each.update(state="Q", code=None, comment="")
+    if why in {"rerun", "node"} and job["options"].get("r") != "n":
+        each.update(state="Q", code=-20 if why == "node" else None)
         return
     status = code if code >= 0 else 256 - code
+    if why in {"deleted", "node"}:
+        status = 256 + 15 if why == "deleted" else -20
     if why == "walltime" and state["tells_walltime"]:
         status = -29
     substate = 91 if why == "deleted" else 92 if status == 0 else 93
     how = {91: "terminated", 92: "finished", 93: "failed"}[substate]
     _deliver(it, task, job, number)
-    comment = f"{each['comment']} and {how}"
-    each.update(state="X" if task else "F", code=status, substate=substate, comment=comment)
+    if substate == 91:
+        how = f"terminated by {getpass.getuser()}@{SERVER}"
+    elif status == -29:
+        how = "exceeded resource walltime"
+    each.update(state="F", code=status, substate=substate, comment=f"{each['comment']} and {how}")
 
 
 def _deliver(it: Running, task: str, job: Any, number: str) -> None:
@@ -340,14 +415,16 @@ def qstat(words: list[str]) -> int:
     with opened_state(HOME) as state:
         pass
     if shape and state["json"] == "none":
-        return complain("qstat: invalid option -- 'F'\nusage: \nqstat [-f] [-J] [-p] [-t] [-x] ...", 2)
+        return complain(f"qstat: invalid option -- 'F'\n{QSTAT_USAGE}", 2)
+    if shape and user:
+        return complain(f"qstat: conflicting options.\n{QSTAT_USAGE}", 2)
     if "x" in flags and not state["history"]:
         _print([], shape, state, flags)
         return complain("qstat: PBS is not configured to maintain job history", 0)
     if user and not (state["lists_own"] and "w" in flags):
         _print_table(state)
         return 0
-    shown, status = _selected(ids, state, flags)
+    shown, status = _selected(ids, state, flags | ({"u"} if user else set()))
     if shape and state["json"] == "first" and len(ids) > 1:
         shown = shown[:1]
     _print(shown, shape, state, flags)
@@ -364,6 +441,10 @@ def _selected(ids: list[str], state: dict[str, Any], flags: set[str]) -> tuple[S
     status = 0
     for each in ids:
         number = each.partition(".")[0].partition("[")[0]
+        if each.partition(".")[2] not in {"", SERVER}:
+            # A job that is shown makes the others no error.
+            status = complain(f"qstat: illegally formed job identifier: {each}", 0 if shown else 1)
+            continue
         rows = list(_rows(number, state, flags)) if number in state["jobs"] else []
         if not rows and number in state["jobs"]:
             status = complain(
@@ -371,44 +452,73 @@ def _selected(ids: list[str], state: dict[str, Any], flags: set[str]) -> tuple[S
             )
         elif not rows:
             status = complain(f"qstat: Unknown Job Id {each}", 153)
+        else:
+            status = 0 if status == 1 else status
         shown += rows
     return shown, status
 
 
 def _rows(number: str, state: dict[str, Any], flags: set[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     job = state["jobs"][number]
-    states = {each["state"] for each in job["tasks"].values()}
-    if "x" not in flags and not states & ALIVE:
+    lives = any(each["state"] in ALIVE for each in job["tasks"].values())
+    if "x" not in flags and not lives:
         return
     if list(job["tasks"]) == [""]:
         yield f"{number}.{SERVER}", _attributes(job, job["tasks"][""], state)
         return
-    # As pbs_statjob has it: the array, then its tasks, but not those that have not begun.
-    waiting = [task for task, each in job["tasks"].items() if each["state"] in {"Q", "H"}]
-    whole = {"state": "F" if not states & ALIVE else "B" if states - {"Q", "H"} else min(states)}
-    if whole["state"] == "F":
-        codes = [each["code"] for each in job["tasks"].values()]
-        whole |= {"substate": 92, "code": int(any(codes))}
-        if all(each.get("cancel") and each["code"] is None for each in job["tasks"].values()):
-            whole |= {"substate": 91, "code": None, "comment": "Not Running and terminated"}
-    attributes = _attributes(job, whole, state)
-    attributes |= {
-        "array": "True",
-        "array_state_count": f"Queued:{len(waiting)} Running:0 Exiting:0 Expired:0 ",
-        "array_indices_submitted": job["range"],
-        "array_indices_remaining": ",".join(waiting) or "-",
-    }
-    alone = "t" in flags and "x" not in flags and not state["shows_arrays"]
+    whole = _whole(job, lives=lives)
+    alone = {"t", "u"} <= flags and not state["shows_arrays"]
     if not alone:
-        yield f"{number}[].{SERVER}", attributes
+        waiting = [task for task, each in job["tasks"].items() if each["state"] in {"Q", "H"}]
+        yield (
+            f"{number}[].{SERVER}",
+            _attributes(job, whole, state)
+            | {
+                "array": "True",
+                "array_state_count": f"Queued:{len(waiting)} Running:0 Exiting:0 Expired:0 ",
+                "array_indices_submitted": job["range"],
+                "array_indices_remaining": ",".join(waiting) or "-",
+            },
+        )
     if "t" not in flags or not state["shows_subjobs"]:
         return
     for task, each in job["tasks"].items():
-        if alone or task not in waiting:
-            yield f"{number}[{task}].{SERVER}", _attributes(job, each, state)
+        yield f"{number}[{task}].{SERVER}", _of_task(number, task, each, job, whole, state, lives=lives)
 
 
-def _attributes(job: Any, each: dict[str, Any], state: dict[str, Any]) -> dict[str, Any]:
+def _whole(job: Any, *, lives: bool) -> dict[str, Any]:
+    """The array's own row: its exit status is none of its tasks'."""
+    tasks = list(job["tasks"].values())
+    codes = [each["code"] for each in tasks if each["code"] is not None]
+    begun = any("start" in each for each in tasks)
+    told: dict[str, Any] = {"code": int(any(codes)) if codes else None, "comment": job.get("comment", "")}
+    if lives:
+        state = "H" if job.get("holds") else "B" if begun else "Q"
+        return told | {"state": state, "substate": {"B": 70, "H": 20}.get(state, 10)}
+    substate = 91 if job.get("is_deleted") else 93 if any(codes) else 92
+    how = {91: "terminated", 92: "finished", 93: "failed"}[substate]
+    comment = f"{told['comment']} and {how}" if told["comment"] else ""
+    return told | {"state": "F", "substate": substate, "comment": comment}
+
+
+def _of_task(
+    number: str, task: str, each: dict[str, Any], job: Any, whole: Any, state: dict[str, Any], *, lives: bool
+) -> dict[str, Any]:
+    """A task's row, which is its own once it has run; until then, and if it never does, the array's."""
+    ended = each["state"] not in ALIVE
+    shown = ("X" if lives else "F") if ended else each["state"]
+    if shown == "H" and "start" not in each:
+        shown = "Q"
+    if "start" in each and not each.get("is_lost"):
+        own = {"array_id": f"{number}[].{SERVER}", "array_index": int(task)}
+        return _attributes(job, each | {"state": shown}, state, has_holds=False) | own
+    comment = "Subjob finished" if ended else whole["comment"]
+    return _attributes(job, whole | {"state": shown, "comment": comment}, state)
+
+
+def _attributes(
+    job: Any, each: dict[str, Any], state: dict[str, Any], *, has_holds: bool = True
+) -> dict[str, Any]:
     options = job["options"]
     told: dict[str, Any] = {"Job_Name": job["name"], "Job_Owner": f"{getpass.getuser()}@login1"}
     if "used" in each:
@@ -417,19 +527,25 @@ def _attributes(job: Any, each: dict[str, Any], state: dict[str, Any]) -> dict[s
         "job_state": state["strange_state"] or each["state"],
         "queue": "workq",
         "server": SERVER,
-        "Hold_Types": "u" if each["state"] == "H" else "n",
+        **({"Hold_Types": job.get("holds") or "n"} if has_holds else {}),
         "Join_Path": options.get("j", "n"),
         "Output_Path": f"login1:{job['cwd']}/{options.get('o', job['name'])}",
         "Rerunable": "True",
         "Resource_List": {"ncpus": 1, "nodect": 1, "select": "1:ncpus=1"},
-        "substate": each.get("substate", {"Q": 10, "H": 20, "B": 70}.get(each["state"], 42)),
+        **({"stime": "Sun Nov 22 10:00:00 2026"} if "start" in each else {}),
+        "substate": each.get("substate", {"Q": 10, "H": 20}.get(each["state"], 42)),
         "Variable_List": job["variables"],
     }
+    attribute, _, value = options.get("W", "").partition("=")
+    if attribute == "depend" and each["state"] == "H":
+        told |= {"depend": f"{value}@{SERVER}", "substate": 22}
     limit = _limit(options)
     if limit is not None:
         told["Resource_List"]["walltime"] = _clock(int(limit))
     if each.get("comment"):
         told["comment"] = each["comment"]
+    if "run_count" in each:
+        told["run_count"] = each["run_count"]
     if each.get("code") is not None:
         told["Exit_status"] = each["code"]
     return told | {"Submit_arguments": job["arguments"], "project": "_pbs_project_default"}
@@ -444,22 +560,41 @@ def _print(shown: Shown, shape: str, state: dict[str, Any], flags: set[str]) -> 
         for name, attributes in shown:
             print(f"Job Id: {name}")
             for line in _lines(attributes):
-                print(line if "w" in flags else _folded(line))
+                print(line.replace("\n", "\\n") if "w" in flags else _folded(line))
             print()
         return
-    told: dict[str, Any] = {"timestamp": int(time.time()), "pbs_version": "22.05.11", "pbs_server": SERVER}
+    told: dict[str, Any] = {"timestamp": int(time.time()), "pbs_version": "23.06.06", "pbs_server": SERVER}
     if shown:
-        told["Jobs"] = dict(shown)
+        told["Jobs"] = {name: _in_json(attributes) for name, attributes in shown}
     text = json.dumps(told, indent=4).replace('": ', '":')
     if state["json"] == "broken":
         text = text.replace('"project":"_', '"project":"un"quoted"_')
     print(text)
 
 
+def _in_json(attributes: dict[str, Any]) -> dict[str, Any]:
+    variables = {key: _parsed(_escaped(text)) for key, text in attributes["Variable_List"].items()}
+    return attributes | {"Variable_List": variables}
+
+
+def _parsed(text: str) -> Any:
+    """A value that looks like a number becomes one, whatever it was."""
+    if text in {"true", "false", "null"}:
+        return json.loads(text)
+    if not re.fullmatch(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?", text):
+        return text
+    number = float(text)
+    return None if number in {float("inf"), -float("inf")} else int(number) if number.is_integer() else number
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"""(["'\\])""", r"\\\1", text)
+
+
 def _lines(attributes: dict[str, Any]) -> Iterator[str]:
     for name, value in attributes.items():
         if name == "Variable_List":
-            pairs = (f"{key}={text}".replace(",", "\\,") for key, text in value.items())
+            pairs = (_escaped(f"{key}={text}").replace(",", "\\,") for key, text in value.items())
             yield f"    {name} = {','.join(pairs)}"
         elif isinstance(value, dict):
             for inner, each in value.items():
@@ -498,16 +633,31 @@ def qdel(words: list[str]) -> int:
     with opened_state(HOME) as state:
         for each in words:
             number, _, task = each.partition(".")[0].partition("[")
-            job = state["jobs"].get(number)
-            meant = [job["tasks"][chosen]] if job and (chosen := task.rstrip("]")) else []
-            alive = [one for one in meant or (job["tasks"].values() if job else ()) if one["state"] in ALIVE]
-            if job is None:
+            job, chosen = state["jobs"].get(number), task.rstrip("]")
+            if each.partition(".")[2] not in {"", SERVER}:
+                status = complain(f"qdel: illegally formed job identifier: {each}", 1)
+            elif job is None:
                 status = complain(f"qdel: Unknown Job Id {each}", 153)
-            elif not alive:
-                status = complain(f"qdel: Job has finished {each}", 35)
-            for task in alive:
-                task["cancel"] = True
+            elif chosen and chosen not in job["tasks"]:
+                status = complain(f"qdel: Invalid request {each}", 156)
+            else:
+                status = _delete(each, job, chosen) or status
     return status
+
+
+def _delete(named: str, job: Any, chosen: str) -> int:
+    tasks = [job["tasks"][chosen]] if chosen else list(job["tasks"].values())
+    if not any(each["state"] in ALIVE for each in job["tasks"].values()):
+        return complain(f"qdel: Job has finished {named}", 35)
+    if not any(each["state"] in ALIVE for each in tasks):
+        return complain(f"qdel: Request invalid for finished array subjob {named}", 55)
+    for each in tasks:
+        each.update({"cancel": True} if each["state"] in ALIVE else {})
+        if not chosen and each["state"] not in ALIVE:
+            each["is_lost"] = True  # from now on the array's own row is shown for it
+    if not chosen:
+        job["is_deleted"] = True
+    return 0
 
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {"qsub": qsub, "qstat": qstat, "qdel": qdel, "run": run}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,8 +24,9 @@ class FakePbs(FakeScheduler):
             "kill_wait": 0.5, "strange_state": "",
             "history": True,
             "json": "good",  # or none, broken, first: of several ids, the first alone
+            "cannot_start": False,  # whether a job that is started fails to, until it is held
             "lists_own": True,  # else qstat -u prints its table, whatever else it is told
-            "shows_arrays": True,  # else ``-t`` without an id lists tasks alone, the waiting ones, too
+            "shows_arrays": False,  # whether ``-t`` with ``-u`` lists arrays, too, not their tasks alone
             "shows_subjobs": True,  # else nothing tells of the tasks of an array that run
             "tells_walltime": True,  # else an exceeded limit leaves the shell's own exit status
             "top_shell": False,  # whether a shell that does not heed signals runs the script
@@ -37,15 +40,22 @@ class FakePbs(FakeScheduler):
         return {"PATH": self.path, "PBS_CONF_FILE": str(self.home / "pbs.conf")}
 
     def change(self, local_id: str, **changes: Any) -> None:
-        """Change a job, as somebody else would: ``cancel``, ``rerun``, ``options``, its row."""
+        """Change a job, as others or a failure would: ``rerun``, ``node`` (it fails), its row."""
         with self.state() as state:
             for each in state["jobs"][_number(local_id)]["tasks"].values():
                 each.update(changes)
 
+    def delete(self, *local_ids: str) -> None:
+        """Delete jobs or tasks, as somebody else would."""
+        qdel = self.home / "bin" / "qdel"
+        subprocess.run([qdel, *local_ids], env=os.environ | self.environment(), check=True)
+
     def release(self, local_id: str) -> None:
         """Let go of a job that is held (``qrls``)."""
         with self.state() as state:
-            state["jobs"][_number(local_id)]["options"].pop("h", None)
+            job = state["jobs"][_number(local_id)]
+            job["options"].pop("h", None)
+            job.pop("failed_start", None)
 
     def forget(self, local_id: str) -> None:
         """A job is not in the history any more."""
@@ -56,6 +66,7 @@ class FakePbs(FakeScheduler):
         """Delete all jobs and wait until nothing runs any more."""
         with self.state() as state:
             for job in state["jobs"].values():
+                job["options"].pop("W", None)
                 for each in job["tasks"].values():
                     each["cancel"] = True
         self.wait_until(lambda jobs: not any(each["state"] in ALIVE for each in _tasks(jobs)))

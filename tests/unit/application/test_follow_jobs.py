@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 
@@ -12,6 +12,8 @@ from cloudq.application.follow_jobs import JUDGE_AGAIN_AFTER_S
 from cloudq.domain.errors import SchedulerUnavailable
 from cloudq.domain.job_state import JobState
 from cloudq.domain.names import ClaimTag
+from cloudq.domain.outcome import GRACE_S
+from cloudq.ports.batch_scheduler import LocalJob
 from tests.parts.world import POLL_S, World
 
 
@@ -127,3 +129,29 @@ def test_one_cycle_without_an_answer_of_the_scheduler_ends_with_its_error(world:
 
     with pytest.raises(SchedulerUnavailable, match="gave no answer"):
         world.agent(alpha, one_shot=True).parts.run.one_cycle()
+
+
+def test_a_job_that_cannot_be_looked_up_keeps_its_state_and_says_why(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alpha = world.system(behaviour=lambda *_: Script(duration_s=20))
+    agent = world.agent(alpha)
+    lost, other = world.submit("alpha"), world.submit("alpha")
+    agent.cycles(4)
+    held = agent.parts.holdings.held[ClaimTag(lost, 1)]
+    (local_id,) = held.local_ids
+    poll = alpha.scheduler.poll
+
+    def cannot_look_up(local_ids: Sequence[str]) -> Mapping[str, LocalJob]:
+        shown = dict(poll(local_ids))
+        return shown | {local_id: LocalJob({}, unanswered="no such server: pbs2")}
+
+    with monkeypatch.context() as patch:
+        patch.setattr(alpha.scheduler, "poll", cannot_look_up)
+        agent.until_final(other)
+        agent.cycles(int(GRACE_S / POLL_S) + 2)
+        assert world.job(lost).state is JobState.RUN
+        assert held.note == "no such server: pbs2"
+
+    agent.until_final(lost)
+    assert world.job(lost).state is JobState.DONE

@@ -89,6 +89,8 @@ def test_lines_after_the_first_command_are_named_with_their_numbers() -> None:
         "cat >job <<'END'\n#!/bin/bash\n#SBATCH -n 1\nEND\n",
         'cat >job <<-"A B"\n\t#PBS -N x\n\tA B\n',
         "cat >job <<END\n#SBATCH -n 1\n#PBS -N x\n",
+        ": PBS reads on\n#PBS -N x\n",
+        "#PBS -l \\\n walltime=5 \\\n -q y\n#PBS -N x\n",
     ],
 )
 def test_lines_that_are_read_or_are_another_scripts_are_not_named(body: str) -> None:

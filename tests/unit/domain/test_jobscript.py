@@ -81,6 +81,28 @@ def test_directives_may_be_indented_where_the_scheduler_reads_those_too() -> Non
     assert script.directives("#PBS", indented=True) == ("#PBS -N a", "#PBS -l x")
 
 
+def test_directives_may_follow_lines_that_the_scheduler_passes_over() -> None:
+    script = Jobscript("s", b"#!/bin/bash\n: no command to PBS\n#PBS -N a\n : a command\n#PBS -N b\n")
+
+    assert script.directives("#PBS", passed_over=":") == ("#PBS -N a",)
+    assert script.directives("#PBS") == ()
+
+
+@pytest.mark.parametrize(
+    ("body", "lines"),
+    [
+        (b"#PBS -l \\\nwalltime=5\n#PBS -N a\n", ("#PBS -l walltime=5", "#PBS -N a")),
+        (b"#PBS -N a \\ \n -l x \\\n -q y\necho\n#PBS -N b", ("#PBS -N a  -l x  -q y",)),
+        (b"#PBS -N a\\", ("#PBS -N a",)),
+        (b"# a comment \\\n#PBS -N a\n", ("#PBS -N a",)),
+    ],
+)
+def test_directives_may_be_continued_where_the_scheduler_joins_lines(
+    body: bytes, lines: tuple[str, ...]
+) -> None:
+    assert Jobscript("s", body).directives("#PBS", continued=True) == lines
+
+
 def test_only_a_line_feed_ends_a_directive() -> None:
     body = "#SBATCH --comment=a\u2028b\x0cc\n#SBATCH -n 1\n".encode()
 

@@ -40,6 +40,15 @@ def test_running_comes_before_queued_before_the_worst_end(tasks: list[JobState],
     assert derived.state is expected
 
 
+def test_an_array_gives_the_reason_that_all_its_waiting_tasks_give() -> None:
+    held, ended = TaskState(S.READY, reason="held by its user"), TaskState(S.ERROR, 3, "a node failed")
+
+    for tasks, reason in (([held, held, ended], held.reason), ([held, TaskState(S.READY)], "")):
+        derived = derive(tasks)
+        assert derived is not None
+        assert derived.reason == reason
+
+
 @given(st.lists(states, min_size=1))
 def test_an_array_is_done_only_if_every_task_is(tasks: list[TaskState]) -> None:
     derived = derive(tasks)

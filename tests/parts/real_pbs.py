@@ -1,0 +1,97 @@
+"""A real PBS that somebody has installed here, with the interface of its stand-in as far as it goes.
+
+``REAL_PBS=/opt/pbs pytest …`` names where it is; nothing is set up or taken down. The account that runs the
+tests must be allowed to submit. What only a manager of that PBS may change is skipped for anybody else.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cloudq.adapters.process import account
+
+PREFIX = os.environ.get("REAL_PBS", "")
+MISSING = f"no PBS at {PREFIX}" if PREFIX else "no real PBS: REAL_PBS names where one is installed"
+PATIENCE_S = 120.0
+_NCPUS = re.compile(r"resources_available\.ncpus = ([0-9]+)")
+
+
+class RealPbs:
+    """The commands of a PBS, and what others do to its jobs."""
+
+    user_home = Path.home()
+
+    def __init__(self) -> None:
+        if not (Path(PREFIX) / "bin" / "qsub").exists() or not PREFIX:
+            pytest.skip(MISSING)
+        self.path = f"{PREFIX}/bin{os.pathsep}{os.environ['PATH']}"
+
+    def environment(self) -> dict[str, str]:
+        """What a process needs to use it."""
+        return {"PATH": self.path}
+
+    @property
+    def half_of_the_node(self) -> tuple[str, ...]:
+        """Options of a job of which two have room."""
+        cpus = [int(each) for each in _NCPUS.findall(self._run("pbsnodes", "-a").stdout)]
+        if len(cpus) != 1 or cpus[0] < 2:
+            pytest.skip(f"the PBS at {PREFIX} must have one node with 2 CPUs or more, not {cpus}")
+        return ("-l", f"select=1:ncpus={cpus[0] // 2}")
+
+    def delete(self, *local_ids: str) -> None:
+        """Delete jobs or tasks, as somebody else would."""
+        self._must("qdel", *local_ids)
+
+    def release(self, local_id: str) -> None:
+        """Let go of a job that its user holds."""
+        self._must("qrls", local_id)
+
+    def change(self, local_id: str, **changes: Any) -> None:
+        """Put a job back into the queue."""
+        assert changes == {"rerun": True}
+        self._as_manager("qrerun", local_id)
+
+    def set(self, **settings: Any) -> None:
+        """Change the server, where it has what the stand-in has."""
+        for name, value in settings.items():
+            if name == "holds":
+                self._as_manager("qmgr", "-c", f"set server scheduling = {not value}")
+            elif name == "history":
+                self._as_manager("qmgr", "-c", f"set server job_history_enable = {value}")
+            else:
+                pytest.skip(f"a real PBS has no setting for {name}")
+
+    def next_fails(self, *_faults: Any) -> None:
+        """Its commands do not fail because a test wants it."""
+        pytest.skip("commands of a real PBS do not fail on demand")
+
+    def end_everything(self) -> None:
+        """Delete all jobs of this account and wait until none is left; undo what was `set`."""
+        self._run("qmgr", "-c", "set server scheduling = True")
+        self._run("qmgr", "-c", "set server job_history_enable = True")
+        ends = time.monotonic() + PATIENCE_S
+        while left := self._run("qselect", "-u", account()).stdout.split():
+            assert time.monotonic() < ends, left
+            self._run("qdel", "-W", "force", *left)
+            time.sleep(0.3)
+
+    def _as_manager(self, *argv: str) -> None:
+        done = self._run(*argv)
+        if "nauthorized" in done.stderr:
+            pytest.skip(f"{account()} is no manager of the PBS at {PREFIX}")
+        assert done.returncode == 0, done.stderr
+
+    def _must(self, *argv: str) -> None:
+        done = self._run(*argv)
+        assert done.returncode == 0, done.stderr
+
+    def _run(self, command: str, *words: str) -> subprocess.CompletedProcess[str]:
+        argv = [f"{PREFIX}/bin/{command}", *words]
+        return subprocess.run(argv, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
