@@ -192,11 +192,14 @@ class Checks:
         self.deferred.discard((process.home, tag))
         begun[number] = asked
 
-    def _judge_preparing(self, process: Process, _args: tuple[Any, ...], space: Any, _: Any) -> None:
-        """Who acts for a system knows what was started there, and leaves its files alone."""
-        acts = any(slot.process is process and slot.acts() for slot in self.life.slots)
-        if acts and any(start.tag == space.tag for start in process.scheduler().starts):
-            self._break(f"I1 the files of {space.tag}, whose script has started, were made anew")
+    def _judge_publishing(self, process: Process, _args: tuple[Any, ...], making: Any, _: Any) -> None:
+        """Nobody makes files anew that a script was started from, not even a former holder."""
+        scheduler, home = process.scheduler(), process.home
+        started = {start.local_id for start in scheduler.starts if start.tag == making.tag}
+        for local_id, submission in scheduler.submissions if started else ():
+            of_this_home = home in submission.control_dir.parents and submission.tag == making.tag
+            if of_this_home and local_id in started and making.tag not in self.life.misfortunes.purged:
+                self._break(f"I1 the files of {making.tag}, whose script has started, were made anew")
 
     # When nobody is in the middle of anything ----------------------------------------------------
 
@@ -415,6 +418,5 @@ _AFTER: dict[str, Callable[[Checks, Process, tuple[Any, ...], Any, Any], None]] 
     "find": Checks._note_find,
     "poll": Checks._judge_poll,
     "begin_attempt": Checks._judge_attempt,
-    "install_script": Checks._judge_preparing,
-    "extract_input": Checks._judge_preparing,
+    "publish": Checks._judge_publishing,
 }

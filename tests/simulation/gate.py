@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any
@@ -66,6 +67,10 @@ class Process:
     """Work that was started and is not done."""
     is_in_background: bool = False
     """Whether it is a thread of its background work that calls."""
+    in_flight: int = 0
+    """How much of its background work is in the middle of something."""
+    is_copied: bool = False
+    """Whether its host was copied since it tried to renew its lease: two have the same one in mind."""
     weak_spot: str = ""
     """The method after whose next call it is killed or held up, half done with something."""
     waits_beside: Callable[[], None] | None = None
@@ -114,6 +119,8 @@ class Process:
                 self._stop_half_way(f"after {port}.{method}")
             elif pause and not held_up_before:
                 self._hold_up(f"after {port}.{method}")
+            if self.is_copied and port == "store" and method in WRITES and "/lease" in str(args[0]):
+                self.is_copied = False
             life.checks.at_every_call()
 
     def die(self) -> None:
@@ -291,6 +298,11 @@ class Process:
 
 class Gated:
     """A port of one process."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Gated:
+        copied = type(self)(deepcopy(self._inner, memo), deepcopy(self._process, memo), self._name)
+        memo[id(self)] = copied
+        return copied
 
     def __init__(self, inner: Any, process: Process, name: str) -> None:
         self._inner, self._process, self._name = inner, process, name

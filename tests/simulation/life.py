@@ -78,6 +78,7 @@ class Life:
     depth: int = 0
     left_meanwhile: int = MAX_MEANWHILE
     _pid: int = 100
+    _boots: int = 0
 
     def __attrs_post_init__(self) -> None:
         self.dice, self.story = Dice(self.seed), Story(self.clock)
@@ -103,6 +104,10 @@ class Life:
         """The time by one of the store's front ends."""
         skew = self.site.date_skew_s
         return self.clock.now() + timedelta(seconds=self.odds.choice((-skew, 0.0, skew)) / 2 if skew else 0.0)
+
+    def next_boot(self) -> str:
+        self._boots += 1
+        return f"boot {self._boots}"
 
     def meet(self, kind: str, who: str, *about: object) -> None:
         """A fault happens: it is told and counted."""
@@ -135,9 +140,8 @@ class Life:
         self.systems.append(place)
         for number in range(max(len(homes), dice.one_of([1, 2]))):
             home = homes[min(number, len(homes) - 1)]
-            host = Host(
-                f"{name}{number}", dice.one_of([0.0, 0.0, -500.0, 7000.0]), -dice.random.random() * 9000
-            )
+            ahead_s, up_s = dice.one_of([0.0, 0.0, -500.0, 7000.0]), dice.random.random() * 9000
+            host = Host(f"{name}{number}", ahead_s, -up_s, self.next_boot())
             self.hosts.append(host)
             if host.ahead_s:
                 self.meet("clock: an agent's is wrong", host.name, host.ahead_s)
@@ -145,6 +149,19 @@ class Life:
             self.slots.append(Slot(self, place, home, host, one_shot, self._settings(name)))
         rivals = [slot for slot in self.slots if slot.place is place]
         self.rivals += [rivals] if len(rivals) > 1 else []
+
+    def add_slot(self, slot: Slot) -> None:
+        """One more agent of a system, on a machine and in a home that may be new, too."""
+        rivals = [each for each in self.slots if each.place is slot.place]
+        self.slots.append(slot)
+        self.hosts.append(slot.host)
+        if slot.home not in slot.place.homes:
+            slot.place.homes.append(slot.home)
+        of_system = next((each for each in self.rivals if each[0] is rivals[0]), None)
+        if of_system is None:
+            self.rivals.append([*rivals, slot])
+        else:
+            of_system.append(slot)
 
     def _settings(self, name: str) -> AgentSettings:
         dice = self.dice
@@ -288,7 +305,7 @@ class Life:
             if slot.host is host:
                 slot.gone()
         host.gone.clear()
-        host.boots += 1
+        host.boot = self.next_boot()
         host.booted_at = self.clock.seconds - self.dice.random.uniform(0, 60)
 
     # Peace ---------------------------------------------------------------------------------------

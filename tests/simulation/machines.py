@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from attrs import define, field
@@ -17,7 +18,7 @@ class Host:
     ahead_s: float
     """How far its wall clock is ahead of the store's."""
     booted_at: float = 0.0
-    boots: int = 1
+    boot: str = "boot 1"
     stood_still_s: float = 0.0
     """How long it was stopped together with its clocks."""
     gone: set[int] = field(factory=set)
@@ -30,9 +31,12 @@ class HostClock:
 
     base: FakeClock
     host: Host
-    boots: int
+    boot: str
     sleeps: bool
     """Whether sleeping takes time: who runs in steps sleeps between them."""
+
+    meanwhile: Callable[[], None] = lambda: None
+    """What the process does while it sleeps."""
 
     def now(self) -> datetime:
         return self.base.now() + timedelta(seconds=self.host.ahead_s - self.host.stood_still_s)
@@ -41,8 +45,9 @@ class HostClock:
         return self.base.seconds - self.host.booted_at - self.host.stood_still_s
 
     def boot_id(self) -> str:
-        return f"boot {self.boots} of {self.host.name}"
+        return self.boot
 
     def sleep(self, seconds: float) -> None:
         if self.sleeps:
             self.base.seconds += seconds
+            self.meanwhile()

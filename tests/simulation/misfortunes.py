@@ -13,12 +13,17 @@ from attrs import define, field
 
 from cloudq.domain.errors import InvalidInput
 from cloudq.domain.names import ClaimTag
+from tests.simulation.clones import copy_home, copy_host
+from tests.simulation.machines import Host
+from tests.simulation.places import Slot
 
 if TYPE_CHECKING:
     from tests.simulation.life import Life
 
 EXPIRING = ("manifest.json", "queue/", "doorbell/")
 """What rules delete: a lifecycle rule goes by prefix; claims, logs and outputs are left alone."""
+MOST_CLONES = 2
+"""In one world."""
 LOOK_FOR_OLD_OBJECTS = 0.3
 """Stores carry out their rules now and then."""
 
@@ -28,16 +33,43 @@ class Misfortunes:
     """Strikes whenever something happens, by the odds of the world's site."""
 
     life: Life = field(repr=False)
+    clones: int = 0
     purged: set[ClaimTag] = field(factory=set)
     """Claims some of whose files vanished."""
 
     def strike(self) -> None:
         """Maybe something happens, maybe not."""
         life = self.life
+        if life.site.clone and self.clones < MOST_CLONES and life.odds.random() < life.site.clone:
+            self._clone()
         if life.site.purge and life.odds.random() < life.site.purge:
             self._purge()
         if life.site.expire_s and life.odds.random() < LOOK_FOR_OLD_OBJECTS:
             self._expire()
+
+    # Machines ------------------------------------------------------------------------------------
+
+    def _clone(self) -> None:
+        """A machine is restored from a snapshot beside itself, or its home is copied to another place."""
+        life = self.life
+        running = [slot for slot in life.slots if slot.is_free and slot.process and not slot.is_one_shot]
+        whole = [slot for slot in running if slot.process and not slot.process.in_flight]
+        if not whole:
+            return
+        self.clones += 1
+        slot = life.odds.choice(whole)
+        name = life.odds.choice((slot.host.name, f"{slot.host.name}b"))
+        if (what := life.odds.choice(_CLONES)) == "a home is copied":
+            home = copy_home(slot.home, life.tmp, is_image=False)
+            host = Host(name, slot.host.ahead_s, slot.host.booted_at, life.next_boot())
+            copied = Slot(life, slot.place, home, host, is_one_shot=False, settings=slot.settings)
+        else:
+            copied = copy_host(slot, with_its_home=what == "a host is copied", name=name)
+            for process in (slot.process, copied.process):
+                assert process is not None
+                process.is_copied = True
+        life.meet(f"clone: {what}", slot.process.name if slot.process else "", name, copied.home.name)
+        life.add_slot(copied)
 
     # Files ---------------------------------------------------------------------------------------
 
@@ -89,6 +121,7 @@ class Misfortunes:
                 life.store.expire(key)
 
 
+_CLONES = ("a host is copied", "a host is copied, not its home", "a home is copied")
 _PURGES = ("a control directory", "all of a claim", "all of a claim", "a work directory", "the cache")
 
 

@@ -63,7 +63,8 @@ class Slot:
 
     def acts(self) -> bool:
         """Whether it may write, and has heard of the store since it was stopped."""
-        return self.may_write() and not (self.process and self.process.is_unaware)
+        process = self.process
+        return self.may_write() and process is not None and not (process.is_unaware or process.is_copied)
 
     def step(self) -> None:
         """Run one poll of a daemon, or a whole run of an agent that does one cycle."""
@@ -96,6 +97,7 @@ class Slot:
         self.life.story.tell(self.process.name, "is stopped")
         self.process.is_busy = True
         try:
+            self.parts.run.stop()
             self.parts.run._give_back()
             self._close()
         except Killed:
@@ -152,7 +154,7 @@ class Slot:
         self.pid = life.next_pid()
         name = f"{self.place.name}/{self.home.name}/{host.name}#{self.pid}"
         process = Process(name, life, home=self.home, host=self.host)
-        clock = HostClock(life.clock, host, host.boots, self.is_one_shot)
+        clock = HostClock(life.clock, host, host.boot, self.is_one_shot, process.do_background_work)
         workspace = DirectoryWorkspace(self.home, clock, life.ids)  # type: ignore[arg-type]
         identity = a_process(pid=self.pid, host=host.name, boot_id=clock.boot_id())
         outside = AgentWorld(

@@ -20,6 +20,8 @@ class Kind(Enum):
     """The front ends of the store disagree by seconds on the time."""
     SLOW_WORK = "slow-work"
     """Background work takes seconds to minutes, and its agent goes on beside it."""
+    CLONES = "clones"
+    """A host is copied with its memory while it runs, and both go on; or only a home is copied."""
     PURGE = "purge"
     """Control and work directories vanish while their jobs wait or run."""
     EXPIRY = "expiry"
@@ -65,6 +67,8 @@ class Site:
     """How far apart the clocks of the store's front ends are."""
     work_s: float = 0.0
     """How long background work takes at most."""
+    clone: float = 0.0
+    """Chance that a host or a home is copied whenever something happens."""
     purge: float = 0.0
     """Chance that files vanish whenever something happens."""
     expire_s: float = 0.0
@@ -84,6 +88,7 @@ class Site:
             Kind.LATE_LIST: ("list_lag_s", pick([5.0, 12.0, 30.0])),
             Kind.SKEWED_DATES: ("date_skew_s", pick([2.0, 5.0, 15.0])),
             Kind.SLOW_WORK: ("work_s", pick([10.0, 60.0, 400.0])),
+            Kind.CLONES: ("clone", pick([0.05, 0.2])),
             Kind.PURGE: ("purge", pick([0.02, 0.1])),
             Kind.EXPIRY: ("expire_s", pick([300.0, 1000.0, 4000.0])),
         }
@@ -92,4 +97,4 @@ class Site:
 
     def at_peace(self) -> Site:
         """Nothing happens any more; what the store is like stays."""
-        return evolve(self, stop=0.0, purge=0.0, expire_s=0.0)
+        return evolve(self, stop=0.0, clone=0.0, purge=0.0, expire_s=0.0)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from attrs import define, field
 
+from cloudq.ports.workers import Lane
+
 if TYPE_CHECKING:
     from tests.simulation.gate import Process
     from tests.simulation.life import Life
@@ -47,12 +49,14 @@ class SlowWork(Generic[R]):
             return
         process.background.remove(self)
         was_in_background, process.is_in_background = process.is_in_background, bool(process.life.site.work_s)
+        process.in_flight += 1
         try:
             self.value = self.work()
         except Exception as error:  # noqa: BLE001 (kept for whoever asks for the result)
             self.error = error
         finally:
             process.is_in_background = was_in_background
+            process.in_flight -= 1
         self.is_over = True
 
 
@@ -66,7 +70,7 @@ class SlowWorkers:
     def map(self, work: Callable[[T], R], items: Iterable[T]) -> list[R]:
         return [work(item) for item in items]
 
-    def start(self, work: Callable[[], R]) -> SlowWork[R]:
+    def start(self, work: Callable[[], R], lane: Lane) -> SlowWork[R]:
         life = self.life
         takes_s = life.odds.uniform(0, life.site.work_s) if life.site.work_s else 0.0
         started: SlowWork[Any] = SlowWork(self.process, work, life.clock.seconds + takes_s)

@@ -288,7 +288,7 @@ class Users:
         ahead_s = self.life.dice.one_of([0.0, 0.0, 0.0, -4000.0, 90.0, 50_000.0])
         if ahead_s:
             self.life.meet("clock: a client's is wrong", name, ahead_s)
-        return HostClock(self.life.clock, Host(name, ahead_s), 1, sleeps=True)
+        return HostClock(self.life.clock, Host(name, ahead_s), "boot 1", sleeps=True)
 
     def _input(self) -> Path:
         path = self.life.tmp / "input.zip"
