@@ -85,7 +85,9 @@ class CancelHeldJobs:
 
     def _end_unstarted(self, held: HeldJob) -> None:
         """End a job; one that has started after all is known by then and canceled in the next cycle."""
-        self.hand_over.end_unstarted(held, JobState.DELETED, "canceled before it was started")
+        is_new = held.job.time_ready is None
+        reason = "canceled before it was started" if is_new else "canceled: its files and local job are gone"
+        self.hand_over.end_unstarted(held, JobState.DELETED, reason)
 
 
 @define

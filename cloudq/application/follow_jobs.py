@@ -10,6 +10,7 @@ from attrs import define, evolve, field
 from cloudq.application.held_job import Cancel, HeldJob, Holdings
 from cloudq.application.job_trouble import JobTrouble
 from cloudq.application.stop_claim import StopClaim
+from cloudq.application.watch_files import WatchFiles, told_of_loss
 from cloudq.domain.errors import SchedulerUnavailable
 from cloudq.domain.job import Job
 from cloudq.domain.job_shell import BLOCKED
@@ -31,6 +32,7 @@ class FollowJobs:
 
     scheduler: BatchScheduler
     stop_claim: StopClaim
+    files: WatchFiles
     clock: Clock
     holdings: Holdings
     trouble: JobTrouble
@@ -88,6 +90,9 @@ class FollowJobs:
             held.judged, held.judged_at = (basis, held.note), now
 
     def _judge(self, held: HeldJob, answer: Mapping[str, LocalJob], asked_at: float) -> None:
+        if not self.files.are_there(held):
+            held.missed = True  # to be looked at again, whatever else changes
+            return
         known = _known_states(held)
         pending = [task for task, state in known.items() if not state.state.is_final]
         records = {} if held.is_elsewhere else held.space.records(pending)
@@ -97,10 +102,14 @@ class FollowJobs:
             held.note = words
             return
         statuses = {task: _status(held, records.get(task, NO_RECORDS), task, answer) for task in pending}
+        records = {
+            task: self.files.make_up_for(held, task, records.get(task, NO_RECORDS), statuses[task])
+            for task in pending
+        }
         absent_s = self._absent_s(held, statuses, records, asked_at)
         decided = dict(known)
         for task in pending:
-            state = self._decide(held, task, records.get(task, NO_RECORDS), statuses[task], absent_s)
+            state = self._decide(held, task, records[task], statuses[task], absent_s)
             decided[task] = state or known[task]
         self._cancel_extra_submissions(held, pending, records, answer)
         self._apply(held, decided, records)
@@ -206,7 +215,8 @@ class FollowJobs:
         if runs or (started and whole.state.is_final):
             self._note_start(held, min(started) if started else self.clock.now())
         if whole.state.is_final:
-            held.end = whole if held.job.array_tid is None else evolve(whole, reason=_failures(held.job))
+            end = whole if held.job.array_tid is None else evolve(whole, reason=_failures(held.job))
+            held.end = told_of_loss(held, end)
         elif held.cancel is Cancel.NONE:
             self._enter(held, whole)
 

@@ -21,6 +21,7 @@ from cloudq.domain.errors import (
     SubmitRefused,
     SubmitUncertain,
 )
+from cloudq.domain.job import Job
 from cloudq.domain.job_shell import (
     BLOCKED,
 )
@@ -33,6 +34,8 @@ from cloudq.ports.batch_scheduler import BatchScheduler, Submission
 from cloudq.ports.clock import Clock
 from cloudq.ports.workspace import Attempt, FirstMiss, SpaceOwner, Workspace
 
+LOST_AFTER_S = 600.0
+"""How long a job must be unknown whose files are gone; they may be out of sight for a moment."""
 MOST_ATTEMPTS_WITHOUT_ID = 3
 """Attempts that end well and name no job, after which the job is given up: one may be an accident."""
 
@@ -57,8 +60,10 @@ class HandOverJob:
         Raises `LeaseLost` where a successor may have ended the job and removed its lock long ago.
         """
         permit_of(held).require()
-        if held.is_elsewhere or has_lost_its_files(held):
+        if held.is_elsewhere:
             self._follow_only(held)
+        elif has_lost_its_files(held):
+            self._follow_lost(held)
         elif attempts := held.space.attempts():
             self._recover(held, attempts)
         elif self.was_started_before(held):
@@ -70,15 +75,39 @@ class HandOverJob:
     # A job whose files are out of sight ------------------------------------------------------
 
     def _follow_only(self, held: HeldJob) -> None:
-        held.is_elsewhere = True
         held.local_ids = self.scheduler.find(held.tag)
         if not held.local_ids:
             held.back_off(
                 self.clock.elapsed(),
-                "its files are under another home, or gone: it is followed, never submitted again; "
+                "its files are under another home: it is followed, never submitted again; "
                 "see 'cloudqcli requeue'",
                 longest_s=60.0,
             )
+
+    def _follow_lost(self, held: HeldJob) -> None:
+        """Follow a job of this home whose files are gone; end it once nobody has known it for long."""
+        found = self.scheduler.find(held.tag) or self.stop_claim.shown_as(held.tag, _recorded_id(held.job))
+        held.local_ids = found
+        if found:
+            held.recovered()
+            return
+        if held.space.owner() is None:
+            held.space.rebuild(self._owner(held))
+        now, boot_id = self.clock.elapsed(), self.clock.boot_id()
+        first = held.space.first_miss()
+        if first is None or first.boot_id != boot_id:
+            first = FirstMiss(boot_id, now)
+            held.space.note_miss(first)
+        if now - first.at < LOST_AFTER_S:
+            note = "its files are gone, and the scheduler does not know it: it is looked for again"
+            held.back_off(now, note, longest_s=60.0)
+            return
+        self.end_unstarted(
+            held,
+            JobState.ERROR,
+            f"lost: its files under {held.space.work_dir} were removed before it had ended, and the "
+            f"scheduler has not known it for {now - first.at:.0f} s; it was not started again",
+        )
 
     # An attempt ------------------------------------------------------------------------------
 
@@ -276,8 +305,14 @@ def _started_before(tag: ClaimTag, at: datetime) -> str:
 
 
 def has_lost_its_files(held: HeldJob) -> bool:
-    """Whether the record says that it was handed over, and nothing of it is here: never submit again."""
-    return held.space.owner() is None and held.job.time_ready is not None
+    """Whether it was handed over from this home, and its files were removed: never submit again."""
+    if held.space.owner() is None:
+        return held.job.time_ready is not None
+    return held.space.lost() is not None
+
+
+def _recorded_id(job: Job) -> tuple[str, ...]:
+    return (job.jobid,) if job.jobid else ()
 
 
 def permit_of(held: HeldJob) -> Permit:

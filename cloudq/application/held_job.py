@@ -138,6 +138,9 @@ class HeldJob(Retried):
     """Whether its logs grow faster than they are brought."""
     log_trouble: Retried = field(factory=Retried)
     """Logs that cannot be brought hold up nothing else."""
+    files_missing_since: float | None = None
+    """Own clock: when the files of a job that was handed over were first not there."""
+    touched_at: float | None = None
     is_copied: bool = False
     """Whether this process has kept a copy of the record beside the job's files."""
     logs_shipped: int = 0

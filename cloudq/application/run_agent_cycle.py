@@ -20,6 +20,7 @@ from cloudq.application.keep_hold import KeepHold
 from cloudq.application.publish_summary import PublishSummary
 from cloudq.application.ship_logs import ShipLogs
 from cloudq.application.take_jobs import TakeJobs
+from cloudq.application.watch_files import WatchFiles
 from cloudq.application.watch_queue import WatchQueue
 from cloudq.domain.errors import CloudqError, LeaseLost
 from cloudq.ports.clock import Clock
@@ -59,6 +60,7 @@ class RunAgentCycle:
     ship_logs: ShipLogs
     publish_summary: PublishSummary
     keep_hold: KeepHold
+    watch_files: WatchFiles
     workspace: Workspace
     clock: Clock
     holdings: Holdings
@@ -90,6 +92,7 @@ class RunAgentCycle:
             self.ship_logs,
             self.publish_summary,
             self._remove_expired,
+            self.watch_files,
             self.keep_hold,
         )
         problems = {str(problem): problem for step in steps if (problem := self._do(step))}

@@ -34,14 +34,14 @@ class StopClaim:
         """
         found = self.scheduler.find(tag)
         others = tuple(local_id for local_id in dict.fromkeys(known) if local_id not in found)
-        ids = (*self._shown_as(tag, others), *found)
+        ids = (*self.shown_as(tag, others), *found)
         if ids:
             self.scheduler.cancel(ids)
         return ids
 
     def cancel_tasks(self, tag: ClaimTag, known: tuple[str, ...], tasks: Sequence[int]) -> None:
         """Cancel single tasks of those of *known* that are still *tag*'s. Raises as above."""
-        for local_id in self._shown_as(tag, known):
+        for local_id in self.shown_as(tag, known):
             self.scheduler.cancel_tasks(local_id, tasks)
 
     def some_live(self, tag: ClaimTag, local_ids: tuple[str, ...]) -> bool:
@@ -50,8 +50,8 @@ class StopClaim:
             return False
         return any(job.may_be_of(tag) and is_alive(job) for job in self.scheduler.poll(local_ids).values())
 
-    def _shown_as(self, tag: ClaimTag, known: tuple[str, ...]) -> tuple[str, ...]:
-        """An id that was noted proves nothing: it may be another's job by now."""
+    def shown_as(self, tag: ClaimTag, known: tuple[str, ...]) -> tuple[str, ...]:
+        """Those of *known* that are still *tag*'s: an id that was noted may be another's job by now."""
         shown = self.scheduler.poll(known) if known else {}
         return tuple(local_id for local_id in known if local_id in shown and shown[local_id].may_be_of(tag))
 

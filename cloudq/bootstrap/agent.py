@@ -50,6 +50,7 @@ from cloudq.application.ship_logs import ShipLogs
 from cloudq.application.stop_claim import StopClaim
 from cloudq.application.take_back_job import TakeBackJob
 from cloudq.application.take_jobs import TakeJobs
+from cloudq.application.watch_files import WatchFiles
 from cloudq.application.watch_queue import WatchQueue
 from cloudq.bootstrap.agent_process import AgentProcess
 from cloudq.bootstrap.job_environment import job_environment
@@ -198,6 +199,7 @@ def _wire_cycle(
     trouble = JobTrouble(log, clock)
     end_job = EndJob(jobs, queue, clock)
     keep_hold = KeepHold(jobs, queue, workspace, clock, ids, lease, log)
+    watch_files = WatchFiles(system, clock, holdings, trouble, log)
     find_holder = FindHolder(jobs, registry)
     take_back = TakeBackJob(jobs, queue, find_holder, end_job, clock, ids, f"the agent of {system}")
     stop_claim = StopClaim(scheduler)
@@ -228,7 +230,7 @@ def _wire_cycle(
         hand_over_jobs=HandOverJobs(
             prepare, hand_over, stop_claim, permits, clock, workers, holdings, trouble
         ),
-        follow_jobs=FollowJobs(scheduler, stop_claim, clock, holdings, trouble),
+        follow_jobs=FollowJobs(scheduler, stop_claim, watch_files, clock, holdings, trouble),
         finish_jobs=FinishJobs(
             jobs=jobs, keep_hold=keep_hold, files=files, scheduler=scheduler, dependencies=dependencies,
             clock=clock, workers=workers, holdings=holdings, trouble=trouble, ship_logs=ship_logs, log=log,
@@ -238,6 +240,7 @@ def _wire_cycle(
         ship_logs=ship_logs,
         publish_summary=PublishSummary(registry, queue, clock, lease, system, holdings),
         keep_hold=keep_hold,
+        watch_files=watch_files,
         workspace=workspace,
         clock=clock,
         holdings=holdings,

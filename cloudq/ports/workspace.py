@@ -65,6 +65,15 @@ class FirstMiss:
 
 
 @frozen
+class LostFiles:
+    """Files of a claim that somebody removed before it had ended."""
+
+    noticed: datetime
+    has_work_dir: bool
+    """Whether only cloudq's own files went, and the work directory is still the job's."""
+
+
+@frozen
 class PackedOutput:
     """An archive of a work directory's new and changed files."""
 
@@ -238,6 +247,25 @@ class ClaimSpace(Protocol):
 
     def pack_output(self) -> PackedOutput:
         """Pack regular files that are new or changed since the baseline into `archive`."""
+        ...
+
+    def rebuild(self, owner: SpaceOwner) -> None:
+        """Make the control directory anew after it was removed; the work directory too if it is gone.
+
+        Nothing of a file system that is not mounted is taken for removed: raises `WorkspaceProblem`.
+        """
+        ...
+
+    def lost(self) -> LostFiles | None:
+        """What `rebuild` noted; None if the files are those that were made."""
+        ...
+
+    def take_lock(self, task: int | None, local_id: str) -> str:
+        """Take a task's lock for the local job that is known to run it; return who holds it now."""
+        ...
+
+    def touch(self) -> None:
+        """Make the access times of its files new, of a bounded number; contents and marks stay."""
         ...
 
     def keep_job(self, job: Job) -> None:

@@ -25,10 +25,12 @@ from cloudq.adapters.filesystem import (
     replace_file,
     sync_dir,
     told_as_workspace_problem,
+    touch_tree,
     write_fields,
 )
 from cloudq.adapters.job_tools import install_job_tools
 from cloudq.adapters.process import format_identity, noted_identity, own_identity, parse_identity
+from cloudq.adapters.workspace.lost_space import is_own_directory, note_lost, read_lost
 from cloudq.adapters.workspace.pack import pack_changed, read_baseline, take_baseline
 from cloudq.adapters.workspace.records import BLOCKED_LOCK, read_holder, read_task_records
 from cloudq.adapters.workspace.unpack import extract_archive
@@ -38,7 +40,7 @@ from cloudq.domain.job_shell import BLOCKED, for_attempt, record_name
 from cloudq.domain.names import ClaimTag, checked_file_name
 from cloudq.ports.batch_scheduler import AttemptFiles
 from cloudq.ports.clock import Clock
-from cloudq.ports.workspace import Attempt, FirstMiss, PackedOutput, SpaceOwner, TaskRecords, go_on
+from cloudq.ports.workspace import Attempt, FirstMiss, LostFiles, PackedOutput, SpaceOwner, TaskRecords, go_on
 
 CONTROL = ".cloudq"
 MAKING = ".making."
@@ -338,6 +340,33 @@ class DirectoryClaimSpace:
         noted = read_record(self.control_dir / "baseline", _MAX_BASELINE_BYTES) or b""
         with told_as_workspace_problem(f"pack the output in {self.work_dir}"):
             return pack_changed(self.work_dir, read_baseline(noted), self.archive)
+
+    def rebuild(self, owner: SpaceOwner) -> None:
+        home = self.cache.parent / "home"
+        if not home.is_file():
+            raise WorkspaceProblem(f"{home} is not there: the files of {self.tag} may only be out of sight")
+        has_work_dir = is_own_directory(self.work_dir)
+        with told_as_workspace_problem(f"make {self.control_dir}"):
+            for directory in (self.cache, self.cache / CONTROL, self.control_dir):
+                make_private_dir(directory)
+            note_lost(self.control_dir, self.clock.now(), has_work_dir=has_work_dir)
+            if has_work_dir:
+                note = write_fields({"inode": self.work_dir.stat().st_ino})
+                replace_file(self.control_dir / "work_dir", note)
+        self.create(owner)
+
+    def lost(self) -> LostFiles | None:
+        return read_lost(self.control_dir)
+
+    def take_lock(self, task: int | None, local_id: str) -> str:
+        lock = self.control_dir / record_name("lock", task)
+        with told_as_workspace_problem(f"take {lock}"):
+            create_file(lock, write_fields({"local_id": local_id}))
+        return read_holder(lock) or BLOCKED
+
+    def touch(self) -> None:
+        touch_tree(self.control_dir)
+        touch_tree(self.work_dir)
 
     def keep_job(self, job: Job) -> None:
         path = self.control_dir / "record.json"

@@ -1,0 +1,40 @@
+"""The control directory of a claim whose files somebody removed while its job ran (protocol 5.7)."""
+
+from __future__ import annotations
+
+import os
+import stat
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cloudq.adapters.filesystem import read_fields, replace_file, write_fields
+from cloudq.ports.workspace import LostFiles
+
+_NOTE = "removed"
+
+
+def note_lost(control_dir: Path, at: datetime, *, has_work_dir: bool) -> None:
+    """Note durably that the directory was made anew."""
+    fields = {"time": at.isoformat(), "work_dir": "kept" if has_work_dir else "gone"}
+    replace_file(control_dir / _NOTE, write_fields(fields))
+
+
+def read_lost(control_dir: Path) -> LostFiles | None:
+    """What was noted; None for a directory that was not made anew."""
+    if not os.path.lexists(control_dir / _NOTE):
+        return None
+    fields = read_fields(control_dir / _NOTE) or {}
+    try:
+        at = datetime.fromisoformat(fields.get("time", "")).astimezone(UTC)
+    except (ValueError, OverflowError):
+        at = datetime.fromtimestamp((control_dir / _NOTE).lstat().st_mtime, UTC)
+    return LostFiles(at, has_work_dir=fields.get("work_dir") == "kept")
+
+
+def is_own_directory(path: Path) -> bool:
+    """Whether it is a real directory of this user, which may be taken for the one that was made here."""
+    try:
+        info = path.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(info.st_mode) and info.st_uid == os.getuid()

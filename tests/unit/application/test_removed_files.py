@@ -1,0 +1,145 @@
+"""A site that clears its scratch removes the files of a job that runs (protocol 5.7)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from datetime import UTC, datetime
+
+import pytest
+
+from cloudq.adapters.schedulers.scripted import Script
+from cloudq.application.cancel_job import CancelResult
+from cloudq.application.watch_files import TOUCH_EVERY_S
+from cloudq.domain.job_state import JobState
+from tests.parts.world import Agent, System, World
+
+KINDS = ["control directory", "whole cache"]
+
+
+def running(world: World, duration_s: float = 900.0, code: int = 0) -> tuple[str, System, Agent]:
+    alpha = world.system("alpha", behaviour=lambda *_: Script(duration_s, code))
+    agent = world.agent(alpha)
+    job_id = world.submit("alpha")
+    agent.until(lambda: world.job(job_id).state is JobState.RUN)
+    return job_id, alpha, agent
+
+
+def purge(alpha: System, job_id: str, kind: str) -> None:
+    cache = alpha.home / "cache"
+    shutil.rmtree(cache if kind == "whole cache" else cache / ".cloudq" / f"{job_id}.1")
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_job_whose_files_were_removed_is_followed_to_its_end(
+    world: World, kind: str, is_restarted: bool
+) -> None:
+    job_id, alpha, agent = running(world)
+    purge(alpha, job_id, kind)
+    if is_restarted:
+        agent.die()
+        agent = world.agent(alpha)
+
+    agent.cycles(60)
+    assert world.job(job_id).state is JobState.RUN
+    agent.until_final(job_id)
+
+    job = world.job(job_id)
+    assert "were removed while it ran" in job.changes[-1].reason
+    assert len(alpha.scheduler.starts) == 1
+    if kind == "whole cache":
+        assert job.state is JobState.ERROR
+        assert str(alpha.home / "cache" / job_id) in job.error_msg
+    else:
+        assert (job.state, job.exit_code) == (JobState.DONE, 0)
+    agent.cycles(5)
+    assert world.stored("queue/") == []
+
+
+def test_outputs_that_are_still_there_come_back(world: World) -> None:
+    job_id, alpha, agent = running(world, code=3)
+    (alpha.home / "cache" / job_id / "half").write_text("of the results")
+    purge(alpha, job_id, "control directory")
+
+    agent.until_final(job_id)
+
+    job = world.job(job_id)
+    assert (job.state, job.exit_code) == (JobState.ERROR, 3)
+    assert job.size_output
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_job_whose_files_were_removed_can_be_canceled(world: World, kind: str, is_restarted: bool) -> None:
+    job_id, alpha, agent = running(world, 30_000)
+    purge(alpha, job_id, kind)
+    if is_restarted:
+        agent.die()
+        agent = world.agent(alpha)
+        agent.cycles(100)
+
+    assert world.client().cancel(job_id) is CancelResult.REQUESTED
+    agent.until_final(job_id)
+
+    assert world.job(job_id).state is JobState.DELETED
+    assert set(alpha.scheduler.canceled) == {"1"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_job_that_nobody_knows_any_more_ends_and_is_not_started_again(world: World, kind: str) -> None:
+    job_id, alpha, agent = running(world)
+    agent.die()
+    purge(alpha, job_id, kind)
+    alpha.scheduler._jobs.clear()
+    agent = world.agent(alpha)
+
+    agent.until_final(job_id)
+
+    job = world.job(job_id)
+    assert job.state is JobState.ERROR
+    assert "were removed" in job.error_msg
+    assert len(alpha.scheduler.starts) == 1
+
+
+def test_files_that_are_out_of_sight_for_a_moment_were_not_removed(world: World) -> None:
+    job_id, alpha, agent = running(world, 300)
+    cache, aside = alpha.home / "cache", alpha.home / "unmounted"
+    cache.rename(aside)
+    agent.cycles(10)
+    assert not cache.exists()
+
+    aside.rename(cache)
+    agent.until_final(job_id)
+
+    assert (world.job(job_id).state, world.job(job_id).error_msg) == (JobState.DONE, "")
+    assert "removed" not in world.job(job_id).changes[-1].reason
+
+
+def test_a_home_that_is_not_mounted_makes_nothing_anew(world: World) -> None:
+    job_id, alpha, agent = running(world, 30_000)
+    aside = alpha.home.with_name("unmounted")
+    alpha.home.rename(aside)
+    agent.cycles(60)
+
+    assert not (alpha.home / "cache" / ".cloudq" / f"{job_id}.1").exists()
+    assert world.job(job_id).state is JobState.RUN
+    shutil.rmtree(alpha.home, ignore_errors=True)
+    aside.rename(alpha.home)
+
+
+def test_files_of_held_jobs_are_touched_daily_and_stay_as_they_are(world: World) -> None:
+    job_id, alpha, agent = running(world, 3 * TOUCH_EVERY_S)
+    work_dir = alpha.home / "cache" / job_id
+    script = work_dir / "run.sh"
+    lock = alpha.home / "cache" / ".cloudq" / f"{job_id}.1" / "lock"
+    for path in (script, lock, work_dir):
+        os.utime(path, (1, 1))
+
+    world.clock.pass_by(TOUCH_EVERY_S)
+    agent.cycles(2)
+
+    now = datetime.now(UTC).timestamp()
+    for path in (script, lock, work_dir):
+        assert now - path.stat().st_atime < 3600
+        assert path.stat().st_mtime == 1
