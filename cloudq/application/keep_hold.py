@@ -10,6 +10,7 @@ from cloudq.application.end_job import load_or_none
 from cloudq.application.held_job import HeldJob
 from cloudq.application.hold_lease import HoldLease
 from cloudq.application.job_trouble import AgentLog
+from cloudq.application.stop_claim import StopClaim
 from cloudq.domain.claim import Claim, ClaimKind
 from cloudq.domain.errors import ClaimMissing, StoreProblem
 from cloudq.domain.job import Job, StoredJob
@@ -34,6 +35,7 @@ class KeepHold:
     jobs: JobRepository
     queue: JobQueue
     workspace: Workspace
+    stop_claim: StopClaim
     clock: Clock
     ids: IdSource
     lease: HoldLease
@@ -87,10 +89,13 @@ class KeepHold:
     def recover(self, tag: ClaimTag) -> bool:
         """Put again what the bucket lost of a job of which this home has the files; whether it is ours.
 
-        Where the record is gone, what was kept of it when it was handed over takes its place.
+        Where the record is gone, what was kept of it when it was handed over takes its place. Not
+        without a sign that nobody deleted the job: another home's agent may have ended it first.
         """
         space = self.workspace.space(tag)
         stored = load_or_none(self.jobs, tag.job_id)
+        if stored is None and not self._was_certainly_not_deleted(tag):
+            return False
         job = stored.job if stored is not None else space.kept_job()
         if job is None or job.is_final or job.claim not in {0, tag.n} or space.is_staged_out():
             return False
@@ -99,6 +104,12 @@ class KeepHold:
         if stored is None:
             self.put_record(tag, job)
         return True
+
+    def _was_certainly_not_deleted(self, tag: ClaimTag) -> bool:
+        """Whether its queue entry is there, which goes before anybody may delete it, or it still runs."""
+        if self.queue.holds_marker(self.lease.identity.system, tag):
+            return True
+        return self.stop_claim.some_live(tag, self.stop_claim.scheduler.find(tag))
 
     def _put_claim(self, tag: ClaimTag, job: Job, nonce: str = "") -> Claim | None:
         newer = self.jobs.claim(ClaimTag(tag.job_id, tag.n + 1))

@@ -198,11 +198,11 @@ def _wire_cycle(
     scheduler, workspace, system, log = world.scheduler, world.workspace, settings.system, world.log
     trouble = JobTrouble(log, clock)
     end_job = EndJob(jobs, queue, clock)
-    keep_hold = KeepHold(jobs, queue, workspace, clock, ids, lease, log)
     watch_files = WatchFiles(system, clock, holdings, trouble, log)
     find_holder = FindHolder(jobs, registry)
     take_back = TakeBackJob(jobs, queue, find_holder, end_job, clock, ids, f"the agent of {system}")
     stop_claim = StopClaim(scheduler)
+    keep_hold = KeepHold(jobs, queue, workspace, stop_claim, clock, ids, lease, log)
     dependencies = CheckDependencies(jobs, clock)
     choose = ChooseJobs(jobs, dependencies, scheduler, clock, settings, holdings, trouble, lease)
     local_scripts = world.local_scripts or LocalScripts(system, SystemProfile(name="none", scheduler="none"))

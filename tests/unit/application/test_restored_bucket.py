@@ -7,6 +7,7 @@ import json
 import shutil
 
 import pytest
+from attrs import evolve
 
 from cloudq.adapters.object_stores.memory import MemoryStore
 from cloudq.adapters.schedulers.scripted import Script
@@ -275,6 +276,23 @@ def test_a_job_that_was_deleted_by_force_before_it_was_put_away_stays_gone(world
     agent.die()
     world.clock.pass_by(4000)
     world.client().delete(job_id, force=True)
+
+    world.agent(alpha).cycles(100)
+
+    assert [key for key in world.stored() if job_id in key] == []
+
+
+def test_a_job_that_another_home_ended_and_a_client_deleted_stays_gone(world: World) -> None:
+    """Found by the simulation: the files of the first home were never staged out."""
+    job_id, alpha, agent = running(world, 30_000)
+    agent.die()
+    elsewhere = evolve(alpha, home=world.tmp / "other home")
+    other = world.agent(elsewhere)
+    world.client().cancel(job_id)
+    other.until_final(job_id)
+    other.cycles(5)
+    other.die()
+    world.client().delete(job_id)
 
     world.agent(alpha).cycles(100)
 
