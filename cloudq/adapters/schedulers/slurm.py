@@ -68,7 +68,9 @@ SLURM_DIALECT = ShellDialect(
     task_id='"${SLURM_ARRAY_TASK_ID:-}"',
     forward_signals=True,  # `scancel --batch` and `--signal=B:` reach the job shell alone
     copies_output=True,
-    own_variables=("SLURM_JWT",),  # the agent's way to be known to Slurm, which ends with its session
+    # The agent's way to be known to Slurm, which ends with its session; and what cloudq's own
+    # --open-mode leaves behind, which is a default of srun's.
+    own_variables=("SLURM_JWT", "SLURM_OPEN_MODE"),
 )
 
 _FORGET_FINISHED = "now-1days"

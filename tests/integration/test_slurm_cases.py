@@ -1,0 +1,58 @@
+"""Field reports on a real Slurm: the scripts as they came, and what becomes of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.parts.cases import case
+from tests.parts.site import Site, ended
+from tests.parts.slurm_site import out, submit, told
+
+pytestmark = [pytest.mark.real, pytest.mark.xdist_group("slurm"), pytest.mark.timeout(300)]
+
+
+def test_output_goes_into_a_directory_that_the_script_names(slurm_site: Site, tmp_path: Path) -> None:
+    with slurm_site.client() as client, slurm_site.agent():
+        job_id = submit(client, slurm_site, case("01", "job.sh"))
+        job = ended(client, job_id, timeout=60)[0]
+        got = client.stage_out(job_id, tmp_path / "results")
+
+        assert (told(job), out(client, job_id)) == (("DONE", 0), "hello\n")
+    assert (got / "output" / "logs" / f"train_{job.jobid}.out").read_text() == "hello\n"
+
+
+def test_lines_of_pbs_mean_what_sbatch_makes_of_them(slurm_site: Site, tmp_path: Path) -> None:
+    with slurm_site.client() as client, slurm_site.agent():
+        job_id = submit(client, slurm_site, case("06", "job.sh"))
+        ignoring = submit(client, slurm_site, case("06", "job.sh"), submit_opt="--ignore-pbs")
+        jobs = ended(client, job_id, ignoring, timeout=60)
+        got = client.stage_out(job_id, tmp_path / "results")
+
+        assert [told(job) for job in jobs] == [("DONE", 0)] * 2
+        assert (out(client, job_id), out(client, ignoring)) == ("pbs pbsname\n", "pbs job.sh\n")
+    assert (got / "output" / "pbs.out").read_text() == "pbs pbsname\n"
+
+
+def test_late_lines_do_not_count_and_are_named(slurm_site: Site) -> None:
+    with slurm_site.client() as client, slurm_site.agent():
+        script = slurm_site.script(case("21", "job.sh"))
+        submitted = client.submit(script, submit_to=slurm_site.system, force=True)
+        job_id = submitted.job.uuid
+        job = ended(client, job_id, timeout=60)[0]
+
+        words = "job.sh lines 4, 5: #SBATCH comes after the first command and means nothing there"
+        assert (told(job), out(client, job_id)) == (("DONE", 0), "job.sh\n")
+        assert submitted.warnings == job.remarks == (words,)
+    assert f"remarks               {words}\n" in slurm_site.cli("stat", job_id)
+
+
+def test_script_finds_its_directory_by_its_own_name(slurm_site: Site, tmp_path: Path) -> None:
+    body = '#!/bin/bash\ncd "$(dirname "$0")"\nsource .shellscript_functions\ngreet\n'
+    functions = tmp_path / ".shellscript_functions"
+    functions.write_text(case("07", ".shellscript_functions"))
+    with slurm_site.client() as client, slurm_site.agent():
+        job_id = submit(client, slurm_site, body, inputs=[functions])
+
+        assert told(ended(client, job_id, timeout=60)[0]) == ("DONE", 0)
