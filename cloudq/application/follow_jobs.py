@@ -9,6 +9,7 @@ from attrs import define, evolve, field
 
 from cloudq.application.held_job import Cancel, HeldJob, Holdings
 from cloudq.application.job_trouble import JobTrouble
+from cloudq.application.name_follow_ups import name_follow_ups
 from cloudq.application.stop_claim import StopClaim
 from cloudq.application.watch_files import WatchFiles, told_of_loss
 from cloudq.domain.errors import SchedulerUnavailable
@@ -68,6 +69,7 @@ class FollowJobs:
             if held.judged != (basis, held.note) or now - held.judged_at >= JUDGE_AGAIN_AFTER_S:
                 with self.trouble.of(held):
                     self._judge_anew(held, answer, basis, now)
+        name_follow_ups(self.scheduler, [held for held in live if held.end and not held.is_elsewhere])
 
     def _poll_is_due(self, now: float) -> bool:
         return self._polled_at is None or now - self._polled_at >= self.scheduler.poll_interval_s

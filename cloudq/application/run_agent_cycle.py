@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from attrs import define, frozen
 
@@ -117,8 +117,12 @@ class RunAgentCycle:
         if self._swept_at is None or now - self._swept_at >= REMOVE_EXPIRED_EVERY_S:
             self._swept_at = now
             self.workspace.remove_unpublished(self.lease.identity.system, self.lease.epoch)
-            for tag in self.workspace.remove_expired(self.keep_s):
+            for tag in self.workspace.remove_expired(self.keep_s, self._dirs_in_use):
                 self.log.info("work directory removed", job=str(tag))
+
+    def _dirs_in_use(self) -> Collection[str]:
+        """Where jobs of the scheduler's are that may have come from scripts that ended long ago."""
+        return self.follow_jobs.scheduler.work_dirs().values()
 
     def _is_unsettled(self) -> bool:
         return any(held.is_looked_for for held in self.holdings.unfinished())

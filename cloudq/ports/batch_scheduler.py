@@ -129,6 +129,13 @@ class BatchScheduler(Protocol):
         """
         ...
 
+    def work_dirs(self) -> Mapping[str, str]:
+        """Where this account's unfinished jobs start, or were submitted from, by local job id.
+
+        Jobs that cloudq did not submit are among them, its own need not be. One query for all.
+        """
+        ...
+
     def free_slots(self) -> int | None:
         """How many jobs could start now; None if the scheduler does not tell."""
         ...

@@ -8,7 +8,7 @@ that never replaces anything (protocol 4.9).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -320,8 +320,14 @@ class Workspace(Protocol):
         """The claims of which there is a space that was not staged out."""
         ...
 
-    def remove_expired(self, keep_s: float) -> tuple[ClaimTag, ...]:
-        """Remove spaces staged out longer than *keep_s* ago; return their tags."""
+    def remove_expired(
+        self, keep_s: float, in_use: Callable[[], Collection[str]] = tuple
+    ) -> tuple[ClaimTag, ...]:
+        """Remove spaces staged out longer than *keep_s* ago; return their tags.
+
+        Those stay whose work directory holds a directory that is *in_use*, which is asked at most once,
+        and only where there is a space to be removed; what it raises is passed on.
+        """
         ...
 
     def remove_unpublished(self, system: str, epoch: int) -> None:

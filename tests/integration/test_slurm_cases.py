@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from tests.parts.cases import case
-from tests.parts.site import Site, ended
+from tests.parts.site import Site, ended, wait_until
+from tests.parts.slurm import Slurm
 from tests.parts.slurm_site import out, submit, told
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("slurm"), pytest.mark.timeout(300)]
@@ -56,3 +58,22 @@ def test_script_finds_its_directory_by_its_own_name(slurm_site: Site, tmp_path: 
         job_id = submit(client, slurm_site, body, inputs=[functions])
 
         assert told(ended(client, job_id, timeout=60)[0]) == ("DONE", 0)
+
+
+def test_follow_up_of_a_script_is_named_and_keeps_its_directory(slurm_site: Site, slurm: Slurm) -> None:
+    site = evolve(slurm_site, variables={**slurm_site.variables, "CLOUDQ_AGENT_KEEP_DAYS": "0"})
+    with site.client() as client:
+        with site.agent():
+            job_id = submit(client, site, case("18", "job.sh"))
+            job = ended(client, job_id, timeout=60)[0]
+            second = out(client, job_id).split()[0]
+            slurm.wait_for_state(second, "RUNNING")
+            assert told(job) == ("DONE", 0)
+            assert f"your script submitted job {second}, which cloudq does not follow" in job.remarks[0]
+        with site.agent():  # looks for what is to be removed when it starts
+            slurm.wait_for_state(second, "COMPLETED", longest_s=90)
+        work_dir = site.home / "cache" / job_id
+        assert (work_dir / "chain.txt").read_text() == "link 0\nlink 1\n"
+        slurm.wait_until("it is forgotten", lambda: not slurm.run("squeue", "-h", "-j", second).stdout)
+        with site.agent():
+            wait_until(lambda: not work_dir.exists(), 60)

@@ -354,3 +354,16 @@ def test_only_jobs_that_are_gone_are_no_error_to_qdel() -> None:
     assert is_only_about_deleted_jobs(gone)
     assert not is_only_about_deleted_jobs(f"{gone}{CONTACT}\n")
     assert not is_only_about_deleted_jobs("")
+
+
+def test_directory_of_a_job_is_where_it_starts_else_where_it_was_submitted() -> None:
+    text = (
+        "job_number:                 5\nsge_o_workdir:              /home/me\n"
+        "cwd:                        /w/a b\n"
+        "job_number:                 6\nsge_o_workdir:              /home/me\n"
+        "job_number:                 7\n"
+    )
+
+    assert {local_id: job.work_dir for local_id, job in parse_details(text).items()} == {
+        "5": "/w/a b", "6": "/home/me", "7": "",
+    }  # fmt: skip

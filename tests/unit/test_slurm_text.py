@@ -27,6 +27,7 @@ from cloudq.adapters.schedulers.slurm_parse import (
     parse_sinfo,
     parse_squeue,
     parse_tasks,
+    parse_work_dirs,
     tag_of,
 )
 from cloudq.adapters.schedulers.slurm_states import (
@@ -534,3 +535,19 @@ def test_idle_cpus_are_read(text: str, idle: int) -> None:
 def test_an_answer_without_a_partition_tells_of_no_idle_cpus(text: str) -> None:
     with pytest.raises(SchedulerUnavailable):
         parse_sinfo(text)
+
+
+# Where jobs are -----------------------------------------------------------------------------------
+
+
+def test_directories_of_jobs_are_read_whatever_is_in_their_names() -> None:
+    text = "cq|5|/home/me/a | b\ncq|6|/odd\nname\ncq|7|\n"
+
+    assert parse_work_dirs(text) == {"5": "/home/me/a | b", "6": "/odd", "7": ""}
+    assert parse_work_dirs("") == {}
+
+
+@pytest.mark.parametrize("text", ["Welcome!\n", "cq|x y|/a\n", "slurm_load_jobs error\n"])
+def test_answer_that_tells_of_no_directory_is_none(text: str) -> None:
+    with pytest.raises(SchedulerUnavailable, match="something else than jobs"):
+        parse_work_dirs(text)

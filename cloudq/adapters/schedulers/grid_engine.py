@@ -164,6 +164,13 @@ class GridEngineScheduler:
             gone = {local_id: self._jobs.of(local_id).gone() for local_id in missing}
         return shown | {local_id: job for local_id, job in gone.items() if job is not None}
 
+    def work_dirs(self) -> Mapping[str, str]:
+        """Of jobs that no claim submitted: of each one, `qstat -j` is asked once."""
+        with self._mutex:
+            listed = self._look()
+            known = {local_id: self._jobs.get(local_id) for local_id in listed}
+        return {local_id: job.work_dir for local_id, job in known.items() if job and job.work_dir}
+
     def free_slots(self) -> int | None:
         """Slots of all queues that take jobs now: one that wants other resources may still wait."""
         return parse_free_slots(self._commands.answer("qstat", "-g", "c"))
@@ -176,7 +183,7 @@ class GridEngineScheduler:
         details = self._details(strangers)
         for local_id in strangers:
             if local_id in details:  # else it ended meanwhile
-                self._jobs.identify(local_id, details[local_id].tag)
+                self._jobs.identify(local_id, details[local_id].tag, details[local_id].work_dir)
         self._jobs.take_over(listed, self._elapsed(), self._times.accounting_wait_s)
         return listed
 

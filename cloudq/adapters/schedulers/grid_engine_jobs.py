@@ -43,6 +43,8 @@ class KnownJob:
     """What accounting told, for good."""
     ask_at: float = 0.0
     asked: int = 0
+    work_dir: str = ""
+    """Where it starts; empty if that was not asked."""
 
     def show(self, statuses: Mapping[int | None, SchedulerStatus]) -> LocalJob:
         """Take over that it is listed, with these tasks and no others."""
@@ -123,12 +125,13 @@ class KnownJobs:
         """Which listed jobs are not known, or may be others that were given the same id."""
         return [local_id for local_id in listed if not _is_the_same(self._jobs.get(local_id))]
 
-    def identify(self, local_id: str, tag: ClaimTag | None) -> None:
-        """Note whose it is."""
+    def identify(self, local_id: str, tag: ClaimTag | None, work_dir: str = "") -> None:
+        """Note whose it is, and where it starts."""
         job = self._jobs.get(local_id)
         if job is None or job.tag != tag:
             tasks = job.tasks if job is not None and job.tag is None else {}
-            self._jobs[local_id] = KnownJob(tag, tasks=tasks)
+            job = self._jobs[local_id] = KnownJob(tag, tasks=tasks)
+        job.work_dir = work_dir
 
     def take_over(self, listed: Iterable[str], now: float, first_wait_s: float) -> None:
         """Note which are listed and which no more; drop those that nobody ever asked for."""

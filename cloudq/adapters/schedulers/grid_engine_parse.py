@@ -72,10 +72,13 @@ class JobDetails:
     tag: ClaimTag | None = None
     errors: dict[int, str] = field(factory=dict)
     """Why tasks (1 for a job that is no array) are in an error state."""
+    work_dir: str = ""
+    """Where it starts, else where it was submitted."""
 
 
 _NUMBER = re.compile(r"job_number:\s+([0-9]{1,10})\s*")
 _CONTEXT = re.compile(rf"context:\s+(?:.*,)?{CONTEXT}=([0-9a-f.]+)(?:,.*|\s*)")
+_WORK_DIR = re.compile(r"(cwd|sge_o_workdir):\s+(/.*)")
 _ERROR = re.compile(r"error reason\s+([0-9]{1,9}):\s*(?:[0-9/.-]+ [0-9:.]+ \[[0-9:]+\]: )?(.*)")
 _NONE_OF_THEM = re.compile(r"following jobs do not exist", re.IGNORECASE)
 
@@ -89,6 +92,8 @@ def parse_details(text: str) -> dict[str, JobDetails]:
             job = jobs.setdefault(match[1], JobDetails())
         elif match := _CONTEXT.fullmatch(line):
             job.tag = _tag(match[1])
+        elif match := _WORK_DIR.fullmatch(line):
+            job.work_dir = match[2] if match[1] == "cwd" else job.work_dir or match[2]
         elif match := _ERROR.fullmatch(line):
             job.errors.setdefault(int(match[1]), match[2].strip())
     return jobs

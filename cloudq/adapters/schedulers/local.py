@@ -186,6 +186,9 @@ class LocalScheduler:
             known.update(self._finished)
             return {local_id: known[local_id] for local_id in local_ids if local_id in known}
 
+    def work_dirs(self) -> Mapping[str, str]:
+        return {}  # nothing but cloudq submits jobs to it
+
     def free_slots(self) -> int | None:
         with self._mutex, _told_as_unavailable():
             lives = (Life.RUNNING, Life.QUEUED)

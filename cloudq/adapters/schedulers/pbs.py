@@ -146,6 +146,9 @@ class PbsScheduler:
             answered = {local_id: self._known[local_id] for local_id in known}
         return answered | {each: LocalJob({}, unanswered=words) for each, words in answers.unanswered.items()}
 
+    def work_dirs(self) -> Mapping[str, str]:
+        return {local_id: rows.submit_dir for local_id, rows in self._live("-f").items() if rows.submit_dir}
+
     def free_slots(self) -> int | None:
         return None
 

@@ -89,6 +89,7 @@ class JobRows:
     waiting: frozenset[int] = frozenset()
     """Its tasks that have not begun, as its own row tells them."""
     submitted: frozenset[int] = frozenset()
+    submit_dir: str = ""
 
 
 def parse_qstat(text: str, owner: str) -> dict[str, JobRows] | None:
@@ -113,6 +114,7 @@ def _add(jobs: dict[str, JobRows], match: re.Match[str], attributes: Attributes)
     number, bracket, index, server = match.groups()
     job = jobs.setdefault(f"{number}{'[]' if bracket else ''}.{server}", JobRows())
     job.tag = job.tag or _tag(attributes)
+    job.submit_dir = job.submit_dir or _variable(attributes, "PBS_O_WORKDIR")
     row = _row(attributes)
     if index is not None:
         job.tasks[int(index)] = evolve(row, is_own="array_index" in attributes)

@@ -132,6 +132,8 @@ class ScriptedScheduler:
         self.submissions: list[tuple[str, Submission]] = []
         self.queries = 0
         self.canceled: list[str] = []
+        self.strangers: dict[str, str] = {}
+        """Unfinished jobs that nobody submitted through cloudq, with their directories."""
         self.unavailable = False
         """While set, every question fails."""
         self.holds_queue = False
@@ -240,6 +242,10 @@ class ScriptedScheduler:
             for local_id in local_ids
             if (job := self._jobs.get(local_id)) is not None
         }
+
+    def work_dirs(self) -> Mapping[str, str]:
+        self._ask()
+        return dict(self.strangers)
 
     def free_slots(self) -> int | None:
         self._ask()

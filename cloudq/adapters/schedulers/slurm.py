@@ -38,6 +38,7 @@ from cloudq.adapters.schedulers.slurm_parse import (
     SINFO_FORMAT,
     SQUEUE_FORMAT,
     SUBMIT_LINE,
+    WORK_DIR_FORMAT,
     ClusterLimits,
     JobRows,
     TaskRow,
@@ -46,6 +47,7 @@ from cloudq.adapters.schedulers.slurm_parse import (
     parse_shown_jobs,
     parse_sinfo,
     parse_squeue,
+    parse_work_dirs,
 )
 from cloudq.adapters.schedulers.slurm_states import (
     KEEP_LAST,
@@ -202,6 +204,11 @@ class SlurmScheduler:
             jobs.update({local_id: job for local_id, job in remembered.items() if job is not None})
         unknown = [local_id for local_id, job in remembered.items() if job is None and local_id.isdigit()]
         return jobs | self._from_accounting(unknown)
+
+    def work_dirs(self) -> Mapping[str, str]:
+        return parse_work_dirs(
+            self._commands.answer("squeue", "--all", "--me", "--noheader", f"--format={WORK_DIR_FORMAT}")
+        )
 
     def free_slots(self) -> int | None:
         """Idle CPUs where jobs go that name no partition: one that needs more may still wait."""

@@ -26,6 +26,8 @@ _MARK = "cq"
 SQUEUE_FORMAT = f"{_MARK}|%i|%T|%V|%r|%o"
 """No job names: they may hold anything. The command comes last, for it may do so, too."""
 
+WORK_DIR_FORMAT = f"{_MARK}|%F|%Z"
+
 SINFO_FORMAT = f"{_MARK}|%P|%C"
 """The default partition is starred; its CPUs are allocated/idle/other/total."""
 
@@ -120,6 +122,20 @@ def parse_squeue(text: str) -> dict[str, JobRows]:
         _add(jobs, found, row, tag_of(command))
         jobs[found[0]].is_cut |= "..." in fields[1]
     return jobs
+
+
+def parse_work_dirs(text: str) -> dict[str, str]:
+    """Work directories by local id in an answer in `WORK_DIR_FORMAT`. Raises `SchedulerUnavailable`."""
+    found: dict[str, str] = {}
+    for line in _lines(text):
+        mark, _, rest = line.partition("|")
+        local_id, _, directory = rest.partition("|")
+        if mark != _MARK and found:
+            continue  # the rest of a directory with a line break in it
+        if mark != _MARK or parse_tasks(local_id) is None:
+            raise SchedulerUnavailable(f"squeue printed something else than jobs: {line[:200]!r}")
+        found[local_id] = directory
+    return found
 
 
 def parse_sacct(text: str, *, with_line: bool) -> dict[str, JobRows]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -86,14 +86,17 @@ class DirectoryWorkspace:
     def unfinished(self) -> tuple[ClaimTag, ...]:
         return tuple(tag for tag in sorted(self._tags()) if not self.space(tag).is_staged_out())
 
-    def remove_expired(self, keep_s: float) -> tuple[ClaimTag, ...]:
+    def remove_expired(
+        self, keep_s: float, in_use: Callable[[], Collection[str]] = tuple
+    ) -> tuple[ClaimTag, ...]:
         self._finish_removals()
         now = self.clock.now()
         removed = []
-        for tag in sorted(self._tags()):
+        expired = [tag for tag in sorted(self._tags()) if _is_expired(self.space(tag), now, keep_s)]
+        used = [Path(each) for each in in_use()] if expired else []
+        for tag in expired:
             space = self.space(tag)
-            since = _staged_out_at(space)
-            if since is None or (now - since).total_seconds() < keep_s:
+            if any(each.is_relative_to(space.work_dir) for each in used):
                 continue
             with suppress(WorkspaceProblem):  # tried again at the next round
                 space.remove()
@@ -127,6 +130,11 @@ class DirectoryWorkspace:
             if name.startswith(".gone."):
                 with suppress(OSError):
                     remove_tree(self._cache / CONTROL / name)
+
+
+def _is_expired(space: DirectoryClaimSpace, now: datetime, keep_s: float) -> bool:
+    since = _staged_out_at(space)
+    return since is not None and (now - since).total_seconds() >= keep_s
 
 
 def _staged_out_at(space: DirectoryClaimSpace) -> datetime | None:
