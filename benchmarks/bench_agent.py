@@ -23,7 +23,7 @@ from cloudq.adapters.schedulers.scripted import ScriptedScheduler
 from cloudq.adapters.workers import ThreadWorkers
 from cloudq.adapters.workspace import DirectoryWorkspace
 from cloudq.application.agent_settings import AgentSettings
-from cloudq.bootstrap.agent import AgentParts, AgentWorld, wire_agent
+from cloudq.bootstrap.agent import AgentParts, AgentWorld, lease_memory, wire_agent
 from cloudq.bootstrap.stores import open_store
 from cloudq.config import Config, load_config
 from cloudq.domain.lease import Offer
@@ -50,7 +50,8 @@ def waiting_agent(config: Config) -> AgentParts:
     outside = AgentWorld(
         store=open_store(config.store, clock), scheduler=scheduler,
         workspace=DirectoryWorkspace(config.home, clock, RandomIds()), clock=clock, ids=RandomIds(),
-        workers=workers, process=process.own_identity(), is_process_gone=process.is_gone,
+        workers=workers, process=process.own_identity(), lease_memory=lease_memory(config),
+        is_process_gone=process.is_gone,
         log=Silence(), wake=clock.wake, close=workers.close,
     )  # fmt: skip
     return wire_agent(outside, AgentSettings(config.agent.name), Offer("scripted", unpinned=True))

@@ -48,8 +48,9 @@ class ChooseJobs:
         oldest_first = sorted(due, key=lambda each: -each.age_s(now))
         pressing = [each for each in oldest_first if self._needs_no_room(each)]
         others = [each for each in oldest_first if not self._needs_no_room(each)]
+        doubt = self.lease.doubt() if others else ""
         for each in others:
-            each.note = self._why_it_waits(each)
+            each.note = doubt or self._why_it_waits(each)
         waiting = [each for each in others if each.note and each.may_be_claimed]
         pressing += [each for each in waiting[:MOST_LOOKED_AT] if self._is_claimed(each)]
         ready = [each for each in others if not each.note]

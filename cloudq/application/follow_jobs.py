@@ -138,7 +138,7 @@ class FollowJobs:
             return
         extra = tuple(local_id for local_id in held.local_ids if local_id not in holders)
         if extra and len(extra) < len(held.local_ids):
-            self.scheduler.cancel(
+            self.stop_claim.cancel(
                 [each for each in extra if each in answer and answer[each].may_be_of(held.tag)]
             )
             held.local_ids = tuple(local_id for local_id in held.local_ids if local_id in holders)

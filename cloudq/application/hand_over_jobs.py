@@ -80,6 +80,7 @@ class HandOverJobs:
 
     def _begin(self, held: HeldJob) -> UnderWay:
         lane = self.prepare.lane_of(held) if self._needs_files(held) else Lane.SUBMIT
+        self.permits.lease.confirm()
         permit = self.permits.issue()
         copied = held.copy_for(permit)
         started = self.workers.start(lambda: self._work(copied, lane), lane)

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from threading import Lock
 
 from attrs import define, evolve, field, frozen
 
-from cloudq.domain.errors import LeaseLost
+from cloudq.domain.errors import LeaseLost, OutcomeUnknown, StoreProblem, WorkspaceProblem
 from cloudq.domain.lease import (
+    SKEW_TOLERATED,
     HeldLease,
     Lease,
+    LeaseNotes,
     Offer,
     ProcessIdentity,
+    SentLease,
     Watch,
     is_stale_by_store_clock,
 )
 from cloudq.domain.store_check import StoreCheck
-from cloudq.ports.clock import Clock, IdSource
+from cloudq.ports.clock import Clock, IdSource, StoreTime
+from cloudq.ports.lease_memory import LeaseMemory
 from cloudq.ports.system_registry import SeenLease, SystemRegistry
+
+
+CONFIRMED_FOR_S = 10.0
+"""How long a confirmed heartbeat lets this process act without another one."""
 
 
 @frozen
@@ -42,15 +51,17 @@ class LeaseWait:
 
 @define
 class HoldLease:
-    """Takes, beats and gives back the lease of one system.
+    """Takes, renews and gives back the lease of one system.
 
-    `beat` may be called from a thread of its own; everything else from one thread.
+    `beat` and `confirm` may be called from any thread; everything else from one.
     """
 
     registry: SystemRegistry
     clock: Clock
+    store_time: StoreTime
     ids: IdSource
     identity: AgentIdentity
+    memory: LeaseMemory
     is_process_gone: Callable[[ProcessIdentity], bool]
     """Whether a process of this machine has certainly ended."""
     one_shot: bool = False
@@ -58,10 +69,19 @@ class HoldLease:
     store_check: StoreCheck | None = None
     """What is known of the store, from one's own look or the holder before: goes on from epoch to epoch."""
     last_error: str = ""
-    """Told to clients with the next beat."""
+    """Told to clients with the next heartbeat."""
     _held: HeldLease | None = field(default=None, init=False)
     _watch: Watch | None = field(default=None, init=False)
+    _own: LeaseNotes = field(factory=LeaseNotes, init=False)
+    """What this very process wrote: a home may be shared, and copied with the process that uses it."""
+    _cycle: int = field(default=0, init=False)
+    _confirmed_in: int = field(default=-1, init=False)
+    """The cycle in which the last confirmed heartbeat was sent."""
+    _refusal: StoreProblem | None = field(default=None, init=False)
+    _refused_in: int = field(default=-1, init=False)
+    """The cycle in which `confirm` got no answer."""
     _lock: Lock = field(factory=Lock, init=False)
+    _confirming: Lock = field(factory=Lock, init=False)
 
     @property
     def epoch(self) -> int:
@@ -73,12 +93,41 @@ class HoldLease:
     def may_write(self) -> bool:
         """Whether anything may still be written in the system's name."""
         held = self._held
-        return held is not None and held.may_write(self.clock.elapsed())
+        return held is not None and held.may_write(self._now(held))
 
     def require(self) -> None:
         """Raise `LeaseLost` unless this process may act now."""
         if not self.may_write():
             raise LeaseLost(f"The lease of {self.identity.system} could not be renewed in time.")
+
+    def begin_cycle(self) -> None:
+        """What was confirmed before counts no more for `confirm`."""
+        self._cycle += 1
+
+    def confirm(self) -> None:
+        """Make sure, right before acting on the scheduler or the home, that the lease is still held.
+
+        One heartbeat, the first time in a cycle and again after `CONFIRMED_FOR_S`. Raises `LeaseLost`,
+        or what kept the store from answering, which is asked no more in this cycle.
+        """
+        with self._confirming:
+            if self._refusal is not None and self._refused_in == self._cycle:
+                raise self._refusal
+            if not self._is_confirmed():
+                self._beat_for_certain()
+        self.require()
+
+    def _is_confirmed(self) -> bool:
+        held = self._held
+        is_fresh = held is not None and self.clock.elapsed() - held.sent_at < CONFIRMED_FOR_S
+        return is_fresh and self._confirmed_in == self._cycle
+
+    def _beat_for_certain(self) -> None:
+        try:
+            self.beat()
+        except StoreProblem as error:
+            self._refusal, self._refused_in = error, self._cycle
+            raise
 
     @property
     def is_store_weak(self) -> bool:
@@ -86,12 +135,13 @@ class HoldLease:
         return self.store_check is not None and self.store_check.is_weak
 
     def look_again(self) -> None:
-        """Raise `LeaseLost` if another process has taken the lease by the store's word; one LIST.
+        """Raise `LeaseLost` if another process has taken the lease by the store's word; one GET.
 
         For a store on which no condition stops what a former holder writes.
         """
-        epoch = self.epoch
-        if self.registry.newest_epoch(self.identity.system) > epoch:
+        self.epoch  # noqa: B018 (raises)
+        seen = self.registry.newest_lease(self.identity.system)
+        if seen is not None and not self._own.wrote(seen.lease):
             with self._lock:
                 self._held = None
             raise LeaseLost(f"Another agent has taken the lease of {self.identity.system}.")
@@ -99,7 +149,13 @@ class HoldLease:
     def is_lapsed(self) -> bool:
         """Whether the lease must be taken anew."""
         held = self._held
-        return held is None or held.is_lapsed(self.clock.elapsed())
+        return held is None or held.is_lapsed(self._now(held))
+
+    def doubt(self) -> str:
+        """Why this home must start no jobs until a person confirms it; empty if it may."""
+        return self.memory.doubt()
+
+    # Taking --------------------------------------------------------------------------------------
 
     def acquire(self, check_store: Callable[[], object] = lambda: None) -> LeaseWait | None:
         """Try once to take the lease; None when it is held now, else who holds it.
@@ -109,6 +165,9 @@ class HoldLease:
         """
         with self._lock:  # a beat that is still under way must not bring the old epoch back
             self._held = None
+        remembered = (
+            self.memory.notes().epoch
+        )  # before the look: another process may hold a newer one after it
         asked_at = self.clock.elapsed()
         seen = self.registry.newest_lease(self.identity.system)
         if seen is not None and not self._may_succeed(seen, asked_at):
@@ -116,45 +175,42 @@ class HoldLease:
         if seen is not None:
             self.store_check = StoreCheck.parse(seen.lease.store_check)
         check_store()
-        return self._create(1 if seen is None else seen.lease.epoch + 1)
+        return self._take(seen, remembered)
 
-    def beat_if_due(self) -> None:
-        """Send the next beat when it is time."""
-        held = self._held
-        if held is not None and held.beat_is_due(self.clock.elapsed()):
-            self.beat()
+    def _take(self, seen: SeenLease | None, remembered: int) -> LeaseWait | None:
+        before, self._watch = 0 if seen is None else seen.lease.epoch, None
+        if before < remembered and not self.is_store_weak:
+            self.memory.raise_doubt(_why_older(self.identity.system, before, remembered))
+        sent = self._sending(self._first(max(before, remembered) + 1))
+        try:
+            self._held = self._taken(sent, seen)
+        except LeaseLost:
+            seen = self.registry.newest_lease(self.identity.system)
+            return LeaseWait(sent.lease, 0.0) if seen is None else LeaseWait(seen.lease, seen.age_s)
+        self._note(lambda notes: evolve(notes, epoch=sent.lease.epoch))
+        return None
 
-    def beat(self) -> None:
-        """Send a beat; what is held counts from before it was sent, once it is confirmed.
+    def _taken(self, sent: SentLease, seen: SeenLease | None) -> HeldLease:
+        try:
+            return HeldLease.confirmed(sent, self.registry.take_lease(self.identity.system, sent.lease, seen))
+        except OutcomeUnknown:
+            return self._read_back((sent,), "" if seen is None else seen.etag)
+        except LeaseLost:
+            self._note(lambda notes: notes.without(sent.lease.nonce))
+            raise
 
-        One that is confirmed only after the lease lapsed came too late: a waiter may have seen the
-        beat before it for a whole time to live, and act by now.
-        """
-        with self._lock:
-            held = self._held
-            if held is None or held.is_lapsed(self.clock.elapsed()):
-                return
-            sent = self._sent(held.lease.beaten(self.ids.nonce(), self.last_error))
-            if not held.is_lapsed(self.clock.elapsed()):
-                self._held = sent
-
-    def release(self) -> None:
-        """Give the lease back, so that the next process need not wait."""
-        with self._lock:
-            if self._held is None or not self._held.may_write(self.clock.elapsed()):
-                return
-            last = self._held.lease.beaten(self.ids.nonce(), self.last_error, released=True)
-            self._held = None  # before a successor can see it
-            self._sent(last)
-
-    def _sent(self, lease: Lease) -> HeldLease:
-        sent_at = self.clock.elapsed()
-        self.registry.beat(self.identity.system, evolve(lease, store_check=self._told_of_store))
-        return HeldLease(lease, sent_at)
-
-    @property
-    def _told_of_store(self) -> str:
-        return "" if self.store_check is None else str(self.store_check)
+    def _first(self, epoch: int) -> Lease:
+        me = self.identity
+        return Lease(
+            epoch=epoch,
+            process=me.process,
+            nonce=self.ids.nonce(),
+            version=me.version,
+            profile=me.profile,
+            offer=me.offer,
+            last_error=self.last_error,
+            since=self.clock.now(),
+        )
 
     def _may_succeed(self, seen: SeenLease, asked_at: float) -> bool:
         """Judge a beat that was read after *asked_at*, maybe long before now."""
@@ -170,30 +226,112 @@ class HoldLease:
         return dead
 
     def _holder_is_gone(self, holder: Lease) -> bool:
+        """Whether a process that wrote the lease from this very home has ended.
+
+        That a process looks like one of this machine proves nothing: a copied machine has the
+        same boot id and the same processes. What it wrote since it was copied is not noted here.
+        """
         mine = self.identity.process
         if holder.process == mine:
-            return True  # this very process, whose epoch lapsed: it takes the next one
-        return mine.shares_process_table_with(holder.process) and self.is_process_gone(holder.process)
+            return self._own.wrote(holder)  # this very process, whose epoch lapsed: it takes the next one
+        if not mine.shares_process_table_with(holder.process) or not self.is_process_gone(holder.process):
+            return False
+        with suppress(WorkspaceProblem):
+            return self.memory.notes().wrote(holder)
+        return False
 
-    def _create(self, epoch: int) -> LeaseWait | None:
-        me = self.identity
-        lease = Lease(
-            epoch=epoch,
-            process=me.process,
-            nonce=self.ids.nonce(),
-            version=me.version,
-            profile=me.profile,
-            offer=me.offer,
-            store_check=self._told_of_store,
-            last_error=self.last_error,
-            since=self.clock.now(),
+    # Holding -------------------------------------------------------------------------------------
+
+    def beat_if_due(self) -> None:
+        """Send the next heartbeat when it is time."""
+        held = self._held
+        if held is not None and held.beat_is_due(self.clock.elapsed()):
+            self.beat()
+
+    def beat(self) -> None:
+        """Send a heartbeat; what is held counts from before it was sent, once it is confirmed.
+
+        One that is confirmed only after the lease lapsed came too late: a waiter may have seen the
+        heartbeat before it for a whole time to live, and act by now. Raises `LeaseLost` if another
+        process holds the lease.
+        """
+        with self._lock:
+            held, cycle = self._held, self._cycle
+            if held is None or held.is_lapsed(self._now(held)):
+                return
+            try:
+                confirmed = self._beaten(held)
+            except LeaseLost:
+                self._held = None
+                raise
+            if not held.is_lapsed(self._now(held)):
+                self._held, self._confirmed_in = confirmed, cycle
+
+    def release(self) -> None:
+        """Give the lease back, so that the next process need not wait."""
+        with self._lock:
+            held, self._held = self._held, None  # before a successor can see it
+            if held is not None and held.may_write(self._now(held)):
+                last = held.lease.beaten(self.ids.nonce(), self.last_error, released=True)
+                self.registry.beat(self.identity.system, self._sending(last).lease, held.etag)
+
+    def _beaten(self, held: HeldLease) -> HeldLease:
+        """What is held after the next heartbeat.
+
+        A refusal counts at once if every attempt before it was answered, whatever nonce is in the
+        store: a copy of this process may draw the same ones.
+        """
+        sent, unanswered = (
+            self._sending(held.lease.beaten(self.ids.nonce(), self.last_error)),
+            held.unanswered,
         )
-        sent_at = self.clock.elapsed()
-        self._watch = None
-        created = self.registry.create_lease(me.system, lease)
-        if not created or self.registry.newest_epoch(me.system) > epoch:
-            seen = self.registry.newest_lease(me.system)
-            return LeaseWait(lease, 0.0) if seen is None else LeaseWait(seen.lease, seen.age_s)
-        self.registry.drop_leases_before(me.system, epoch)
-        self._held = HeldLease(lease, sent_at)
-        return None
+        try:
+            etag = self.registry.beat(self.identity.system, sent.lease, held.etag)
+            return HeldLease.confirmed(sent, etag)
+        except OutcomeUnknown:
+            unanswered = (*unanswered, sent)
+            self._held = evolve(held, unanswered=unanswered)
+        except LeaseLost:
+            self._note(lambda notes: notes.without(sent.lease.nonce))
+            if not unanswered:
+                raise
+        return self._read_back(unanswered, held.etag)
+
+    def _read_back(self, attempts: tuple[SentLease, ...], before: str) -> HeldLease:
+        """Which of *attempts* is in the store, where an object with the ETag *before* was."""
+        seen = self.registry.newest_lease(self.identity.system)
+        for sent in attempts:
+            if seen is not None and seen.lease.nonce == sent.lease.nonce:
+                return HeldLease.confirmed(sent, seen.etag)
+        if before == ("" if seen is None else seen.etag):
+            raise OutcomeUnknown(
+                f"The store does not say whether the lease of {self.identity.system} was written."
+            )
+        raise LeaseLost(f"Another agent has taken the lease of {self.identity.system}.")
+
+    def _sending(self, lease: Lease) -> SentLease:
+        """A lease that is about to be sent: its nonce is noted before."""
+        check = "" if self.store_check is None else str(self.store_check)
+        self._note(lambda notes: notes.sending(lease.nonce))
+        return SentLease(evolve(lease, store_check=check), self.clock.elapsed(), self.store_time.mark())
+
+    def _note(self, change: Callable[[LeaseNotes], LeaseNotes]) -> None:
+        """Note something in this process and in the home. On a full disk only a shortcut is lost."""
+        self._own = change(self._own)
+        with suppress(WorkspaceProblem):
+            self.memory.keep(change(self.memory.notes()))
+
+    def _now(self, held: HeldLease) -> float:
+        """The time by which *held* is judged: own clock, and what passed while it stood still."""
+        unseen_s = self.store_time.passed_unseen_s(held.mark) - SKEW_TOLERATED * held.lease.time_to_live_s
+        return self.clock.elapsed() + max(0.0, unseen_s)
+
+
+def _why_older(system: str, found: int, remembered: int) -> str:
+    what = f"has epoch {found}" if found else "is not there"
+    return (
+        f"the lease of {system} in the bucket {what}, but this home held epoch {remembered}: the bucket was "
+        "restored from a backup, emptied, or a lifecycle rule deleted the lease. It may offer jobs that have "
+        "run already. Jobs under way are followed; no job is started until you have looked at the bucket and "
+        "confirm it with: cloudqd --confirm"
+    )

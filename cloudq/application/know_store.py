@@ -32,7 +32,7 @@ class KnowStore:
         Where no agent ever reported, or none that made a check, the store counts as fit: nobody is
         there yet to race with.
         """
-        signs = [sign for sign in self.registry.systems().values() if sign.lease_epoch]
+        signs = [sign for sign in self.registry.systems().values() if sign.has_lease]
         for sign in sorted(signs, key=lambda each: each.beat_age_s):
             seen = self.registry.lease(sign)
             check = None if seen is None else StoreCheck.parse(seen.lease.store_check)

@@ -7,7 +7,7 @@ from threading import Lock
 from attrs import define, field
 
 from cloudq.application.hold_lease import HoldLease
-from cloudq.domain.errors import LeaseLost, WorkAbandoned
+from cloudq.domain.errors import LeaseLost, SubmitDeferred, WorkAbandoned
 
 
 @define(eq=False)
@@ -42,7 +42,15 @@ class Permit:
         self.require()
 
     def commit(self) -> None:
-        """Begin what cannot be undone. Raises as `require`."""
+        """Begin what cannot be undone, right after a heartbeat was confirmed.
+
+        Raises as `require`, `SubmitDeferred` while the home is in doubt (protocol 6.7), and what
+        kept the store from answering.
+        """
+        lease = self.permits.lease
+        if doubt := lease.doubt():
+            raise SubmitDeferred(doubt)
+        lease.confirm()
         with self._lock:
             self.require()
             self.is_committed = True

@@ -109,7 +109,7 @@ def _absences(
 ) -> Iterator[str]:
     for system in sorted(waiting):
         sign = signs.get(system)
-        if sign is None or not sign.lease_epoch:
+        if sign is None or not sign.has_lease:
             yield f"No agent ever reported as {system}: its jobs wait until one does."
         elif system in summaries and summaries[system].stopped:
             yield f"The agent of {system} was stopped: its jobs wait until it is started."

@@ -22,7 +22,7 @@ from cloudq.application.ship_logs import ShipLogs
 from cloudq.application.take_jobs import TakeJobs
 from cloudq.application.watch_files import WatchFiles
 from cloudq.application.watch_queue import WatchQueue
-from cloudq.domain.errors import CloudqError, LeaseLost
+from cloudq.domain.errors import CloudqError, HomeInDoubt, LeaseLost
 from cloudq.ports.clock import Clock
 from cloudq.ports.workspace import Workspace
 
@@ -77,7 +77,9 @@ class RunAgentCycle:
 
     def __call__(self) -> CycleReport:
         """Do everything once. Raises `LeaseLost` when this process may no longer act."""
+        self.lease.begin_cycle()
         steps: tuple[Callable[[], object], ...] = (
+            self._tell_of_doubt,
             self.watch_queue,
             self.check_markers,
             self.find_forgotten,
@@ -112,6 +114,10 @@ class RunAgentCycle:
             return CloudqError(f"defect of cloudq: {type(error).__name__}: {error}")
         return None
 
+    def _tell_of_doubt(self) -> None:
+        if doubt := self.lease.doubt():
+            raise HomeInDoubt(doubt)
+
     def _remove_expired(self) -> None:
         now = self.clock.elapsed()
         if self._swept_at is None or now - self._swept_at >= REMOVE_EXPIRED_EVERY_S:
@@ -121,7 +127,11 @@ class RunAgentCycle:
                 self.log.info("work directory removed", job=str(tag))
 
     def _dirs_in_use(self) -> Collection[str]:
-        """Where jobs of the scheduler's are that may have come from scripts that ended long ago."""
+        """Where jobs of the scheduler's are that may have come from scripts that ended long ago.
+
+        What is not in use is removed next: the lease is confirmed before.
+        """
+        self.lease.confirm()
         return self.follow_jobs.scheduler.work_dirs().values()
 
     def _is_unsettled(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from attrs import frozen
 
@@ -18,12 +18,15 @@ class StopClaim:
     """Blocks the locks of a claim's tasks and cancels what was submitted under its tag."""
 
     scheduler: BatchScheduler
+    confirm: Callable[[], object]
+    """Called before anything is blocked or canceled: raises `LeaseLost` in an agent that was succeeded."""
 
     def block(self, space: ClaimSpace, tasks: Iterable[int | None]) -> tuple[str, ...]:
         """Block all locks; return the local ids of those that had started before.
 
         None returned: the script has not started and never will under this claim.
         """
+        self.confirm()
         holders = {space.block(task) for task in tasks}
         return tuple(sorted(holders - {BLOCKED}))
 
@@ -36,12 +39,18 @@ class StopClaim:
         others = tuple(local_id for local_id in dict.fromkeys(known) if local_id not in found)
         ids = (*self.shown_as(tag, others), *found)
         if ids:
-            self.scheduler.cancel(ids)
+            self.cancel(ids)
         return ids
+
+    def cancel(self, local_ids: Sequence[str]) -> None:
+        """Cancel jobs that are known to be one's own. Raises `SchedulerUnavailable`."""
+        self.confirm()
+        self.scheduler.cancel(local_ids)
 
     def cancel_tasks(self, tag: ClaimTag, known: tuple[str, ...], tasks: Sequence[int]) -> None:
         """Cancel single tasks of those of *known* that are still *tag*'s. Raises as above."""
         for local_id in self.shown_as(tag, known):
+            self.confirm()
             self.scheduler.cancel_tasks(local_id, tasks)
 
     def some_live(self, tag: ClaimTag, local_ids: tuple[str, ...]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,11 +16,12 @@ from cloudq.adapters.job_repository import (
     BucketJobRepository,
     BucketSystemRegistry,
 )
+from cloudq.adapters.object_stores.dated import DatedStore
 from cloudq.adapters.object_stores.fenced import FencedStore
 from cloudq.adapters.object_stores.look_first import LookFirstStore
 from cloudq.adapters.schedulers.local import usable_cpus
 from cloudq.adapters.workers import ThreadWorkers
-from cloudq.adapters.workspace import DirectoryWorkspace
+from cloudq.adapters.workspace import DirectoryLeaseMemory, DirectoryWorkspace
 from cloudq.application.agent_settings import AgentSettings
 from cloudq.application.background_work import BackgroundWork
 from cloudq.application.cancel_held_jobs import CancelHeldJobs, LetGoOfClaims
@@ -64,6 +66,7 @@ from cloudq.domain.system_profile import SystemProfile
 from cloudq.domain.version import VERSION
 from cloudq.ports.batch_scheduler import BatchScheduler
 from cloudq.ports.clock import Clock, IdSource
+from cloudq.ports.lease_memory import LeaseMemory
 from cloudq.ports.object_store import ObjectStore
 from cloudq.ports.workers import Workers
 from cloudq.ports.workspace import Workspace
@@ -84,6 +87,7 @@ class AgentWorld:
     ids: IdSource
     workers: Workers
     process: ProcessIdentity
+    lease_memory: LeaseMemory
     is_process_gone: Callable[[ProcessIdentity], bool]
     log: AgentLog
     local_scripts: LocalScripts | None = None
@@ -139,11 +143,15 @@ def wire_agent(
 ) -> AgentParts:
     """Wire an agent; its beats go to the store directly, everything else through the fence."""
     identity = AgentIdentity(settings.system, world.process, VERSION, profile, offer)
+    dated = DatedStore(world.store, world.clock)
+    world = evolve(world, store=dated)
     lease = HoldLease(
-        registry=BucketSystemRegistry(LookFirstStore(world.store, lambda: lease.is_store_weak), world.ids),
+        registry=BucketSystemRegistry(LookFirstStore(dated, lambda: lease.is_store_weak), world.ids),
         clock=world.clock,
+        store_time=dated,
         ids=world.ids,
         identity=identity,
+        memory=world.lease_memory,
         is_process_gone=world.is_process_gone,
         one_shot=one_shot,
     )
@@ -201,7 +209,7 @@ def _wire_cycle(
     watch_files = WatchFiles(system, clock, holdings, trouble, log)
     find_holder = FindHolder(jobs, registry)
     take_back = TakeBackJob(jobs, queue, find_holder, end_job, clock, ids, f"the agent of {system}")
-    stop_claim = StopClaim(scheduler)
+    stop_claim = StopClaim(scheduler, lease.confirm)
     keep_hold = KeepHold(jobs, queue, workspace, stop_claim, clock, ids, lease, log)
     dependencies = CheckDependencies(jobs, clock)
     choose = ChooseJobs(jobs, dependencies, scheduler, clock, settings, holdings, trouble, lease)
@@ -275,6 +283,15 @@ def _with_limits_of_this_machine(profile: SystemProfile) -> SystemProfile:
     return evolve(profile, limits=evolve(profile.limits, n_resource=usable_cpus()))
 
 
+def lease_memory(config: Config) -> DirectoryLeaseMemory:
+    """What the home keeps of the lease of this system: one memory for each store, whose epochs differ."""
+    store = config.store
+    place = "\n".join((store.endpoint_url, store.bucket, store.prefix))
+    return DirectoryLeaseMemory(
+        config.home, f"{config.agent.name}.{hashlib.sha256(place.encode()).hexdigest()[:16]}"
+    )
+
+
 def _real_world(config: Config, profile: SystemProfile, log: AgentLog, log_file: Path | None) -> AgentWorld:
     clock, workers = SystemClock(), ThreadWorkers(config.agent.num_procs)
     scheduler, advance = build_scheduler(profile, config.home, log)
@@ -286,6 +303,7 @@ def _real_world(config: Config, profile: SystemProfile, log: AgentLog, log_file:
         ids=RandomIds(),
         workers=workers,
         process=process.own_identity(),
+        lease_memory=lease_memory(config),
         is_process_gone=process.is_gone,
         log=log,
         local_scripts=LocalScripts(config.agent.name, profile, job_environment(config)),

@@ -226,6 +226,10 @@ class WorkspaceProblem(CloudqError):
     exit_code = 11
 
 
+class HomeInDoubt(WorkspaceProblem):
+    """The home is a copy, or older or newer than the bucket: no job is started until a person confirms."""
+
+
 class WorkspaceFull(WorkspaceProblem):
     """No space, quota or inodes are left where the job's files must go."""
 

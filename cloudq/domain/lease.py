@@ -14,6 +14,10 @@ TIME_TO_LIVE_S = 180.0
 BEAT_EVERY = 1 / 3
 WRITE_UNTIL = 1 / 2
 RETRY_BEAT_S = 5.0
+SKEW_TOLERATED = 1 / 12
+"""Of the time to live: how far the clocks of a store's front ends may be apart, 15 s."""
+MAX_NONCES = 64
+"""More than the heartbeats that may be sent without an answer until the lease has lapsed."""
 
 
 @frozen
@@ -92,12 +96,34 @@ class Lease:
 
 
 @frozen
+class SentLease:
+    """A lease on its way to the store."""
+
+    lease: Lease
+    at: float
+    """Own clock, seconds, read *before* it was sent."""
+    mark: float | None = None
+    """How far the store's clock was ahead of the own one then (`StoreTime.mark`)."""
+
+
+@frozen
 class HeldLease:
-    """What the holder knows: its epoch and when it sent the last beat that was confirmed."""
+    """What the holder knows: its epoch and when it sent the last heartbeat that was confirmed."""
 
     lease: Lease
     sent_at: float
-    """Own clock, seconds, read *before* the confirmed beat was sent."""
+    """Own clock, seconds, read *before* the confirmed heartbeat was sent."""
+    etag: str = ""
+    """What the next heartbeat must match."""
+    mark: float | None = None
+    """`SentLease.mark` of the confirmed heartbeat."""
+    unanswered: tuple[SentLease, ...] = ()
+    """Heartbeats sent since, each of which may have been written."""
+
+    @classmethod
+    def confirmed(cls, sent: SentLease, etag: str) -> HeldLease:
+        """What is held once the store has *sent* under *etag*."""
+        return cls(sent.lease, sent.at, etag, sent.mark)
 
     def may_write(self, now: float) -> bool:
         """Whether anything may still be written in the system's name."""
@@ -110,6 +136,28 @@ class HeldLease:
     def beat_is_due(self, now: float) -> bool:
         """Whether the next beat should be sent."""
         return now - self.sent_at >= self.lease.time_to_live_s * BEAT_EVERY
+
+
+@frozen
+class LeaseNotes:
+    """What a home remembers of the lease from one process to the next."""
+
+    epoch: int = 0
+    """The newest epoch that was held from this home."""
+    nonces: tuple[str, ...] = ()
+    """Of the last leases that were written from this home, each noted before it was sent."""
+
+    def sending(self, nonce: str) -> LeaseNotes:
+        """The notes with one more nonce; the oldest are dropped."""
+        return evolve(self, nonces=(*self.nonces, nonce)[-MAX_NONCES:])
+
+    def without(self, nonce: str) -> LeaseNotes:
+        """The notes without a nonce that another process wrote, as the store says."""
+        return evolve(self, nonces=tuple(each for each in self.nonces if each != nonce))
+
+    def wrote(self, lease: Lease) -> bool:
+        """Whether *lease* was written from this home."""
+        return lease.nonce in self.nonces
 
 
 @frozen

@@ -26,6 +26,21 @@ class Clock(Protocol):
         ...
 
 
+class StoreTime(Protocol):
+    """The store's clock, as its answers tell it, beside this machine's.
+
+    Shows time that passed while this machine and its clocks stood still (a suspended virtual machine).
+    """
+
+    def mark(self) -> float | None:
+        """How far the store's clock was at most ahead of `Clock.elapsed`; None before any answer."""
+        ...
+
+    def passed_unseen_s(self, mark: float | None) -> float:
+        """Seconds by which the store's clock has certainly moved on since *mark* and the own one did not."""
+        ...
+
+
 class IdSource(Protocol):
     """Fresh ids."""
 

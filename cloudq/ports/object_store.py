@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from attrs import frozen
+from attrs import field, frozen
 
 
 @frozen
@@ -33,6 +33,8 @@ class Unchanged:
     """The object still has the ETag that the reader knows."""
 
     etag: str
+    date: datetime | None = field(default=None, eq=False)
+    """When the store answered, by its own clock, UTC; None if it did not say."""
 
 
 @frozen

@@ -19,6 +19,8 @@ class SeenLease:
 
     lease: Lease
     age_s: float
+    etag: str = ""
+    """What a rewrite of exactly this lease must match; empty for one of an agent from before `lease.json`."""
 
 
 @frozen
@@ -26,8 +28,7 @@ class SystemSign:
     """What one LIST of all systems shows of one: nothing of it was read yet."""
 
     system: str
-    lease_epoch: int
-    """0 when it has no lease."""
+    has_lease: bool
     beat_age_s: float
     """Seconds since the last beat by the store's clock; meaningless without a lease."""
     summary_epoch: int = 0
@@ -59,31 +60,24 @@ class SystemRegistry(Protocol):
         """Every system whose agent ever reported, by name, from one LIST."""
         ...
 
-    def newest_epoch(self, system: str) -> int:
-        """The highest lease epoch of *system*, 0 without any."""
-        ...
-
     def newest_lease(self, system: str) -> SeenLease | None:
-        """Read the beat of the newest epoch, None if no agent ever took the lease."""
+        """Read the lease with its last heartbeat, None if no agent ever took it."""
         ...
 
     def lease(self, sign: SystemSign) -> SeenLease | None:
-        """Read the beat that *sign* tells of, None if it tells of none.
+        """Read the lease that *sign* tells of, None if it tells of none."""
+        ...
 
-        An agent that has started anew since may have deleted it: then its own is read.
+    def take_lease(self, system: str, lease: Lease, predecessor: SeenLease | None) -> str:
+        """Put *lease* in the place of exactly *predecessor*; return the ETag.
+
+        Raises `LeaseLost` if another process was first, `OutcomeUnknown` if it may have been
+        this very call: the caller reads the lease and compares nonces.
         """
         ...
 
-    def create_lease(self, system: str, lease: Lease) -> bool:
-        """Create the epoch; False if somebody else has."""
-        ...
-
-    def beat(self, system: str, lease: Lease) -> None:
-        """Rewrite the beat of an epoch that this process created."""
-        ...
-
-    def drop_leases_before(self, system: str, epoch: int) -> None:
-        """Delete all epochs older than *epoch* but the newest of them."""
+    def beat(self, system: str, lease: Lease, etag: str) -> str:
+        """Rewrite the lease that has *etag*; return the new ETag. Raises as `take_lease`."""
         ...
 
     def publish_summary(self, system: str, summary: ActiveSummary) -> None:

@@ -10,9 +10,16 @@ from pathlib import Path
 import pytest
 from attrs import define
 
+from cloudq.adapters.codec import encode_lease
 from cloudq.adapters.job_repository import BucketSystemRegistry, keys
 from cloudq.adapters.object_stores.passing_on import PassingOn
-from cloudq.domain.errors import ObjectNotFound, RecordRejected, StoreUnavailable
+from cloudq.domain.errors import (
+    LeaseLost,
+    ObjectNotFound,
+    OutcomeUnknown,
+    RecordRejected,
+    StoreUnavailable,
+)
 from cloudq.domain.job_state import JobState
 from cloudq.domain.summary import ActiveJob, ActiveSummary
 from cloudq.ports.object_store import MAX_CONTROL_BYTES, StoredObject
@@ -20,7 +27,7 @@ from cloudq.ports.system_registry import SystemRegistry, SystemSign
 from tests.builders import a_lease
 from tests.contracts.conftest import StoreTime, put_foreign
 from tests.parts.counting_store import CountingStore
-from tests.parts.faulty_store import FaultyStore, lost_answer, lost_answer_then_412, lost_request
+from tests.parts.faulty_store import FaultyStore, lost_answer, lost_request
 from tests.parts.serial_ids import SerialIds
 
 
@@ -37,33 +44,37 @@ class BeforeEachGet(PassingOn):
     acts: list[Callable[[], object]]
 
     def get(self, key: str, *, max_bytes: int = MAX_CONTROL_BYTES) -> StoredObject:
-        if self.acts:
+        if "/lease/" in key and self.acts:
             self.acts.pop(0)()
         return self.inner.get(key, max_bytes=max_bytes)
 
 
-def agents_take_turns(registry: SystemRegistry, last: int) -> None:
-    """Three agents, one after the other, of which the *last* is there now."""
+def an_old_lease(store: CountingStore, epoch: int) -> None:
+    """What an agent of cloudq 2.0 puts."""
+    store.put(keys.old_lease("alpha", epoch), encode_lease(a_lease(epoch)))
+
+
+def old_agents_take_turns(store: CountingStore, last: int) -> None:
+    """Three old agents, one after the other, of which the *last* is there now."""
     for epoch in range(last - 2, last + 1):
-        registry.create_lease("alpha", a_lease(epoch))
-        registry.drop_leases_before("alpha", epoch)
+        an_old_lease(store, epoch)
+        store.delete([keys.old_lease("alpha", old) for old in range(1, epoch - 1)])
 
 
 class TestSystems:
     def test_one_listing_tells_who_is_there(
         self, registry: SystemRegistry, store: CountingStore, store_time: StoreTime
     ) -> None:
-        for epoch in (9, 10):
-            registry.create_lease("alpha", a_lease(epoch))
+        registry.take_lease("alpha", a_lease(10), None)
         registry.publish_summary("alpha", ActiveSummary(9))
         store_time.pass_by(60)
-        registry.create_lease("beta", a_lease(1))
+        registry.take_lease("beta", a_lease(1), None)
         store_time.pass_by(5)
         store.reset()
 
         assert registry.systems() == {
-            "alpha": SystemSign("alpha", lease_epoch=10, beat_age_s=65, summary_epoch=9),
-            "beta": SystemSign("beta", lease_epoch=1, beat_age_s=5),
+            "alpha": SystemSign("alpha", has_lease=True, beat_age_s=65, summary_epoch=9),
+            "beta": SystemSign("beta", has_lease=True, beat_age_s=5),
         }
         assert store.counts == {"LIST": 1}
 
@@ -72,53 +83,87 @@ class TestSystems:
             "alpha/lease/x.json",
             "A/lease/1.json",
             "alpha/lease/01.json",
+            "alpha/leases.json",
             "alpha/other/1.json",
             "readme",
         )
         put_foreign(store, *(f"systems/{key}" for key in foreign))
 
         assert registry.systems() == {}
-        assert registry.newest_epoch("alpha") == 0
+        assert registry.newest_lease("alpha") is None
 
 
 class TestLeases:
-    def test_an_epoch_is_created_once_for_one_request(
+    def test_the_first_lease_is_put_once(self, registry: SystemRegistry) -> None:
+        registry.take_lease("alpha", a_lease(1, nonce="mine"), None)
+
+        with pytest.raises(LeaseLost):
+            registry.take_lease("alpha", a_lease(1, nonce="theirs"), None)
+
+        seen = registry.newest_lease("alpha")
+        assert seen is not None
+        assert seen.lease.nonce == "mine"
+
+    def test_a_lease_is_succeeded_for_one_request(
         self, registry: SystemRegistry, store: CountingStore
     ) -> None:
-        assert registry.create_lease("alpha", a_lease(1, nonce="mine"))
+        registry.take_lease("alpha", a_lease(1), None)
+        seen = registry.newest_lease("alpha")
+        store.reset()
+
+        registry.take_lease("alpha", a_lease(2), seen)
+
         assert store.counts == {"PUT": 1}
+        assert [listed.key for listed in store.list_page("systems/alpha/lease.json").objects] == [
+            keys.lease("alpha")
+        ]
 
-        assert not registry.create_lease("alpha", a_lease(1, nonce="theirs"))
+    def test_of_two_that_saw_one_lease_one_succeeds_it(self, registry: SystemRegistry) -> None:
+        registry.take_lease("alpha", a_lease(1), None)
+        seen = registry.newest_lease("alpha")
+        registry.take_lease("alpha", a_lease(2, nonce="mine"), seen)
 
-    @pytest.mark.parametrize("fault", [lost_request, lost_answer, lost_answer_then_412])
-    def test_an_epoch_that_we_created_is_ours_whatever_answer_came(
-        self, store: CountingStore, ids: SerialIds, fault: object
+        with pytest.raises(LeaseLost):
+            registry.take_lease("alpha", a_lease(2, nonce="theirs"), seen)
+
+    def test_a_write_without_an_answer_has_an_unknown_outcome(
+        self, store: CountingStore, ids: SerialIds
     ) -> None:
-        registry = BucketSystemRegistry(FaultyStore(store, deque([fault])), ids)  # type: ignore[list-item]
+        registry = BucketSystemRegistry(FaultyStore(store, deque([lost_answer, lost_request])), ids)
 
-        assert registry.create_lease("alpha", a_lease(1))
+        for _ in range(2):
+            with pytest.raises(OutcomeUnknown):
+                registry.take_lease("alpha", a_lease(1), None)
 
-    def test_a_beat_rewrites_the_epoch(
+    def test_a_heartbeat_rewrites_exactly_the_lease_that_it_names(
         self, registry: SystemRegistry, store: CountingStore, store_time: StoreTime
     ) -> None:
         lease = a_lease(1)
-        registry.create_lease("alpha", lease)
+        first = registry.take_lease("alpha", lease, None)
         store_time.pass_by(60)
         store.reset()
 
-        registry.beat("alpha", lease.beaten("second", released=True))
+        second = registry.beat("alpha", lease.beaten("second", released=True), first)
 
         assert store.counts == {"PUT": 1}
         seen = registry.newest_lease("alpha")
         assert seen is not None
-        assert seen.lease == lease.beaten("second", released=True)
-        assert seen.age_s == 0
+        assert (seen.lease, seen.age_s) == (lease.beaten("second", released=True), 0)
+        assert seen.etag == second
+        with pytest.raises(LeaseLost):
+            registry.beat("alpha", lease.beaten("third"), first)
 
-    def test_where_no_agent_ever_was_there_is_no_beat(self, registry: SystemRegistry) -> None:
-        assert registry.newest_lease("alpha") is None
+    def test_a_heartbeat_never_brings_a_deleted_lease_back(
+        self, registry: SystemRegistry, store: CountingStore
+    ) -> None:
+        etag = registry.take_lease("alpha", a_lease(1), None)
+        store.delete([keys.lease("alpha")])
 
-    def test_a_beat_is_read_through_its_sign(self, registry: SystemRegistry, store: CountingStore) -> None:
-        registry.create_lease("alpha", a_lease(1))
+        with pytest.raises(LeaseLost):
+            registry.beat("alpha", a_lease(1).beaten("second"), etag)
+
+    def test_a_lease_is_read_through_its_sign(self, registry: SystemRegistry, store: CountingStore) -> None:
+        registry.take_lease("alpha", a_lease(1), None)
         sign = registry.systems()["alpha"]
         store.reset()
 
@@ -131,27 +176,64 @@ class TestLeases:
     def test_a_sign_without_a_lease_costs_nothing(
         self, registry: SystemRegistry, store: CountingStore
     ) -> None:
-        assert registry.lease(SystemSign("alpha", lease_epoch=0, beat_age_s=0.0)) is None
+        assert registry.lease(SystemSign("alpha", has_lease=False, beat_age_s=0.0)) is None
         assert store.counts == {}
 
-    def test_a_beat_that_was_deleted_since_its_sign_was_seen_has_a_follower(
-        self, registry: SystemRegistry
+    @pytest.mark.parametrize("epoch", [0, -1, 10**18 - 1, 10**30])
+    def test_an_epoch_that_cannot_be_succeeded_is_rejected(
+        self, registry: SystemRegistry, store: CountingStore, epoch: int
     ) -> None:
-        registry.create_lease("alpha", a_lease(1))
-        sign = registry.systems()["alpha"]
-        agents_take_turns(registry, 4)
+        store.put(keys.lease("alpha"), encode_lease(a_lease(epoch)))
 
-        seen = registry.lease(sign)
+        with pytest.raises(RecordRejected, match=r"lease\.json is not what cloudq writes there"):
+            registry.newest_lease("alpha")
 
+
+class TestOldLeases:
+    def test_the_newest_one_counts_until_there_is_another_kind(
+        self, registry: SystemRegistry, store: CountingStore
+    ) -> None:
+        for epoch in (2, 9, 10):
+            an_old_lease(store, epoch)
+        seen = registry.newest_lease("alpha")
         assert seen is not None
-        assert seen.lease.epoch == 4
+        assert seen.lease.epoch == 10
 
-    def test_agents_that_take_turns_while_a_beat_is_read_do_not_hide_it(
+        registry.take_lease("alpha", a_lease(11), seen)
+
+        newest = registry.newest_lease("alpha")
+        assert newest is not None
+        assert newest.lease.epoch == 11
+        assert registry.systems()["alpha"].has_lease
+
+    def test_an_old_agent_that_took_another_epoch_is_not_passed_over(
+        self, registry: SystemRegistry, store: CountingStore
+    ) -> None:
+        an_old_lease(store, 10)
+        seen = registry.newest_lease("alpha")
+        an_old_lease(store, 11)
+
+        with pytest.raises(LeaseLost):
+            registry.take_lease("alpha", a_lease(11), seen)
+
+        again = registry.newest_lease("alpha")
+        assert again is not None
+        assert again.lease.epoch == 11
+
+    def test_a_lease_that_was_put_under_another_epoch_is_rejected(
+        self, registry: SystemRegistry, store: CountingStore
+    ) -> None:
+        store.put(keys.old_lease("alpha", 2), encode_lease(a_lease(1)))
+
+        with pytest.raises(RecordRejected):
+            registry.newest_lease("alpha")
+
+    def test_agents_that_take_turns_while_one_is_read_do_not_hide_it(
         self, store: CountingStore, ids: SerialIds
     ) -> None:
-        plain = BucketSystemRegistry(store, ids)
-        plain.create_lease("alpha", a_lease(1))
-        registry = BucketSystemRegistry(BeforeEachGet(store, [lambda: agents_take_turns(plain, 4)]), ids)
+        an_old_lease(store, 1)
+        turns: list[Callable[[], object]] = [lambda: old_agents_take_turns(store, 4)]
+        registry = BucketSystemRegistry(BeforeEachGet(store, turns), ids)
 
         seen = registry.newest_lease("alpha")
 
@@ -161,40 +243,12 @@ class TestLeases:
     def test_agents_that_take_turns_for_ever_are_no_silence(
         self, store: CountingStore, ids: SerialIds
     ) -> None:
-        plain = BucketSystemRegistry(store, ids)
-        plain.create_lease("alpha", a_lease(1))
-        turns = [partial(agents_take_turns, plain, last) for last in range(4, 40, 3)]
+        an_old_lease(store, 1)
+        turns = [partial(old_agents_take_turns, store, last) for last in range(4, 40, 3)]
         registry = BucketSystemRegistry(BeforeEachGet(store, turns), ids)
 
         with pytest.raises(StoreUnavailable, match="the agents of alpha take turns"):
             registry.newest_lease("alpha")
-
-    def test_a_lease_that_was_put_under_another_epoch_is_rejected(
-        self, registry: SystemRegistry, store: CountingStore
-    ) -> None:
-        registry.create_lease("alpha", a_lease(1))
-        store.put(keys.lease("alpha", 2), store.get(keys.lease("alpha", 1)).body)
-
-        with pytest.raises(RecordRejected):
-            registry.newest_lease("alpha")
-
-    def test_the_newest_epoch_is_the_highest_number(self, registry: SystemRegistry) -> None:
-        for epoch in (1, 2, 10):
-            registry.create_lease("alpha", a_lease(epoch))
-
-        assert registry.newest_epoch("alpha") == 10
-
-    def test_of_the_older_epochs_the_newest_stays(
-        self, registry: SystemRegistry, store: CountingStore
-    ) -> None:
-        for epoch in (1, 2, 9, 10, 11):
-            registry.create_lease("alpha", a_lease(epoch))
-
-        registry.drop_leases_before("alpha", 10)
-
-        assert {found.key for found in store.list_page(keys.leases("alpha")).objects} == {
-            keys.lease("alpha", epoch) for epoch in (9, 10, 11)
-        }
 
 
 class TestSummaries:
@@ -209,11 +263,11 @@ class TestSummaries:
         assert store.counts == {"GET": 1}
 
     def test_a_system_without_one_costs_nothing(self, registry: SystemRegistry, store: CountingStore) -> None:
-        assert registry.summary(SystemSign("alpha", 1, 0.0)) is None
+        assert registry.summary(SystemSign("alpha", True, 0.0)) is None
         assert store.counts == {}
 
     def test_one_that_went_meanwhile_is_none(self, registry: SystemRegistry) -> None:
-        assert registry.summary(SystemSign("alpha", 1, 0.0, summary_epoch=4)) is None
+        assert registry.summary(SystemSign("alpha", True, 0.0, summary_epoch=4)) is None
 
     def test_older_summaries_go(self, registry: SystemRegistry) -> None:
         for epoch in (1, 2, 10):
@@ -222,7 +276,9 @@ class TestSummaries:
         registry.drop_summaries_before("alpha", 10)
 
         assert [
-            epoch for epoch in range(12) if registry.summary(SystemSign("alpha", 1, 0.0, summary_epoch=epoch))
+            epoch
+            for epoch in range(12)
+            if registry.summary(SystemSign("alpha", True, 0.0, summary_epoch=epoch))
         ] == [10]
 
     def test_one_too_large_to_be_read_is_never_published(self, registry: SystemRegistry) -> None:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cloudq.adapters.schedulers.scripted import Script
+from cloudq.adapters.workspace import DirectoryLeaseMemory
 from cloudq.domain.errors import CloudqError
 from tests.fuzz.damage import damaged, damaged_bytes
 from tests.fuzz.hostile_world import HostileWorld
@@ -35,7 +36,7 @@ def attacks(draw: st.DrawFn, hostile: HostileWorld, victims: list[str], spared: 
     keys = sorted(
         key
         for key in hostile.store.objects
-        if not any(each in key for each in spared) and "/lease/" not in key
+        if not any(each in key for each in spared) and not key.endswith("/lease.json")
     )
     match draw(st.sampled_from(["damage", "damage", "damage", "copy", "drop", "make up"])):
         case "damage" if keys:
@@ -92,16 +93,20 @@ def test_an_agent_whose_own_lease_is_spoilt_says_so_and_goes_on_once_it_is_remov
         hostile.cycle(data.draw(st.integers(0, 3)))
         for _ in range(data.draw(st.integers(1, 3))):
             keys = [key for key in hostile.store.objects if key.startswith("systems/alpha/")]
-            made = f"systems/alpha/lease/{data.draw(st.sampled_from(['1', '2', '3', '9', '9' * 18]))}.json"
-            key = data.draw(st.sampled_from([*keys, made]))
+            old = data.draw(st.sampled_from(["1", "2", "3", "9", "9" * 18]))
+            key = data.draw(
+                st.sampled_from([*keys, "systems/alpha/lease.json", f"systems/alpha/lease/{old}.json"])
+            )
             body = hostile.world.body(keys[0]) if keys else b'{"format":"1.0"}'
             hostile.put(key, data.draw(damaged(body)))
             if data.draw(st.booleans()):
                 hostile.world.clock.pass_by(400)
             hostile.cycle(data.draw(st.integers(0, 3)))
-        for key in [key for key in hostile.store.objects if key.startswith("systems/alpha/lease/")]:
+        for key in [key for key in hostile.store.objects if key.startswith("systems/alpha/lease")]:
             hostile.store.delete([key])
         hostile.world.clock.pass_by(400)
+        hostile.agent.cycle()
+        DirectoryLeaseMemory(hostile.system.home, "alpha").confirm()
         hostile.until_done(job_id)
         hostile.check()
     finally:

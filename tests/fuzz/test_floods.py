@@ -119,7 +119,7 @@ def test_a_client_lists_very_many_queues_and_systems_in_bounded_memory(hostile: 
         jobs = hostile.client().jobs()
     assert [job.job_id for job in jobs.jobs] == [honest]
 
-    flooded(hostile, 15_000, lambda n: f"systems/s{n:07}/lease/1.json")
+    flooded(hostile, 15_000, lambda n: f"systems/s{n:07}/lease.json")
     with little_memory(120 * MB):
         assert hostile.client().jobs().jobs
 
@@ -193,7 +193,7 @@ def test_a_record_with_it_takes_little_memory_and_stops_nobody(hostile: HostileW
 @pytest.mark.parametrize(
     "key", ["jobs/{}/manifest.json", "jobs/{}/claims/1.json", "jobs/{}/script/run.sh", "queue/alpha/{}.1",
             "queue/alpha/{}.1.cancel", "doorbell/alpha",
-            "systems/beta/lease/1.json", "systems/beta/active/1.json"],
+            "systems/beta/lease.json", "systems/beta/active/1.json"],
 )  # fmt: skip
 def test_a_huge_object_is_not_read_to_its_end(hostile: HostileWorld, key: str) -> None:
     """What a store does with `max_bytes` is for its own tests: here, that there is a limit for each."""

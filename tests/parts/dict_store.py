@@ -32,7 +32,7 @@ class DictStore:
         self, key: str, etag: str, *, max_bytes: int = MAX_CONTROL_BYTES
     ) -> StoredObject | Unchanged:
         found = self.get(key, max_bytes=max_bytes)
-        return Unchanged(etag) if found.etag == etag else found
+        return Unchanged(etag, found.date) if found.etag == etag else found
 
     def put(self, key: str, body: bytes) -> str:
         self.objects[key] = (body, self.now())

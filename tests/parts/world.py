@@ -12,7 +12,7 @@ from attrs import define, evolve, field
 from cloudq.adapters.object_stores.memory import MemoryStore
 from cloudq.adapters.schedulers.scripted import Behaviour, ScriptedScheduler
 from cloudq.adapters.workers import InlineWorkers
-from cloudq.adapters.workspace import DirectoryWorkspace
+from cloudq.adapters.workspace import DirectoryLeaseMemory, DirectoryWorkspace
 from cloudq.application.agent_settings import AgentSettings
 from cloudq.application.local_scripts import LocalScripts
 from cloudq.application.submit_job import SubmitRequest
@@ -215,6 +215,7 @@ def start_agent(
         ids=world.ids,
         workers=InlineWorkers(),
         process=process,
+        lease_memory=DirectoryLeaseMemory(system.home, system.name),
         is_process_gone=lambda other: other.pid in world.gone,
         log=world.log,
         local_scripts=None if profile is None else LocalScripts(system.name, profile),

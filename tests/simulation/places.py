@@ -9,7 +9,7 @@ from attrs import define, field
 
 from cloudq.adapters.schedulers.scripted import ScriptedScheduler
 from cloudq.adapters.systems import load_profile
-from cloudq.adapters.workspace import DirectoryWorkspace
+from cloudq.adapters.workspace import DirectoryLeaseMemory, DirectoryWorkspace
 from cloudq.application.agent_settings import AgentSettings
 from cloudq.application.local_scripts import LocalScripts
 from cloudq.bootstrap.agent import AgentParts, AgentWorld, wire_agent
@@ -165,6 +165,7 @@ class Slot:
             ids=life.ids,
             workers=SlowWorkers(life, process),
             process=identity,
+            lease_memory=DirectoryLeaseMemory(self.home, self.place.name),
             is_process_gone=lambda other: other.pid in host.gone,
             log=life.log,
             local_scripts=LocalScripts(self.place.name, PROFILE),

@@ -51,7 +51,8 @@ entries = st.builds(
         (keys.cancel_request("alpha", TAG), "queue/alpha/3f7e7681.2.cancel"),
         (keys.follow_request("alpha", TAG), "queue/alpha/3f7e7681.2.follow"),
         (keys.doorbell("alpha"), "doorbell/alpha"),
-        (keys.lease("alpha", 7), "systems/alpha/lease/7.json"),
+        (keys.lease("alpha"), "systems/alpha/lease.json"),
+        (keys.old_lease("alpha", 7), "systems/alpha/lease/7.json"),
         (keys.summary("alpha", 7), "systems/alpha/active/7.json"),
         (keys.agent_log("alpha"), "logs/alpha/cloudqd.log"),
     ],
@@ -177,7 +178,7 @@ def test_nothing_but_cloudqs_own_names_stands_first_in_a_key() -> None:
     """A directory beside the store's own is no bucket for jobs' data if it has one of them."""
     entry = HistoryEntry("3f7e7681", "run.sh", JobState.DONE, "alpha", NOON)
     made = (
-        keys.manifest(TAG.job_id), keys.marker("alpha", TAG), keys.doorbell("alpha"), keys.leases("alpha"),
+        keys.manifest(TAG.job_id), keys.marker("alpha", TAG), keys.doorbell("alpha"), keys.lease("alpha"),
         keys.agent_log("alpha"), history_key(entry), keys.doctor_probe("a nonce", "a name"),
     )  # fmt: skip
 

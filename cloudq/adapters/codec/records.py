@@ -23,6 +23,9 @@ MAX_MANIFEST_BYTES = 4 * 1024 * 1024
 MAX_SMALL_RECORD_BYTES = 256 * 1024
 """Claims and leases."""
 
+MAX_EPOCH = 10**18 - 2
+"""The last epoch that may be taken is one more: keys hold no longer numbers."""
+
 MAX_NOTE_CHARS = 2_000
 """What an agent says of itself or of a job; a scheduler's own words may be longer."""
 
@@ -90,11 +93,13 @@ def encode_lease(lease: Lease) -> bytes:
     return dump(unstructure(evolve(lease, **cut)))
 
 
-def decode_lease(body: bytes, key: str, epoch: int) -> Lease:
-    """The lease of *epoch* that was read under *key*."""
+def decode_lease(body: bytes, key: str, epoch: int | None = None) -> Lease:
+    """The lease that was read under *key*; with *epoch*, it must be the lease of that one."""
     lease = structure(load(body, key), Lease, key)
-    if lease.epoch != epoch:
+    if epoch is not None and lease.epoch != epoch:
         raise rejected(key, ["is a lease of another epoch"])
+    if not 0 < lease.epoch <= MAX_EPOCH:
+        raise rejected(key, [f"is of epoch {lease.epoch}, which no agent can succeed: delete it"])
     return lease
 
 

@@ -30,7 +30,11 @@ _QUEUE_KEY = re.compile(
     r"queue/([a-z0-9][a-z0-9_-]{0,62})/([0-9a-f]{8}\.[1-9][0-9]{0,5})"
     r"(|\.cancel|\.cancel\.(?:0|[1-9][0-9]{0,8})|\.follow)"
 )
-_SYSTEM_KEY = re.compile(r"systems/([a-z0-9][a-z0-9_-]{0,62})/(lease|active)/([1-9][0-9]{0,17})\.json")
+_SYSTEM_KEY = re.compile(
+    r"systems/([a-z0-9][a-z0-9_-]{0,62})/(?:lease\.json|(lease|active)/([1-9][0-9]{0,17})\.json)"
+)
+LAST_EPOCH = 10**18 - 1
+"""No lease has this epoch: keys hold no longer numbers. An old agent finds it taken (`old_lease`)."""
 _RESULT_REST = re.compile(r"(?:output\.zip|(?:stdout|stderr)(?:\.(?:0|[1-9][0-9]{0,8}))?)")
 _OFFSET = re.compile(r"[0-9]{20}")
 _STREAMS = frozenset({"stdout", "stderr"})
@@ -181,21 +185,27 @@ def split_queue_key(key: str) -> QueueKey | None:
 
 @frozen
 class SystemKey:
-    """The key of a beat (``lease``) or of a summary (``active``)."""
+    """The key of a lease (``lease``) or of a summary (``active``)."""
 
     system: str
     kind: str
     epoch: int
+    """0: the lease that all epochs share."""
 
 
-def leases(system: str) -> str:
-    """Where a system's leases lie."""
+def lease(system: str) -> str:
+    """The one lease of a system, rewritten by its holder and by whoever succeeds it."""
+    return f"{SYSTEMS}{checked_system(system)}/lease.json"
+
+
+def old_leases(system: str) -> str:
+    """Where agents of cloudq 2.0 put a lease an epoch."""
     return f"{SYSTEMS}{checked_system(system)}/lease/"
 
 
-def lease(system: str, epoch: int) -> str:
-    """The lease, and later the beat, of one epoch."""
-    return f"{leases(system)}{epoch}.json"
+def old_lease(system: str, epoch: int) -> str:
+    """The lease of one epoch of such an agent."""
+    return f"{old_leases(system)}{epoch}.json"
 
 
 def summaries(system: str) -> str:
@@ -221,7 +231,7 @@ def agent_log(system: str) -> str:
 def split_system_key(key: str) -> SystemKey | None:
     """What a key under `SYSTEMS` says."""
     match = _SYSTEM_KEY.fullmatch(key)
-    return None if match is None else SystemKey(match[1], match[2], int(match[3]))
+    return None if match is None else SystemKey(match[1], match[2] or "lease", int(match[3] or 0))
 
 
 # Probes --------------------------------------------------------------------------------------

@@ -15,8 +15,14 @@ from cloudq.adapters.codec import (
     encode_summary,
 )
 from cloudq.adapters.job_repository import keys
-from cloudq.adapters.job_repository.records import create, pages, read
-from cloudq.domain.errors import ObjectNotFound, PreconditionFailed, StoreUnavailable, WriteConflict
+from cloudq.adapters.job_repository.records import pages, read
+from cloudq.domain.errors import (
+    LeaseLost,
+    ObjectNotFound,
+    PreconditionFailed,
+    StoreUnavailable,
+    WriteConflict,
+)
 from cloudq.domain.lease import Lease
 from cloudq.domain.summary import ActiveSummary
 from cloudq.ports.clock import IdSource
@@ -28,7 +34,9 @@ PROBE_WRITERS = 8
 MAX_SYSTEMS = 10_000
 """Systems told of: those beyond are nobody's."""
 MAX_TURNS = 5
-"""How often agents of a system may take over from one another while its lease is read."""
+"""How often old agents of a system may take over from one another while its lease is read."""
+NOT_FOR_OLD_AGENTS = "2.0"
+"""A format that agents from before `lease.json` refuse to read."""
 
 
 @frozen
@@ -45,47 +53,62 @@ class BucketSystemRegistry:
             _note_signs(page, signs)
         return signs
 
-    def newest_epoch(self, system: str) -> int:
-        """One LIST."""
-        return max(self._epochs(keys.leases(system)), default=0)
-
     def newest_lease(self, system: str) -> SeenLease | None:
-        """One LIST and one GET; both again if agents took turns between them."""
-        for _ in range(MAX_TURNS):
-            epoch = self.newest_epoch(system)
-            if not epoch:
-                return None
-            if (seen := self._lease(system, epoch)) is not None:
-                return seen
-        raise StoreUnavailable(f"the agents of {system} take turns faster than can be read: try again")
+        """One GET; one LIST and one GET besides until there was an agent that knows `lease.json`."""
+        try:
+            found = read(self.store, keys.lease(system), MAX_SMALL_RECORD_BYTES)
+        except ObjectNotFound:
+            return self._old_lease(system)
+        return SeenLease(decode_lease(found.body, found.key), found.age_s, found.etag)
 
     def lease(self, sign: SystemSign) -> SeenLease | None:
-        """One GET; a LIST and a GET besides if an agent started anew since."""
-        if not sign.lease_epoch:
-            return None
-        return self._lease(sign.system, sign.lease_epoch) or self.newest_lease(sign.system)
+        """One GET."""
+        return self.newest_lease(sign.system) if sign.has_lease else None
 
-    def _lease(self, system: str, epoch: int) -> SeenLease | None:
+    def take_lease(self, system: str, lease: Lease, predecessor: SeenLease | None) -> str:
+        """One PUT; the first time of all, one PUT and one LIST more."""
+        if predecessor is not None and predecessor.etag:
+            return self.beat(system, lease, predecessor.etag)
+        self._shut_out_old_agents(system, lease, 0 if predecessor is None else predecessor.lease.epoch)
         try:
-            found = read(self.store, keys.lease(system, epoch), MAX_SMALL_RECORD_BYTES)
-        except ObjectNotFound:
-            return None
-        return SeenLease(decode_lease(found.body, found.key, epoch), found.age_s)
+            return self.store.put_if_absent(keys.lease(system), encode_lease(lease))
+        except PreconditionFailed as error:
+            raise _taken(system) from error
 
-    def create_lease(self, system: str, lease: Lease) -> bool:
-        """One PUT; a GET besides when its outcome is not plain."""
-        lease = evolve(lease, nonce=lease.nonce or self.ids.nonce())
-        return isinstance(create(self.store, keys.lease(system, lease.epoch), encode_lease(lease)), str)
-
-    def beat(self, system: str, lease: Lease) -> None:
+    def beat(self, system: str, lease: Lease, etag: str) -> str:
         """One PUT."""
-        self.store.put(keys.lease(system, lease.epoch), encode_lease(lease))
+        try:
+            return self.store.put_if_match(keys.lease(system), encode_lease(lease), etag)
+        except (PreconditionFailed, ObjectNotFound) as error:
+            raise _taken(system) from error
 
-    def drop_leases_before(self, system: str, epoch: int) -> None:
-        """One LIST and at most one deletion a thousand leases."""
-        older = sorted(self._epochs(keys.leases(system), below=epoch))[:-1]
-        if older:
-            self.store.delete([keys.lease(system, old) for old in older])
+    # Agents of cloudq 2.0, which had a lease an epoch --------------------------------------------
+
+    def _old_lease(self, system: str) -> SeenLease | None:
+        for _ in range(MAX_TURNS):
+            epoch = self._newest_old_epoch(system)
+            if not epoch:
+                return None
+            try:
+                found = read(self.store, keys.old_lease(system, epoch), MAX_SMALL_RECORD_BYTES)
+            except ObjectNotFound:
+                continue
+            return SeenLease(decode_lease(found.body, found.key, epoch), found.age_s)
+        raise StoreUnavailable(f"the agents of {system} take turns faster than can be read: try again")
+
+    def _newest_old_epoch(self, system: str) -> int:
+        return max(self._epochs(keys.old_leases(system), below=keys.LAST_EPOCH), default=0)
+
+    def _shut_out_old_agents(self, system: str, lease: Lease, last: int) -> None:
+        """Make an agent that does not know `lease.json` refuse to act, before that object exists.
+
+        It takes the highest number for the newest lease, and this one it cannot read. One that
+        created its epoch before it could see this one is seen here, and waited for.
+        """
+        barrier = evolve(lease, epoch=keys.LAST_EPOCH, format=NOT_FOR_OLD_AGENTS)
+        self.store.put(keys.old_lease(system, keys.LAST_EPOCH), encode_lease(barrier))
+        if self._newest_old_epoch(system) != last:
+            raise _taken(system)
 
     def publish_summary(self, system: str, summary: ActiveSummary) -> None:
         """One PUT; jobs beyond what a summary may hold are left out and read one by one."""
@@ -160,14 +183,17 @@ class BucketSystemRegistry:
         self.store.delete([key])
         return True
 
-    def _epochs(self, prefix: str, below: int | None = None) -> list[int]:
+    def _epochs(self, prefix: str, below: int) -> list[int]:
         return [
             found.epoch
             for page in pages(self.store, prefix)
             for listed in page.objects
-            if (found := keys.split_system_key(listed.key)) is not None
-            and (below is None or found.epoch < below)
+            if (found := keys.split_system_key(listed.key)) is not None and found.epoch < below
         ]
+
+
+def _taken(system: str) -> LeaseLost:
+    return LeaseLost(f"Another agent has taken the lease of {system}.")
 
 
 def _note_signs(page: ListPage, signs: dict[str, SystemSign]) -> None:
@@ -175,10 +201,10 @@ def _note_signs(page: ListPage, signs: dict[str, SystemSign]) -> None:
         found = keys.split_system_key(listed.key)
         if found is None or (found.system not in signs and len(signs) >= MAX_SYSTEMS):
             continue
-        sign = signs.get(found.system) or SystemSign(found.system, lease_epoch=0, beat_age_s=0.0)
+        sign = signs.get(found.system) or SystemSign(found.system, has_lease=False, beat_age_s=0.0)
+        age_s = max(0.0, (page.date - listed.last_modified).total_seconds())
         if found.kind == "active":
             sign = evolve(sign, summary_epoch=max(sign.summary_epoch, found.epoch))
-        elif found.epoch > sign.lease_epoch:
-            age_s = max(0.0, (page.date - listed.last_modified).total_seconds())
-            sign = evolve(sign, lease_epoch=found.epoch, beat_age_s=age_s)
+        elif found.epoch != keys.LAST_EPOCH and not (sign.has_lease and age_s > sign.beat_age_s):
+            sign = evolve(sign, has_lease=True, beat_age_s=age_s)
         signs[found.system] = sign

@@ -53,7 +53,7 @@ class DirectoryStore:
     ) -> StoredObject | Unchanged:
         with files.told_as_store_problem(self._root), self._opened(key) as file:
             if files.etag_of(os.fstat(file.fileno())) == etag:
-                return Unchanged(etag)
+                return Unchanged(etag, self._date())
             return self._read_small(key, file, max_bytes)
 
     def put(self, key: str, body: bytes) -> str:

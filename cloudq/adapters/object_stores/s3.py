@@ -126,12 +126,12 @@ class S3Store:
             answer = self._connections.attempt(CONTROL, lambda client: self._get(client, key, **condition))
             if _bare(answer["ETag"]) == etag:  # the store knows no condition on GET
                 answer["Body"].close()
-                return Unchanged(etag)
+                return Unchanged(etag, _date_if_told(answer))
             return _small(key, answer, max_bytes)
         except FAILURES as error:
             verdict, words = judge(error)
             if verdict.meaning is Meaning.UNCHANGED:
-                return Unchanged(etag)
+                return Unchanged(etag, _date_if_told(getattr(error, "response", {})))
             raise Request(self._place, key).error(verdict, words) from error
 
     def put(self, key: str, body: bytes) -> str:
@@ -318,8 +318,14 @@ def _utc(time: datetime) -> datetime:
 
 def _date(answer: Mapping[str, Any]) -> datetime:
     """When the store answered, by its own clock."""
-    words = answer["ResponseMetadata"]["HTTPHeaders"].get("date", "")
+    if (date := _date_if_told(answer)) is None:
+        raise StoreRefused("the store does not say what time it is: its answers have no Date")
+    return date
+
+
+def _date_if_told(answer: Mapping[str, Any]) -> datetime | None:
+    words = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
     try:
         return _utc(parsedate_to_datetime(words))
-    except ValueError as error:
-        raise StoreRefused("the store does not say what time it is: its answers have no Date") from error
+    except ValueError:
+        return None

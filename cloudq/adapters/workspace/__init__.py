@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from cloudq.adapters.workspace.directory import DirectoryWorkspace
+from cloudq.adapters.workspace.lease_memory import DirectoryLeaseMemory
 
-__all__ = ["DirectoryWorkspace"]
+__all__ = ["DirectoryLeaseMemory", "DirectoryWorkspace"]

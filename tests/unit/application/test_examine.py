@@ -253,9 +253,9 @@ def test_agents_that_are_away_old_or_in_trouble_are_named(world: World) -> None:
     agent.cycles(3)
     world.clock.pass_by(600)
     registry = BucketSystemRegistry(world.store, world.ids)
-    registry.create_lease("beta", a_lease(version="1.9.0", last_error="squeue gave no answer"))
-    registry.create_lease("gamma", a_lease(released=True))
-    world.store.put("systems/delta/lease/1.json", b"{}")
+    registry.take_lease("beta", a_lease(version="1.9.0", last_error="squeue gave no answer"), None)
+    registry.take_lease("gamma", a_lease(released=True), None)
+    world.store.put("systems/delta/lease.json", b"{}")
     told = of(found(world), "agents")
 
     assert (WARNING, "the agent of alpha is away for 10 min, with 1 jobs") in told

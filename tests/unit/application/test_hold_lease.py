@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
+from copy import deepcopy
 
+import pytest
 from attrs import define, field
 
+from cloudq.adapters.codec import decode_lease, encode_lease
 from cloudq.adapters.job_repository import BucketSystemRegistry
+from cloudq.adapters.object_stores.dated import DatedStore
 from cloudq.adapters.object_stores.memory import MemoryStore
 from cloudq.application.hold_lease import AgentIdentity, HoldLease, LeaseWait
-from cloudq.domain.lease import Lease, Offer, ProcessIdentity
+from cloudq.domain.errors import LeaseLost, NewerFormat, OutcomeUnknown
+from cloudq.domain.lease import Lease, LeaseNotes, Offer, ProcessIdentity
 from cloudq.ports.system_registry import SeenLease
-from tests.builders import a_process
+from tests.builders import a_lease, a_process
 from tests.parts.fake_clock import FakeClock
+from tests.parts.faulty_store import Fault, FaultyStore, lost_answer, lost_request
+from tests.parts.remembered_lease import RememberedLease
 from tests.parts.serial_ids import SerialIds
 
 TIME_TO_LIVE_S = 180.0
@@ -26,6 +34,9 @@ class Site:
     clock: FakeClock = field(factory=FakeClock)
     ids: SerialIds = field(factory=SerialIds)
     gone: set[int] = field(factory=set)
+    home: RememberedLease = field(factory=RememberedLease)
+    faults: deque[Fault] = field(factory=deque)
+    """What happens to the next guarded writes of any agent."""
     store: MemoryStore = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -35,19 +46,31 @@ class Site:
     def registry(self) -> BucketSystemRegistry:
         return BucketSystemRegistry(self.store, self.ids)
 
-    def agent(self, process: ProcessIdentity, *, one_shot: bool = False) -> HoldLease:
+    def agent(
+        self,
+        process: ProcessIdentity,
+        *,
+        one_shot: bool = False,
+        home: RememberedLease | None = None,
+        clock: FakeClock | None = None,
+    ) -> HoldLease:
+        clock = clock or self.clock
+        store = DatedStore(FaultyStore(self.store, self.faults), clock)
         return HoldLease(
-            registry=self.registry,
-            clock=self.clock,
+            registry=BucketSystemRegistry(store, self.ids),
+            clock=clock,
+            store_time=store,
             ids=self.ids,
             identity=AgentIdentity("alpha", process, "2.0.0", "local", Offer("local")),
+            memory=home or self.home,
             is_process_gone=lambda other: other.pid in self.gone,
             one_shot=one_shot,
         )
 
-    def epochs(self) -> list[int]:
-        page = self.store.list_page("systems/alpha/lease/")
-        return [int(listed.key.split("/")[-1].removesuffix(".json")) for listed in page.objects]
+    def lease(self) -> Lease:
+        seen = self.registry.newest_lease("alpha")
+        assert seen is not None
+        return seen.lease
 
 
 def wait_until_acquired(agent: HoldLease, clock: FakeClock, longest_s: float) -> float | None:
@@ -172,14 +195,15 @@ def test_of_two_that_create_an_epoch_at_once_one_loses() -> None:
     assert held == agents[:1]
 
 
-def test_all_older_epochs_but_one_are_deleted() -> None:
+def test_all_epochs_share_one_object() -> None:
     site = Site()
     for _ in range(5):
         holder = site.agent(a_process())
         holder.acquire()
         holder.release()
 
-    assert site.epochs() == [4, 5]
+    assert site.lease().epoch == 5
+    assert [key for key in site.store.snapshot() if "/lease/" not in key] == ["systems/alpha/lease.json"]
 
 
 def test_a_one_shot_run_judges_by_the_stores_clock() -> None:
@@ -211,9 +235,10 @@ class _SlowRegistry(BucketSystemRegistry):
         super().__init__(inner.store, inner.ids)
         object.__setattr__(self, "wait", lambda: clock.pass_by(slow_s))
 
-    def beat(self, system: str, lease: object) -> None:
-        super().beat(system, lease)  # type: ignore[arg-type]
+    def beat(self, system: str, lease: Lease, etag: str) -> str:
+        etag = super().beat(system, lease, etag)
         self.wait()  # type: ignore[attr-defined]
+        return etag
 
 
 def test_a_waiter_begins_anew_when_it_saw_another_beat() -> None:
@@ -237,7 +262,8 @@ def test_a_beat_that_is_confirmed_after_the_lease_lapsed_does_not_bring_it_back(
     slow = SlowBeats(holder.registry, lambda: wait_until_acquired(waiter, site.clock, 20))
     holder.registry = slow  # type: ignore[assignment]
 
-    holder.beat()
+    with pytest.raises(LeaseLost):
+        holder.beat()
 
     assert waiter.may_write()
     assert not holder.may_write()
@@ -250,9 +276,9 @@ class SlowBeats:
     inner: BucketSystemRegistry
     before: Callable[[], object]
 
-    def beat(self, system: str, lease: Lease) -> None:
+    def beat(self, system: str, lease: Lease, etag: str) -> str:
         self.before()
-        self.inner.beat(system, lease)
+        return self.inner.beat(system, lease, etag)
 
 
 def test_a_waiter_that_is_held_up_after_its_look_does_not_take_an_old_beat_for_the_newest() -> None:
@@ -279,16 +305,292 @@ class SlowAnswers:
     inner: BucketSystemRegistry
     after: Callable[[], object]
 
-    def newest_epoch(self, system: str) -> int:
-        return self.inner.newest_epoch(system)
-
-    def create_lease(self, system: str, lease: Lease) -> bool:
-        return self.inner.create_lease(system, lease)
-
-    def drop_leases_before(self, system: str, epoch: int) -> None:
-        self.inner.drop_leases_before(system, epoch)
+    def take_lease(self, system: str, lease: Lease, predecessor: SeenLease | None) -> str:
+        return self.inner.take_lease(system, lease, predecessor)
 
     def newest_lease(self, system: str) -> SeenLease | None:
         seen = self.inner.newest_lease(system)
         self.after()
         return seen
+
+
+# Conditional heartbeats ------------------------------------------------------------------------
+
+
+def succeeded(site: Site) -> tuple[HoldLease, HoldLease]:
+    """A holder that was silent for a whole time to live without noticing, and its successor."""
+    stopped = FakeClock()
+    holder, successor = site.agent(a_process(), clock=stopped), site.agent(OTHER_HOST)
+    holder.acquire()
+    assert wait_until_acquired(successor, site.clock, 300) is not None
+    return holder, successor
+
+
+def test_a_holder_whose_clock_stood_still_steps_down_at_its_next_heartbeat() -> None:
+    holder, successor = succeeded(Site())
+    assert holder.may_write()
+
+    with pytest.raises(LeaseLost):
+        holder.beat()
+
+    assert not holder.may_write()
+    assert holder.is_lapsed()
+    successor.beat()
+    assert successor.may_write()
+
+
+def test_what_is_to_act_is_refused_once_another_holds_the_lease() -> None:
+    holder, _ = succeeded(Site())
+    holder.begin_cycle()
+
+    with pytest.raises(LeaseLost):
+        holder.confirm()
+
+
+def test_a_cycle_that_acts_sends_one_heartbeat_however_often_it_acts() -> None:
+    site = Site()
+    holder = site.agent(a_process())
+    holder.acquire()
+    holder.begin_cycle()
+    nonces = {site.lease().nonce}
+    for _ in range(3):
+        holder.confirm()
+        nonces.add(site.lease().nonce)
+
+    assert len(nonces) == 2
+
+
+def test_a_deleted_lease_is_lost_and_taken_anew() -> None:
+    site = Site()
+    holder = site.agent(a_process())
+    holder.acquire()
+    site.store.delete(["systems/alpha/lease.json"])
+
+    with pytest.raises(LeaseLost):
+        holder.beat()
+
+    assert holder.acquire() is None
+    assert holder.epoch == 2
+
+
+def test_a_heartbeat_whose_answer_was_lost_is_found_in_the_store() -> None:
+    site = Site()
+    holder = site.agent(a_process())
+    holder.acquire()
+    site.clock.pass_by(80)
+    site.faults.append(lost_answer)
+
+    holder.beat()
+    holder.beat()
+
+    site.clock.pass_by(80)
+    assert holder.may_write()
+
+
+def test_a_heartbeat_that_was_not_carried_out_is_sent_again() -> None:
+    site = Site()
+    holder = site.agent(a_process())
+    holder.acquire()
+    site.faults.append(lost_request)
+
+    with pytest.raises(OutcomeUnknown):
+        holder.beat()
+    holder.beat()
+
+    assert holder.may_write()
+    assert site.lease().epoch == 1
+
+
+def test_a_late_heartbeat_of_ones_own_is_found_when_the_next_is_refused() -> None:
+    site = Site()
+    holder = site.agent(a_process())
+    holder.acquire()
+    before = site.store.get("systems/alpha/lease.json")
+    site.faults.append(lost_request)
+    with pytest.raises(OutcomeUnknown):
+        holder.beat()
+    late = holder._held.unanswered[0].lease  # type: ignore[union-attr]
+    site.registry.beat("alpha", late, before.etag)
+
+    holder.beat()
+    holder.beat()
+
+    assert holder.may_write()
+
+
+# Copies of an agent ----------------------------------------------------------------------------
+
+
+def cloned(site: Site) -> tuple[HoldLease, HoldLease]:
+    """A holder, and a copy of its machine with memory and home: same boot, process and nonces to come."""
+    home = RememberedLease()
+    original = site.agent(a_process(), home=home)
+    original.acquire()
+    copy = site.agent(a_process(), home=deepcopy(home))
+    for name in ("_held", "_own"):
+        setattr(copy, name, getattr(original, name))
+    return original, copy
+
+
+def test_of_two_copies_of_an_agent_one_goes_on_and_the_other_waits() -> None:
+    site = Site()
+    original, copy = cloned(site)
+    original.beat()
+
+    with pytest.raises(LeaseLost):
+        copy.beat()
+    epochs = set()
+    for _ in range(40):
+        original.beat_if_due()
+        assert copy.acquire() is not None
+        epochs.add(original.epoch)
+        site.clock.pass_by(20)
+
+    assert epochs == {1}
+
+
+def test_copies_that_draw_the_same_nonces_do_not_share_an_epoch() -> None:
+    site = Site()
+    original, copy = cloned(site)
+    original.ids, copy.ids = SerialIds(900), SerialIds(900)
+    original.beat()
+
+    with pytest.raises(LeaseLost):
+        copy.beat()
+
+    assert copy.acquire() is not None
+    original.beat()
+    assert original.may_write()
+
+
+def test_a_process_that_is_gone_is_waited_for_if_another_home_wrote() -> None:
+    site = Site()
+    site.agent(a_process(pid=100), home=RememberedLease()).acquire()
+    site.gone.add(100)
+
+    assert site.agent(a_process(pid=200)).acquire() is not None
+
+
+def test_the_same_process_takes_the_next_epoch_after_its_own_lapsed() -> None:
+    site = Site()
+    holder = site.agent(a_process())
+    holder.acquire()
+    site.clock.pass_by(TIME_TO_LIVE_S)
+
+    assert holder.acquire() is None
+    assert holder.epoch == 2
+
+
+# Clocks that stand still -----------------------------------------------------------------------
+
+
+def test_time_that_only_the_store_saw_lets_the_lease_lapse() -> None:
+    site, own = Site(), FakeClock()
+    holder = site.agent(a_process(), clock=own)
+    holder.acquire()
+    site.clock.pass_by(TIME_TO_LIVE_S / 2 + 20)
+    holder.registry.newest_lease("alpha")
+    assert not holder.may_write()
+    assert not holder.is_lapsed()
+
+    site.clock.pass_by(TIME_TO_LIVE_S / 2)
+    holder.registry.newest_lease("alpha")
+
+    assert holder.is_lapsed()
+
+
+def test_clocks_of_front_ends_that_differ_a_little_are_no_pause() -> None:
+    site, own = Site(), FakeClock()
+    holder = site.agent(a_process(), clock=own)
+    holder.acquire()
+    site.clock.pass_by(14)
+    holder.registry.newest_lease("alpha")
+    own.pass_by(TIME_TO_LIVE_S / 2 - 1)
+
+    assert holder.may_write()
+
+
+# A bucket that went back in time ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("left", [0, 2])
+def test_a_lease_older_than_remembered_puts_the_home_in_doubt(left: int) -> None:
+    site = Site()
+    site.home.kept = LeaseNotes(epoch=5)
+    if left:
+        site.registry.take_lease("alpha", a_lease(left, released=True), None)
+    agent = site.agent(a_process())
+
+    assert agent.acquire() is None
+    assert agent.epoch == 6
+    assert "cloudqd --confirm" in agent.doubt()
+
+
+def test_a_faster_process_of_the_same_home_is_no_reason_for_doubt() -> None:
+    site = Site()
+    agent, faster = site.agent(a_process()), site.agent(OTHER_HOST)
+
+    waiting = agent.acquire(faster.acquire)
+
+    assert waiting is not None
+    assert agent.doubt() == ""
+
+
+def test_a_lease_that_others_held_since_is_no_reason_for_doubt() -> None:
+    site = Site()
+    site.home.kept = LeaseNotes(epoch=5)
+    site.registry.take_lease("alpha", a_lease(9, released=True), None)
+    agent = site.agent(a_process())
+
+    assert agent.acquire() is None
+    assert agent.doubt() == ""
+
+
+# Agents of cloudq 2.0 --------------------------------------------------------------------------
+
+
+def an_old_agent(site: Site, epoch: int, **about: object) -> None:
+    site.store.put(f"systems/alpha/lease/{epoch}.json", encode_lease(a_lease(epoch, **about)))
+
+
+def test_an_old_agent_that_is_silent_is_succeeded_after_a_whole_time_to_live() -> None:
+    site = Site()
+    an_old_agent(site, 7)
+    successor = site.agent(OTHER_HOST)
+
+    took = wait_until_acquired(successor, site.clock, 1000)
+
+    assert took is not None
+    assert took >= TIME_TO_LIVE_S
+    assert successor.epoch == 8
+
+
+def test_an_old_agent_that_starts_later_finds_a_lease_that_it_cannot_read() -> None:
+    site = Site()
+    an_old_agent(site, 7, released=True)
+    site.agent(OTHER_HOST).acquire()
+    newest = max(
+        int(key.removesuffix(".json").rpartition("/")[2]) for key in site.store.snapshot() if "/lease/" in key
+    )
+    key = f"systems/alpha/lease/{newest}.json"
+
+    with pytest.raises(NewerFormat, match=r"has format 2\.0, which a newer cloudq wrote"):
+        decode_lease(site.store.get(key).body, key, newest)
+
+
+def test_an_old_agent_that_was_first_is_waited_for() -> None:
+    site = Site()
+    an_old_agent(site, 7, released=True)
+    successor = site.agent(OTHER_HOST)
+    put = site.store.put
+
+    def put_beside(key: str, body: bytes) -> str:
+        put("systems/alpha/lease/8.json", encode_lease(a_lease(8)))
+        return put(key, body)
+
+    site.store.put = put_beside  # type: ignore[method-assign]
+
+    waiting = successor.acquire()
+
+    assert waiting is not None
+    assert waiting.holder.epoch == 8

@@ -303,7 +303,7 @@ def test_i5_logs_and_outputs_are_in_the_bucket_before_the_record_is_final(world:
     store.upload = lambda key, source: (writes.append(key), upload(key, source))[1]  # type: ignore[method-assign]
     store.put = lambda key, body: (writes.append(key), put(key, body))[1]  # type: ignore[method-assign]
     store.put_if_match = lambda key, body, etag: (  # type: ignore[method-assign]
-        writes.append(f"{key} {json.loads(body)['state']}"),
+        writes.append(f"{key} {json.loads(body).get('state')}"),
         replace(key, body, etag),
     )[1]
 

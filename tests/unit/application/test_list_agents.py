@@ -69,7 +69,7 @@ def test_an_agent_that_gave_its_lease_back_is_stopped(world: World) -> None:
 
 def test_what_cannot_be_read_is_unknown_and_hides_nobody_else(world: World) -> None:
     world.agent(world.system("alpha")).cycle()
-    world.store.put("systems/beta/lease/1.json", b"{}")
+    world.store.put("systems/beta/lease.json", b"{}")
     world.store.put("systems/gamma/active/1.json", b'{"format": "99.0"}')
 
     alpha, beta, gamma = world.client().list_agents()
@@ -79,7 +79,7 @@ def test_what_cannot_be_read_is_unknown_and_hides_nobody_else(world: World) -> N
         AgentState.UNKNOWN,
         AgentState.UNKNOWN,
     )
-    assert "systems/beta/lease/1.json" in beta.last_error
+    assert "systems/beta/lease.json" in beta.last_error
     assert "99.0" in gamma.last_error
 
 

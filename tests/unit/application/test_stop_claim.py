@@ -53,7 +53,9 @@ def test_a_job_that_nobody_found_is_canceled_by_the_id_that_was_noted(world: Wor
     alpha, _, job_id = handed_over(world)
     scheduler = ForgetfulFinder(alpha.scheduler)
 
-    assert StopClaim(scheduler).cancel_all(ClaimTag(job_id, 1), ("1", "7")) == ("1",)  # type: ignore[arg-type]
+    stop = StopClaim(scheduler, lambda: None)  # type: ignore[arg-type]
+
+    assert stop.cancel_all(ClaimTag(job_id, 1), ("1", "7")) == ("1",)
     assert alpha.scheduler.canceled == ["1"]
 
 

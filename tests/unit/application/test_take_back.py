@@ -238,9 +238,8 @@ def test_nothing_is_taken_on_a_store_that_decides_nothing(world: World) -> None:
     registry = BucketSystemRegistry(world.store, world.ids)
     seen = registry.newest_lease("alpha")
     assert seen is not None
-    registry.beat(
-        "alpha", evolve(seen.lease, store_check=str(StoreCheck(NOON, "it accepts every conditional write")))
-    )
+    weak = str(StoreCheck(NOON, "it accepts every conditional write"))
+    registry.beat("alpha", evolve(seen.lease, store_check=weak), seen.etag)
     world.clock.pass_by(SILENCE_S)
 
     with pytest.raises(StoreUnfit, match="it accepts every conditional write"):

@@ -48,7 +48,7 @@ def test_findings_as_json(cli: Cli) -> None:
 
 
 def test_a_problem_is_exit_status_1(cli: Cli) -> None:
-    cli.world.store.put("systems/alpha/lease/1.json", b"{}")
+    cli.world.store.put("systems/alpha/lease.json", b"{}")
     result = cli("doctor")
 
     assert result.exit_code == 1

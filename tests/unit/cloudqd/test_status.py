@@ -36,7 +36,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
 def report(config: Config, lease: Lease, *, age_s: float = 0.0) -> None:
     """Let an agent have reported, some time ago."""
     store = open_store(config.store, SystemClock())
-    BucketSystemRegistry(store, RandomIds()).create_lease("local", lease)
+    BucketSystemRegistry(store, RandomIds()).take_lease("local", lease, None)
     for file in (config.home / "store").rglob("*"):
         if file.is_file() and "lease" in str(file):
             os.utime(file, (time.time() - age_s,) * 2)

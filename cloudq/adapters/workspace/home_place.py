@@ -1,0 +1,69 @@
+"""Where a home lies, so that a copy of it is not taken for the original (protocol 6.7)."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+from cloudq.adapters.filesystem import (
+    create_file,
+    read_fields,
+    told_as_workspace_problem,
+    write_fields,
+)
+from cloudq.adapters.mounts import MOUNT_TABLE, mount_of
+
+MACHINE_IDS = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"))
+_NUMBERS_FILES_ANEW = ("fuse", "9p", "vboxsf", "drvfs")
+"""File systems that may give a directory another inode number at each mount."""
+
+
+def place_of(home: Path, mounts: Path = MOUNT_TABLE) -> dict[str, str]:
+    """What tells *home* from its copies; less where that may change by itself.
+
+    The inode of its directory, and the machine's id where the file system is the machine's own:
+    several login nodes may share a home. Never a device number, which changes from boot to boot.
+    """
+    mount = mount_of(home, mounts)
+    place = {}
+    if mount is not None and not mount.kind.startswith(_NUMBERS_FILES_ANEW):
+        place["inode"] = str(home.stat().st_ino)
+    if mount is not None and mount.is_local and (machine := _machine_id()):
+        place["machine"] = machine
+    return place
+
+
+def why_not_the_same_home(home: Path) -> str:
+    """How *home* is known to be a copy, in words with the way out; empty if it is where it was.
+
+    The first time its place is noted. What is known of either side alone proves nothing.
+    """
+    with told_as_workspace_problem(f"look at {home}"):
+        here = place_of(home)
+        noted = read_fields(home / "place")
+        if noted is None:
+            create_file(home / "place", write_fields(here))
+            return ""
+    moved = [name for name in here if name in noted and noted[name] != here[name]]
+    if not moved:
+        return ""
+    found = " and ".join(f"the {name} was {noted[name]}, is {here[name]}" for name in moved)
+    return (
+        f"the home {home} was copied, restored or moved ({found}): another agent may use the original. Jobs "
+        "under way are followed; no job is started. If this is the only one, confirm it with: "
+        "cloudqd --confirm. If it is a copy, give it an identity of its own with: cloudqd --new-home"
+    )
+
+
+def forget_place(home: Path) -> None:
+    """Take note of the place anew, the next time it is asked for."""
+    with told_as_workspace_problem(f"write {home / 'place'}"):
+        (home / "place").unlink(missing_ok=True)
+
+
+def _machine_id() -> str:
+    for path in MACHINE_IDS:
+        with suppress(OSError):
+            if machine := path.read_text(encoding="ascii", errors="replace").strip():
+                return machine
+    return ""

@@ -1,0 +1,59 @@
+"""What a home keeps of the lease: files under ``lease/`` (protocol 6.5 to 6.7)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from attrs import frozen
+
+from cloudq.adapters.filesystem import (
+    make_private_dir,
+    read_fields,
+    read_record,
+    replace_file,
+    told_as_workspace_problem,
+    write_fields,
+)
+from cloudq.adapters.workspace.home_place import why_not_the_same_home
+from cloudq.domain.lease import LeaseNotes
+
+_NO_EPOCH = "0"
+
+
+@frozen
+class DirectoryLeaseMemory:
+    """The `LeaseMemory` in the home *root*, of the lease called *name*: one system in one store."""
+
+    root: Path
+    name: str
+
+    def notes(self) -> LeaseNotes:
+        fields = read_fields(self._folder / "notes") or {}
+        epoch = fields.get("epoch", _NO_EPOCH)
+        return LeaseNotes(int(epoch) if epoch.isdecimal() else 0, tuple(fields.get("nonces", "").split()))
+
+    def keep(self, notes: LeaseNotes) -> None:
+        self._write("notes", write_fields({"epoch": notes.epoch, "nonces": " ".join(notes.nonces)}))
+
+    def doubt(self) -> str:
+        noted = read_record(self._folder / "doubt")
+        return why_not_the_same_home(self.root) or (noted or b"").decode(errors="replace")
+
+    def raise_doubt(self, reason: str) -> None:
+        self._write("doubt", reason.encode())
+
+    def confirm(self) -> None:
+        """A person says that all is well: no doubt is left, and no epoch is remembered."""
+        with told_as_workspace_problem(f"write {self._folder}"):
+            (self._folder / "doubt").unlink(missing_ok=True)
+            (self._folder / "notes").unlink(missing_ok=True)
+
+    @property
+    def _folder(self) -> Path:
+        return self.root / "lease" / self.name
+
+    def _write(self, name: str, content: bytes) -> None:
+        with told_as_workspace_problem(f"write {self._folder / name}"):
+            make_private_dir(self._folder.parent)
+            make_private_dir(self._folder)
+            replace_file(self._folder / name, content)

@@ -1,0 +1,27 @@
+"""What a home keeps of the lease from one process to the next (protocol 6.5 to 6.7)."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from cloudq.domain.lease import LeaseNotes
+
+
+class LeaseMemory(Protocol):
+    """The memory of one system's lease in one home. Every method may raise `WorkspaceProblem`."""
+
+    def notes(self) -> LeaseNotes:
+        """What was kept last."""
+        ...
+
+    def keep(self, notes: LeaseNotes) -> None:
+        """Keep *notes* in place of what was kept before, durably."""
+        ...
+
+    def doubt(self) -> str:
+        """Why a person must confirm this home before it starts jobs; empty if nothing is wrong."""
+        ...
+
+    def raise_doubt(self, reason: str) -> None:
+        """Keep *reason* until a person confirms, durably."""
+        ...

@@ -1,0 +1,27 @@
+"""A home's memory of the lease that lives in this process."""
+
+from __future__ import annotations
+
+from attrs import define, field
+
+from cloudq.domain.lease import LeaseNotes
+
+
+@define
+class RememberedLease:
+    """The port `LeaseMemory`."""
+
+    kept: LeaseNotes = field(factory=LeaseNotes)
+    doubts: str = ""
+
+    def notes(self) -> LeaseNotes:
+        return self.kept
+
+    def keep(self, notes: LeaseNotes) -> None:
+        self.kept = notes
+
+    def doubt(self) -> str:
+        return self.doubts
+
+    def raise_doubt(self, reason: str) -> None:
+        self.doubts = reason
