@@ -23,7 +23,8 @@ from cloudq.adapters.schedulers.scripted import ScriptedScheduler
 from cloudq.adapters.workers import ThreadWorkers
 from cloudq.adapters.workspace import DirectoryWorkspace
 from cloudq.application.agent_settings import AgentSettings
-from cloudq.bootstrap.agent import AgentParts, AgentWorld, lease_memory, wire_agent
+from cloudq.bootstrap.agent import AgentParts, AgentWorld, wire_agent
+from cloudq.bootstrap.homes import lease_memory
 from cloudq.bootstrap.stores import open_store
 from cloudq.config import Config, load_config
 from cloudq.domain.lease import Offer

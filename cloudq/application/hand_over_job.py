@@ -146,14 +146,8 @@ class HandOverJob:
         if array != held.job.array_tid:
             held.job = evolve(held.job, array_tid=array)
 
-    def _require_trust(self) -> None:
-        """Start nothing from a home that may be a copy, or for a bucket that went back in time."""
-        if doubt := self.lease.doubt():
-            raise SubmitDeferred(doubt)
-
     def _submit(self, held: HeldJob, number: int) -> None:
         try:
-            self._require_trust()
             self._learn_array(held)
             submission = self._submission(held, number)
             command = self.scheduler.describe(submission)

@@ -25,7 +25,6 @@ from cloudq.ports.clock import Clock, IdSource, StoreTime
 from cloudq.ports.lease_memory import LeaseMemory
 from cloudq.ports.system_registry import SeenLease, SystemRegistry
 
-
 CONFIRMED_FOR_S = 10.0
 """How long a confirmed heartbeat lets this process act without another one."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from cloudq.adapters.object_stores.fenced import FencedStore
 from cloudq.adapters.object_stores.look_first import LookFirstStore
 from cloudq.adapters.schedulers.local import usable_cpus
 from cloudq.adapters.workers import ThreadWorkers
-from cloudq.adapters.workspace import DirectoryLeaseMemory, DirectoryWorkspace
+from cloudq.adapters.workspace import DirectoryWorkspace
 from cloudq.application.agent_settings import AgentSettings
 from cloudq.application.background_work import BackgroundWork
 from cloudq.application.cancel_held_jobs import CancelHeldJobs, LetGoOfClaims
@@ -55,6 +54,7 @@ from cloudq.application.take_jobs import TakeJobs
 from cloudq.application.watch_files import WatchFiles
 from cloudq.application.watch_queue import WatchQueue
 from cloudq.bootstrap.agent_process import AgentProcess
+from cloudq.bootstrap.homes import lease_memory
 from cloudq.bootstrap.job_environment import job_environment
 from cloudq.bootstrap.profiles import agent_profile
 from cloudq.bootstrap.schedulers import build_scheduler
@@ -189,7 +189,8 @@ def _background(world: AgentWorld, lease: HoldLease) -> tuple[BackgroundWork, ..
         return (heartbeat,)
 
     def advance_while_acting() -> None:
-        if lease.may_write():  # else another login node's agent starts what waits, on its machine
+        # Else another login node's agent starts what waits, on its machine; or the original of a copied home.
+        if lease.may_write() and not lease.doubt():
             advance()
 
     return heartbeat, BackgroundWork("local queue", advance_while_acting, ADVANCE_QUEUE_EVERY_S, world.log)
@@ -281,15 +282,6 @@ def _with_limits_of_this_machine(profile: SystemProfile) -> SystemProfile:
     if profile.scheduler != "local" or profile.limits.n_resource is not None:
         return profile
     return evolve(profile, limits=evolve(profile.limits, n_resource=usable_cpus()))
-
-
-def lease_memory(config: Config) -> DirectoryLeaseMemory:
-    """What the home keeps of the lease of this system: one memory for each store, whose epochs differ."""
-    store = config.store
-    place = "\n".join((store.endpoint_url, store.bucket, store.prefix))
-    return DirectoryLeaseMemory(
-        config.home, f"{config.agent.name}.{hashlib.sha256(place.encode()).hexdigest()[:16]}"
-    )
 
 
 def _real_world(config: Config, profile: SystemProfile, log: AgentLog, log_file: Path | None) -> AgentWorld:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from cloudq.adapters.filesystem import (
 )
 from cloudq.adapters.mounts import MOUNT_TABLE, mount_of
 
+NOTE = "place"
 MACHINE_IDS = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"))
 _NUMBERS_FILES_ANEW = ("fuse", "9p", "vboxsf", "drvfs")
 """File systems that may give a directory another inode number at each mount."""
@@ -36,14 +38,12 @@ def place_of(home: Path, mounts: Path = MOUNT_TABLE) -> dict[str, str]:
 def why_not_the_same_home(home: Path) -> str:
     """How *home* is known to be a copy, in words with the way out; empty if it is where it was.
 
-    The first time its place is noted. What is known of either side alone proves nothing.
+    What is known of only one of the two places proves nothing.
     """
+    if (noted := read_fields(home / NOTE)) is None:
+        return ""
     with told_as_workspace_problem(f"look at {home}"):
         here = place_of(home)
-        noted = read_fields(home / "place")
-        if noted is None:
-            create_file(home / "place", write_fields(here))
-            return ""
     moved = [name for name in here if name in noted and noted[name] != here[name]]
     if not moved:
         return ""
@@ -55,10 +55,17 @@ def why_not_the_same_home(home: Path) -> str:
     )
 
 
+def note_place(home: Path) -> None:
+    """Note where *home* is, unless that was noted before."""
+    with told_as_workspace_problem(f"write {home / NOTE}"):
+        if not os.path.lexists(home / NOTE):
+            create_file(home / NOTE, write_fields(place_of(home)))
+
+
 def forget_place(home: Path) -> None:
-    """Take note of the place anew, the next time it is asked for."""
-    with told_as_workspace_problem(f"write {home / 'place'}"):
-        (home / "place").unlink(missing_ok=True)
+    """Let the next agent of *home* note its place anew."""
+    with told_as_workspace_problem(f"write {home / NOTE}"):
+        (home / NOTE).unlink(missing_ok=True)
 
 
 def _machine_id() -> str:

@@ -14,7 +14,7 @@ from cloudq.adapters.filesystem import (
     told_as_workspace_problem,
     write_fields,
 )
-from cloudq.adapters.workspace.home_place import why_not_the_same_home
+from cloudq.adapters.workspace.home_place import note_place, why_not_the_same_home
 from cloudq.domain.lease import LeaseNotes
 
 _NO_EPOCH = "0"
@@ -34,6 +34,7 @@ class DirectoryLeaseMemory:
 
     def keep(self, notes: LeaseNotes) -> None:
         self._write("notes", write_fields({"epoch": notes.epoch, "nonces": " ".join(notes.nonces)}))
+        note_place(self.root)
 
     def doubt(self) -> str:
         noted = read_record(self._folder / "doubt")

@@ -13,7 +13,7 @@ from cloudq.entrypoints.cloudqd.request import Request
 from cloudq.entrypoints.faults import faults_reported
 
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-_MODES = ("daemon", "detach", "status", "stop")
+_MODES = ("daemon", "detach", "status", "stop", "confirm", "new_home")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -21,6 +21,8 @@ _MODES = ("daemon", "detach", "status", "stop")
 @click.option("--detach", is_flag=True, help="With --daemon: run in the background.")
 @click.option("--status", is_flag=True, help="Say whether an agent acts for this system.")
 @click.option("--stop", is_flag=True, help="Stop the agent that runs here; its jobs go on.")
+@click.option("--confirm", is_flag=True, help="Say that this home is the only one, and the bucket right.")
+@click.option("--new_home", "--new-home", is_flag=True, help="Give a copied home an identity of its own.")
 @click.option("--json", "as_json", is_flag=True, help="With --status: print JSON.")
 @click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="Configuration file.")
 @click.option("--name", metavar="SYSTEM", help="Act for this system instead of [agent] name.")

@@ -7,6 +7,7 @@ import json
 import click
 
 from cloudq.bootstrap.agent_process import AgentProcess, newest_lease
+from cloudq.bootstrap.homes import doubt_of
 from cloudq.config import Config
 from cloudq.domain.errors import StoreProblem
 from cloudq.domain.lease import ProcessIdentity, is_presumed_dead
@@ -27,7 +28,7 @@ def run(request: Request) -> int:
     seen = _newest_lease(config, trouble)
     state, is_running = _state(seen, here)
     facts = {"system": config.agent.name, "state": state, **_facts(seen)}
-    if trouble:
+    if trouble := trouble or doubt_of(config):
         facts["last_error"] = trouble
     if request.as_json:
         click.echo(json.dumps({**facts, "running": is_running}, indent=2))

@@ -11,6 +11,7 @@ from attrs import evolve
 
 from cloudq.adapters.object_stores.memory import MemoryStore
 from cloudq.adapters.schedulers.scripted import Script
+from cloudq.adapters.workspace import DirectoryLeaseMemory
 from cloudq.domain.job_state import JobState
 from tests.parts.world import Agent, System, World
 
@@ -19,15 +20,47 @@ def backup(world: World) -> MemoryStore:
     return copy.deepcopy(world.store)  # type: ignore[return-value]
 
 
-def restore(world: World, kept: MemoryStore) -> None:
+def restore(world: World, kept: MemoryStore, *, confirmed: bool = True) -> None:
+    """The backup comes back, and a person confirms it with ``cloudqd --confirm``."""
     assert isinstance(world.store, MemoryStore)
     world.store._held = dict(kept._held)
+    if confirmed:
+        DirectoryLeaseMemory(world.tmp / "alpha", "alpha").confirm()
 
 
 def lose_files(world: World, job_id: str) -> None:
     cache = world.tmp / "alpha" / "cache"
     shutil.rmtree(cache / ".cloudq" / f"{job_id}.1")
     shutil.rmtree(cache / job_id)
+
+
+# Confirming -----------------------------------------------------------------------------------
+
+
+def test_until_a_person_confirms_a_restored_bucket_no_job_is_started(world: World) -> None:
+    alpha = world.system("alpha", behaviour=lambda *_: Script(300))
+    agent = world.agent(alpha)
+    running = world.submit("alpha")
+    agent.until(lambda: world.job(running).state is JobState.RUN)
+    agent.parts.run._give_back()
+    kept = backup(world)
+    successor = world.agent(alpha)
+    successor.cycle()
+    successor.parts.run._give_back()
+    restore(world, kept, confirmed=False)
+    waiting = world.submit("alpha")
+    third = world.agent(alpha)
+    third.until_final(running)
+    third.cycles(20)
+
+    assert world.job(running).state is JobState.DONE
+    assert world.job(waiting).state is JobState.INIT
+    [told] = [each for each in world.client().list_agents() if each.system == "alpha"]
+    assert told.last_error.endswith("confirm it with: cloudqd --confirm")
+
+    DirectoryLeaseMemory(alpha.home, "alpha").confirm()
+    third.until_final(waiting)
+    assert world.job(waiting).state is JobState.DONE
 
 
 # The ledger -----------------------------------------------------------------------------------

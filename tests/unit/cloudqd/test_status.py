@@ -14,10 +14,12 @@ from click.testing import CliRunner, Result
 from cloudq.adapters import process
 from cloudq.adapters.clock import RandomIds, SystemClock
 from cloudq.adapters.job_repository import BucketSystemRegistry
+from cloudq.adapters.workspace import DirectoryWorkspace
 from cloudq.bootstrap.agent_process import AgentProcess
+from cloudq.bootstrap.homes import lease_memory
 from cloudq.bootstrap.stores import open_store
 from cloudq.config import Config, load_config
-from cloudq.domain.lease import Lease
+from cloudq.domain.lease import Lease, LeaseNotes
 from cloudq.entrypoints.cloudqd import main
 from tests.builders import a_lease
 
@@ -130,7 +132,52 @@ def test_bad_options_are_told_as_configuration() -> None:
     assert len(result.stderr.splitlines()) == 2
 
 
+MODES = ("daemon", "detach", "status", "stop", "confirm", "new-home", "config", "name")
+
+
 def test_help_names_every_mode() -> None:
     shown = cloudqd("--help").stdout
 
-    assert all(f"--{mode}" in shown for mode in ("daemon", "detach", "status", "stop", "config", "name"))
+    assert all(f"--{mode}" in shown for mode in MODES)
+
+
+def in_doubt(config: Config) -> None:
+    memory = lease_memory(config)
+    memory.keep(LeaseNotes(3))
+    memory.raise_doubt("the bucket is old")
+
+
+def test_a_home_in_doubt_says_so_until_it_is_confirmed(config: Config) -> None:
+    in_doubt(config)
+    report(config, a_lease())
+    assert "last error    the bucket is old" in cloudqd("--status").stdout
+
+    confirmed = cloudqd("--confirm")
+
+    assert confirmed.exit_code == 0
+    assert "What was in doubt:\nthe bucket is old" in confirmed.stdout
+    assert "the bucket is old" not in cloudqd("--status").stdout
+    assert "nothing was in doubt" in cloudqd("--confirm").stdout
+
+
+def test_a_copied_home_gets_an_identity_of_its_own(config: Config) -> None:
+    in_doubt(config)
+    before = DirectoryWorkspace(config.home, SystemClock(), RandomIds()).home
+    (config.home / "cache/3f7e7681").mkdir()
+
+    result = cloudqd("--new-home")
+
+    assert result.exit_code == 0
+    assert DirectoryWorkspace(config.home, SystemClock(), RandomIds()).home != before
+    assert (config.home / f"cache.of-{before}/3f7e7681").is_dir()
+    assert not (config.home / "cache/3f7e7681").exists()
+    assert lease_memory(config).doubt() == ""
+    assert str(config.home / f"cache.of-{before}") in result.stdout
+
+
+def test_an_agent_that_runs_keeps_its_home(config: Config) -> None:
+    in_doubt(config)
+    AgentProcess(config).note()
+
+    assert cloudqd("--new-home").exit_code == 14
+    assert lease_memory(config).doubt()

@@ -1,0 +1,52 @@
+"""The identity of an agent's home, for the person who looks after it (protocol 6.7)."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from cloudq.adapters.clock import RandomIds, SystemClock
+from cloudq.adapters.filesystem import remove_tree, told_as_workspace_problem
+from cloudq.adapters.workspace import DirectoryLeaseMemory, DirectoryWorkspace
+from cloudq.adapters.workspace.home_place import forget_place
+from cloudq.config import Config
+
+OF_THE_ORIGINAL = ("cache", "scheduler")
+"""Work directories, and the queue of the local scheduler: a copy of them must not be run or followed."""
+
+
+def lease_memory(config: Config) -> DirectoryLeaseMemory:
+    """What the home keeps of the lease of this system: one memory for each store, whose epochs differ."""
+    store = config.store
+    place = "\n".join((store.endpoint_url, store.bucket, store.prefix))
+    digest = hashlib.sha256(place.encode()).hexdigest()[:16]
+    return DirectoryLeaseMemory(config.home, f"{config.agent.name}.{digest}")
+
+
+def doubt_of(config: Config) -> str:
+    """Why the agent of this home starts no jobs; empty if it does, or never ran here."""
+    return lease_memory(config).doubt() if config.home.is_dir() else ""
+
+
+def confirm_home(config: Config) -> None:
+    """The home is the only one of its identity, wherever it is, and the bucket is as it should be."""
+    lease_memory(config).confirm()
+    forget_place(config.home)
+
+
+def make_home_anew(config: Config) -> tuple[Path, ...]:
+    """Give the home another id, as if it had never been used; return what was put aside.
+
+    The ledger of starts stays: it only ever keeps jobs from running twice.
+    """
+    suffix = f".of-{DirectoryWorkspace(config.home, SystemClock(), RandomIds()).home}"
+    with told_as_workspace_problem(f"change {config.home}"):
+        (config.home / "home").unlink()  # first: without an id nothing of the original is one's own
+        aside = tuple(_put_aside(config.home / name, suffix) for name in OF_THE_ORIGINAL)
+        remove_tree(config.home / "lease")
+    forget_place(config.home)
+    return tuple(path for path in aside if path is not None)
+
+
+def _put_aside(path: Path, suffix: str) -> Path | None:
+    return path.rename(path.with_name(path.name + suffix)) if path.is_dir() else None

@@ -1,0 +1,22 @@
+"""``cloudqd --confirm``: a person says that this home is the only one and the bucket as it should be."""
+
+from __future__ import annotations
+
+import click
+
+from cloudq.bootstrap.homes import confirm_home, doubt_of
+from cloudq.entrypoints.cloudqd.request import Request
+from cloudq.entrypoints.terminal import printable
+
+
+def run(request: Request) -> int:
+    """Drop every doubt; an agent that runs goes on to start jobs with its next cycle."""
+    config = request.config()
+    doubt = doubt_of(config)
+    confirm_home(config)
+    if doubt:
+        click.echo(f"Confirmed; the agent of {config.agent.name} starts jobs again. What was in doubt:")
+        click.echo(printable(doubt))
+    else:
+        click.echo(f"Confirmed; nothing was in doubt about the home of {config.agent.name}.")
+    return 0
