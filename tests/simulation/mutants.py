@@ -172,15 +172,12 @@ def lease_never_checked(stack: ExitStack) -> None:
 
 @mutant("a beat that took long, and came too late, counts longer than its waiter waits", "I3")
 def beat_counted_from_the_answer(stack: ExitStack) -> None:
-    def beat(self: Any) -> None:
-        with self._lock:
-            held = self._held
-            if held is None or held.is_lapsed(self.clock.elapsed()):
-                return
-            sent = self._sent(held.lease.beaten(self.ids.nonce(), self.last_error))
-            self._held = evolve(sent, sent_at=self.clock.elapsed())
+    real = HoldLease._beaten
 
-    change(stack, HoldLease, "beat", beat)
+    def beaten(self: Any, held: Any) -> Any:
+        return evolve(real(self, held), sent_at=self.clock.elapsed())
+
+    change(stack, HoldLease, "_beaten", beaten)
 
 
 @mutant("a holder that is slow is taken for dead", "I3")
