@@ -138,7 +138,7 @@ class Slot:
             parts.lease.beat_if_due()
             return
         looks = life.dice.one_of([5, 8, 8])
-        process.weak_spot, process.waits_beside = "put", lambda: life.wait_beside(self, looks)
+        process.weak_spot, process.waits_beside = "put_if_match", lambda: life.wait_beside(self, looks)
         parts.lease.beat_if_due()
         if not process.weak_spot:  # its next step lasts, too
             life.wait_beside(self, 3)
