@@ -442,18 +442,17 @@ def _selected(ids: list[str], state: dict[str, Any], flags: set[str]) -> tuple[S
     for each in ids:
         number = each.partition(".")[0].partition("[")[0]
         if each.partition(".")[2] not in {"", SERVER}:
-            # A job that is shown makes the others no error.
-            status = complain(f"qstat: illegally formed job identifier: {each}", 0 if shown else 1)
+            status = complain(f"qstat: illegally formed job identifier: {each}", 1)
             continue
         rows = list(_rows(number, state, flags)) if number in state["jobs"] else []
+        if re.search(r"\[[0-9]+\]", each):  # one task
+            rows = [row for row in _rows(number, state, flags | {"t"}) if row[0].split(".")[0] in each]
         if not rows and number in state["jobs"]:
             status = complain(
                 f"qstat: {each} Job has finished, use -x or -H to obtain historical job information", 35
             )
         elif not rows:
             status = complain(f"qstat: Unknown Job Id {each}", 153)
-        else:
-            status = 0 if status == 1 else status
         shown += rows
     return shown, status
 
