@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,8 +33,12 @@ def pbs(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pbs]:
 @pytest.fixture
 def pbs_site(pbs: Pbs, tmp_path: Path) -> Site:
     """A login node whose jobs come through a directory."""
+    return site_on(pbs, tmp_path)
+
+
+def site_on(pbs: Pbs, root: Path) -> Site:
     variables = {"CLOUDQ_AGENT_PROFILE": "pbs", "PLANTED_SECRET": "x", "AWS_SECRET_ACCESS_KEY": "x"}
-    site = Site(tmp_path, pbs.environment() | variables)
+    site = Site(root, pbs.environment() | variables)
     own = site.home / "systems"
     own.mkdir(parents=True, mode=0o700)
     (own / "pbs.toml").write_text("poll_interval = 0.5\n")
@@ -50,6 +55,13 @@ def told(job: Job) -> tuple[str, int | None]:
 
 def out(client: Client, job_id: str, tid: int | None = None, *, error: bool = False) -> str:
     return text_of(client.log(job_id, tid=tid, error=error))
+
+
+def qstat(pbs: Pbs, *words: str) -> str:
+    environment = os.environ | pbs.environment()
+    return subprocess.run(
+        ["qstat", *words], env=environment, capture_output=True, text=True, check=False
+    ).stdout
 
 
 def in_state(client: Client, job_id: str, state: JobState) -> str:
@@ -182,6 +194,72 @@ def test_a_job_that_pbs_puts_back_runs_again_as_the_same_job(pbs_site: Site, pbs
         job = ended(client, job_id)[0]
 
         assert (told(job), out(client, job_id)) == (("DONE", 0), "run\nrun\nrun\n")
+
+
+def test_a_canceled_array_keeps_what_became_of_each_task(pbs_site: Site) -> None:
+    body = "touch ran.$PBS_ARRAY_INDEX; case $PBS_ARRAY_INDEX in 1) exit 0;; 2) exit 3;; esac; sleep 300\n"
+    with pbs_site.client() as client, pbs_site.agent():
+        job_id = submit(client, pbs_site, BASH + body, array_tid="1-5%2")
+        work_dir = pbs_site.home / "cache" / job_id
+        wait_until(lambda: all((work_dir / f"ran.{task}").exists() for task in (3, 4)), 120)
+        assert pbs_site.run("cloudqcli", "cancel", job_id).returncode == 0
+        (job,) = ended(client, job_id, timeout=120)
+
+        assert [(state.state.value, state.exit_code) for _, state in sorted(job.tasks.items())] == [
+            ("DONE", 0), ("ERROR", 3), ("DELETED", 143), ("DELETED", 143), ("DELETED", None),
+        ]  # fmt: skip
+
+
+def test_a_waiting_task_that_is_canceled_is_deleted_without_an_exit_code(pbs_site: Site, pbs: Pbs) -> None:
+    body = "until [ -e go ]; do sleep 0.1; done; exit $((PBS_ARRAY_INDEX == 1 ? 3 : 0))\n"
+    with pbs_site.client() as client, pbs_site.agent():
+        job_id = submit(client, pbs_site, BASH + body, array_tid="1-3%1")
+        task = in_state(client, job_id, JobState.RUN).replace("[]", "[3]")
+        assert pbs_site.run("cloudqcli", "cancel", job_id, "--tid", "3").returncode == 0
+        wait_until(lambda: "job_state = X" in qstat(pbs, "-x", "-f", task))
+        (pbs_site.home / "cache" / job_id / "go").touch()
+        (job,) = ended(client, job_id, timeout=120)
+
+        assert [(state.state.value, state.exit_code) for _, state in sorted(job.tasks.items())] == [
+            ("ERROR", 3), ("DONE", 0), ("DELETED", None),
+        ]  # fmt: skip
+
+
+def test_a_job_says_what_it_waits_for_and_why_it_never_ran(pbs_site: Site) -> None:
+    with pbs_site.client() as client, pbs_site.agent():
+        held = submit(client, pbs_site, BASH, array_tid="1-3", submit_opt="-h")
+        server = in_state(client, held, JobState.READY).partition(".")[2]
+        depends = submit(client, pbs_site, BASH, submit_opt=f"-W depend=afterok:99999.{server}")
+
+        def note_of(job_id: str) -> str:
+            return next(job.note for job in client.jobs().jobs if job.job_id == job_id)
+
+        wait_until(lambda: note_of(held) == "held by its user")
+        (job,) = ended(client, depends, timeout=60)
+        assert told(job) == ("ERROR", None)
+        assert "a job that it depends on failed, was deleted or is not known" in job.error_msg
+        assert pbs_site.run("cloudqcli", "cancel", held).returncode == 0
+        (job,) = ended(client, held, timeout=60)
+        assert {(state.state.value, state.exit_code) for _, state in job.tasks.items()} == {("DELETED", None)}
+
+
+def test_header_lines_are_read_as_qsub_reads_them(pbs_site: Site) -> None:
+    script = BASH + ": this is no command\n#PBS -v A=1 \\\n -J 2-3\necho $A $PBS_ARRAY_INDEX\n"
+    with pbs_site.client() as client, pbs_site.agent():
+        job_id = submit(client, pbs_site, script)
+        (job,) = ended(client, job_id, timeout=120)
+
+        assert (told(job), str(job.array_tid)) == (("DONE", 0), "2-3:1")
+        assert [out(client, job_id, task) for task in (2, 3)] == ["1 2\n", "1 3\n"]
+
+
+def test_an_agent_whose_home_has_other_letters_runs_jobs(pbs: Pbs, tmp_path: Path) -> None:
+    site = site_on(pbs, tmp_path / "hömé à moi")
+    with site.client() as client, site.agent():
+        job_id = submit(client, site, BASH + "echo out; exit 3\n")
+        (job,) = ended(client, job_id, timeout=120)
+
+        assert (told(job), out(client, job_id)) == (("ERROR", 3), "out\n")
 
 
 def test_options_without_a_meaning_are_refused_by_name(pbs_site: Site) -> None:
