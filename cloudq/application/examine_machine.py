@@ -99,12 +99,18 @@ class ExamineAgentHere:
                 "put the scheduler's commands on the PATH of the shell that starts the agent",
             )
             return
+        scheduler = self.scheduler_of(profile)
         try:
-            self.scheduler_of(profile).find(NOBODYS_JOB)
+            flaws = scheduler.unfit_commands()
+            if not flaws:
+                scheduler.find(NOBODYS_JOB)
         except SchedulerProblem as error:
             yield Finding(Level.PROBLEM, SCHEDULER, str(error), "try the command yourself, on this machine")
             return
-        yield Finding(Level.OK, SCHEDULER, f"{profile.scheduler} answers")
+        for flaw in flaws:
+            yield Finding(Level.PROBLEM, SCHEDULER, flaw, "put newer commands first on the agent's PATH")
+        if not flaws:
+            yield Finding(Level.OK, SCHEDULER, f"{profile.scheduler} answers")
 
     def _directories(self) -> Iterator[Finding]:
         access = self.machine.access(self.home)

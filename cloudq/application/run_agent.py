@@ -7,6 +7,7 @@ from threading import Event
 
 from attrs import define, field
 
+from cloudq.application.check_scheduler import CheckScheduler
 from cloudq.application.check_store import CheckStore
 from cloudq.application.hold_lease import HoldLease, LeaseWait
 from cloudq.application.job_trouble import AgentLog
@@ -18,6 +19,7 @@ from cloudq.domain.errors import (
     LeaseLost,
     SchedulerProblem,
     SchedulerUnavailable,
+    SchedulerUnfit,
     StoreProblem,
     StoreUnfit,
 )
@@ -35,6 +37,7 @@ class RunAgent:
 
     lease: HoldLease
     check_store: CheckStore
+    check_scheduler: CheckScheduler
     cycle: RunAgentCycle
     ship_agent_log: ShipAgentLog
     clock: Clock
@@ -58,7 +61,8 @@ class RunAgent:
     def forever(self) -> None:
         """Run until stopped; then give the lease back. Running jobs go on.
 
-        Raises `StoreUnfit` for a store on which nothing can be run safely.
+        Raises `StoreUnfit` for a store on which nothing can be run safely, `SchedulerUnfit` for
+        commands that do not take what is needed of them.
         """
         told_of: LeaseWait | None = None
         try:
@@ -72,6 +76,7 @@ class RunAgent:
 
         Returns who holds the lease if somebody else does. Raises what kept the cycle from working.
         """
+        self.check_scheduler()
         waiting = self.lease.acquire(self.check_store)
         if waiting is not None:
             return waiting
@@ -95,6 +100,7 @@ class RunAgent:
 
     def _once(self, told_of: LeaseWait | None) -> LeaseWait | None:
         try:
+            self.check_scheduler()
             if self.lease.is_lapsed():
                 waiting = self.lease.acquire(self.check_store)
                 if waiting is not None:
@@ -105,7 +111,7 @@ class RunAgent:
             self._cycle()
         except LeaseLost as error:
             self._tell_of_lost_lease(error)
-        except StoreUnfit:
+        except (StoreUnfit, SchedulerUnfit):
             raise
         except CloudqError as error:
             self._tell((str(error),))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from attrs import evolve, frozen
@@ -27,6 +27,7 @@ from cloudq.application.cancel_held_jobs import CancelHeldJobs, LetGoOfClaims
 from cloudq.application.cancel_tasks import CancelTasks
 from cloudq.application.check_dependencies import CheckDependencies
 from cloudq.application.check_markers import CheckMarkers
+from cloudq.application.check_scheduler import CheckScheduler
 from cloudq.application.check_store import CheckStore
 from cloudq.application.choose_jobs import ChooseJobs
 from cloudq.application.end_job import EndJob
@@ -90,6 +91,8 @@ class AgentWorld:
     lease_memory: LeaseMemory
     is_process_gone: Callable[[ProcessIdentity], bool]
     log: AgentLog
+    unfit_commands: Callable[[], Sequence[str]] = tuple
+    """What the scheduler's commands do not take, probed before anything is run."""
     local_scripts: LocalScripts | None = None
     """What is made of meta jobscripts; None: they are refused."""
     log_file: Path | None = None
@@ -171,6 +174,7 @@ def wire_agent(
             settings.accept_weak_store,
             world.store_doubts,
         ),
+        check_scheduler=CheckScheduler(world.unfit_commands, world.clock),
         cycle=cycle,
         ship_agent_log=ShipAgentLog(registry, world.clock, settings.system, world.log_file),
         clock=world.clock,
@@ -290,6 +294,7 @@ def _real_world(config: Config, profile: SystemProfile, log: AgentLog, log_file:
     return AgentWorld(
         store=open_store(config.store, clock),
         scheduler=scheduler,
+        unfit_commands=scheduler.unfit_commands,
         workspace=DirectoryWorkspace(config.home, clock, RandomIds()),
         clock=clock,
         ids=RandomIds(),

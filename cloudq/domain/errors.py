@@ -252,6 +252,10 @@ class SchedulerUnavailable(SchedulerProblem):
     transient = True
 
 
+class SchedulerUnfit(SchedulerProblem):
+    """The scheduler's commands on this machine do not take what cloudq needs of them."""
+
+
 class SubmitRefused(SchedulerProblem):
     """The scheduler refused the job for good; the message holds its own words."""
 

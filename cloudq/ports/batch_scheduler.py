@@ -78,6 +78,14 @@ class BatchScheduler(Protocol):
         """Seconds after which a submit command that still runs will do nothing any more."""
         ...
 
+    def unfit_commands(self) -> tuple[str, ...]:
+        """What the commands on this machine do not take of what is needed of them, in their own words.
+
+        Each form that the adapter uses is tried once, cheaply and without submitting anything. Empty
+        if all of them work.
+        """
+        ...
+
     def planned_array(self, submission: Submission) -> ArrayRange | None:
         """The tasks that *submission* will have: its own, or those its options or script ask for.
 

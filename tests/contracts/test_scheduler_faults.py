@@ -47,6 +47,28 @@ def test_a_missing_command_is_no_answer(kind: Kind, tmp_path: Path) -> None:
         scheduler.poll([kind.first_id])
 
 
+def test_commands_that_take_what_is_needed_have_no_flaw(rig: FaultRig) -> None:
+    assert rig.scheduler.unfit_commands() == ()
+    assert rig.fake.calls(rig.kind.submit) == 0
+
+
+def test_a_command_that_does_not_know_an_option_is_named_with_its_words(rig: FaultRig) -> None:
+    words = f"{rig.kind.query}: unrecognized option '--of-newer-versions'"
+    rig.fake.goes_away({"do": "fail", "words": words}, rig.kind.query)
+
+    flaws = rig.scheduler.unfit_commands()
+
+    assert flaws
+    assert all(words in flaw and "or newer" in flaw for flaw in flaws)
+
+
+def test_a_scheduler_that_is_away_says_nothing_of_its_commands(rig: FaultRig) -> None:
+    rig.fake.goes_away(rig.kind.down)
+
+    with pytest.raises(SchedulerUnavailable):
+        rig.scheduler.unfit_commands()
+
+
 def test_an_unknown_state_keeps_what_was_known_and_warns_once(rig: FaultRig) -> None:
     local_id, strange = rig.running(), rig.kind.strange_state
     rig.fake.set(strange_state=strange)

@@ -76,6 +76,23 @@ def test_a_scheduler_that_is_away_loses_and_doubles_nothing(rig: FaultySite) -> 
     assert rig.submissions() == 3
 
 
+def test_an_agent_whose_commands_lack_an_option_does_not_start(rig: FaultySite) -> None:
+    words = f"{rig.kind.query}: unrecognized option '--newer'"
+    rig.fake.goes_away({"do": "fail", "words": words}, rig.kind.query)
+    with rig.site.client() as client:
+        job_id = rig.submit(client, COUNTED, "job")
+        for options in ((), ("--daemon",), ("--daemon", "--detach")):
+            done = rig.site.run("cloudqd", *options)
+            assert done.returncode == 12
+            assert words in done.stderr + done.stdout
+        assert client.job(job_id).state is JobState.INIT
+        report = rig.site.run("cloudqcli", "doctor").stdout
+        assert any("PROBLEM" in line.upper() and words in line for line in report.splitlines())
+        rig.fake.comes_back()
+        with rig.site.agent():
+            assert rig.told(client, job_id) == [("DONE", 0)]
+
+
 # Submissions without an answer -------------------------------------------------------------------
 
 

@@ -104,6 +104,9 @@ def run_command(
     home: Path, commands: Mapping[str, Callable[[list[str]], int]], name: str, words: list[str]
 ) -> int:
     """Play one command, or the next fault that a test asked for."""
+    if words[-1:] == ["--version"]:
+        print("a stand-in 1.0")
+        return 0
     with opened_state(home) as state:
         state["calls"].setdefault(name, []).append(words)
         waiting = state["faults"].get(name, [])

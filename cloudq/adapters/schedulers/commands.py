@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from attrs import frozen
@@ -18,9 +19,14 @@ from cloudq.adapters.process import (
     start_recording,
 )
 from cloudq.domain.errors import SchedulerUnavailable, SubmitDeferred, SubmitUncertain
+from cloudq.domain.submit_options import join_options
 from cloudq.ports.batch_scheduler import AttemptFiles
 
 _IDS_OF_ONE_COMMAND = 50
+_OPTION_NOT_KNOWN = re.compile(
+    r"(?:unrecogni[sz]ed|invalid|unknown|illegal|unsupported) (?:option|argument)|\busage:",
+    re.IGNORECASE,
+)
 _WORDS_SHOWN = 500
 _KILLED_AFTER_S = 10.0
 """A submit command that is ended gets KILL so long after TERM, at most."""
@@ -76,6 +82,19 @@ class SchedulerCommands:
             raise SchedulerUnavailable(words_of(argv[0], done))
         return done
 
+    def flaw_of(self, *argv: str, is_fine: Callable[[Finished], bool] = lambda _done: False) -> str:
+        """Why a command here does not take *argv*, in its own words; empty if it does.
+
+        *is_fine* accepts answers with another exit status than 0. Raises `SchedulerUnavailable` for
+        any other failure: that says nothing of the command's options.
+        """
+        done = self.ask(*argv)
+        if done.status == 0 or is_fine(done):
+            return ""
+        if is_about_options(f"{done.stderr}\n{done.stdout}"):
+            return f"{words_of(argv[0], done)} (asked: {join_options(argv)})"
+        raise SchedulerUnavailable(words_of(argv[0], done))
+
     def answer(self, *argv: str) -> str:
         """What a query that succeeded printed. Raises `SchedulerUnavailable`."""
         return self.succeed(*argv).stdout
@@ -96,6 +115,11 @@ class SchedulerCommands:
             raise SubmitUncertain(
                 f"{argv[0]} gave no answer within {self._times.submit_wait_s:.0f} s{said and f': {said}'}"
             )
+
+
+def is_about_options(said: str) -> bool:
+    """Whether a command failed because it does not know what it was asked with."""
+    return _OPTION_NOT_KNOWN.search(said) is not None
 
 
 def left_in(files: AttemptFiles) -> tuple[str, str, str]:

@@ -15,9 +15,7 @@ from threading import Lock
 from attrs import evolve, frozen
 
 from cloudq.adapters.filesystem import read_record
-from cloudq.adapters.process import (
-    account,
-)
+from cloudq.adapters.process import Finished, account
 from cloudq.adapters.schedulers.commands import CommandTimes, SchedulerCommands, in_chunks, left_in, words_of
 from cloudq.adapters.schedulers.grid_engine_jobs import KnownJob, KnownJobs
 from cloudq.adapters.schedulers.grid_engine_options import (
@@ -69,6 +67,8 @@ GRID_ENGINE_DIALECT = ShellDialect(
     reserved_exit_codes=frozenset({99, 100}),
 )
 
+_ANY_ID = "999999"
+"""Whether there is such a job makes no difference."""
 _ACCOUNTS_OF_ONE_POLL = 3
 _PAUSE_AFTER_A_FAILURE_S = 60.0
 """For which accounting is not asked again: it may have taken all of its time to fail."""
@@ -114,6 +114,15 @@ class GridEngineScheduler:
     @property
     def submit_time_limit_s(self) -> float:
         return self._commands.submit_time_limit_s
+
+    def unfit_commands(self) -> tuple[str, ...]:
+        ask = self._commands.flaw_of
+        flaws = [
+            ask(*self._list_argv()),
+            ask("qstat", "-g", "c"),
+            ask("qstat", "-j", _ANY_ID, is_fine=_is_about_an_unknown_job),
+        ]
+        return tuple(f"{flaw}; cloudq needs Grid Engine 6.2 or newer" for flaw in flaws if flaw)
 
     # Submitting -------------------------------------------------------------------------------
 
@@ -177,7 +186,7 @@ class GridEngineScheduler:
 
     def _look(self, wanted: Sequence[str] | None = None) -> dict[str, ListedJob]:
         """All jobs that are listed; whose each of the *wanted* ones is has been noted."""
-        listed = parse_list(self._commands.answer("qstat", "-xml", "-s", "prs", "-u", self._owner))
+        listed = parse_list(self._commands.answer(*self._list_argv()))
         among = list(listed) if wanted is None else [each for each in wanted if each in listed]
         strangers = self._jobs.unidentified(among)
         details = self._details(strangers)
@@ -186,6 +195,9 @@ class GridEngineScheduler:
                 self._jobs.identify(local_id, details[local_id].tag, details[local_id].work_dir)
         self._jobs.take_over(listed, self._elapsed(), self._times.accounting_wait_s)
         return listed
+
+    def _list_argv(self) -> tuple[str, ...]:
+        return ("qstat", "-xml", "-s", "prs", "-u", self._owner)
 
     def _details(self, local_ids: Sequence[str]) -> dict[str, JobDetails]:
         found: dict[str, JobDetails] = {}
@@ -360,6 +372,10 @@ def _options(submission: Submission) -> GridEngineOptions:
     text = read_record(submission.job_shell, 2 * MAX_SCRIPT_BYTES) or b""
     lines = Jobscript("job_shell", text).directives(DIRECTIVE, anywhere=True)
     return read_grid_engine_options(submission.options, lines)
+
+
+def _is_about_an_unknown_job(done: Finished) -> bool:
+    return is_only_about_unknown_jobs(done.stdout + done.stderr)
 
 
 def _array_of(submission: Submission, options: GridEngineOptions) -> ArrayRange | None:

@@ -124,6 +124,9 @@ class LocalScheduler:
     def submit_time_limit_s(self) -> float:
         return 10.0  # a few small files; nothing outlives the process that writes them
 
+    def unfit_commands(self) -> tuple[str, ...]:
+        return ()  # it runs no commands but jobs
+
     # Submitting -------------------------------------------------------------------------------
 
     def planned_array(self, submission: Submission) -> ArrayRange | None:

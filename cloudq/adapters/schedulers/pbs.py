@@ -18,7 +18,14 @@ from cloudq.adapters.process import (
     AnswerTooLong,
     account,
 )
-from cloudq.adapters.schedulers.commands import CommandTimes, SchedulerCommands, in_chunks, left_in, words_of
+from cloudq.adapters.schedulers.commands import (
+    CommandTimes,
+    SchedulerCommands,
+    in_chunks,
+    is_about_options,
+    left_in,
+    words_of,
+)
 from cloudq.adapters.schedulers.pbs_lookup import JSON, WIDE, PbsLookup
 from cloudq.adapters.schedulers.pbs_options import DIRECTIVE
 from cloudq.adapters.schedulers.pbs_parse import (
@@ -103,6 +110,15 @@ class PbsScheduler:
     @property
     def submit_time_limit_s(self) -> float:
         return self._commands.submit_time_limit_s
+
+    def unfit_commands(self) -> tuple[str, ...]:
+        try:
+            self._live_with_tasks()
+        except SchedulerUnavailable as error:
+            if is_about_options(str(error)):
+                return (f"{error}; cloudq needs OpenPBS or PBS Professional 14 or newer",)
+            raise
+        return ()
 
     # Submitting -------------------------------------------------------------------------------
 

@@ -169,6 +169,9 @@ class ScriptedScheduler:
     def submit_time_limit_s(self) -> float:
         return self._submit_time_limit_s
 
+    def unfit_commands(self) -> tuple[str, ...]:
+        return ()
+
     # Submitting -------------------------------------------------------------------------------
 
     def planned_array(self, submission: Submission) -> ArrayRange | None:

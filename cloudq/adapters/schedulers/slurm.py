@@ -75,6 +75,21 @@ SLURM_DIALECT = ShellDialect(
     own_variables=("SLURM_JWT", "SLURM_OPEN_MODE"),
 )
 
+NEEDED = "cloudq needs Slurm 17.11 or newer"
+
+_SINFO = ("sinfo", "--noheader", f"--format={SINFO_FORMAT}")
+_SHOW_JOB = ("scontrol", "--all", "--oneliner", "show", "job")
+_ANY_ID = "999999"
+"""Whether there is such a job makes no difference."""
+_FORMS = (
+    # What stands before --version must be known; nothing is submitted.
+    ("sbatch", "--parsable", "--array=1", "--job-name=probe", "--chdir=/", "--output=/dev/null",
+     "--error=/dev/null", "--open-mode=append", "--version"),
+    ("scancel", "--version"),
+    _SINFO,
+)  # fmt: skip
+"""Commands as they are used, in harmless calls."""
+
 _FORGET_FINISHED = "now-1days"
 """How far back accounting is searched for a submission that left no trace."""
 
@@ -110,6 +125,7 @@ class SlurmScheduler:
         self._times = times or CommandTimes()
         self._commands = SchedulerCommands(self._times, environ, QUERY_ENVIRONMENT)
         self._warn = warn
+        self._owner = account()
         for name, reason in IGNORED_DEFAULTS.items():
             if name in (os.environ if environ is None else environ):
                 warn(f"{name} in the agent's environment does not count: {reason}")
@@ -133,6 +149,15 @@ class SlurmScheduler:
     @property
     def submit_time_limit_s(self) -> float:
         return self._commands.submit_time_limit_s
+
+    def unfit_commands(self) -> tuple[str, ...]:
+        ask = self._commands.flaw_of
+        forms = (*_FORMS, self._squeue_argv())
+        flaws = [ask(*argv) for argv in forms]
+        flaws.append(ask(*_SHOW_JOB, _ANY_ID, is_fine=lambda done: is_about_an_unknown_job(done.stderr)))
+        if not any(flaws) and self._cluster().has_accounting:
+            flaws.append(ask(*self._sacct_argv(), "--jobs", _ANY_ID))
+        return tuple(f"{flaw}; {NEEDED}" for flaw in flaws if flaw)
 
     # Submitting -------------------------------------------------------------------------------
 
@@ -212,7 +237,7 @@ class SlurmScheduler:
 
     def free_slots(self) -> int | None:
         """Idle CPUs where jobs go that name no partition: one that needs more may still wait."""
-        return parse_sinfo(self._commands.answer("sinfo", "--noheader", f"--format={SINFO_FORMAT}"))
+        return parse_sinfo(self._commands.answer(*_SINFO))
 
     def _judge(self, local_id: str, rows: JobRows, answer: _Queue) -> LocalJob:
         before = self._known.get(local_id)
@@ -262,7 +287,7 @@ class SlurmScheduler:
         failed = {task for task, row in rows.tasks.items() if _has_exit_code(row)}
         if failed <= known.keys():
             return known
-        done = self._commands.ask("scontrol", "--all", "--oneliner", "show", "job", local_id)
+        done = self._commands.ask(*_SHOW_JOB, local_id)
         if done.status != 0 and not is_about_an_unknown_job(done.stderr):
             raise SchedulerUnavailable(words_of("scontrol", done))
         # Forgotten since squeue showed it: the verdict stands without its code.
@@ -323,19 +348,27 @@ class SlurmScheduler:
         return self._limits
 
     def _ask_squeue(self) -> _Queue:
-        # --all: else nothing is shown of partitions that are hidden.
-        done = self._commands.succeed(
-            "squeue", "--all", "--me", "--noheader", "--states=all", f"--format={SQUEUE_FORMAT}"
-        )
+        done = self._commands.succeed(*self._squeue_argv())
         return _Queue(_of_claims(parse_squeue(done.stdout)), done.began_at, done.ended_at)
+
+    def _squeue_argv(self) -> tuple[str, ...]:
+        # --all: else nothing is shown of partitions that are hidden. Not --me: before 20.02, and with
+        # what some sites have in squeue's place, there is none.
+        return (
+            "squeue", "--all", f"--user={self._owner}", "--noheader", "--states=all",
+            f"--format={SQUEUE_FORMAT}",
+        )  # fmt: skip
+
+    def _sacct_argv(self) -> tuple[str, ...]:
+        fields = (*SACCT_FIELDS, SUBMIT_LINE) if self._cluster().tells_submit_line else SACCT_FIELDS
+        return (
+            "sacct", "--allocations", "--noheader", "--parsable2", "--duplicates",
+            f"--format={','.join(fields)}",
+        )  # fmt: skip
 
     def _accounted(self, words: Iterable[str]) -> dict[str, JobRows]:
         with_line = self._cluster().tells_submit_line
-        fields = (*SACCT_FIELDS, SUBMIT_LINE) if with_line else SACCT_FIELDS
-        text = self._commands.answer(
-            "sacct", "--allocations", "--noheader", "--parsable2", "--duplicates",
-            f"--format={','.join(fields)}", *words,
-        )  # fmt: skip
+        text = self._commands.answer(*self._sacct_argv(), *words)
         jobs = parse_sacct(text, with_line=with_line)
         return _of_claims(jobs) if with_line else jobs
 
