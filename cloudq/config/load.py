@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -25,8 +26,9 @@ from cloudq.domain.errors import ConfigProblem
 MAX_FILE_BYTES = 1024 * 1024
 
 
-def config_home(environ: Mapping[str, str]) -> Path:
+def config_home(environ: Mapping[str, str] | None = None) -> Path:
     """The directory of everything cloudq keeps: ``CLOUDQ_HOME``, else ``~/.cloudq``."""
+    environ = os.environ if environ is None else environ
     chosen = environ.get("CLOUDQ_HOME", "")
     if chosen:
         return _expanded(chosen, environ).absolute()
@@ -34,7 +36,7 @@ def config_home(environ: Mapping[str, str]) -> Path:
 
 
 def load_config(
-    environ: Mapping[str, str] = MappingProxyType({}),
+    environ: Mapping[str, str] | None = None,
     *,
     home: Path | None = None,
     path: Path | None = None,
@@ -42,9 +44,11 @@ def load_config(
 ) -> Config:
     """Read *path* (by default ``config.toml`` in *home*, which need not exist) and the rest.
 
-    *overrides* are options, by ``section.key``, such as ``{"log.level": "DEBUG"}``. Raises
+    *overrides* win over the variables of *environ* (by default those of this process), which win
+    over the file. Overrides are named by ``section.key``, such as ``{"log.level": "DEBUG"}``. Raises
     `ConfigProblem` that names every problem with its place.
     """
+    environ = os.environ if environ is None else environ
     home = config_home(environ) if home is None else home
     reading = Reading()
     file = home / CONFIG_FILE if path is None else path

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import cloudq
 from cloudq.config import (
     KEYS,
     AgentConfig,
@@ -82,6 +83,50 @@ def test_reading_writes_nothing(tmp_path: Path) -> None:
 )
 def test_the_home_is_below_the_users_unless_moved(environ: dict[str, str], expected: str) -> None:
     assert config_home(environ) == Path(expected).absolute()
+
+
+@pytest.fixture
+def three_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home whose file says one thing while the process's variables say another."""
+    written(tmp_path, '[agent]\nname = "file"\nprofile = "slurm"\n[client]\nname = "file"\n')
+    monkeypatch.setenv("CLOUDQ_HOME", str(tmp_path))
+    monkeypatch.setenv("CLOUDQ_AGENT_NAME", "variable")
+    monkeypatch.setenv("CLOUDQ_STORE_ENDPOINT_URL", f"file://{tmp_path}/elsewhere")
+    return tmp_path
+
+
+def test_a_program_that_loads_the_configuration_gets_its_variables(three_sources: Path) -> None:
+    config = cloudq.load_config()
+
+    assert (config.home, config.agent.name, config.agent.profile) == (three_sources, "variable", "slurm")
+    assert config.store.directory == three_sources / "elsewhere"
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_every_way_to_load_a_configuration_has_the_same_precedence(three_sources: Path, named: bool) -> None:
+    path = three_sources / "config.toml" if named else None
+    config = cloudq.load_config(path=path, overrides={"client.name": "argument"})
+
+    assert (config.client.name, config.agent.name, config.agent.profile) == (
+        "argument", "variable", "slurm",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("way", ["loaded", "file", "nothing"])
+def test_every_way_to_connect_reaches_the_store_of_the_variables(three_sources: Path, way: str) -> None:
+    given = {"loaded": cloudq.load_config(), "file": three_sources / "config.toml", "nothing": None}[way]
+    script = three_sources / "job.sh"
+    script.write_text("#!/bin/sh\n")
+
+    with cloudq.Client.connect(given) as client:
+        client.submit(script, submit_to="kaede", force=True)
+
+    assert (three_sources / "elsewhere").is_dir()
+    assert not (three_sources / "store").exists()
+
+
+def test_a_program_can_leave_its_variables_out(three_sources: Path) -> None:
+    assert cloudq.load_config({}, home=three_sources).agent.name == "file"
 
 
 def test_a_moved_home_holds_file_and_store(tmp_path: Path) -> None:
