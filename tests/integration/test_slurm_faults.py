@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -178,8 +179,32 @@ def test_accounting_knows_what_slurm_forgot(rig: Rig) -> None:
     assert (status.verdict, status.exit_code) == (JobState.ERROR, 4)
     assert successor.find(space.tag) == (local_id,)
     rig.slurm.next_fails("sacct", DOWN)
-    with pytest.raises(SchedulerUnavailable, match="sacct"):
-        successor.poll([local_id])
+    running = rig.submit(rig.space("sleep 30"))
+    answer = successor.poll([local_id, running])
+    assert answer[local_id].unanswered.startswith("sacct")
+    assert not answer[running].unanswered
+    assert successor.poll([local_id])[local_id].tasks[None] == status
+
+
+def test_a_job_that_scontrol_does_not_tell_of_holds_up_no_other(rig: Rig) -> None:
+    failed = [rig.submit(rig.space("exit 4")) for _ in range(3)]
+    fine = rig.submit(rig.space("exit 0"))
+    rig.slurm.wait_until(lambda jobs: all(_is_over(jobs[local_id]) for local_id in (*failed, fine)))
+    rig.scheduler.poll([])
+    rig.slurm.goes_away(DOWN, "scontrol")
+    asked = rig.slurm.calls("scontrol")
+
+    answer = rig.scheduler.poll([*failed, fine])
+
+    assert answer[fine].tasks[None].verdict is JobState.DONE
+    assert all("Unable to contact" in answer[local_id].unanswered for local_id in failed)
+    assert rig.slurm.calls("scontrol") == asked + 1
+    rig.slurm.comes_back()
+    assert [rig.status(local_id).exit_code for local_id in failed] == [4, 4, 4]
+
+
+def _is_over(job: dict[str, Any]) -> bool:
+    return all(each["state"] in {"COMPLETED", "FAILED"} for each in job["tasks"].values())
 
 
 def test_an_id_that_was_given_anew_is_anothers_job(rig: Rig) -> None:

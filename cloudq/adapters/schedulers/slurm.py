@@ -133,6 +133,8 @@ class SlurmScheduler:
         self._limits: ClusterLimits | None = None
         self._known: dict[str, _Known] = {}
         self._warned: set[str] = set()
+        self._unanswered = ""
+        """Why Slurm did not tell of a single job, in the poll that is under way."""
         self._listed = SharedQuery(self._ask_squeue)
         self._cluster = SharedQuery(self._read_limits)
 
@@ -219,8 +221,9 @@ class SlurmScheduler:
         answer = self._listed()
         listed = answer.jobs
         with self._mutex:
+            self._unanswered = ""
             jobs = {
-                local_id: self._judge(local_id, listed[local_id], answer)
+                local_id: self._judge_or_tell(local_id, listed[local_id], answer)
                 for local_id in wanted
                 if local_id in listed
             }
@@ -238,6 +241,14 @@ class SlurmScheduler:
     def free_slots(self) -> int | None:
         """Idle CPUs where jobs go that name no partition: one that needs more may still wait."""
         return parse_sinfo(self._commands.answer(*_SINFO))
+
+    def _judge_or_tell(self, local_id: str, rows: JobRows, answer: _Queue) -> LocalJob:
+        """What is known of a job; its own trouble must not keep the others from being followed."""
+        try:
+            return self._judge(local_id, rows, answer)
+        except SchedulerUnavailable as error:
+            self._unanswered = str(error)
+            return LocalJob({}, rows.tag, unanswered=self._unanswered)
 
     def _judge(self, local_id: str, rows: JobRows, answer: _Queue) -> LocalJob:
         before = self._known.get(local_id)
@@ -287,6 +298,8 @@ class SlurmScheduler:
         failed = {task for task, row in rows.tasks.items() if _has_exit_code(row)}
         if failed <= known.keys():
             return known
+        if self._unanswered:  # by the same poll: not each job may wait for its own time-out
+            raise SchedulerUnavailable(self._unanswered)
         done = self._commands.ask(*_SHOW_JOB, local_id)
         if done.status != 0 and not is_about_an_unknown_job(done.stderr):
             raise SchedulerUnavailable(words_of("scontrol", done))
@@ -310,7 +323,12 @@ class SlurmScheduler:
             return {}
         found: dict[str, LocalJob] = {}
         for some in in_chunks(local_ids):
-            for local_id, rows in self._accounted(("--jobs", ",".join(some))).items():
+            try:
+                accounted = self._accounted(("--jobs", ",".join(some)))
+            except SchedulerUnavailable as error:
+                rest = [local_id for local_id in local_ids if local_id not in found]
+                return found | dict.fromkeys(rest, LocalJob({}, unanswered=str(error)))
+            for local_id, rows in accounted.items():
                 ends = _final(rows)
                 if local_id in some and ends:
                     found[local_id] = LocalJob(ends, rows.tag)
