@@ -21,7 +21,7 @@ from cloudq.application.query_jobs import ActiveJobs
 from cloudq.application.read_log import STDERR, STDOUT
 from cloudq.application.requeue_job import Requeued, RequeueRequest
 from cloudq.application.rerun_job import RerunRequest
-from cloudq.application.submit_job import Submitted
+from cloudq.application.submit_job import SubmitRequest, Submitted
 from cloudq.bootstrap.client import ClientParts, client_parts
 from cloudq.config import Config
 from cloudq.domain.dependency import parse_hold_jid
@@ -121,9 +121,11 @@ class Client:
         )
         checked = self._parts.check_submission(draft)
         with TemporaryDirectory(prefix="cloudq-") as scratch:
-            archive = _packed(self._parts.archives, draft.inputs, Path(scratch))
-            submitted = self._parts.submit(evolve(checked.request, input_archive=archive))
-        return evolve(submitted, warnings=(*checked.warnings, *submitted.warnings))
+            request, warnings = _with_inputs(
+                checked.request, draft.inputs, self._parts.archives, Path(scratch)
+            )
+            submitted = self._parts.submit(request)
+        return evolve(submitted, warnings=(*checked.warnings, *warnings, *submitted.warnings))
 
     def rerun(
         self,
@@ -223,9 +225,23 @@ class Client:
         """The recent log of the agent of *system*."""
         return self._parts.read_log.of_agent(checked_system(system))
 
-    def stage_out(self, job_id: str, into: Path | str = ".") -> Path:
-        """Download a job's script, inputs, outputs and logs into the new directory ``into/<id>``."""
-        return self._parts.stage_out(self.job(job_id), Path(into))
+    def stage_out(
+        self,
+        job_id: str,
+        into: Path | str = ".",
+        *,
+        unlimited: bool = False,
+        warn: Callable[[str], object] = lambda _: None,
+    ) -> Path:
+        """Download a job's script, inputs, outputs and logs into the new directory ``into/<id>``.
+
+        *unlimited* waives the limits of size of what is unpacked. *warn* hears what the job's agent
+        had to leave out. Raises `StagedOutInPart` once all else is there.
+        """
+        job = self.job(job_id)
+        for line in left_out_lines(job):
+            warn(line)
+        return self._parts.stage_out(job, Path(into), unlimited=unlimited)
 
     def examine(
         self, *, deep: bool = False, collect: bool = False, begin: Callable[[str], object] = lambda _: None
@@ -334,12 +350,23 @@ def _read_meta(path: Path) -> MetaScript:
     return MetaScript.parse(script.name, script.body)
 
 
+def left_out_lines(job: Job) -> Iterator[str]:
+    """What of a job's outputs could not go along, a line each; of very many a part."""
+    for each in job.left_out:
+        yield f"left out of the output: {each}"
+
+
 def _as_text(job_ids: Sequence[str] | str) -> str:
     return job_ids if isinstance(job_ids, str) else ",".join(job_ids)
 
 
-def _packed(archives: Archives, inputs: Sequence[Path], scratch: Path) -> Path | None:
+def _with_inputs(
+    request: SubmitRequest, inputs: Sequence[Path], archives: Archives, scratch: Path
+) -> tuple[SubmitRequest, tuple[str, ...]]:
+    """The request with its inputs packed, and a warning for each that does not go along."""
     if not inputs:
-        return None
-    archives.pack(inputs, scratch / "input.zip")
-    return scratch / "input.zip"
+        return request, ()
+    archive = scratch / "input.zip"
+    packed = archives.pack(inputs, archive)
+    warnings = tuple(f"left out of the input: {each}" for each in packed.left_out)
+    return evolve(request, input_archive=archive, input_contents=packed.contents), warnings

@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import io
+import shutil
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from cloudq.domain.errors import ArchiveRejected
+from cloudq.domain.archive_names import decoded, encoded
+from cloudq.domain.contents import Contents
+from cloudq.domain.errors import ArchiveRejected, WorkspaceFull
 
 BAD_ARCHIVE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
 """What the zipfile module raises for archives that are damaged, or made to damage."""
 
+ENCODED_NAME = struct.pack("<HH", 0x7163, 0)
+"""The extra field of an entry whose name `archive_names.encoded` changed."""
+
+MAX_LINK_BYTES = 4096
+
 _ENCRYPTED = 1
 _ENTRY = b"PK\1\2"
 """What each entry of the table of contents begins with."""
+_RESERVE_BYTES = 256 << 20
+_RESERVED_SHARE = 20
+_NO_LIMIT = 1 << 62
 
 
 @frozen
@@ -30,20 +42,69 @@ class ArchiveLimits:
     directory_bytes: int = 64 << 20
     """Of the archive's own table of contents, which is read as a whole."""
     total_bytes: int = 256 << 30
+    """Where nobody promised how much it is."""
     ratio: int = 200
-    """Unpacked bytes for one packed; not judged below *free_bytes*."""
+    """Unpacked bytes for one packed where nobody promised how much it is; not judged below *free_bytes*."""
     free_bytes: int = 1 << 30
+
+    def waived(self) -> ArchiveLimits:
+        """No limits of size."""
+        return ArchiveLimits(_NO_LIMIT, _NO_LIMIT, _NO_LIMIT, _NO_LIMIT, _NO_LIMIT)
+
+    def promised(self) -> ArchiveLimits:
+        """Only those that keep the table of contents in memory: the sizes were promised."""
+        return evolve(self, total_bytes=_NO_LIMIT, ratio=_NO_LIMIT, free_bytes=_NO_LIMIT)
 
 
 @contextmanager
-def opened_archive(archive: Path, limits: ArchiveLimits) -> Iterator[tuple[zipfile.ZipFile, int]]:
-    """The archive and the size it unpacks to. Raises `ArchiveRejected` for what no honest archive holds.
+def opened_archive(
+    archive: Path, limits: ArchiveLimits, *, may_link: bool = False
+) -> Iterator[tuple[zipfile.ZipFile, Contents]]:
+    """The archive and what it holds. Raises `ArchiveRejected` for what no honest archive holds.
 
     Whatever an archive says of its table of contents, no more of it is read than *limits* allow.
     """
     with _BoundedReader(io.FileIO(archive), limits) as file, zipfile.ZipFile(file) as opened:
         file.is_opening = False
-        yield opened, _check(opened.infolist(), archive.stat().st_size, limits)
+        entries = opened.infolist()
+        yield opened, _check(entries, archive.stat().st_size, limits, may_link=may_link)
+
+
+def check_promise(found: Contents, promised: Contents) -> None:
+    """Raise `ArchiveRejected` if archives hold more than their maker said."""
+    for what, more, less in (
+        ("files", found.files, promised.files),
+        ("bytes", found.total_bytes, promised.total_bytes),
+    ):
+        if more > less:
+            raise ArchiveRejected(f"the archive holds {more} {what}; the job's record says {less}")
+
+
+def check_room(needed: int, place: Path) -> None:
+    """Raise `WorkspaceFull` unless *needed* bytes fit at *place*, and a reserve for others besides."""
+    usage = shutil.disk_usage(place)
+    reserve = min(_RESERVE_BYTES, usage.total // _RESERVED_SHARE)
+    if needed > usage.free - reserve:
+        raise WorkspaceFull(
+            f"{needed} bytes are needed in {place}, where {usage.free} are free "
+            f"({reserve} of them are kept for others)"
+        )
+
+
+def is_link(entry: zipfile.ZipInfo) -> bool:
+    """Whether an entry says that it is a symbolic link; its content is the target."""
+    return stat.S_ISLNK(entry.external_attr >> 16)
+
+
+def parts_of(entry: zipfile.ZipInfo) -> list[bytes]:
+    """The parts of an entry's path, as the file system it came from had them."""
+    name = entry.orig_filename.removesuffix("/")
+    raw = decoded(name) if _is_encoded(entry) else name.encode("utf-8", "surrogateescape")
+    return raw.split(b"/")
+
+
+def _is_encoded(entry: zipfile.ZipInfo) -> bool:
+    return ENCODED_NAME in entry.extra
 
 
 class _BoundedReader(io.BufferedReader):
@@ -65,31 +126,35 @@ class _BoundedReader(io.BufferedReader):
         return content
 
 
-def _check(entries: Sequence[zipfile.ZipInfo], packed: int, limits: ArchiveLimits) -> int:
+def _check(
+    entries: Sequence[zipfile.ZipInfo], packed: int, limits: ArchiveLimits, *, may_link: bool
+) -> Contents:
     if len(entries) > limits.entries:
         raise ArchiveRejected(f"the archive has more than {limits.entries} files")
     for entry in entries:
-        if problem := _entry_problem(entry):
+        if problem := _entry_problem(entry, may_link=may_link):
             raise ArchiveRejected(f"the archive was refused: {entry.filename[:200]!r} {problem}")
+    if sum(entry.compress_size for entry in entries) > packed:
+        raise ArchiveRejected("the archive was refused: its entries overlap")
     total = sum(entry.file_size for entry in entries)
     if total > limits.total_bytes or total > max(limits.free_bytes, packed * limits.ratio):
         raise ArchiveRejected(f"the archive of {packed} bytes would unpack to {total}")
-    return total
+    return Contents(len(entries), total)
 
 
-def parts_of(entry: zipfile.ZipInfo) -> list[str]:
-    """The parts of an entry's path."""
-    return entry.filename.removesuffix("/").split("/")
-
-
-def _entry_problem(entry: zipfile.ZipInfo) -> str | None:
-    name = entry.filename
+def _entry_problem(entry: zipfile.ZipInfo, *, may_link: bool) -> str | None:
     parts = parts_of(entry)
     kind = stat.S_IFMT(entry.external_attr >> 16)
-    if name.startswith("/") or not parts or any(part in {"", ".", ".."} for part in parts):
+    if any(part in {b"", b".", b".."} for part in parts):
         return "would be written outside its directory"
-    if any(len(part.encode(errors="surrogateescape")) > 255 for part in parts):
+    if any(len(part) > 255 for part in parts):
         return "is longer than a file name can be"
+    if any(b"\0" in part for part in parts):
+        return "has a NUL in its name"
+    if _is_encoded(entry) and encoded(b"/".join(parts)) != entry.orig_filename.removesuffix("/"):
+        return "has a name that says two things"
+    if kind == stat.S_IFLNK and may_link:
+        return "is a link with a target of impossible length" if entry.file_size > MAX_LINK_BYTES else None
     if kind not in {0, stat.S_IFREG, stat.S_IFDIR}:
         return "is neither a file nor a directory"
     if entry.flag_bits & _ENCRYPTED:

@@ -1,22 +1,59 @@
 """Zip archives on the client's side, on any operating system.
 
 What is extracted here goes into a directory that was made for it and that nobody else writes to,
-so checked names are enough; the agent's extraction beside running jobs trusts less.
+so checked names are enough; the agent's extraction beside running jobs trusts less. Links are made
+last: nothing is ever written through one.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import stat
+import sys
+import unicodedata
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 
-from cloudq.adapters.archive_checks import BAD_ARCHIVE, ArchiveLimits, opened_archive
+from cloudq.adapters.archive_checks import (
+    BAD_ARCHIVE,
+    ArchiveLimits,
+    check_promise,
+    check_room,
+    is_link,
+    opened_archive,
+    parts_of,
+)
+from cloudq.adapters.filesystem import told_as_workspace_problem
+from cloudq.adapters.input_walk import InputWalk
+from cloudq.adapters.left_out import LeftOut
+from cloudq.adapters.zip_stream import ZipStream
+from cloudq.domain.archive_names import encoded, for_windows, leads_outside
+from cloudq.domain.contents import Contents
 from cloudq.domain.errors import ArchiveRejected, InvalidInput
-from cloudq.domain.names import file_name_problem, on_one_line
+from cloudq.domain.names import on_one_line
+from cloudq.ports.archives import Packed
+
+_CHUNK = 1 << 20
+
+
+@frozen
+class NameRules:
+    """Which names the file system takes that archives are extracted to."""
+
+    takes_bytes: bool = sys.platform.startswith("linux")
+    """Whether a name need not be text."""
+    is_windows: bool = os.name == "nt"
+
+    def name_of(self, part: bytes) -> str:
+        """One part of a path as it is called here."""
+        if self.is_windows:
+            return for_windows(encoded(part))
+        return os.fsdecode(part) if self.takes_bytes else encoded(part)
 
 
 @frozen
@@ -24,27 +61,58 @@ class ZipArchives:
     """Packs and extracts zip archives as streams."""
 
     limits: ArchiveLimits = field(factory=ArchiveLimits)
+    names: NameRules = field(factory=NameRules)
 
     def check(self, paths: Sequence[Path], script: Path) -> None:
         """Raise `InvalidInput` with all that keeps *paths* from going along with *script*."""
         if problems := _problems(_named(paths), script):
             raise InvalidInput(problems)
 
-    def pack(self, paths: Sequence[Path], archive: Path) -> None:
+    def pack(self, paths: Sequence[Path], archive: Path) -> Packed:
         """Pack files and directories under their own last names."""
-        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as opened:
+        stream, left_out = ZipStream(), LeftOut()
+        with archive.open("wb") as file:
             for path, name in _named(paths):
-                _add(opened, path, name)
+                for piece in _packed(stream, InputWalk(path, name, left_out)):
+                    file.write(piece)
+                    self._check_count(stream)
+            file.writelines(stream.finish())
+        return Packed(Contents(stream.files, stream.total_bytes), left_out.named(), left_out.count)
 
-    def extract(self, archive: Path, into: Path) -> None:
+    def extract(
+        self,
+        archives: Sequence[Path],
+        into: Path,
+        promised: Contents | None = None,
+        *,
+        unlimited: bool = False,
+    ) -> tuple[str, ...]:
         """Extract into the new directory *into*."""
-        into.mkdir()
-        try:
-            with opened_archive(archive, self.limits) as (opened, _):
-                for entry in opened.infolist():
-                    _extract(opened, entry, into)
-        except BAD_ARCHIVE as error:
-            raise ArchiveRejected(f"{archive.name} cannot be read: {error}") from error
+        limits = self.limits if promised is None else self.limits.promised()
+        extraction = _Extraction(into, self.names, limits.waived() if unlimited else limits)
+        with told_as_workspace_problem(f"extract into {into}"):
+            found = extraction.look(archives)
+            if promised is not None and not unlimited:
+                check_promise(found, promised)
+            if not unlimited:
+                check_room(found.total_bytes, into.parent)
+            try:
+                return extraction.run(archives)
+            except BaseException:
+                shutil.rmtree(into, ignore_errors=True)
+                raise
+
+    def _check_count(self, stream: ZipStream) -> None:
+        """Raise for more than an agent extracts: what is accepted here must not be refused there."""
+        if stream.files > self.limits.entries or stream.directory_bytes > self.limits.directory_bytes:
+            raise InvalidInput(
+                f"the inputs are more than {self.limits.entries} files, or their names are longer than "
+                f"{self.limits.directory_bytes >> 20} MiB: put them into one archive, with tar for "
+                "example, and unpack that in the script"
+            )
+
+
+# Packing -----------------------------------------------------------------------------------------
 
 
 def _named(paths: Sequence[Path]) -> list[tuple[Path, str]]:
@@ -57,9 +125,16 @@ def _problems(named: Sequence[tuple[Path, str]], script: Path) -> list[str]:
     for path, name in named:
         shown = on_one_line(path)
         if not path.exists():
-            problems.append(f"input {shown}: there is no such file or directory")
-        elif problem := file_name_problem(name):
-            problems.append(f"input {shown}: {problem}")
+            leads = (
+                "it is a link that leads nowhere"
+                if path.is_symlink()
+                else "there is no such file or directory"
+            )
+            problems.append(f"input {shown}: {leads}")
+        elif not name:
+            problems.append(f"input {shown}: it has no name of its own")
+        elif not (path.is_file() or path.is_dir()):
+            problems.append(f"input {shown}: is neither a file nor a directory")
         elif twin := _twin(path, name, seen, script):
             problems.append(f"input {shown}: {twin} has the same name in the work directory; rename one")
         elif path.is_file() and not os.access(path, os.R_OK):
@@ -76,31 +151,128 @@ def _twin(path: Path, name: str, seen: Mapping[str, Path], script: Path) -> str:
     return "the script" if is_the_script_s else ""
 
 
-def _add(archive: zipfile.ZipFile, path: Path, name: str) -> None:
-    if path.is_dir():
-        archive.write(path, f"{name}/")
-        for inside in _files_below(path):
-            archive.write(inside, f"{name}/{inside.relative_to(path).as_posix()}")
-    else:
-        archive.write(path, name)
+def _packed(stream: ZipStream, walk: InputWalk) -> Iterator[bytes]:
+    for found in walk.found():
+        raw = os.fsencode(found.name)
+        if found.is_directory:
+            stream.add_directory(raw, found.info)
+            yield b""
+            continue
+        try:
+            with open(found.path, "rb") as source:  # noqa: PTH123 (names are kept as they are)
+                yield from stream.add_file(raw, os.fstat(source.fileno()), source)
+        except OSError as error:
+            raise InvalidInput(
+                f"input {on_one_line(found.path)}: cannot be read: {error.strerror or error}"
+            ) from error
+        yield b""
 
 
-def _files_below(directory: Path) -> Iterator[Path]:
-    """Regular files and directories, links to files read, links to directories not entered."""
-
-    def refuse(error: OSError) -> None:
-        raise InvalidInput(f"input {error.filename}: cannot be read: {error.strerror}") from error
-
-    for path, directories, files in os.walk(directory, onerror=refuse):
-        directories.sort()
-        for name in sorted((*directories, *files)):
-            found = Path(path, name)
-            if found.is_dir() or found.is_file():
-                yield found
+# Extracting --------------------------------------------------------------------------------------
 
 
-def _extract(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, into: Path) -> None:
-    written = Path(archive.extract(entry, into))
-    mode = entry.external_attr >> 16
-    if not entry.is_dir() and mode & stat.S_IXUSR:
-        written.chmod(written.stat().st_mode | stat.S_IXUSR)
+@define
+class _Extraction:
+    into: Path
+    names: NameRules
+    limits: ArchiveLimits
+    refused: LeftOut = field(factory=LeftOut)
+    links: list[tuple[list[bytes], bytes]] = field(factory=list)
+    taken: dict[str, int] = field(factory=dict)
+    """How many files had a name, which two names may be for the file system."""
+    is_case_blind: bool = False
+
+    def look(self, archives: Sequence[Path]) -> Contents:
+        """What the archives hold in all; their tables of contents are judged."""
+        files = total_bytes = 0
+        for archive in archives:
+            with _readable(archive), opened_archive(archive, self.limits, may_link=True) as (_, found):
+                files += found.files
+                total_bytes += found.total_bytes
+        return Contents(files, total_bytes)
+
+    def run(self, archives: Sequence[Path]) -> tuple[str, ...]:
+        self.into.mkdir()
+        self.is_case_blind = _is_case_blind(self.into)
+        for archive in archives:
+            with _readable(archive), opened_archive(archive, self.limits, may_link=True) as (opened, _):
+                for entry in opened.infolist():
+                    self._extract(opened, entry)
+        for parts, target in self.links:
+            self._link(parts, target)
+        return self.refused.named()
+
+    def _extract(self, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:
+        parts = parts_of(entry)
+        if is_link(entry):
+            self.links.append((parts, archive.read(entry)))
+        elif entry.is_dir():
+            self._directory(parts)
+        else:
+            target = self._free_place(parts)
+            with target.open("xb") as file, archive.open(entry) as source:
+                shutil.copyfileobj(source, file, _CHUNK)
+            if entry.external_attr >> 16 & stat.S_IXUSR:
+                target.chmod(target.stat().st_mode | stat.S_IXUSR)
+
+    def _directory(self, parts: Sequence[bytes]) -> Path:
+        directory = self.into.joinpath(*(self.names.name_of(part) for part in parts))
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise ArchiveRejected(f"the archive was refused: {_shown(parts)!r} is a file, too") from error
+        return directory
+
+    def _free_place(self, parts: Sequence[bytes]) -> Path:
+        """Where a file goes. What this file system would put over another gets a name beside it."""
+        wanted = target = self._directory(parts[:-1]) / self.names.name_of(parts[-1])
+        while number := self.taken.get(self._key(target), 0):
+            self.taken[self._key(wanted)] = number + 1
+            target = wanted.with_name(f"{wanted.name}~{self.taken[self._key(wanted)]}")
+        self.taken[self._key(target)] = 1
+        if target != wanted:
+            self.refused.note(
+                os.fsdecode(b"/".join(parts)), f"another file has this name here: see {target.name}"
+            )
+        return target
+
+    def _key(self, target: Path) -> str:
+        if not self.is_case_blind:
+            return str(target)
+        return unicodedata.normalize("NFC", unicodedata.normalize("NFC", str(target)).casefold())
+
+    def _link(self, parts: list[bytes], target: bytes) -> None:
+        path = os.fsdecode(b"/".join(parts))
+        leads = os.fsdecode(target)
+        if leads_outside(path, leads) or (self.names.is_windows and {"\\", ":"} & set(leads)):
+            self.refused.note(
+                path, f"a link that would lead out of the directory, to {encoded(target)[:200]}"
+            )
+            return
+        try:
+            os.symlink(leads, self._free_place(parts))  # noqa: PTH211 (the target is kept as it is)
+        except OSError as error:
+            self.refused.note(path, f"a link to {encoded(target)[:200]}: {error.strerror or error}")
+
+
+def _shown(parts: Sequence[bytes]) -> str:
+    return encoded(b"/".join(parts))[:200]
+
+
+@contextmanager
+def _readable(archive: Path) -> Iterator[None]:
+    """Tell what the zipfile module raises for a damaged archive as one that is refused."""
+    try:
+        yield
+    except BAD_ARCHIVE as error:
+        raise ArchiveRejected(f"{archive.name} cannot be read: {error}") from error
+
+
+def _is_case_blind(directory: Path) -> bool:
+    """Whether the file system takes two names for one that differ in case only."""
+    probe = directory / ".cloudq-case"
+    probe.touch()
+    try:
+        return (directory / ".CLOUDQ-CASE").exists()
+    finally:
+        probe.unlink()

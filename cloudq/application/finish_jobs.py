@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from attrs import define, evolve, field
 
 from cloudq.application.check_dependencies import CheckDependencies
 from cloudq.application.end_job import load_or_none, with_history_key
-from cloudq.application.held_job import HeldJob, Holdings, StagedOut
+from cloudq.application.held_job import Cancel, HeldJob, Holdings, StagedOut
 from cloudq.application.job_trouble import AgentLog, JobTrouble
 from cloudq.application.keep_hold import KeepHold
 from cloudq.application.ship_logs import STREAMS, ShipLogs
-from cloudq.domain.errors import RecordChanged
+from cloudq.domain.errors import CloudqError, RecordChanged, StoreProblem
 from cloudq.domain.job import Job, StoredJob
 from cloudq.domain.job_state import JobState
 from cloudq.domain.names import ClaimTag
@@ -23,6 +25,11 @@ from cloudq.ports.workers import Lane, Started, Workers
 
 WAIT_FOR_STAGE_OUT_S = 2.0
 PROGRESS_EVERY_S = 60.0
+TRIES_OF_CANCELED_JOBS = 5
+
+
+class StageOutGivenUp(CloudqError):
+    """Nobody waits for these outputs any more."""
 
 
 @define
@@ -58,6 +65,8 @@ class FinishJobs:
         self._wait(begun)
         for held in ended:
             self._take_result(held)
+            if held.staged_out is None and self._is_to_be_given_up(held):
+                self._give_up(held)
         self.workers.map(self._finish, [held for held in ended if held.staged_out and held.retry_at <= now])
 
     def _has_no_piece_under_way(self, held: HeldJob) -> bool:
@@ -109,15 +118,50 @@ class FinishJobs:
         stage_out, held.stage_out = held.stage_out, None
         self._under_way.pop(held.tag, None)
         with self.trouble.of(held):
-            held.staged_out = stage_out.result()
+            held.staged_out = self._result(held, stage_out)
             held.recovered()
             held.job = evolve(held.job, time_stageout_finish=self.clock.now())
+
+    def _result(self, held: HeldJob, stage_out: Started[StagedOut]) -> StagedOut:
+        try:
+            return stage_out.result()
+        except StoreProblem:
+            raise
+        except CloudqError:
+            held.failed_stage_outs += 1
+            raise
+
+    # Ending without the outputs --------------------------------------------------------------
+
+    def _is_to_be_given_up(self, held: HeldJob) -> bool:
+        """Whether the job was canceled while it is staged out.
+
+        One that was canceled before ended by that, and has results that its owner may want: it is
+        tried a few times.
+        """
+        if held.tag not in self.holdings.cancel_requests:
+            return False
+        return not _was_canceled_before(held) or held.failed_stage_outs >= TRIES_OF_CANCELED_JOBS
+
+    def _give_up(self, held: HeldJob) -> None:
+        """End the job without what is not in the bucket yet; its files stay where they are."""
+        assert held.end is not None  # noqa: S101 (only ended jobs come here)
+        code = "" if held.end.exit_code is None else f", exit code {held.end.exit_code}"
+        reason = (
+            f"canceled before its outputs were in the store: they stay in {held.job.workdir} on "
+            f"{self.system} for as long as [agent] keep_days says; its script had ended: "
+            f"{held.end.state.value}{code}"
+        )
+        held.is_given_up = True
+        held.end = evolve(held.end, state=JobState.DELETED, reason=reason)
+        held.stage_out, held.staged_out = None, StagedOut()
+        held.recovered()
 
     # Logs and outputs ------------------------------------------------------------------------
 
     def _stage_out(self, held: HeldJob) -> StagedOut:
         if held.is_elsewhere or held.space.owner() is None:
-            return StagedOut(0, is_out_of_sight=True)
+            return StagedOut(is_out_of_sight=True)
         logs = [
             (stream, task, held.space.log_path(stream, task))
             for task in held.job.task_ids
@@ -128,10 +172,11 @@ class FinishJobs:
                 self.files.put_log(held.tag, stream, task, path)
         if held.may_have_log_pieces:
             self.files.drop_log_pieces(held.tag)
-        packed = held.space.pack_output()
-        if packed.size:
-            self.files.put_output(held.tag, held.space.archive)
-        return StagedOut(packed.size, packed.left_out)
+        return StagedOut(held.space.pack_output(partial(self._put_output, held)))
+
+    def _put_output(self, held: HeldJob, number: int, pieces: Iterator[bytes], expected_bytes: int) -> int:
+        wanted = _until_given_up(held, pieces)
+        return self.files.put_output(held.tag, number, wanted, expected_bytes=expected_bytes)
 
     # Record and history ----------------------------------------------------------------------
 
@@ -172,15 +217,25 @@ class FinishJobs:
     def _final(self, held: HeldJob) -> Job:
         assert held.end is not None  # noqa: S101 (only ended jobs come here)
         assert held.staged_out is not None  # noqa: S101 (and only once staged out)
-        staged_out = held.staged_out
-        job = evolve(held.job, size_output=staged_out.size_output).ended(held.end, self.clock.now())
+        staged_out, packed = held.staged_out, held.staged_out.packed
+        job = held.job.ended(held.end, self.clock.now())
         if staged_out.is_out_of_sight:
             notes = [
                 note for note in (job.error_msg, "its logs and outputs are out of this agent's sight") if note
             ]
-            job = evolve(job, error_msg="; ".join(notes))
-        if staged_out.left_out:
-            job = job.with_remark(f"left out of the output: {', '.join(staged_out.left_out)}")
+            job = evolve(job, error_msg="; ".join(notes), size_output=0)
+        else:
+            job = evolve(
+                job,
+                size_output=packed.size,
+                output_archives=packed.archives,
+                output_files=packed.contents.files,
+                output_bytes=packed.contents.total_bytes,
+                left_out=packed.left_out,
+                left_out_count=packed.left_out_count,
+            )
+        if packed.left_out:
+            job = job.with_remark(f"left out of the output: {', '.join(packed.left_out)}")
         return with_history_key(self.jobs, job)
 
     def _put_away(self, held: HeldJob) -> None:
@@ -250,6 +305,20 @@ class WriteRecords:
             held.job = held.stored.job
         else:
             held.stored = stored
+
+
+def _was_canceled_before(held: HeldJob) -> bool:
+    """Whether the job was canceled before it ended, perhaps by the word of an agent before this one."""
+    return held.cancel is not Cancel.NONE or any(
+        change.state is JobState.DELETING for change in held.job.changes
+    )
+
+
+def _until_given_up(held: HeldJob, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    for piece in pieces:
+        if held.is_given_up:
+            raise StageOutGivenUp(f"job {held.tag} was canceled while its outputs were brought")
+        yield piece
 
 
 def _size(path: Path) -> int:

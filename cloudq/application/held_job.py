@@ -18,7 +18,7 @@ from cloudq.domain.names import ClaimTag
 from cloudq.domain.task_states import TaskState
 from cloudq.ports.job_repository import TaskRequest
 from cloudq.ports.workers import Lane, Started
-from cloudq.ports.workspace import ClaimSpace
+from cloudq.ports.workspace import NO_OUTPUT, ClaimSpace, PackedOutput
 
 MAX_RECENT_WAITS = 20
 MAX_OTHERS_TOOK = 1_000
@@ -36,9 +36,7 @@ class Cancel(Enum):
 class StagedOut:
     """What a stage-out brought into the bucket."""
 
-    size_output: int
-    left_out: tuple[str, ...] = ()
-    """Files that could not go along: links, sockets, what could not be read."""
+    packed: PackedOutput = NO_OUTPUT
     is_out_of_sight: bool = False
     """Whether nothing was brought because another home holds it."""
 
@@ -125,6 +123,10 @@ class HeldJob(Retried):
     """Of a copy that background work has: what that work must ask."""
     stage_out: Started[StagedOut] | None = None
     staged_out: StagedOut | None = None
+    is_given_up: bool = False
+    """Whether its owner wants it to end without its outputs."""
+    failed_stage_outs: int = 0
+    """For other reasons than the store's."""
     is_looked_for: bool = False
     """Whether the scheduler was asked once, and must be again, for a submission without a trace."""
     written_at: float = 0.0

@@ -114,8 +114,9 @@ class PrepareJob:
                 raise InputIsBig(f"the input of job ({job.uuid}) is larger than {most_bytes} bytes")
             permit.note(done_bytes)
 
+        making.require_room((job.size_input or 0) + (job.input_bytes or 0))
         self.files.fetch_input(job.uuid, making.archive, note)
-        making.extract_input(permit.require)
+        making.extract_input(job.input_contents, permit.require)
 
     def _install_converted(self, making: Making, held: HeldJob, script: Jobscript) -> None:
         """Install a converted meta jobscript; keep its options for the submit command as words."""

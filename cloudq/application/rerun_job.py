@@ -64,6 +64,7 @@ class RerunJob:
                 hold_ok_jid=request.hold_ok_jid,
                 array_tid=array,
                 input_archive=self._inputs(job, scratch),
+                input_contents=job.input_contents,
                 force=request.force,
                 meta=meta,
                 only=place.only,

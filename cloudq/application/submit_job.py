@@ -10,6 +10,7 @@ from attrs import evolve, frozen
 from cloudq.application.end_job import load_or_none
 from cloudq.application.find_systems import FindSystems, Found, Wanted
 from cloudq.domain.array_range import ArrayRange
+from cloudq.domain.contents import Contents
 from cloudq.domain.errors import (
     CloudqError,
     InvalidInput,
@@ -45,6 +46,8 @@ class SubmitRequest:
     hold_ok_jid: tuple[str, ...] = ()
     array_tid: ArrayRange | None = None
     input_archive: Path | None = None
+    input_contents: Contents | None = None
+    """What the archive holds, which the agent that extracts it relies on."""
     force: bool = False
     """Submit even to a system that no agent ever reported."""
     meta: MetaScript | None = None
@@ -149,7 +152,7 @@ class SubmitJob:
 
     def _job(self, request: SubmitRequest, systems: tuple[str, ...]) -> Job:
         now = self.clock.now()
-        archive = request.input_archive
+        archive, contents = request.input_archive, request.input_contents
         size = len(request.script.body) + (archive.stat().st_size if archive else 0)
         return Job(
             uuid=self.ids.job_id(),
@@ -162,6 +165,8 @@ class SubmitJob:
             time_submit=now,
             size_input=size,
             has_input=archive is not None,
+            input_files=None if contents is None else contents.files,
+            input_bytes=None if contents is None else contents.total_bytes,
             invited=systems,
             jobscript_type="local" if request.meta is None else META,
             mappings=() if request.meta is None else self.find_systems.mappings(request.meta),

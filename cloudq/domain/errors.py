@@ -6,6 +6,7 @@ The exit statuses are part of the interface and documented in ``docs/exit-status
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 
 class CloudqError(Exception):
@@ -123,6 +124,18 @@ class JobNotFound(CloudqError):
     def __init__(self, job_id: str, message: str | None = None) -> None:
         self.job_id = job_id
         super().__init__(message or f"Job ({job_id}) does not exist.")
+
+
+class StagedOutInPart(CloudqError):
+    """A part of a job's files could not be brought; everything else was."""
+
+    exit_code = 16
+
+    def __init__(self, job_id: str, target: Path, problems: Sequence[str]) -> None:
+        self.target = target
+        self.problems = tuple(problems)
+        brought = f"Job ({job_id}) was staged out into {target}, but for:"
+        super().__init__("\n".join([brought, *self.problems]))
 
 
 class NoAgentLog(CloudqError):

@@ -11,6 +11,7 @@ from attrs import evolve, field, frozen
 
 from cloudq.domain.array_range import ArrayRange
 from cloudq.domain.claim import Claim
+from cloudq.domain.contents import Contents
 from cloudq.domain.errors import IllegalTransition
 from cloudq.domain.job_state import JobState, may_follow
 from cloudq.domain.jobscript import META
@@ -84,6 +85,18 @@ class Job:
     has_input: bool = False
     remarks: tuple[str, ...] = ()
     """What its owner should know, though it is no error."""
+    input_files: int | None = None
+    """Entries of the input archive; None: its maker did not say."""
+    input_bytes: int | None = None
+    """What the input archive unpacks to."""
+    output_archives: int | None = None
+    """How many archives the outputs are in; None: the record is of before this was said."""
+    output_files: int | None = None
+    output_bytes: int | None = None
+    """What the output archives unpack to."""
+    left_out: tuple[str, ...] = ()
+    """What of the work directory could not go along, with the reason; of very many a part."""
+    left_out_count: int = 0
     claim: int = 0
     """Number of the ``run`` claim this record speaks of; 0 while nobody took the job."""
     home: str = ""
@@ -133,6 +146,16 @@ class Job:
     def mapping_of(self, system: str) -> SystemMapping:
         """What is said of *system*; nothing of it means that names are the same there."""
         return next((each for each in self.mappings if each.system == system), SystemMapping(system))
+
+    @property
+    def input_contents(self) -> Contents | None:
+        """What its input archive was said to hold; None: nothing was said."""
+        return _contents(self.input_files, self.input_bytes)
+
+    @property
+    def output_contents(self) -> Contents | None:
+        """What its output archives were said to hold; None: nothing was said."""
+        return _contents(self.output_files, self.output_bytes)
 
     @property
     def task_ids(self) -> tuple[int | None, ...]:
@@ -214,6 +237,10 @@ class Job:
             submit_opt_local="", local_name="", exit_code=None, tasks=TaskStates(),
             invited=systems, claim=0, home="",
         )  # fmt: skip
+
+
+def _contents(files: int | None, total_bytes: int | None) -> Contents | None:
+    return None if files is None or total_bytes is None else Contents(files, total_bytes)
 
 
 @frozen

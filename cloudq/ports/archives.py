@@ -6,6 +6,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from attrs import frozen
+
+from cloudq.domain.contents import Contents
+
+
+@frozen
+class Packed:
+    """What was packed, and what could not go along."""
+
+    contents: Contents
+    left_out: tuple[str, ...] = ()
+    """Names with the reason; of very many a part, and the last one says how many more there are."""
+    left_out_count: int = 0
+
 
 class Archives(Protocol):
     """Packs and extracts zip archives as streams, on any operating system."""
@@ -17,16 +31,27 @@ class Archives(Protocol):
         """
         ...
 
-    def pack(self, paths: Sequence[Path], archive: Path) -> None:
+    def pack(self, paths: Sequence[Path], archive: Path) -> Packed:
         """Pack files, and directories with all they hold, under their own last names.
 
-        Raises `InvalidInput` for what cannot be read.
+        Links are followed. Raises `InvalidInput` for what cannot be read, and for more than an
+        agent takes.
         """
         ...
 
-    def extract(self, archive: Path, into: Path) -> None:
-        """Extract into the new directory *into*; nothing ever leaves it.
+    def extract(
+        self,
+        archives: Sequence[Path],
+        into: Path,
+        promised: Contents | None = None,
+        *,
+        unlimited: bool = False,
+    ) -> tuple[str, ...]:
+        """Extract into the new directory *into*, which is there whole or not; nothing ever leaves it.
 
-        Raises `ArchiveRejected` for an archive that would, or that unpacks to too much.
+        Returns single entries that were not brought, with the reason. Raises `ArchiveRejected` for
+        archives that would leave it or hold more than was *promised*, and `WorkspaceFull` if they
+        hold more than is free. Without a promise a fixed ratio and size are the limits. *unlimited*
+        waives all limits of size.
         """
         ...

@@ -61,6 +61,22 @@ def keep_none(_: HistoryEntry) -> bool:
     return False
 
 
+INPUT_ARCHIVE = "input.zip"
+
+
+def output_archive(number: int) -> str:
+    """The file name of one of the archives of a job's outputs, counted from 1."""
+    return "output.zip" if number == 1 else f"output.{number:d}.zip"
+
+
+@frozen
+class Downloaded:
+    """What was written, and what of the archives could not be, in words."""
+
+    files: Sequence[Path]
+    problems: tuple[str, ...] = ()
+
+
 def leave_as_it_is(_: Path) -> None:
     """Nothing is done with what was downloaded."""
 
@@ -249,15 +265,22 @@ class JobFiles(Protocol):
         """Delete all pieces of a claim, once the whole logs are there."""
         ...
 
-    def put_output(self, tag: ClaimTag, archive: Path) -> None: ...
+    def put_output(
+        self, tag: ClaimTag, number: int, pieces: Iterator[bytes], *, expected_bytes: int = 0
+    ) -> int:
+        """Upload output archive *number*, counted from 1, as it is made; return its size.
+
+        *pieces* are taken once: what breaks is begun again by whoever makes them.
+        """
+        ...
 
     def download_all(
         self, job: Job, into: Path, finish: Callable[[Path], None] = leave_as_it_is
-    ) -> Sequence[Path]:
-        """Script, input archive, logs and output archive of *job*, into the new directory *into*.
+    ) -> Downloaded:
+        """Script, input archive, logs and output archives of *job*, into the new directory *into*.
 
-        Names are checked before anything is written; returns what was written. *finish* gets the
-        directory before it has its name; *into* is there whole or not at all.
+        Names are checked before anything is written. An archive that is not there, or for which there
+        is no room, costs that archive. *finish* gets the directory before it has its name.
         Raises `InvalidInput` if it exists already or cannot be made, `JobNotFound` if the job is
         deleted meanwhile.
         """

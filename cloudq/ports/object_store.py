@@ -47,6 +47,16 @@ class ListedObject:
 
 
 @frozen
+class UnfinishedUpload:
+    """An upload in parts that was begun and neither completed nor aborted. Its parts cost as objects do."""
+
+    key: str
+    id: str
+    age_s: float
+    """Seconds since it was begun, by the store's clock alone."""
+
+
+@frozen
 class ListPage:
     """One page of a LIST, keys and prefixes each in ascending order of UTF-8 bytes."""
 
@@ -80,7 +90,7 @@ class ObjectStore(Protocol):
     Keys are relative to the prefix. Reads see the newest confirmed write. Every method may
     raise `StoreUnavailable` (no usable answer: nothing is known) and `StoreRefused` (an answer
     that will not change by itself: no bucket, no right). Control requests have one deadline over
-    all their retries, 20 s; `upload`, `download` and `read` have none.
+    all their retries, 20 s; uploads, `download` and `read` have none.
     """
 
     def get(self, key: str, *, max_bytes: int = MAX_CONTROL_BYTES) -> StoredObject:
@@ -129,6 +139,26 @@ class ObjectStore(Protocol):
 
     def upload(self, key: str, source: Path) -> None:
         """Write a file of any size, streamed."""
+        ...
+
+    def upload_pieces(self, key: str, pieces: Iterator[bytes], *, expected_bytes: int = 0) -> int:
+        """Write an object of a size that nobody knows yet, in bounded memory; return its size.
+
+        *expected_bytes* is a guess, from above where possible. Nothing has the key unless *pieces*
+        came to their end. What they raise is raised; they are taken once, so an upload that broke is
+        begun again by whoever can make them again.
+        """
+        ...
+
+    def unfinished_uploads(self, prefix: str) -> Iterator[UnfinishedUpload]:
+        """Uploads of keys that begin with *prefix* which nobody completed; some may be under way.
+
+        Raises `StoreRefused` where the service does not list them.
+        """
+        ...
+
+    def abort_upload(self, upload: UnfinishedUpload) -> None:
+        """Remove the parts of *upload*; one that is gone is no error."""
         ...
 
     def download(self, key: str, target: Path, *, max_bytes: int | None = None) -> int:

@@ -8,13 +8,14 @@ that never replaces anything (protocol 4.9).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
 from attrs import frozen
 
+from cloudq.domain.contents import NOTHING, Contents
 from cloudq.domain.job import Job
 from cloudq.domain.names import ClaimTag
 from cloudq.domain.outcome import ExitRecord, StartRecord
@@ -64,6 +65,13 @@ class FirstMiss:
     at: float
 
 
+PutArchive = Callable[[int, Iterator[bytes], int], int]
+"""Takes an archive's number, counted from 1, its bytes, and a guess from above at how many there are.
+
+Returns how many there were.
+"""
+
+
 @frozen
 class LostFiles:
     """Files of a claim that somebody removed before it had ended."""
@@ -75,12 +83,18 @@ class LostFiles:
 
 @frozen
 class PackedOutput:
-    """An archive of a work directory's new and changed files."""
+    """What was packed of a work directory's new and changed files."""
 
     size: int
-    """Bytes of the archive; 0 and no archive when there was nothing to pack."""
+    """Bytes of all archives; 0 and no archive when there was nothing to pack."""
+    contents: Contents
+    archives: int
     left_out: tuple[str, ...] = ()
-    """Links, sockets and the like, which are named and not followed."""
+    """Sockets, links that lead outside and the like, with the reason; of very many a part."""
+    left_out_count: int = 0
+
+
+NO_OUTPUT = PackedOutput(0, NOTHING, 0)
 
 
 def go_on() -> None:
@@ -128,10 +142,14 @@ class Making(Protocol):
         """The words kept. Raises `WorkspaceProblem` if there are none."""
         ...
 
-    def extract_input(self, check: Callable[[], object] = go_on) -> None:
+    def require_room(self, needed: int) -> None:
+        """Raise `WorkspaceFull` unless that many bytes fit on the disk, and a reserve besides."""
+        ...
+
+    def extract_input(self, promised: Contents | None, check: Callable[[], object] = go_on) -> None:
         """Extract the input archive into the work directory to be, and remove the archive.
 
-        Raises `ArchiveRejected` for one that would leave it or unpacks to too much.
+        Raises `ArchiveRejected` for one that would leave it or holds more than was *promised*.
         """
         ...
 
@@ -245,8 +263,11 @@ class ClaimSpace(Protocol):
         """At most *limit* bytes of a log from *offset* on; nothing if it is not there yet."""
         ...
 
-    def pack_output(self) -> PackedOutput:
-        """Pack regular files that are new or changed since the baseline into `archive`."""
+    def pack_output(self, put: PutArchive) -> PackedOutput:
+        """Hand what is new or changed since the baseline to *put*, in as many archives as it takes.
+
+        Raises what *put* raises.
+        """
         ...
 
     def rebuild(self, owner: SpaceOwner) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -222,7 +223,7 @@ class TestDownloadAll:
         job_files.put_log(TAG, "stdout", 1, a_file(tmp_path, b"out 1"))
         job_files.put_log(TAG, "stderr", 2, a_file(tmp_path, b"err 2"))
         job_files.put_log_piece(TAG, "stdout", 1, 0, b"piece")
-        job_files.put_output(TAG, a_file(tmp_path, b"output"))
+        job_files.put_output(TAG, 1, iter([b"out", b"put"]))
         return a_finished_job(has_input=True, array_tid=ArrayRange.parse("1-2"))
 
     def test_everything_of_the_last_claim_is_written(
@@ -231,7 +232,7 @@ class TestDownloadAll:
         job_files.put_log(ClaimTag(JOB_ID, 2), "stdout", 1, a_file(tmp_path, b"another claim's"))
         store.reset()
 
-        written = job_files.download_all(job, tmp_path / "new" / JOB_ID)
+        written = job_files.download_all(job, tmp_path / "new" / JOB_ID).files
 
         assert {path.name: path.read_bytes() for path in written} == {
             "run.sh": b"#!/bin/sh\n", "input.zip": b"input", "output.zip": b"output",
@@ -244,7 +245,7 @@ class TestDownloadAll:
     def test_a_job_that_nobody_ran_has_its_script(self, job_files: JobFiles, tmp_path: Path) -> None:
         job_files.put_script(JOB_ID, Jobscript("run.sh", b"true\n"))
 
-        assert job_files.download_all(a_job(), tmp_path / "new") == [tmp_path / "new" / "run.sh"]
+        assert job_files.download_all(a_job(), tmp_path / "new").files == [tmp_path / "new" / "run.sh"]
 
     def test_nothing_is_overwritten(self, job_files: JobFiles, job: Job, tmp_path: Path) -> None:
         (tmp_path / "old").mkdir()
@@ -267,11 +268,62 @@ class TestDownloadAll:
         names = ("../../x", "stdout.1/../../x", "stdout.x", ".bashrc", "stdout.01", "C:x")
         put_foreign(store, *(f"jobs/{JOB_ID}/1/{name}" for name in names))
 
-        assert len(job_files.download_all(job, tmp_path / "new")) == 5
+        assert len(job_files.download_all(job, tmp_path / "new").files) == 5
         assert not any(b"foreign" in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
 
-    @pytest.mark.parametrize("name", ["stdout.1", "STDOUT.1", "output.zip", "input.zip"])
-    def test_a_script_with_the_name_of_a_log_gets_another(
+    def test_all_archives_that_the_record_tells_of_are_written_and_no_other(
+        self, job_files: JobFiles, job: Job, tmp_path: Path
+    ) -> None:
+        for number in (2, 3):
+            job_files.put_output(TAG, number, iter([b"part %d" % number]))
+
+        found = job_files.download_all(evolve(job, output_archives=2), tmp_path / "new")
+
+        archives = {path.name: path.read_bytes() for path in found.files if path.suffix == ".zip"}
+        assert archives == {"input.zip": b"input", "output.zip": b"output", "output.2.zip": b"part 2"}
+        assert found.problems == ()
+
+    def test_an_archive_that_is_gone_or_does_not_fit_costs_nothing_else(
+        self,
+        job: Job,
+        job_files: JobFiles,
+        store: CountingStore,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        store.delete([keys.input_archive(JOB_ID)])
+        real = store.inner.download
+
+        def download(key: str, target: Path, *, max_bytes: int | None = None) -> int:
+            if key.endswith("output.zip"):
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return real(key, target, max_bytes=max_bytes)
+
+        monkeypatch.setattr(type(store.inner), "download", lambda _, *args, **more: download(*args, **more))
+
+        found = job_files.download_all(evolve(job, output_archives=1), tmp_path / "new")
+
+        assert {path.name for path in found.files} == {"run.sh", "stdout.1", "stderr.2"}
+        assert found.problems == (
+            f"input.zip: jobs/{JOB_ID}/input.zip is not in the store any more",
+            "output.zip: there is no room for it here; stage out elsewhere with --into",
+        )
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "stdout",
+            "stdout.1",
+            "STDOUT.1",
+            "output.zip",
+            "output.7.zip",
+            "input.zip",
+            "Input.ZIP",
+            "input",
+            "Output",
+        ],
+    )
+    def test_a_script_with_a_name_of_cloudq_s_own_gets_another(
         self, job_files: JobFiles, job: Job, tmp_path: Path, name: str
     ) -> None:
         job_files.put_script(JOB_ID, Jobscript(name, b"the script"))

@@ -5,6 +5,7 @@ Where a request may end without a known outcome, a test does what cloudq does: i
 
 from __future__ import annotations
 
+import tracemalloc
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -492,6 +493,51 @@ def test_an_upload_replaces_what_was_there(store: ObjectStore, tmp_path: Path) -
     store.upload("logs/alpha/cloudqd.log", a_file(tmp_path, b"new"))
 
     assert store.get("logs/alpha/cloudqd.log").body == b"new"
+
+
+def pieces_of(content: bytes, size: int = 1_000_000) -> Iterator[bytes]:
+    """A stream that can be taken once."""
+    return (content[start : start + size] for start in range(0, len(content), size))
+
+
+@pytest.mark.parametrize("size", [0, 1, 8 * 1024 * 1024, 20 * 1024 * 1024 + 1])
+def test_a_stream_of_unknown_size_goes_up_and_comes_down(
+    store: ObjectStore, tmp_path: Path, size: int
+) -> None:
+    content = (b"0123456789abcde" * (size // 15 + 1))[:size]
+    store.put("jobs/a/1/output.zip", b"old")
+
+    assert store.upload_pieces("jobs/a/1/output.zip", pieces_of(content)) == size
+
+    assert store.download("jobs/a/1/output.zip", tmp_path / "target") == size
+    assert (tmp_path / "target").read_bytes() == content
+
+
+@pytest.mark.parametrize("after", [0, 17 * 1024 * 1024], ids=["at once", "after two parts"])
+def test_a_stream_that_breaks_leaves_nothing_behind(store: ObjectStore, after: int) -> None:
+    def broken() -> Iterator[bytes]:
+        yield from pieces_of(b"x" * after)
+        raise RuntimeError("the source is gone")
+
+    with pytest.raises(RuntimeError, match="the source is gone"):
+        store.upload_pieces("jobs/a/1/output.zip", broken())
+
+    assert keys_of(store.list_page("")) == []
+    assert list(store.unfinished_uploads("jobs/")) == []
+
+
+def test_a_stream_goes_up_in_bounded_memory(store: ObjectStore, request: pytest.FixtureRequest) -> None:
+    if isinstance(store, MemoryStore | LookFirstStore):
+        return  # what it holds is its memory
+    store.upload_pieces("jobs/a/1/small", iter([b"warm up"]))
+    tracemalloc.start()
+    try:
+        store.upload_pieces("jobs/a/1/output.zip", (bytes(1 << 20) for _ in range(64)))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert peak < (64 << 20 if "moto" in request.node.name else 40 << 20)
 
 
 def test_a_download_of_too_much_leaves_nothing(store: ObjectStore, tmp_path: Path) -> None:

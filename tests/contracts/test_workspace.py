@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import socket
 import stat
 import struct
 import threading
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from attrs import define, field
 
 from cloudq.adapters.archive_checks import ArchiveLimits
+from cloudq.adapters.archives import ZipArchives
 from cloudq.adapters.process import format_identity, own_identity
-from cloudq.adapters.workspace import DirectoryWorkspace
+from cloudq.adapters.workspace import DirectoryWorkspace, pack
 from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
-from cloudq.domain.errors import ArchiveRejected, InvalidInput, WorkspaceFull, WorkspaceProblem
+from cloudq.domain.contents import Contents
+from cloudq.domain.errors import (
+    ArchiveRejected,
+    InvalidInput,
+    StoreUnavailable,
+    WorkspaceFull,
+    WorkspaceProblem,
+)
 from cloudq.domain.job_shell import BLOCKED, attempt_of
 from cloudq.domain.names import ClaimTag
-from cloudq.ports.workspace import FirstMiss, SpaceOwner, TaskRecords
+from cloudq.ports.workspace import NO_OUTPUT, FirstMiss, SpaceOwner, TaskRecords
 from tests.parts.fake_clock import FakeClock
 from tests.parts.serial_ids import SerialIds
 
@@ -380,7 +391,7 @@ def test_an_input_archive_is_extracted_and_removed(space: DirectoryClaimSpace) -
     tool = entry_of("bin/tool", stat.S_IFREG | 0o4755)
     archive_with(space, ("data/a b.txt", b"text"), (tool, b"#!/bin/sh"), ("empty/", b""))
 
-    space.extract_input()
+    space.extract_input(None)
 
     assert (space.work_dir / "data" / "a b.txt").read_bytes() == b"text"
     assert mode_of(space.work_dir / "bin" / "tool") == 0o755
@@ -392,7 +403,7 @@ def test_extraction_begins_again_after_a_crash(space: DirectoryClaimSpace) -> No
     (space.work_dir / "a").write_text("half")
     archive_with(space, ("a", b"whole"))
 
-    space.extract_input()
+    space.extract_input(None)
 
     assert (space.work_dir / "a").read_text() == "whole"
 
@@ -412,7 +423,7 @@ def test_an_archive_that_would_leave_the_directory_is_rejected(
     archive_with(space, ("good", b""), (entry, b"/etc"))
 
     with pytest.raises(ArchiveRejected):
-        space.extract_input()
+        space.extract_input(None)
 
     assert list(space.work_dir.iterdir()) == []
 
@@ -425,10 +436,10 @@ def test_links_that_are_there_are_not_followed(space: DirectoryClaimSpace, tmp_p
     archive_with(space, (name, b"evil"))
 
     if name == "link":
-        space.extract_input()
+        space.extract_input(None)
     else:
         with pytest.raises(ArchiveRejected):
-            space.extract_input()
+            space.extract_input(None)
 
     assert list(outside.iterdir()) == []
 
@@ -438,7 +449,7 @@ def test_an_archive_that_is_none_is_rejected(space: DirectoryClaimSpace, content
     space.archive.write_bytes(content)
 
     with pytest.raises(ArchiveRejected):
-        space.extract_input()
+        space.extract_input(None)
 
 
 def small_space(workspace: DirectoryWorkspace) -> DirectoryClaimSpace:
@@ -459,9 +470,43 @@ def test_an_archive_that_unpacks_to_too_much_is_rejected(
     archive_with(space, *((f"f{n}", content) for n, content in enumerate(contents)))
 
     with pytest.raises(ArchiveRejected):
-        space.extract_input()
+        space.extract_input(None)
 
     assert list(space.work_dir.iterdir()) == []
+
+
+def test_what_its_maker_promised_is_extracted_whatever_the_ratio(workspace: DirectoryWorkspace) -> None:
+    space = small_space(workspace)
+    archive_with(space, ("zeros", b"\0" * 1_000_000))
+
+    space.extract_input(Contents(files=1, total_bytes=1_000_000))
+
+    assert (space.work_dir / "zeros").stat().st_size == 1_000_000
+
+
+@pytest.mark.parametrize("promised", [Contents(2, 9), Contents(1, 10)], ids=["more bytes", "more files"])
+def test_an_archive_that_holds_more_than_was_promised_is_rejected(
+    space: DirectoryClaimSpace, promised: Contents
+) -> None:
+    archive_with(space, ("a", b"12345"), ("b", b"12345"))
+
+    with pytest.raises(ArchiveRejected, match="the job's record says"):
+        space.extract_input(promised)
+    assert list(space.work_dir.iterdir()) == []
+
+
+def test_an_input_with_a_name_that_is_no_text_gets_it_back(
+    space: DirectoryClaimSpace, tmp_path: Path
+) -> None:
+    (tmp_path / "data").mkdir()
+    for name in (b"r\xe9", b"r%E9", b"a:b\n"):
+        (tmp_path / "data" / os.fsdecode(name)).write_bytes(name)
+    packed = ZipArchives().pack([tmp_path / "data"], space.archive)
+
+    space.extract_input(packed.contents)
+
+    inside = {os.fsencode(path.name): path.read_bytes() for path in (space.work_dir / "data").iterdir()}
+    assert inside == {name: name for name in (b"r\xe9", b"r%E9", b"a:b\n")}
 
 
 def test_a_huge_table_of_contents_is_not_even_read(workspace: DirectoryWorkspace) -> None:
@@ -469,7 +514,7 @@ def test_a_huge_table_of_contents_is_not_even_read(workspace: DirectoryWorkspace
     archive_with(space, *(("x" * 200 + str(n), b"") for n in range(20)))
 
     with pytest.raises(ArchiveRejected, match="table of contents"):
-        space.extract_input()
+        space.extract_input(None)
 
 
 def test_an_archive_that_lies_about_its_sizes_is_rejected(space: DirectoryClaimSpace) -> None:
@@ -478,21 +523,43 @@ def test_an_archive_that_lies_about_its_sizes_is_rejected(space: DirectoryClaimS
     space.archive.write_bytes(content.replace(struct.pack("<L", 5000), struct.pack("<L", 50)))
 
     with pytest.raises(ArchiveRejected):
-        space.extract_input()
+        space.extract_input(None)
 
 
 # Output ----------------------------------------------------------------------------------------
 
 
-def packed(space: DirectoryClaimSpace) -> dict[str, bytes]:
-    with zipfile.ZipFile(space.archive) as archive:
-        assert archive.testzip() is None
-        return {name: archive.read(name) for name in archive.namelist()}
+@define
+class Bucket:
+    """Takes archives as a store does."""
+
+    archives: list[bytes] = field(factory=list)
+    expected: int = 0
+
+    def put(self, number: int, pieces: Iterator[bytes], expected_bytes: int) -> int:
+        self.archives.append(b"".join(pieces))
+        self.expected = expected_bytes
+        assert number == len(self.archives)
+        return len(self.archives[-1])
+
+    def contents(self) -> dict[str, bytes]:
+        found = {}
+        for content in self.archives:
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                assert archive.testzip() is None
+                found |= {name: archive.read(name) for name in archive.namelist()}
+        return found
 
 
-def test_only_new_and_changed_files_are_output(space: DirectoryClaimSpace) -> None:
+@pytest.fixture
+def bucket() -> Bucket:
+    return Bucket()
+
+
+def test_only_new_and_changed_files_are_output(space: DirectoryClaimSpace, bucket: Bucket) -> None:
     for name in ("kept", "changed", "replaced"):
         (space.work_dir / name).write_text("before")
+    (space.work_dir / "empty input").mkdir()
     space.note_baseline()
     (space.work_dir / "changed").write_text("after!")
     (space.work_dir / "new").write_text("before")
@@ -502,41 +569,119 @@ def test_only_new_and_changed_files_are_output(space: DirectoryClaimSpace) -> No
     (space.work_dir / "sub" / "ünï").write_text("deep")
     space.note_baseline()
 
-    output = space.pack_output()
+    output = space.pack_output(bucket.put)
 
-    assert packed(space) == {"changed": b"after!", "replaced": b"before", "sub/ünï": b"deep"}
-    assert output.size == space.archive.stat().st_size
+    assert bucket.contents() == {"changed": b"after!", "replaced": b"before", "sub/ünï": b"deep"}
+    assert (output.size, output.archives) == (len(bucket.archives[0]), 1)
+    assert output.contents == Contents(files=3, total_bytes=16)
+    assert (output.left_out, output.left_out_count) == ((), 0)
+    assert bucket.expected == 16
+
+
+def test_nothing_new_makes_no_archive(space: DirectoryClaimSpace, bucket: Bucket) -> None:
+    space.install_script("run.sh", b"")
+    space.note_baseline()
+
+    assert space.pack_output(bucket.put) == NO_OUTPUT
+    assert bucket.archives == []
+
+
+def test_packing_writes_nothing_to_the_disk(space: DirectoryClaimSpace, tmp_path: Path) -> None:
+    (space.work_dir / "large").write_bytes(os.urandom(5 << 20))
+    before = set(tmp_path.rglob("*"))
+    seen: list[set[Path]] = []
+
+    def put(_number: int, pieces: Iterator[bytes], _expected: int) -> int:
+        sizes = []
+        for piece in pieces:
+            sizes.append(len(piece))
+            seen.append(set(tmp_path.rglob("*")))
+        assert max(sizes) < 3 << 20
+        return sum(sizes)
+
+    assert space.pack_output(put).size > 5 << 20
+    assert all(paths == before for paths in seen)
+
+
+def test_what_no_reader_would_hold_goes_into_several_archives(
+    space: DirectoryClaimSpace, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pack, "FILES_AN_ARCHIVE", 3)
+    for number in range(8):
+        (space.work_dir / f"file{number}").write_text(str(number))
+
+    output = space.pack_output(bucket.put)
+
+    assert (output.archives, len(bucket.archives)) == (3, 3)
+    assert bucket.contents() == {f"file{number}": str(number).encode() for number in range(8)}
+    assert output.contents == Contents(8, 8)
+    assert output.size == sum(map(len, bucket.archives))
+
+
+def test_a_put_that_breaks_is_begun_again_from_the_first_byte(
+    space: DirectoryClaimSpace, bucket: Bucket
+) -> None:
+    (space.work_dir / "result").write_text("42")
+
+    def broken(_number: int, pieces: Iterator[bytes], _expected: int) -> int:
+        next(pieces)
+        raise StoreUnavailable("broken")
+
+    with pytest.raises(StoreUnavailable):
+        space.pack_output(broken)
+
+    space.pack_output(bucket.put)
+    assert bucket.contents() == {"result": b"42"}
+
+
+def test_links_that_stay_inside_and_empty_directories_are_kept(
+    space: DirectoryClaimSpace, bucket: Bucket
+) -> None:
+    space.note_baseline()
+    work = space.work_dir
+    (work / "ckpt_100" / "deep").mkdir(parents=True)
+    (work / "ckpt_100" / "model.pt").write_text("w")
+    (work / "latest").symlink_to("ckpt_100")
+    (work / "best.pt").symlink_to(work / "ckpt_100" / "model.pt")
+    (work / "loop").symlink_to(".")
+    (work / "dangling").symlink_to("missing")
+    (work / "ckpt_100" / "up").symlink_to("../ckpt_100/../ckpt_100/model.pt")
+
+    output = space.pack_output(bucket.put)
+
+    assert bucket.contents() == {
+        "best.pt": b"ckpt_100/model.pt", "ckpt_100/deep/": b"", "ckpt_100/model.pt": b"w",
+        "ckpt_100/up": b"model.pt", "dangling": b"missing", "latest": b"ckpt_100", "loop": b".",
+    }  # fmt: skip
     assert output.left_out == ()
 
 
-def test_nothing_new_makes_no_archive(space: DirectoryClaimSpace) -> None:
-    space.install_script("run.sh", b"")
-    space.archive.write_bytes(b"an old one")
-    space.note_baseline()
-
-    assert space.pack_output().size == 0
-    assert not space.archive.exists()
-
-
-def test_links_and_sockets_are_named_and_not_followed(space: DirectoryClaimSpace, tmp_path: Path) -> None:
+def test_what_cannot_go_along_is_named_and_not_followed(
+    space: DirectoryClaimSpace, bucket: Bucket, tmp_path: Path
+) -> None:
     (tmp_path / "secret").mkdir()
     (tmp_path / "secret" / "key").write_text("secret")
     space.note_baseline()
     (space.work_dir / "link").symlink_to(tmp_path / "secret" / "key")
-    (space.work_dir / "dir link").symlink_to(tmp_path / "secret")
+    (space.work_dir / "dir link").symlink_to("../../../secret")
     os.mkfifo(space.work_dir / "pipe")
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(os.path.relpath(space.work_dir / "socket"))
     (space.work_dir / "result").write_text("42")
 
-    output = space.pack_output()
+    output = space.pack_output(bucket.put)
 
-    assert packed(space) == {"result": b"42"}
-    assert output.left_out == ("dir link", "link", "pipe", "socket")
+    leads_out = "a link that leads out of the work directory, to"
+    assert bucket.contents() == {"result": b"42"}
+    assert output.left_out == (
+        f"dir link ({leads_out} ../../../secret)", f"link ({leads_out} {tmp_path}/secret/key)",
+        "pipe (a fifo)", "socket (a socket)",
+    )  # fmt: skip
+    assert output.left_out_count == 4
 
 
 def test_a_file_that_cannot_be_read_is_named(
-    space: DirectoryClaimSpace, monkeypatch: pytest.MonkeyPatch
+    space: DirectoryClaimSpace, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     space.note_baseline()
     for name in ("good", "locked", "gone"):
@@ -551,27 +696,30 @@ def test_a_file_that_cannot_be_read_is_named(
 
     monkeypatch.setattr(os, "open", guarded)
 
-    assert space.pack_output().left_out == ("locked (Permission denied)",)
-    assert packed(space) == {"good": b"good"}
+    assert space.pack_output(bucket.put).left_out == ("locked (Permission denied)",)
+    assert bucket.contents() == {"good": b"good"}
 
 
-def test_names_that_are_no_text_are_packed_as_well_as_can_be(space: DirectoryClaimSpace) -> None:
+def test_names_that_are_no_text_stay_apart(space: DirectoryClaimSpace, bucket: Bucket) -> None:
     space.note_baseline()
-    Path(os.fsdecode(os.fsencode(space.work_dir) + b"/bad\xff")).write_text("x")
+    for name in (b"r\xe9sultat", b"r\xe8sultat", b"r%E9sultat"):
+        Path(os.fsdecode(os.fsencode(space.work_dir) + b"/" + name)).write_bytes(name)
 
-    space.pack_output()
+    space.pack_output(bucket.put)
 
-    assert packed(space) == {"bad\ufffd": b"x"}
+    assert bucket.contents() == {
+        "r%25E9sultat": b"r%E9sultat", "r%E8sultat": b"r\xe8sultat", "r%E9sultat": b"r\xe9sultat",
+    }  # fmt: skip
 
 
-def test_many_files_left_out_are_counted(space: DirectoryClaimSpace) -> None:
-    for number in range(1_003):
-        (space.work_dir / f"link{number:04}").symlink_to("nowhere")
+def test_many_files_left_out_are_counted(space: DirectoryClaimSpace, bucket: Bucket) -> None:
+    for number in range(103):
+        (space.work_dir / f"link{number:04}").symlink_to("/nowhere")
 
-    left_out = space.pack_output().left_out
+    output = space.pack_output(bucket.put)
 
-    assert len(left_out) == 1_001
-    assert left_out[-1] == "… and 3 more"
+    assert (len(output.left_out), output.left_out_count) == (101, 103)
+    assert output.left_out[-1] == "… and 3 more"
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
@@ -585,10 +733,8 @@ def test_a_full_disk_is_told_as_such_and_leaves_nothing_half_done(
     def full(*_args: object, **_options: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(zipfile.ZipFile, "open", full)
     monkeypatch.setattr(os, "fsync", full)
     for act in (
-        space.pack_output,
         lambda: space.install_script("run.sh", b""),
         lambda: space.install_job_shell(""),
         lambda: space.begin_attempt(1, "", 1),
@@ -609,15 +755,20 @@ def test_too_little_room_for_the_input_is_told_before_it_is_written(
     space: DirectoryClaimSpace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     archive_with(space, ("f", b"12345"))
-    monkeypatch.setattr("shutil.disk_usage", lambda _: _Usage(free=4))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: _Usage(free=5))
 
+    with pytest.raises(
+        WorkspaceFull, match=r"5 bytes are needed in .* where 5 are free \(2 of them are kept"
+    ):
+        space.extract_input(None)
     with pytest.raises(WorkspaceFull):
-        space.extract_input()
+        space.require_room(4)
+    space.require_room(3)
 
 
 class _Usage:
     def __init__(self, free: int) -> None:
-        self.free = free
+        self.free, self.total = free, 10 * free
 
 
 # Removal ---------------------------------------------------------------------------------------

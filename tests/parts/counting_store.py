@@ -8,7 +8,14 @@ from pathlib import Path
 
 from attrs import define, field
 
-from cloudq.ports.object_store import MAX_CONTROL_BYTES, ListPage, ObjectStore, StoredObject, Unchanged
+from cloudq.ports.object_store import (
+    MAX_CONTROL_BYTES,
+    ListPage,
+    ObjectStore,
+    StoredObject,
+    Unchanged,
+    UnfinishedUpload,
+)
 
 
 @define
@@ -74,6 +81,18 @@ class CountingStore:
     def upload(self, key: str, source: Path) -> None:
         self.requests.append(("PUT", key))
         self.inner.upload(key, source)
+
+    def upload_pieces(self, key: str, pieces: Iterator[bytes], *, expected_bytes: int = 0) -> int:
+        self.requests.append(("PUT", key))
+        return self.inner.upload_pieces(key, pieces, expected_bytes=expected_bytes)
+
+    def unfinished_uploads(self, prefix: str) -> Iterator[UnfinishedUpload]:
+        self.requests.append(("LIST", prefix))
+        return self.inner.unfinished_uploads(prefix)
+
+    def abort_upload(self, upload: UnfinishedUpload) -> None:
+        self.requests.append(("DELETE", upload.key))
+        self.inner.abort_upload(upload)
 
     def download(self, key: str, target: Path, *, max_bytes: int | None = None) -> int:
         self.requests.append(("GET", key))

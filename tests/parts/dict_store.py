@@ -10,7 +10,14 @@ from pathlib import Path
 from attrs import define, field
 
 from cloudq.domain.errors import ObjectNotFound, ObjectTooLarge, PreconditionFailed
-from cloudq.ports.object_store import MAX_CONTROL_BYTES, ListedObject, ListPage, StoredObject, Unchanged
+from cloudq.ports.object_store import (
+    MAX_CONTROL_BYTES,
+    ListedObject,
+    ListPage,
+    StoredObject,
+    Unchanged,
+    UnfinishedUpload,
+)
 
 
 @define
@@ -72,6 +79,17 @@ class DictStore:
 
     def upload(self, key: str, source: Path) -> None:
         self.put(key, source.read_bytes())
+
+    def upload_pieces(self, key: str, pieces: Iterator[bytes], *, expected_bytes: int = 0) -> int:
+        body = b"".join(pieces)
+        self.put(key, body)
+        return len(body)
+
+    def unfinished_uploads(self, prefix: str) -> Iterator[UnfinishedUpload]:
+        return iter(())  # every write here is one
+
+    def abort_upload(self, upload: UnfinishedUpload) -> None:
+        """There is none."""
 
     def download(self, key: str, target: Path, *, max_bytes: int | None = None) -> int:
         if key not in self.objects:

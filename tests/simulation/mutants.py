@@ -289,7 +289,7 @@ def logs_after_manifest(stack: ExitStack) -> None:
         real_stage_out(self, held)
         real_put_away(self, held)
 
-    change(stack, FinishJobs, "_stage_out", lambda *_: StagedOut(0))
+    change(stack, FinishJobs, "_stage_out", lambda *_: StagedOut())
     change(stack, FinishJobs, "_put_away", put_away)
 
 

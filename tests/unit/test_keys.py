@@ -47,6 +47,7 @@ entries = st.builds(
         (keys.log(TAG, "stderr", 12), "jobs/3f7e7681/2/stderr.12"),
         (keys.log_piece(TAG, "stdout", 3, 42), "jobs/3f7e7681/2/log/stdout.3/00000000000000000042"),
         (keys.output(TAG), "jobs/3f7e7681/2/output.zip"),
+        (keys.output(TAG, 12), "jobs/3f7e7681/2/output.12.zip"),
         (keys.marker("alpha", TAG), "queue/alpha/3f7e7681.2"),
         (keys.cancel_request("alpha", TAG), "queue/alpha/3f7e7681.2.cancel"),
         (keys.follow_request("alpha", TAG), "queue/alpha/3f7e7681.2.follow"),
@@ -114,7 +115,17 @@ def test_a_foreign_key_under_a_queue_says_nothing(key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["stdout.00", "stdout.x", "../stdout", "stdout.1/x", "output.zip.bak", "log"]
+    "name",
+    [
+        "stdout.00",
+        "stdout.x",
+        "../stdout",
+        "stdout.1/x",
+        "output.zip.bak",
+        "output.1.zip",
+        "output.02.zip",
+        "log",
+    ],
 )
 def test_only_whole_logs_and_the_output_archive_are_results(name: str) -> None:
     assert keys.result_name(keys.results(TAG) + name, TAG) is None

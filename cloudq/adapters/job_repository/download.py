@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from cloudq.domain.errors import InvalidInput
+from cloudq.adapters.filesystem import is_full
+from cloudq.domain.errors import InvalidInput, ObjectNotFound, StoreRefused
 from cloudq.domain.names import checked_file_name
+from cloudq.ports.job_repository import Downloaded
 from cloudq.ports.object_store import ObjectStore
 
 
 def download_new_directory(
-    store: ObjectStore, wanted: Mapping[str, str], into: Path, nonce: str, finish: Callable[[Path], None]
-) -> Sequence[Path]:
-    """Download *wanted* (keys by file name) into the new directory *into*; return what was written.
+    store: ObjectStore,
+    wanted: Mapping[str, str],
+    archives: Mapping[str, str],
+    into: Path,
+    nonce: str,
+    finish: Callable[[Path], None],
+) -> Downloaded:
+    """Download *wanted* and *archives* (keys by file name) into the new directory *into*.
 
     All goes to a directory beside it first, where *finish* goes on with it: nothing is left of a
-    download that failed, so it can simply be done again. Raises `InvalidInput` if *into* exists or
-    cannot be made.
+    download that failed, so it can simply be done again. Archives come last, and one that cannot be
+    had costs nothing else. Raises `InvalidInput` if *into* exists or cannot be made.
     """
-    names = [_name_within(into, name) for name in wanted]
+    names = {name: _name_within(into, name) for name in (*wanted, *archives)}
     if into.exists() or into.is_symlink():
         raise InvalidInput(f"{into} exists already; nothing was overwritten")
     part = into.with_name(f".{into.name}.{nonce}")
@@ -28,13 +35,30 @@ def download_new_directory(
         part.mkdir(parents=True)
         for name, key in wanted.items():
             store.download(key, part / name)
+        problems = tuple(_problems_with(store, archives, part))
+        written = [into / name for name in names if (part / name).exists()]
         finish(part)
         part.rename(into)
     except OSError as error:
         raise InvalidInput(f"cannot write {error.filename or into}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    return [into / name for name in names]
+    return Downloaded(written, problems)
+
+
+def _problems_with(store: ObjectStore, archives: Mapping[str, str], part: Path) -> Iterator[str]:
+    """Download what can be had of *archives*; say of the others why not."""
+    for name, key in archives.items():
+        try:
+            store.download(key, part / name)
+        except ObjectNotFound:
+            yield f"{name}: {key} is not in the store any more"
+        except StoreRefused as error:
+            yield f"{name}: {error}"
+        except OSError as error:
+            if not is_full(error):
+                raise
+            yield f"{name}: there is no room for it here; stage out elsewhere with --into"
 
 
 def _name_within(into: Path, name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from attrs import frozen
@@ -11,13 +11,22 @@ from cloudq.adapters.filesystem import told_as_workspace_problem, write_new_file
 from cloudq.adapters.job_repository import keys
 from cloudq.adapters.job_repository.download import download_new_directory
 from cloudq.adapters.job_repository.records import pages, read
-from cloudq.domain.errors import InvalidInput, JobNotFound, ObjectNotFound, ObjectTooLarge, RecordRejected
+from cloudq.domain.errors import JobNotFound, ObjectNotFound, ObjectTooLarge, RecordRejected
 from cloudq.domain.job import Job
 from cloudq.domain.jobscript import MAX_SCRIPT_BYTES, Jobscript
 from cloudq.domain.names import ClaimTag
 from cloudq.ports.clock import IdSource
-from cloudq.ports.job_repository import forget_progress, leave_as_it_is
+from cloudq.ports.job_repository import (
+    INPUT_ARCHIVE,
+    Downloaded,
+    forget_progress,
+    leave_as_it_is,
+    output_archive,
+)
 from cloudq.ports.object_store import ObjectStore
+
+_OWN_NAMES = frozenset({INPUT_ARCHIVE, "input", "output"})
+"""What stands beside the script once a job is staged out, besides its results."""
 
 MAX_PIECE_BYTES = 4 * 1024 * 1024
 """So a reader need not look back further than this for the piece that covers an offset."""
@@ -110,37 +119,48 @@ class BucketJobFiles:
             if page.objects:
                 self.store.delete([listed.key for listed in page.objects])
 
-    def put_output(self, tag: ClaimTag, archive: Path) -> None:
-        """One upload."""
-        with told_as_workspace_problem(f"read {archive}"):
-            self.store.upload(keys.output(tag), archive)
+    def put_output(
+        self, tag: ClaimTag, number: int, pieces: Iterator[bytes], *, expected_bytes: int = 0
+    ) -> int:
+        """One upload in parts, or one PUT of a small archive."""
+        return self.store.upload_pieces(keys.output(tag, number), pieces, expected_bytes=expected_bytes)
 
     def download_all(
         self, job: Job, into: Path, finish: Callable[[Path], None] = leave_as_it_is
-    ) -> Sequence[Path]:
+    ) -> Downloaded:
         """One LIST a thousand objects of the claim, and one download an object."""
-        wanted = self._results(job) if job.claim else {}
-        if job.has_input:
-            wanted["input.zip"] = keys.input_archive(job.uuid)
-        wanted[_free_name(job.name, wanted)] = keys.script(job.uuid, job.name)
+        logs, outputs = self._results(job) if job.claim else ({}, {})
+        wanted = {**logs, _free_name(job.name): keys.script(job.uuid, job.name)}
+        archives = {INPUT_ARCHIVE: keys.input_archive(job.uuid)} if job.has_input else {}
+        archives |= outputs
         try:
-            return download_new_directory(self.store, wanted, into, self.ids.nonce(), finish)
+            return download_new_directory(self.store, wanted, archives, into, self.ids.nonce(), finish)
         except ObjectNotFound as error:
             raise JobNotFound(job.uuid, f"Job ({job.uuid}) was deleted meanwhile.") from error
 
-    def _results(self, job: Job) -> dict[str, str]:
-        """Keys of the output archive and of whole logs by file name, of tasks that the job has and no others.
+    def _results(self, job: Job) -> tuple[dict[str, str], dict[str, str]]:
+        """Keys by file name: of whole logs, of tasks that the job has and no others; of output archives.
 
+        The record says how many archives there are; one from before that was said may have the first.
         ``log/`` and ``local/`` are not walked.
         """
-        logs = (keys.log(job.tag, stream, task) for task in job.task_ids for stream in ("stdout", "stderr"))
-        expected = {keys.output(job.tag), *logs}
-        return {
+        expected = {
+            keys.log(job.tag, stream, task) for task in job.task_ids for stream in ("stdout", "stderr")
+        }
+        archives = {
+            output_archive(number): keys.output(job.tag, number)
+            for number in range(1, (job.output_archives or 0) + 1)
+        }
+        if job.output_archives is None:
+            expected.add(keys.output(job.tag))
+        found = {
             name: listed.key
             for page in pages(self.store, keys.results(job.tag), delimiter="/")
             for listed in page.objects
             if listed.key in expected and (name := keys.result_name(listed.key, job.tag)) is not None
         }
+        archives |= {name: found.pop(name) for name in [output_archive(1)] if name in found}
+        return found, archives
 
     def _pieces(
         self, tag: ClaimTag, stream: str, task: int | None, beginning: int
@@ -169,10 +189,7 @@ def _noted(pieces: Iterator[bytes], note: Callable[[int], object]) -> Iterator[b
         yield piece
 
 
-def _free_name(name: str, taken: dict[str, str]) -> str:
-    """*name*, or one like it if a log has it, on file systems that ignore case too."""
-    used = {other.casefold() for other in taken}
-    for candidate in (name, f"script.{name}", f"script.script.{name}"):
-        if candidate.casefold() not in used:
-            return candidate
-    raise InvalidInput(f"the script's name {name!r} is the name of a log")
+def _free_name(name: str) -> str:
+    """*name*, or one like it if cloudq has it for something else, on file systems that ignore case too."""
+    is_taken = name.casefold() in _OWN_NAMES or keys.is_result_name(name.casefold())
+    return f"script.{name}" if is_taken else name

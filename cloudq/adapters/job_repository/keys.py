@@ -12,6 +12,7 @@ from attrs import frozen
 
 from cloudq.domain.errors import InvalidInput
 from cloudq.domain.names import ClaimTag, checked_file_name, checked_job_id, checked_system
+from cloudq.ports.job_repository import INPUT_ARCHIVE, output_archive
 
 JOBS = "jobs/"
 QUEUES = "queue/"
@@ -35,7 +36,9 @@ _SYSTEM_KEY = re.compile(
 )
 LAST_EPOCH = 10**18 - 1
 """No lease has this epoch: keys hold no longer numbers. An old agent finds it taken (`old_lease`)."""
-_RESULT_REST = re.compile(r"(?:output\.zip|(?:stdout|stderr)(?:\.(?:0|[1-9][0-9]{0,8}))?)")
+_RESULT_REST = re.compile(
+    r"(?:output(?:\.(?:[2-9]|[1-9][0-9]{1,3}))?\.zip|(?:stdout|stderr)(?:\.(?:0|[1-9][0-9]{0,8}))?)"
+)
 _OFFSET = re.compile(r"[0-9]{20}")
 _STREAMS = frozenset({"stdout", "stderr"})
 
@@ -64,7 +67,7 @@ def script(job_id: str, name: str) -> str:
 
 def input_archive(job_id: str) -> str:
     """The files that go along."""
-    return job(job_id) + "input.zip"
+    return job(job_id) + INPUT_ARCHIVE
 
 
 def claims(job_id: str) -> str:
@@ -104,9 +107,9 @@ def log_piece(tag: ClaimTag, stream: str, task: int | None, offset: int) -> str:
     return f"{log_pieces(tag, stream, task)}{offset:020}"
 
 
-def output(tag: ClaimTag) -> str:
-    """The archive of new and changed files."""
-    return results(tag) + "output.zip"
+def output(tag: ClaimTag, number: int = 1) -> str:
+    """The first of the archives of new and changed files, or a further one."""
+    return results(tag) + output_archive(number)
 
 
 def local_script(tag: ClaimTag, name: str) -> str:
@@ -120,10 +123,15 @@ def split_job_key(key: str) -> tuple[str, str] | None:
     return None if match is None else (match[1], match[2])
 
 
+def is_result_name(name: str) -> bool:
+    """Whether a whole log or an output archive may be called so."""
+    return _RESULT_REST.fullmatch(name) is not None
+
+
 def result_name(key: str, tag: ClaimTag) -> str | None:
     """The file name of a whole log or output archive of *tag*."""
     name = key.removeprefix(results(tag))
-    return name if name != key and _RESULT_REST.fullmatch(name) else None
+    return name if name != key and is_result_name(name) else None
 
 
 def piece_offset(key: str) -> int | None:

@@ -8,7 +8,14 @@ from pathlib import Path
 from attrs import frozen
 
 from cloudq.domain.errors import LeaseLost
-from cloudq.ports.object_store import MAX_CONTROL_BYTES, ListPage, ObjectStore, StoredObject, Unchanged
+from cloudq.ports.object_store import (
+    MAX_CONTROL_BYTES,
+    ListPage,
+    ObjectStore,
+    StoredObject,
+    Unchanged,
+    UnfinishedUpload,
+)
 
 
 @frozen
@@ -60,3 +67,19 @@ class FencedStore:
     def upload(self, key: str, source: Path) -> None:
         self._check()
         self.inner.upload(key, source)
+
+    def upload_pieces(self, key: str, pieces: Iterator[bytes], *, expected_bytes: int = 0) -> int:
+        self._check()
+        return self.inner.upload_pieces(key, self._guarded(pieces), expected_bytes=expected_bytes)
+
+    def unfinished_uploads(self, prefix: str) -> Iterator[UnfinishedUpload]:
+        return self.inner.unfinished_uploads(prefix)
+
+    def abort_upload(self, upload: UnfinishedUpload) -> None:
+        self._check()
+        self.inner.abort_upload(upload)
+
+    def _guarded(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        """The pieces; nothing is completed after the right to write was lost."""
+        yield from pieces
+        self._check()

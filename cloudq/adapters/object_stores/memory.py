@@ -16,7 +16,14 @@ from cloudq.adapters.object_stores.key_rules import key_parts
 from cloudq.adapters.object_stores.paging import page_of
 from cloudq.adapters.object_stores.streams import PIECE_BYTES, at_most, too_large
 from cloudq.domain.errors import ObjectNotFound, PreconditionFailed
-from cloudq.ports.object_store import MAX_CONTROL_BYTES, ListedObject, ListPage, StoredObject, Unchanged
+from cloudq.ports.object_store import (
+    MAX_CONTROL_BYTES,
+    ListedObject,
+    ListPage,
+    StoredObject,
+    Unchanged,
+    UnfinishedUpload,
+)
 
 
 @frozen
@@ -104,6 +111,17 @@ class MemoryStore:
 
     def upload(self, key: str, source: Path) -> None:
         self.put(key, source.read_bytes())
+
+    def upload_pieces(self, key: str, pieces: Iterator[bytes], *, expected_bytes: int = 0) -> int:  # noqa: ARG002
+        body = b"".join(pieces)
+        self.put(key, body)
+        return len(body)
+
+    def unfinished_uploads(self, prefix: str) -> Iterator[UnfinishedUpload]:  # noqa: ARG002
+        return iter(())  # every write here is one
+
+    def abort_upload(self, upload: UnfinishedUpload) -> None:
+        """There is none."""
 
     def download(self, key: str, target: Path, *, max_bytes: int | None = None) -> int:
         return write_new_file(target, at_most(self.read(key), max_bytes, key))

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from cloudq.ports.object_store import MAX_CONTROL_BYTES, ListPage, ObjectStore, StoredObject, Unchanged
+from cloudq.ports.object_store import (
+    MAX_CONTROL_BYTES,
+    ListPage,
+    ObjectStore,
+    StoredObject,
+    Unchanged,
+    UnfinishedUpload,
+)
 
 
 class PassingOn:
@@ -41,6 +48,15 @@ class PassingOn:
 
     def upload(self, key: str, source: Path) -> None:
         self.inner.upload(key, source)
+
+    def upload_pieces(self, key: str, pieces: Iterator[bytes], *, expected_bytes: int = 0) -> int:
+        return self.inner.upload_pieces(key, pieces, expected_bytes=expected_bytes)
+
+    def unfinished_uploads(self, prefix: str) -> Iterator[UnfinishedUpload]:
+        return self.inner.unfinished_uploads(prefix)
+
+    def abort_upload(self, upload: UnfinishedUpload) -> None:
+        self.inner.abort_upload(upload)
 
     def download(self, key: str, target: Path, *, max_bytes: int | None = None) -> int:
         return self.inner.download(key, target, max_bytes=max_bytes)

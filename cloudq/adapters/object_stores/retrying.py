@@ -18,7 +18,14 @@ from cloudq.domain.errors import (
     WriteConflict,
 )
 from cloudq.ports.clock import Clock
-from cloudq.ports.object_store import MAX_CONTROL_BYTES, ListPage, ObjectStore, StoredObject, Unchanged
+from cloudq.ports.object_store import (
+    MAX_CONTROL_BYTES,
+    ListPage,
+    ObjectStore,
+    StoredObject,
+    Unchanged,
+    UnfinishedUpload,
+)
 
 Result = TypeVar("Result")
 
@@ -80,6 +87,16 @@ class RetryingStore:
 
     def upload(self, key: str, source: Path) -> None:
         self._bulk(lambda: self.inner.upload(key, source))
+
+    def upload_pieces(self, key: str, pieces: Iterator[bytes], *, expected_bytes: int = 0) -> int:
+        # What was taken of them is gone: whoever can make them again begins again.
+        return self.inner.upload_pieces(key, pieces, expected_bytes=expected_bytes)
+
+    def unfinished_uploads(self, prefix: str) -> Iterator[UnfinishedUpload]:
+        yield from self._control(lambda: list(self.inner.unfinished_uploads(prefix)))
+
+    def abort_upload(self, upload: UnfinishedUpload) -> None:
+        self._control(lambda: self.inner.abort_upload(upload))
 
     def download(self, key: str, target: Path, *, max_bytes: int | None = None) -> int:
         return self._bulk(lambda: self.inner.download(key, target, max_bytes=max_bytes))

@@ -27,18 +27,29 @@ from cloudq.adapters.object_stores.s3_client import (
     judge,
 )
 from cloudq.adapters.object_stores.s3_errors import Meaning, Place, Request, verdict_on_answer
+from cloudq.adapters.object_stores.s3_upload import PART_BYTES, StreamUpload
 from cloudq.adapters.object_stores.streams import PIECE_BYTES, at_most, resumed, too_large
 from cloudq.domain.endpoint import PLAIN_HTTP, is_plain_http
 from cloudq.domain.errors import PreconditionFailed, StoreRefused, StoreUnavailable
-from cloudq.ports.object_store import MAX_CONTROL_BYTES, ListedObject, ListPage, StoredObject, Unchanged
+from cloudq.ports.object_store import (
+    MAX_CONTROL_BYTES,
+    ListedObject,
+    ListPage,
+    StoredObject,
+    Unchanged,
+    UnfinishedUpload,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import DeleteTypeDef, GetObjectOutputTypeDef
+    from mypy_boto3_s3.type_defs import (
+        DeleteTypeDef,
+        GetObjectOutputTypeDef,
+        ListMultipartUploadsOutputTypeDef,
+    )
 
 MAX_PAGE = 1000
 MAX_DELETED_AT_ONCE = 1000
-PART_BYTES = 8 * 1024 * 1024
 
 _QUOTED = '"{}"'
 _BARE = "{}"
@@ -191,6 +202,41 @@ class S3Store:
 
         self._ask(Request(self._place), send, BULK)
 
+    def upload_pieces(self, key: str, pieces: Iterator[bytes], *, expected_bytes: int = 0) -> int:
+        def ask_bulk(call: Callable[[S3Client], Result]) -> Result:
+            return self._ask(Request(self._place), call, BULK)
+
+        upload = StreamUpload(ask_bulk, self._bucket, self._prefix + key, self._extra, expected_bytes)
+        return upload.run(pieces)
+
+    def unfinished_uploads(self, prefix: str) -> Iterator[UnfinishedUpload]:
+        marker: dict[str, Any] = {}
+        while True:
+            page = self._ask(Request(self._place), partial(self._uploads, prefix, marker))
+            date = _date(page)
+            for found in page.get("Uploads", ()):
+                age_s = (date - _utc(found["Initiated"])).total_seconds()
+                yield UnfinishedUpload(self._key(found["Key"]), found["UploadId"], max(0.0, age_s))
+            following = {
+                "KeyMarker": page.get("NextKeyMarker"),
+                "UploadIdMarker": page.get("NextUploadIdMarker"),
+            }
+            if not page.get("IsTruncated") or not following["KeyMarker"] or following == marker:
+                return
+            marker = following
+
+    def abort_upload(self, upload: UnfinishedUpload) -> None:
+        name = self._prefix + upload.key
+
+        def abort(client: S3Client) -> None:
+            try:
+                client.abort_multipart_upload(Bucket=self._bucket, Key=name, UploadId=upload.id)
+            except FAILURES as error:
+                if error_code(error) != "NoSuchUpload":
+                    raise
+
+        self._ask(Request(self._place), abort)
+
     def download(self, key: str, target: Path, *, max_bytes: int | None = None) -> int:
         return write_new_file(target, at_most(self._pieces(key, max_bytes), max_bytes, key))
 
@@ -204,6 +250,11 @@ class S3Store:
 
     def _key(self, name: str) -> str:
         return name[len(self._prefix) :]
+
+    def _uploads(
+        self, prefix: str, marker: Mapping[str, Any], client: S3Client
+    ) -> ListMultipartUploadsOutputTypeDef:
+        return client.list_multipart_uploads(Bucket=self._bucket, Prefix=self._prefix + prefix, **marker)
 
     def _get(self, client: S3Client, key: str, **condition: Any) -> GetObjectOutputTypeDef:
         return client.get_object(Bucket=self._bucket, Key=self._prefix + key, **condition)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from attrs import evolve, field, frozen
 
-from cloudq.adapters.archive_checks import ArchiveLimits
+from cloudq.adapters.archive_checks import ArchiveLimits, check_room
 from cloudq.adapters.codec import MAX_MANIFEST_BYTES, decode_job, encode_job
 from cloudq.adapters.filesystem import (
     create_file,
@@ -34,13 +34,23 @@ from cloudq.adapters.workspace.lost_space import is_own_directory, note_lost, re
 from cloudq.adapters.workspace.pack import pack_changed, read_baseline, take_baseline
 from cloudq.adapters.workspace.records import BLOCKED_LOCK, read_holder, read_task_records
 from cloudq.adapters.workspace.unpack import extract_archive
+from cloudq.domain.contents import Contents
 from cloudq.domain.errors import InvalidInput, RecordRejected, WorkspaceFull, WorkspaceProblem
 from cloudq.domain.job import Job
 from cloudq.domain.job_shell import BLOCKED, for_attempt, record_name
 from cloudq.domain.names import ClaimTag, checked_file_name
 from cloudq.ports.batch_scheduler import AttemptFiles
 from cloudq.ports.clock import Clock
-from cloudq.ports.workspace import Attempt, FirstMiss, LostFiles, PackedOutput, SpaceOwner, TaskRecords, go_on
+from cloudq.ports.workspace import (
+    Attempt,
+    FirstMiss,
+    LostFiles,
+    PackedOutput,
+    PutArchive,
+    SpaceOwner,
+    TaskRecords,
+    go_on,
+)
 
 CONTROL = ".cloudq"
 MAKING = ".making."
@@ -208,9 +218,13 @@ class DirectoryClaimSpace:
         except (ValueError, TypeError, RecursionError) as error:
             raise WorkspaceProblem(f"{path} does not say how {self.tag} is to be submitted") from error
 
-    def extract_input(self, check: Callable[[], object] = go_on) -> None:
+    def require_room(self, needed: int) -> None:
+        with told_as_workspace_problem(f"look for room in {self.cache}"):
+            check_room(needed, self.cache)
+
+    def extract_input(self, promised: Contents | None, check: Callable[[], object] = go_on) -> None:
         with told_as_workspace_problem(f"extract the input into {self.work_dir}"):
-            extract_archive(self.archive, self.work_dir, self.limits, check)
+            extract_archive(self.archive, self.work_dir, self.limits, promised, check)
             self.archive.unlink()
 
     def note_baseline(self) -> None:
@@ -336,10 +350,10 @@ class DirectoryClaimSpace:
         except OSError:
             return b""
 
-    def pack_output(self) -> PackedOutput:
+    def pack_output(self, put: PutArchive) -> PackedOutput:
         noted = read_record(self.control_dir / "baseline", _MAX_BASELINE_BYTES) or b""
         with told_as_workspace_problem(f"pack the output in {self.work_dir}"):
-            return pack_changed(self.work_dir, read_baseline(noted), self.archive)
+            return pack_changed(self.work_dir, read_baseline(noted), put)
 
     def rebuild(self, owner: SpaceOwner) -> None:
         home = self.cache.parent / "home"

@@ -1,31 +1,35 @@
-"""Packing what a job made: regular files that are new or changed since the hand-over.
+"""Packing what a job made: what is new or changed since the hand-over, streamed into the bucket.
 
 The script has ended, but what it left may still change, vanish or be unreadable: that costs the
-file, never the archive.
+file, never the archive. Nothing of the archives is kept on this disk.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-import zipfile
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
-from attrs import field, frozen
+from attrs import define, evolve, field, frozen
 
 from cloudq.adapters.filesystem import is_full
-from cloudq.ports.workspace import PackedOutput
+from cloudq.adapters.left_out import LeftOut, kind_in_words
+from cloudq.adapters.zip_stream import MAX_NAME_BYTES, ZipStream
+from cloudq.domain.archive_names import encoded, leads_outside
+from cloudq.domain.contents import Contents
+from cloudq.ports.workspace import PackedOutput, PutArchive
 
-MAX_NAMED = 1_000
-"""How many files that were left out are named; the rest are counted."""
+FILES_AN_ARCHIVE = 50_000
+BYTES_AN_ARCHIVE = 64 << 30
+DIRECTORY_BYTES_AN_ARCHIVE = 16 << 20
+"""What does not fit goes into another archive, so that every reader can hold its table of contents."""
 
+_FAST = 1
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_CHUNK = 1 << 20
-_ZIP64_FROM = 1 << 30
-_OLDEST = (1980, 1, 1, 0, 0, 0)
 
 Mark = tuple[int, int, int]
 """Size, time of change and inode: a file that has the same three was not touched."""
@@ -33,21 +37,25 @@ Mark = tuple[int, int, int]
 
 @frozen
 class _Found:
-    """A directory entry of the walk."""
+    """A directory entry of the walk, relative to the root; of a directory itself, one that is empty."""
 
     path: str
     name: str
     directory: int
     info: os.stat_result | None
+    target: bytes = b""
+    """Where a link leads that can be packed."""
 
 
 def take_baseline(root: Path) -> bytes:
-    """All regular files under *root* as `read_baseline` reads them."""
+    """Everything under *root* as `read_baseline` reads it."""
     lines = []
-    for found in _walk(root, []):
-        if found.info is not None and stat.S_ISREG(found.info.st_mode):
-            size, changed, inode = _mark(found.info)
-            lines.append(b"%d %d %d %s\0" % (size, changed, inode, os.fsencode(found.path)))
+    for path, directories, files, handle in os.fwalk(root):
+        inside = os.path.relpath(path, root)
+        for name in (*files, *directories):
+            if (info := _info(name, handle)) is not None:
+                size, changed, inode = _mark(info)
+                lines.append(b"%d %d %d %s\0" % (size, changed, inode, os.fsencode(_join(inside, name))))
     return b"".join(lines)
 
 
@@ -61,98 +69,148 @@ def read_baseline(content: bytes) -> dict[str, Mark]:
     return marks
 
 
-def pack_changed(root: Path, baseline: Mapping[str, Mark], archive: Path) -> PackedOutput:
-    """Pack what differs from *baseline* into *archive*, which is there whole or not at all."""
-    archive.unlink(missing_ok=True)
-    unfinished = archive.with_name(f"{archive.name}.new")
-    packer = _Packer(baseline)
-    try:
-        with unfinished.open("wb") as file:
-            os.fchmod(file.fileno(), 0o600)
-            count = packer.pack(root, file)
-        if not count:
-            return PackedOutput(0, packer.named())
-        unfinished.replace(archive)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    return PackedOutput(archive.stat().st_size, packer.named())
+def pack_changed(root: Path, baseline: Mapping[str, Mark], put: PutArchive) -> PackedOutput:
+    """Hand what differs from *baseline* to *put*, in as many archives as its readers need.
+
+    Raises whatever *put* raises: then all of it has to be packed again.
+    """
+    packer = _Packer(root, baseline)
+    expected = sum(found.info.st_size for found in packer.wanted(LeftOut()) if found.info)
+    size = 0
+    with closing(packer.wanted(packer.left_out)) as wanted:
+        for first in wanted:
+            packer.archives += 1
+            pieces = packer.pieces(chain((first,), wanted))
+            with closing(pieces):
+                size += put(packer.archives, pieces, expected)
+    return PackedOutput(
+        size,
+        Contents(packer.files, packer.total_bytes),
+        packer.archives,
+        packer.left_out.named(),
+        packer.left_out.count,
+    )
 
 
-@frozen
+@define
 class _Packer:
+    root: Path
     baseline: Mapping[str, Mark]
-    left_out: list[str] = field(factory=list)
+    left_out: LeftOut = field(factory=LeftOut)
+    archives: int = 0
+    files: int = 0
+    total_bytes: int = 0
 
-    def pack(self, root: Path, file: BinaryIO) -> int:
-        """Write the archive; return how many files are in it."""
-        count = 0
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-            for found in _walk(root, self.left_out):
-                if self._is_wanted(found):
-                    count += self._add(archive, found)
-        return count
+    def wanted(self, left_out: LeftOut) -> Generator[_Found, None, None]:
+        """What is to be packed. Its directory is open until the next one is asked for."""
+        for found in _walk(self.root, left_out):
+            if found.info is None or self._is_unchanged(found, found.info):
+                continue
+            if len(os.fsencode(found.path)) * 3 > MAX_NAME_BYTES:
+                left_out.note(found.path, "its path is too long")
+            elif not _can_be_packed(found.info):
+                left_out.note(found.path, kind_in_words(found.info.st_mode))
+            elif not stat.S_ISLNK(found.info.st_mode):
+                yield found
+            elif target := self._target(found, left_out):
+                yield evolve(found, target=target)
 
-    def named(self) -> tuple[str, ...]:
-        """The files left out, a bounded number of them by name."""
-        more = len(self.left_out) - MAX_NAMED
-        rest = (f"… and {more} more",) if more > 0 else ()
-        return (*(_readable(name) for name in self.left_out[:MAX_NAMED]), *rest)
+    def pieces(self, wanted: Iterator[_Found]) -> Generator[bytes, None, None]:
+        """One archive, of as many of *wanted* as it takes."""
+        stream = ZipStream(_FAST)
+        for found in wanted:
+            assert found.info is not None  # noqa: S101 (`wanted` saw to it)
+            yield from self._add(stream, found, found.info)
+            if (
+                stream.files >= FILES_AN_ARCHIVE
+                or stream.packed_bytes >= BYTES_AN_ARCHIVE
+                or stream.directory_bytes >= DIRECTORY_BYTES_AN_ARCHIVE
+            ):
+                break
+        yield from stream.finish()
+        self.files += stream.files
+        self.total_bytes += stream.total_bytes
 
-    def _is_wanted(self, found: _Found) -> bool:
-        if found.info is None:
-            return False
-        if not stat.S_ISREG(found.info.st_mode):
-            self.left_out.append(found.path)
-            return False
-        return self.baseline.get(found.path) != _mark(found.info)
+    def _is_unchanged(self, found: _Found, info: os.stat_result) -> bool:
+        before = self.baseline.get(found.path)
+        if stat.S_ISDIR(info.st_mode):  # its time of change tells of what was in it
+            return before is not None and before[2] == info.st_ino
+        return before == _mark(info)
 
-    def _add(self, archive: zipfile.ZipFile, found: _Found) -> bool:
+    def _add(self, stream: ZipStream, found: _Found, info: os.stat_result) -> Iterator[bytes]:
+        path = os.fsencode(found.path)
+        if stat.S_ISDIR(info.st_mode):
+            stream.add_directory(path, info)
+        elif stat.S_ISLNK(info.st_mode):
+            stream.add_link(path, info, found.target)
+        else:
+            yield from self._add_file(stream, found)
+
+    def _target(self, found: _Found, left_out: LeftOut) -> bytes:
+        """Where a link leads as long as that is in the tree, in words that hold for a copy; else nothing."""
+        try:
+            target = os.readlink(found.name, dir_fd=found.directory)
+        except OSError:
+            return b""  # it is gone
+        if not leads_outside(found.path, target):
+            return os.fsencode(target)
+        folder = os.path.join(os.path.realpath(self.root), os.path.dirname(found.path))  # noqa: PTH118, PTH120
+        real = os.path.realpath(os.path.join(folder, target))  # noqa: PTH118
+        inside = os.path.relpath(real, folder)
+        if leads_outside(found.path, inside):
+            shown = encoded(os.fsencode(target))[:200]
+            left_out.note(found.path, f"a link that leads out of the work directory, to {shown}")
+            return b""
+        return os.fsencode(inside)
+
+    def _add_file(self, stream: ZipStream, found: _Found) -> Iterator[bytes]:
         try:
             handle = os.open(found.name, _READ, dir_fd=found.directory)
         except FileNotFoundError:
-            return False
+            return
         except OSError as error:
-            self.left_out.append(f"{found.path} ({error.strerror})")
-            return False
+            self.left_out.note(found.path, error.strerror or str(error))
+            return
         with os.fdopen(handle, "rb") as source:
             info = os.fstat(handle)
-            if not stat.S_ISREG(info.st_mode):
-                self.left_out.append(found.path)
-                return False
-            self._copy(archive, found, source, info)
-        return True
+            if stat.S_ISREG(info.st_mode):
+                yield from self._copy(stream, found, source, info)
+            else:
+                self.left_out.note(found.path, kind_in_words(info.st_mode))
 
-    def _copy(self, archive: zipfile.ZipFile, found: _Found, source: BinaryIO, info: os.stat_result) -> None:
-        entry = _entry(found.path, info)
-        left = info.st_size  # a file that grows for ever is packed as far as it was
-        with archive.open(entry, "w", force_zip64=left >= _ZIP64_FROM) as packed:
-            while left > 0:
-                try:
-                    chunk = source.read(min(left, _CHUNK))
-                except OSError as error:
-                    self.left_out.append(f"{found.path} (only in part: {error.strerror})")
-                    return
-                if not chunk:
-                    return
-                packed.write(chunk)
-                left -= len(chunk)
+    def _copy(
+        self, stream: ZipStream, found: _Found, source: BinaryIO, info: os.stat_result
+    ) -> Iterator[bytes]:
+        try:
+            yield from stream.add_file(os.fsencode(found.path), info, source)
+        except OSError as error:
+            self.left_out.note(found.path, f"only in part: {error.strerror or error}")
 
 
-def _walk(root: Path, troubles: list[str]) -> Iterator[_Found]:
-    """Everything under *root* that is no directory, links not followed, in a steady order."""
+def _can_be_packed(info: os.stat_result) -> bool:
+    return stat.S_IFMT(info.st_mode) in {stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK}
+
+
+def _walk(root: Path, left_out: LeftOut) -> Iterator[_Found]:
+    """Everything under *root*, of directories the empty ones, links not followed, in a steady order."""
 
     def note(error: OSError) -> None:
         if is_full(error):
             raise error
         name = os.path.relpath(error.filename, root) if error.filename else "?"
-        troubles.append(f"{name} ({error.strerror})")
+        left_out.note(name, error.strerror or str(error))
 
     for path, directories, files, handle in os.fwalk(root, onerror=note):
         directories.sort()
         inside = os.path.relpath(path, root)
         for name in sorted((*files, *_links(directories, handle))):
-            whole = name if inside == "." else f"{inside}/{name}"
-            yield _Found(whole, name, handle, _info(name, handle))
+            yield _Found(_join(inside, name), name, handle, _info(name, handle))
+        if inside != "." and not files and not directories:
+            yield _Found(inside, ".", handle, os.fstat(handle))
+
+
+def _join(directory: str, name: str) -> str:
+    return name if directory == "." else f"{directory}/{name}"
 
 
 def _links(directories: list[str], handle: int) -> list[str]:
@@ -169,22 +227,3 @@ def _info(name: str, directory: int) -> os.stat_result | None:
 
 def _mark(info: os.stat_result) -> Mark:
     return (info.st_size, info.st_mtime_ns, info.st_ino)
-
-
-def _entry(path: str, info: os.stat_result) -> zipfile.ZipInfo:
-    entry = zipfile.ZipInfo(_readable(path), _date(info))
-    entry.compress_type = zipfile.ZIP_DEFLATED
-    entry.external_attr = (stat.S_IFREG | info.st_mode & 0o777) << 16
-    entry.file_size = info.st_size
-    return entry
-
-
-def _readable(path: str) -> str:
-    """*path* with bytes that are no UTF-8 replaced: archives and records hold text."""
-    return os.fsencode(path).decode(errors="replace")
-
-
-def _date(info: os.stat_result) -> tuple[int, int, int, int, int, int]:
-    changed = datetime.fromtimestamp(min(max(info.st_mtime, 0), 4_000_000_000), UTC)
-    parts = changed.timetuple()[:6]
-    return max(_OLDEST, parts)

@@ -7,14 +7,22 @@ directory, so there is no path that could be bent outside while this runs.
 from __future__ import annotations
 
 import os
-import shutil
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from cloudq.adapters.archive_checks import BAD_ARCHIVE, ArchiveLimits, opened_archive, parts_of
-from cloudq.domain.errors import ArchiveRejected, WorkspaceFull
+from cloudq.adapters.archive_checks import (
+    BAD_ARCHIVE,
+    ArchiveLimits,
+    check_promise,
+    check_room,
+    opened_archive,
+    parts_of,
+)
+from cloudq.domain.archive_names import encoded
+from cloudq.domain.contents import Contents
+from cloudq.domain.errors import ArchiveRejected
 from cloudq.ports.workspace import go_on
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -23,25 +31,27 @@ _CHUNK = 1 << 20
 
 
 def extract_archive(
-    archive: Path, target: Path, limits: ArchiveLimits, check: Callable[[], object] = go_on
+    archive: Path,
+    target: Path,
+    limits: ArchiveLimits,
+    promised: Contents | None = None,
+    check: Callable[[], object] = go_on,
 ) -> None:
     """Extract *archive* into the directory *target*; an earlier try may have begun it.
 
     Raises `ArchiveRejected`, before anything is written if the table of contents shows it; and
     what *check* raises, which is called before each piece.
     """
+    limits = limits if promised is None else limits.promised()
     try:
-        with opened_archive(archive, limits) as (opened, total), _opened(target) as root:
-            _check_room(total, target)
+        with opened_archive(archive, limits) as (opened, found), _opened(target) as root:
+            if promised is not None:
+                check_promise(found, promised)
+            check_room(found.total_bytes, target)
             for entry in opened.infolist():
                 _extract_entry(opened, entry, root, check)
     except BAD_ARCHIVE as error:
         raise ArchiveRejected(f"the input archive cannot be read: {error}") from error
-
-
-def _check_room(total: int, target: Path) -> None:
-    if total > shutil.disk_usage(target).free:
-        raise WorkspaceFull(f"the input needs {total} bytes, more than are free in {target}")
 
 
 def _extract_entry(
@@ -64,7 +74,7 @@ def _extract_entry(
 
 
 @contextmanager
-def _descended(root: int, parts: list[str]) -> Iterator[int]:
+def _descended(root: int, parts: list[bytes]) -> Iterator[int]:
     """The directory *parts* below *root*, made where it is missing."""
     current = os.dup(root)
     try:
@@ -79,11 +89,11 @@ def _descended(root: int, parts: list[str]) -> Iterator[int]:
         os.close(current)
 
 
-def _open_directory(part: str, parent: int) -> int:
+def _open_directory(part: bytes, parent: int) -> int:
     try:
         return os.open(part, _DIRECTORY, dir_fd=parent)
     except NotADirectoryError as error:
-        raise ArchiveRejected(f"the input archive was refused: {part!r} is in the way") from error
+        raise ArchiveRejected(f"the input archive was refused: {encoded(part)!r} is in the way") from error
 
 
 @contextmanager

@@ -24,7 +24,8 @@ _JOB_FIELDS = (
     "time_submit", "time_receive", "time_ready", "time_start", "time_stageout_start",
     "time_stageout_finish", "time_finish", "size_input", "size_output", "error_msg",
     "submit_opt_local", "local_name", "exit_code", "placement", "hold_ok_jid", "invited", "has_input",
-    "claim", "client", "remarks",
+    "claim", "client", "remarks", "input_files", "input_bytes", "output_files", "output_bytes",
+    "output_archives", "left_out", "left_out_count",
 )  # fmt: skip
 
 _AGENT_FIELDS = (

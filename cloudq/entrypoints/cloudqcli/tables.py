@@ -82,6 +82,9 @@ _STAT: tuple[tuple[str, Callable[[Job], str]], ...] = (
     ("placement", lambda job: job.placement),
     ("hold_ok_jid", lambda job: ",".join(job.hold_ok_jid)),
     ("remarks", lambda job: "; ".join(job.remarks)),
+    ("output_files", lambda job: _plain(job.output_files)),
+    ("output_bytes", lambda job: _plain(job.output_bytes)),
+    ("left_out", lambda job: "; ".join(job.left_out)),
 )
 
 

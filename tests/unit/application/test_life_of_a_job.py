@@ -311,10 +311,11 @@ def test_what_could_not_go_along_with_the_output_is_named_and_is_no_error(world:
     agent = world.agent(alpha)
     job_id = world.submit("alpha")
     agent.cycles(1)
-    (alpha.home / "cache" / job_id / "link").symlink_to("out")
+    (alpha.home / "cache" / job_id / "link").symlink_to("/etc")
 
     agent.until_final(job_id)
 
     job = world.job(job_id)
     assert (job.state, job.error_msg) == (JobState.DONE, "")
-    assert job.changes[-1].reason == "left out of the output: link"
+    assert job.left_out == ("link (a link that leads out of the work directory, to /etc)",)
+    assert job.changes[-1].reason == f"left out of the output: {job.left_out[0]}"

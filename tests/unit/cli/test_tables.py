@@ -75,6 +75,9 @@ def test_stat_shows_every_field_of_the_original_first_and_as_it_does(cli: Cli) -
         "placement",
         "hold_ok_jid",
         "remarks",
+        "output_files",
+        "output_bytes",
+        "left_out",
     ]
 
 

@@ -1,0 +1,101 @@
+"""Uploads of which nobody knows the size, in parts that are held in memory one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from attrs import define, field
+
+from cloudq.domain.errors import StoreProblem
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import CompletedPartTypeDef
+
+PART_BYTES = 8 * 1024 * 1024
+"""S3 takes parts from 5 MiB on, but for the last."""
+
+PLANNED_PARTS = 8_000
+"""Of the 10,000 that S3 takes; the rest is for sources that are larger than was expected."""
+PARTS_UNTIL_DOUBLED = 250
+
+
+def part_bytes(number: int, expected_bytes: int) -> int:
+    """The size of part *number*, counted from 1, of an upload that is expected to be so large."""
+    planned = max(PART_BYTES, -(-expected_bytes // PLANNED_PARTS))
+    return planned << max(0, (number - PLANNED_PARTS) // PARTS_UNTIL_DOUBLED)
+
+
+@define
+class StreamUpload:
+    """One upload. Small ones take one PUT; a larger one that fails is aborted."""
+
+    ask: Callable[[Callable[[S3Client], Any]], Any]
+    """What makes a request with a client that is fit for it."""
+    bucket: str
+    key: str
+    extra: Mapping[str, Any]
+    """What every request that makes an object says of it."""
+    expected_bytes: int = 0
+    _parts: list[CompletedPartTypeDef] = field(factory=list, init=False)
+    _id: str = field(default="", init=False)
+
+    def run(self, pieces: Iterator[bytes]) -> int:
+        """Upload all of *pieces*; return how many bytes that were."""
+        size = 0
+        held = bytearray()
+        try:
+            for piece in pieces:
+                held += piece
+                while len(held) >= (wanted := part_bytes(len(self._parts) + 1, self.expected_bytes)):
+                    self._put_part(bytes(held[:wanted]))
+                    size += wanted
+                    del held[:wanted]
+            self._finish(bytes(held))
+        except BaseException:
+            self._abort()
+            raise
+        return size + len(held)
+
+    def _put_part(self, body: bytes) -> None:
+        if not self._id:
+            self._id = self.ask(self._create)
+        number = len(self._parts) + 1
+        etag = self.ask(lambda client: self._upload_part(client, number, body))
+        self._parts.append({"PartNumber": number, "ETag": etag})
+
+    def _finish(self, rest: bytes) -> None:
+        if not self._id:
+            self.ask(
+                lambda client: client.put_object(Bucket=self.bucket, Key=self.key, Body=rest, **self.extra)
+            )
+            return
+        if rest:
+            self._put_part(rest)
+        self.ask(self._complete)
+
+    def _create(self, client: S3Client) -> str:
+        return client.create_multipart_upload(Bucket=self.bucket, Key=self.key, **self.extra)["UploadId"]
+
+    def _upload_part(self, client: S3Client, number: int, body: bytes) -> str:
+        answer = client.upload_part(
+            Bucket=self.bucket, Key=self.key, UploadId=self._id, PartNumber=number, Body=body
+        )
+        return answer["ETag"]
+
+    def _complete(self, client: S3Client) -> object:
+        return client.complete_multipart_upload(
+            Bucket=self.bucket, Key=self.key, UploadId=self._id, MultipartUpload={"Parts": self._parts}
+        )
+
+    def _abort(self) -> None:
+        """Leave no parts behind, which cost money and are in no listing of objects."""
+        if self._id:
+            with suppress(StoreProblem):  # the trouble that led here may last; `doctor --collect` finds it
+                self.ask(
+                    lambda client: client.abort_multipart_upload(
+                        Bucket=self.bucket, Key=self.key, UploadId=self._id
+                    )
+                )

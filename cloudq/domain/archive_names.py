@@ -1,0 +1,55 @@
+"""Names of files in archives: bytes that a file system may hold, as text that every program reads.
+
+Both encodings are injective: two files never get one name.
+"""
+
+from __future__ import annotations
+
+import re
+
+_ESCAPED = re.compile(r"%(25|[89A-F][0-9A-F])")
+_LOOKS_ESCAPED = re.compile(r"%(?=25|[89A-F][0-9A-F])")
+_NO_TEXT = re.compile("[\udc80-\udcff]")
+
+_LOOKS_ESCAPED_ON_WINDOWS = re.compile(r"%(?=[0-9A-F]{2})")
+_REFUSED_BY_WINDOWS = re.compile(r'[\x00-\x1f<>:"\\|?*]|[ .]\Z')
+_DEVICE = re.compile(r"(?i:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(?:\..*)?", re.DOTALL)
+
+
+def encoded(raw: bytes) -> str:
+    """The text for *raw*: UTF-8 as it is, every other byte as ``%E9``.
+
+    A ``%`` that would be read as such an escape becomes ``%25``.
+    """
+    text = _LOOKS_ESCAPED.sub("%25", raw.decode("utf-8", "surrogateescape"))
+    return _NO_TEXT.sub(lambda found: f"%{ord(found[0]) - 0xDC00:02X}", text)
+
+
+def decoded(name: str) -> bytes:
+    """The bytes that `encoded` made *name* of."""
+    pieces = _ESCAPED.split(name)  # text, escape, text, …
+    return b"".join(
+        bytes([int(piece, 16)]) if number % 2 else piece.encode("utf-8", "surrogateescape")
+        for number, piece in enumerate(pieces)
+    )
+
+
+def for_windows(part: str) -> str:
+    """One part of a path as Windows takes it: what it refuses becomes ``%3A``."""
+    part = _LOOKS_ESCAPED_ON_WINDOWS.sub("%25", part)
+    if _DEVICE.fullmatch(part):
+        part = f"%{ord(part[0]):02X}{part[1:]}"
+    return _REFUSED_BY_WINDOWS.sub(lambda found: f"%{ord(found[0]):02X}", part)
+
+
+def leads_outside(path: str, target: str) -> bool:
+    """Whether a link at *path* may lead out of the tree in which *path* is relative to the root.
+
+    Only targets that climb first and descend then are told to stay inside: each link of such a tree
+    stays inside wherever the others lead. Parents of *path* must be real directories.
+    """
+    if not target or target.startswith("/") or "\0" in target:
+        return True
+    parts = [part for part in target.split("/") if part not in {"", "."}]
+    climbs = next((n for n, part in enumerate(parts) if part != ".."), len(parts))
+    return climbs > path.count("/") or ".." in parts[climbs:]
