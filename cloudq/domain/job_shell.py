@@ -33,6 +33,12 @@ NOT_ITS_TURN = 113
 Not 0: who sees no lock, only what the scheduler says, would take it for the script's own end.
 """
 
+FLUSH_S = 60
+"""How long a job shell waits until what its script wrote is on the disk: a record of an end that outlives a
+loss of power must not tell of files that do not. The whole file system is flushed (`syncfs`), which takes one
+call however many files there are; a server that does not answer must not keep the job from ending."""
+_FLUSH_PAUSE_S = 0.05
+
 _ATTEMPT = re.compile(r"^cq_attempt=[0-9]+$", re.MULTILINE)
 
 STAY = "stay"
@@ -119,6 +125,9 @@ def render_job_shell(plan: JobShellPlan, dialect: ShellDialect) -> str:
     copying = dialect.copies_output
     traps = "\n".join(f"trap 'cq_note_signal {name}' {name}" for name in RECORDED_SIGNALS)
     return _TEMPLATE.format(
+        flush_tries=int(FLUSH_S / _FLUSH_PAUSE_S),
+        flush_pause=_FLUSH_PAUSE_S,
+        flush_s=FLUSH_S,
         directives="".join(f"{line}\n" for line in plan.directives),
         tag=plan.tag,
         stay=STAY,
@@ -374,9 +383,19 @@ cq_note_signal() {{
     if [ "$1" != CONT ]; then cq_signal=$1; fi
     cq_pass_on "$1"
 }}
+cq_flush() {{
+    sync -f "$cq_work" >/dev/null 2>&1 </dev/null &
+    cq_flusher=$!
+    for cq_try in {{1..{flush_tries}}}; do
+        kill -0 "$cq_flusher" 2>/dev/null || return
+        sleep {flush_pause}
+    done
+    cq_say "$cq_work was not flushed to its disk within {flush_s} s"
+}}
 cq_end() {{
     trap '' {signals}
-{end_copies}    cq_write "$cq_record" \\
+{end_copies}    if [ -n "$cq_ran" ]; then cq_flush; fi
+    cq_write "$cq_record" \\
         "local_id=$cq_local_id" "exit_code=$1" "signal=$cq_signal" "host=$cq_host" \\
         "started=$cq_started" "finished=$(cq_now)" \\
         "stdout_size=$(cq_size_of "$cq_control/stdout$cq_suffix")" \\
@@ -386,6 +405,7 @@ cq_end() {{
 }}
 
 cq_signal=
+cq_ran=
 cq_copiers=
 cq_started=$(cq_now)
 cq_host=$(uname -n)
@@ -415,5 +435,6 @@ if [ "${{1:-}}" != {stay} ] && ! cd "$cq_work"; then
     cq_say "cannot enter $cq_work: the script was not started"
     cq_end 1
 fi
-{copy}{prepare}{run}cq_end "$cq_code"
+{copy}{prepare}cq_ran=1
+{run}cq_end "$cq_code"
 """

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cloudq.adapters.object_stores.s3 import Encryption, S3Store
-from cloudq.adapters.object_stores.s3_client import RENEW_EVERY_S
+from cloudq.adapters.object_stores.s3_client import BULK, RENEW_EVERY_S
 from cloudq.adapters.object_stores.s3_errors import CODES
 from cloudq.domain.errors import OutcomeUnknown, PreconditionFailed, StoreRefused, StoreUnavailable
 from tests.parts.s3_services import BUCKET, S3Service, open_s3
@@ -78,8 +78,9 @@ def test_an_upload_that_nobody_finished_is_found_and_aborted(
     service: S3Service, request: pytest.FixtureRequest
 ) -> None:
     prefix = f"{uuid.uuid4()}/"
-    with closing(S3Store(bucket=BUCKET, endpoint_url=service.endpoint_url, prefix=prefix)) as store:
-        begun = store._control.create_multipart_upload(Bucket=BUCKET, Key=f"{prefix}jobs/a/1/output.zip")
+    with closing(open_s3(bucket=BUCKET, endpoint_url=service.endpoint_url, prefix=prefix)) as store:
+        client = store._connections.client(BULK)
+        begun = client.create_multipart_upload(Bucket=BUCKET, Key=f"{prefix}jobs/a/1/output.zip")
 
         [found] = store.unfinished_uploads("jobs/")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -557,3 +558,45 @@ def test_a_job_that_is_told_to_stay_starts_where_it_is(space: DirectoryClaimSpac
     )  # fmt: skip
 
     assert done.stdout == "/usr\nfrom stdin\n"
+
+
+# What the script wrote is on the disk before its end is told ---------------------------------------
+
+
+def with_sync(space: DirectoryClaimSpace, folder: Path, command: str) -> str:
+    """A PATH with another ``sync``; the variable ``$record`` of *command* is the end record's name."""
+    folder.mkdir()
+    record = shlex.quote(str(space.control_dir / "exit"))
+    (folder / "sync").write_text(f"#!/bin/bash\nrecord={record}\n{command}\n")
+    (folder / "sync").chmod(0o755)
+    return f"{folder}:{os.environ['PATH']}"
+
+
+@each_dialect
+def test_the_work_directory_is_flushed_before_the_end_is_recorded(
+    space: DirectoryClaimSpace, dialect: ShellDialect, tmp_path: Path
+) -> None:
+    prepare(space, "#!/bin/bash\necho made >result\n", dialect)
+    flushed = tmp_path / "flushed"
+    note = f'echo "$@" "$(cat "$2/result")" >{flushed}; [ ! -e "$record" ] && echo first >>{flushed}'
+
+    assert run(space, PATH=with_sync(space, tmp_path / "bin", note))[0] == 0
+
+    assert flushed.read_text() == f"-f {space.work_dir} made\nfirst\n"
+    assert exit_record(space).exit_code == 0
+
+
+@each_dialect
+@pytest.mark.parametrize("command", ["exit 1", "exec sleep 60"], ids=["fails", "hangs"])
+def test_a_flush_that_fails_or_hangs_keeps_no_job_from_ending(
+    space: DirectoryClaimSpace, dialect: ShellDialect, tmp_path: Path, command: str
+) -> None:
+    prepare(space, "#!/bin/bash\nexit 7\n", dialect)
+    text = space.job_shell.read_text()
+    space.job_shell.write_text(text.replace("{1..1200}", "{1..3}"))
+    assert "{1..1200}" in text
+
+    code, _, said = run(space, PATH=with_sync(space, tmp_path / "bin", command))
+
+    assert (code, exit_record(space).exit_code) == (7, 7)
+    assert ("was not flushed" in said) == ("sleep" in command)
