@@ -76,11 +76,17 @@ class Checks:
         elif new["state"] != self.life.store.final[job_id]["state"]:
             self._break(f"I5 the final record of {job_id}, which had expired, came back as {new['state']}")
 
+    def forget_ends(self) -> None:
+        """Records went back to before their jobs' ends."""
+        for job_id in self.started_at_end.keys() - self.life.store.final.keys():
+            del self.started_at_end[job_id]
+
     def judge_history(self, key: str) -> None:
         """A history entry is put: its job must be over, or deleted."""
         job_id = key.split("~")[1]
         record = self.life.store.jobs.get(job_id)
-        if record is not None and record["state"] not in FINAL:
+        is_set_back = job_id in self.life.misfortunes.set_back
+        if record is not None and record["state"] not in FINAL and not is_set_back:
             self._break(f"I8 {job_id} is {record['state']} and gets a history key")
 
     def _judge_end(self, job_id: str, record: dict[str, Any]) -> None:
@@ -235,7 +241,8 @@ class Checks:
                 self.judged_holds.discard((job_id, n))
                 continue
             for needed in (*wish.hold, *wish.hold_ok):
-                if needed not in final and not self._has_expired(needed):
+                is_set_back = needed in self.life.misfortunes.set_back
+                if needed not in final and not self._has_expired(needed) and not is_set_back:
                     self._break(f"I5 {job_id} was started before {needed} was over")
             for needed in wish.hold_ok:
                 if needed in final and final[needed]["state"] != "DONE":
@@ -261,7 +268,8 @@ class Checks:
             else:
                 continue
             for key in wanted:
-                if not store.has(key) and key not in store.expired:
+                is_set_back = job_id in self.life.misfortunes.set_back
+                if not (store.has(key) or key in store.expired or is_set_back):
                     self._break(f"I9 {key} is missing")
 
     # When trouble is over ------------------------------------------------------------------------
@@ -296,7 +304,8 @@ class Checks:
     def _judge_life(self, job_id: str, wish: Wish) -> None:
         record = self.life.store.jobs.get(job_id)
         if record is None:
-            if not self.life.users.may_be_deleted(wish) and not self.is_nobodys(job_id):
+            is_set_back = job_id in self.life.misfortunes.set_back
+            if not (self.life.users.may_be_deleted(wish) or self.is_nobodys(job_id) or is_set_back):
                 self._break(f"I2 {job_id} is gone")
         elif record["state"] not in FINAL and self.is_nobodys(job_id):
             return
@@ -399,6 +408,10 @@ class Checks:
             is_final = record is not None and record["state"] in FINAL
             if not wish.is_confirmed and job_id not in self.life.store.invited:
                 continue  # no agent ever meets it: its owner ends what was begun
+            if job_id in self.life.misfortunes.set_back:
+                if is_final and not told.count(job_id):
+                    self._break(f"I8 {job_id} has no history key")
+                continue
             if is_final and told.count(job_id) != 1:
                 self._break(f"I8 {job_id} has {told.count(job_id)} history keys")
             if record is not None and not is_final and told.count(job_id):

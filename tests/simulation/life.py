@@ -22,7 +22,7 @@ from tests.simulation.gate import Process
 from tests.simulation.machines import Host
 from tests.simulation.misfortunes import Misfortunes
 from tests.simulation.places import Place, Slot
-from tests.simulation.site import Kinds, Site
+from tests.simulation.site import Kind, Kinds, Site
 from tests.simulation.story import Broken, Story, ToldLog
 from tests.simulation.users import Users, Wish, script_of
 from tests.simulation.watched_store import WatchedStore
@@ -138,13 +138,16 @@ class Life:
         homes = [self.tmp / name / home for home in ("home", "other")[: dice.one_of([1, 1, 1, 2])]]
         place = Place(name, scheduler, homes)
         self.systems.append(place)
-        for number in range(max(len(homes), dice.one_of([1, 2]))):
+        hosts = max(len(homes), dice.one_of([1, 2]))
+        for number in range(max(hosts, 2) if Kind.HOST_LOCKS in self.site.kinds else hosts):
             home = homes[min(number, len(homes) - 1)]
             ahead_s, up_s = dice.one_of([0.0, 0.0, -500.0, 7000.0]), dice.random.random() * 9000
             host = Host(f"{name}{number}", ahead_s, -up_s, self.next_boot())
             self.hosts.append(host)
             if host.ahead_s:
                 self.meet("clock: an agent's is wrong", host.name, host.ahead_s)
+            if number and Kind.HOST_LOCKS in self.site.kinds and home == homes[0]:
+                self.meet("disk: file locks do not reach the other host of a home", host.name)
             one_shot = dice.happens(0.2)
             self.slots.append(Slot(self, place, home, host, one_shot, self._settings(name)))
         rivals = [slot for slot in self.slots if slot.place is place]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,6 +17,7 @@ from cloudq.domain.names import ClaimTag
 from tests.simulation.clones import copy_home, copy_host
 from tests.simulation.machines import Host
 from tests.simulation.places import Slot
+from tests.simulation.watched_store import Backup
 
 if TYPE_CHECKING:
     from tests.simulation.life import Life
@@ -34,6 +36,10 @@ class Misfortunes:
 
     life: Life = field(repr=False)
     clones: int = 0
+    was_restored: bool = False
+    set_back: set[str] = field(factory=set)
+    """Jobs of which anything went back, or is gone, with the bucket."""
+    _backup: Backup | None = None
     purged: set[ClaimTag] = field(factory=set)
     """Claims some of whose files vanished."""
 
@@ -42,6 +48,8 @@ class Misfortunes:
         life = self.life
         if life.site.clone and self.clones < MOST_CLONES and life.odds.random() < life.site.clone:
             self._clone()
+        if life.site.restore and not self.was_restored and life.odds.random() < life.site.restore:
+            self._back_up_or_restore()
         if life.site.purge and life.odds.random() < life.site.purge:
             self._purge()
         if life.site.expire_s and life.odds.random() < LOOK_FOR_OLD_OBJECTS:
@@ -109,6 +117,25 @@ class Misfortunes:
         for directory in directories:
             shutil.rmtree(directory, ignore_errors=True)
 
+    # The bucket ----------------------------------------------------------------------------------
+
+    def _back_up_or_restore(self) -> None:
+        """Everything that was written since the backup is gone, and what was deleted is there again."""
+        life, store = self.life, self.life.store
+        if self._backup is None:
+            self._backup = store.backup()
+            life.story.tell("bucket", "is backed up")
+            return
+        before = store.backup()
+        life.meet("store: restored from a backup", "bucket")
+        store.restore(self._backup)
+        self.was_restored = True
+        for key, _ in before.held.items() ^ self._backup.held.items():
+            if (found := _JOB.search(key)) is not None:
+                life.disturb(found[1])
+                self.set_back.add(found[1])
+        life.checks.forget_ends()
+
     # Objects -------------------------------------------------------------------------------------
 
     def _expire(self) -> None:
@@ -121,6 +148,7 @@ class Misfortunes:
                 life.store.expire(key)
 
 
+_JOB = re.compile(r"^(?:jobs/|queue/[^/]+/|history/\d+~)([0-9a-f]{8})")
 _CLONES = ("a host is copied", "a host is copied, not its home", "a home is copied")
 _PURGES = ("a control directory", "all of a claim", "all of a claim", "a work directory", "the cache")
 

@@ -22,6 +22,10 @@ class Kind(Enum):
     """Background work takes seconds to minutes, and its agent goes on beside it."""
     CLONES = "clones"
     """A host is copied with its memory while it runs, and both go on; or only a home is copied."""
+    HOST_LOCKS = "host-locks"
+    """Agents on two hosts share a home whose file locks hold on one host only."""
+    RESTORED_BUCKET = "restored-bucket"
+    """The bucket comes back from a backup."""
     PURGE = "purge"
     """Control and work directories vanish while their jobs wait or run."""
     EXPIRY = "expiry"
@@ -69,6 +73,8 @@ class Site:
     """How long background work takes at most."""
     clone: float = 0.0
     """Chance that a host or a home is copied whenever something happens."""
+    restore: float = 0.0
+    """Chance that the bucket is backed up, or comes back, whenever something happens."""
     purge: float = 0.0
     """Chance that files vanish whenever something happens."""
     expire_s: float = 0.0
@@ -89,7 +95,8 @@ class Site:
             Kind.SKEWED_DATES: ("date_skew_s", pick([2.0, 5.0, 15.0])),
             Kind.SLOW_WORK: ("work_s", pick([10.0, 60.0, 400.0])),
             Kind.CLONES: ("clone", pick([0.05, 0.2])),
-            Kind.PURGE: ("purge", pick([0.02, 0.1])),
+            Kind.RESTORED_BUCKET: ("restore", pick([0.04, 0.1])),
+            Kind.PURGE: ("purge", pick([0.05, 0.15])),
             Kind.EXPIRY: ("expire_s", pick([300.0, 1000.0, 4000.0])),
         }
         chosen = {name: value for kind, (name, value) in values.items() if has[kind]}
@@ -97,4 +104,4 @@ class Site:
 
     def at_peace(self) -> Site:
         """Nothing happens any more; what the store is like stays."""
-        return evolve(self, stop=0.0, clone=0.0, purge=0.0, expire_s=0.0)
+        return evolve(self, stop=0.0, clone=0.0, restore=0.0, purge=0.0, expire_s=0.0)

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from attrs import frozen
+
 from cloudq.adapters.object_stores.memory import MemoryStore, _Held
 from cloudq.ports.object_store import ListPage
 
@@ -18,6 +20,17 @@ Judge = Callable[[str, "Record | None", Record], None]
 _MANIFEST = re.compile(r"jobs/([0-9a-f]{8})/manifest\.json")
 _CLAIM = re.compile(r"jobs/([0-9a-f]{8})/claims/(\d+)\.json")
 _MARKER = re.compile(r"queue/[^/]+/([0-9a-f]{8})\.\d+")
+
+
+@frozen
+class Backup:
+    """A bucket as it was."""
+
+    held: dict[str, _Held]
+    jobs: dict[str, Record]
+    claims: dict[str, dict[int, Record]]
+    final: dict[str, Record]
+    invited: set[str]
 
 
 class WatchedStore(MemoryStore):
@@ -49,6 +62,19 @@ class WatchedStore(MemoryStore):
         self.ever_expired: set[str] = set()
         self.unannounced: dict[str, set[str]] = {}
         """Markers of each system since its doorbell rang last."""
+
+    def backup(self) -> Backup:
+        """The bucket as it is now."""
+        claims = {job_id: dict(each) for job_id, each in self.claims.items()}
+        return Backup(dict(self._held), dict(self.jobs), claims, dict(self.final), set(self.invited))
+
+    def restore(self, backup: Backup) -> None:
+        """The bucket is as it was: what came later was never there."""
+        self._held, self.jobs, self.final = dict(backup.held), dict(backup.jobs), dict(backup.final)
+        self.claims = {job_id: dict(each) for job_id, each in backup.claims.items()}
+        self.invited = set(backup.invited)
+        self._changes.clear()
+        self._listed = dict(self._held)
 
     def older_than(self, until: datetime) -> list[str]:
         """The keys of what was written before *until*."""

@@ -12,6 +12,7 @@ from attrs import evolve
 from cloudq.application.agent_settings import AgentSettings
 from tests.simulation.dice import Rates
 from tests.simulation.life import Life
+from tests.simulation.site import Kind
 from tests.simulation.watched_store import WatchedStore
 
 
@@ -35,6 +36,9 @@ class WeakLife(Life):
         self.store = store
         for place in self.systems:
             del place.homes[1:]
+        if Kind.HOST_LOCKS in self.site.kinds:
+            self.slots = [slot for slot in self.slots if slot.home in slot.place.homes]
+            return
         firsts = {id(slot.place): slot for slot in reversed(self.slots)}
         self.slots = [slot for slot in self.slots if firsts[id(slot.place)] is slot]
 
