@@ -321,9 +321,11 @@ class Checks:
                 self._no_log_pieces(job_id, record.get("claim", 0))
 
     def is_nobodys(self, job_id: str) -> bool:
-        """Whether objects of it expired while no claim stood on it: nobody can put them again."""
+        """Whether objects of it expired, or went back, while no claim stood: nobody can put them again."""
         store, claim = self.life.store, self.life.store.newest_claim(job_id)
         is_held = claim is not None and claim["kind"] == "run" and job_id not in store.final
+        if job_id in self.life.misfortunes.set_back and not is_held:
+            return not any(f"/{job_id}." in key for key in store.keys("queue/"))
         if is_held or not store.ever_expired:
             return False
         return self._has_expired(job_id) or any(job_id in key for key in store.ever_expired)

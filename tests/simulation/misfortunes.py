@@ -130,10 +130,11 @@ class Misfortunes:
         life.meet("store: restored from a backup", "bucket")
         store.restore(self._backup)
         self.was_restored = True
-        for key, _ in before.held.items() ^ self._backup.held.items():
-            if (found := _JOB.search(key)) is not None:
-                life.disturb(found[1])
-                self.set_back.add(found[1])
+        keys = {key for key, _ in before.held.items() ^ self._backup.held.items()}
+        self.set_back |= {found[1] for key in keys if (found := _JOB.search(key)) is not None}
+        self.set_back |= before.final.keys() ^ self._backup.final.keys()
+        for job_id in self.set_back:
+            life.disturb(job_id)
         life.checks.forget_ends()
 
     # Objects -------------------------------------------------------------------------------------
