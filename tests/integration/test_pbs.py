@@ -12,6 +12,7 @@ import pytest
 from cloudq.client import Client
 from cloudq.domain.job import Job
 from cloudq.domain.job_state import JobState
+from tests.parts.cases import case
 from tests.parts.counted_runs import check_all, submit_many
 from tests.parts.fake_pbs.complex import FakePbs
 from tests.parts.real_pbs import RealPbs
@@ -334,3 +335,24 @@ def test_jobs_run_once_each_while_their_agent_is_killed_again_and_again(
         with pbs_site.agent():
             ended(client, *expected)
             check_all(client, expected, tmp_path / "runs")
+
+
+# Field reports -----------------------------------------------------------------------------------
+
+
+def test_script_is_run_by_the_interpreter_that_its_header_names(pbs_site: Site) -> None:
+    if not Path("/bin/csh").exists():
+        pytest.skip("there is no csh here")
+    with pbs_site.client() as client, pbs_site.agent():
+        job_id = submit(client, pbs_site, case("19", "job.pbs"), "job.pbs")
+
+        assert told(ended(client, job_id, timeout=60)[0]) == ("DONE", 0)
+        assert out(client, job_id) == "csh ok\n"
+
+
+def test_output_goes_into_a_directory_that_the_script_names(pbs_site: Site) -> None:
+    with pbs_site.client() as client, pbs_site.agent():
+        job_id = submit(client, pbs_site, BASH + "#PBS -j oe -o logs/all.txt\necho hello\n")
+
+        assert told(ended(client, job_id, timeout=60)[0]) == ("DONE", 0)
+        assert (pbs_site.home / "cache" / job_id / "logs" / "all.txt").read_text() == "hello\n"

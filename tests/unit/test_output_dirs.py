@@ -8,7 +8,9 @@ import pytest
 
 from cloudq.adapters.process import account
 from cloudq.adapters.schedulers import grid_engine, slurm
+from cloudq.adapters.schedulers import pbs_submit as pbs
 from cloudq.adapters.schedulers.grid_engine_options import read_grid_engine_options
+from cloudq.adapters.schedulers.pbs_options import read_pbs_options
 from cloudq.adapters.schedulers.slurm_options import read_slurm_options
 from cloudq.domain.array_range import ArrayRange
 from cloudq.domain.errors import SubmitRefused
@@ -121,3 +123,10 @@ def test_link_in_the_work_directory_is_not_followed(work_dir: Path) -> None:
     by_slurm(work_dir, "#SBATCH -o logs/deep/out")
 
     assert list((work_dir.parent / "elsewhere").iterdir()) == []
+
+
+def test_directories_are_those_that_pbs_would_need(work_dir: Path) -> None:
+    options = read_pbs_options(("-e", "node1:b/x"), ["#PBS -o t^array_index^/out -J 1-3:2"])
+    pbs.output_dirs(submission(work_dir), options).make(pbs.output_paths(options))
+
+    assert made(work_dir) == {"t1", "t3", "b"}

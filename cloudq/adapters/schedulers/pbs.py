@@ -50,7 +50,7 @@ from cloudq.adapters.schedulers.pbs_states import (
     status_of,
     was_terminated,
 )
-from cloudq.adapters.schedulers.pbs_submit import array_of, options_of, qsub_argv
+from cloudq.adapters.schedulers.pbs_submit import array_of, options_of, output_dirs, output_paths, qsub_argv
 from cloudq.domain.array_range import ArrayRange
 from cloudq.domain.errors import SchedulerUnavailable, SubmitUncertain
 from cloudq.domain.header import HeaderSyntax
@@ -129,7 +129,9 @@ class PbsScheduler:
         return join_options(qsub_argv(submission, options_of(submission)))
 
     def submit(self, submission: Submission, files: AttemptFiles) -> str:
-        argv = qsub_argv(submission, options_of(submission))
+        options = options_of(submission)
+        argv = qsub_argv(submission, options)
+        output_dirs(submission, options).make(output_paths(options))
         self._commands.submit(argv, submission.work_dir, files)
         local_id = self.submitted(files)
         if local_id is None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 
 from cloudq.adapters.filesystem import read_record
+from cloudq.adapters.schedulers.output_dirs import OutputDirs, OutputNames
 from cloudq.adapters.schedulers.pbs_options import (
     DIRECTIVE,
     PbsOptions,
@@ -47,6 +49,20 @@ def _plain_path(submission: Submission) -> str:
     if path.isascii() and path.isprintable():
         return path
     return os.path.relpath(submission.control_dir.resolve(), submission.work_dir.resolve())
+
+
+_PLACEHOLDER = re.compile(r"\^(?P<name>array_index)\^")
+
+
+def output_dirs(submission: Submission, options: PbsOptions) -> OutputDirs:
+    """Where the files that a user names will be."""
+    names = OutputNames(_PLACEHOLDER, {}, frozenset({"array_index"}))
+    return OutputDirs(submission.work_dir, ".", names, array_of(submission, options))
+
+
+def output_paths(options: PbsOptions) -> dict[str, str]:
+    """The files that a user names, as ``path`` or ``host:path``."""
+    return {f"-{name}": options.values.get(name, "").rpartition(":")[2] for name in "oe"}
 
 
 def _variables(submission: Submission, options: PbsOptions, array: ArrayRange | None) -> Iterator[str]:
