@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -135,7 +136,7 @@ def environment_in(directory: Path) -> dict[str, str]:
     text = os.fsdecode((directory / "env.bin").read_bytes())
     found = dict(line.split("=", 1) for line in text.split("\0") if line)
     # Grid Engine puts the job's own directory in front.
-    return {**found, "PATH": found["PATH"].removeprefix(f"{found.get('TMPDIR', '')}:")}
+    return {**found, "PATH": re.sub(r"^[^:]*/[0-9]+\.[0-9]+\.[^/:]+:", "", found["PATH"])}
 
 
 def differences(found: Mapping[str, str], plain: Mapping[str, str]) -> set[str]:
