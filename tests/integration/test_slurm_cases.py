@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,9 @@ from attrs import evolve
 
 from tests.parts.cases import case
 from tests.parts.site import Site, ended, wait_until
-from tests.parts.slurm import Slurm
-from tests.parts.slurm_site import out, submit, told
+from tests.parts.slurm import URGENT_PARTITION, Slurm
+from tests.parts.slurm_site import out, running, submit, told
+from tests.parts.started_from import REPOSITORY, STEP, Start, agent, login_of
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("slurm"), pytest.mark.timeout(300)]
 
@@ -51,16 +53,6 @@ def test_late_lines_do_not_count_and_are_named(slurm_site: Site) -> None:
     assert f"remarks               {words}\n" in slurm_site.cli("stat", job_id)
 
 
-def test_script_finds_its_directory_by_its_own_name(slurm_site: Site, tmp_path: Path) -> None:
-    body = '#!/bin/bash\ncd "$(dirname "$0")"\nsource .shellscript_functions\ngreet\n'
-    functions = tmp_path / ".shellscript_functions"
-    functions.write_text(case("07", ".shellscript_functions"))
-    with slurm_site.client() as client, slurm_site.agent():
-        job_id = submit(client, slurm_site, body, inputs=[functions])
-
-        assert told(ended(client, job_id, timeout=60)[0]) == ("DONE", 0)
-
-
 def test_follow_up_of_a_script_is_named_and_keeps_its_directory(slurm_site: Site, slurm: Slurm) -> None:
     site = evolve(slurm_site, variables={**slurm_site.variables, "CLOUDQ_AGENT_KEEP_DAYS": "0"})
     with site.client() as client:
@@ -78,3 +70,44 @@ def test_follow_up_of_a_script_is_named_and_keeps_its_directory(slurm_site: Site
         slurm.wait_until("it is forgotten", lambda: not slurm.run("squeue", "-h", "-j", second).stdout)
         with site.agent():
             wait_until(lambda: not work_dir.exists(), 60)
+
+
+def test_functions_and_defaults_of_the_login_count_and_a_dead_steps_do_not(
+    slurm_site: Site, slurm: Slurm, tmp_path: Path
+) -> None:
+    login = {**login_of(tmp_path, slurm.environment()), "SBATCH_PARTITION": URGENT_PARTITION}
+    with slurm_site.client() as client, agent(slurm_site, Start(sys.executable, STEP), login):
+        module = submit(client, slurm_site, case("02", "job.sh"))
+        defaults = submit(client, slurm_site, case("04", "job.sh"))
+        for job in ended(client, module, defaults, timeout=90):
+            assert told(job) == ("DONE", 0)
+        assert out(client, module) == "loaded: gcc/12\n"
+        said = out(client, defaults).splitlines()
+        assert said[:2] == [f"partition={URGENT_PARTITION} name=by-default", "TimeLimit=00:05:00"]
+        assert not [
+            line for line in said if line.startswith(("PMI", "OMPI", "MPI", "SCANCEL", "CUDA", "PYTHON"))
+        ]
+
+
+def test_cancel_takes_effect_whatever_defaults_its_command_has_where_the_agent_was_started(
+    slurm_site: Site, slurm: Slurm, tmp_path: Path
+) -> None:
+    login = login_of(tmp_path, slurm.environment())
+    with slurm_site.client() as client, agent(slurm_site, Start(sys.executable, STEP), login):
+        job_id = submit(client, slurm_site, "#!/bin/bash\nsleep 300\n")
+        running(client, job_id)
+        assert slurm_site.run("cloudqcli", "cancel", job_id).returncode == 0
+        assert told(ended(client, job_id, timeout=60)[0])[0] == "DELETED"
+
+
+def test_command_that_slurm_shows_is_the_job_shell_as_the_page_says(slurm_site: Site, tmp_path: Path) -> None:
+    functions = tmp_path / ".shellscript_functions"
+    functions.write_text(case("07", functions.name))
+    own_name = case("07", "job.sh").replace("[[ -d $D ]] && SCRIPT_DIR", "false && SCRIPT_DIR")
+    with slurm_site.client() as client, slurm_site.agent():
+        by_command = submit(client, slurm_site, case("07", "job.sh"), inputs=[functions])
+        by_own_name = submit(client, slurm_site, own_name, inputs=[functions])
+        jobs = ended(client, by_command, by_own_name, timeout=60)
+
+        assert [told(job) for job in jobs] == [("ERROR", 127), ("DONE", 0)]
+    assert "`Command=` is the job" in (REPOSITORY / "docs" / "slurm.md").read_text(encoding="utf-8")
