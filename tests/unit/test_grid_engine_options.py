@@ -10,12 +10,13 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudq.adapters.schedulers.grid_engine import GridEngineScheduler, qsub_argv
+from cloudq.adapters.schedulers.grid_engine import GridEngineScheduler
 from cloudq.adapters.schedulers.grid_engine_options import (
     job_name,
     read_grid_engine_options,
     split_directive,
 )
+from cloudq.adapters.schedulers.grid_engine_submit import qsub_argv
 from cloudq.domain.array_range import ArrayRange
 from cloudq.domain.errors import SubmitRefused
 from cloudq.domain.names import ClaimTag

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from cloudq.adapters.process import account
-from cloudq.adapters.schedulers import grid_engine, slurm
+from cloudq.adapters.schedulers import grid_engine_submit as grid_engine
 from cloudq.adapters.schedulers import pbs_submit as pbs
+from cloudq.adapters.schedulers import slurm_submit as slurm
 from cloudq.adapters.schedulers.grid_engine_options import read_grid_engine_options
 from cloudq.adapters.schedulers.pbs_options import read_pbs_options
 from cloudq.adapters.schedulers.slurm_options import read_slurm_options

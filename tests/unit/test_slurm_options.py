@@ -11,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloudq.adapters.login_environment import login_environment
-from cloudq.adapters.schedulers.slurm import SlurmScheduler, sbatch_argv
+from cloudq.adapters.schedulers.slurm import SlurmScheduler
 from cloudq.adapters.schedulers.slurm_options import (
     IGNORED_DEFAULTS,
     file_pattern,
     read_slurm_options,
     split_directive,
 )
+from cloudq.adapters.schedulers.slurm_submit import sbatch_argv
 from cloudq.domain.array_range import ArrayRange
 from cloudq.domain.errors import SubmitRefused
 from cloudq.domain.names import ClaimTag

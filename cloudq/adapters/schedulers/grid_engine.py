@@ -6,28 +6,18 @@ is not listed has not ended for that: its own record counts, then accounting, el
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
 
 from attrs import evolve, frozen
 
-from cloudq.adapters.filesystem import read_record
 from cloudq.adapters.process import Finished, account
 from cloudq.adapters.schedulers.commands import CommandTimes, SchedulerCommands, in_chunks, left_in, words_of
 from cloudq.adapters.schedulers.grid_engine_jobs import KnownJob, KnownJobs
 from cloudq.adapters.schedulers.grid_engine_options import (
     DIRECTIVE,
-    NO_LISTS,
-    GridEngineOptions,
-    is_plain_path,
-    job_name,
-    read_grid_engine_options,
 )
 from cloudq.adapters.schedulers.grid_engine_parse import (
-    CONTEXT,
     QUERY_ENVIRONMENT,
     Account,
     JobDetails,
@@ -47,12 +37,17 @@ from cloudq.adapters.schedulers.grid_engine_states import (
     read_qsub_answer,
     status_of,
 )
-from cloudq.adapters.schedulers.output_dirs import OutputDirs, OutputNames
+from cloudq.adapters.schedulers.grid_engine_submit import (
+    array_of,
+    options_of,
+    output_dirs,
+    output_paths,
+    qsub_argv,
+)
 from cloudq.domain.array_range import ArrayRange
-from cloudq.domain.errors import SchedulerUnavailable, SubmitRefused, SubmitUncertain
+from cloudq.domain.errors import SchedulerUnavailable, SubmitUncertain
 from cloudq.domain.header import HeaderSyntax
-from cloudq.domain.job_shell import STAY, ShellDialect
-from cloudq.domain.jobscript import MAX_SCRIPT_BYTES, Jobscript
+from cloudq.domain.job_shell import ShellDialect
 from cloudq.domain.names import ClaimTag
 from cloudq.domain.outcome import Life, SchedulerStatus
 from cloudq.domain.submit_options import join_options
@@ -127,13 +122,13 @@ class GridEngineScheduler:
     # Submitting -------------------------------------------------------------------------------
 
     def planned_array(self, submission: Submission) -> ArrayRange | None:
-        return _array_of(submission, _options(submission))
+        return array_of(submission, options_of(submission))
 
     def describe(self, submission: Submission) -> str:
-        return join_options(qsub_argv(submission, _options(submission)))
+        return join_options(qsub_argv(submission, options_of(submission)))
 
     def submit(self, submission: Submission, files: AttemptFiles) -> str:
-        options = _options(submission)
+        options = options_of(submission)
         argv = qsub_argv(submission, options)
         output_dirs(submission, options).make(output_paths(options))
         self._commands.submit(argv, submission.work_dir, files)
@@ -310,84 +305,5 @@ class GridEngineScheduler:
         self.cancel(stuck)
 
 
-def qsub_argv(submission: Submission, options: GridEngineOptions) -> tuple[str, ...]:
-    """The submit command. What the user asked for stays as it is: only what is missing is added."""
-    array = _array_of(submission, options)
-    stays = options.has("wd")  # -cwd is where cloudq would start it, too
-    added = ["-terse"]
-    if submission.name and not options.has("N"):
-        added += ["-N", job_name(submission.name)]
-    if not stays and not options.has("cwd") and "$" not in str(submission.work_dir):  # it would be expanded
-        added += ["-wd", str(submission.work_dir)]
-    if array is not None and not options.has("t"):
-        added += ["-t", f"{array.first}-{array.last}:{array.step}"]
-    if array is not None and array.max_running is not None and not options.has("tc"):
-        added += ["-tc", str(array.max_running)]
-    # Last, so that nothing before it can take it away, nor be taken for the jobscript.
-    own = ("-ac", f"{CONTEXT}={submission.tag}", "-S", "/bin/bash", str(submission.job_shell))
-    streams = _streams(submission, options, array)
-    return ("qsub", *added, *options.words, *streams, *own, *((STAY,) if stays else ()))
-
-
-def _streams(submission: Submission, options: GridEngineOptions, array: ArrayRange | None) -> Iterator[str]:
-    """Where the output goes, unless the user said so. The job shell writes the log if it is elsewhere."""
-    suffix = "" if array is None else ".$TASK_ID"
-    is_plain = is_plain_path(str(submission.control_dir))
-    for option, name in (("o", "stdout"), ("e", "stderr")):
-        if not options.has(option):
-            yield f"-{option}"
-            yield f"{submission.control_dir / name}{suffix}" if is_plain else os.devnull
-
-
-_PLACEHOLDER = re.compile(r"\$\{?(?P<name>HOME|USER|JOB_ID|JOB_NAME|HOSTNAME|TASK_ID)\}?")
-
-
-def output_dirs(submission: Submission, options: GridEngineOptions) -> OutputDirs:
-    """Where the files that a user names will be."""
-    name = options.values.get("N") or job_name(submission.name)
-    known = {
-        "HOME": str(Path.home()),
-        "USER": account(),
-        "JOB_NAME": name,
-        "TASK_ID": "undefined",
-    }
-    names = OutputNames(_PLACEHOLDER, known, frozenset({"TASK_ID"}))
-    return OutputDirs(
-        submission.work_dir, options.values.get("wd", "."), names, _array_of(submission, options)
-    )
-
-
-def output_paths(options: GridEngineOptions) -> dict[str, str]:
-    """The files that a user names: for any host, or for each one as ``host:path,…``."""
-    given = ((f"-{name}", options.values.get(name, "")) for name in "oe")
-    return {
-        f"{option} {part}" if count else option: part.rpartition(":")[2]
-        for option, paths in given
-        for count, part in enumerate(paths.split(","))
-    }
-
-
-def _options(submission: Submission) -> GridEngineOptions:
-    """All options, those in the job shell first."""
-    text = read_record(submission.job_shell, 2 * MAX_SCRIPT_BYTES) or b""
-    lines = Jobscript("job_shell", text).directives(DIRECTIVE, anywhere=True)
-    return read_grid_engine_options(submission.options, lines)
-
-
 def _is_about_an_unknown_job(done: Finished) -> bool:
     return is_only_about_unknown_jobs(done.stdout + done.stderr)
-
-
-def _array_of(submission: Submission, options: GridEngineOptions) -> ArrayRange | None:
-    own, asked = options.array, submission.array
-    if asked is not None and len(asked.spans) > 1:
-        same = ArrayRange.covering(asked)
-        instead = f"; write {same}" if len(same.spans) == 1 else ""
-        raise SubmitRefused(f"--array_tid {asked}: {NO_LISTS}{instead}")
-    if own is None and asked is not None and options.max_running is not None:
-        return evolve(asked, max_running=options.max_running)
-    if own is None or asked is None:
-        return own or asked
-    if set(own) != set(asked):
-        raise SubmitRefused(f"-t {own} in the jobscript or in submit_opt contradicts --array_tid {asked}")
-    return own if own.max_running is not None else evolve(own, max_running=asked.max_running)

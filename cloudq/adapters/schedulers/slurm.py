@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from threading import Lock
 
 from attrs import frozen
 
-from cloudq.adapters.filesystem import read_record
 from cloudq.adapters.process import account
 from cloudq.adapters.schedulers.commands import CommandTimes, SchedulerCommands, in_chunks, left_in, words_of
-from cloudq.adapters.schedulers.output_dirs import OutputDirs, OutputNames
 from cloudq.adapters.schedulers.shared_query import SharedQuery
 from cloudq.adapters.schedulers.slurm_answers import (
     is_about_an_unknown_job,
@@ -29,8 +26,6 @@ from cloudq.adapters.schedulers.slurm_options import (
     FOREIGN,
     IGNORED_DEFAULTS,
     SlurmOptions,
-    file_pattern,
-    read_slurm_options,
 )
 from cloudq.adapters.schedulers.slurm_parse import (
     QUERY_ENVIRONMENT,
@@ -54,11 +49,17 @@ from cloudq.adapters.schedulers.slurm_states import (
     STATES,
     status_once_gone,
 )
+from cloudq.adapters.schedulers.slurm_submit import (
+    array_of,
+    options_of,
+    output_dirs,
+    output_paths,
+    sbatch_argv,
+)
 from cloudq.domain.array_range import ArrayRange
 from cloudq.domain.errors import SchedulerUnavailable, SubmitRefused, SubmitUncertain
 from cloudq.domain.header import HeaderSyntax
-from cloudq.domain.job_shell import STAY, ShellDialect
-from cloudq.domain.jobscript import MAX_SCRIPT_BYTES, Jobscript
+from cloudq.domain.job_shell import ShellDialect
 from cloudq.domain.names import ClaimTag
 from cloudq.domain.outcome import Life, SchedulerStatus
 from cloudq.domain.submit_options import join_options
@@ -164,14 +165,14 @@ class SlurmScheduler:
     # Submitting -------------------------------------------------------------------------------
 
     def planned_array(self, submission: Submission) -> ArrayRange | None:
-        return _array_of(submission, self._options(submission))
+        return array_of(submission, self._options(submission))
 
     def describe(self, submission: Submission) -> str:
         return join_options(sbatch_argv(submission, self._options(submission)))
 
     def submit(self, submission: Submission, files: AttemptFiles) -> str:
         options = self._options(submission)
-        array = _array_of(submission, options)
+        array = array_of(submission, options)
         self._check_size(array)
         argv = sbatch_argv(submission, options)
         output_dirs(submission, options, array).make(output_paths(options))
@@ -194,10 +195,7 @@ class SlurmScheduler:
         return told.local_id
 
     def _options(self, submission: Submission) -> SlurmOptions:
-        """All options: sbatch's defaults, those in the head of the job shell, and the user's own."""
-        text = read_record(submission.job_shell, 2 * MAX_SCRIPT_BYTES) or b""
-        lines = Jobscript("job_shell", text).directives(DIRECTIVE, *FOREIGN)
-        return read_slurm_options(submission.options, lines, self._commands.submit_environment)
+        return options_of(submission, self._commands.submit_environment)
 
     def _check_size(self, array: ArrayRange | None) -> None:
         if array is None:
@@ -234,9 +232,8 @@ class SlurmScheduler:
         return jobs | self._from_accounting(unknown)
 
     def work_dirs(self) -> Mapping[str, str]:
-        return parse_work_dirs(
-            self._commands.answer("squeue", "--all", "--me", "--noheader", f"--format={WORK_DIR_FORMAT}")
-        )
+        whose = ("--all", f"--user={self._owner}", "--noheader")
+        return parse_work_dirs(self._commands.answer("squeue", *whose, f"--format={WORK_DIR_FORMAT}"))
 
     def free_slots(self) -> int | None:
         """Idle CPUs where jobs go that name no partition: one that needs more may still wait."""
@@ -389,65 +386,6 @@ class SlurmScheduler:
         text = self._commands.answer(*self._sacct_argv(), *words)
         jobs = parse_sacct(text, with_line=with_line)
         return _of_claims(jobs) if with_line else jobs
-
-
-def sbatch_argv(submission: Submission, options: SlurmOptions) -> tuple[str, ...]:
-    """The submit command. What the user asked for stays as it is: only what is missing is added."""
-    added = []
-    if submission.array is not None and not options.has("array"):
-        added.append(f"--array={submission.array}")
-    if submission.name and not options.has("job-name"):
-        added.append(f"--job-name={submission.name}")
-    stays = options.has("chdir") or options.has("workdir")
-    if not stays:
-        added.append(f"--chdir={submission.work_dir}")
-    last = (str(submission.job_shell), *((STAY,) if stays else ()))
-    array = _array_of(submission, options)
-    return ("sbatch", "--parsable", *added, *submission.options, *_streams(submission, options, array), *last)
-
-
-def _streams(submission: Submission, options: SlurmOptions, array: ArrayRange | None) -> Iterator[str]:
-    """Where the output goes. A user's ``--output`` takes stderr along unless that has its own."""
-    if options.has("output"):
-        return
-    suffix = "" if array is None else ".%a"
-    # Beside a user's own --error, the job shell writes the log itself: see `ShellDialect`.
-    name = "output" if options.has("error") else "stdout"
-    yield f"--output={file_pattern(f'{submission.control_dir}/{name}')}{suffix}"
-    if not options.has("error"):
-        yield f"--error={file_pattern(f'{submission.control_dir}/stderr')}{suffix}"
-        yield "--open-mode=append"  # a second submission of the claim must not empty them
-
-
-_PLACEHOLDER = re.compile(r"%(?P<width>[0-9]*)(?P<name>[A-Za-z%])")
-
-
-def output_dirs(submission: Submission, options: SlurmOptions, array: ArrayRange | None) -> OutputDirs:
-    """Where the files that a user names will be."""
-    name = options.values.get("job-name") or submission.name
-    known = {"%": "%", "u": account(), "x": name, "n": "0", "t": "0"}
-    start_dir = options.values.get("chdir") or options.values.get("workdir") or "."
-    return OutputDirs(submission.work_dir, start_dir, OutputNames(_PLACEHOLDER, known, frozenset("a")), array)
-
-
-def output_paths(options: SlurmOptions) -> dict[str, str]:
-    """The files that a user names. A backslash takes its meaning from every per cent sign."""
-    given = {f"--{name}": options.values.get(name, "") for name in ("output", "error")}
-    return {
-        option: path.replace("\\", "").replace("%", "%%") if "\\" in path else path
-        for option, path in given.items()
-    }
-
-
-def _array_of(submission: Submission, options: SlurmOptions) -> ArrayRange | None:
-    own = options.array
-    if own is None or submission.array is None:
-        return own or submission.array
-    if set(own) != set(submission.array):
-        raise SubmitRefused(
-            f"--array={own} in the jobscript or in submit_opt contradicts --array_tid {submission.array}"
-        )
-    return own
 
 
 def _ends(job: LocalJob) -> Iterator[tuple[int | None, SchedulerStatus]]:

@@ -127,13 +127,14 @@ def read_slurm_options(
     *environ* is what sbatch is run in: a default that it has there is the user's own word, too.
     """
     problems: list[str] = []
-    values = {option: environ[name] for name, option in DEFAULTS.items() if environ and name in environ}
+    values: dict[str, str] = {}
     for line in directives:
         if line.startswith(DIRECTIVE):
             values.update(_pairs(split_directive(line), line, problems, in_script=True))
     given = dict(_pairs(words, "submit_opt", problems, in_script=False))
     if "ignore-pbs" not in values | given and "SBATCH_IGNORE_PBS" not in (environ or {}):
         values.update(pair for line in directives for pair in _translated(line))
+    values.update((option, environ[name]) for name, option in DEFAULTS.items() if environ and name in environ)
     values.update(given)
     try:
         if "array" in values:
