@@ -47,7 +47,12 @@ def main() -> int:
 def fresh_environment(directory: Path) -> dict[str, str]:
     """This environment without any configuration of cloudq, and with a home of its own."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("CLOUDQ_")}
-    return {**kept, "CLOUDQ_HOME": str(directory / "home"), "CLOUDQ_AGENT_DAEMON_INTERVAL": "1"}
+    return {
+        **kept,
+        "CLOUDQ_HOME": str(directory / "home"),
+        "CLOUDQ_AGENT_DAEMON_INTERVAL": "1",
+        "CLOUDQ_AGENT_ALLOW_ROOT": "true",  # jobs of your own on a machine of your own: in a container, say
+    }
 
 
 @contextmanager

@@ -131,22 +131,40 @@ def sync_dir(path: Path) -> None:
         os.close(handle)
 
 
+_FOREIGN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+"""A link is not followed, and a pipe in a file's place does not hold the reader up."""
+
+
+@contextmanager
+def opened_foreign(path: Path) -> Iterator[int]:
+    """Open a file that a job may have replaced by something else; yield its descriptor.
+
+    Raises OSError unless it is a regular file of the account that owns its directory: not a link,
+    which could name a secret of the agent such as ``/proc/self/environ``, not a pipe, a device, or
+    another account's file under this name.
+    """
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        handle = os.open(path.name, _FOREIGN_FILE, dir_fd=directory)
+        try:
+            info = os.fstat(handle)
+            if not stat.S_ISREG(info.st_mode) or info.st_uid != os.fstat(directory).st_uid:
+                raise OSError(errno.EINVAL, "not a regular file of its directory's owner", str(path))
+            yield handle
+        finally:
+            os.close(handle)
+    finally:
+        os.close(directory)
+
+
 def read_record(path: Path, limit: int = MAX_RECORD_BYTES) -> bytes | None:
     """The content of a small regular file; None if it is absent, too large or something else."""
     try:
-        # A fifo in its place must not hold us up.
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with opened_foreign(path) as handle:
+            size = os.fstat(handle).st_size
+            return None if size > limit else os.read(handle, size)  # what grows now was not complete
     except OSError:
         return None
-    try:
-        info = os.fstat(handle)
-        if not stat.S_ISREG(info.st_mode) or info.st_size > limit:
-            return None
-        return os.read(handle, info.st_size)  # one that grows meanwhile had not been told whole
-    except OSError:
-        return None
-    finally:
-        os.close(handle)
 
 
 def read_fields(path: Path) -> dict[str, str] | None:

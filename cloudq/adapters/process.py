@@ -6,6 +6,7 @@ its pid is in use.
 
 from __future__ import annotations
 
+import ctypes
 import grp
 import os
 import pwd
@@ -204,6 +205,25 @@ def noted_identity(note: str, starter: ProcessIdentity) -> ProcessIdentity | Non
     if not re.fullmatch("[0-9]{1,9}", pid) or len(fields) <= 19:
         return None
     return ProcessIdentity(starter.host, starter.boot_id, starter.pid_namespace, int(pid), fields[19])
+
+
+_PR_SET_DUMPABLE = 4
+
+
+def hide_own_memory() -> bool:
+    """Keep other processes of this account from reading this one's memory and environment in ``/proc``.
+
+    A job runs under the agent's account, and the agent's keys may be in its environment. No core
+    dump is written either. Processes that this one starts are not affected. Returns whether the
+    system can do it (Linux).
+    """
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    return prctl is not None and prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) == 0
+
+
+def is_root() -> bool:
+    """Whether this process may do anything on this machine."""
+    return os.geteuid() == 0
 
 
 def own_identity() -> ProcessIdentity:

@@ -25,7 +25,7 @@ from cloudq.adapters.mounts import LockReach, mount_of
 from cloudq.adapters.process import DetachedProcess
 from cloudq.bootstrap.stores import open_store
 from cloudq.config import Config
-from cloudq.domain.errors import AgentRunsAlready, WorkspaceProblem
+from cloudq.domain.errors import AgentRunsAlready, ConfigProblem, WorkspaceProblem
 from cloudq.domain.lease import ProcessIdentity
 from cloudq.ports.system_registry import SeenLease
 
@@ -83,6 +83,19 @@ class AgentProcess:
         here = process.own_identity().host
         noted = [self._read(path) for path in sorted(self._folder.glob(f"{self.config.agent.name}@*"))]
         return tuple(each.host for each in noted if each is not None and each.host != here)
+
+    def guard(self) -> None:
+        """Make this process fit to run jobs of others: not as root, its memory hidden from them.
+
+        Raises `ConfigProblem` for root, unless that is allowed.
+        """
+        if process.is_root() and not self.config.agent.allow_root:
+            raise ConfigProblem(
+                "cloudqd refuses to run as root: every job would run as root, and whoever can write into the "
+                "store could do anything on this machine. Start it as an ordinary user. If you really want "
+                "this (a container, a test machine), pass --allow_root or set [agent] allow_root = true."
+            )
+        process.hide_own_memory()
 
     @contextmanager
     def alone(self) -> Iterator[None]:

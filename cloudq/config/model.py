@@ -68,6 +68,7 @@ class AgentConfig:
     unpinned: bool = True
     handicap: float = 0.0
     accept_weak_store: bool = False
+    allow_root: bool = False
 
 
 @frozen

@@ -106,6 +106,8 @@ KEYS = (
         "Whether to run jobs on a store that ignores conditional writes. Safe for the agents of one home "
         "alone; docs/configuration.md says what is lost.",
     ),
+    Key("agent", "allow_root", bool, False,
+        "Whether the agent may run as root. Then every job runs as root, too."),
     Key("client", "name", str, "", "What this machine is called in the records of jobs it submits.",
         checks.system, "my-laptop"),
     Key("log", "level", str, "INFO", "What is logged: DEBUG, INFO, WARNING, ERROR or CRITICAL.",

@@ -44,6 +44,7 @@ class Site:
             "CLOUDQ_HOME": str(self.home),
             "CLOUDQ_AGENT_NAME": self.system,
             "CLOUDQ_AGENT_DAEMON_INTERVAL": str(INTERVAL_S),
+            "CLOUDQ_AGENT_ALLOW_ROOT": "true",  # CI runs as root
         }
         return clean | own | self.variables
 

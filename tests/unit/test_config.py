@@ -181,6 +181,7 @@ def test_every_key_can_be_set_in_the_file_and_by_its_variable(home: Path, key: K
         "agent.unpinned": (False, "false"),
         "agent.handicap": (30.0, "30"),
         "agent.accept_weak_store": (True, "true"),
+        "agent.allow_root": (True, "true"),
         "log.level": ("ERROR", '"ERROR"'),
     }
     section, name = key.section, key.name

@@ -19,6 +19,7 @@ from cloudq.adapters.filesystem import (
     is_full,
     link_file,
     make_private_dir,
+    opened_foreign,
     read_fields,
     read_record,
     remove_tree,
@@ -198,9 +199,13 @@ class DirectoryClaimSpace:
             return self.job_shell
         path = self.control_dir / f"job_shell.{attempt}.sh"
         with told_as_workspace_problem(f"write {path}"):
-            text = os.fsdecode(self.job_shell.read_bytes())
+            text = os.fsdecode(self._own_shell())
             replace_file(path, os.fsencode(for_attempt(text, attempt)), _EXECUTABLE)
         return path
+
+    def _own_shell(self) -> bytes:
+        with opened_foreign(self.job_shell) as handle, os.fdopen(os.dup(handle), "rb") as file:
+            return file.read()
 
     def install_tools(self) -> Path:
         install_job_tools(self.tools_dir)
@@ -340,13 +345,8 @@ class DirectoryClaimSpace:
 
     def read_log(self, stream: str, task: int | None, offset: int, limit: int) -> bytes:
         try:
-            # What lies there may have been replaced by a pipe that would hold the agent up for ever.
-            handle = os.open(self.log_path(stream, task), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-            with os.fdopen(handle, "rb") as file:
-                if not stat.S_ISREG(os.fstat(handle).st_mode):
-                    return b""
-                file.seek(offset)
-                return file.read(limit)
+            with opened_foreign(self.log_path(stream, task)) as handle:
+                return os.pread(handle, limit, offset)
         except OSError:
             return b""
 

@@ -30,6 +30,7 @@ _MODES = ("daemon", "detach", "status", "stop", "confirm", "new_home")
 @click.option(
     "--log_level", "--log-level", type=click.Choice(_LEVELS, case_sensitive=False), help="What is logged."
 )
+@click.option("--allow_root", "--allow-root", is_flag=True, help="Run as root, and every job with it.")
 @click.option("--quiet", is_flag=True, help="Log to the file only.")
 @click.version_option(__version__, prog_name="cloudqd", message="%(prog)s %(version)s")
 @click.pass_context

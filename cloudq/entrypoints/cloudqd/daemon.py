@@ -22,6 +22,7 @@ def run(request: Request) -> int:
     """Run until asked to stop; then finish the step and give the lease back."""
     config = request.config()
     here = AgentProcess(config)
+    here.guard()
     refuse_second(here, config)
     with here.alone():
         return _run(request, config, here)

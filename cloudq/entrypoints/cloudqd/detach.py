@@ -26,6 +26,7 @@ def run(request: Request) -> int:
     """Start an agent, wait until it acts for its system, say its pid and log file."""
     config = request.config()
     here = AgentProcess(config)
+    here.guard()
     refuse_second(here, config)
     output = config.log_directory / f"{config.agent.name}.out"
     agent = here.start(["--daemon", "--quiet", *request.as_options()], output)

@@ -17,8 +17,10 @@ from cloudq.entrypoints.terminal import tell
 def run(request: Request) -> int:
     """Run one cycle, unless another agent acts for the system."""
     config = request.config()
+    here = AgentProcess(config)
+    here.guard()
     try:
-        with AgentProcess(config).alone():
+        with here.alone():
             return _run(request, config)
     except AgentRunsAlready as error:
         tell(f"Nothing was done: {error}")

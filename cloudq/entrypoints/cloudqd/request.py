@@ -15,6 +15,7 @@ from cloudq.entrypoints.terminal import tell
 NOT_RUNNING = 13
 """Exit status of ``--status`` when no agent acts for the system."""
 
+_ALLOW_ROOT = "agent.allow_root"
 _OVERRIDES = {"name": "agent.name", "num_procs": "agent.num_procs", "log_level": "log.level"}
 
 
@@ -32,6 +33,8 @@ class Request:
     def of(cls, options: Mapping[str, Any]) -> Request:
         """Read the options of the command line."""
         overrides = {key: options[name] for name, key in _OVERRIDES.items() if options[name] is not None}
+        if options["allow_root"]:
+            overrides[_ALLOW_ROOT] = "true"
         return cls(
             config_file=options["config"],
             overrides=overrides,
@@ -50,5 +53,6 @@ class Request:
     def as_options(self) -> list[str]:
         """The same as options for another ``cloudqd``."""
         names = {key: name for name, key in _OVERRIDES.items()}
-        given = [f"--{names[key]}={value}" for key, value in self.overrides.items()]
+        given = [f"--{names[key]}={value}" for key, value in self.overrides.items() if key in names]
+        given += ["--allow_root"] if _ALLOW_ROOT in self.overrides else []
         return [*given, *([f"--config={self.config_file.absolute()}"] if self.config_file else [])]
