@@ -7,6 +7,7 @@
 #   make fuzz         hostile input for as long as FUZZ_EXAMPLES says (10000: an hour; docs/hostile-input.md)
 #   make test-lowest  the tests with the oldest dependencies that are allowed
 #   make pcluster     the command of AWS ParallelCluster, in an environment of its own, for its tests
+#   make lock         what head nodes of clusters install, pinned anew with hashes
 #   make simulate     worlds full of faults, SEEDS=1000 of them from FIRST=0 on
 #   make bench        what operations cost
 
@@ -21,10 +22,10 @@ PYTEST := $(BIN)/python -m pytest
 PARALLEL := -n auto --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help install pcluster demo test unit check fuzz format test-real test-lowest simulate bench wheel clean
+.PHONY: help install pcluster demo test unit check fuzz lock format test-real test-lowest simulate bench wheel clean
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n 2,11p
+	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n 2,12p
 
 install: $(VENV)/installed
 
@@ -92,6 +93,16 @@ $(LOWEST)/installed: pyproject.toml constraints-lowest.txt
 	@$(LOWEST)/bin/python -m pip --disable-pip-version-check -qq install \
 		--constraint constraints-lowest.txt --editable . --group test
 	@touch $@
+
+# uv can resolve for another Python and system than its own.
+lock: $(VENV)/installed
+	@$(PYTHON) -m venv --clear $(VENV)-lock
+	@$(VENV)-lock/bin/python -m pip --disable-pip-version-check -qq install 'uv>=0.8'
+	@file=cloudq/adapters/presets/head-node-requirements.txt; \
+		head=$$(grep '^#' $$file); \
+		$(VENV)-lock/bin/uv pip compile -q --upgrade --generate-hashes --python-version 3.11 \
+			--python-platform x86_64-unknown-linux-gnu --no-header --no-annotate pyproject.toml -o $(VENV)-lock/new; \
+		{ echo "$$head"; cat $(VENV)-lock/new; } >$$file
 
 format: $(VENV)/installed-dev
 	$(BIN)/ruff check --fix

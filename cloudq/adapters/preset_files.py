@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 from attrs import frozen
 
-from cloudq.adapters.presets import PRESETS, iam_policy, shipped_preset
+from cloudq.adapters.presets import PRESETS, iam_boundary, iam_policy, shipped_preset
 from cloudq.domain.cluster_preset import (
     CONFIGURATION_FILE,
     FILES,
@@ -67,8 +67,11 @@ class PresetFiles:
         new.rename(target)  # all of it, or nothing
         return target
 
-    def person_policy(self) -> str:
-        return iam_policy().decode()
+    def person_policies(self, boundary: str) -> Mapping[str, str]:
+        return {
+            "iam-policy.json": iam_policy(boundary).decode(),
+            "iam-boundary.json": iam_boundary().decode(),
+        }
 
     def text_of(self, configuration: Mapping[str, Any]) -> str:
         text: str = yaml.safe_dump(dict(configuration), sort_keys=False, allow_unicode=True, width=1_000)

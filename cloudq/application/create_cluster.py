@@ -38,6 +38,8 @@ _PARTS = {
 _PLANNED = dict.fromkeys(("HeadNodeSubnetId", "ComputeSubnetId"), PLANNED_SUBNET)
 """Stands for the network while there is none."""
 
+OWN_NETWORK = "10.0.0.0/16"
+"""The network of the cluster itself, as the shipped presets make it: nobody outside may try to log in."""
 _NAMED_LATER = "arn:aws:secretsmanager:::secret:not-made-yet"
 
 
@@ -78,8 +80,13 @@ class CreateCluster:
         configuration = self.configuration(settled, {**_PLANNED, **network}, _NAMED_LATER)
         self.provisioner.check_nodes(name, configuration, deeply=bool(network))
         scripts = {file: text.decode(errors="replace") for file, text in settled.preset.scripts.items()}
-        policy = {"iam-policy.json": self.presets.person_policy()}
-        return {NETWORK_FILE: settled.preset.network, CONFIGURATION_FILE: configuration, **scripts, **policy}
+        policies = self.presets.person_policies(request.permissions_boundary)
+        return {
+            NETWORK_FILE: settled.preset.network,
+            CONFIGURATION_FILE: configuration,
+            **scripts,
+            **policies,
+        }
 
     def make_network(self, settled: SettledCluster) -> None:
         """Begin to make the network; what opens the job bucket comes with it."""
@@ -121,6 +128,8 @@ class CreateCluster:
             "store_region": store.region,
             "wheel": place.url(self.wheel().name),
             "secret": "" if settled.by_role else secret,
+            "allowed_cidr": settled.request.allowed_cidr or OWN_NETWORK,
+            "permissions_boundary": settled.request.permissions_boundary,
             "secret_policy": network.get("SecretPolicyArn", ""),
             "store_policy": network.get("StorePolicyArn", ""),
         }

@@ -10,7 +10,12 @@ from attrs import evolve, frozen
 from cloudq.application.cluster_report import Report
 from cloudq.domain.cluster import Cluster
 from cloudq.domain.cluster_preset import Preset, instance_types
-from cloudq.domain.cluster_request import ClusterRequest, JobBucket, chosen_zone
+from cloudq.domain.cluster_request import (
+    ClusterRequest,
+    JobBucket,
+    chosen_zone,
+    problems_with_access,
+)
 from cloudq.domain.endpoint import is_plain_http
 from cloudq.domain.errors import CloudUnavailable, InvalidInput
 from cloudq.ports.cluster_provisioner import CloudAccount, Identity
@@ -44,7 +49,7 @@ class SettleCluster:
 
         Raises `InvalidInput` that tells every problem at once.
         """
-        problems: list[str] = []
+        problems = list(problems_with_access(request))
         identity = self.account.identity()
         preset = _noting(problems, lambda: self.presets.load(request.preset))
         if not self.account.has_keypair(request.keypair):

@@ -20,7 +20,8 @@ CLUSTER_TAG = "cloudq:cluster"
 PLACEHOLDERS = (
     "region", "cluster_name", "keypair", "head_subnet", "compute_subnet", "setup_bucket", "setup_prefix",
     "head_node_script", "compute_node_script", "system", "store_endpoint", "store_bucket", "store_prefix",
-    "store_region", "wheel", "secret", "secret_policy", "store_policy",
+    "store_region", "wheel", "secret", "secret_policy", "store_policy", "allowed_cidr",
+    "permissions_boundary",
 )  # fmt: skip
 
 NETWORK_FILE = "network.yaml"
@@ -77,9 +78,9 @@ def instance_types(configuration: object) -> tuple[str, ...]:
 def fill(configuration: Mapping[str, Any], values: Mapping[str, str]) -> dict[str, Any]:
     """*configuration* with *values* put in.
 
-    An item of a list goes if nothing is left of it: if all it has is an empty placeholder, or an
-    option such as ``--secret=${secret}`` that has no value. Raises `InvalidInput` for a placeholder
-    without a value.
+    An item of a list or a key of a section goes if nothing is left of it: if all it has is an empty
+    placeholder, or an option such as ``--secret=${secret}`` that has no value. Raises `InvalidInput`
+    for a placeholder without a value.
     """
     missing = sorted(
         {name for text in _texts(configuration) for name in _PLACEHOLDER.findall(text)} - set(values)
@@ -102,7 +103,7 @@ def _filled(data: object, values: Mapping[str, str]) -> object:
     if isinstance(data, str):
         return _PLACEHOLDER.sub(lambda match: values[match[1]], data)
     if isinstance(data, Mapping):
-        return {key: _filled(value, values) for key, value in data.items()}
+        return {key: _filled(value, values) for key, value in data.items() if not _is_empty(value, values)}
     if isinstance(data, list):
         items = (_DROPPED if _is_empty(item, values) else _filled(item, values) for item in data)
         return [item for item in items if item is not _DROPPED]
@@ -110,7 +111,7 @@ def _filled(data: object, values: Mapping[str, str]) -> object:
 
 
 def _is_empty(item: object, values: Mapping[str, str]) -> bool:
-    """Whether an item of a list says nothing because its placeholder has no value."""
+    """Whether an item of a list or a section says nothing because its placeholder has no value."""
     if isinstance(item, Mapping):
         return bool(item) and all(_is_empty(value, values) for value in item.values())
     if not isinstance(item, str):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import IPv4Network
 from urllib.parse import urlsplit
 
 from attrs import frozen
 
 from cloudq.domain.errors import InvalidInput
 
+_PREFIX_LIST = re.compile(r"pl-[0-9a-f]{8,17}")
+_POLICY = re.compile(r"arn:aws[a-z-]*:iam::(?:[0-9]{12}|aws):policy/[A-Za-z0-9+=,.@_/-]{1,512}")
 _AMAZON = (".amazonaws.com", ".amazonaws.com.cn")
 
 
@@ -41,6 +45,25 @@ class ClusterRequest:
     preset: str = "default"
     zone: str = ""
     """Empty: any that has the instance types."""
+    allowed_cidr: str = ""
+    """IPv4 addresses, or a prefix list, from which one may log in to the head node; empty: none."""
+    permissions_boundary: str = ""
+    """ARN of a policy that limits what the machines' roles may do; empty: there is none."""
+
+
+def problems_with_access(request: ClusterRequest) -> Iterator[str]:
+    """What is wrong with the addresses and the boundary that a user gave."""
+    cidr, boundary = request.allowed_cidr, request.permissions_boundary
+    if cidr and not _PREFIX_LIST.fullmatch(cidr):
+        try:
+            IPv4Network(cidr)
+        except ValueError as error:
+            yield (
+                f"allowed_cidr {cidr!r}: {error}; write IPv4 addresses such as 203.0.113.7/32, "
+                "or the id of a prefix list"
+            )
+    if boundary and not _POLICY.fullmatch(boundary):
+        yield f"permissions_boundary {boundary!r}: not the ARN of a policy, arn:aws:iam::ACCOUNT:policy/NAME"
 
 
 def chosen_zone(asked: str, types: Sequence[str], offered: Mapping[str, frozenset[str]]) -> str:

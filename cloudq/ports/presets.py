@@ -22,8 +22,11 @@ class Presets(Protocol):
         """Make a shipped preset the user's own, to be edited. Raises `TargetExists` rather than overwrite."""
         ...
 
-    def person_policy(self) -> str:
-        """What a person needs to be allowed to build clusters, as a policy of the cloud."""
+    def person_policies(self, boundary: str) -> Mapping[str, str]:
+        """Policies of the cloud by file name: the person's who builds clusters, and the machines' boundary.
+
+        With *boundary*, its ARN, the person's policy lets roles be made only under it.
+        """
         ...
 
     def text_of(self, configuration: Mapping[str, Any]) -> str:

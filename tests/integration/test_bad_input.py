@@ -331,7 +331,8 @@ def test_a_right_that_is_missing_is_told_as_that(tmp_path: Path) -> None:
     assert set(said) == {
         (
             f"bucket '{BUCKET}' at {service.endpoint_url}: AccessDenied Access Denied; "
-            "ask the bucket's owner for the right to list it and to read, write and delete in it"
+            "ask the bucket's owner for the right to list it and to read, write and delete in it; "
+            "docs/doctor.md has the names of the rights"
         )
     }
     assert {asked.method for asked in service.asked} == {"GET"}

@@ -23,7 +23,7 @@ from cloudq.config import load_config
 from cloudq.domain.errors import WaitTimedOut
 from cloudq.domain.job import Job
 from cloudq.ports.presets import Wheel
-from tests.parts.head_node import LOG_GROUP, HeadNode, head_node
+from tests.parts.head_node import LOG_GROUP, HeadNode, head_node, pinned_to_what_is_here
 from tests.parts.instance_role import instance_role
 from tests.parts.s3_services import BUCKET, S3Service
 from tests.parts.site import wait_until
@@ -99,7 +99,7 @@ def case(slurm: Slurm | None, service: S3Service, wheel: Wheel, **surroundings: 
 @pytest.fixture(scope="module")
 def wheel() -> Wheel:
     """The one that the builder puts into the set-up bucket."""
-    return own_wheel()
+    return pinned_to_what_is_here(own_wheel())
 
 
 @pytest.fixture

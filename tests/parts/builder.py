@@ -33,6 +33,7 @@ CONFIGURATION = """\
 HeadNode:
   InstanceType: t3.medium
   Subnet: ${head_subnet}
+  Ssh: {AllowedIps: '${allowed_cidr}'}
   KeyName: ${keypair}
   Args: ['--wheel=${wheel}', '--secret=${secret}', '--bucket=${store_bucket}', '--region=${store_region}']
   Policies: [{Policy: '${store_policy}'}, {Policy: '${secret_policy}'}]

@@ -8,21 +8,24 @@ the home directory has the same path inside and outside, as compute nodes see it
 from __future__ import annotations
 
 import getpass
+import io
 import json
 import os
 import shutil
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
 import pytest
-from attrs import define, frozen
+from attrs import define, evolve, frozen
 from packaging.requirements import Requirement
 
+from cloudq.ports.presets import Wheel
 from tests.parts import fake_head_node
 from tests.parts.slurm import SBIN, Slurm
 from tests.parts.warden import Warden
@@ -132,7 +135,8 @@ class HeadNode:
         world = {
             "python": str(python),
             "dependencies": str(dependencies),
-            "service_environment": json.dumps(dict(self.surroundings)),
+            # The user has the ids of whoever runs the tests, so that all files are theirs.
+            "service_environment": json.dumps({"CLOUDQ_AGENT_ALLOW_ROOT": "true", **self.surroundings}),
         }
         (self.notes / "world.json").write_text(json.dumps(world))
 
@@ -216,6 +220,20 @@ def link_dependencies(folder: Path) -> None:
             target = Path(str(found.locate_file(top)))
             if target.exists() and not (folder / top).exists():
                 (folder / top).symlink_to(target)
+
+
+def pinned_to_what_is_here(wheel: Wheel) -> Wheel:
+    """*wheel* with requirements that the linked dependencies meet: the tests ask no index."""
+    lines = (
+        f"{name}=={found.version} --hash=sha256:{'0' * 64}\n"
+        for name, found in _required(distribution("cloudq"), {}).items()
+    )
+    new = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(wheel.content)) as old, zipfile.ZipFile(new, "w") as changed:
+        for entry in old.infolist():
+            pins = entry.filename.endswith("/head-node-requirements.txt")
+            changed.writestr(entry, "".join(lines) if pins else old.read(entry))
+    return evolve(wheel, content=new.getvalue())
 
 
 def _required(of: Distribution, found: dict[str, Distribution]) -> dict[str, Distribution]:

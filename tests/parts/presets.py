@@ -33,10 +33,15 @@ VALUES = {
     "secret": "arn:aws:secretsmanager:ap-northeast-1:123456789012:secret:cloudq/mine/store-Ab12Cd",
     "store_policy": "arn:aws:iam::123456789012:policy/cloudq/mine/mine-vpc-StorePolicy-1",
     "secret_policy": "arn:aws:iam::123456789012:policy/cloudq/mine/mine-vpc-SecretPolicy-1",
+    "allowed_cidr": "203.0.113.7/32",
+    "permissions_boundary": "arn:aws:iam::123456789012:policy/cloudq-boundary",
 }
 """Every placeholder of a cluster's configuration, with a value."""
 
-OPTIONAL = ("store_endpoint", "store_prefix", "store_region", "secret", "store_policy", "secret_policy")
+OPTIONAL = (
+    "store_endpoint", "store_prefix", "store_region", "secret", "store_policy", "secret_policy",
+    "permissions_boundary",
+)  # fmt: skip
 """Those that may be empty."""
 
 PLACEHOLDER = re.compile(r"\$\{(\w+)\}")

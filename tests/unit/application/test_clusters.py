@@ -67,6 +67,48 @@ class Watched:
         return call
 
 
+@pytest.mark.parametrize(
+    ("cidr", "words"),
+    [
+        ("203.0.113.7/24", "has host bits set"),
+        ("my house", "Expected 4 octets"),
+        ("::1/128", "Expected 4 octets"),
+    ],
+)
+def test_addresses_that_are_none_are_named_before_anything_is_made(
+    world: World, cidr: str, words: str
+) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        world.create(allowed_cidr=cidr)
+
+    assert world.state() == ""
+
+
+@pytest.mark.parametrize(
+    "boundary", ["my-boundary", "arn:aws:iam::123:policy/x", "arn:aws:iam::123456789012:role/x"]
+)
+def test_a_boundary_that_is_no_policy_is_named(world: World, boundary: str) -> None:
+    with pytest.raises(InvalidInput, match="not the ARN of a policy"):
+        world.create(permissions_boundary=boundary)
+
+
+@pytest.mark.parametrize(("given", "allowed"), [("", "10.0.0.0/16"), ("203.0.113.7/32", "203.0.113.7/32")])
+def test_only_named_addresses_may_log_in(world: World, given: str, allowed: str) -> None:
+    world.create(allowed_cidr=given)
+
+    assert f"AllowedIps: {allowed}" in world.cloud.configurations["c"]
+
+
+def test_a_plan_holds_the_policies_for_the_boundary(world: World) -> None:
+    boundary = "arn:aws:iam::123456789012:policy/mine"
+    plan = world.builder().create.plan(
+        world.request(permissions_boundary=boundary, allowed_cidr="pl-0123456789abcdef0")
+    )
+
+    assert boundary in plan["iam-policy.json"]
+    assert "iam:PassRole" in plan["iam-boundary.json"]
+
+
 def test_a_cluster_is_not_sent_its_jobs_by_plain_http(world: World) -> None:
     with pytest.raises(InvalidInput, match="by https:// only"):
         world.create(store=JobBucket(FOREIGN_BUCKET, "http://s3.example.com", "abci"))
@@ -110,7 +152,8 @@ class TestLife:
         world.create(store=JobBucket("my-jobs", prefix="p/"))
 
         assert world.cloud.configurations["c"] == (
-            "HeadNode:\n  InstanceType: t3.medium\n  Subnet: subnet-1\n  KeyName: my-key\n  Args:\n"
+            "HeadNode:\n  InstanceType: t3.medium\n  Subnet: subnet-1\n"
+            "  Ssh:\n    AllowedIps: 10.0.0.0/16\n  KeyName: my-key\n  Args:\n"
             "  - --wheel=s3://cloudq-setup-123456789012-ap-northeast-1/clusters/c/cloudq-1-py3-none-any.whl\n"
             "  - --bucket=my-jobs\n  - --region=ap-northeast-1\n  Policies:\n"
             "  - Policy: arn:aws:iam::123456789012:policy/cloudq/c/StorePolicyArn\n"
@@ -156,7 +199,7 @@ class TestLife:
     def test_a_dry_run_makes_nothing_and_shows_every_file(self, world: World) -> None:
         plan = world.builder().create.plan(world.request())
 
-        assert set(plan) == {*FILES, "iam-policy.json"}
+        assert set(plan) == {*FILES, "iam-policy.json", "iam-boundary.json"}
         assert "KeyName: my-key" in plan["cluster.yaml"]
         assert world.cloud.made == []
         assert world.cloud.files == world.cloud.secrets == {}

@@ -168,6 +168,7 @@ class TestOptions:
             "==> head-node.sh <==",
             "==> compute-node.sh <==",
             "==> iam-policy.json <==",
+            "==> iam-boundary.json <==",
         ]
         assert builder.world.cloud.made == []
 

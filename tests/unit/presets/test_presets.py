@@ -11,13 +11,18 @@ from typing import Any
 import pytest
 
 from cloudq.adapters import presets
-from cloudq.adapters.presets import CLUSTER, FILES, PRESETS, iam_policy, shipped_preset
+from cloudq.adapters.presets import CLUSTER, FILES, PRESETS, iam_boundary, iam_policy, shipped_preset
 from tests.parts.presets import PLACEHOLDER, VALUES, cluster_configuration, network_template
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 MAX_POLICY_CHARACTERS = 6144
 """Of a managed policy, blanks not counted."""
 EVERY_PRESET = pytest.mark.parametrize("preset", PRESETS)
+BOUNDARY = "arn:aws:iam::123456789012:policy/cloudq-boundary"
+GIVE_RIGHTS = {
+    "iam:AttachRolePolicy", "iam:CreateRole", "iam:DeleteRolePolicy", "iam:DetachRolePolicy",
+    "iam:PutRolePolicy",
+}  # fmt: skip
 ROLES_OF_CLUSTERS = "arn:aws:iam::*:role/parallelcluster/*"
 
 
@@ -184,8 +189,45 @@ def test_the_policies_of_machines_name_one_bucket_and_one_secret() -> None:
     assert (secret["Action"], secret["Resource"]) == ("secretsmanager:GetSecretValue", {"Ref": "SecretArn"})
 
 
-def test_the_policy_of_the_builder_s_user_fits_into_one_managed_policy() -> None:
-    assert len("".join(iam_policy().decode().split())) <= MAX_POLICY_CHARACTERS
+@pytest.mark.parametrize(
+    "policy",
+    [iam_policy(), iam_policy(BOUNDARY), iam_boundary()],
+    ids=["alone", "under a boundary", "boundary"],
+)
+def test_every_policy_fits_into_one_managed_policy(policy: bytes) -> None:
+    assert len("".join(policy.decode().split())) <= MAX_POLICY_CHARACTERS
+
+
+def test_under_a_boundary_no_role_gets_a_right_without_it() -> None:
+    found = json.loads(iam_policy(BOUNDARY))["Statement"]
+    allowed = [each for each in found if each["Effect"] == "Allow"]
+    giving = [each for each in allowed if GIVE_RIGHTS & set(listed(each["Action"]))]
+
+    assert {action for each in giving for action in listed(each["Action"])} == GIVE_RIGHTS
+    assert all(each["Condition"]["StringEquals"] == {"iam:PermissionsBoundary": BOUNDARY} for each in giving)
+    assert not [each for each in allowed if "PermissionsBoundary" in json.dumps(each["Action"])]
+
+
+def test_the_policy_with_a_boundary_allows_nothing_else_and_loses_nothing() -> None:
+    def actions(policy: bytes) -> set[str]:
+        allowed = [each for each in json.loads(policy)["Statement"] if each["Effect"] == "Allow"]
+        return {action for each in allowed for action in listed(each["Action"])}
+
+    assert actions(iam_policy(BOUNDARY)) == actions(iam_policy())
+
+
+def test_the_boundary_lets_machines_make_no_roles_and_policies() -> None:
+    found = json.loads(iam_boundary())["Statement"]
+    about_roles = [each for each in found if any(word.startswith("iam:") for word in listed(each["Action"]))]
+
+    assert [(each["Action"], each["Resource"]) for each in about_roles] == [
+        ("iam:PassRole", "arn:aws:iam::*:role/parallelcluster/*")
+    ]
+
+
+@EVERY_PRESET
+def test_nobody_outside_may_log_in_unless_addresses_are_named(preset: str) -> None:
+    assert cluster_configuration(preset)["HeadNode"]["Ssh"]["AllowedIps"] == "${allowed_cidr}"
 
 
 def test_the_policy_of_the_builder_s_user_gives_no_service_away() -> None:

@@ -60,6 +60,13 @@ install_python() {
     fi
 }
 
+# Prints the file of a wheel that says what to install with it.
+readonly read_requirements='
+import sys, zipfile
+name = "cloudq/adapters/presets/head-node-requirements.txt"
+sys.stdout.write(zipfile.ZipFile(sys.argv[1]).read(name).decode())
+'
+
 # The directory is in the home directory because jobs on compute nodes copy with the agent's Python.
 install_cloudq() {
     local file=$work/${wheel##*/} sum
@@ -72,7 +79,11 @@ install_cloudq() {
     fi
     say "installing ${wheel##*/} into $venv"
     as_user python3.11 -m venv --clear "$venv"
-    as_user "$venv/bin/python" -m pip install --quiet --no-input --disable-pip-version-check "$file"
+    # What cloudq needs is pinned by hash inside its wheel, so that an index cannot hand out anything else.
+    as_user python3.11 -c "$read_requirements" "$file" >"$work/requirements.txt"
+    local pip=("$venv/bin/python" -m pip install --quiet --no-input --disable-pip-version-check)
+    as_user "${pip[@]}" --require-hashes --only-binary=:all: -r "$work/requirements.txt"
+    as_user "${pip[@]}" --no-deps --no-index "$file"
     as_user tee "$venv/installed-wheel" <<<"$sum" >/dev/null
 }
 

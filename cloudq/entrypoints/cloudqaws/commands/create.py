@@ -21,6 +21,13 @@ from cloudq.entrypoints.terminal import tell
 if TYPE_CHECKING:
     from cloudq.domain.cluster_request import JobBucket
 
+_ACCESS = {
+    "": (
+        "Nobody outside the cluster may log in to the head node; the agent needs no open port. "
+        "To log in, name your address: --allowed_cidr 203.0.113.7/32"
+    ),
+    "0.0.0.0/0": "Anybody on the internet may try to log in to the head node.",
+}
 _STORE_OPTIONS = ("cs_bucket", "cs_endpoint", "cs_profile")
 
 
@@ -31,6 +38,14 @@ _STORE_OPTIONS = ("cs_bucket", "cs_endpoint", "cs_profile")
 @option("--cs_endpoint", metavar="URL", help="Service of the job bucket, if it is not Amazon S3.")
 @option("--cs_bucket", metavar="NAME", help="The job bucket; that of the configuration otherwise.")
 @option("--zone", metavar="ZONE", help="Availability zone; one that has the instance types otherwise.")
+@option(
+    "--allowed_cidr",
+    metavar="CIDR",
+    help="Addresses that may log in to the head node, such as 203.0.113.7/32; none otherwise.",
+)
+@option(
+    "--permissions_boundary", metavar="ARN", help="Policy that limits what the roles of the machines may do."
+)
 @option("--preset_name", default="default", show_default=True, metavar="NAME", help="What is built.")
 @profile_option
 @option("--dry_run", is_flag=True, help="Check, and print every file as it would be used; make nothing.")
@@ -46,6 +61,8 @@ def command(
     zone: str | None,
     preset_name: str,
     profile: str | None,
+    allowed_cidr: str | None,
+    permissions_boundary: str | None,
     *,
     dry_run: bool,
     no_wait: bool,
@@ -60,8 +77,17 @@ def command(
     from cloudq.domain.cluster_request import ClusterRequest  # noqa: PLC0415
 
     bucket = _job_bucket(session, store)
-    request = ClusterRequest(name, keypair, bucket, preset_name, zone or "")
+    request = ClusterRequest(
+        name,
+        keypair,
+        bucket,
+        preset_name,
+        zone or "",
+        allowed_cidr=allowed_cidr or "",
+        permissions_boundary=permissions_boundary or "",
+    )
     builder = session.builder(profile or "", quiet=as_json)
+    tell(_ACCESS.get(allowed_cidr or "", f"{allowed_cidr} may log in to the head node."))
     if dry_run:
         _print_plan(builder.create.plan(request), as_json=as_json)
         return
