@@ -66,9 +66,7 @@ def _bound(statement: dict[str, Any], boundary: str) -> Iterator[dict[str, Any]]
     giving = [action for action in actions if action in _GIVE_RIGHTS]
     others = [action for action in actions if action not in _GIVE_RIGHTS]
     # Without its name: a managed policy has 6 KB at most.
-    unnamed = {
-        key: value for key, value in statement.items() if key != "Sid"
-    }
+    unnamed = {key: value for key, value in statement.items() if key != "Sid"}
     if others:
         yield {**unnamed, "Action": others}
     if giving:
