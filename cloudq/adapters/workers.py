@@ -16,8 +16,8 @@ from cloudq.ports.workers import Lane
 T = TypeVar("T")
 R = TypeVar("R")
 
-FEWER: Mapping[Lane, int] = MappingProxyType({Lane.DOWNLOAD: 3, Lane.SHIP: 3})
-"""Lanes that could fill a slow line with as many workers as the others have."""
+FEWER: Mapping[Lane, int] = MappingProxyType({Lane.POLL: 1, Lane.DOWNLOAD: 3, Lane.SHIP: 3})
+"""Lanes that have one thing to do at once, or could fill a slow line with as many as the others have."""
 CLOSE_WITHIN_S = 10.0
 """How long the end of the process waits for background work, which may hang in a request."""
 

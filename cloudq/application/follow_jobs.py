@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from datetime import datetime
 
-from attrs import define, evolve, field
+from attrs import define, evolve, field, frozen
 
 from cloudq.application.held_job import Cancel, HeldJob, Holdings
 from cloudq.application.job_trouble import JobTrouble
@@ -20,11 +20,24 @@ from cloudq.domain.outcome import Evidence, Life, SchedulerStatus, decide
 from cloudq.domain.task_states import TaskState, TaskStates, derive
 from cloudq.ports.batch_scheduler import BatchScheduler, LocalJob
 from cloudq.ports.clock import Clock
+from cloudq.ports.workers import Lane, Started, Workers
 from cloudq.ports.workspace import FirstMiss, TaskRecords
 
 NO_RECORDS = TaskRecords()
+WAIT_FOR_ANSWER_S = 2.0
+"""How long a cycle waits for an answer that it has just asked for; a later cycle takes it over."""
 JUDGE_AGAIN_AFTER_S = 60.0
 """A record that could not be read for a moment changes nothing that a cheap look would show."""
+
+
+@frozen(eq=False)
+class _Asked:
+    """A query under way."""
+
+    local_ids: frozenset[str]
+    at: float
+    """Own clock."""
+    answer: Started[Mapping[str, LocalJob]]
 
 
 @define
@@ -35,9 +48,12 @@ class FollowJobs:
     stop_claim: StopClaim
     files: WatchFiles
     clock: Clock
+    workers: Workers
     holdings: Holdings
     trouble: JobTrouble
     _polled_at: float | None = field(default=None, init=False)
+    _asked: _Asked | None = field(default=None, init=False)
+    _has_heard: bool = field(default=False, init=False)
     _unanswered: str = field(default="", init=False)
     """What kept the last query from being answered."""
 
@@ -51,24 +67,52 @@ class FollowJobs:
             self._unanswered = ""
             return
         now = self.clock.elapsed()
-        if self._some_changed(live) or self._poll_is_due(now):
-            self._ask(live, now)
-        elif self._unanswered:
+        self._take_answer(live)
+        if self._asked is None and (self._some_changed(live) or self._poll_is_due(now)):
+            self._asked = self._ask(live, now)
+            self._asked.answer.wait(WAIT_FOR_ANSWER_S)
+            self._take_answer(live)
+        if self._unanswered:
             raise SchedulerUnavailable(self._unanswered)
 
-    def _ask(self, live: list[HeldJob], now: float) -> None:
+    def begin_epoch(self) -> None:
+        """An answer from before the lease was taken anew may be older than what is known by then."""
+        self._asked, self._has_heard = None, False
+
+    @property
+    def awaits_first_answer(self) -> bool:
+        """Whether a query is under way, and none was answered or failed since the lease was taken."""
+        return self._asked is not None and not self._has_heard
+
+    def _ask(self, live: list[HeldJob], now: float) -> _Asked:
         self._polled_at = now
+        local_ids = tuple(local_id for held in live for local_id in held.local_ids)
+        answer = self.workers.start(lambda: self.scheduler.poll(local_ids), Lane.POLL)
+        return _Asked(frozenset(local_ids), now, answer)
+
+    def _take_answer(self, live: list[HeldJob]) -> None:
+        """Judge by the answer that was asked for, if it is there."""
+        asked = self._asked
+        if asked is None or not asked.answer.is_done():
+            return
+        self._asked, self._has_heard = None, True
         try:
-            answer = self.scheduler.poll([local_id for held in live for local_id in held.local_ids])
+            answer = asked.answer.result()
         except SchedulerUnavailable as error:
             self._unanswered = f"the scheduler gave no answer, all jobs keep their states: {error}"
-            raise SchedulerUnavailable(self._unanswered) from error
+            return
         self._unanswered = ""
+        self._judge_all(live, asked, answer)
+
+    def _judge_all(self, live: list[HeldJob], asked: _Asked, answer: Mapping[str, LocalJob]) -> None:
+        """Judge those that were asked for; what was handed over since is not in the answer."""
         for held in live:
+            if not asked.local_ids.issuperset(held.local_ids):
+                continue
             basis = _basis(held, answer)
-            if held.judged != (basis, held.note) or now - held.judged_at >= JUDGE_AGAIN_AFTER_S:
+            if held.judged != (basis, held.note) or asked.at - held.judged_at >= JUDGE_AGAIN_AFTER_S:
                 with self.trouble.of(held):
-                    self._judge_anew(held, answer, basis, now)
+                    self._judge_anew(held, answer, basis, asked.at)
         name_follow_ups(self.scheduler, [held for held in live if held.end and not held.is_elsewhere])
 
     def _poll_is_due(self, now: float) -> bool:

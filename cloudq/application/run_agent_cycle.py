@@ -66,12 +66,15 @@ class RunAgentCycle:
     holdings: Holdings
     log: AgentLog
     keep_s: float
+    takes_jobs: bool = True
+    """A one-shot run that waits for its background work takes no more jobs, or it might never end."""
     _swept_at: float | None = None
 
     def begin_epoch(self) -> None:
         """The lease was taken anew: whatever was known may have changed meanwhile."""
         self.holdings.clear()
         self._swept_at = None
+        self.follow_jobs.begin_epoch()
         self.watch_queue.list_again()
         self.find_forgotten.look_again()
 
@@ -83,7 +86,7 @@ class RunAgentCycle:
             self.watch_queue,
             self.check_markers,
             self.find_forgotten,
-            self.take_jobs,
+            self._take_jobs,
             self.cancel_held_jobs,
             self.cancel_tasks,
             self.let_go_of_claims,
@@ -98,8 +101,7 @@ class RunAgentCycle:
             self.keep_hold,
         )
         problems = {str(problem): problem for step in steps if (problem := self._do(step))}
-        is_busy = self.hand_over_jobs.is_busy or self.finish_jobs.is_busy
-        return CycleReport(tuple(problems.values()), self._is_unsettled(), is_busy)
+        return CycleReport(tuple(problems.values()), self._is_unsettled(), self._is_busy())
 
     def _do(self, step: Callable[[], object]) -> CloudqError | None:
         self.lease.require()
@@ -118,6 +120,10 @@ class RunAgentCycle:
         if doubt := self.lease.doubt():
             raise HomeInDoubt(doubt)
 
+    def _take_jobs(self) -> None:
+        if self.takes_jobs:
+            self.take_jobs()
+
     def _remove_expired(self) -> None:
         now = self.clock.elapsed()
         if self._swept_at is None or now - self._swept_at >= REMOVE_EXPIRED_EVERY_S:
@@ -133,6 +139,10 @@ class RunAgentCycle:
         """
         self.lease.confirm()
         return self.follow_jobs.scheduler.work_dirs().values()
+
+    def _is_busy(self) -> bool:
+        is_asking = self.follow_jobs.awaits_first_answer
+        return self.hand_over_jobs.is_busy or is_asking or self.finish_jobs.is_busy
 
     def _is_unsettled(self) -> bool:
         return any(held.is_looked_for for held in self.holdings.unfinished())

@@ -109,12 +109,17 @@ class ShipLogs:
                 return
             shipping.permit.require()
             shipping.has_put = True
-            began = self.clock.elapsed()
-            self.files.put_log_piece(held.tag, stream, task, offset, piece)
-            self._adapt(len(piece), self.clock.elapsed() - began)
+            self._put(held, stream, task, offset, piece)
             turn.left_bytes -= len(piece)
             offset += len(piece)
             shipping.offsets[stream, task] = offset
+
+    def _put(self, held: HeldJob, stream: str, task: int | None, offset: int, piece: bytes) -> None:
+        began = self.clock.elapsed()
+        try:
+            self.files.put_log_piece(held.tag, stream, task, offset, piece)
+        finally:  # a piece that is too big for the line may get no answer in time at all
+            self._adapt(len(piece), self.clock.elapsed() - began)
 
     def _adapt(self, size: int, took_s: float) -> None:
         if took_s > SLOW_S:

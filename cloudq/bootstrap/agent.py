@@ -243,7 +243,7 @@ def _wire_cycle(
         hand_over_jobs=HandOverJobs(
             prepare, hand_over, stop_claim, permits, clock, workers, holdings, trouble
         ),
-        follow_jobs=FollowJobs(scheduler, stop_claim, watch_files, clock, holdings, trouble),
+        follow_jobs=FollowJobs(scheduler, stop_claim, watch_files, clock, workers, holdings, trouble),
         finish_jobs=FinishJobs(
             jobs=jobs, keep_hold=keep_hold, files=files, scheduler=scheduler, dependencies=dependencies,
             clock=clock, workers=workers, holdings=holdings, trouble=trouble, ship_logs=ship_logs, log=log,

@@ -16,6 +16,8 @@ class Lane(Enum):
 
     SUBMIT = "submit"
     """Submit commands and the questions of a recovery."""
+    POLL = "poll"
+    """The query for the states of all jobs."""
     PREPARE = "prepare"
     """Scripts and small inputs, which must not wait behind big ones."""
     DOWNLOAD = "download"

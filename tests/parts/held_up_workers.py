@@ -73,5 +73,6 @@ def held_up(agent: Agent, *lanes: Lane) -> HeldUpWorkers:
     """Hold up these lanes of *agent*."""
     workers = HeldUpWorkers(frozenset(lanes))
     cycle = agent.parts.run.cycle
-    cycle.hand_over_jobs.workers = cycle.ship_logs.workers = cycle.finish_jobs.workers = workers
+    for step in (cycle.hand_over_jobs, cycle.follow_jobs, cycle.finish_jobs, cycle.ship_logs):
+        step.workers = workers
     return workers

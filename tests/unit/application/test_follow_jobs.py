@@ -14,6 +14,8 @@ from cloudq.domain.job_state import JobState
 from cloudq.domain.names import ClaimTag
 from cloudq.domain.outcome import GRACE_S
 from cloudq.ports.batch_scheduler import LocalJob
+from cloudq.ports.workers import Lane
+from tests.parts.held_up_workers import held_up
 from tests.parts.world import POLL_S, World
 
 
@@ -155,3 +157,41 @@ def test_a_job_that_cannot_be_looked_up_keeps_its_state_and_says_why(
 
     agent.until_final(lost)
     assert world.job(lost).state is JobState.DONE
+
+
+def test_query_that_hangs_holds_up_no_submission(world: World) -> None:
+    alpha = world.system(behaviour=lambda *_: Script(duration_s=1000), poll_interval_s=0.0)
+    agent = world.agent(alpha)
+    first = world.submit("alpha")
+    agent.cycles(2)
+    workers = held_up(agent, Lane.POLL)
+    agent.cycle()
+
+    second = world.submit("alpha")
+    agent.cycles(3)
+
+    assert len(workers.waiting) == 1
+    assert [submission.tag.job_id for _, submission in alpha.scheduler.submissions] == [first, second]
+    workers.get_on()
+    agent.cycles(1)
+    workers.get_on()
+    agent.cycles(1)
+    assert world.job(second).state is JobState.RUN
+
+
+def test_answer_tells_nothing_of_jobs_that_were_handed_over_since(world: World) -> None:
+    alpha = world.system(behaviour=lambda *_: Script(duration_s=1000), poll_interval_s=0.0)
+    agent = world.agent(alpha)
+    world.submit("alpha")
+    agent.cycles(2)
+    workers = held_up(agent, Lane.POLL)
+    agent.cycle()
+    workers.get_on()
+    second = world.submit("alpha")
+
+    agent.cycle()
+
+    held = next(held for tag, held in agent.parts.holdings.held.items() if tag.job_id == second)
+    assert held.is_handed_over
+    assert held.judged is None
+    assert held.space.first_miss() is None
