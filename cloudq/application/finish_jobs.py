@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 from attrs import define, evolve, field
 
@@ -162,17 +161,17 @@ class FinishJobs:
     def _stage_out(self, held: HeldJob) -> StagedOut:
         if held.is_elsewhere or held.space.owner() is None:
             return StagedOut(is_out_of_sight=True)
-        logs = [
-            (stream, task, held.space.log_path(stream, task))
-            for task in held.job.task_ids
-            for stream in STREAMS
-        ]
-        for stream, task, path in logs:
-            if _size(path):
-                self.files.put_log(held.tag, stream, task, path)
+        for task in held.job.task_ids:
+            for stream in STREAMS:
+                self._put_log(held, stream, task)
         if held.may_have_log_pieces:
             self.files.drop_log_pieces(held.tag)
         return StagedOut(held.space.pack_output(partial(self._put_output, held)))
+
+    def _put_log(self, held: HeldJob, stream: str, task: int | None) -> None:
+        if size := held.space.log_size(stream, task):
+            pieces = held.space.log_pieces(stream, task)
+            self.files.put_log(held.tag, stream, task, pieces, expected_bytes=size)
 
     def _put_output(self, held: HeldJob, number: int, pieces: Iterator[bytes], expected_bytes: int) -> int:
         wanted = _until_given_up(held, pieces)
@@ -319,11 +318,3 @@ def _until_given_up(held: HeldJob, pieces: Iterator[bytes]) -> Iterator[bytes]:
         if held.is_given_up:
             raise StageOutGivenUp(f"job {held.tag} was canceled while its outputs were brought")
         yield piece
-
-
-def _size(path: Path) -> int:
-    """The size of a regular file; what a job may have put in its place is no log."""
-    try:
-        return path.stat().st_size if path.is_file() else 0
-    except OSError:
-        return 0

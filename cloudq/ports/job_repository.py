@@ -245,7 +245,15 @@ class JobFiles(Protocol):
         """
         ...
 
-    def put_log(self, tag: ClaimTag, stream: str, task: int | None, source: Path) -> None:
+    def put_log(
+        self,
+        tag: ClaimTag,
+        stream: str,
+        task: int | None,
+        pieces: Iterator[bytes],
+        *,
+        expected_bytes: int = 0,
+    ) -> None:
         """Upload a whole log, once it is complete."""
         ...
 

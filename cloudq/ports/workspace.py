@@ -259,6 +259,14 @@ class ClaimSpace(Protocol):
         """Where ``stdout`` or ``stderr`` of a task is, whether it exists yet or not."""
         ...
 
+    def log_size(self, stream: str, task: int | None) -> int:
+        """The bytes of a log; 0 if it is absent, or is no file that the job's own shell wrote."""
+        ...
+
+    def log_pieces(self, stream: str, task: int | None) -> Iterator[bytes]:
+        """The whole log in pieces; nothing where `log_size` says 0. Raises `WorkspaceProblem`."""
+        ...
+
     def read_log(self, stream: str, task: int | None, offset: int, limit: int) -> bytes:
         """At most *limit* bytes of a log from *offset* on; nothing if it is not there yet."""
         ...

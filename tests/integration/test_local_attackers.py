@@ -32,8 +32,13 @@ def everything_in(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in files)
 
 
-@pytest.mark.parametrize("trick", ["ln -s /proc/self/environ", "mkfifo", "ln -s /dev/zero"])
-def test_a_job_cannot_have_the_agent_publish_its_environment(site: Site, trick: str) -> None:
+@pytest.mark.parametrize(
+    "trick", ["ln -s /proc/self/environ", "ln -s {secrets}", "mkfifo", "ln -s /dev/zero"]
+)
+def test_a_job_cannot_have_the_agent_publish_other_files(site: Site, trick: str) -> None:
+    secrets = site.root / "secrets"
+    secrets.write_text(SECRET)
+    trick = trick.format(secrets=secrets)
     with site.agent():
         client = site.client()
         script = site.script(LINKS_ITS_LOG.format(trick=trick))

@@ -80,10 +80,17 @@ class BucketJobFiles:
         except ObjectNotFound as error:
             raise RecordRejected(f"{key} is absent: the job's input is gone") from error
 
-    def put_log(self, tag: ClaimTag, stream: str, task: int | None, source: Path) -> None:
-        """One upload."""
-        with told_as_workspace_problem(f"read {source}"):
-            self.store.upload(keys.log(tag, stream, task), source)
+    def put_log(
+        self,
+        tag: ClaimTag,
+        stream: str,
+        task: int | None,
+        pieces: Iterator[bytes],
+        *,
+        expected_bytes: int = 0,
+    ) -> None:
+        """One upload in parts, or one PUT of a short log."""
+        self.store.upload_pieces(keys.log(tag, stream, task), pieces, expected_bytes=expected_bytes)
 
     def put_log_piece(self, tag: ClaimTag, stream: str, task: int | None, offset: int, piece: bytes) -> None:
         """One PUT a `MAX_PIECE_BYTES`."""

@@ -7,7 +7,8 @@ import json
 import os
 import re
 import stat
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from attrs import evolve, field, frozen
@@ -59,6 +60,7 @@ _UNNAMED = "work_dir.new"
 """A work directory that has no name of its own yet."""
 _EXECUTABLE = 0o700
 _MAX_BASELINE_BYTES = 256 << 20
+_LOG_PIECE_BYTES = 1 << 20
 _MAX_OPTIONS_BYTES = 4 << 20
 _INTENT = re.compile(r"intent\.([1-9][0-9]{0,5})")
 _TOLD_BY_JOB_SHELLS = ("lock", "start", "exit")
@@ -342,6 +344,19 @@ class DirectoryClaimSpace:
         if stream not in _STREAMS:
             raise InvalidInput(f"{stream!r} is not a job's stdout or stderr")
         return self.control_dir / record_name(stream, task)
+
+    def log_size(self, stream: str, task: int | None) -> int:
+        with suppress(OSError), opened_foreign(self.log_path(stream, task)) as handle:
+            return os.fstat(handle).st_size
+        return 0
+
+    def log_pieces(self, stream: str, task: int | None) -> Iterator[bytes]:
+        path = self.log_path(stream, task)
+        if not self.log_size(stream, task):
+            return
+        with told_as_workspace_problem(f"read {path}"), opened_foreign(path) as handle:
+            while piece := os.read(handle, _LOG_PIECE_BYTES):
+                yield piece
 
     def read_log(self, stream: str, task: int | None, offset: int, limit: int) -> bytes:
         try:
