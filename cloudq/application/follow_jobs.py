@@ -10,6 +10,7 @@ from attrs import define, evolve, field, frozen
 from cloudq.application.held_job import Cancel, HeldJob, Holdings
 from cloudq.application.job_trouble import JobTrouble
 from cloudq.application.name_follow_ups import name_follow_ups
+from cloudq.application.note_silence import NoteSilence
 from cloudq.application.stop_claim import StopClaim
 from cloudq.application.watch_files import WatchFiles, told_of_loss
 from cloudq.domain.errors import SchedulerUnavailable
@@ -51,6 +52,7 @@ class FollowJobs:
     workers: Workers
     holdings: Holdings
     trouble: JobTrouble
+    note_silence: NoteSilence
     _polled_at: float | None = field(default=None, init=False)
     _asked: _Asked | None = field(default=None, init=False)
     _has_heard: bool = field(default=False, init=False)
@@ -100,8 +102,10 @@ class FollowJobs:
             answer = asked.answer.result()
         except SchedulerUnavailable as error:
             self._unanswered = f"the scheduler gave no answer, all jobs keep their states: {error}"
+            self.note_silence(live, str(error), asked.at)
             return
         self._unanswered = ""
+        self.note_silence.ended()
         self._judge_all(live, asked, answer)
 
     def _judge_all(self, live: list[HeldJob], asked: _Asked, answer: Mapping[str, LocalJob]) -> None:

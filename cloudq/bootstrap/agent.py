@@ -42,6 +42,7 @@ from cloudq.application.hold_lease import AgentIdentity, HoldLease
 from cloudq.application.job_trouble import AgentLog, JobTrouble
 from cloudq.application.keep_hold import KeepHold
 from cloudq.application.local_scripts import LocalScripts
+from cloudq.application.note_silence import NoteSilence
 from cloudq.application.permit import Permits
 from cloudq.application.prepare_job import PrepareJob
 from cloudq.application.publish_summary import PublishSummary
@@ -243,7 +244,10 @@ def _wire_cycle(
         hand_over_jobs=HandOverJobs(
             prepare, hand_over, stop_claim, permits, clock, workers, holdings, trouble
         ),
-        follow_jobs=FollowJobs(scheduler, stop_claim, watch_files, clock, workers, holdings, trouble),
+        follow_jobs=FollowJobs(
+            scheduler, stop_claim, watch_files, clock, workers, holdings, trouble,
+            NoteSilence(clock, trouble),
+        ),
         finish_jobs=FinishJobs(
             jobs=jobs, keep_hold=keep_hold, files=files, scheduler=scheduler, dependencies=dependencies,
             clock=clock, workers=workers, holdings=holdings, trouble=trouble, ship_logs=ship_logs, log=log,

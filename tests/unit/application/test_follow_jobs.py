@@ -9,6 +9,7 @@ import pytest
 from cloudq.adapters.schedulers.scripted import Script
 from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
 from cloudq.application.follow_jobs import JUDGE_AGAIN_AFTER_S
+from cloudq.application.note_silence import TOLD_AFTER_S
 from cloudq.domain.errors import SchedulerUnavailable
 from cloudq.domain.job_state import JobState
 from cloudq.domain.names import ClaimTag
@@ -107,6 +108,47 @@ def test_a_query_that_failed_is_told_until_one_is_answered_and_not_asked_more_of
         "not everything could be done"
     ]
     assert world.log.told[-1][1] == "everything works again"
+
+
+def notes(world: World) -> dict[str, str]:
+    """What the owners of unfinished jobs are told."""
+    return {job.job_id: job.note for job in world.client().query.active().jobs}
+
+
+def test_owners_learn_that_the_scheduler_has_been_silent_for_long(world: World) -> None:
+    alpha = world.system(behaviour=lambda *_: Script(1000))
+    agent = world.agent(alpha)
+    job_id = world.submit("alpha")
+    agent.cycles(4)
+
+    alpha.scheduler.unavailable = True
+    agent.cycles(int(TOLD_AFTER_S / POLL_S / 2))
+    assert "no answer" not in notes(world)[job_id]
+    agent.cycles(int(TOLD_AFTER_S / POLL_S))
+    assert "no answer from the scheduler since" in notes(world)[job_id]
+
+    alpha.scheduler.unavailable = False
+    agent.cycles(4)
+    assert "no answer" not in notes(world)[job_id]
+    assert world.job(job_id).state is JobState.RUN
+
+
+def test_an_end_record_alone_is_told_and_is_no_end(world: World) -> None:
+    alpha = world.system(behaviour=lambda *_: Script(30, 3))
+    agent = world.agent(alpha)
+    job_id = world.submit("alpha")
+    agent.cycles(4)
+
+    alpha.scheduler.unavailable = True
+    agent.cycles(12)
+    alpha.scheduler.advance()
+    agent.cycles(12 * int(TOLD_AFTER_S / POLL_S))
+    assert "its own record says: exit code 3" in notes(world)[job_id]
+    assert world.job(job_id).state is JobState.RUN
+
+    alpha.scheduler.unavailable = False
+    agent.until_final(job_id)
+    assert (world.job(job_id).state, world.job(job_id).exit_code) == (JobState.ERROR, 3)
 
 
 def test_nothing_is_left_to_tell_once_no_job_is_followed_any_more(world: World) -> None:
