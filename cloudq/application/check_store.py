@@ -5,14 +5,14 @@ Some stores take the conditions and ignore them; on those two agents would both 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from attrs import define, evolve, field
 
 from cloudq.application.hold_lease import HoldLease
 from cloudq.application.job_trouble import AgentLog
 from cloudq.domain.errors import StoreUnfit
-from cloudq.domain.store_check import StoreCheck
+from cloudq.domain.store_check import LIST_LAG_TOLERATED_S, StoreCheck
 from cloudq.ports.clock import Clock
 from cloudq.ports.system_registry import StoreProbe, SystemRegistry
 from cloudq.ports.workers import Workers
@@ -22,6 +22,10 @@ LOST = (
     "stand in the history twice or not at all, and agents of one system in two homes may run a job twice"
 )
 """What a person gives up: invariants I7 and I8, and two homes."""
+
+
+LOOK_AGAIN_AFTER_S = 1.0
+TOLD_FROM_S = 2.0
 
 
 @define
@@ -45,12 +49,40 @@ class CheckStore:
         check = self.lease.store_check
         if check is None or not check.is_recent(now):
             probe = self.registry.probe(self.lease.identity.system, self.workers)
+            self._tell_of_old_listings()
             check = StoreCheck(now, "; ".join(_flaws(probe)))
         if self.doubts and self.doubts not in check.flaws:  # another machine may have made the check
             check = evolve(check, flaws="; ".join(filter(None, (check.flaws, self.doubts))))
         if check.is_weak:
             self._accept_or_refuse(check)
         self.lease.store_check = check
+
+    def _tell_of_old_listings(self) -> None:
+        """Say so if listings lag: claims are never listed, but jobs are found by a listing."""
+        system = self.lease.identity.system
+        name = self.registry.begin_listing_probe(system)
+        try:
+            shown_s = self._until(lambda: self.registry.lists_probe(system, name))
+        finally:
+            self.registry.end_listing_probe(system, name)
+        gone_s = self._until(lambda: not self.registry.lists_probe(system, name))
+        if shown_s is None or gone_s is None:
+            self.log.error(
+                "listings of this store are too old for cloudq: jobs are found late or not at all",
+                tolerated_s=LIST_LAG_TOLERATED_S,
+                look_at="cloudqcli doctor",
+            )
+        elif max(shown_s, gone_s) >= TOLD_FROM_S:
+            self.log.warning("listings of this store lag", new_s=round(shown_s), deleted_s=round(gone_s))
+
+    def _until(self, is_so: Callable[[], bool]) -> float | None:
+        """Seconds until it was so; None if it was not within the time that is tolerated."""
+        began = self.clock.elapsed()
+        while not is_so():
+            if self.clock.elapsed() - began >= LIST_LAG_TOLERATED_S:
+                return None
+            self.clock.sleep(LOOK_AGAIN_AFTER_S)
+        return self.clock.elapsed() - began
 
     def _accept_or_refuse(self, check: StoreCheck) -> None:
         if not self.accepts_weak:

@@ -9,6 +9,7 @@ from attrs import frozen
 from cloudq.application.examine import Check
 from cloudq.domain.errors import StoreRefused, StoreUnavailable
 from cloudq.domain.finding import Finding, Level
+from cloudq.domain.store_check import LIST_LAG_TOLERATED_S
 from cloudq.ports.clock import Clock, IdSource
 from cloudq.ports.store_examiner import ProbePlace, StoreExaminer
 from cloudq.ports.workers import Workers
@@ -23,6 +24,8 @@ ROUNDS, DEEP_ROUNDS = 3, 25
 FEW, PAGE_OF_FEW = 5, 2
 MANY, PAGE_OF_MANY = 1_001, 1_000
 
+LOOK_AGAIN_AFTER_S = 1.0
+LIST_LAG_TOLD_S = 2.0
 SKEW_WORTH_A_WARNING_S = 60.0
 SKEW_THAT_S3_REFUSES_S = 900.0
 
@@ -65,6 +68,7 @@ class ExamineStore:
             Check(RIGHTS, self._rights, needs=STORE),
             Check("clock", self._clock, needs=RIGHTS),
             Check("paging", lambda: self._with_place(self._paging), needs=RIGHTS),
+            Check("listing", lambda: self._with_place(self._listing), needs=RIGHTS),
             Check("create if absent", lambda: self._with_place(self._creation), needs=RIGHTS),
             Check("rewrite if unchanged", lambda: self._with_place(self._rewriting), needs=RIGHTS),
         )
@@ -132,6 +136,39 @@ class ExamineStore:
             f"{what}, in another order{told}",
             "use another store: jobs would go unseen",
         )
+
+    def _listing(self, place: ProbePlace) -> Finding:
+        """How old a LIST may be: a new key must be seen, and a deleted one gone, within a minute."""
+        self.examiner.write(place, "listed", "")
+        shown_s = self._until(lambda: "listed" in self.examiner.names(place, PAGE_OF_FEW))
+        self.examiner.delete(place, "listed")
+        gone_s = self._until(lambda: "listed" not in self.examiner.names(place, PAGE_OF_FEW))
+        if shown_s is None or gone_s is None:
+            what = "a new key was not listed" if shown_s is None else "a deleted key was still listed"
+            return Finding(
+                Level.PROBLEM,
+                "listing",
+                f"{what} after {LIST_LAG_TOLERATED_S:.0f} s: jobs would start late, or seem to be there",
+                "use another store, or ask its operator how old a listing may be",
+            )
+        if max(shown_s, gone_s) >= LIST_LAG_TOLD_S:
+            return Finding(
+                Level.WARNING,
+                "listing",
+                f"a LIST shows a new key after {shown_s:.0f} s and a deleted one for {gone_s:.0f} s: jobs "
+                "start that much later",
+                "nothing is lost by it; ask the store's operator whether listings can be newer",
+            )
+        return Finding(Level.OK, "listing", "a LIST shows at once what was written and deleted")
+
+    def _until(self, is_so: Callable[[], bool]) -> float | None:
+        """Seconds until it was so; None if it was not within the time that is tolerated."""
+        began = self.clock.elapsed()
+        while not is_so():
+            if self.clock.elapsed() - began >= LIST_LAG_TOLERATED_S:
+                return None
+            self.clock.sleep(LOOK_AGAIN_AFTER_S)
+        return self.clock.elapsed() - began
 
     def _creation(self, place: ProbePlace) -> Finding:
         rounds = DEEP_ROUNDS if self.deep else ROUNDS

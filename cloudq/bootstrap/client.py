@@ -29,6 +29,7 @@ from cloudq.application.end_job import EndJob
 from cloudq.application.examine import Check
 from cloudq.application.examine_agents import ExamineAgents
 from cloudq.application.examine_jobs import ExamineJobs
+from cloudq.application.examine_settings import ExamineSettings
 from cloudq.application.examine_store import ExamineStore
 from cloudq.application.find_holder import FindHolder
 from cloudq.application.find_systems import FindSystems
@@ -43,8 +44,8 @@ from cloudq.application.stage_out import StageOut
 from cloudq.application.submit_job import SubmitJob
 from cloudq.application.take_back_job import TakeBackJob
 from cloudq.application.wait_for_job import WaitForJob
-from cloudq.bootstrap.stores import doubts_of, open_store
-from cloudq.config import Config, load_config
+from cloudq.bootstrap.stores import doubts_of, open_store, settings_reader_of
+from cloudq.config import Config, StoreConfig, load_config
 from cloudq.domain.system_mapping import NameTables
 from cloudq.domain.version import VERSION
 from cloudq.ports.archives import Archives
@@ -96,7 +97,14 @@ def client_parts(config: Config | Path | str | None) -> ClientParts:
     return wire_client(
         store, clock, RandomIds(), workers, name, workers.close, names,
         config.store.in_words, doubts_of(config.store),
+        lambda: settings_checks(config.store, clock),
     )  # fmt: skip
+
+
+def settings_checks(config: StoreConfig, clock: Clock) -> tuple[Check, ...]:
+    """What is to be asked of the bucket's settings; a directory has none."""
+    reader = settings_reader_of(config, clock)
+    return () if reader is None else ExamineSettings(reader, config.prefix).checks()
 
 
 def wire_client(
@@ -109,10 +117,12 @@ def wire_client(
     names: NameTables = NO_NAMES,
     where: str = "the store",
     doubts: str = "",
+    settings: Callable[[], tuple[Check, ...]] = lambda: (),
 ) -> ClientParts:
     """Wire a client over *store*; *name* is how others see who did something, *where* what it is.
 
-    *doubts* says why the store's conditions may not hold, by what is known of this machine.
+    *settings* gives the checks of the bucket's settings; *doubts* says why the store's conditions may
+    not hold, by what is known of this machine.
     """
     bare_store = store
     know_store = KnowStore(BucketSystemRegistry(store, ids))
@@ -133,6 +143,7 @@ def wire_client(
         surveyor = BucketSurveyor(store, workers)
         return (
             *ExamineStore(BucketExaminer(bare_store, ids), clock, ids, workers, where, deep, doubts).checks(),
+            *settings(),
             *ExamineAgents(list_agents, VERSION).checks(),
             *ExamineJobs(surveyor, jobs, queue, end_job, cancel, collect).checks(),
         )

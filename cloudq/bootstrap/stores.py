@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from cloudq.adapters.mounts import LockReach, mount_of
 from cloudq.adapters.object_stores.retrying import RetryingStore
 from cloudq.config import StoreConfig
 from cloudq.ports.clock import Clock
 from cloudq.ports.object_store import ObjectStore
+from cloudq.ports.store_examiner import SettingsReader
+
+if TYPE_CHECKING:
+    from cloudq.adapters.object_stores.s3 import S3Store
 
 
 def open_store(config: StoreConfig, clock: Clock) -> ObjectStore:
     """The bucket or directory, with retries. Nothing is sent; boto3 is loaded only for S3."""
     return RetryingStore(_open(config, clock), clock)
+
+
+def settings_reader_of(config: StoreConfig, clock: Clock) -> SettingsReader | None:
+    """What reads the bucket's settings; None for a directory, which has none. Nothing is sent."""
+    return None if config.directory is not None else _open_bucket(config, clock)
 
 
 def doubts_of(config: StoreConfig) -> str:
@@ -32,6 +43,10 @@ def _open(config: StoreConfig, clock: Clock) -> ObjectStore:
         from cloudq.adapters.object_stores.directory import DirectoryStore  # noqa: PLC0415
 
         return DirectoryStore(directory / config.prefix if config.prefix else directory)
+    return _open_bucket(config, clock)
+
+
+def _open_bucket(config: StoreConfig, clock: Clock) -> S3Store:
     from cloudq.adapters.object_stores.s3 import Encryption, S3Store  # noqa: PLC0415 (boto3 takes long to load)
 
     return S3Store(

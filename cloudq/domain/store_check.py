@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from attrs import frozen
 
 LASTS = timedelta(days=1)
+LIST_LAG_TOLERATED_S = 60.0
+"""How old a LIST may be (protocol 8.1)."""
 
 _WEAK = "weak"
 

@@ -8,6 +8,8 @@ from typing import Protocol
 
 from attrs import frozen
 
+from cloudq.domain.bucket_settings import BucketSettings
+
 
 @frozen
 class ProbePlace:
@@ -60,6 +62,14 @@ class StoreExaminer(Protocol):
 
     def remove_leftovers(self, older_than_s: float) -> int:
         """Delete what examinations left that were cut short; how many objects it was."""
+        ...
+
+
+class SettingsReader(Protocol):
+    """Reads the settings of a bucket. May raise `StoreUnavailable`."""
+
+    def settings(self) -> BucketSettings:
+        """What the bucket's owner has set; what could not be read is told as such."""
         ...
 
 

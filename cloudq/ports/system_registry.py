@@ -99,6 +99,18 @@ class SystemRegistry(Protocol):
         """
         ...
 
+    def begin_listing_probe(self, system: str) -> str:
+        """Write a key that listings should show; return its name."""
+        ...
+
+    def lists_probe(self, system: str, name: str) -> bool:
+        """Whether a listing shows it."""
+        ...
+
+    def end_listing_probe(self, system: str, name: str) -> None:
+        """Delete it."""
+        ...
+
     def publish_agent_log(self, system: str, log: Path) -> None:
         """Upload the agent's recent log."""
         ...

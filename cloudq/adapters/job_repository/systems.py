@@ -166,6 +166,21 @@ class BucketSystemRegistry:
             return True
         return False
 
+    def begin_listing_probe(self, system: str) -> str:
+        """One PUT."""
+        name = self.ids.nonce()
+        self.store.put(keys.probe(system, name), b"")
+        return name
+
+    def lists_probe(self, system: str, name: str) -> bool:
+        """One LIST."""
+        key = keys.probe(system, name)
+        return any(listed.key == key for listed in self.store.list_page(key, limit=1).objects)
+
+    def end_listing_probe(self, system: str, name: str) -> None:
+        """One DELETE."""
+        self.store.delete([keys.probe(system, name)])
+
     def publish_agent_log(self, system: str, log: Path) -> None:
         """One upload."""
         self.store.upload(keys.agent_log(system), log)

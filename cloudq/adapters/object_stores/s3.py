@@ -27,8 +27,10 @@ from cloudq.adapters.object_stores.s3_client import (
     judge,
 )
 from cloudq.adapters.object_stores.s3_errors import Meaning, Place, Request, verdict_on_answer
+from cloudq.adapters.object_stores.s3_settings import S3SettingsReader
 from cloudq.adapters.object_stores.s3_upload import PART_BYTES, StreamUpload
 from cloudq.adapters.object_stores.streams import PIECE_BYTES, at_most, resumed, too_large
+from cloudq.domain.bucket_settings import BucketSettings
 from cloudq.domain.endpoint import PLAIN_HTTP, is_plain_http
 from cloudq.domain.errors import PreconditionFailed, StoreRefused, StoreUnavailable
 from cloudq.ports.object_store import (
@@ -124,6 +126,10 @@ class S3Store:
     def close(self) -> None:
         """Close the connections."""
         self._connections.close()
+
+    def settings(self) -> BucketSettings:
+        """What the owner of the bucket has set for it."""
+        return S3SettingsReader(self._bucket, partial(self._connections.attempt, CONTROL)).settings()
 
     def get(self, key: str, *, max_bytes: int = MAX_CONTROL_BYTES) -> StoredObject:
         request = Request(self._place, key)

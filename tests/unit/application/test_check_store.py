@@ -12,6 +12,7 @@ from cloudq.domain.errors import StoreUnavailable, StoreUnfit, WriteConflict
 from cloudq.ports.object_store import ObjectStore
 from tests.parts.counting_store import CountingStore
 from tests.parts.faulty_store import Fault, FaultyStore, conflict, lost_answer, lost_request
+from tests.parts.late_list import LateListStore
 from tests.parts.weak_store import CREATE, REPLACE, WeakStore
 from tests.parts.world import World
 
@@ -113,12 +114,26 @@ def test_a_store_is_checked_once_a_day_whatever_agents_come_and_go(world: World)
         agent.cycles(1)
         agent.die()
     checks = [key for kind, key in store.requests if kind == "PUT" and "/probe/" in key]
-    assert len(checks) == 9
+    assert len(checks) == 10
 
     world.clock.pass_by(DAY_S)
     world.agent(alpha, store=store).cycles(1)
 
-    assert len([key for kind, key in store.requests if kind == "PUT" and "/probe/" in key]) == 18
+    assert len([key for kind, key in store.requests if kind == "PUT" and "/probe/" in key]) == 20
+
+
+@pytest.mark.parametrize(
+    ("lag_s", "told"),
+    [(0.0, []), (20.0, ["listings of this store lag"]), (90.0, ["listings of this store are too old"])],
+)
+def test_an_agent_tells_of_listings_that_lag(world: World, lag_s: float, told: list[str]) -> None:
+    world.store = LateListStore(world.clock, lag_s)
+    alpha = world.system()
+
+    world.agent(alpha).cycles(1)
+
+    events = [event for _, event, _ in world.log.told if event.startswith("listings")]
+    assert [event[: len(words)] for event, words in zip(events, told, strict=True)] == told
 
 
 def test_nothing_of_a_check_is_left_in_the_store(world: World) -> None:

@@ -102,6 +102,7 @@ def test_a_store_that_is_well_and_nothing_is_left_behind(world: World, deep: boo
         (OK, "rights"),
         (OK, "clock"),
         (OK, "paging"),
+        (OK, "listing"),
         (OK, "create if absent"),
         (OK, "rewrite if unchanged"),
         (WARNING, "agents"),
