@@ -124,10 +124,9 @@ class FinishJobs:
     def _result(self, held: HeldJob, stage_out: Started[StagedOut]) -> StagedOut:
         try:
             return stage_out.result()
-        except StoreProblem:
-            raise
-        except CloudqError:
-            held.failed_stage_outs += 1
+        except CloudqError as error:
+            self._show_completing(held)
+            held.failed_stage_outs += not isinstance(error, StoreProblem)
             raise
 
     # Ending without the outputs --------------------------------------------------------------
@@ -166,6 +165,8 @@ class FinishJobs:
                 self._put_log(held, stream, task)
         if held.may_have_log_pieces:
             self.files.drop_log_pieces(held.tag)
+        if held.stored.job.time_stageout_start is not None:  # an earlier try may have been killed
+            self.files.drop_unfinished(held.tag)
         return StagedOut(held.space.pack_output(partial(self._put_output, held)))
 
     def _put_log(self, held: HeldJob, stream: str, task: int | None) -> None:
@@ -270,7 +271,7 @@ class WriteRecords:
         before, after = held.stored.job, held.job
         if before is after or before == after:
             return False
-        if held.end is not None and held.stage_out is None and held.shipping is None:
+        if _is_about_to_be_final(held):
             return False  # its end is written soon
         if evolve(before, tasks=after.tasks) != after:
             return True
@@ -304,6 +305,12 @@ class WriteRecords:
             held.job = held.stored.job
         else:
             held.stored = stored
+
+
+def _is_about_to_be_final(held: HeldJob) -> bool:
+    """Whether the job has ended and nothing keeps its final record from being written next."""
+    is_retried = held.retries > 0 and held.staged_out is None
+    return held.end is not None and held.stage_out is None and held.shipping is None and not is_retried
 
 
 def _was_canceled_before(held: HeldJob) -> bool:

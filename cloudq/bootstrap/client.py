@@ -31,6 +31,7 @@ from cloudq.application.examine_agents import ExamineAgents
 from cloudq.application.examine_jobs import ExamineJobs
 from cloudq.application.examine_settings import ExamineSettings
 from cloudq.application.examine_store import ExamineStore
+from cloudq.application.examine_uploads import ExamineUploads
 from cloudq.application.find_holder import FindHolder
 from cloudq.application.find_systems import FindSystems
 from cloudq.application.know_store import KnowStore
@@ -144,6 +145,7 @@ def wire_client(
         return (
             *ExamineStore(BucketExaminer(bare_store, ids), clock, ids, workers, where, deep, doubts).checks(),
             *settings(),
+            *ExamineUploads(BucketExaminer(bare_store, ids), collect).checks(),
             *ExamineAgents(list_agents, VERSION).checks(),
             *ExamineJobs(surveyor, jobs, queue, end_job, cancel, collect).checks(),
         )

@@ -273,6 +273,10 @@ class JobFiles(Protocol):
         """Delete all pieces of a claim, once the whole logs are there."""
         ...
 
+    def drop_unfinished(self, tag: ClaimTag) -> None:
+        """Abort uploads of a claim's results that somebody began and did not finish."""
+        ...
+
     def put_output(
         self, tag: ClaimTag, number: int, pieces: Iterator[bytes], *, expected_bytes: int = 0
     ) -> int:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from attrs import frozen
 
 from cloudq.domain.bucket_settings import BucketSettings
+from cloudq.ports.object_store import UnfinishedUpload
 
 
 @frozen
@@ -62,6 +63,17 @@ class StoreExaminer(Protocol):
 
     def remove_leftovers(self, older_than_s: float) -> int:
         """Delete what examinations left that were cut short; how many objects it was."""
+        ...
+
+    def unfinished_uploads(self, older_than_s: float) -> Sequence[UnfinishedUpload]:
+        """Uploads of jobs' files that were begun so long ago, by the store's clock, and not completed.
+
+        Raises `StoreRefused` where the service does not list them.
+        """
+        ...
+
+    def abort_upload(self, upload: UnfinishedUpload) -> None:
+        """Remove its parts."""
         ...
 
 

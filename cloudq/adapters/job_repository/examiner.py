@@ -19,7 +19,7 @@ from cloudq.domain.errors import (
     WriteConflict,
 )
 from cloudq.ports.clock import IdSource
-from cloudq.ports.object_store import ListPage, ObjectStore
+from cloudq.ports.object_store import ListPage, ObjectStore, UnfinishedUpload
 from cloudq.ports.store_examiner import ProbePlace, StrayJob, Survey
 from cloudq.ports.workers import Workers
 
@@ -94,6 +94,17 @@ class BucketExaminer:
         ]
         self._delete(old)
         return len(old)
+
+    def unfinished_uploads(self, older_than_s: float) -> list[UnfinishedUpload]:
+        # Somebody else's files may be in the same bucket: only keys that cloudq makes are looked at.
+        return [
+            upload
+            for upload in self.store.unfinished_uploads(keys.JOBS)
+            if upload.age_s > older_than_s and keys.split_job_key(upload.key) is not None
+        ]
+
+    def abort_upload(self, upload: UnfinishedUpload) -> None:
+        self.store.abort_upload(upload)
 
     def _delete(self, doomed: list[str]) -> None:
         if doomed:

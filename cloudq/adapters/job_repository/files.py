@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from attrs import frozen
@@ -11,7 +12,7 @@ from cloudq.adapters.filesystem import told_as_workspace_problem, write_new_file
 from cloudq.adapters.job_repository import keys
 from cloudq.adapters.job_repository.download import download_new_directory
 from cloudq.adapters.job_repository.records import pages, read
-from cloudq.domain.errors import JobNotFound, ObjectNotFound, ObjectTooLarge, RecordRejected
+from cloudq.domain.errors import JobNotFound, ObjectNotFound, ObjectTooLarge, RecordRejected, StoreRefused
 from cloudq.domain.job import Job
 from cloudq.domain.jobscript import MAX_SCRIPT_BYTES, Jobscript
 from cloudq.domain.names import ClaimTag
@@ -125,6 +126,12 @@ class BucketJobFiles:
         for page in pages(self.store, keys.all_log_pieces(tag)):
             if page.objects:
                 self.store.delete([listed.key for listed in page.objects])
+
+    def drop_unfinished(self, tag: ClaimTag) -> None:
+        """One LIST of uploads. A service that lists none is left to its own rules."""
+        with suppress(StoreRefused):
+            for upload in list(self.store.unfinished_uploads(keys.results(tag))):
+                self.store.abort_upload(upload)
 
     def put_output(
         self, tag: ClaimTag, number: int, pieces: Iterator[bytes], *, expected_bytes: int = 0

@@ -418,6 +418,52 @@ def test_an_output_that_cannot_be_packed_on_a_full_disk_is_kept_until_it_can(wor
     assert f"jobs/{job_id}/1/output.zip" in world.stored()
 
 
+def test_a_cancel_ends_a_job_whose_output_cannot_be_brought(world: World) -> None:
+    """Its files stay where they are, and the record says where."""
+    alpha = world.system(behaviour=lambda *_: Script(10, 3, outputs={"result": b"42"}))
+    agent = world.agent(alpha, FullDisk(step="space.pack_output"))
+    job_id = world.submit("alpha")
+    agent.cycles(20)
+    assert world.job(job_id).state is JobState.COMPLETING
+
+    world.client().cancel(job_id)
+    agent.until_final(job_id, longest_s=60)
+
+    job = world.job(job_id)
+    work_dir = alpha.home.resolve() / "cache" / job_id
+    assert (job.state, job.exit_code, job.output_archives) == (JobState.DELETED, 3, 0)
+    assert f"canceled before its outputs were in the store: they stay in {work_dir} on alpha" in job.error_msg
+    assert "its script had ended: ERROR, exit code 3" in job.error_msg
+    assert (work_dir / "result").read_bytes() == b"42"
+    assert Client(world.client()).stage_out(job_id, world.tmp / "into").is_dir()
+
+
+def test_a_canceled_job_has_its_outputs_tried_a_few_times(world: World) -> None:
+    alpha = world.system(behaviour=lambda *_: Script(1000, outputs={"result": b"42"}))
+    disk = FullDisk(step="space.pack_output")
+    agent = world.agent(alpha, disk)
+    job_id = world.submit("alpha")
+    agent.cycles(3)
+    world.client().cancel(job_id)
+
+    agent.until_final(job_id)
+
+    assert (world.job(job_id).state, disk.met) == (JobState.DELETED, 5)
+
+
+def test_a_job_that_was_canceled_while_it_ran_brings_its_outputs(world: World) -> None:
+    alpha = world.system(behaviour=lambda *_: Script(1000))
+    agent = world.agent(alpha)
+    job_id = world.submit("alpha")
+    agent.cycles(3)
+    (alpha.home / "cache" / job_id / "checkpoint").write_text("42")
+    world.client().cancel(job_id)
+
+    agent.until_final(job_id)
+
+    assert (world.job(job_id).state, world.job(job_id).output_files) == (JobState.DELETED, 1)
+
+
 def test_one_job_without_room_does_not_hold_up_the_others(world: World) -> None:
     alpha = world.system()
     disk = FullDisk(step="store.read")

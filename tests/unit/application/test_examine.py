@@ -30,7 +30,7 @@ from cloudq.domain.finding import Finding, Level
 from cloudq.domain.job_state import JobState
 from cloudq.domain.names import ClaimTag
 from cloudq.domain.system_profile import SystemProfile
-from cloudq.ports.object_store import ListPage, ObjectStore
+from cloudq.ports.object_store import ListPage, ObjectStore, UnfinishedUpload
 from cloudq.ports.own_machine import Access, Room
 from tests.builders import a_claim, a_finished_job, a_job, a_lease
 from tests.parts.counting_store import CountingStore
@@ -105,6 +105,7 @@ def test_a_store_that_is_well_and_nothing_is_left_behind(world: World, deep: boo
         (OK, "listing"),
         (OK, "create if absent"),
         (OK, "rewrite if unchanged"),
+        (OK, "uploads"),
         (WARNING, "agents"),
         (OK, "jobs"),
     ]
@@ -127,6 +128,48 @@ def test_a_refusal_is_shown_with_its_own_advice(world: World) -> None:
     [rights] = [each for each in found(world, Odd(world.store, put=refuse)) if each.check == "rights"]
 
     assert (rights.what, rights.to_do) == ("may not write: no write", "set sse in [store]")
+
+
+# Uploads that nobody finished -------------------------------------------------------------------
+
+
+class HalfUploaded(Odd):
+    """A store with uploads that were begun, so many seconds ago."""
+
+    def __init__(self, inner: ObjectStore, **ages_s: float) -> None:
+        self.uploads = [UnfinishedUpload(f"jobs/{key}/1/output.zip", key, age) for key, age in ages_s.items()]
+        super().__init__(
+            inner,
+            unfinished_uploads=lambda _, prefix: [
+                each for each in self.uploads if each.key.startswith(prefix)
+            ],
+            abort_upload=lambda _, upload: self.uploads.remove(upload),
+        )
+
+
+def test_an_upload_that_is_unfinished_for_a_week_is_named_and_collected(world: World) -> None:
+    store = HalfUploaded(world.store, aaaaaaaa=8 * DAY_S, bbbbbbbb=6 * DAY_S)
+    what = "1 left unfinished for more than 7 days, such as jobs/aaaaaaaa/1/output.zip"
+
+    assert of(found(world, store), "uploads") == [(WARNING, what)]
+    assert len(store.uploads) == 2
+    assert of(found(world, store, collect=True), "uploads") == [(OK, f"{what}; aborted")]
+    assert [each.id for each in store.uploads] == ["bbbbbbbb"]
+
+
+def test_an_upload_of_somebody_else_s_is_left_alone(world: World) -> None:
+    store = HalfUploaded(world.store, dataset=100 * DAY_S)
+
+    assert of(found(world, store, collect=True), "uploads")[0][0] is OK
+    assert len(store.uploads) == 1
+
+
+def test_a_store_that_lists_no_uploads_is_said_to_be_unread(world: World) -> None:
+    store = Odd(world.store, unfinished_uploads=refused("NotImplemented"))
+
+    assert of(found(world, store), "uploads") == [
+        (WARNING, "unfinished uploads could not be read: NotImplemented")
+    ]
 
 
 def test_an_examination_is_cheap(world: World) -> None:
