@@ -166,7 +166,7 @@ def test_outputs_larger_than_what_is_free_come_back_and_disturb_nobody(
             most[0] = max(most[0], shutil.disk_usage(small_disk).used)
             time.sleep(0.005)
 
-    watching = threading.Thread(target=watch)
+    watching = threading.Thread(target=watch, daemon=True)
     with site.agent(), site.client() as client:
         watching.start()
         large = client.submit(site.script(body, "large.sh"), submit_to="local", force=True).job.uuid
