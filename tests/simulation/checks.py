@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 FINAL = frozenset(state.value for state in FINAL_STATES)
 POLLS_TO_CANCEL = 2
+REMOVED = "were removed while it ran"
 OUT_OF_SIGHT = "out of this agent's sight"
 WITHOUT_HOLDER = "without the agent of"
 
@@ -102,7 +103,10 @@ class Checks:
                 for task, each in job.tasks.items():
                     if each.shell_holds and each.status.life is Stage.RUNNING:
                         self._break(f"I5 {job_id} became {record['state']} while task {task} runs")
-        if OUT_OF_SIGHT not in record["error_msg"] and ClaimTag(*tag) not in self.life.misfortunes.purged:
+        misfortunes = self.life.misfortunes
+        if misfortunes.has_image and REMOVED in record["error_msg"]:
+            self.life.disturb(job_id)  # they are in the other of two homes that nothing tells apart
+        elif OUT_OF_SIGHT not in record["error_msg"] and ClaimTag(*tag) not in misfortunes.purged:
             self._judge_logs(job_id, record, starts)
 
     def _judge_logs(self, job_id: str, record: dict[str, Any], starts: list[Start]) -> None:
@@ -226,6 +230,9 @@ class Checks:
     def _judge_starts(self, system: str, start: Start) -> None:
         claims = self.starts[start.tag.job_id, start.tag.n]
         of_task = [(place, each.local_id) for place, each in claims if each.task == start.task]
+        misfortunes = self.life.misfortunes
+        if misfortunes.is_confirmed and start.tag.job_id in misfortunes.set_back:
+            return  # a person let go on what another home or system had run before the bucket went back
         if len(set(of_task)) > 1:
             self._break(f"I1 two submissions started {start.tag} task {start.task}")
         if len(of_task) > 1 + self.life.requeues[system, start.tag]:

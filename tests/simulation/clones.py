@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve
 
 from cloudq.adapters.filesystem import read_fields, replace_file, write_fields
+from cloudq.adapters.workspace.home_place import forget_place, note_place
 
 if TYPE_CHECKING:
     from tests.simulation.places import Slot
@@ -53,6 +54,9 @@ def copy_home(home: Path, tmp: Path, *, is_image: bool) -> Path:
     if home.exists():
         shutil.copytree(home, target, symlinks=True)
     if is_image:
+        if target.is_dir():
+            forget_place(target)
+            note_place(target)
         for note in (target / "cache" / ".cloudq").glob("*/work_dir"):
             _note_inode(note, target / "cache")
     return target

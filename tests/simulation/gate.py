@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 CONDITIONAL = frozenset({"put_if_absent", "put_if_match"})
 WRITES = CONDITIONAL | {"put", "upload", "delete"}
+DATED = frozenset({"get", "get_if_changed", "list_page"})
+"""What the store answers with its time."""
 QUESTIONS = frozenset({"find", "poll", "cancel", "cancel_tasks", "forget", "free_slots"})
 CANCELS = frozenset({"cancel", "cancel_tasks"})
 DISK_WRITES = frozenset({
@@ -62,7 +64,7 @@ class Process:
     stops: int = 0
     """How often its host was stopped together with its clocks."""
     is_unaware: bool = False
-    """Whether it was stopped and has heard nothing of the store since: no clock tells it."""
+    """Whether it was stopped and has read nothing from the store since: no clock tells it."""
     background: list[SlowWork] = field(factory=list, repr=False)
     """Work that was started and is not done."""
     is_in_background: bool = False
@@ -70,7 +72,12 @@ class Process:
     in_flight: int = 0
     """How much of its background work is in the middle of something."""
     is_copied: bool = False
-    """Whether its host was copied since it tried to renew its lease: two have the same one in mind."""
+    """Whether its host was copied, or the bucket restored, since it tried to renew its lease.
+
+    Two may have the same lease in mind, or the bucket that of a former holder.
+    """
+    _has_heard_of_time: bool = False
+    _has_tried_to_renew: bool = False
     weak_spot: str = ""
     """The method after whose next call it is killed or held up, half done with something."""
     waits_beside: Callable[[], None] | None = None
@@ -81,6 +88,7 @@ class Process:
     def call(self, port: str, method: str, work: Work, args: tuple[Any, ...], inner: Any) -> Any:
         if self.is_dead:
             raise Killed(self.name)
+        self.act_on_what_was_heard()
         life, where = self.life, f"{port}.{method}"
         if self.is_in_background and life.odds.random() < 0.1:
             self._let_cycles_go_on(where)
@@ -109,8 +117,8 @@ class Process:
             self._hold_up(f"before {port}.{method}")
         try:
             answer = self._faulty(port, method, work, args)
-            if port == "store" and stops == self.stops:
-                self.is_unaware = False
+            if port == "store" and method in DATED and stops == self.stops:
+                self._has_heard_of_time = True
             if port in {"scheduler", "space"}:
                 life.checks.after_a_call(self, method, args, inner, answer)
             return answer
@@ -120,7 +128,7 @@ class Process:
             elif pause and not held_up_before:
                 self._hold_up(f"after {port}.{method}")
             if self.is_copied and port == "store" and method in WRITES and "/lease" in str(args[0]):
-                self.is_copied = False
+                self._has_tried_to_renew = True
             life.checks.at_every_call()
 
     def die(self) -> None:
@@ -158,6 +166,12 @@ class Process:
         if self.is_dead:
             raise Killed(self.name)
 
+    def act_on_what_was_heard(self) -> None:
+        """An answer shows what no clock did, or whose the lease is; its reader had the time to see it."""
+        self.is_unaware &= not self._has_heard_of_time
+        self.is_copied &= not self._has_tried_to_renew
+        self._has_heard_of_time = self._has_tried_to_renew = False
+
     def do_background_work(self, *, all_of_it: bool = False) -> None:
         """Do what of it takes no longer than until now; or wait until everything is done."""
         for work in list(self.background):
@@ -182,7 +196,7 @@ class Process:
             return
         life, began = self.life, self.life.clock.seconds
         self._meet("stopped with its clocks", where)
-        self.stops, self.is_unaware = self.stops + 1, True
+        self.stops, self.is_unaware, self._has_heard_of_time = self.stops + 1, True, False
         life.meanwhile()
         if life.odds.random() < 0.5:
             life.wait_in_line(self)

@@ -334,6 +334,7 @@ class Life:
             for slot in self.slots:
                 slot.stop()
                 slot.is_one_shot = False
+                self.misfortunes.is_confirmed |= slot.ask_a_person()
             acting = [self._slot_of(place, turn) for place in self.systems]
             for _ in range(STEPS_A_ROUND):
                 self.pass_by(55 + 7 * (turn > 0))

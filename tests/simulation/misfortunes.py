@@ -36,7 +36,13 @@ class Misfortunes:
 
     life: Life = field(repr=False)
     clones: int = 0
+    has_image: bool = False
+    """Whether there are two homes that nothing tells apart, each with files of its own."""
+    copies: set[Path] = field(factory=set)
+    """Homes that are copies of others."""
     was_restored: bool = False
+    is_confirmed: bool = False
+    """Whether a person said that all is well since."""
     set_back: set[str] = field(factory=set)
     """Jobs of which anything went back, or is gone, with the bucket."""
     _backup: Backup | None = None
@@ -73,10 +79,13 @@ class Misfortunes:
             copied = Slot(life, slot.place, home, host, is_one_shot=False, settings=slot.settings)
         else:
             copied = copy_host(slot, with_its_home=what == "a host is copied", name=name)
+            self.has_image |= copied.home != slot.home
             for process in (slot.process, copied.process):
                 assert process is not None
                 process.is_copied = True
         life.meet(f"clone: {what}", slot.process.name if slot.process else "", name, copied.home.name)
+        if copied.home != slot.home:
+            self.copies.add(copied.home)
         life.add_slot(copied)
 
     # Files ---------------------------------------------------------------------------------------
@@ -129,6 +138,9 @@ class Misfortunes:
         before = store.backup()
         life.meet("store: restored from a backup", "bucket")
         store.restore(self._backup)
+        for slot in life.slots:
+            if slot.process is not None:
+                slot.process.is_copied = True
         self.was_restored = True
         keys = {key for key, _ in before.held.items() ^ self._backup.held.items()}
         self.set_back |= {found[1] for key in keys if (found := _JOB.search(key)) is not None}

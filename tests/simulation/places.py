@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from attrs import define, field
 from cloudq.adapters.schedulers.scripted import ScriptedScheduler
 from cloudq.adapters.systems import load_profile
 from cloudq.adapters.workspace import DirectoryLeaseMemory, DirectoryWorkspace
+from cloudq.adapters.workspace.home_place import forget_place
 from cloudq.application.agent_settings import AgentSettings
 from cloudq.application.local_scripts import LocalScripts
 from cloudq.bootstrap.agent import AgentParts, AgentWorld, wire_agent
@@ -87,6 +89,7 @@ class Slot:
                 raise
         finally:
             process.is_busy = False
+            process.act_on_what_was_heard()
             if self.is_one_shot:
                 self.gone()
 
@@ -112,6 +115,20 @@ class Slot:
             self.host.gone.add(self.pid)
         if self.process is None or not self.process.is_busy:
             self.process = self.parts = None
+
+    def ask_a_person(self) -> bool:
+        """Whether a person had to look after the home: a copy gets another id, others are confirmed."""
+        memory = DirectoryLeaseMemory(self.home, self.place.name)
+        if not self.home.is_dir() or not memory.doubt():
+            return False
+        if self.home in self.life.misfortunes.copies:
+            (self.home / "home").unlink(missing_ok=True)
+            for name in ("cache", "lease"):
+                shutil.rmtree(self.home / name, ignore_errors=True)
+        memory.confirm()
+        forget_place(self.home)
+        self.life.story.tell("person", "confirms the home", self.place.name, self.home.name)
+        return True
 
     def _close(self) -> None:
         """A process ends once its background work has."""
