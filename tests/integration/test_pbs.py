@@ -303,21 +303,14 @@ def test_without_history_the_jobs_own_records_tell_their_ends(pbs_site: Site, pb
 
 def test_a_server_that_is_away_changes_no_state(pbs_site: Site, pbs: Pbs) -> None:
     site = pbs_site
-    away = {
-        "do": "fail", "status": 255, "prints": '{\n    "timestamp":1,\n    "pbs_server":"pbs1"\n}\n',
-        "words": "Connection refused\nqstat: cannot connect to server pbs1 (errno=15010)",
-    }  # fmt: skip
     with site.client() as client, site.agent():
         before = submit(client, site, BASH + "echo before; sleep 2; exit 3\n")
         in_state(client, before, JobState.RUN)
-        pbs.next_fails("qstat", *([away] * 8))
-        pbs.next_fails(
-            "qsub",
-            {"do": "fail", "status": 255, "words": "qsub: cannot connect to server pbs1 (errno=15010)"},
-        )
+        pbs.set(down=True)
         during = submit(client, site, BASH + "echo during\n")
         wait_until(lambda: "gave no answer" in (site.root / "agent.out").read_text())
         assert not client.job(before).is_final
+        pbs.set(down=False)
         jobs = ended(client, before, during, timeout=120)
 
         assert [told(job) for job in jobs] == [("ERROR", 3), ("DONE", 0)]

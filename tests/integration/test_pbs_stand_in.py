@@ -149,6 +149,22 @@ def test_questions_that_fail_fail_as_those_of_the_real_one(pbs: Complex, number:
     assert (mine.status, said(mine)) == (real.status, said(real))
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["qstat -t -f -w -u", "qstat -x -f -t -F json", "qstat -x -f -t 1", "qsub -f ok.sh", "qdel 1.pbs1 2"],
+)
+def test_a_server_that_is_away_answers_as_the_real_one(
+    stand_in: FakePbs, tmp_path: Path, command: str
+) -> None:
+    (tmp_path / "ok.sh").write_text("#!/bin/bash\n")
+    stand_in.set(down=True)
+    real = transcript(10, command)
+    mine = Complex(stand_in, tmp_path).type(real.command)
+
+    assert (mine.status, mine.stderr) == (real.status, real.stderr)
+    assert mine.stdout.startswith("{") == real.stdout.startswith("{")
+
+
 def test_an_id_that_cannot_be_looked_up_hides_no_other(pbs: Complex) -> None:
     real = transcript(11, "qstat -x -f -t 12.pbs2")
     local_id = pbs.submit("-h ok.sh")

@@ -123,12 +123,15 @@ def test_no_status_that_pbs_gives_itself_is_a_success() -> None:
 @given(
     st.sampled_from([*STATES, "M", "Z"]), st.none() | st.integers(-400, 700), st.none() | st.integers(0, 99),
     st.sampled_from(["", "x and failed", "x and finished", "x and terminated"]),
-    st.none() | st.integers(0, 99),
+    st.none() | st.integers(0, 99), st.booleans(), st.booleans(),
 )  # fmt: skip
 def test_a_job_is_done_only_where_pbs_says_zero(
-    state: str, code: int | None, substate: int | None, comment: str, used: int | None
+    state: str, code: int | None, substate: int | None, comment: str, used: int | None, ran: bool, own: bool
 ) -> None:
-    status = status_of(TaskRow(state, comment, code, substate, used, 50))
+    status = status_of(TaskRow(state, comment, code, substate, used, 50, has_run=ran, is_own=own))
+
+    if status is not None and not own:
+        assert (status.exit_code, status.verdict is S.DONE) == (None, False)
 
     if status is not None and status.verdict is S.DONE:
         assert (code, status.exit_code) == (0, 0)

@@ -272,7 +272,7 @@ class PbsScheduler:
     def _warn_of(self, unanswered: Mapping[str, str]) -> None:
         for local_id in unanswered.keys() - self._warned:
             self._warned.add(local_id)
-            self._warn(f"job {local_id} keeps its state: {unanswered[local_id]}")
+            self._warn(f"{unanswered[local_id]}; its state is kept")
 
 
 def _is_over(local_id: str, rows: JobRows) -> bool:

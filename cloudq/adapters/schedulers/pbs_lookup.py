@@ -25,7 +25,7 @@ class Answers:
 
     found: dict[str, JobRows] = field(factory=dict)
     unanswered: dict[str, str] = field(factory=dict)
-    """Jobs that it neither showed nor called unknown, with its words."""
+    """Why nothing is known of jobs that it neither showed nor called unknown."""
 
     def add(self, other: Answers) -> None:
         """Join the answer to another question."""
@@ -98,11 +98,11 @@ class PbsLookup:
                 found |= {local_id: jobs[local_id] for local_id in pending if local_id in jobs}
                 pending = [each for each in pending if each not in jobs and not _is_unknown(each, done)]
                 words = words_of("qstat", done)
-        return Answers(found, dict.fromkeys(pending, words))
+        return Answers(found, _none_of(pending, words).unanswered)
 
 
 def _none_of(local_ids: Sequence[str], words: str) -> Answers:
-    return Answers({}, dict.fromkeys(local_ids, words))
+    return Answers({}, {each: f"PBS does not say what became of job {each}: {words}" for each in local_ids})
 
 
 def _by_server(local_ids: Sequence[str]) -> Mapping[str, Sequence[str]]:

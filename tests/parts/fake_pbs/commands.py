@@ -40,6 +40,7 @@ def complain(words: str, status: int) -> int:
 
 VALUED = "aAcCeJjklmMNopPqrRSuvW"
 PLAIN = "fhIVXz"
+REFUSED = f"Connection refused\n%s: cannot connect to server {SERVER} (errno=15010)"
 QUEUES = {"workq", "rt_HF", "rt_HG", "rt_HC"}
 USAGE = "usage: qsub [-a date_time] [-A account_string] [-c interval]\n\t[-C directive_prefix] ..."
 QSTAT_USAGE = "usage: \nqstat [-f] [-J] [-p] [-t] [-x] ..."
@@ -57,6 +58,9 @@ class Illegal(Exception):
 
 
 def qsub(words: list[str]) -> int:
+    with opened_state(HOME) as state:
+        if state["down"]:
+            return complain(REFUSED % "qsub", 162)
     try:
         given, script = _one_script(words)
         body = script.read_text()
@@ -399,7 +403,8 @@ def _limit(options: dict[str, str]) -> float | None:
 # qstat -------------------------------------------------------------------------------------------
 
 
-def qstat(words: list[str]) -> int:
+def _asked(words: list[str]) -> tuple[str, str, list[str], set[str]]:
+    """The form, the user, the ids and the other options of a question."""
     shape, user, ids, flags = "", "", [], set()
     rest = list(words)
     while rest:
@@ -412,12 +417,20 @@ def qstat(words: list[str]) -> int:
             flags.add(word[1:])
         else:
             ids.append(word)
+    return shape, user, ids, flags
+
+
+def qstat(words: list[str]) -> int:
+    shape, user, ids, flags = _asked(words)
     with opened_state(HOME) as state:
         pass
     if shape and state["json"] == "none":
         return complain(f"qstat: invalid option -- 'F'\n{QSTAT_USAGE}", 2)
     if shape and user:
         return complain(f"qstat: conflicting options.\n{QSTAT_USAGE}", 2)
+    if state["down"]:
+        _print([], shape, state, flags)
+        return complain(REFUSED % "qstat", 255)
     if "x" in flags and not state["history"]:
         _print([], shape, state, flags)
         return complain("qstat: PBS is not configured to maintain job history", 0)
@@ -630,6 +643,8 @@ def _print_table(state: dict[str, Any]) -> None:
 def qdel(words: list[str]) -> int:
     status = 0
     with opened_state(HOME) as state:
+        if state["down"]:
+            return complain(f"Connection refused\nCouldn't connect to cluster: {SERVER}", 162)
         for each in words:
             number, _, task = each.partition(".")[0].partition("[")
             job, chosen = state["jobs"].get(number), task.rstrip("]")

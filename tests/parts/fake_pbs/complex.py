@@ -23,6 +23,7 @@ class FakePbs(FakeScheduler):
             "slots": slots, "holds": False,
             "kill_wait": 0.5, "strange_state": "",
             "history": True,
+            "down": False,  # whether the server is away
             "json": "good",  # or none, broken, first: of several ids, the first alone
             "cannot_start": False,  # whether a job that is started fails to, until it is held
             "lists_own": True,  # else qstat -u prints its table, whatever else it is told
