@@ -211,7 +211,7 @@ def _block(listing: str, name: str) -> Transcript:
 def test_dependencies_are_shown_as_by_the_real_one(pbs: Complex) -> None:
     bad = pbs.submit("-h three.sh")
     waits = pbs.submit(f"-W depend=afterok:{bad} ok.sh")
-    row = pbs.rows(f"qstat -f -w {waits}")[""]
+    row = pbs.until(waits, "H")[""]
     server = bad.partition(".")[2]
     unknown = pbs.submit(f"-W depend=afterok:99999.{server} ok.sh")
 
@@ -221,6 +221,7 @@ def test_dependencies_are_shown_as_by_the_real_one(pbs: Complex) -> None:
 
 def test_a_held_array_is_shown_as_by_the_real_one(pbs: Complex) -> None:
     local_id = pbs.submit("-h -J 1-3 arr300.sh")
+    pbs.until(local_id, "H")
     listing = transcript(5, "for n in subdel arrheld rerun").stdout
 
     mine = pbs.rows(f"qstat -t -f -w '{local_id}'")
