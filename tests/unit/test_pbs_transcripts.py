@@ -11,7 +11,13 @@ from cloudq.adapters.process import Finished
 from cloudq.adapters.schedulers.pbs_lookup import PbsLookup
 from cloudq.adapters.schedulers.pbs_parse import JobRows, parse_qstat
 from cloudq.adapters.schedulers.pbs_states import is_only_about_ended_jobs, read_qsub_answer, status_of
-from cloudq.domain.errors import SchedulerProblem, SubmitDeferred, SubmitRefused, SubmitUncertain
+from cloudq.domain.errors import (
+    SchedulerProblem,
+    SchedulerUnavailable,
+    SubmitDeferred,
+    SubmitRefused,
+    SubmitUncertain,
+)
 from cloudq.domain.job_state import JobState as S
 from cloudq.domain.names import ClaimTag
 from cloudq.domain.outcome import Life, SchedulerStatus
@@ -254,6 +260,24 @@ def test_an_id_that_qstat_cannot_look_up_is_neither_known_nor_unknown() -> None:
 
     assert answers.found == {}
     assert "illegally formed job identifier: 12.pbs2" in answers.unanswered["12.pbs2"]
+
+
+def test_what_was_told_before_a_server_fell_silent_counts() -> None:
+    known = transcript(2, "qstat -x -f -w")
+    commands = Replayed(known)
+    ids = ["67.pbs1", *(f"{number}.pbs1" for number in range(1000, 1050))]
+
+    def ask(*argv: str) -> Finished:
+        if ids[-1] in argv:
+            raise SchedulerUnavailable("no answer within 60 s")
+        return Replayed.ask(commands, *argv)
+
+    commands.ask = ask  # type: ignore[method-assign]
+    answers = lookup(commands)(ids)
+
+    assert set(answers.found) == {"67.pbs1"}
+    assert set(answers.unanswered) == set(ids[1:])
+    assert answers.unanswered[ids[-1]].endswith("no answer within 60 s")
 
 
 def test_an_unknown_id_is_neither_shown_nor_unanswered() -> None:

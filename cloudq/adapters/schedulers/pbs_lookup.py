@@ -69,7 +69,8 @@ class PbsLookup:
         except SchedulerUnavailable as error:
             length = min(silence.length * 2, _MOST_PASSED_OVER) if silence else 1
             self._silent[server] = _Silence(str(error), length, length)
-            return _none_of([each for each in local_ids if each not in answers.found], str(error))
+            answers.add(_none_of([each for each in local_ids if each not in answers.found], str(error)))
+            return answers
         self._silent.pop(server, None)
         return answers
 
