@@ -12,6 +12,7 @@ from cloudq.application.end_job import load_or_none, with_history_key
 from cloudq.application.held_job import Cancel, HeldJob, Holdings, StagedOut
 from cloudq.application.job_trouble import AgentLog, JobTrouble
 from cloudq.application.keep_hold import KeepHold
+from cloudq.application.permit import Permits
 from cloudq.application.ship_logs import STREAMS, ShipLogs
 from cloudq.domain.errors import CloudqError, RecordChanged, StoreProblem
 from cloudq.domain.job import Job, StoredJob
@@ -48,6 +49,7 @@ class FinishJobs:
     holdings: Holdings
     trouble: JobTrouble
     ship_logs: ShipLogs
+    permits: Permits
     log: AgentLog
     system: str
     _under_way: dict[ClaimTag, Started[StagedOut]] = field(factory=dict, init=False)
@@ -171,12 +173,21 @@ class FinishJobs:
 
     def _put_log(self, held: HeldJob, stream: str, task: int | None) -> None:
         if size := held.space.log_size(stream, task):
-            pieces = held.space.log_pieces(stream, task)
+            pieces = self._until_given_up(held, held.space.log_pieces(stream, task))
             self.files.put_log(held.tag, stream, task, pieces, expected_bytes=size)
 
     def _put_output(self, held: HeldJob, number: int, pieces: Iterator[bytes], expected_bytes: int) -> int:
-        wanted = _until_given_up(held, pieces)
+        wanted = self._until_given_up(held, pieces)
         return self.files.put_output(held.tag, number, wanted, expected_bytes=expected_bytes)
+
+    def _until_given_up(self, held: HeldJob, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        """*pieces*, as long as somebody wants them: the end of an agent waits for no upload."""
+        for piece in pieces:
+            if held.is_given_up:
+                raise StageOutGivenUp(f"job {held.tag} was canceled while its outputs were brought")
+            if self.permits.has_stopped:
+                raise StageOutGivenUp(f"the agent ended while the outputs of job {held.tag} were brought")
+            yield piece
 
     # Record and history ----------------------------------------------------------------------
 
@@ -318,10 +329,3 @@ def _was_canceled_before(held: HeldJob) -> bool:
     return held.cancel is not Cancel.NONE or any(
         change.state is JobState.DELETING for change in held.job.changes
     )
-
-
-def _until_given_up(held: HeldJob, pieces: Iterator[bytes]) -> Iterator[bytes]:
-    for piece in pieces:
-        if held.is_given_up:
-            raise StageOutGivenUp(f"job {held.tag} was canceled while its outputs were brought")
-        yield piece

@@ -69,6 +69,8 @@ class HoldLease:
     """What is known of the store, from one's own look or the holder before: goes on from epoch to epoch."""
     last_error: str = ""
     """Told to clients with the next heartbeat."""
+    busy: str = ""
+    """What goes on in the background; told with it, too."""
     _held: HeldLease | None = field(default=None, init=False)
     _watch: Watch | None = field(default=None, init=False)
     _own: LeaseNotes = field(factory=LeaseNotes, init=False)
@@ -281,7 +283,7 @@ class HoldLease:
         store: a copy of this process may draw the same ones.
         """
         sent, unanswered = (
-            self._sending(held.lease.beaten(self.ids.nonce(), self.last_error)),
+            self._sending(held.lease.beaten(self.ids.nonce(), self.last_error, busy=self.busy)),
             held.unanswered,
         )
         try:

@@ -48,6 +48,8 @@ class AgentReport:
     """Jobs that it was offered and nobody has taken yet, as far as it knew."""
     store_check: str = ""
     last_error: str = ""
+    busy: str = ""
+    """What goes on in its background, as of its last heartbeat."""
 
 
 @frozen
@@ -88,6 +90,7 @@ class ListAgents:
             scheduler=lease.offer.scheduler,
             store_check=lease.store_check,
             last_error=lease.last_error,
+            busy=lease.busy,
         )
 
 

@@ -20,6 +20,7 @@ from cloudq.application.keep_hold import KeepHold
 from cloudq.application.publish_summary import PublishSummary
 from cloudq.application.ship_logs import ShipLogs
 from cloudq.application.take_jobs import TakeJobs
+from cloudq.application.tell_busy import busy_words
 from cloudq.application.watch_files import WatchFiles
 from cloudq.application.watch_queue import WatchQueue
 from cloudq.domain.errors import CloudqError, HomeInDoubt, LeaseLost
@@ -101,6 +102,7 @@ class RunAgentCycle:
             self.keep_hold,
         )
         problems = {str(problem): problem for step in steps if (problem := self._do(step))}
+        self.lease.busy = busy_words(self.holdings)
         return CycleReport(tuple(problems.values()), self._is_unsettled(), self._is_busy())
 
     def _do(self, step: Callable[[], object]) -> CloudqError | None:

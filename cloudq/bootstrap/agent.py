@@ -184,7 +184,12 @@ def wire_agent(
         permits=permits,
         note_trouble=world.note_trouble,
     )
-    return AgentParts(run, _background(world, lease), lease, holdings, world.wake, world.close)
+
+    def close() -> None:
+        permits.has_stopped = True
+        world.close()
+
+    return AgentParts(run, _background(world, lease), lease, holdings, world.wake, close)
 
 
 def _background(world: AgentWorld, lease: HoldLease) -> tuple[BackgroundWork, ...]:
@@ -250,7 +255,8 @@ def _wire_cycle(
         ),
         finish_jobs=FinishJobs(
             jobs=jobs, keep_hold=keep_hold, files=files, scheduler=scheduler, dependencies=dependencies,
-            clock=clock, workers=workers, holdings=holdings, trouble=trouble, ship_logs=ship_logs, log=log,
+            clock=clock, workers=workers, holdings=holdings, trouble=trouble, ship_logs=ship_logs,
+            permits=permits, log=log,
             system=system,
         ),
         write_records=WriteRecords(jobs, keep_hold, clock, workers, holdings, trouble),

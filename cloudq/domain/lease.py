@@ -84,15 +84,17 @@ class Lease:
     offer: Offer
     store_check: str = ""
     last_error: str = ""
+    busy: str = ""
+    """What goes on in the holder's background, in words for people."""
     time_to_live_s: float = TIME_TO_LIVE_S
     released: bool = False
     since: datetime | None = None
     """When the epoch was created, by its holder's clock: for people."""
     format: str = "1.0"
 
-    def beaten(self, nonce: str, last_error: str = "", *, released: bool = False) -> Lease:
+    def beaten(self, nonce: str, last_error: str = "", *, busy: str = "", released: bool = False) -> Lease:
         """The next beat of the same epoch."""
-        return evolve(self, nonce=nonce, last_error=last_error, released=released)
+        return evolve(self, nonce=nonce, last_error=last_error, busy=busy, released=released)
 
 
 @frozen

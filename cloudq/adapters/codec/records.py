@@ -89,7 +89,7 @@ def decode_claim(body: bytes, key: str, n: int) -> Claim:
 
 def encode_lease(lease: Lease) -> bytes:
     """The bytes of *lease*."""
-    cut = {name: getattr(lease, name)[:MAX_NOTE_CHARS] for name in ("last_error", "store_check")}
+    cut = {name: getattr(lease, name)[:MAX_NOTE_CHARS] for name in ("last_error", "store_check", "busy")}
     return dump(unstructure(evolve(lease, **cut)))
 
 

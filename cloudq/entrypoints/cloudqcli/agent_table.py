@@ -44,7 +44,7 @@ def agent_lines(agents: Sequence[AgentReport], *, long: bool = False) -> Iterato
     rows = [[text_of(agent) for _, text_of in _TEXTS] for agent in agents]
     widths = [max(width(cell) for cell in column) for column in zip(header, *rows, strict=True)]
     head = _line(header, widths)
-    yield head + ("  store checked, last error" if long else "")
+    yield head + ("  store checked, busy with, last error" if long else "")
     yield "-" * width(head)
     for agent, row in zip(agents, rows, strict=True):
         yield (_line(row, widths) + ("  " + _notes(agent) if long else "")).rstrip()
@@ -59,7 +59,8 @@ def _fitted(text: str) -> str:
 
 
 def _notes(agent: AgentReport) -> str:
-    return printable(", ".join(filter(None, (store_check_text(agent.store_check), agent.last_error))))
+    told = (store_check_text(agent.store_check), agent.busy, agent.last_error)
+    return printable(", ".join(filter(None, told)))
 
 
 def store_check_text(told: str) -> str:

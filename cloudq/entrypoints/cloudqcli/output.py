@@ -30,7 +30,7 @@ _JOB_FIELDS = (
 
 _AGENT_FIELDS = (
     "system", "state", "since", "last_beat_s", "version", "host", "profile", "scheduler", "jobs_held",
-    "jobs_waiting", "store_check", "last_error",
+    "jobs_waiting", "store_check", "last_error", "busy",
 )  # fmt: skip
 
 

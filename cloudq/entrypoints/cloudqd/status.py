@@ -79,6 +79,7 @@ def _facts(seen: SeenLease | None) -> dict[str, str | int | float]:
         "version": seen.lease.version,
         "profile": seen.lease.profile,
         "last_error": seen.lease.last_error,
+        **({"busy": seen.lease.busy} if seen.lease.busy else {}),
         **weakness,
     }
 

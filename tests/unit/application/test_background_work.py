@@ -318,3 +318,28 @@ class InterruptedReads:
             if self.pieces == 2 and self.meanwhile is not None:
                 self.meanwhile()
             yield piece
+
+
+# What agents tell of it --------------------------------------------------------------------------
+
+
+def test_agent_tells_with_its_heartbeat_what_it_is_busy_with(world: World, agent: Agent) -> None:
+    workers = held_up(agent, Lane.DOWNLOAD, Lane.SUBMIT)
+    submit_with_input(world, SMALL_INPUT_BYTES + 1)
+    world.submit("alpha")
+    agent.cycles(2)
+    world.clock.pass_by(60)
+    agent.cycle()
+
+    [report] = world.client().list_agents()
+
+    assert report.busy == "downloading inputs of 1 job (0 of 8 MB), submitting 1 job"
+    workers.get_on()
+    agent.cycles(2)
+    assert agent.parts.lease.busy == "submitting 1 job"
+
+
+def test_idle_agent_tells_of_nothing(agent: Agent) -> None:
+    agent.cycles(2)
+
+    assert agent.parts.lease.busy == ""

@@ -62,6 +62,7 @@ def test_agents_as_json(cli: Cli) -> None:
         "jobs_waiting": 0,
         "store_check": "",
         "last_error": "",
+        "busy": "",
     }
 
 
