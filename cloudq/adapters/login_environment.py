@@ -74,7 +74,7 @@ LEFT_OUT = (
     ),
     Rule(
         "defaults of sbatch that cloudq cannot follow",
-        (r"SBATCH_(?:WAIT|CLUSTERS|ARRAY_INX|TEST_ONLY|WRAP)", r"SBATCH_(?:OUTPUT|ERROR|INPUT)",
+        (r"SBATCH_(?:WAIT|CLUSTERS|ARRAY_INX)", r"SBATCH_(?:OUTPUT|ERROR|INPUT)",
          r"SBATCH_(?:DEBUG|VERBOSE|QUIET)"),
     ),
     Rule(

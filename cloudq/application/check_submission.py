@@ -13,7 +13,6 @@ from cloudq.domain.array_range import ArrayRange
 from cloudq.domain.dependency import parse_hold_jid, usable_ids
 from cloudq.domain.directive import has_directives, marked_lines
 from cloudq.domain.errors import InvalidInput
-from cloudq.domain.header import late_lines
 from cloudq.domain.jobscript import MAX_SCRIPT_BYTES, Jobscript, script_problems
 from cloudq.domain.meta_script import MetaScript
 from cloudq.domain.names import on_one_line
@@ -91,7 +90,6 @@ class CheckSubmission:
         problems.collect(lambda: self.archives.check(draft.inputs, draft.script))
         if problems.found or body is None or place is None:
             raise InvalidInput([*problems.found, *self._problems_in_the_store(draft, place)])
-        late = tuple(late_lines(body)) if meta is None else ()
         request = SubmitRequest(
             script=body,
             submit_to=place.systems,
@@ -103,9 +101,8 @@ class CheckSubmission:
             meta=meta,
             only=place.only,
             without=place.without,
-            remarks=late,
         )
-        return Checked(request, (*place.warnings, *late))
+        return Checked(request, place.warnings)
 
     def _problems_in_the_store(self, draft: Draft, place: Place | None) -> tuple[str, ...]:
         return self.submit.problems_in_the_store(

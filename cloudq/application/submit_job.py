@@ -19,6 +19,7 @@ from cloudq.domain.errors import (
     StoreProblem,
     StoreUnavailable,
 )
+from cloudq.domain.header import late_lines
 from cloudq.domain.job import Job, StateChange
 from cloudq.domain.job_state import JobState
 from cloudq.domain.jobscript import META, Jobscript
@@ -53,8 +54,6 @@ class SubmitRequest:
     meta: MetaScript | None = None
     only: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
-    remarks: tuple[str, ...] = ()
-    """What its owner should know of the job for as long as there is a record of it."""
 
 
 @frozen
@@ -87,7 +86,7 @@ class SubmitJob:
             job = self._put(request, found.systems)
         except StoreUnavailable as error:  # without a marker nobody ever sees what was put
             raise StoreUnavailable(f"The job was not submitted: {error}") from error
-        return Submitted(job, (*found.warnings, *self._invite(job)))
+        return Submitted(job, (*found.warnings, *job.remarks, *self._invite(job)))
 
     def problems_in_the_store(
         self,
@@ -172,7 +171,7 @@ class SubmitJob:
             mappings=() if request.meta is None else self.find_systems.mappings(request.meta),
             client=self.client,
             submission=self.ids.nonce(),
-            remarks=request.remarks,
+            remarks=tuple(late_lines(request.script)) if request.meta is None else (),
             changes=(StateChange(JobState.INIT, now, "submitted"),),
         )
 

@@ -131,3 +131,13 @@ def test_directories_are_those_that_pbs_would_need(work_dir: Path) -> None:
     pbs.output_dirs(submission(work_dir), options).make(pbs.output_paths(options))
 
     assert made(work_dir) == {"t1", "t3", "b"}
+
+
+def test_directories_for_too_many_tasks_are_refused(work_dir: Path) -> None:
+    with pytest.raises(SubmitRefused, match="each of 30000 tasks would need a directory"):
+        by_slurm(work_dir, words=("-o", "%a/out"), array="1-30000")
+    assert made(work_dir) == set()
+
+
+def test_task_is_filled_up_to_ten_digits_however_many_are_asked_for(work_dir: Path) -> None:
+    assert by_slurm(work_dir, words=("-o", "%999999999999a/out"), array="1-1") == {"0000000001"}

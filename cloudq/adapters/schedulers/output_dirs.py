@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from attrs import field, frozen
@@ -17,7 +17,9 @@ from cloudq.adapters.filesystem import is_full
 from cloudq.domain.array_range import ArrayRange
 from cloudq.domain.errors import SubmitDeferred, SubmitRefused
 
-_MOST_DIRECTORIES = 10_000
+_MOST_DIRECTORIES = 20_000
+_MOST_DIGITS = 10
+"""To which Slurm fills up a number."""
 
 
 class _NotKnownYet(Exception):
@@ -38,17 +40,22 @@ class OutputNames:
         """The directories of *path*, one for each task if need be. Raises `_NotKnownYet`."""
         directory = path.rpartition("/")[0]  # of ``logs/`` that is ``logs``
         names = {match["name"] for match in self.placeholder.finditer(directory)}
-        tasks: Sequence[int | None] = [None]
-        if array is not None and names & self.task:
-            tasks = list(array)[:_MOST_DIRECTORIES]
-        for task in tasks:
+        if array is None or not names & self.task:
+            yield self._filled(directory, None)
+            return
+        if len(array) > _MOST_DIRECTORIES:
+            raise SubmitRefused(
+                f"{path}: each of {len(array)} tasks would need a directory, and at most "
+                f"{_MOST_DIRECTORIES} are made; let the task's id be a part of the file's name"
+            )
+        for task in array:
             yield self._filled(directory, task)
 
     def _filled(self, text: str, task: int | None) -> str:
         def value(match: re.Match[str]) -> str:
             name = match["name"]
             if name in self.task and task is not None:
-                return str(task).zfill(int(match.groupdict().get("width") or 0))
+                return str(task).zfill(min(int((match.groupdict().get("width") or "0")[:4]), _MOST_DIGITS))
             if name not in self.known:
                 raise _NotKnownYet
             return self.known[name]
