@@ -79,13 +79,13 @@ def test_follow_up_of_a_script_is_named_and_keeps_its_directory(
             second = (work_dir / "second.id").read_text().strip()
             assert told(job) == ("DONE", 0)
             assert f"your script submitted job {second}, which cloudq does not follow" in job.remarks[0]
-        with site.agent():  # looks for what is to be removed when it starts
-            wait_until(lambda: grid_engine.states().get(second) == "r", 60)
-            (work_dir / "go").touch()
-            wait_until(lambda: second not in grid_engine.states(), 60)
+        wait_until(lambda: grid_engine.states().get(second) == "r", 60)
+        assert site.run("cloudqd").returncode == 0  # one cycle, which removes what may be removed
+        (work_dir / "go").touch()
+        wait_until(lambda: second not in grid_engine.states(), 60)
         assert (work_dir / "chain.txt").read_text() == "link 0\nlink 1\n"
-        with site.agent():
-            wait_until(lambda: not work_dir.exists(), 60)
+        assert site.run("cloudqd").returncode == 0
+        assert not work_dir.exists()
 
 
 def _chain(cell: GridEngine) -> str:
