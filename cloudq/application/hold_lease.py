@@ -19,6 +19,8 @@ from cloudq.domain.lease import (
     SentLease,
     Watch,
     is_stale_by_store_clock,
+    why_copied,
+    why_older,
 )
 from cloudq.domain.store_check import StoreCheck
 from cloudq.ports.clock import Clock, IdSource, StoreTime
@@ -60,6 +62,8 @@ class HoldLease:
     store_time: StoreTime
     ids: IdSource
     identity: AgentIdentity
+    home: Callable[[], str]
+    """The id of this home."""
     memory: LeaseMemory
     is_process_gone: Callable[[ProcessIdentity], bool]
     """Whether a process of this machine has certainly ended."""
@@ -181,7 +185,9 @@ class HoldLease:
     def _take(self, seen: SeenLease | None, remembered: int) -> LeaseWait | None:
         before, self._watch = 0 if seen is None else seen.lease.epoch, None
         if before < remembered and not self.is_store_weak:
-            self.memory.raise_doubt(_why_older(self.identity.system, before, remembered))
+            self.memory.raise_doubt(why_older(self.identity.system, before, remembered))
+        elif seen is not None and self._is_of_a_copy(seen.lease):
+            self.memory.raise_doubt(why_copied(self.identity.system, seen.lease.process.host))
         sent = self._sending(self._first(max(before, remembered) + 1))
         try:
             self._held = self._taken(sent, seen)
@@ -200,6 +206,16 @@ class HoldLease:
             self._note(lambda notes: notes.without(sent.lease.nonce))
             raise
 
+    def _is_of_a_copy(self, holder: Lease) -> bool:
+        """Whether a home with the very id of this one held the lease, and wrote what this one did not.
+
+        A lease that was given back left nothing half done; and its note may not be visible yet where
+        a network file system caches names.
+        """
+        if holder.released or holder.home != self.home():
+            return False
+        return not self.memory.notes().wrote(holder)
+
     def _first(self, epoch: int) -> Lease:
         me = self.identity
         return Lease(
@@ -210,6 +226,7 @@ class HoldLease:
             profile=me.profile,
             offer=me.offer,
             last_error=self.last_error,
+            home=self.home(),
             since=self.clock.now(),
         )
 
@@ -326,13 +343,3 @@ class HoldLease:
         """The time by which *held* is judged: own clock, and what passed while it stood still."""
         unseen_s = self.store_time.passed_unseen_s(held.mark) - SKEW_TOLERATED * held.lease.time_to_live_s
         return self.clock.elapsed() + max(0.0, unseen_s)
-
-
-def _why_older(system: str, found: int, remembered: int) -> str:
-    what = f"has epoch {found}" if found else "is not there"
-    return (
-        f"the lease of {system} in the bucket {what}, but this home held epoch {remembered}: the bucket was "
-        "restored from a backup, emptied, or a lifecycle rule deleted the lease. It may offer jobs that have "
-        "run already. Jobs under way are followed; no job is started until you have looked at the bucket and "
-        "confirm it with: cloudqd --confirm"
-    )

@@ -155,6 +155,7 @@ def wire_agent(
         store_time=dated,
         ids=world.ids,
         identity=identity,
+        home=lambda: world.workspace.home,
         memory=world.lease_memory,
         is_process_gone=world.is_process_gone,
         one_shot=one_shot,
@@ -199,8 +200,7 @@ def _background(world: AgentWorld, lease: HoldLease) -> tuple[BackgroundWork, ..
         return (heartbeat,)
 
     def advance_while_acting() -> None:
-        # Else another login node's agent starts what waits, on its machine; or the original of a copied home.
-        if lease.may_write() and not lease.doubt():
+        if lease.may_write():  # else another login node's agent starts what waits, on its machine
             advance()
 
     return heartbeat, BackgroundWork("local queue", advance_while_acting, ADVANCE_QUEUE_EVERY_S, world.log)
@@ -300,7 +300,8 @@ def _with_limits_of_this_machine(profile: SystemProfile) -> SystemProfile:
 
 def _real_world(config: Config, profile: SystemProfile, log: AgentLog, log_file: Path | None) -> AgentWorld:
     clock, workers = SystemClock(), ThreadWorkers(config.agent.num_procs)
-    scheduler, advance = build_scheduler(profile, config.home, log)
+    memory = lease_memory(config)
+    scheduler, advance = build_scheduler(profile, config.home, log, may_start=lambda: not memory.doubt())
     return AgentWorld(
         store=open_store(config.store, clock),
         scheduler=scheduler,
@@ -310,7 +311,7 @@ def _real_world(config: Config, profile: SystemProfile, log: AgentLog, log_file:
         ids=RandomIds(),
         workers=workers,
         process=process.own_identity(),
-        lease_memory=lease_memory(config),
+        lease_memory=memory,
         is_process_gone=process.is_gone,
         log=log,
         local_scripts=LocalScripts(config.agent.name, profile, job_environment(config)),

@@ -9,6 +9,7 @@ from cloudq.adapters.clock import RandomIds, SystemClock
 from cloudq.adapters.filesystem import remove_tree, told_as_workspace_problem
 from cloudq.adapters.workspace import DirectoryLeaseMemory, DirectoryWorkspace
 from cloudq.adapters.workspace.home_place import forget_place
+from cloudq.bootstrap.agent_process import newest_lease
 from cloudq.config import Config
 
 OF_THE_ORIGINAL = ("cache", "scheduler")
@@ -29,9 +30,13 @@ def doubt_of(config: Config) -> str:
 
 
 def confirm_home(config: Config) -> None:
-    """The home is the only one of its identity, wherever it is, and the bucket is as it should be."""
-    lease_memory(config).confirm()
+    """The home is the only one of its identity, wherever it is, and the bucket is as it should be.
+
+    Raises `StoreProblem` if the store does not tell of the lease.
+    """
+    standing = newest_lease(config)
     forget_place(config.home)
+    lease_memory(config).confirm(None if standing is None else standing.lease)
 
 
 def make_home_anew(config: Config) -> tuple[Path, ...]:

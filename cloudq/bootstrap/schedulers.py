@@ -19,8 +19,15 @@ Advance = Callable[[], object] | None
 """What the queue of a scheduler of our own needs while no cycle looks at it."""
 
 
-def build_scheduler(profile: SystemProfile, home: Path, log: AgentLog) -> tuple[BatchScheduler, Advance]:
-    """The scheduler of *profile*, for the agent whose directory is *home*."""
+def build_scheduler(
+    profile: SystemProfile, home: Path, log: AgentLog, may_start: Callable[[], bool] = lambda: True
+) -> tuple[BatchScheduler, Advance]:
+    """The scheduler of *profile*, for the agent whose directory is *home*.
+
+    One of our own starts what waits in its queue while *may_start*.
+    """
+    if profile.scheduler == "local":
+        return _local(profile, home, may_start)
     return _BUILDERS[profile.scheduler](profile, home, log)
 
 
@@ -29,8 +36,10 @@ def commands_of(profile: SystemProfile) -> tuple[str, ...]:
     return _COMMANDS[profile.scheduler]
 
 
-def _local(profile: SystemProfile, home: Path, log: AgentLog) -> tuple[BatchScheduler, Advance]:  # noqa: ARG001
-    scheduler = LocalScheduler(home / "scheduler", poll_interval_s=profile.poll_interval)
+def _local(
+    profile: SystemProfile, home: Path, may_start: Callable[[], bool]
+) -> tuple[BatchScheduler, Advance]:
+    scheduler = LocalScheduler(home / "scheduler", poll_interval_s=profile.poll_interval, may_start=may_start)
     return scheduler, lambda: scheduler.poll(())
 
 
@@ -58,7 +67,6 @@ def _times(profile: SystemProfile) -> dict[str, float]:
 
 _BUILDERS: Mapping[str, Callable[[SystemProfile, Path, AgentLog], tuple[BatchScheduler, Advance]]] = {
     "gridengine": _grid_engine,
-    "local": _local,
     "pbs": _pbs,
     "slurm": _slurm,
 }

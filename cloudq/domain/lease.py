@@ -88,6 +88,8 @@ class Lease:
     """What goes on in the holder's background, in words for people."""
     time_to_live_s: float = TIME_TO_LIVE_S
     released: bool = False
+    home: str = ""
+    """The id of the holder's home."""
     since: datetime | None = None
     """When the epoch was created, by its holder's clock: for people."""
     format: str = "1.0"
@@ -190,3 +192,24 @@ def is_stale_by_store_clock(lease: Lease, age_s: float, *, times: float = 2.0) -
 def is_presumed_dead(age_s: float, time_to_live_s: float = TIME_TO_LIVE_S) -> bool:
     """Whether clients should warn that the agent is not running."""
     return age_s > time_to_live_s
+
+
+def why_older(system: str, found: int, remembered: int) -> str:
+    """Why a home that held epoch *remembered* starts no job where it *found* another, 0 for no lease."""
+    what = f"has epoch {found}" if found else "is not there"
+    return (
+        f"the lease of {system} in the bucket {what}, but this home held epoch {remembered}: the bucket was "
+        "restored from a backup, emptied, or a lifecycle rule deleted the lease. It may offer jobs that have "
+        "run already. Jobs under way are followed; no job is started until you have looked at the bucket and "
+        "confirm it with: cloudqd --confirm"
+    )
+
+
+def why_copied(system: str, host: str) -> str:
+    """Why a home starts no job after another one with its id held the lease, on *host*."""
+    return (
+        f"the lease of {system} was last renewed on {host} from a home with the id of this one, which knows "
+        "nothing of it: one of the two is a copy. Jobs under way are followed; no job is started. If the "
+        "other one is gone for good, confirm this one with: cloudqd --confirm. If this one is the copy, give "
+        "it an identity of its own with: cloudqd --new-home"
+    )

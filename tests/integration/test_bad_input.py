@@ -203,7 +203,7 @@ def test_a_running_job_is_not_deleted(local_site: Site) -> None:
 def test_an_agent_that_died_is_told_by_submit_and_list(local_site: Site) -> None:
     """Killed without a word; the job waits and runs when an agent is back."""
     running = local_site.start_agent()
-    lease = local_site.home / "store" / "systems" / local_site.system / "lease" / "1.json"
+    lease = local_site.home / "store" / "systems" / local_site.system / "lease.json"
     wait_until(lease.exists)
     running.kill()
     running.wait()

@@ -85,6 +85,5 @@ def forget_the_lease(site: Site) -> None:
     """As if the paused one were on another login node, and silent for a whole time to live."""
     for noted in (site.home / "run").iterdir():
         noted.unlink()
-    for lease in (site.home / "store" / "systems" / site.system / "lease").iterdir():
-        record = json.loads(lease.read_text())
-        lease.write_text(json.dumps(record | {"released": True}))
+    lease = site.home / "store" / "systems" / site.system / "lease.json"
+    lease.write_text(json.dumps(json.loads(lease.read_text()) | {"released": True}))

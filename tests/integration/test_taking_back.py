@@ -107,8 +107,8 @@ def test_an_agent_that_was_silent_for_long_is_taken_from_without_force(local_sit
         job_id, (runs, go_on) = held_by_a_killed_agent(local_site, client)
         first = int(runs.read_text())
         go_on.touch()
-        for lease in (local_site.home / "store" / "systems" / "local" / "lease").iterdir():
-            os.utime(lease, (time.time() - 1_900,) * 2)
+        lease = local_site.home / "store" / "systems" / "local" / "lease.json"
+        os.utime(lease, (time.time() - 1_900,) * 2)
         [agent] = json.loads(local_site.cli("agents", "--json"))["agents"]
         local_site.cli("requeue", "--id", job_id, "--claim", "1")
         with local_site.agent():

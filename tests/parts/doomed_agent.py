@@ -100,7 +100,7 @@ def _live(
     os.dup2(handle, 2)
     os.close(handle)
     if time_to_live_s is not None:
-        _shorten_leases(time_to_live_s)
+        shorten_leases(time_to_live_s)
     from cloudq.entrypoints.cloudqd import main
 
     if doom.before is not None:
@@ -108,7 +108,8 @@ def _live(
     main(["--daemon"], prog_name="cloudqd")
 
 
-def _shorten_leases(time_to_live_s: float) -> None:
+def shorten_leases(time_to_live_s: float) -> None:
+    """Let the leases of this process last *time_to_live_s*; a waiter looks every second."""
     from cloudq.application import hold_lease, run_agent
 
     hold_lease.Lease = partial(hold_lease.Lease, time_to_live_s=time_to_live_s)  # type: ignore[misc, assignment]

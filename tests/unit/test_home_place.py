@@ -10,6 +10,7 @@ import pytest
 from cloudq.adapters.workspace import DirectoryLeaseMemory, home_place
 from cloudq.adapters.workspace.home_place import place_of
 from cloudq.domain.lease import LeaseNotes
+from tests.builders import a_lease
 
 LOCAL = "29 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw\n"
 SHARED = "29 1 0:40 / / rw,vers=4.2 - nfs4 server:/home rw\n"
@@ -66,7 +67,8 @@ def test_a_copied_home_is_in_doubt_until_it_is_confirmed(
     assert memory.doubt() == ""
 
     home_place.forget_place(copy)
-    copied.keep(LeaseNotes())
+    copied.confirm(a_lease(nonce="stands"))
+    assert copied.notes().nonces == ("stands",)
     assert copied.doubt() == ""
 
 

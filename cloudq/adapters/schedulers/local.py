@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import RLock
@@ -101,7 +101,9 @@ class LocalScheduler:
         poll_interval_s: float = 2.0,
         kill_wait_s: float = 10.0,
         environ: Mapping[str, str] | None = None,
+        may_start: Callable[[], bool] = lambda: True,
     ) -> None:
+        self._may_start = may_start  # the queue is part of the home, and may be a copy as the home may
         self._slots = slots or usable_cpus()
         self._poll_interval_s = poll_interval_s
         self._kill_wait_s = kill_wait_s
@@ -302,6 +304,8 @@ class LocalScheduler:
     # Starting ---------------------------------------------------------------------------------
 
     def _start_waiting(self, jobs: Sequence[_Known]) -> None:
+        if not self._may_start():
+            return
         free = self._slots - sum(each.slots(Life.RUNNING) for each in jobs)
         for each in jobs:
             for task in each.waiting():

@@ -15,7 +15,7 @@ from cloudq.adapters.filesystem import (
     write_fields,
 )
 from cloudq.adapters.workspace.home_place import note_place, why_not_the_same_home
-from cloudq.domain.lease import LeaseNotes
+from cloudq.domain.lease import Lease, LeaseNotes
 
 _NO_EPOCH = "0"
 
@@ -43,11 +43,15 @@ class DirectoryLeaseMemory:
     def raise_doubt(self, reason: str) -> None:
         self._write("doubt", reason.encode())
 
-    def confirm(self) -> None:
-        """A person says that all is well: no doubt is left, and no epoch is remembered."""
+    def confirm(self, standing: Lease | None = None) -> None:
+        """A person says that all is well: no doubt is left about the lease that stands in the store.
+
+        No epoch is remembered. A copy that renews the lease later is noticed.
+        """
         with told_as_workspace_problem(f"write {self._folder}"):
             (self._folder / "doubt").unlink(missing_ok=True)
-            (self._folder / "notes").unlink(missing_ok=True)
+        notes = LeaseNotes()
+        self.keep(notes if standing is None else notes.sending(standing.nonce))
 
     @property
     def _folder(self) -> Path:

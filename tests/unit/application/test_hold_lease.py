@@ -62,6 +62,7 @@ class Site:
             store_time=store,
             ids=self.ids,
             identity=AgentIdentity("alpha", process, "2.0.0", "local", Offer("local")),
+            home=lambda: "a home",
             memory=home or self.home,
             is_process_gone=lambda other: other.pid in self.gone,
             one_shot=one_shot,
@@ -479,6 +480,27 @@ def test_the_same_process_takes_the_next_epoch_after_its_own_lapsed() -> None:
 
     assert holder.acquire() is None
     assert holder.epoch == 2
+
+
+def test_who_succeeds_a_home_with_the_id_of_its_own_is_in_doubt() -> None:
+    site = Site()
+    original, copy = cloned(site)
+    original.beat()
+
+    assert wait_until_acquired(copy, site.clock, 300) is not None
+
+    assert copy.epoch == 2
+    assert "one of the two is a copy" in copy.doubt()
+    assert original.doubt() == ""
+
+
+def test_who_succeeds_an_agent_of_the_same_shared_home_is_in_no_doubt() -> None:
+    site = Site()
+    site.agent(a_process()).acquire()
+    successor = site.agent(OTHER_HOST)
+
+    assert wait_until_acquired(successor, site.clock, 300) is not None
+    assert successor.doubt() == ""
 
 
 # Clocks that stand still -----------------------------------------------------------------------
