@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import os
@@ -206,6 +207,126 @@ def test_a_script_replaces_a_link_and_does_not_follow_it(space: DirectoryClaimSp
 
     assert space.install_script("run.sh", b"new").read_bytes() == b"new"
     assert (tmp_path / "target").read_text() == "safe"
+
+
+# Preparation -------------------------------------------------------------------------------------
+
+
+def made(space: DirectoryClaimSpace, name: str, data: bytes = b"data") -> DirectoryClaimSpace:
+    """Everything that a hand-over needs, not published yet."""
+    making = space.making(name)
+    making.create(OWNER)
+    (making.work_dir / "data").write_bytes(data)
+    making.install_script("run.sh", b"#!/bin/bash\n")
+    making.install_job_shell("#!/bin/bash\n")
+    making.note_baseline()
+    return making
+
+
+def test_what_is_made_gets_its_names_all_at_once(workspace: DirectoryWorkspace) -> None:
+    space = workspace.space(TAG)
+    making = made(space, "3.a-nonce")
+    assert (space.owner(), space.is_prepared(), space.work_dir.exists()) == (None, False, False)
+
+    making.publish()
+    space.create(OWNER)
+
+    assert (space.owner(), space.is_prepared()) == (OWNER, True)
+    assert {path.name for path in space.work_dir.iterdir()} == {"data", "run.sh"}
+    assert space.job_shell.is_file()
+    assert not making.control_dir.exists()
+    assert space.pack_output(lambda *_: 0).archives == 0  # the baseline holds for the new names
+
+
+def test_work_directory_gets_its_name_after_a_crash(workspace: DirectoryWorkspace) -> None:
+    space = workspace.space(TAG)
+    made(space, "3.a-nonce").publish()
+
+    workspace.space(TAG).create(OWNER)
+
+    assert (space.work_dir / "data").read_bytes() == b"data"
+
+
+def test_what_is_published_is_never_replaced(workspace: DirectoryWorkspace) -> None:
+    space = workspace.space(TAG)
+    first, second = made(space, "3.a-nonce", b"first"), made(space, "4.a-nonce", b"second")
+    first.publish()
+    space.create(OWNER)
+    before = (space.work_dir / "data").stat()
+
+    with pytest.raises(WorkspaceProblem, match="made by another agent"):
+        second.publish()
+    second.discard()
+
+    assert (space.work_dir / "data").stat() == before
+    assert [path.name for path in space.control_dir.parent.iterdir()] == [str(TAG)]
+
+
+def test_of_many_that_publish_at_once_one_wins(workspace: DirectoryWorkspace) -> None:
+    space = workspace.space(TAG)
+    makings = [made(space, f"{n}.a-nonce", b"%d" % n) for n in range(8)]
+    won: list[DirectoryClaimSpace] = []
+
+    def publish(making: DirectoryClaimSpace) -> None:
+        with contextlib.suppress(WorkspaceProblem):
+            making.publish()
+            won.append(making)
+
+    threads = [threading.Thread(target=publish, args=(making,)) for making in makings]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    space.create(OWNER)
+
+    assert len(won) == 1
+    assert (space.work_dir / "data").read_bytes() == b"%d" % makings.index(won[0])
+
+
+def test_space_that_was_blocked_first_is_not_published_over(workspace: DirectoryWorkspace) -> None:
+    space = workspace.space(TAG)
+    making = made(space, "3.a-nonce")
+    space.create(OWNER)
+    space.block(None)
+
+    with pytest.raises(WorkspaceProblem):
+        making.publish()
+
+    assert space.records([None])[None].holder == BLOCKED
+    assert list(space.work_dir.iterdir()) == []
+
+
+def test_rename_whose_answer_was_lost_counts_by_what_is_there(
+    workspace: DirectoryWorkspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space = workspace.space(TAG)
+    making = made(space, "3.a-nonce")
+    real = Path.rename
+
+    def rename(path: Path, target: Path) -> Path:
+        real(path, target)
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+
+    monkeypatch.setattr(Path, "rename", rename)
+
+    making.publish()
+
+    assert space.owner() == OWNER
+
+
+def test_what_other_epochs_left_unpublished_is_removed(workspace: DirectoryWorkspace) -> None:
+    space = workspace.space(TAG)
+    made(space, "3.a-nonce")
+    kept = made(space, "4.another")
+    stranger = space.making("5.of-beta")
+    stranger.create(SpaceOwner("beta", TAG, "a nonce"))
+
+    workspace.remove_unpublished("alpha", 4)
+
+    assert {path.name for path in kept.control_dir.parent.iterdir()} == {
+        kept.control_dir.name,
+        stranger.control_dir.name,
+    }
 
 
 # Attempts, locks and records -------------------------------------------------------------------

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from cloudq.adapters.object_stores.s3 import S3Store
 from cloudq.domain.errors import OutcomeUnknown, StoreProblem, StoreUnavailable, WriteConflict
-from tests.parts.faulty_proxy import FAULTS, faulty_way_to
+from tests.parts.faulty_proxy import FAULTS, faulty_way_to, slow_way_to
 from tests.parts.s3_services import BUCKET, S3Service, open_s3
 
 
@@ -83,3 +85,13 @@ def test_a_way_that_healed_has_no_faults(moto_service: S3Service) -> None:
         way.heals()
         assert attempts(store_at(way.service, "healed/"), 20) == {}
         assert sum(way.injected().values()) == way.injected()["passed"] == 20
+
+
+def test_slow_line_carries_so_much_and_no_more(moto_service: S3Service) -> None:
+    with slow_way_to(moto_service, 1_000_000) as way:
+        store = store_at(way.service, "slow/")
+        began = time.monotonic()
+        store.put("big", b"x" * 1_000_000)
+        assert len(store.get("big").body) == 1_000_000
+
+        assert 1.8 < time.monotonic() - began < 20

@@ -1,8 +1,8 @@
-"""The way to an S3 service at its worst: requests and answers are refused, lost, delayed and cut on it.
+"""The way to an S3 service at its worst: requests and answers are refused, lost, delayed and cut, or crawl.
 
 A process of its own. Requests pass as they are, their Host too, so that their signatures stay good. Run as
-``python faulty_proxy.py UPSTREAM_PORT SHARE SEED``: prints its port, then answers each line of its stdin with
-what it did so far, and ends with its stdin.
+``python faulty_proxy.py UPSTREAM_PORT SHARE SEED BYTES_PER_S``: prints its port, then answers each line of
+its stdin with what it did so far, and ends with its stdin.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 MAX_HEAD_BYTES = 1 << 20
+CHUNK_BYTES = 1 << 16
+"""What a connection may send before another one has its turn."""
 SLOW_S = (0.5, 4.0)
 RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 """SO_LINGER: who waits for an answer sees the connection break."""
@@ -72,12 +74,12 @@ STATUSES |= RULES
 class FaultyProxy:
     """The tests' side."""
 
-    def __init__(self, upstream: S3Service, share: float, seed: int) -> None:
+    def __init__(self, upstream: S3Service, share: float, seed: int, bytes_per_s: int = 0) -> None:
         from attrs import evolve
 
         port = urlsplit(upstream.endpoint_url).port
         self._process = subprocess.Popen(
-            [sys.executable, "-I", __file__, str(port), str(share), str(seed)],
+            [sys.executable, "-I", __file__, str(port), str(share), str(seed), str(bytes_per_s)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -107,7 +109,10 @@ class FaultyProxy:
         self._tell("no rules")
 
     def injected(self) -> dict[str, int]:
-        """How many faults of each kind there were; ``passed`` are the requests without any."""
+        """How many faults of each kind there were; ``passed`` are the requests without any.
+
+        ``doorbell`` are the looks at one: an agent begins each of its cycles with it.
+        """
         return self._tell("count")
 
     def close(self) -> None:
@@ -133,10 +138,37 @@ def faulty_way_to(upstream: S3Service, share: float, seed: int) -> Iterator[Faul
         proxy.close()
 
 
+@contextmanager
+def slow_way_to(upstream: S3Service, bytes_per_s: int) -> Iterator[FaultyProxy]:
+    """A proxy before *upstream* that carries so many bytes in each direction, all connections together."""
+    proxy = FaultyProxy(upstream, 0.0, 0, bytes_per_s)
+    try:
+        yield proxy
+    finally:
+        proxy.close()
+
+
+class Line:
+    """One direction of a line: connections take turns, a chunk each."""
+
+    def __init__(self, bytes_per_s: int) -> None:
+        self._bytes_per_s = bytes_per_s
+        self._is_free_at = 0.0
+
+    async def carry(self, size: int) -> None:
+        """Wait until *size* bytes have passed."""
+        if self._bytes_per_s:
+            now = asyncio.get_running_loop().time()
+            self._is_free_at = max(self._is_free_at, now) + size / self._bytes_per_s
+            await asyncio.sleep(self._is_free_at - now)
+
+
 class Proxy:
     """The proxy's side."""
 
-    def __init__(self, upstream_port: int, share: float, seed: int) -> None:
+    def __init__(self, upstream_port: int, share: float, seed: int, bytes_per_s: int) -> None:
+        self._up, self._down = Line(bytes_per_s), Line(bytes_per_s)
+        self._limit = CHUNK_BYTES if bytes_per_s else MAX_HEAD_BYTES
         self._upstream_port = upstream_port
         self._share = share
         self._chance = random.Random(seed)
@@ -165,7 +197,7 @@ class Proxy:
             print(json.dumps(self._counts), flush=True)  # noqa: T201
 
     async def up(self) -> None:
-        self._server = await asyncio.start_server(self._serve, sock=_bound(self._port), limit=MAX_HEAD_BYTES)
+        self._server = await asyncio.start_server(self._serve, sock=_bound(self._port), limit=self._limit)
 
     async def down(self) -> None:
         assert self._server is not None
@@ -195,7 +227,8 @@ class Proxy:
             head = b"\r\n".join(
                 line for line in head.split(b"\r\n") if not line.lower().startswith(b"expect:")
             )
-        body = await reader.readexactly(int(_value(head, b"content-length") or 0))
+        body = await self._received(reader, int(_value(head, b"content-length") or 0))
+        self._counts.update(["doorbell"] if b"/doorbell/" in head.split(b"\r\n", 1)[0] else [])
         fault = self._broken_rule(head) or self._fault(head)
         self._counts[fault or "passed"] += 1
         if fault == "reset before":
@@ -210,12 +243,26 @@ class Proxy:
         if fault == "slow":
             await asyncio.sleep(self._chance.uniform(*SLOW_S))
         writer.write(answer_head)
-        writer.write(answer_body[: len(answer_body) // 2] if fault == "cut" else answer_body)
-        await writer.drain()
+        await self._send(writer, answer_body[: len(answer_body) // 2] if fault == "cut" else answer_body)
         if fault == "cut":
             writer.close()  # in good order: what was written is to arrive
             return False
         return True
+
+    async def _received(self, reader: asyncio.StreamReader, size: int) -> bytes:
+        chunks = []
+        for start in range(0, size, CHUNK_BYTES):
+            chunks.append(await reader.readexactly(min(CHUNK_BYTES, size - start)))
+            await self._up.carry(len(chunks[-1]))
+        return b"".join(chunks)
+
+    async def _send(self, writer: asyncio.StreamWriter, body: bytes) -> None:
+        for start in range(0, len(body), CHUNK_BYTES):
+            chunk = body[start : start + CHUNK_BYTES]
+            await self._down.carry(len(chunk))
+            writer.write(chunk)
+            await writer.drain()
+        await writer.drain()
 
     def _fault(self, head: bytes) -> str:
         if self._chance.random() >= self._share:
@@ -306,4 +353,4 @@ async def _lines_of_stdin() -> asyncio.StreamReader:
 
 
 if __name__ == "__main__":
-    asyncio.run(Proxy(int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])).run())
+    asyncio.run(Proxy(int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])).run())

@@ -13,14 +13,18 @@ import pytest
 from attrs import define
 
 from cloudq.adapters.schedulers.scripted import Script
+from cloudq.adapters.workers import InlineWorkers
+from cloudq.adapters.workspace import DirectoryWorkspace
+from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
 from cloudq.application.held_job import HeldJob
 from cloudq.application.prepare_job import SMALL_INPUT_BYTES
 from cloudq.domain.errors import WorkspaceProblem
 from cloudq.domain.job_state import JobState
 from cloudq.ports.workers import Lane
+from cloudq.ports.workspace import SpaceOwner
 from tests.parts.held_up_workers import held_up
 from tests.parts.trap import During
-from tests.parts.world import Agent, System, World
+from tests.parts.world import SCRIPT, Agent, System, World
 
 LONG = Script(100_000)
 
@@ -181,6 +185,61 @@ def test_two_agents_of_one_home_publish_one_preparation(world: World, alpha: Sys
 
     assert data.stat() == before
     assert unpublished(alpha) == []
+
+
+# Agents before this one made the files in their place ----------------------------------------------
+
+
+def test_files_that_an_older_agent_left_half_made_are_made_anew(
+    world: World, alpha: System, agent: Agent
+) -> None:
+    job_id = world.submit("alpha")
+    space = as_an_older_agent(world, agent, job_id)
+    (space.work_dir / "run.sh").write_text("half")
+
+    agent.until(lambda: bool(alpha.scheduler.starts))
+
+    assert (space.work_dir / "run.sh").read_bytes() == SCRIPT.body
+
+
+def test_files_that_an_older_agent_had_ready_are_submitted_as_they_are(
+    world: World, alpha: System, agent: Agent
+) -> None:
+    job_id = world.submit("alpha")
+    space = as_an_older_agent(world, agent, job_id)
+    space.install_script("run.sh", SCRIPT.body)
+    space.install_job_shell("#!/bin/bash\n# by the older agent\n")
+    space.note_baseline()
+
+    agent.until(lambda: bool(alpha.scheduler.starts))
+
+    assert space.job_shell.read_text() == "#!/bin/bash\n# by the older agent\n"
+
+
+def test_start_that_was_blocked_before_anything_was_ready_stays_blocked(
+    world: World, alpha: System, agent: Agent
+) -> None:
+    job_id = world.submit("alpha")
+    as_an_older_agent(world, agent, job_id).block(None)
+
+    agent.until_final(job_id)
+
+    assert states(world, job_id) == [JobState.ERROR]
+    assert "ended before it was started" in world.job(job_id).error_msg
+    assert alpha.scheduler.submissions == []
+
+
+def as_an_older_agent(world: World, agent: Agent, job_id: str) -> DirectoryClaimSpace:
+    """Claim the job, and begin with its files in their place."""
+    held_up(agent, Lane.PREPARE)
+    agent.cycles(2)
+    [held] = _prepared_by(agent, job_id)
+    space = DirectoryWorkspace(world.tmp / "alpha", world.clock, world.ids).space(held.tag)
+    space.create(SpaceOwner("alpha", held.tag, held.claim_nonce))
+    agent.parts.run.cycle.hand_over_jobs._under_way.clear()
+    held.hand_over = None
+    agent.parts.run.cycle.hand_over_jobs.workers = InlineWorkers()
+    return space
 
 
 # Submit commands --------------------------------------------------------------------------------
