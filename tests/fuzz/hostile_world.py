@@ -101,8 +101,9 @@ class HostileWorld:
         return said
 
     def _outside(self) -> dict[str, str]:
-        """Every file that is neither in the agent's cache nor where a client was told to write."""
-        ours = (self.tmp / "inside/alpha/cache", self.tmp / "inside/alpha/home", self.tmp / "into")
+        """Every file that is neither the agent's own nor where a client was told to write."""
+        own_names = ("cache", "home", "ledger", "lease", "place")
+        ours = (*(self.tmp / "inside/alpha" / name for name in own_names), self.tmp / "into")
         return {
             str(path.relative_to(self.tmp)): hashlib.sha256(path.read_bytes()).hexdigest()
             for path in _files(self.tmp)
