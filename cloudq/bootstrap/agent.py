@@ -276,6 +276,19 @@ def agent_parts(config: Config, log: AgentLog, log_file: Path | None, *, one_sho
     """Wire the agent that *config* describes. Raises `ConfigProblem` for what cannot run here."""
     profile = _with_limits_of_this_machine(agent_profile(config))
     world = _real_world(config, profile, log, log_file)
+    return _wire_for(config, profile, world, one_shot=one_shot)
+
+
+def agent_over(
+    config: Config, profile: SystemProfile, store: ObjectStore, log: AgentLog
+) -> tuple[AgentParts, BatchScheduler]:
+    """Wire an agent with *profile* over *store* in place of the configured one; return its scheduler, too."""
+    profile = _with_limits_of_this_machine(profile)
+    world = evolve(_real_world(config, profile, log, None), store=store)
+    return _wire_for(config, profile, world, one_shot=False), world.scheduler
+
+
+def _wire_for(config: Config, profile: SystemProfile, world: AgentWorld, *, one_shot: bool) -> AgentParts:
     agent = config.agent
     settings = AgentSettings(
         system=agent.name,

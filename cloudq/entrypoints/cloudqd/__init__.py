@@ -13,7 +13,7 @@ from cloudq.entrypoints.cloudqd.request import Request
 from cloudq.entrypoints.faults import faults_reported
 
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-_MODES = ("daemon", "detach", "status", "stop", "confirm", "new_home")
+_MODES = ("daemon", "detach", "status", "stop", "confirm", "new_home", "acceptance")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -23,7 +23,24 @@ _MODES = ("daemon", "detach", "status", "stop", "confirm", "new_home")
 @click.option("--stop", is_flag=True, help="Stop the agent that runs here; its jobs go on.")
 @click.option("--confirm", is_flag=True, help="Say that this home is the only one, and the bucket right.")
 @click.option("--new_home", "--new-home", is_flag=True, help="Give a copied home an identity of its own.")
-@click.option("--json", "as_json", is_flag=True, help="With --status: print JSON.")
+@click.option("--acceptance", is_flag=True, help="Try cloudq on the scheduler of this site; needs no store.")
+@click.option(
+    "--submit_opt",
+    "--submit-opt",
+    default="",
+    metavar="TEXT",
+    help="With --acceptance: options that every job needs here, such as a project.",
+)
+@click.option(
+    "--within",
+    "within_min",
+    type=click.FloatRange(min=1),
+    default=30,
+    show_default=True,
+    metavar="MINUTES",
+    help="With --acceptance: how long to wait for jobs.",
+)
+@click.option("--json", "as_json", is_flag=True, help="With --status or --acceptance: print JSON.")
 @click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="Configuration file.")
 @click.option("--name", metavar="SYSTEM", help="Act for this system instead of [agent] name.")
 @click.option("--num_procs", "--num-procs", metavar="N", help="Submit commands that may run at once.")

@@ -28,6 +28,8 @@ class Request:
     level: str
     quiet: bool
     as_json: bool
+    submit_opt: str = ""
+    within_min: float = 30.0
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Request:
@@ -41,6 +43,8 @@ class Request:
             level=options["log_level"] or "",
             quiet=options["quiet"],
             as_json=options["as_json"],
+            submit_opt=options["submit_opt"],
+            within_min=options["within_min"],
         )
 
     def config(self) -> Config:

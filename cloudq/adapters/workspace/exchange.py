@@ -1,0 +1,37 @@
+"""How long files take to be seen between a login node and a node that runs a job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cloudq.adapters.filesystem import create_file, told_as_workspace_problem
+from cloudq.domain.errors import WorkspaceProblem
+from cloudq.ports.clock import Clock
+
+ROUNDS = 3
+LONGEST_S = 100.0
+LOOK_EVERY_S = 0.1
+
+
+def exchange_files(directory: Path, clock: Clock) -> float:
+    """Ask a job in *directory* questions as files; the seconds until the slowest answer was seen here.
+
+    Both ways are in it, so each way took no longer; one clock measures it. Raises `WorkspaceProblem`
+    if an answer does not come.
+    """
+    with told_as_workspace_problem(f"exchange files in {directory}"):
+        try:
+            return max(_round(directory, number, clock) for number in range(1, ROUNDS + 1))
+        finally:
+            create_file(directory / "enough", b"")
+
+
+def _round(directory: Path, number: int, clock: Clock) -> float:
+    asked_at = clock.elapsed()
+    create_file(directory / f"question.{number}", b"")
+    answer = f"answer.{number}"
+    while not any(path.name == answer for path in directory.iterdir()):
+        if clock.elapsed() - asked_at > LONGEST_S:
+            raise WorkspaceProblem(f"no file of the job was seen in {directory} within {LONGEST_S:.0f} s")
+        clock.sleep(LOOK_EVERY_S)
+    return clock.elapsed() - asked_at

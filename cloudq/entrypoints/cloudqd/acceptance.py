@@ -1,0 +1,98 @@
+"""``cloudqd --acceptance``: tiny jobs on the site's own scheduler, each with an end that is known before."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from types import FrameType
+
+import click
+
+from cloudq.application.try_scheduler import TrialResult
+from cloudq.bootstrap.acceptance import acceptance_parts
+from cloudq.bootstrap.agent_process import AgentProcess
+from cloudq.domain.acceptance import TRIALS, Verdict
+from cloudq.entrypoints.cloudqd.request import Request
+from cloudq.entrypoints.logging import configure_logging
+from cloudq.entrypoints.terminal import printable, tell_progress, width
+
+_COLUMNS = {"result": 7, "trial": 29, "expected": 15, "concluded": 17, "s": 4}
+_BAD = frozenset({Verdict.FAILED, Verdict.NOT_RUN})
+
+
+def run(request: Request) -> int:
+    """Run all trials and print what each showed; 0 if cloudq concluded everything as it is."""
+    import structlog  # noqa: PLC0415 (it is loaded when logging is configured)
+
+    config = request.config()
+    AgentProcess(config).guard()
+    signal.signal(signal.SIGTERM, _end)
+    configure_logging(request.level or "ERROR", directory=None, stream=sys.stderr)
+    log = structlog.stdlib.get_logger("cloudqd")
+    results: list[TrialResult] = []
+    with acceptance_parts(config, request.submit_opt, log, _Progress()) as parts:
+        tell_progress(f"Trying {parts.profile.scheduler} with profile {parts.profile.name}, in {parts.home}")
+        if not request.as_json:
+            click.echo("\n".join(_head()))
+        for result in parts.try_scheduler(TRIALS, request.within_min * 60):
+            results.append(result)
+            if not request.as_json:
+                click.echo("\n".join(_lines(result)))
+    if request.as_json:
+        click.echo(json.dumps([_record(result) for result in results], indent=2))
+    return 1 if any(result.verdict in _BAD for result in results) else 0
+
+
+class _Progress:
+    """Says on a terminal which trials are under way, once each time that they change."""
+
+    def __init__(self) -> None:
+        self._last = ""
+
+    def __call__(self, under_way: str) -> None:
+        if under_way and under_way != self._last:
+            tell_progress(f"… under way: {under_way}")
+        self._last = under_way
+
+
+def _head() -> Iterator[str]:
+    yield _row(dict(zip(_COLUMNS, _COLUMNS, strict=True)))
+    yield "-" * (sum(_COLUMNS.values()) + 2 * (len(_COLUMNS) - 1))
+
+
+def _lines(result: TrialResult) -> Iterator[str]:
+    yield _row(
+        {
+            "result": result.verdict.value,
+            "trial": result.name,
+            "expected": result.expected,
+            "concluded": result.concluded or "-",
+            "s": f"{result.seconds:.0f}" if result.concluded else "-",
+        }
+    )
+    if result.remark:
+        yield f"{'':{_COLUMNS['result'] + 2}}{printable(result.remark)}"
+
+
+def _row(cells: dict[str, str]) -> str:
+    padded = (cell + " " * (_COLUMNS[name] - width(cell)) for name, cell in cells.items())
+    return "  ".join(padded).rstrip()
+
+
+def _record(result: TrialResult) -> dict[str, object]:
+    return {
+        "trial": result.name,
+        "result": result.verdict.value,
+        "expected": result.expected,
+        "concluded": result.concluded,
+        "scheduler_job_id": result.scheduler_job_id,
+        "seconds": round(result.seconds, 1),
+        "remark": result.remark,
+    }
+
+
+def _end(number: int, _: FrameType | None) -> None:
+    """Leave through every ``finally``: what was submitted is cancelled, and files are removed."""
+    sys.exit(128 + number)
