@@ -90,7 +90,7 @@ def test_functions_and_defaults_of_the_login_count_and_a_dead_steps_do_not(
         ]
 
 
-def test_cancel_takes_effect_whatever_defaults_its_command_has_where_the_agent_was_started(
+def test_cancel_takes_effect_whatever_defaults_scancel_would_have(
     slurm_site: Site, slurm: Slurm, tmp_path: Path
 ) -> None:
     login = login_of(tmp_path, slurm.environment())
