@@ -149,6 +149,29 @@ def test_a_dependency_that_cannot_be_met_is_an_error_with_the_reason(name: str, 
     assert "a job that it depends on failed" in end.reason
 
 
+def test_an_array_whose_dependency_cannot_be_met_is_an_error_with_the_reason() -> None:
+    answer = transcript(15, "qstat -x -t -f -w $(qselect -x -N depa)")
+    whole = rows_of(answer)["220[].pbs1"].whole
+    assert whole is not None
+
+    ends = [*tasks_of(answer, "220[].pbs1").values(), status_of(whole)]
+
+    assert len(ends) == 4
+    for end in ends:
+        assert end is not None
+        assert (end.life, end.verdict, end.exit_code, end.never_ran) == (ENDED, S.ERROR, None, False)
+        assert "a job that it depends on failed" in end.reason
+
+
+def test_only_the_job_that_waits_says_for_which() -> None:
+    answer = transcript(15, "qstat -t -f -w -u")
+
+    assert tasks_of(answer, "222.pbs1")[None].reason == "held by its user"
+    assert {each.reason for each in tasks_of(answer, "223[].pbs1").values()} == {
+        "held by the scheduler; depends on afterok:222.pbs1@pbs1"
+    }
+
+
 def test_a_job_that_waits_for_another_one_says_so() -> None:
     waits = transcript(7, "qstat -f $(qselect -N dep1b)")
     answer = Transcript("", f"Job Id: 175.pbs1\n{waits.stdout}", "", 0)

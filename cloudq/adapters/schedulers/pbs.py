@@ -289,7 +289,8 @@ def _told_by_array(rows: JobRows) -> dict[int | None, TaskRow]:
         return {}
     if whole.state in ENDED:
         # Its exit status is not the tasks'; that it was deleted goes for all that had not ended.
-        each = TaskRow("X", is_own=not was_terminated(whole))
+        tells_of_all = was_terminated(whole) or not whole.has_run
+        each = evolve(whole, state="X", is_own=False) if tells_of_all else TaskRow("X")
         return dict.fromkeys(rows.submitted, each)
     waits = evolve(whole, state=whole.state if whole.state in WAITING else "Q", is_own=False)
     told: dict[int | None, TaskRow] = dict.fromkeys(rows.submitted, TaskRow("R"))

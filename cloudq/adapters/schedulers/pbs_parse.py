@@ -71,7 +71,7 @@ class TaskRow:
     holds: str = ""
     """The letters of ``Hold_Types``: u (user), o (operator), s (system), p (bad password)."""
     depends: str = ""
-    """The jobs it waits for, as in ``-W depend=``."""
+    """The jobs it waits for, as in ``-W depend=``, without those that wait for it (``before…``)."""
     has_run: bool = True
     """Whether PBS kept anything of a run."""
     is_own: bool = True
@@ -137,7 +137,9 @@ def _row(attributes: Attributes) -> TaskRow:
         used_s=_seconds(attributes.get("resources_used.walltime", "")),
         limit_s=_seconds(attributes.get("Resource_List.walltime", "")),
         holds=attributes.get("Hold_Types", "").strip().replace("n", ""),
-        depends=attributes.get("depend", ""),
+        depends=",".join(
+            part for part in attributes.get("depend", "").split(",") if not part.startswith("before")
+        ),
         has_run=any(name in attributes for name in _OF_A_RUN),
     )
 

@@ -145,6 +145,8 @@ def _end_by_array(row: TaskRow) -> SchedulerStatus:
     Tasks that were deleted before they ran are shown so and, once the whole array is deleted, also
     those that had ended in another way: they have left a record of their start.
     """
+    if _was_never_begun(row):
+        return SchedulerStatus(Life.ENDED, JobState.ERROR, None, _DEPENDENCY)
     verdict, reason = _SUBJOB_ENDS.get(row.comment, (JobState.DELETED, _NOTHING_KEPT))
     return SchedulerStatus(Life.ENDED, verdict, None, reason, never_ran=row.comment not in _SUBJOB_ENDS)
 
@@ -172,13 +174,18 @@ def _end_without_status(row: TaskRow) -> SchedulerStatus:
     """It never ran, or PBS did not keep its status: then all that is told is that it is over."""
     if was_terminated(row):
         return SchedulerStatus(Life.ENDED, *_termination(row, None))
-    if row.substate == _FINISHED and not row.has_run:
+    if _was_never_begun(row):
         return SchedulerStatus(Life.ENDED, JobState.ERROR, None, _DEPENDENCY)
     if row.substate == _FAILED or row.comment.endswith("failed"):
         return SchedulerStatus(Life.ENDED, JobState.ERROR)
     if row.state == "F" and row.substate != _FINISHED and row.used_s is None:
         return SchedulerStatus(Life.ENDED, JobState.DELETED, None, _DELETED)
     return SchedulerStatus(Life.ENDED)
+
+
+def _was_never_begun(row: TaskRow) -> bool:
+    """Whether PBS ended a job, or an array as a whole, that nobody deleted and that never ran."""
+    return row.substate == _FINISHED and not row.has_run
 
 
 def was_terminated(row: TaskRow) -> bool:
@@ -281,10 +288,13 @@ def read_qsub_answer(status: str, stdout: str, stderr: str) -> str | None:
     raise _problem_in(stderr)(words)
 
 
+_USAGE = re.compile(r"^\s*usage:", re.IGNORECASE | re.MULTILINE)
+
+
 def without_usage(stderr: str) -> str:
     """What a command said on one line, without the description of its options that may follow."""
-    said, usage, _ = f"\n{stderr}".partition("\nusage:")
-    words = " ".join(said.split())
+    usage = _USAGE.search(stderr)
+    words = " ".join(stderr[: usage.start() if usage else None].split())
     return words or ("it printed its usage: it does not have these options" if usage else "")
 
 
