@@ -137,10 +137,12 @@ class RunAgentCycle:
     def _dirs_in_use(self) -> Collection[str]:
         """Where jobs of the scheduler's are that may have come from scripts that ended long ago.
 
+        And jobs that are held: one may have ended long ago, and come back with a restored bucket.
         What is not in use is removed next: the lease is confirmed before.
         """
         self.lease.confirm()
-        return self.follow_jobs.scheduler.work_dirs().values()
+        held = (str(each.space.work_dir) for each in self.holdings.held.values())
+        return [*self.follow_jobs.scheduler.work_dirs().values(), *held]
 
     def _is_busy(self) -> bool:
         is_asking = self.follow_jobs.awaits_first_answer

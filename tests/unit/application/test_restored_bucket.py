@@ -9,9 +9,11 @@ import shutil
 import pytest
 from attrs import evolve
 
+from cloudq.adapters.job_repository import BucketJobFiles
 from cloudq.adapters.object_stores.memory import MemoryStore
 from cloudq.adapters.schedulers.scripted import Script
 from cloudq.adapters.workspace import DirectoryLeaseMemory
+from cloudq.domain.errors import StoreUnavailable
 from cloudq.domain.job_state import JobState
 from tests.parts.world import Agent, System, World
 
@@ -168,21 +170,34 @@ def test_a_finished_job_that_came_back_ends_again_by_its_records(world: World) -
     assert len(alpha.scheduler.starts) == 1
 
 
-def test_a_finished_job_that_came_back_keeps_its_files_while_it_ends(world: World) -> None:
-    alpha = world.system("alpha", behaviour=lambda *_: Script(3))
+def test_a_finished_job_that_came_back_keeps_its_files_while_it_ends(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alpha = world.system("alpha", behaviour=lambda *_: Script(3, outputs={"made": b"1"}))
     agent = world.agent(alpha, keep_s=3600.0)
     job_id = world.submit("alpha")
     kept = backup(world)
     agent.until_final(job_id)
     agent.cycles(10)
+    agent.die()
     restore(world, kept)
     world.clock.pass_by(7200)
     successor = world.agent(alpha, keep_s=3600.0)
+    # Its outputs cannot be brought for longer than the time after which its files go.
+    with monkeypatch.context() as patched:
+        patched.setattr(BucketJobFiles, "put_output", down)
+        successor.cycles(200)
+        assert not world.job(job_id).is_final
 
     successor.until_final(job_id)
 
     assert world.job(job_id).state is JobState.DONE
+    assert world.job(job_id).size_output
     assert len(alpha.scheduler.starts) == 1
+
+
+def down(*_: object, **__: object) -> None:
+    raise StoreUnavailable("503")
 
 
 # What vanished while the job is held ----------------------------------------------------------
