@@ -1,19 +1,25 @@
-"""A held job whose marker vanished was taken back, or must get its marker again (protocol I9)."""
+"""A job whose marker vanished was taken, ended or taken back, or must get it again (protocol 5.6, I9)."""
 
 from __future__ import annotations
 
 from attrs import define
 
+from cloudq.application.end_job import load_or_none
 from cloudq.application.held_job import HeldJob, Holdings
 from cloudq.application.job_trouble import JobTrouble
 from cloudq.application.keep_hold import KeepHold
-from cloudq.ports.job_repository import JobQueue
+from cloudq.domain.claim import may_create_run_claim
+from cloudq.domain.names import ClaimTag
+from cloudq.ports.job_repository import JobQueue, JobRepository
+
+MOST_A_CYCLE = 50
 
 
 @define
 class CheckMarkers:
-    """Looks at the claims of held jobs that a listing did not show."""
+    """Looks at the claims of jobs, held or waiting, that a listing did not show."""
 
+    jobs: JobRepository
     keep_hold: KeepHold
     queue: JobQueue
     holdings: Holdings
@@ -25,6 +31,12 @@ class CheckMarkers:
         for held in [held for held in self.holdings.held.values() if held.has_lost_its_marker]:
             with self.trouble.of(held):
                 self._check(held)
+        for tag in sorted(self.holdings.vanished)[:MOST_A_CYCLE]:
+            with self.trouble.of_claim(tag):
+                if self._is_still_offered(tag):
+                    self.queue.invite(self.system, tag)
+                    self.queue.ring(self.system)
+                self.holdings.vanished.discard(tag)
 
     def _check(self, held: HeldJob) -> None:
         if self.keep_hold.is_replaced(held):
@@ -32,3 +44,16 @@ class CheckMarkers:
         else:
             self.queue.invite(self.system, held.tag)
         held.has_lost_its_marker = False
+
+    def _is_still_offered(self, tag: ClaimTag) -> bool:
+        """Whether a job waits for this system, and its queue entry is gone though nobody decided that.
+
+        Who cancels, takes or requeues a job makes a claim before queue entries go.
+        """
+        stored = load_or_none(self.jobs, tag.job_id)
+        if stored is None or stored.job.is_final or self.system not in stored.job.invited:
+            return False
+        newest = self.jobs.newest_claim(tag.job_id, stored.job.certain_claim)
+        is_next = tag.n == 1 if newest is None else tag.n == newest.n + 1
+        is_offered = is_next and may_create_run_claim(tag.n, newest, self.system)
+        return is_offered and not self.queue.holds_marker(self.system, tag)

@@ -233,6 +233,8 @@ class Holdings:
 
     held: dict[ClaimTag, HeldJob] = field(factory=dict)
     invitations: dict[ClaimTag, Invitation] = field(factory=dict)
+    vanished: set[ClaimTag] = field(factory=set)
+    """Invitations that were there before and that a listing did not show."""
     superseded: set[ClaimTag] = field(factory=set)
     """Claims of this system that a newer claim replaced, until nothing of theirs lives."""
     withdraw: set[ClaimTag] = field(factory=set)
@@ -259,7 +261,7 @@ class Holdings:
 
     def clear(self) -> None:
         """Forget everything: the bucket and the workspace tell it again."""
-        for each in (self.held, self.invitations, self.superseded, self.withdraw):
+        for each in (self.held, self.invitations, self.vanished, self.superseded, self.withdraw):
             each.clear()
         for requests in (self.cancel_requests, self.drop_cancels, self.drop_follows):
             requests.clear()

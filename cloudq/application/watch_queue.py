@@ -64,6 +64,8 @@ class WatchQueue:
         holdings = self.holdings
         known = holdings.held.keys() | holdings.withdraw | holdings.superseded
         markers = {marker.tag: marker for marker in listing.markers if marker.tag not in known}
+        if not self._sees_a_part:
+            holdings.vanished |= holdings.invitations.keys() - markers.keys()
         holdings.invitations = {tag: self._invitation(marker, now) for tag, marker in markers.items()}
         self._take_requests(listing)
         held_markers = {marker.tag for marker in listing.markers}

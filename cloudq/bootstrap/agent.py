@@ -231,7 +231,7 @@ def _wire_cycle(
     return RunAgentCycle(
         lease=lease,
         watch_queue=WatchQueue(queue, clock, system, holdings),
-        check_markers=CheckMarkers(keep_hold, queue, holdings, trouble, system),
+        check_markers=CheckMarkers(jobs, keep_hold, queue, holdings, trouble, system),
         find_forgotten=FindForgotten(
             keep_hold, queue, workspace, clock, holdings, trouble, system
         ),

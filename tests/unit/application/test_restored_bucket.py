@@ -296,6 +296,35 @@ def test_an_older_record_that_came_back_is_brought_up_to_date(world: World) -> N
     assert len(alpha.scheduler.starts) == 1
 
 
+def test_a_waiting_job_whose_queue_entry_expired_is_offered_again(world: World) -> None:
+    alpha = world.system("alpha", behaviour=lambda *_: Script(30))
+    agent = world.agent(alpha)
+    first = world.submit("alpha", "beta")
+    second = world.submit("alpha", hold_jid=(first,))
+    agent.cycles(3)
+    forget(world, f"queue/alpha/{second}.")
+    agent.parts.run.cycle.watch_queue.list_again()
+
+    agent.until_final(first, second)
+
+    assert world.job(second).state is JobState.DONE
+    assert len(alpha.scheduler.starts) == 2
+
+
+def test_a_waiting_job_that_was_canceled_is_not_offered_again(world: World) -> None:
+    alpha = world.system("alpha", behaviour=lambda *_: Script(3000))
+    agent = world.agent(alpha)
+    first = world.submit("alpha")
+    second = world.submit("alpha", hold_jid=(first,))
+    agent.cycles(3)
+
+    world.client().cancel(second)
+    agent.cycles(100)
+
+    assert not [key for key in world.stored("queue/") if second in key]
+    assert world.job(second).state is JobState.DELETED
+
+
 # What was ended or deleted on purpose ---------------------------------------------------------
 
 
