@@ -5,12 +5,13 @@ Some stores take the conditions and ignore them; on those two agents would both 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from attrs import define, evolve, field
 
 from cloudq.application.hold_lease import HoldLease
 from cloudq.application.job_trouble import AgentLog
+from cloudq.application.seconds_until import seconds_until
 from cloudq.domain.errors import StoreUnfit
 from cloudq.domain.store_check import LIST_LAG_TOLERATED_S, StoreCheck
 from cloudq.ports.clock import Clock
@@ -24,7 +25,6 @@ LOST = (
 """What a person gives up: invariants I7 and I8, and two homes."""
 
 
-LOOK_AGAIN_AFTER_S = 1.0
 TOLD_FROM_S = 2.0
 
 
@@ -62,10 +62,14 @@ class CheckStore:
         system = self.lease.identity.system
         name = self.registry.begin_listing_probe(system)
         try:
-            shown_s = self._until(lambda: self.registry.lists_probe(system, name))
+            shown_s = seconds_until(
+                lambda: self.registry.lists_probe(system, name), self.clock, LIST_LAG_TOLERATED_S
+            )
         finally:
             self.registry.end_listing_probe(system, name)
-        gone_s = self._until(lambda: not self.registry.lists_probe(system, name))
+        gone_s = seconds_until(
+            lambda: not self.registry.lists_probe(system, name), self.clock, LIST_LAG_TOLERATED_S
+        )
         if shown_s is None or gone_s is None:
             self.log.error(
                 "listings of this store are too old for cloudq: jobs are found late or not at all",
@@ -74,15 +78,6 @@ class CheckStore:
             )
         elif max(shown_s, gone_s) >= TOLD_FROM_S:
             self.log.warning("listings of this store lag", new_s=round(shown_s), deleted_s=round(gone_s))
-
-    def _until(self, is_so: Callable[[], bool]) -> float | None:
-        """Seconds until it was so; None if it was not within the time that is tolerated."""
-        began = self.clock.elapsed()
-        while not is_so():
-            if self.clock.elapsed() - began >= LIST_LAG_TOLERATED_S:
-                return None
-            self.clock.sleep(LOOK_AGAIN_AFTER_S)
-        return self.clock.elapsed() - began
 
     def _accept_or_refuse(self, check: StoreCheck) -> None:
         if not self.accepts_weak:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from attrs import frozen
 
 from cloudq.application.examine import Check
+from cloudq.application.seconds_until import seconds_until
 from cloudq.domain.errors import StoreRefused, StoreUnavailable
 from cloudq.domain.finding import Finding, Level
 from cloudq.domain.store_check import LIST_LAG_TOLERATED_S
@@ -24,7 +25,6 @@ ROUNDS, DEEP_ROUNDS = 3, 25
 FEW, PAGE_OF_FEW = 5, 2
 MANY, PAGE_OF_MANY = 1_001, 1_000
 
-LOOK_AGAIN_AFTER_S = 1.0
 LIST_LAG_TOLD_S = 2.0
 SKEW_WORTH_A_WARNING_S = 60.0
 SKEW_THAT_S3_REFUSES_S = 900.0
@@ -140,9 +140,13 @@ class ExamineStore:
     def _listing(self, place: ProbePlace) -> Finding:
         """How old a LIST may be: a new key must be seen, and a deleted one gone, within a minute."""
         self.examiner.write(place, "listed", "")
-        shown_s = self._until(lambda: "listed" in self.examiner.names(place, PAGE_OF_FEW))
+        shown_s = seconds_until(
+            lambda: "listed" in self.examiner.names(place, PAGE_OF_FEW), self.clock, LIST_LAG_TOLERATED_S
+        )
         self.examiner.delete(place, "listed")
-        gone_s = self._until(lambda: "listed" not in self.examiner.names(place, PAGE_OF_FEW))
+        gone_s = seconds_until(
+            lambda: "listed" not in self.examiner.names(place, PAGE_OF_FEW), self.clock, LIST_LAG_TOLERATED_S
+        )
         if shown_s is None or gone_s is None:
             what = "a new key was not listed" if shown_s is None else "a deleted key was still listed"
             return Finding(
@@ -160,15 +164,6 @@ class ExamineStore:
                 "nothing is lost by it; ask the store's operator whether listings can be newer",
             )
         return Finding(Level.OK, "listing", "a LIST shows at once what was written and deleted")
-
-    def _until(self, is_so: Callable[[], bool]) -> float | None:
-        """Seconds until it was so; None if it was not within the time that is tolerated."""
-        began = self.clock.elapsed()
-        while not is_so():
-            if self.clock.elapsed() - began >= LIST_LAG_TOLERATED_S:
-                return None
-            self.clock.sleep(LOOK_AGAIN_AFTER_S)
-        return self.clock.elapsed() - began
 
     def _creation(self, place: ProbePlace) -> Finding:
         rounds = DEEP_ROUNDS if self.deep else ROUNDS
