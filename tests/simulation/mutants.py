@@ -172,12 +172,13 @@ def lease_never_checked(stack: ExitStack) -> None:
 
 @mutant("a beat that took long, and came too late, counts longer than its waiter waits", "I3")
 def beat_counted_from_the_answer(stack: ExitStack) -> None:
-    real = HoldLease._beaten
+    def beat(self: Any) -> None:
+        with self._lock:
+            held = self._held
+            if held is not None and not held.is_lapsed(self._now(held)):
+                self._held = evolve(self._beaten(held), sent_at=self.clock.elapsed())
 
-    def beaten(self: Any, held: Any) -> Any:
-        return evolve(real(self, held), sent_at=self.clock.elapsed())
-
-    change(stack, HoldLease, "_beaten", beaten)
+    change(stack, HoldLease, "beat", beat)
 
 
 @mutant("a holder that is slow is taken for dead", "I3")
