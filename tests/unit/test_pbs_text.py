@@ -27,7 +27,7 @@ from cloudq.adapters.schedulers.pbs_states import (
 from cloudq.domain.errors import SchedulerProblem, SubmitDeferred, SubmitRefused, SubmitUncertain
 from cloudq.domain.job_state import JobState as S
 from cloudq.domain.names import ClaimTag
-from cloudq.domain.outcome import Life
+from cloudq.domain.outcome import Life, SchedulerStatus
 
 TAG = ClaimTag("3f7e7681", 1)
 
@@ -62,6 +62,12 @@ def test_the_comment_tells_why_a_job_waits() -> None:
     assert waits.reason.startswith("Not Running: Insufficient")
     assert runs is not None
     assert (runs.life, runs.verdict, runs.exit_code, runs.reason) == (RUNNING, None, None, "")
+
+
+def test_a_comment_on_another_task_is_no_reason_to_wait() -> None:
+    row = TaskRow("Q", "Subjob finished", holds="u", is_own=False)
+
+    assert status_of(row) == SchedulerStatus(QUEUED, reason="held by its user")
 
 
 RUN = "Job run at Wed Jun 24 at 15:33 on (n1:ncpus=1)"

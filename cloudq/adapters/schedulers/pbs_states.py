@@ -49,8 +49,9 @@ ENDED = frozenset(state for state, meaning in STATES.items() if meaning.life is 
 KEEP_LAST = frozenset({"M"})
 """Moved to another server, which alone knows: what was known before stays."""
 
-_OF_THE_PAST = ("Job Array Began", "Job run at")
-"""How comments begin that do not say why a job waits: of an array whose tasks run, of an earlier run."""
+_OF_THE_PAST = ("Job Array Began", "Job run at", "Subjob ")
+"""How comments begin that do not say why a job waits: of an array whose tasks run, of an earlier run, of
+a deleted task (which PBS leaves on the array that had no comment before)."""
 
 _TIME_LIMIT = "the scheduler ended it at its time limit"
 
