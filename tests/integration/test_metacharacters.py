@@ -67,7 +67,11 @@ class Place:
     prints: bool = False
 
 
-FROM_SCONTROL = """scontrol show job "$SLURM_JOB_ID" | sed -n 's/^ *Comment=\\(.*\\) $/\\1/p'\n"""
+FROM_SCONTROL = """\
+case $(scontrol --version) in "slurm 2"[0-4].* | "slurm 25.05"*) end=' $' ;; *) end='$' ;; esac
+scontrol show job "$SLURM_JOB_ID" | sed -n "s/^ *Comment=\\(.*\\)$end/\\1/p"
+"""
+"""Before 25.11 a blank follows the comment."""
 
 
 @contextmanager

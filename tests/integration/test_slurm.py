@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -135,6 +137,34 @@ def test_what_others_do_to_a_job_is_told_as_it_was(slurm_site: Site, slurm: Slur
         assert [told(job) for job in jobs] == [("DELETED", 143), ("DELETED", None), ("DONE", 0)]
         assert out(client, requeued).endswith("run 0\nrun 1\n")
         assert JobState.READY in [change.state for change in jobs[2].changes[2:]]
+
+
+def test_a_squeue_without_me_is_no_hindrance(slurm_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = slurm_site
+    replaced = site.root / "oldbin"
+    replaced.mkdir()
+    squeue = shutil.which("squeue") or "/usr/bin/squeue"
+    case = (Path(__file__).parents[1] / "cases" / "16" / "squeue").read_text()
+    (replaced / "squeue").write_text(case.replace("/usr/bin/squeue", squeue))
+    (replaced / "squeue").chmod(0o755)
+    monkeypatch.setitem(site.variables, "PATH", f"{replaced}:{os.environ['PATH']}")
+    with site.client() as client, site.agent():
+        job_id = submit(client, site, BASH + "echo out\n")
+        [job] = ended(client, job_id)
+
+        assert told(job) == ("DONE", 0)
+    doctor = site.run("cloudqcli", "doctor").stdout
+    assert "slurm answers" in doctor
+
+
+def test_a_job_that_slurm_cannot_start_has_slurms_reason_and_no_exit_code(slurm_site: Site) -> None:
+    site = slurm_site
+    with site.client() as client, site.agent():
+        job_id = submit(client, site, BASH, submit_opt="-o /nosuch/directory/out --no-requeue")
+        [job] = ended(client, job_id)
+
+        assert told(job) == ("ERROR", None)
+        assert "failed by the scheduler: " in job.error_msg
 
 
 def test_options_without_a_meaning_are_refused_by_name(slurm_site: Site) -> None:
@@ -271,7 +301,8 @@ def test_a_node_that_fails_and_a_job_that_must_make_room_are_told_as_they_were(
     slurm_site: Site, slurm: Slurm
 ) -> None:
     site = slurm_site
-    again = BASH + 'echo run; [ -n "$SLURM_RESTART_COUNT" ] || sleep 300\n'
+    # Newer versions say 0 at the first run, older ones nothing.
+    again = BASH + 'echo run; [ "${SLURM_RESTART_COUNT:-0}" != 0 ] || sleep 300\n'
     with site.client() as client, site.agent():
         lost = submit(client, site, BASH + "#SBATCH --no-requeue -w n1\nsleep 300\n")
         moved = submit(client, site, again, submit_opt="--requeue -w n1")

@@ -154,14 +154,14 @@ def test_the_jobs_of_a_node_that_went_down_are_given_up_or_put_back(
 
 
 def test_a_job_whose_node_lost_its_power_is_run_again(cluster: Cluster) -> None:
-    job_id = cluster.submit("echo run $SLURM_RESTART_COUNT >> runs; " + SLEEPS)
+    job_id = cluster.submit("echo run ${SLURM_RESTART_COUNT:-0} >> runs; " + SLEEPS)
     cluster.wait_until_ready(job_id)
     node = cluster.slurm.show_job(job_id)["NodeList"]
     runs = cluster.folder / "runs"
 
     cluster.slurm.crash_node(node)
 
-    cluster.slurm.wait_until("it runs again", lambda: runs.read_text() == "run\nrun 1\n", longest_s=120)
+    cluster.slurm.wait_until("it runs again", lambda: runs.read_text() == "run 0\nrun 1\n", longest_s=120)
     shown = cluster.slurm.show_job(job_id)
     assert shown["Restarts"] == "1"
     assert shown["NodeList"] != node

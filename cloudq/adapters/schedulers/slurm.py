@@ -28,11 +28,12 @@ from cloudq.adapters.schedulers.slurm_options import (
     SlurmOptions,
 )
 from cloudq.adapters.schedulers.slurm_parse import (
+    ANY_ID,
+    NEEDED,
+    PROBES,
     QUERY_ENVIRONMENT,
-    SACCT_FIELDS,
-    SINFO_FORMAT,
-    SQUEUE_FORMAT,
-    SUBMIT_LINE,
+    SHOW_JOB,
+    SINFO,
     WORK_DIR_FORMAT,
     ClusterLimits,
     JobRows,
@@ -43,6 +44,8 @@ from cloudq.adapters.schedulers.slurm_parse import (
     parse_sinfo,
     parse_squeue,
     parse_work_dirs,
+    sacct_argv,
+    squeue_argv,
 )
 from cloudq.adapters.schedulers.slurm_states import (
     KEEP_LAST,
@@ -75,21 +78,6 @@ SLURM_DIALECT = ShellDialect(
     # --open-mode leaves behind, which is a default of srun's.
     own_variables=("SLURM_JWT", "SLURM_OPEN_MODE"),
 )
-
-NEEDED = "cloudq needs Slurm 17.11 or newer"
-
-_SINFO = ("sinfo", "--noheader", f"--format={SINFO_FORMAT}")
-_SHOW_JOB = ("scontrol", "--all", "--oneliner", "show", "job")
-_ANY_ID = "999999"
-"""Whether there is such a job makes no difference."""
-_FORMS = (
-    # What stands before --version must be known; nothing is submitted.
-    ("sbatch", "--parsable", "--array=1", "--job-name=probe", "--chdir=/", "--output=/dev/null",
-     "--error=/dev/null", "--open-mode=append", "--version"),
-    ("scancel", "--version"),
-    _SINFO,
-)  # fmt: skip
-"""Commands as they are used, in harmless calls."""
 
 _FORGET_FINISHED = "now-1days"
 """How far back accounting is searched for a submission that left no trace."""
@@ -155,11 +143,11 @@ class SlurmScheduler:
 
     def unfit_commands(self) -> tuple[str, ...]:
         ask = self._commands.flaw_of
-        forms = (*_FORMS, self._squeue_argv())
+        forms = (*PROBES, squeue_argv(self._owner))
         flaws = [ask(*argv) for argv in forms]
-        flaws.append(ask(*_SHOW_JOB, _ANY_ID, is_fine=lambda done: is_about_an_unknown_job(done.stderr)))
+        flaws.append(ask(*SHOW_JOB, ANY_ID, is_fine=lambda done: is_about_an_unknown_job(done.stderr)))
         if not any(flaws) and self._cluster().has_accounting:
-            flaws.append(ask(*self._sacct_argv(), "--jobs", _ANY_ID))
+            flaws.append(ask(*sacct_argv(with_line=self._cluster().tells_submit_line), "--jobs", ANY_ID))
         return tuple(f"{flaw}; {NEEDED}" for flaw in flaws if flaw)
 
     # Submitting -------------------------------------------------------------------------------
@@ -237,7 +225,7 @@ class SlurmScheduler:
 
     def free_slots(self) -> int | None:
         """Idle CPUs where jobs go that name no partition: one that needs more may still wait."""
-        return parse_sinfo(self._commands.answer(*_SINFO))
+        return parse_sinfo(self._commands.answer(*SINFO))
 
     def _judge_or_tell(self, local_id: str, rows: JobRows, answer: _Queue) -> LocalJob:
         """What is known of a job; its own trouble must not keep the others from being followed."""
@@ -297,7 +285,7 @@ class SlurmScheduler:
             return known
         if self._unanswered:  # by the same poll: not each job may wait for its own time-out
             raise SchedulerUnavailable(self._unanswered)
-        done = self._commands.ask(*_SHOW_JOB, local_id)
+        done = self._commands.ask(*SHOW_JOB, local_id)
         if done.status != 0 and not is_about_an_unknown_job(done.stderr):
             raise SchedulerUnavailable(words_of("scontrol", done))
         # Forgotten since squeue showed it: the verdict stands without its code.
@@ -363,27 +351,12 @@ class SlurmScheduler:
         return self._limits
 
     def _ask_squeue(self) -> _Queue:
-        done = self._commands.succeed(*self._squeue_argv())
+        done = self._commands.succeed(*squeue_argv(self._owner))
         return _Queue(_of_claims(parse_squeue(done.stdout)), done.began_at, done.ended_at)
-
-    def _squeue_argv(self) -> tuple[str, ...]:
-        # --all: else nothing is shown of partitions that are hidden. Not --me: before 20.02, and with
-        # what some sites have in squeue's place, there is none.
-        return (
-            "squeue", "--all", f"--user={self._owner}", "--noheader", "--states=all",
-            f"--format={SQUEUE_FORMAT}",
-        )  # fmt: skip
-
-    def _sacct_argv(self) -> tuple[str, ...]:
-        fields = (*SACCT_FIELDS, SUBMIT_LINE) if self._cluster().tells_submit_line else SACCT_FIELDS
-        return (
-            "sacct", "--allocations", "--noheader", "--parsable2", "--duplicates",
-            f"--format={','.join(fields)}",
-        )  # fmt: skip
 
     def _accounted(self, words: Iterable[str]) -> dict[str, JobRows]:
         with_line = self._cluster().tells_submit_line
-        text = self._commands.answer(*self._sacct_argv(), *words)
+        text = self._commands.answer(*sacct_argv(with_line=with_line), *words)
         jobs = parse_sacct(text, with_line=with_line)
         return _of_claims(jobs) if with_line else jobs
 

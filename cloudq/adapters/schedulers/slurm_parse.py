@@ -35,6 +35,20 @@ SACCT_FIELDS = ("JobID", "State", "ExitCode", "Submit")
 SUBMIT_LINE = "SubmitLine"
 """What sacct has had since Slurm 21.08."""
 
+SINFO = ("sinfo", "--noheader", f"--format={SINFO_FORMAT}")
+SHOW_JOB = ("scontrol", "--all", "--oneliner", "show", "job")
+NEEDED = "cloudq needs Slurm 17.11 or newer"
+ANY_ID = "999999"
+"""Whether there is such a job makes no difference to a probe."""
+PROBES = (
+    # What stands before --version must be known; nothing is submitted.
+    ("sbatch", "--parsable", "--array=1", "--job-name=probe", "--chdir=/", "--output=/dev/null",
+     "--error=/dev/null", "--open-mode=append", "--version"),
+    ("scancel", "--version"),
+    SINFO,
+)  # fmt: skip
+"""Commands as they are used, in harmless calls."""
+
 _ARRAY_ID = re.compile(r"([0-9]{1,10})(?:_(?:([0-9]{1,10})|\[([^\]]*)\]?))?(?:\+[0-9]+)?")
 _SPAN = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9})(?::([0-9]{1,9}))?)?")
 _TAG_IN_PATH = re.compile(r"/([0-9a-f]{8}\.[1-9][0-9]{0,5})/[^/]*$")
@@ -71,6 +85,25 @@ class JobRows:
     tasks: dict[int | None, TaskRow] = field(factory=dict)
     is_cut: bool = False
     """Whether not all of its tasks are named: Slurm cuts long lists off."""
+
+
+def squeue_argv(owner: str) -> tuple[str, ...]:
+    """The query for all jobs of *owner*, those in partitions that a site has hidden, too.
+
+    Not with ``--me``: before 20.02, and in what some sites have in squeue's place, there is none.
+    """
+    return (
+        "squeue", "--all", f"--user={owner}", "--noheader", "--states=all", f"--format={SQUEUE_FORMAT}",
+    )  # fmt: skip
+
+
+def sacct_argv(*, with_line: bool) -> tuple[str, ...]:
+    """The query of accounting, to which the jobs that are meant are added."""
+    fields = (*SACCT_FIELDS, SUBMIT_LINE) if with_line else SACCT_FIELDS
+    return (
+        "sacct", "--allocations", "--noheader", "--parsable2", "--duplicates",
+        f"--format={','.join(fields)}",
+    )  # fmt: skip
 
 
 def parse_tasks(shown: str) -> tuple[str, tuple[int | None, ...]] | None:
