@@ -15,7 +15,9 @@ from cloudq.bootstrap import schedulers
 from cloudq.bootstrap.profiles import agent_profile, profile_of
 from cloudq.config import Config, load_config
 from cloudq.domain.errors import ConfigProblem
+from cloudq.domain.system_profile import SystemProfile
 from cloudq.domain.walltime import Walltime
+from tests.parts.world import RecordingLog
 
 SCHEDULERS = {
     "local": "local",
@@ -58,8 +60,14 @@ def test_no_other_profile_comes_with_cloudq() -> None:
     assert set(shipped_profiles()) == set(SCHEDULERS)
 
 
-def test_every_scheduler_that_a_profile_may_name_can_be_built() -> None:
-    assert set(schedulers._BUILDERS) == set(reading.SCHEDULERS) == set(SCHEDULERS.values())
+@pytest.mark.parametrize("name", reading.SCHEDULERS)
+def test_every_scheduler_that_a_profile_may_name_can_be_built(tmp_path: Path, name: str) -> None:
+    scheduler, _ = schedulers.build_scheduler(
+        SystemProfile(name="mine", scheduler=name), tmp_path, RecordingLog()
+    )
+
+    assert scheduler.poll_interval_s == SystemProfile(name="mine", scheduler=name).poll_interval
+    assert name in SCHEDULERS.values()
 
 
 def test_a_profile_without_a_file_is_refused_when_an_agent_starts(tmp_path: Path) -> None:
