@@ -68,7 +68,7 @@ class Place:
 
 
 FROM_SCONTROL = """\
-case $(scontrol --version) in "slurm 2"[0-4].* | "slurm 25.05"*) end=' $' ;; *) end='$' ;; esac
+case $(scontrol --version) in *" 2"[0-4].* | *" 25.05."*) end=' $' ;; *) end='$' ;; esac
 scontrol show job "$SLURM_JOB_ID" | sed -n "s/^ *Comment=\\(.*\\)$end/\\1/p"
 """
 """Before 25.11 a blank follows the comment."""
