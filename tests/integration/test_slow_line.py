@@ -1,6 +1,6 @@
 """An agent on a line of 2 MB/s: what fills the line holds up no submission, no state and no cancel.
 
-With ``CLOUDQ_TEST_FULL_SIZE=1`` the sizes are those of the field report: a 200 MB input, and the agent's own
+With ``SLOW_LINE_FULL_SIZE=1`` the sizes are those of the field report: a 200 MB input, and the agent's own
 interval of 5 s.
 """
 
@@ -24,7 +24,7 @@ from tests.parts.site import Site
 
 MB = 1_000_000
 LINE_BYTES_PER_S = 2 * MB
-IS_FULL_SIZE = os.environ.get("CLOUDQ_TEST_FULL_SIZE") == "1"
+IS_FULL_SIZE = os.environ.get("SLOW_LINE_FULL_SIZE") == "1"
 INPUT_BYTES = (200 if IS_FULL_SIZE else 40) * MB
 INTERVAL_S = 5.0 if IS_FULL_SIZE else 1.0
 MOST_CYCLES = 3
