@@ -28,6 +28,7 @@ def held_by_a_killed_agent(site: Site, client: Client) -> tuple[str, list[Path]]
     try:
         job = client.submit(script, submit_to=site.system).job
         wait_until(lambda: client.job(job.uuid).state is JobState.RUN and runs.exists())
+        wait_until(lambda: json.loads(site.cli("agents", "--json"))["agents"][0]["jobs_held"] == 1)
     finally:
         agent.kill()
         agent.wait()
