@@ -333,8 +333,9 @@ class Checks:
         is_held = claim is not None and claim["kind"] == "run" and job_id not in store.final
         if job_id in self.life.misfortunes.set_back and not is_held:
             return not any(f"/{job_id}." in key for key in store.keys("queue/"))
-        if is_held or not store.ever_expired:
-            return False
+        expired = [key for key in store.ever_expired if job_id in key]
+        if is_held or not expired:
+            return self._has_expired(job_id) and any(key.startswith("queue/") for key in expired)
         return self._has_expired(job_id) or any(job_id in key for key in store.ever_expired)
 
     def _has_expired(self, job_id: str) -> bool:

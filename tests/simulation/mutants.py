@@ -10,13 +10,11 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from cloudq.adapters.job_repository import jobs as bucket_jobs
 from cloudq.adapters.job_repository import keys, records
@@ -44,56 +42,13 @@ from cloudq.domain.outcome import Evidence
 from cloudq.domain.task_states import TaskState
 from cloudq.ports.batch_scheduler import LocalJob
 from tests.parts.memory import place_in_memory
+from tests.simulation import site_mutants
+from tests.simulation.bugs import Found, Mutant, change, mutant, registered
 from tests.simulation.run import How, live, never_wait_for_a_disk
 from tests.simulation.tally import Tally
 
 MOST_LIVES = 2_000
 FIRST_SEED = 0
-
-_MUTANTS: list[Mutant] = []
-Apply = Callable[[ExitStack], None]
-
-
-@frozen
-class Mutant:
-    """One bug: what it is, and the promises of which one must be seen to break."""
-
-    name: str
-    why: str
-    breaks: tuple[str, ...]
-    apply: Apply
-
-    @contextmanager
-    def applied(self) -> Iterator[None]:
-        """While this lasts, cloudq has the bug."""
-        with ExitStack() as stack:
-            self.apply(stack)
-            yield
-
-
-@frozen
-class Found:
-    """How a bug came to light."""
-
-    promise: str
-    lives: int
-    seed: int
-
-
-def mutant(why: str, *breaks: str) -> Callable[[Apply], Apply]:
-    """Enter a bug into the table, by the name of the function that puts it in."""
-
-    def enter(apply: Apply) -> Apply:
-        _MUTANTS.append(Mutant(apply.__name__.strip("_").replace("_", " "), why, breaks, apply))
-        return apply
-
-    return enter
-
-
-def change(stack: ExitStack, owner: Any, name: str, new: Any) -> None:
-    """Put *new* in the place of an attribute."""
-    stack.enter_context(mock.patch.object(owner, name, new))
-
 
 # The start ------------------------------------------------------------------------------------------
 
@@ -379,7 +334,7 @@ def dependencies_not_waited_for(stack: ExitStack) -> None:
 
 
 HEAD = "| bug put in on purpose | why it would matter | breaks | lives | seed |\n|---|---|---|---|---|\n"
-MUTANTS: tuple[Mutant, ...] = tuple(_MUTANTS)
+MUTANTS: tuple[Mutant, ...] = (*registered(), *site_mutants.BUGS)
 
 
 # Finding them ---------------------------------------------------------------------------------------
@@ -390,7 +345,7 @@ def find(bug: Mutant, base: Path, first: int = FIRST_SEED, most_lives: int = MOS
     tally, seed = Tally(), first
     with bug.applied():
         while tally.jobs < most_lives:
-            live(seed, How(base), tally)
+            live(seed, How(base, kinds=bug.kinds), tally)
             story = tally.broken.pop(seed, "")
             for promise in _promises(story):
                 if promise in bug.breaks:
