@@ -39,6 +39,7 @@ def test_every_promise_is_kept_whatever_goes_wrong(part: int, tmp_path: Path) ->
         assert not tally.broken, tally.broken[seed]
 
 
+@pytest.mark.timeout(900)
 def test_every_kind_of_fault_happens_somewhere_in_sixty_worlds(tmp_path: Path) -> None:
     tally = Tally()
     for seed in range(1000, 1060):
