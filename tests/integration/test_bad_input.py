@@ -101,10 +101,10 @@ def test_a_script_name_with_a_line_break_or_a_separator_is_refused(local_site: S
 
 
 def test_inputs_that_cannot_go_along_are_all_named(local_site: Site, tmp_path: Path) -> None:
-    for path in (tmp_path / "data.txt", tmp_path / "deep" / "data.txt", tmp_path / "new\nline"):
+    for path in (tmp_path / "data.txt", tmp_path / "deep" / "data.txt"):
         path.parent.mkdir(exist_ok=True)
         path.write_text("x")
-    names = ("nothing", "data.txt", "deep/data.txt", "new\nline", "..", "/")
+    names = ("nothing", "data.txt", "deep/data.txt", "..", "/")
     paths = [str(tmp_path / name) if name[-1] not in "./" else name for name in names]
 
     assert refused(local_site, *submission(local_site, "--input", *paths)).splitlines() == [
@@ -113,8 +113,7 @@ def test_inputs_that_cannot_go_along_are_all_named(local_site: Site, tmp_path: P
             f"input {tmp_path}/deep/data.txt: {tmp_path}/data.txt has the same name in the work directory; "
             "rename one"
         ),
-        f"input '{tmp_path}/new\\nline': 'new\\nline' has a control or unprintable character in it",
-        "input /: '' is not a file name",
+        "input /: it has no name of its own",
     ]
     assert stored(local_site) == []
 
@@ -412,14 +411,12 @@ def test_jobs_wait_for_room_on_a_full_disk_and_others_go_on(tiny_home: Site, tmp
         small = submitted(tiny_home)
         ended(client, small)
         large = submitted(tiny_home, "--input", str(tmp_path / "big.bin"), script=tiny_home.script(counts))
-        wait_until(lambda: "No space left on device" in tiny_home.cli("list", "--long"))
-        said = tiny_home.cli("list", "--long")
+        wait_until(lambda: "bytes are needed in" in tiny_home.cli("list", "--long"))
         after = submitted(tiny_home)
         ended(client, after)
 
         assert agent.poll() is None
         assert client.job(large).state is JobState.INIT
-        assert "cannot download the input to " in said
 
         assert mount(tiny_home, "remount,size=8m").returncode == 0
         ended(client, large)
