@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from datetime import datetime
 
 from attrs import define, evolve, field, frozen
@@ -53,6 +53,9 @@ class FollowJobs:
     holdings: Holdings
     trouble: JobTrouble
     note_silence: NoteSilence
+    doubt: Callable[[], str]
+    """Why this home may be a copy, whose original has other records; empty if it is not."""
+    _doubt: str = field(default="", init=False)
     _polled_at: float | None = field(default=None, init=False)
     _asked: _Asked | None = field(default=None, init=False)
     _has_heard: bool = field(default=False, init=False)
@@ -110,6 +113,7 @@ class FollowJobs:
 
     def _judge_all(self, live: list[HeldJob], asked: _Asked, answer: Mapping[str, LocalJob]) -> None:
         """Judge those that were asked for; what was handed over since is not in the answer."""
+        self._doubt = self.doubt()
         for held in live:
             if not asked.local_ids.issuperset(held.local_ids):
                 continue
@@ -211,7 +215,12 @@ class FollowJobs:
                 records_in_sight=not held.is_elsewhere,
             )
         )
-        if state is None or not state.state.is_final or own_exit or held.is_elsewhere:
+        if state is None or not state.state.is_final or own_exit:
+            return state
+        if self._doubt:  # the original of this home may have the record of another end, and the outputs
+            held.note = self._doubt
+            return None
+        if held.is_elsewhere:
             return state
         return state if self._can_start_no_more(held, task) else None
 

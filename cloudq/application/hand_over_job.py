@@ -98,9 +98,10 @@ class HandOverJob:
         if first is None or first.boot_id != boot_id:
             first = FirstMiss(boot_id, now)
             held.space.note_miss(first)
-        if now - first.at < LOST_AFTER_S:
+        doubt = permit_of(held).doubt()
+        if doubt or now - first.at < LOST_AFTER_S:
             note = "its files are gone, and the scheduler does not know it: it is looked for again"
-            held.back_off(now, note, longest_s=60.0)
+            held.back_off(now, doubt or note, longest_s=60.0)
             return
         self.end_unstarted(
             held,

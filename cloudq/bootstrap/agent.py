@@ -251,7 +251,7 @@ def _wire_cycle(
         ),
         follow_jobs=FollowJobs(
             scheduler, stop_claim, watch_files, clock, workers, holdings, trouble,
-            NoteSilence(clock, trouble),
+            NoteSilence(clock, trouble), lease.doubt,
         ),
         finish_jobs=FinishJobs(
             jobs=jobs, keep_hold=keep_hold, files=files, scheduler=scheduler, dependencies=dependencies,

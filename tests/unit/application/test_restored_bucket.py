@@ -391,3 +391,37 @@ def test_a_client_that_ended_a_job_of_a_restored_bucket_wins(world: World) -> No
     assert world.job(job_id).state is JobState.DELETED
     assert alpha.scheduler.canceled == ["1"]
     assert world.stored("queue/") == []
+
+
+# A home in doubt may be a copy, and the original has the records -------------------------------
+
+
+def test_a_home_in_doubt_calls_no_job_lost_until_a_person_confirms(world: World) -> None:
+    alpha = world.system(behaviour=lambda *_: Script(50, dies_without_record=True), forget_after_s=0.0)
+    agent = world.agent(alpha)
+    job_id = world.submit("alpha")
+    agent.until(lambda: world.job(job_id).state is JobState.RUN)
+    memory = DirectoryLeaseMemory(alpha.home, "alpha")
+    memory.raise_doubt("this home may be a copy")
+    agent.cycles(200)
+
+    assert world.job(job_id).state is JobState.RUN
+
+    memory.confirm()
+    agent.until_final(job_id)
+    assert world.job(job_id).error_msg.startswith("lost")
+
+
+def test_a_home_in_doubt_calls_no_job_lost_whose_files_it_lacks(world: World) -> None:
+    alpha = world.system(behaviour=lambda *_: Script(50), forget_after_s=0.0)
+    agent = world.agent(alpha)
+    job_id = world.submit("alpha")
+    agent.until(lambda: world.job(job_id).state is JobState.RUN)
+    agent.parts.run._give_back()
+    lose_files(world, job_id)
+    world.clock.pass_by(100)
+    DirectoryLeaseMemory(alpha.home, "alpha").raise_doubt("this home may be a copy")
+    successor = world.agent(alpha)
+    successor.cycles(400)
+
+    assert not world.job(job_id).is_final
