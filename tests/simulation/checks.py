@@ -229,7 +229,11 @@ class Checks:
 
     def _judge_starts(self, system: str, start: Start) -> None:
         claims = self.starts[start.tag.job_id, start.tag.n]
-        of_task = [(place, each.local_id) for place, each in claims if each.task == start.task]
+        of_task = [
+            (place, each.local_id)
+            for place, each in claims
+            if each.task == start.task and not self._is_unaware(start.tag.job_id, place, system)
+        ]
         misfortunes = self.life.misfortunes
         if misfortunes.is_confirmed and start.tag.job_id in misfortunes.set_back:
             return  # a person let go on what another home or system had run before the bucket went back
@@ -237,6 +241,12 @@ class Checks:
             self._break(f"I1 two submissions started {start.tag} task {start.task}")
         if len(of_task) > 1 + self.life.requeues[system, start.tag]:
             self._break(f"I1 {start.tag} task {start.task} was started {len(of_task)} times")
+
+    def _is_unaware(self, job_id: str, *systems: str) -> bool:
+        """Whether one of two systems could not know that the bucket, which offers a job anew, went back."""
+        misfortunes = self.life.misfortunes
+        is_set_back = job_id in misfortunes.set_back
+        return is_set_back and len(set(systems)) > 1 and not misfortunes.unaware.isdisjoint(systems)
 
     def _held_jobs_wait(self) -> None:
         """What a job was held for is over before it starts."""
@@ -330,6 +340,8 @@ class Checks:
     def is_nobodys(self, job_id: str) -> bool:
         """Whether objects of it expired, or went back, while no claim stood: nobody can put them again."""
         store, claim = self.life.store, self.life.store.newest_claim(job_id)
+        if job_id in self.life.misfortunes.lost and job_id not in store.jobs:
+            return True
         is_held = claim is not None and claim["kind"] == "run" and job_id not in store.final
         if job_id in self.life.misfortunes.set_back and not is_held:
             return not any(f"/{job_id}." in key for key in store.keys("queue/"))

@@ -45,6 +45,10 @@ class Misfortunes:
     """Whether a person said that all is well since."""
     set_back: set[str] = field(factory=set)
     """Jobs of which anything went back, or is gone, with the bucket."""
+    unaware: set[str] = field(factory=set)
+    """Systems whose lease did not go back with the bucket: nothing tells their agents of it."""
+    lost: set[str] = field(factory=set)
+    """Jobs whose record expired when it was nowhere else, neither with an agent nor in a home."""
     _backup: Backup | None = None
     purged: set[ClaimTag] = field(factory=set)
     """Claims some of whose files vanished."""
@@ -60,6 +64,8 @@ class Misfortunes:
             self._purge()
         if life.site.expire_s and life.odds.random() < LOOK_FOR_OLD_OBJECTS:
             self._expire()
+        if life.site.expire_s:
+            self._note_lost()
 
     # Machines ------------------------------------------------------------------------------------
 
@@ -135,7 +141,9 @@ class Misfortunes:
             self._backup = store.backup()
             life.story.tell("bucket", "is backed up")
             return
-        before = store.backup()
+        before, backup = store.backup(), self._backup
+        leases = {place.name: f"systems/{place.name}/lease.json" for place in life.systems}
+        self.unaware = {name for name, key in leases.items() if before.held.get(key) == backup.held.get(key)}
         life.meet("store: restored from a backup", "bucket")
         store.restore(self._backup)
         for slot in life.slots:
@@ -159,6 +167,22 @@ class Misfortunes:
             if _is_expiring(key):
                 life.meet(_name_of(key), key)
                 life.store.expire(key)
+
+    def _note_lost(self) -> None:
+        """A claim says who holds a job, but only the record says what it is."""
+        store = self.life.store
+        for key in store.expired:
+            if key.endswith(EXPIRING[0]) and not self._is_known(job_id := key.split("/")[1]):
+                self.lost.add(job_id)
+
+    def _is_known(self, job_id: str) -> bool:
+        """Whether an agent that may act holds the job, or a home has the copy that is kept of its record."""
+        life = self.life
+        parts = [slot.parts for slot in life.slots if slot.parts is not None and slot.may_write()]
+        if any(tag.job_id == job_id for each in parts for tag in each.holdings.held):
+            return True
+        homes = [home for place in life.systems for home in place.homes]
+        return any(any((home / "cache" / ".cloudq").glob(f"{job_id}.*/record.json")) for home in homes)
 
 
 _JOB = re.compile(r"^(?:jobs/|queue/[^/]+/|history/\d+~)([0-9a-f]{8})")

@@ -182,11 +182,20 @@ class Users:
         self._as_a_process("delete all", lambda client: list(client.delete.all_finished()))
 
     def give_up_what_cannot_be(self) -> None:
-        """Owners of jobs that wait for the success of deleted ones read why they wait."""
-        jobs = self.life.store.jobs
-        for wish in list(self.life.wishes.values()):
-            if wish.job_id in jobs and any(needed not in jobs for needed in wish.hold_ok):
+        """Owners read why their jobs wait: for one that was deleted, or for one that nobody can take."""
+        jobs, wishes = self.life.store.jobs, list(self.life.wishes.values())
+        waited_for = {needed for wish in wishes for needed in (*wish.hold, *wish.hold_ok)}
+        for wish in wishes:
+            waits_for_ever = wish.job_id in jobs and any(needed not in jobs for needed in wish.hold_ok)
+            if waits_for_ever or (wish.job_id in waited_for and self._is_left_over(wish.job_id)):
                 self.cancel(wish)
+
+    def _is_left_over(self, job_id: str) -> bool:
+        """Whether only the record of a submission is left: it expired, or went back, in part."""
+        store = self.life.store
+        is_over = job_id not in store.jobs or job_id in store.final
+        is_offered = any(f"/{job_id}." in key for key in store.keys("queue/"))
+        return not is_over and not is_offered and self.life.checks.is_nobodys(job_id)
 
     def may_be_deleted(self, wish: Wish) -> bool:
         """Whether somebody tried to delete that job, or all that had ended."""
