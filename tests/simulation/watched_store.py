@@ -107,7 +107,8 @@ class WatchedStore(MemoryStore):
         """Whether somebody ended it over the head of its holder."""
         claims = self.claims.get(job_id, {})
         newest = max(claims, default=0)
-        return newest > 1 and (claims[newest]["kind"], claims[newest - 1]["kind"]) == ("cancel", "run")
+        last_two = [claims[n]["kind"] for n in (newest - 1, newest) if n in claims]  # a backup may lack one
+        return last_two == ["run", "cancel"]
 
     def list_page(
         self, prefix: str, *, start_after: str = "", delimiter: str = "", limit: int = 1000
