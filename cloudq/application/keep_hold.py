@@ -93,6 +93,8 @@ class KeepHold:
         without a sign that nobody deleted the job: another home's agent may have ended it first.
         """
         space = self.workspace.space(tag)
+        if space.owner() is None:  # costs no request: a queue may be full of entries of jobs that are absent
+            return False
         stored = load_or_none(self.jobs, tag.job_id)
         if stored is None and not self._was_certainly_not_deleted(tag):
             return False

@@ -70,7 +70,7 @@ def test_the_logs_of_task_0_are_brought_out(tmp_path: Path) -> None:
     for task in (0, 1):
         store.put(keys.log(job.tag, "stdout", task), b"out")
 
-    assert {path.name for path in files.download_all(job, tmp_path / "new")} == {
+    assert {path.name for path in files.download_all(job, tmp_path / "new").files} == {
         "run.sh",
         "stdout.0",
         "stdout.1",

@@ -72,7 +72,7 @@ def no_intent(stack: ExitStack) -> None:
 
 @mutant("the scheduler may have taken the job though the command gave no answer", "I1")
 def resubmit_without_asking_by_tag(stack: ExitStack) -> None:
-    def submit(self: Any, held: Any, last: Any, _options: Any) -> None:
+    def submit(self: Any, held: Any, last: Any, *_: Any) -> None:
         self._submit(held, last.number + 1)
 
     change(stack, HandOverJob, "_look_for", submit)
@@ -80,7 +80,7 @@ def resubmit_without_asking_by_tag(stack: ExitStack) -> None:
 
 @mutant("a queue that is slow to show a job hides it from one look", "I1")
 def resubmit_after_one_look(stack: ExitStack) -> None:
-    def look(self: Any, held: Any, last: Any, options: Any) -> None:
+    def look(self: Any, held: Any, last: Any, options: Any, _problems: Any) -> None:
         if found := self.scheduler.find(held.tag):
             self._handed_over(held, found, last.command, options)
         else:
@@ -350,7 +350,7 @@ def find(bug: Mutant, base: Path, first: int = FIRST_SEED, most_lives: int = MOS
             for promise in _promises(story):
                 if promise in bug.breaks:
                     return Found(promise, tally.jobs, seed)
-            if "let out" in story or "Traceback" in story:
+            if any(sign in story for sign in ("let out", "Traceback", "a defect was logged")):
                 raise AssertionError(f"{bug.name} is no such bug, it does not run:\n{story[-2000:]}")
             seed += 1
     return None
