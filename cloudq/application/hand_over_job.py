@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 
@@ -53,6 +54,8 @@ class HandOverJob:
     settings: AgentSettings
     stop_claim: StopClaim
     log: AgentLog
+    doubt: Callable[[], str]
+    """Why this home may be a copy, whose original has other files; empty if it is not."""
 
     def __call__(self, held: HeldJob) -> None:
         """Go one step on; errors that may pass are raised, refusals end the job.
@@ -98,10 +101,9 @@ class HandOverJob:
         if first is None or first.boot_id != boot_id:
             first = FirstMiss(boot_id, now)
             held.space.note_miss(first)
-        doubt = permit_of(held).doubt()
-        if doubt or now - first.at < LOST_AFTER_S:
+        if now - first.at < LOST_AFTER_S:
             note = "its files are gone, and the scheduler does not know it: it is looked for again"
-            held.back_off(now, doubt or note, longest_s=60.0)
+            held.back_off(now, note, longest_s=60.0)
             return
         self.end_unstarted(
             held,
@@ -194,7 +196,13 @@ class HandOverJob:
             self.end_unstarted(held, JobState.ERROR, str(error))
 
     def end_unstarted(self, held: HeldJob, state: JobState, reason: str) -> None:
-        """End a job whose script has not started, once no submission can start it any more."""
+        """End a job whose script has not started, once no submission can start it any more.
+
+        Not while the home is in doubt (protocol 6.7): a lock here says nothing of the original's.
+        """
+        if doubt := self.doubt():
+            held.back_off(self.clock.elapsed(), doubt, longest_s=60.0)
+            return
         tasks = held.job.task_ids
         if held.space.owner() in {None, self._owner(held)}:
             held.space.create(self._owner(held))

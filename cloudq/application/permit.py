@@ -36,10 +36,6 @@ class Permit:
         if lease.epoch != self.epoch:
             raise LeaseLost(f"The work was begun under epoch {self.epoch}, which is over.")
 
-    def doubt(self) -> str:
-        """Why the home may be a copy (protocol 6.7); empty if it is not."""
-        return self.permits.lease.doubt()
-
     def note(self, done_bytes: int) -> None:
         """Note the progress of a transfer. Raises as `require`."""
         self.done_bytes = done_bytes
@@ -52,7 +48,7 @@ class Permit:
         kept the store from answering.
         """
         lease = self.permits.lease
-        if doubt := self.doubt():
+        if doubt := lease.doubt():
             raise SubmitDeferred(doubt)
         lease.confirm()
         with self._lock:

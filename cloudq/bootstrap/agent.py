@@ -225,7 +225,7 @@ def _wire_cycle(
     dependencies = CheckDependencies(jobs, clock)
     choose = ChooseJobs(jobs, dependencies, scheduler, clock, settings, holdings, trouble, lease)
     local_scripts = world.local_scripts or LocalScripts(system, SystemProfile(name="none", scheduler="none"))
-    hand_over = HandOverJob(scheduler, workspace, clock, settings, stop_claim, log)
+    hand_over = HandOverJob(scheduler, workspace, clock, settings, stop_claim, log, lease.doubt)
     ship_logs = ShipLogs(files, clock, workers, permits, holdings, trouble)
     prepare = PrepareJob(files, scheduler, settings, local_scripts, ids)
     return RunAgentCycle(

@@ -425,3 +425,24 @@ def test_a_home_in_doubt_calls_no_job_lost_whose_files_it_lacks(world: World) ->
     successor.cycles(400)
 
     assert not world.job(job_id).is_final
+
+
+def test_a_home_in_doubt_ends_no_canceled_job_whose_files_it_lacks(world: World) -> None:
+    alpha = world.system(behaviour=lambda *_: Script(50), forget_after_s=0.0)
+    agent = world.agent(alpha)
+    job_id = world.submit("alpha")
+    agent.until(lambda: world.job(job_id).state is JobState.RUN)
+    agent.parts.run._give_back()
+    lose_files(world, job_id)
+    world.clock.pass_by(100)
+    memory = DirectoryLeaseMemory(alpha.home, "alpha")
+    memory.raise_doubt("this home may be a copy")
+    world.client().cancel(job_id)
+    successor = world.agent(alpha)
+    successor.cycles(100)
+
+    assert not world.job(job_id).is_final
+
+    memory.confirm()
+    successor.until_final(job_id)
+    assert world.job(job_id).state is JobState.DELETED
