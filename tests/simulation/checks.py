@@ -21,10 +21,17 @@ from tests.simulation.users import Wish, script_of
 if TYPE_CHECKING:
     from tests.simulation.gate import Process
     from tests.simulation.life import Life
+    from tests.simulation.places import Slot
 
 FINAL = frozenset(state.value for state in FINAL_STATES)
 POLLS_TO_CANCEL = 2
-REMOVED = "were removed while it ran"
+REMOVED = (
+    "were removed while it ran",
+    "were removed before it had ended",
+    "canceled: its files and local job are gone",
+    "canceled before it was started",
+)
+"""What an agent says of a job of which it finds no files."""
 OUT_OF_SIGHT = "out of this agent's sight"
 WITHOUT_HOLDER = "without the agent of"
 
@@ -52,6 +59,8 @@ class Checks:
     """Claims of a home whose last attempt was refused for the moment: nothing was submitted."""
     work_dirs: dict[Path, ClaimTag] = field(factory=dict)
     """Whose each work directory is."""
+    outrun: list[tuple[Process | None, Process | None]] = field(factory=list)
+    """Holders that had not heard yet of a successor on a copy of their host, and that successor."""
 
     def _break(self, promise: str) -> None:
         self.life.story.break_(promise)
@@ -104,7 +113,7 @@ class Checks:
                     if each.shell_holds and each.status.life is Stage.RUNNING:
                         self._break(f"I5 {job_id} became {record['state']} while task {task} runs")
         misfortunes = self.life.misfortunes
-        if misfortunes.has_image and REMOVED in record["error_msg"]:
+        if misfortunes.has_image and any(words in record["error_msg"] for words in REMOVED):
             self.life.disturb(job_id)  # they are in the other of two homes that nothing tells apart
         elif OUT_OF_SIGHT not in record["error_msg"] and ClaimTag(*tag) not in misfortunes.purged:
             self._judge_logs(job_id, record, starts)
@@ -141,9 +150,23 @@ class Checks:
     def at_every_call(self) -> None:
         for slots in self.life.rivals:
             acting = [slot for slot in slots if slot.acts()]
+            acting = [slot for slot in acting if not self._is_outrun(slot, acting)]
             if len(acting) > 1:
                 names = " and ".join(slot.process.name for slot in acting if slot.process)
                 self._break(f"I3 {names} may write at once")
+
+    def _is_outrun(self, slot: Slot, acting: Sequence[Slot]) -> bool:
+        """Whether a copy of the host, with the same name and home, takes the process of *slot* for ended.
+
+        Each successor is excused once, until *slot* has tried to renew its lease.
+        """
+        for other in acting:
+            pair = (slot.process, other.process)
+            if slot.seems_gone_on(other) and pair not in self.outrun and slot.process is not None:
+                self.outrun.append(pair)
+                slot.process.is_copied = True
+                return True
+        return False
 
     def before_a_cancel(self, process: Process, local_ids: Sequence[str]) -> None:
         """A local job is ended for its owner, for a newer claim, or beside another of its claim."""

@@ -68,6 +68,13 @@ class Slot:
         process = self.process
         return self.may_write() and process is not None and not (process.is_unaware or process.is_copied)
 
+    def seems_gone_on(self, other: Slot) -> bool:
+        """Whether *other* runs on a copy of this host, with its name and home, where this process ended."""
+        if self.host is other.host or self.home != other.home or self.parts is None or other.parts is None:
+            return False
+        mine, theirs = (each.parts.lease.identity.process for each in (self, other) if each.parts)
+        return theirs.shares_process_table_with(mine) and mine.pid in other.host.gone
+
     def step(self) -> None:
         """Run one poll of a daemon, or a whole run of an agent that does one cycle."""
         if self.process is None or self.process.is_dead or self.parts is None:

@@ -66,6 +66,7 @@ def shortcut_past_the_wait_without_an_own_nonce(stack: ExitStack) -> None:
 @mutant("a copy of a home starts what the original has started", "I1", under=Kind.CLONES)
 def copied_home_not_recognised(stack: ExitStack) -> None:
     change(stack, lease_memory, "why_not_the_same_home", lambda _: "")
+    change(stack, HoldLease, "_is_of_a_copy", lambda *_: False)
 
 
 @mutant("a bucket from a backup offers what has run in another home", "I1", under=Kind.RESTORED_BUCKET)

@@ -13,7 +13,6 @@ from tests.simulation.mutants import MUTANTS, Mutant, find
 
 NOT_SOON_ENOUGH = {
     "second id under the tag not canceled",
-    "copied home not recognised",
     "restored bucket not doubted",
     "files prepared in their place",
 }
