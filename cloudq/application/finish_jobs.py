@@ -14,7 +14,8 @@ from cloudq.application.job_trouble import AgentLog, JobTrouble
 from cloudq.application.keep_hold import KeepHold
 from cloudq.application.permit import Permits
 from cloudq.application.ship_logs import STREAMS, ShipLogs
-from cloudq.domain.errors import CloudqError, RecordChanged, StoreProblem
+from cloudq.application.watch_files import WatchFiles, told_of_loss, told_of_lost_outputs
+from cloudq.domain.errors import CloudqError, RecordChanged, StoreProblem, WorkDirGone, WorkspaceProblem
 from cloudq.domain.job import Job, StoredJob
 from cloudq.domain.job_state import JobState
 from cloudq.domain.names import ClaimTag
@@ -49,6 +50,7 @@ class FinishJobs:
     holdings: Holdings
     trouble: JobTrouble
     ship_logs: ShipLogs
+    watch_files: WatchFiles
     permits: Permits
     log: AgentLog
     system: str
@@ -61,6 +63,7 @@ class FinishJobs:
         self._forget_abandoned()
         begun = [each for each in ended if each.staged_out is None and each.stage_out is None]
         begun = [held for held in begun if held.retry_at <= now and self._has_no_piece_under_way(held)]
+        begun = [held for held in begun if self._sees_files(held)]
         for held in begun:
             self._start(held)
         self._wait(begun)
@@ -76,6 +79,17 @@ class FinishJobs:
         if self.ship_logs.has_ended(held):
             return True
         self._show_completing(held)
+        return False
+
+    def _sees_files(self, held: HeldJob) -> bool:
+        """Whether its files can be brought; a disk that is not mounted for a moment has lost none."""
+        with self.trouble.of(held):
+            had_files = held.is_elsewhere or held.space.owner() is not None
+            if self.watch_files.are_there(held):
+                if not had_files and held.end is not None:
+                    held.end = told_of_loss(held, held.end)
+                return True
+            self._show_completing(held)
         return False
 
     def _show_completing(self, held: HeldJob) -> None:
@@ -120,6 +134,8 @@ class FinishJobs:
         self._under_way.pop(held.tag, None)
         with self.trouble.of(held):
             held.staged_out = self._result(held, stage_out)
+            if held.staged_out.has_lost_outputs and held.end is not None:
+                held.end = told_of_lost_outputs(held, held.end)
             held.recovered()
             held.job = evolve(held.job, time_stageout_finish=self.clock.now())
 
@@ -160,8 +176,10 @@ class FinishJobs:
     # Logs and outputs ------------------------------------------------------------------------
 
     def _stage_out(self, held: HeldJob) -> StagedOut:
-        if held.is_elsewhere or held.space.owner() is None:
+        if held.is_elsewhere:
             return StagedOut(is_out_of_sight=True)
+        if held.space.owner() is None:
+            raise WorkspaceProblem(f"the files under {held.space.control_dir} are not there")
         for task in held.job.task_ids:
             for stream in STREAMS:
                 self._put_log(held, stream, task)
@@ -169,7 +187,10 @@ class FinishJobs:
             self.files.drop_log_pieces(held.tag)
         if held.stored.job.time_stageout_start is not None:  # an earlier try may have been killed
             self.files.drop_unfinished(held.tag)
-        return StagedOut(held.space.pack_output(partial(self._put_output, held)))
+        try:
+            return StagedOut(held.space.pack_output(partial(self._put_output, held)))
+        except WorkDirGone:  # the logs are in the bucket, and there is nothing else to wait for
+            return StagedOut(has_lost_outputs=True)
 
     def _put_log(self, held: HeldJob, stream: str, task: int | None) -> None:
         if size := held.space.log_size(stream, task):

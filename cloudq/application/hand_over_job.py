@@ -9,7 +9,7 @@ from datetime import datetime
 from attrs import evolve, frozen
 
 from cloudq.application.agent_settings import AgentSettings
-from cloudq.application.held_job import HeldJob
+from cloudq.application.held_job import HeldJob, StagedOut
 from cloudq.application.job_trouble import AgentLog
 from cloudq.application.permit import Permit
 from cloudq.application.stop_claim import StopClaim
@@ -21,6 +21,7 @@ from cloudq.domain.errors import (
     SubmitDeferred,
     SubmitRefused,
     SubmitUncertain,
+    WorkDirOccupied,
 )
 from cloudq.domain.job import Job
 from cloudq.domain.job_shell import (
@@ -70,7 +71,7 @@ class HandOverJob:
         elif attempts := held.space.attempts():
             self._recover(held, attempts)
         elif self.was_started_before(held):
-            self._follow_or_end(held)
+            self._follow_lost(held)
         else:
             held.space.create(self._owner(held))  # whoever published its files may have died then
             self._submit(held, 1)
@@ -88,11 +89,13 @@ class HandOverJob:
             )
 
     def _follow_lost(self, held: HeldJob) -> None:
-        """Follow a job of this home whose files are gone; end it once nobody has known it for long."""
+        """Follow a job of this home whose files are gone; end it once nobody has known it for long.
+
+        Also one of which the ledger alone knows that it was started: a queue may be slow to show it.
+        """
         found = self.scheduler.find(held.tag) or self.stop_claim.shown_as(held.tag, _recorded_id(held.job))
-        held.local_ids = found
         if found:
-            held.recovered()
+            self._handed_over(held, found, "", split_options(held.job.submit_opt))
             return
         if held.space.owner() is None:
             held.space.rebuild(self._owner(held))
@@ -105,11 +108,17 @@ class HandOverJob:
             note = "its files are gone, and the scheduler does not know it: it is looked for again"
             held.back_off(now, note, longest_s=60.0)
             return
-        self.end_unstarted(
-            held,
-            JobState.ERROR,
+        self.end_unstarted(held, JobState.ERROR, self._lost(held, now - first.at))
+
+    def _lost(self, held: HeldJob, unknown_s: float) -> str:
+        """How a job ended that was started here, and that nothing knows any more."""
+        if held.job.time_ready is None:
+            started_at = self.workspace.started_at(held.tag, held.job.submission)
+            if started_at is not None:
+                return _started_before(held.tag, started_at)
+        return (
             f"lost: its files under {held.space.work_dir} were removed before it had ended, and the "
-            f"scheduler has not known it for {now - first.at:.0f} s; it was not started again",
+            f"scheduler has not known it for {unknown_s:.0f} s; it was not started again"
         )
 
     # An attempt ------------------------------------------------------------------------------
@@ -118,15 +127,6 @@ class HandOverJob:
         """Whether this home started the same claim before, by its own ledger."""
         submission = held.job.submission
         return bool(submission) and self.workspace.started_at(held.tag, submission) is not None
-
-    def _follow_or_end(self, held: HeldJob) -> None:
-        """A claim was started here before, and the bucket and the files know nothing of it."""
-        if found := self.scheduler.find(held.tag):
-            self._handed_over(held, found, "", split_options(held.job.submit_opt))
-            return
-        started_at = self.workspace.started_at(held.tag, held.job.submission)
-        if started_at is not None:
-            self.end_unstarted(held, JobState.ERROR, _started_before(held.tag, started_at))
 
     def _options(self, held: HeldJob) -> tuple[str, ...]:
         """The words for the submit command."""
@@ -204,15 +204,31 @@ class HandOverJob:
             held.back_off(self.clock.elapsed(), doubt, longest_s=60.0)
             return
         tasks = held.job.task_ids
-        if held.space.owner() in {None, self._owner(held)}:
-            held.space.create(self._owner(held))
+        is_its_place = self._make_place_for_locks(held)
         started = self.stop_claim.block(held.space, tasks)
         if started:
             self._handed_over(held, started, "", split_options(held.job.submit_opt))
             return
         held.end = TaskState(state, reason=reason)
+        if not is_its_place and held.job.time_ready is None:
+            held.staged_out = StagedOut()  # what lies there was not made by this job
         if held.job.array_tid is not None:
             held.job = evolve(held.job, tasks=TaskStates.all_alike(held.job.array_tid, state))
+
+    def _make_place_for_locks(self, held: HeldJob) -> bool:
+        """Make the control directory if it is gone, or was never made, whatever lies beside it.
+
+        Returns whether the work directory is the job's own.
+        """
+        owner, found = self._owner(held), held.space.owner()
+        if found is None and (held.job.time_ready is not None or self.was_started_before(held)):
+            held.space.rebuild(owner)  # what is in the work directory is the job's
+        elif found in {None, owner}:
+            try:
+                held.space.create(owner)
+            except WorkDirOccupied:
+                return False
+        return True
 
     def _owner(self, held: HeldJob) -> SpaceOwner:
         return SpaceOwner(self.settings.system, held.tag, held.claim_nonce)

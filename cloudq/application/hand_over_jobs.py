@@ -22,6 +22,7 @@ from cloudq.domain.errors import (
     RecordRejected,
     SubmitRefused,
     WorkAbandoned,
+    WorkDirOccupied,
 )
 from cloudq.domain.job_state import JobState
 from cloudq.ports.clock import Clock
@@ -31,6 +32,8 @@ WAIT_FOR_NEW_S = 1.5
 """How long a cycle waits for what it has just begun: most of it takes less, and goes on at once."""
 REFUSALS = (RecordRejected, ArchiveRejected, ObjectNotFound, SubmitRefused, InvalidInput)
 """What ends a job before it was started."""
+OCCUPIED_FOR_S = 600.0
+"""How long a job waits for its owner to clear the place of its work directory."""
 
 
 @define
@@ -126,11 +129,22 @@ class HandOverJobs:
             held.has_big_input = True
         except (WorkAbandoned, LeaseLost):
             return  # whoever gave it up knows; a lease that was renewed since begins it anew
+        except WorkDirOccupied as error:
+            self._wait_for_its_place(held, error)
         except REFUSALS as error:
             if done.lane is Lane.SUBMIT:
                 raise
             if held.cancel is Cancel.NONE and held.end is None:
                 self.hand_over.end_unstarted(held, JobState.ERROR, str(error))
+
+    def _wait_for_its_place(self, held: HeldJob, error: WorkDirOccupied) -> None:
+        """Somebody put something there, or removed the control directory, and with it whose it is."""
+        now = self.clock.elapsed()
+        held.occupied_since = now if held.occupied_since is None else held.occupied_since
+        if now - held.occupied_since < OCCUPIED_FOR_S:
+            raise error
+        if held.cancel is Cancel.NONE and held.end is None:
+            self.hand_over.end_unstarted(held, JobState.ERROR, f"{error}: it was not started")
 
     def _cancel_if_unwanted(self, done: UnderWay) -> None:
         """A submit command that was running when its job was given up: what it made starts nothing."""

@@ -39,6 +39,8 @@ class StagedOut:
     packed: PackedOutput = NO_OUTPUT
     is_out_of_sight: bool = False
     """Whether nothing was brought because another home holds it."""
+    has_lost_outputs: bool = False
+    """Whether its work directory was removed before its outputs could be brought."""
 
 
 @frozen(eq=False)
@@ -142,6 +144,8 @@ class HeldJob(Retried):
     """Logs that cannot be brought hold up nothing else."""
     files_missing_since: float | None = None
     """Own clock: when the files of a job that was handed over were first not there."""
+    occupied_since: float | None = None
+    """Own clock: when something else was first found in the place of its work directory."""
     touched_at: float | None = None
     is_copied: bool = False
     """Whether this process has kept a copy of the record beside the job's files."""

@@ -70,7 +70,8 @@ class WatchFiles:
         holder = records.holder or held.space.take_lock(task, held.local_ids[0])
         if holder not in held.local_ids:
             return records
-        return evolve(records, holder=holder, start=StartRecord(holder, time=held.job.time_start))
+        # When this run started is not known: the record may tell of a later one, or of another clock.
+        return evolve(records, holder=holder, start=StartRecord(holder, time=None))
 
 
 def told_of_loss(held: HeldJob, end: TaskState) -> TaskState:
@@ -79,9 +80,22 @@ def told_of_loss(held: HeldJob, end: TaskState) -> TaskState:
     if lost is None:
         return end
     words = f"its files under {_where(held, lost)} were removed while it ran"
-    if end.state is JobState.DONE and not lost.has_work_dir:
-        code = "" if end.exit_code is None else f"exit code {end.exit_code}, but "
-        return TaskState(JobState.ERROR, end.exit_code, f"{code}{words}, and its outputs with them")
+    return _without_outputs(end, words) if not lost.has_work_dir else _with_words(end, words)
+
+
+def told_of_lost_outputs(held: HeldJob, end: TaskState) -> TaskState:
+    """The *end* of a job whose work directory was gone when its outputs were to be brought."""
+    return _without_outputs(end, f"its work directory {held.space.work_dir} was removed")
+
+
+def _without_outputs(end: TaskState, words: str) -> TaskState:
+    if end.state is not JobState.DONE:
+        return _with_words(end, words)
+    code = "" if end.exit_code is None else f"exit code {end.exit_code}, but "
+    return TaskState(JobState.ERROR, end.exit_code, f"{code}{words}, and its outputs with them")
+
+
+def _with_words(end: TaskState, words: str) -> TaskState:
     return evolve(end, reason="; ".join(part for part in (end.reason, words) if part))
 
 

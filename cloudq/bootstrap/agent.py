@@ -256,7 +256,7 @@ def _wire_cycle(
         finish_jobs=FinishJobs(
             jobs=jobs, keep_hold=keep_hold, files=files, scheduler=scheduler, dependencies=dependencies,
             clock=clock, workers=workers, holdings=holdings, trouble=trouble, ship_logs=ship_logs,
-            permits=permits, log=log,
+            watch_files=watch_files, permits=permits, log=log,
             system=system,
         ),
         write_records=WriteRecords(jobs, keep_hold, clock, workers, holdings, trouble),

@@ -239,6 +239,14 @@ class WorkspaceProblem(CloudqError):
     exit_code = 11
 
 
+class WorkDirOccupied(WorkspaceProblem):
+    """Something is in the place of a work directory that its claim is not known to have made."""
+
+
+class WorkDirGone(WorkspaceProblem):
+    """The control directory of a claim is there, and the work directory that was beside it is not."""
+
+
 class HomeInDoubt(WorkspaceProblem):
     """The home is a copy, or older or newer than the bucket: no job is started until a person confirms."""
 

@@ -200,7 +200,8 @@ class ClaimSpace(Protocol):
     def create(self, owner: SpaceOwner) -> None:
         """Make it for *owner*, or finish its work directory; nothing happens if all is there.
 
-        Raises `WorkspaceProblem` if it, or the work directory, is another's.
+        Raises `WorkspaceProblem` if it is another's, `WorkDirOccupied` if the work directory is: then
+        the control directory is made.
         """
         ...
 
@@ -274,7 +275,7 @@ class ClaimSpace(Protocol):
     def pack_output(self, put: PutArchive) -> PackedOutput:
         """Hand what is new or changed since the baseline to *put*, in as many archives as it takes.
 
-        Raises what *put* raises.
+        Raises what *put* raises, and `WorkDirGone` if somebody removed the work directory.
         """
         ...
 

@@ -37,7 +37,14 @@ from cloudq.adapters.workspace.pack import pack_changed, read_baseline, take_bas
 from cloudq.adapters.workspace.records import BLOCKED_LOCK, read_holder, read_task_records
 from cloudq.adapters.workspace.unpack import extract_archive
 from cloudq.domain.contents import Contents
-from cloudq.domain.errors import InvalidInput, RecordRejected, WorkspaceFull, WorkspaceProblem
+from cloudq.domain.errors import (
+    InvalidInput,
+    RecordRejected,
+    WorkDirGone,
+    WorkDirOccupied,
+    WorkspaceFull,
+    WorkspaceProblem,
+)
 from cloudq.domain.job import Job
 from cloudq.domain.job_shell import BLOCKED, for_attempt, record_name
 from cloudq.domain.names import ClaimTag, checked_file_name
@@ -129,11 +136,19 @@ class DirectoryClaimSpace:
             if not self._has_work_dir():
                 self._make_work_dir()
             elif not self._owns_work_dir():
-                raise WorkspaceProblem(f"{self.work_dir} exists and was not made for claim {self.tag}")
+                raise WorkDirOccupied(f"{self.work_dir} exists and was not made for claim {self.tag}")
 
     def _has_work_dir(self) -> bool:
         """Whether there is a work directory of any kind."""
         return os.path.lexists(self.work_dir)
+
+    def _is_work_dir_gone(self) -> bool:
+        """Whether the disk answers that it is not there, and shows the control directory beside it."""
+        try:
+            self.work_dir.lstat()
+        except FileNotFoundError:
+            return (self.control_dir / "owner.json").is_file()
+        return False
 
     def _owns_work_dir(self) -> bool:
         """Whether it is the directory that this space made, and not something put in its place."""
@@ -368,6 +383,8 @@ class DirectoryClaimSpace:
     def pack_output(self, put: PutArchive) -> PackedOutput:
         noted = read_record(self.control_dir / "baseline", _MAX_BASELINE_BYTES) or b""
         with told_as_workspace_problem(f"pack the output in {self.work_dir}"):
+            if self._is_work_dir_gone():
+                raise WorkDirGone(f"{self.work_dir} was removed")
             return pack_changed(self.work_dir, read_baseline(noted), put)
 
     def rebuild(self, owner: SpaceOwner) -> None:

@@ -150,7 +150,7 @@ def test_a_record_that_names_another_job_s_directory_and_local_job_reaches_neith
 
 
 def test_a_work_directory_that_is_somebody_else_s_is_left_alone(world: World) -> None:
-    """The job waits and says so, and runs once the way is free."""
+    """The job waits some minutes, says so, and runs once the way is free."""
     alpha = world.system()
     agent = world.agent(alpha)
     job_id, other = world.submit("alpha"), world.submit("alpha")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
-from cloudq.adapters.schedulers.scripted import Script
+from cloudq.adapters.schedulers.scripted import Script, SubmitFault
 from cloudq.application.cancel_job import CancelResult
 from cloudq.application.watch_files import TOUCH_EVERY_S
+from cloudq.domain.errors import SchedulerUnavailable
 from cloudq.domain.job_state import JobState
 from tests.parts.world import Agent, System, World
 
@@ -100,6 +103,155 @@ def test_a_job_that_nobody_knows_any_more_ends_and_is_not_started_again(world: W
     assert job.state is JobState.ERROR
     assert "were removed" in job.error_msg
     assert len(alpha.scheduler.starts) == 1
+
+
+def test_a_job_whose_outputs_were_removed_ends_and_is_not_done(world: World) -> None:
+    job_id, alpha, agent = running(world, 60)
+    shutil.rmtree(alpha.home / "cache" / job_id)
+
+    agent.until_final(job_id)
+
+    job = world.job(job_id)
+    assert (job.state, job.exit_code) == (JobState.ERROR, 0)
+    assert f"its work directory {alpha.home / 'cache' / job_id} was removed" in job.error_msg
+
+
+def test_files_that_are_gone_when_the_job_has_ended_are_told_of(world: World) -> None:
+    job_id, alpha, agent = running(world, 60)
+    (alpha.home / "cache" / job_id / "half").write_text("of the results")
+    lose_sight_at_stage_out(agent, lambda: purge(alpha, job_id, "control directory"))
+
+    agent.until_final(job_id)
+
+    job = world.job(job_id)
+    assert job.state is JobState.DONE
+    assert "were removed while it ran" in job.changes[-1].reason
+    assert job.size_output
+
+
+def test_files_out_of_sight_when_the_job_has_ended_are_waited_for(world: World) -> None:
+    job_id, alpha, agent = running(world, 60)
+    cache, aside = alpha.home / "cache", alpha.home / "unmounted"
+    (cache / job_id / "half").write_text("of the results")
+    lose_sight_at_stage_out(agent, lambda: cache.rename(aside))
+    agent.until(aside.exists)
+    agent.cycles(5)
+    assert not world.job(job_id).is_final
+
+    aside.rename(cache)
+    agent.until_final(job_id)
+
+    job = world.job(job_id)
+    assert (job.state, job.error_msg) == (JobState.DONE, "")
+    assert job.size_output
+
+
+def lose_sight_at_stage_out(agent: Agent, lose: Callable[[], object]) -> None:
+    """The files go between the decision that the job has ended and the look for its outputs."""
+    cycle = agent.parts.run.cycle
+    finish: Any = cycle.finish_jobs
+
+    def finish_without_files() -> None:
+        if any(held.end for held in cycle.holdings.held.values()):
+            cycle.finish_jobs = finish
+            lose()
+        finish()
+
+    replaced: Any = finish_without_files
+    replaced.is_busy = False
+    cycle.finish_jobs = replaced
+
+
+def unsubmitted(world: World) -> tuple[str, System, Agent]:
+    """A job whose files are prepared, and whose submit command was never begun."""
+    alpha = world.system("alpha")
+    describe, alpha.scheduler.describe = alpha.scheduler.describe, fail  # type: ignore[method-assign]
+    agent = world.agent(alpha)
+    job_id = world.submit("alpha")
+    agent.cycle()
+    alpha.scheduler.describe = describe  # type: ignore[method-assign]
+    return job_id, alpha, agent
+
+
+def fail(*_: object) -> str:
+    raise SchedulerUnavailable("down")
+
+
+def test_a_prepared_job_whose_control_directory_went_ends_unstarted(world: World) -> None:
+    """What told whose the work directory is went along: it stays, and nothing is brought from it."""
+    job_id, alpha, agent = unsubmitted(world)
+    purge(alpha, job_id, "control directory")
+
+    agent.until_final(job_id)
+
+    job = world.job(job_id)
+    assert job.state is JobState.ERROR
+    assert "exists and was not made for claim" in job.error_msg
+    assert (alpha.scheduler.starts, job.size_output) == ([], 0)
+    assert (alpha.home / "cache" / job_id / "run.sh").exists()
+
+
+def test_a_prepared_job_whose_control_directory_went_can_be_canceled(world: World) -> None:
+    job_id, alpha, agent = unsubmitted(world)
+    purge(alpha, job_id, "control directory")
+    agent.cycles(3)
+
+    world.client().cancel(job_id)
+    agent.until_final(job_id, longest_s=60.0)
+
+    assert world.job(job_id).state is JobState.DELETED
+    assert alpha.scheduler.starts == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("is_canceled", [False, True])
+def test_a_submission_without_an_answer_whose_files_are_gone_comes_to_an_end(
+    world: World, kind: str, is_canceled: bool
+) -> None:
+    alpha = world.system("alpha")
+    alpha.scheduler.submit_faults.append(SubmitFault.LOST)
+    agent = world.agent(alpha)
+    job_id = world.submit("alpha")
+    agent.cycle()
+    purge(alpha, job_id, kind)
+    if is_canceled:
+        world.client().cancel(job_id)
+
+    agent.until_final(job_id)
+
+    job = world.job(job_id)
+    assert job.state is (JobState.DELETED if is_canceled else JobState.ERROR)
+    assert alpha.scheduler.starts == []
+
+
+def test_a_submission_that_a_queue_is_slow_to_show_is_not_given_up(world: World) -> None:
+    alpha = world.system("alpha", behaviour=lambda *_: Script(60.0))
+    alpha.scheduler.submit_faults.append(SubmitFault.ANSWER_LOST)
+    agent = world.agent(alpha)
+    job_id = world.submit("alpha")
+    agent.cycle()
+    alpha.scheduler.advance()
+    purge(alpha, job_id, "control directory")
+    find, answers = alpha.scheduler.find, [(), ()]
+    alpha.scheduler.find = lambda tag: answers.pop() if answers else find(tag)  # type: ignore[method-assign]
+
+    agent.until_final(job_id)
+
+    assert len(alpha.scheduler.starts) == 1
+    assert world.job(job_id).state is JobState.DONE
+
+
+def test_a_canceled_job_whose_control_directory_went_comes_to_an_end(world: World) -> None:
+    job_id, alpha, agent = running(world, 30_000)
+    agent.die()
+    purge(alpha, job_id, "control directory")
+    alpha.scheduler._jobs.clear()
+    world.client().cancel(job_id)
+    agent = world.agent(alpha)
+
+    agent.until_final(job_id)
+
+    assert world.job(job_id).state is JobState.DELETED
 
 
 def test_files_that_are_out_of_sight_for_a_moment_were_not_removed(world: World) -> None:
