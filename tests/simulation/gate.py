@@ -61,6 +61,8 @@ class Process:
     """Where it has its files."""
     host: Host | None = None
     """Where it runs, if that may stop."""
+    slept: int = 0
+    """How often it slept: runs of one cycle sleep until their background work has ended."""
     stops: int = 0
     """How often its host was stopped together with its clocks."""
     is_unaware: bool = False
@@ -171,6 +173,14 @@ class Process:
         self.is_unaware &= not self._has_heard_of_time
         self.is_copied &= not self._has_tried_to_renew
         self._has_heard_of_time = self._has_tried_to_renew = False
+
+    def sleeps(self) -> None:
+        """Do what is due while the process sleeps; a run that sleeps without end breaks a promise."""
+        self.slept += 1
+        if self.slept > MOST_SLEEPS:
+            self.life.story.break_(f"I2 {self.name}: a run of one cycle does not end")
+            raise Killed(self.name)
+        self.do_background_work()
 
     def do_background_work(self, *, all_of_it: bool = False) -> None:
         """Do what of it takes no longer than until now; or wait until everything is done."""
@@ -335,6 +345,7 @@ class Gated:
         return gated
 
 
+MOST_SLEEPS = 3_000
 UNGATED = frozenset({"describe", "submitted", "log_path", "attempt_files"})
 
 

@@ -89,7 +89,7 @@ def resubmit_after_one_look(stack: ExitStack) -> None:
     change(stack, HandOverJob, "_look_for", look)
 
 
-@mutant("what was submitted without an answer may still start after the end", "I5")
+@mutant("what was submitted without an answer may still start after the end", "I5", "I2")
 def ended_without_blocking_the_lock(stack: ExitStack) -> None:
     change(stack, StopClaim, "block", lambda *_: ())
 

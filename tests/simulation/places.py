@@ -178,7 +178,7 @@ class Slot:
         self.pid = life.next_pid()
         name = f"{self.place.name}/{self.home.name}/{host.name}#{self.pid}"
         process = Process(name, life, home=self.home, host=self.host)
-        clock = HostClock(life.clock, host, host.boot, self.is_one_shot, process.do_background_work)
+        clock = HostClock(life.clock, host, host.boot, self.is_one_shot, process.sleeps)
         workspace = DirectoryWorkspace(self.home, clock, life.ids)  # type: ignore[arg-type]
         identity = a_process(pid=self.pid, host=host.name, boot_id=clock.boot_id())
         outside = AgentWorld(
