@@ -12,6 +12,7 @@ from cloudq.adapters.workspace import claim_space
 from tests.simulation.mutants import MUTANTS, Mutant, find
 
 NOT_SOON_ENOUGH = {
+    "ended without blocking the lock",
     "second id under the tag not canceled",
     "restored bucket not doubted",
     "files prepared in their place",
