@@ -44,6 +44,15 @@ cq_note_signal() {
     if [ "$1" != CONT ]; then cq_signal=$1; fi
     cq_pass_on "$1"
 }
+cq_flush() {
+    sync -f "$cq_work" >/dev/null 2>&1 </dev/null &
+    cq_flusher=$!
+    for cq_try in {1..1200}; do
+        kill -0 "$cq_flusher" 2>/dev/null || return
+        sleep 0.05
+    done
+    cq_say "$cq_work was not flushed to its disk within 60 s"
+}
 cq_end() {
     trap '' TERM INT HUP USR1 USR2 XCPU CONT
     if [ -n "$cq_copiers" ]; then
@@ -53,6 +62,7 @@ cq_end() {
             sleep 0.1
         done 2>/dev/null
     fi
+    if [ -n "$cq_ran" ]; then cq_flush; fi
     cq_write "$cq_record" \
         "local_id=$cq_local_id" "exit_code=$1" "signal=$cq_signal" "host=$cq_host" \
         "started=$cq_started" "finished=$(cq_now)" \
@@ -63,6 +73,7 @@ cq_end() {
 }
 
 cq_signal=
+cq_ran=
 cq_copiers=
 cq_started=$(cq_now)
 cq_host=$(uname -n)
@@ -105,6 +116,7 @@ cq_copy() {
 }
 if cq_copy 2 "$cq_control/stderr$cq_suffix"; then exec 2>"$cq_fifo" && rm -f "$cq_fifo"; fi
 if cq_copy 1 "$cq_control/stdout$cq_suffix"; then exec >"$cq_fifo" && rm -f "$cq_fifo"; fi
+cq_ran=1
 cq_pass_on() { :; }
 trap 'cq_note_signal TERM' TERM
 trap 'cq_note_signal INT' INT
