@@ -92,6 +92,14 @@ class TestSystems:
         assert registry.systems() == {}
         assert registry.newest_lease("alpha") is None
 
+    def test_what_shuts_out_old_agents_is_no_agent(
+        self, registry: SystemRegistry, store: CountingStore
+    ) -> None:
+        """It is put before the first lease: a client in between must not find an agent without one."""
+        put_foreign(store, keys.old_lease("alpha", keys.LAST_EPOCH))
+
+        assert registry.systems() == {}
+
 
 class TestLeases:
     def test_the_first_lease_is_put_once(self, registry: SystemRegistry) -> None:

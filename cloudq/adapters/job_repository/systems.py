@@ -216,10 +216,12 @@ def _note_signs(page: ListPage, signs: dict[str, SystemSign]) -> None:
         found = keys.split_system_key(listed.key)
         if found is None or (found.system not in signs and len(signs) >= MAX_SYSTEMS):
             continue
+        if found.kind != "active" and found.epoch == keys.LAST_EPOCH:
+            continue  # shuts out old agents, and is there before the first lease
         sign = signs.get(found.system) or SystemSign(found.system, has_lease=False, beat_age_s=0.0)
         age_s = max(0.0, (page.date - listed.last_modified).total_seconds())
         if found.kind == "active":
             sign = evolve(sign, summary_epoch=max(sign.summary_epoch, found.epoch))
-        elif found.epoch != keys.LAST_EPOCH and not (sign.has_lease and age_s > sign.beat_age_s):
+        elif not (sign.has_lease and age_s > sign.beat_age_s):
             sign = evolve(sign, has_lease=True, beat_age_s=age_s)
         signs[found.system] = sign
