@@ -40,8 +40,18 @@ cq_note_signal() {
     if [ "$1" != CONT ]; then cq_signal=$1; fi
     cq_pass_on "$1"
 }
+cq_flush() {
+    sync -f "$cq_work" >/dev/null 2>&1 </dev/null &
+    cq_flusher=$!
+    for cq_try in {1..1200}; do
+        kill -0 "$cq_flusher" 2>/dev/null || return
+        sleep 0.05
+    done
+    cq_say "$cq_work was not flushed to its disk within 60 s"
+}
 cq_end() {
     trap '' TERM INT HUP USR1 USR2 XCPU CONT
+    if [ -n "$cq_ran" ]; then cq_flush; fi
     cq_write "$cq_record" \
         "local_id=$cq_local_id" "exit_code=$1" "signal=$cq_signal" "host=$cq_host" \
         "started=$cq_started" "finished=$(cq_now)" \
@@ -53,6 +63,7 @@ cq_end() {
 }
 
 cq_signal=
+cq_ran=
 cq_copiers=
 cq_started=$(cq_now)
 cq_host=$(uname -n)
@@ -126,6 +137,7 @@ trap 'cq_note_signal USR1' USR1
 trap 'cq_note_signal USR2' USR2
 trap 'cq_note_signal XCPU' XCPU
 trap 'cq_note_signal CONT' CONT
+cq_ran=1
 IFS= read -r cq_line <"$cq_script"
 cq_line=${cq_line#'#!'}
 cq_line=${cq_line#"${cq_line%%[![:blank:]]*}"}
