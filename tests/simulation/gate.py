@@ -190,9 +190,14 @@ class Process:
             work.do_if_due()
 
     def _let_cycles_go_on(self, where: str) -> None:
-        """A call of background work takes long: the agent goes on beside it, and so do others."""
+        """A call of background work takes long: the agent goes on beside it, and so do others.
+
+        A run of one cycle waits for it, with its heartbeat: it does not begin again.
+        """
         self._meet("background work takes long", where)
-        was_busy, self.is_busy, self.is_in_background = self.is_busy, False, False
+        slot = self.life.slot_of(self)
+        was_busy, self.is_in_background = self.is_busy, False
+        self.is_busy = slot is not None and slot.is_one_shot
         try:
             self.life.meanwhile()
         finally:
