@@ -317,6 +317,7 @@ class WriteRecords:
                 self._look_again(held)
                 return
             held.job = held.stored.job
+            held.is_newly_claimed = False
             held.written_at = self.clock.elapsed()
             self._keep_copy(held)
 

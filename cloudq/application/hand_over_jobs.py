@@ -94,7 +94,7 @@ class HandOverJobs:
     def _needs_files(self, held: HeldJob) -> bool:
         if held.is_elsewhere or has_lost_its_files(held) or held.space.attempts():
             return False
-        return not held.space.is_prepared() and not self.hand_over.was_started_before(held)
+        return not self.prepare.has_its_files(held) and not self.hand_over.was_started_before(held)
 
     def _work(self, copied: HeldJob, lane: Lane) -> HeldJob:
         """In the background."""

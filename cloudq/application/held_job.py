@@ -101,6 +101,8 @@ class HeldJob(Retried):
     """The record as it should be."""
     space: ClaimSpace
     claim_nonce: str = ""
+    is_newly_claimed: bool = False
+    """Whether its record has not been seen since this process made the claim."""
     is_elsewhere: bool = False
     """Its work directory is under another home: followed, never submitted."""
     local_ids: tuple[str, ...] = ()

@@ -16,7 +16,7 @@ from cloudq.domain.errors import ClaimMissing, StoreProblem
 from cloudq.domain.job import Job, StoredJob
 from cloudq.domain.names import ClaimTag
 from cloudq.ports.clock import Clock, IdSource
-from cloudq.ports.job_repository import JobQueue, JobRepository
+from cloudq.ports.job_repository import JobFiles, JobQueue, JobRepository
 from cloudq.ports.workspace import Workspace
 
 TOLD_FOR_S = 3600.0
@@ -34,6 +34,7 @@ class KeepHold:
 
     jobs: JobRepository
     queue: JobQueue
+    files: JobFiles
     workspace: Workspace
     stop_claim: StopClaim
     clock: Clock
@@ -57,8 +58,12 @@ class KeepHold:
     def is_replaced(self, held: HeldJob, stored: StoredJob | None = None) -> bool:
         """Whether another claim took the job, or ended it. A claim of ours that vanished is put again.
 
-        Raises `ClaimMissing` if *stored*, the record as it is now, names a newer claim that is absent.
+        Also whether the job was ended and deleted before our claim was made, which *stored*, the record
+        as it is now, does not show any more. Raises `ClaimMissing` if *stored* names a newer claim that
+        is absent.
         """
+        if stored is None and held.is_newly_claimed and not self.files.holds_script(held.job):
+            return True
         try:
             newest = self.jobs.newest_claim(held.tag.job_id, held.tag.n)
         except ClaimMissing:

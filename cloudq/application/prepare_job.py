@@ -48,7 +48,7 @@ class PrepareJob:
         for what cannot be run; `WorkAbandoned` or `LeaseLost` as soon as *permit* ends.
         """
         permit.require()
-        self._clear_half_made(held)
+        self._clear_unstarted(held)
         making = held.space.making(f"{permit.epoch}.{self.ids.nonce()}")
         try:
             self._make(making, held, permit, None if lane is Lane.DOWNLOAD else SMALL_INPUT_BYTES)
@@ -58,20 +58,29 @@ class PrepareJob:
             with suppress(WorkspaceProblem):  # the next epoch tries again
                 making.discard()
             raise
-        held.space.create(self._owner(held))
+        held.space.create(self.owner_of(held))
 
     def lane_of(self, held: HeldJob) -> Lane:
         """Big inputs have workers of their own, or small ones would wait behind them."""
         is_big = held.has_big_input or (held.job.size_input or 0) > SMALL_INPUT_BYTES
         return Lane.DOWNLOAD if held.job.has_input and is_big else Lane.PREPARE
 
-    def _owner(self, held: HeldJob) -> SpaceOwner:
+    def has_its_files(self, held: HeldJob) -> bool:
+        """Whether everything is in its place, made for this very claim."""
+        return held.space.is_prepared() and held.space.owner() == self.owner_of(held)
+
+    def owner_of(self, held: HeldJob) -> SpaceOwner:
+        """Whose the job's files are."""
         return SpaceOwner(self.settings.system, held.tag, held.claim_nonce)
 
-    def _clear_half_made(self, held: HeldJob) -> None:
-        """Agents before 0.9 made the files in their place: what they did not finish was never run."""
+    def _clear_unstarted(self, held: HeldJob) -> None:
+        """Remove what lies in their place, is not all there or not for this claim, and was never started.
+
+        Agents before 0.9 made files in their place, half of them when they died. A bucket that went
+        back makes room for a claim of the same number, for which others were made.
+        """
         space = held.space
-        if space.owner() != self._owner(held) or space.is_prepared() or space.attempts():
+        if space.owner() is None or self.has_its_files(held) or space.attempts():
             return
         if all(records.holder is None for records in space.records(held.job.task_ids).values()):
             space.remove()
@@ -93,7 +102,7 @@ class PrepareJob:
 
     def _make(self, making: Making, held: HeldJob, permit: Permit, most_bytes: int | None) -> None:
         job = held.job
-        making.create(self._owner(held))
+        making.create(self.owner_of(held))
         script = self.files.script(job)
         if job.has_input:
             self._fetch(making, job, permit, most_bytes)

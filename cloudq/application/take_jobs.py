@@ -121,7 +121,7 @@ class TakeJobs:
             if not standing.claim.is_run_by(self.settings.system):
                 self._settle(invitation, stored, standing.claim)
             elif standing.is_ours or self._is_newest(tag):
-                return self._hold(tag, stored, standing.claim)
+                return self._hold(tag, stored, standing.claim, is_new=standing.is_ours)
             else:
                 self._give_up(tag)
         return None
@@ -200,7 +200,9 @@ class TakeJobs:
             self.holdings.others_took.append(self.clock.elapsed())
         self._clear(invitation)
 
-    def _hold(self, tag: ClaimTag, stored: StoredJob, claim: Claim | None) -> HeldJob:
+    def _hold(
+        self, tag: ClaimTag, stored: StoredJob, claim: Claim | None, *, is_new: bool = False
+    ) -> HeldJob:
         """Hold the job; without *claim* by what the record says of it."""
         job = stored.job if claim is None else stored.job.received(claim, self.clock.now())
         return HeldJob(
@@ -209,6 +211,7 @@ class TakeJobs:
             job=job,
             space=self.workspace.space(tag),
             claim_nonce=claim.nonce if claim else "",
+            is_newly_claimed=is_new,
             may_have_log_pieces=stored.job.time_start is not None,
             is_elsewhere=job.home != self.workspace.home,
         )

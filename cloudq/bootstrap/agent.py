@@ -221,7 +221,7 @@ def _wire_cycle(
     find_holder = FindHolder(jobs, registry)
     take_back = TakeBackJob(jobs, queue, find_holder, end_job, clock, ids, f"the agent of {system}")
     stop_claim = StopClaim(scheduler, lease.confirm)
-    keep_hold = KeepHold(jobs, queue, workspace, stop_claim, clock, ids, lease, log)
+    keep_hold = KeepHold(jobs, queue, files, workspace, stop_claim, clock, ids, lease, log)
     dependencies = CheckDependencies(jobs, clock)
     choose = ChooseJobs(jobs, dependencies, scheduler, clock, settings, holdings, trouble, lease)
     local_scripts = world.local_scripts or LocalScripts(system, SystemProfile(name="none", scheduler="none"))

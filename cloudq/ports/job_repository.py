@@ -227,6 +227,10 @@ class JobFiles(Protocol):
         """The script as submitted. Raises `RecordRejected` if it is absent or too large."""
         ...
 
+    def holds_script(self, job: Job) -> bool:
+        """Whether the script is there, which goes first when a job is deleted."""
+        ...
+
     def are_complete(self, job: Job) -> bool:
         """Whether all that goes along with an unclaimed *job* is there: its script, its inputs."""
         ...

@@ -58,6 +58,17 @@ class TestScripts:
         with pytest.raises(RecordRejected, match="larger"):
             job_files.script(a_job())
 
+    def test_whether_the_script_is_there_costs_one_request(
+        self, job_files: JobFiles, store: CountingStore
+    ) -> None:
+        job = a_job()
+        assert not job_files.holds_script(job)
+        job_files.put_script(job.uuid, Jobscript(job.name, b"echo"))
+        store.reset()
+
+        assert job_files.holds_script(job)
+        assert store.counts == {"GET": 1}
+
     def test_a_job_is_complete_with_its_script_and_the_inputs_that_it_has(
         self, job_files: JobFiles, store: CountingStore, tmp_path: Path
     ) -> None:

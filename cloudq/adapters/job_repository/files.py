@@ -52,6 +52,14 @@ class BucketJobFiles:
         except ObjectNotFound as error:
             raise RecordRejected(f"{key} is absent: the job has no script") from error
 
+    def holds_script(self, job: Job) -> bool:
+        """One GET."""
+        try:
+            read(self.store, keys.script(job.uuid, job.name), MAX_SCRIPT_BYTES)
+        except ObjectNotFound:
+            return False
+        return True
+
     def are_complete(self, job: Job) -> bool:
         """One LIST."""
         needed = {keys.script(job.uuid, job.name)}

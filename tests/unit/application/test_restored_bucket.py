@@ -5,17 +5,38 @@ from __future__ import annotations
 import copy
 import json
 import shutil
+from collections.abc import Callable
 
 import pytest
-from attrs import evolve
+from attrs import define, evolve
 
 from cloudq.adapters.job_repository import BucketJobFiles
 from cloudq.adapters.object_stores.memory import MemoryStore
+from cloudq.adapters.object_stores.passing_on import PassingOn
 from cloudq.adapters.schedulers.scripted import Script
 from cloudq.adapters.workspace import DirectoryLeaseMemory
 from cloudq.domain.errors import StoreUnavailable
 from cloudq.domain.job_state import JobState
+from cloudq.ports.object_store import ObjectStore
+from cloudq.ports.workers import Lane
+from tests.parts.held_up_workers import held_up
 from tests.parts.world import Agent, System, World
+
+
+@define
+class MeanwhileStore(PassingOn):
+    """Lets others act before the object *key* is first created."""
+
+    inner: ObjectStore
+    key: str
+    act: Callable[[], None]
+    _has_acted: bool = False
+
+    def put_if_absent(self, key: str, body: bytes) -> str:
+        if key == self.key and not self._has_acted:
+            self._has_acted = True
+            self.act()
+        return self.inner.put_if_absent(key, body)
 
 
 def backup(world: World) -> MemoryStore:
@@ -148,6 +169,50 @@ def test_a_ledger_that_cannot_be_read_starts_nothing(world: World) -> None:
     assert world.job(job_id).state is JobState.INIT
     noted.rmdir()
     agent.until_final(job_id)
+
+
+def test_files_that_were_made_for_a_claim_that_went_back_are_made_anew(world: World) -> None:
+    alpha = world.system("alpha", behaviour=lambda *_: Script(3, outputs={"made": b"1"}))
+    job_id = world.submit("alpha")
+    kept = backup(world)
+    agent = world.agent(alpha)
+    held_up(agent, Lane.SUBMIT)
+    agent.cycles(3)
+    owner = alpha.home / "cache" / ".cloudq" / f"{job_id}.1" / "owner.json"
+    before = owner.read_text()
+    agent.parts.run._give_back()
+    restore(world, kept)
+    successor = world.agent(alpha)
+    world.clock.pass_by(400)
+
+    successor.until_final(job_id)
+
+    assert world.job(job_id).state is JobState.DONE
+    assert owner.read_text() != before
+    assert len(alpha.scheduler.starts) == 1
+
+
+# Deletions ------------------------------------------------------------------------------------
+
+
+def test_a_job_that_was_deleted_before_it_was_claimed_does_not_come_back(world: World) -> None:
+    alpha = world.system("alpha", behaviour=lambda *_: Script(3))
+    beta = world.system("beta", behaviour=lambda *_: Script(3))
+    job_id = world.submit("alpha", "beta")
+
+    def run_and_delete_it() -> None:
+        world.agent(beta).until_final(job_id)
+        world.client().delete(job_id)
+
+    agent = world.agent(
+        alpha, store=MeanwhileStore(world.store, f"jobs/{job_id}/claims/1.json", run_and_delete_it)
+    )
+    agent.cycles(40)
+
+    assert len(beta.scheduler.starts) == 1
+    assert alpha.scheduler.starts == []
+    assert f"jobs/{job_id}/manifest.json" not in world.stored()
+    assert world.stored("queue/") == []
 
 
 # Control directories --------------------------------------------------------------------------
