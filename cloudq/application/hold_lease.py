@@ -20,6 +20,7 @@ from cloudq.domain.lease import (
     Watch,
     is_stale_by_store_clock,
     why_copied,
+    why_doubted_before,
     why_older,
 )
 from cloudq.domain.store_check import StoreCheck
@@ -77,6 +78,8 @@ class HoldLease:
     """What goes on in the background; told with it, too."""
     _held: HeldLease | None = field(default=None, init=False)
     _watch: Watch | None = field(default=None, init=False)
+    _home: str = field(default="", init=False)
+    """The id of this home, from when the lease was taken."""
     _own: LeaseNotes = field(factory=LeaseNotes, init=False)
     """What this very process wrote: a home may be shared, and copied with the process that uses it."""
     _cycle: int = field(default=0, init=False)
@@ -170,9 +173,7 @@ class HoldLease:
         """
         with self._lock:  # a beat that is still under way must not bring the old epoch back
             self._held = None
-        remembered = (
-            self.memory.notes().epoch
-        )  # before the look: another process may hold a newer one after it
+        remembered = self.memory.notes()  # before the look: another process may write a newer one after it
         asked_at = self.clock.elapsed()
         seen = self.registry.newest_lease(self.identity.system)
         if seen is not None and not self._may_succeed(seen, asked_at):
@@ -182,24 +183,36 @@ class HoldLease:
         check_store()
         return self._take(seen, remembered)
 
-    def _take(self, seen: SeenLease | None, remembered: int) -> LeaseWait | None:
-        before, self._watch = 0 if seen is None else seen.lease.epoch, None
-        if before < remembered and not self.is_store_weak:
-            self.memory.raise_doubt(why_older(self.identity.system, before, remembered))
-        elif seen is not None and self._is_of_a_copy(seen.lease):
-            self.memory.raise_doubt(why_copied(self.identity.system, seen.lease.process.host))
-        sent = self._sending(self._first(max(before, remembered) + 1))
+    def _take(self, seen: SeenLease | None, remembered: LeaseNotes) -> LeaseWait | None:
+        found, self._watch = None if seen is None else seen.lease, None
+        self._raise_doubt(found, remembered)
+        sent = self._sending(self._first(max(0 if found is None else found.epoch, remembered.epoch) + 1))
         try:
             self._held = self._taken(sent, seen)
         except LeaseLost:
             seen = self.registry.newest_lease(self.identity.system)
             return LeaseWait(sent.lease, 0.0) if seen is None else LeaseWait(seen.lease, seen.age_s)
-        self._note(lambda notes: evolve(notes, epoch=sent.lease.epoch))
         return None
+
+    def _raise_doubt(self, found: Lease | None, remembered: LeaseNotes) -> None:
+        """Note, before the lease is taken, why this home must start no job."""
+        system = self.identity.system
+        if remembered.has_newer_than(found, self.home()) and not self.is_store_weak:
+            self._doubt_bucket(found, why_older(system, found, remembered.epoch))
+        elif found is not None and self._is_of_a_copy(found):
+            self.memory.raise_doubt(why_copied(system, found.process.host))
+        elif found is not None and remembered.must_doubt(found):
+            self._doubt_bucket(found, why_doubted_before(system, found.process.host))
+
+    def _doubt_bucket(self, found: Lease | None, reason: str) -> None:
+        """Note that the bucket went back; who holds the lease next learns it from the lease."""
+        doubt = found.bucket_doubt if found is not None else ""
+        self.memory.raise_doubt(reason)
+        self.memory.keep(evolve(self.memory.notes(), bucket_doubt=doubt or self.ids.nonce()))
 
     def _taken(self, sent: SentLease, seen: SeenLease | None) -> HeldLease:
         try:
-            return HeldLease.confirmed(sent, self.registry.take_lease(self.identity.system, sent.lease, seen))
+            return self._confirmed(sent, self.registry.take_lease(self.identity.system, sent.lease, seen))
         except OutcomeUnknown:
             return self._read_back((sent,), "" if seen is None else seen.etag)
         except LeaseLost:
@@ -207,17 +220,11 @@ class HoldLease:
             raise
 
     def _is_of_a_copy(self, holder: Lease) -> bool:
-        """Whether a home with the very id of this one held the lease, and wrote what this one did not.
-
-        A lease that was given back left nothing half done; and its note may not be visible yet where
-        a network file system caches names.
-        """
-        if holder.released or holder.home != self.home():
-            return False
-        return not self.memory.notes().wrote(holder)
+        """Whether a home with the very id of this one held the lease, and wrote what this one did not."""
+        return holder.home == self.home() and not self.memory.notes().wrote(holder)
 
     def _first(self, epoch: int) -> Lease:
-        me = self.identity
+        me, self._home = self.identity, self.home()
         return Lease(
             epoch=epoch,
             process=me.process,
@@ -226,14 +233,19 @@ class HoldLease:
             profile=me.profile,
             offer=me.offer,
             last_error=self.last_error,
-            home=self.home(),
             since=self.clock.now(),
         )
 
     def _may_succeed(self, seen: SeenLease, asked_at: float) -> bool:
-        """Judge a beat that was read after *asked_at*, maybe long before now."""
+        """Judge a beat that was read after *asked_at*, maybe long before now.
+
+        One that was given back from a home with the id of this one, and is not noted here, is waited
+        for as any other: a network file system that caches names may not show the note yet.
+        """
         holder, now = seen.lease, self.clock.elapsed()
-        if holder.released or self._holder_is_gone(holder):
+        if holder.released and not self._is_of_a_copy(holder):
+            return True
+        if not holder.released and self._holder_is_gone(holder):
             return True
         if self.one_shot:
             return is_stale_by_store_clock(holder, seen.age_s)
@@ -290,8 +302,8 @@ class HoldLease:
         with self._lock:
             held, self._held = self._held, None  # before a successor can see it
             if held is not None and held.may_write(self._now(held)):
-                last = held.lease.beaten(self.ids.nonce(), self.last_error, released=True)
-                self.registry.beat(self.identity.system, self._sending(last).lease, held.etag)
+                last = self._sending(held.lease.beaten(self.ids.nonce(), self.last_error, released=True))
+                self._confirmed(last, self.registry.beat(self.identity.system, last.lease, held.etag))
 
     def _beaten(self, held: HeldLease) -> HeldLease:
         """What is held after the next heartbeat.
@@ -305,7 +317,7 @@ class HoldLease:
         )
         try:
             etag = self.registry.beat(self.identity.system, sent.lease, held.etag)
-            return HeldLease.confirmed(sent, etag)
+            return self._confirmed(sent, etag)
         except OutcomeUnknown:
             unanswered = (*unanswered, sent)
             self._held = evolve(held, unanswered=unanswered)
@@ -320,7 +332,7 @@ class HoldLease:
         seen = self.registry.newest_lease(self.identity.system)
         for sent in attempts:
             if seen is not None and seen.lease.nonce == sent.lease.nonce:
-                return HeldLease.confirmed(sent, seen.etag)
+                return self._confirmed(sent, seen.etag)
         if before == ("" if seen is None else seen.etag):
             raise OutcomeUnknown(
                 f"The store does not say whether the lease of {self.identity.system} was written."
@@ -328,16 +340,30 @@ class HoldLease:
         raise LeaseLost(f"Another agent has taken the lease of {self.identity.system}.")
 
     def _sending(self, lease: Lease) -> SentLease:
-        """A lease that is about to be sent: its nonce is noted before."""
-        check = "" if self.store_check is None else str(self.store_check)
-        self._note(lambda notes: notes.sending(lease.nonce))
-        return SentLease(evolve(lease, store_check=check), self.clock.elapsed(), self.store_time.mark())
+        """A lease that is about to be sent: its nonce is noted before.
 
-    def _note(self, change: Callable[[LeaseNotes], LeaseNotes]) -> None:
-        """Note something in this process and in the home. On a full disk only a shortcut is lost."""
+        Without the note it names no home, or the next process would take this one's home for a copy.
+        """
+        check = "" if self.store_check is None else str(self.store_check)
+        notes = self._note(lambda notes: notes.sending(lease.nonce))
+        lease = evolve(lease, store_check=check, home="" if notes is None else self._home)
+        if notes is not None:
+            lease = evolve(lease, bucket_doubt=notes.bucket_doubt)
+        return SentLease(lease, self.clock.elapsed(), self.store_time.mark())
+
+    def _confirmed(self, sent: SentLease, etag: str) -> HeldLease:
+        """What is held once the store has *sent* under *etag*."""
+        self._note(lambda notes: notes.with_confirmed(sent.lease))
+        return HeldLease.confirmed(sent, etag)
+
+    def _note(self, change: Callable[[LeaseNotes], LeaseNotes]) -> LeaseNotes | None:
+        """Note something in this process and in the home; the home's notes, if they could be kept."""
         self._own = change(self._own)
         with suppress(WorkspaceProblem):
-            self.memory.keep(change(self.memory.notes()))
+            notes = change(self.memory.notes())
+            self.memory.keep(notes)
+            return notes
+        return None
 
     def _now(self, held: HeldLease) -> float:
         """The time by which *held* is judged: own clock, and what passed while it stood still."""

@@ -18,6 +18,7 @@ SKEW_TOLERATED = 1 / 12
 """Of the time to live: how far the clocks of a store's front ends may be apart, 15 s."""
 MAX_NONCES = 64
 """More than the heartbeats that may be sent without an answer until the lease has lapsed."""
+MAX_SETTLED = 8
 
 
 @frozen
@@ -89,7 +90,9 @@ class Lease:
     time_to_live_s: float = TIME_TO_LIVE_S
     released: bool = False
     home: str = ""
-    """The id of the holder's home."""
+    """The id of the holder's home; empty if the nonce could not be noted there."""
+    bucket_doubt: str = ""
+    """The id of the doubt, while there is one in the holder's home, whether the bucket went back."""
     since: datetime | None = None
     """When the epoch was created, by its holder's clock: for people."""
     format: str = "1.0"
@@ -149,7 +152,13 @@ class LeaseNotes:
     epoch: int = 0
     """The newest epoch that was held from this home."""
     nonces: tuple[str, ...] = ()
-    """Of the last leases that were written from this home, each noted before it was sent."""
+    """Of the last leases that were written from this home, in order, each noted before it was sent."""
+    confirmed: str = ""
+    """The nonce of the last one that the store confirmed."""
+    bucket_doubt: str = ""
+    """The id of the doubt whether the bucket went back; empty without one."""
+    settled: tuple[str, ...] = ()
+    """The ids of such doubts that a person has settled here."""
 
     def sending(self, nonce: str) -> LeaseNotes:
         """The notes with one more nonce; the oldest are dropped."""
@@ -159,9 +168,37 @@ class LeaseNotes:
         """The notes without a nonce that another process wrote, as the store says."""
         return evolve(self, nonces=tuple(each for each in self.nonces if each != nonce))
 
+    def with_confirmed(self, lease: Lease) -> LeaseNotes:
+        """The notes once the store has *lease*, which was sent from this home."""
+        return evolve(self, epoch=max(self.epoch, lease.epoch), confirmed=lease.nonce)
+
+    def after_confirmation(self, standing: Lease | None) -> LeaseNotes:
+        """The notes once a person has said that all is well, while the *standing* lease is in the bucket."""
+        nonces, doubts = ((), "") if standing is None else ((standing.nonce,), standing.bucket_doubt)
+        settled = (*self.settled, *filter(None, (self.bucket_doubt, doubts)))
+        return LeaseNotes(nonces=nonces, settled=settled[-MAX_SETTLED:])
+
     def wrote(self, lease: Lease) -> bool:
         """Whether *lease* was written from this home."""
         return lease.nonce in self.nonces
+
+    def must_doubt(self, lease: Lease) -> bool:
+        """Whether the holder of *lease* doubts the bucket, and no person has settled that here."""
+        return bool(lease.bucket_doubt) and lease.bucket_doubt not in (*self.settled, self.bucket_doubt)
+
+    def has_newer_than(self, lease: Lease | None, home: str) -> bool:
+        """Whether *home*, whose notes these are, wrote a newer lease than *lease*: then the bucket went back.
+
+        *lease* was read after the notes. Leases follow each other in the order in which their nonces
+        are noted; an epoch that was held from here is nobody else's.
+        """
+        if lease is None or lease.epoch < self.epoch:
+            return self.epoch > 0
+        if lease.epoch > self.epoch:
+            return False
+        position = {nonce: number for number, nonce in enumerate(self.nonces)}
+        is_older = position.get(lease.nonce, MAX_NONCES) < position.get(self.confirmed, 0)
+        return is_older or lease.home not in {"", home}
 
 
 @frozen
@@ -194,15 +231,30 @@ def is_presumed_dead(age_s: float, time_to_live_s: float = TIME_TO_LIVE_S) -> bo
     return age_s > time_to_live_s
 
 
-def why_older(system: str, found: int, remembered: int) -> str:
-    """Why a home that held epoch *remembered* starts no job where it *found* another, 0 for no lease."""
-    what = f"has epoch {found}" if found else "is not there"
+def why_older(system: str, found: Lease | None, remembered: int) -> str:
+    """Why a home that held epoch *remembered* starts no job where it *found* an older lease, or none."""
+    if found is None:
+        what = f"is not there, but this home held epoch {remembered}"
+    elif found.epoch < remembered:
+        what = f"has epoch {found.epoch}, but this home held epoch {remembered}"
+    else:
+        what = "is an older one than this home wrote last"
+    return f"the lease of {system} in the bucket {what}: {_WENT_BACK}"
+
+
+def why_doubted_before(system: str, host: str) -> str:
+    """Why a home starts no job after the agent before it, on *host*, found that the bucket went back."""
     return (
-        f"the lease of {system} in the bucket {what}, but this home held epoch {remembered}: the bucket was "
-        "restored from a backup, emptied, or a lifecycle rule deleted the lease. It may offer jobs that have "
-        "run already. Jobs under way are followed; no job is started until you have looked at the bucket and "
-        "confirm it with: cloudqd --confirm"
+        f"the agent that held the lease of {system} before, on {host}, found an older lease in the bucket "
+        f"than its home wrote, or none: {_WENT_BACK}"
     )
+
+
+_WENT_BACK = (
+    "the bucket was restored from a backup, emptied, or a lifecycle rule deleted the lease. It may offer "
+    "jobs that have run already. Jobs under way are followed; no job is started until you have looked at "
+    "the bucket and confirm it with: cloudqd --confirm"
+)
 
 
 def why_copied(system: str, host: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attrs import define, field
 
+from cloudq.domain.errors import WorkspaceFull
 from cloudq.domain.lease import LeaseNotes
 
 
@@ -13,11 +14,15 @@ class RememberedLease:
 
     kept: LeaseNotes = field(factory=LeaseNotes)
     doubts: str = ""
+    is_full: bool = False
+    """Whether nothing can be kept: the disk is full."""
 
     def notes(self) -> LeaseNotes:
         return self.kept
 
     def keep(self, notes: LeaseNotes) -> None:
+        if self.is_full:
+            raise WorkspaceFull("no space left")
         self.kept = notes
 
     def doubt(self) -> str:

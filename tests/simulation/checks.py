@@ -16,12 +16,13 @@ from cloudq.domain.array_range import ArrayRange
 from cloudq.domain.job_state import FINAL_STATES
 from cloudq.domain.names import ClaimTag
 from cloudq.domain.outcome import Life as Stage
+from tests.simulation.misfortunes import Begun
 from tests.simulation.users import Wish, script_of
 
 if TYPE_CHECKING:
     from tests.simulation.gate import Process
     from tests.simulation.life import Life
-    from tests.simulation.places import Slot
+    from tests.simulation.places import Place, Slot
 
 FINAL = frozenset(state.value for state in FINAL_STATES)
 POLLS_TO_CANCEL = 2
@@ -47,8 +48,8 @@ class Checks:
     life: Life
     started_at_end: dict[str, int] = field(factory=dict)
     """How many starts a job's last claim had when its record became final."""
-    starts: dict[tuple[str, int], list[tuple[str, Start]]] = field(factory=dict)
-    """By job and claim: where and what."""
+    starts: dict[tuple[str, int], list[Begun]] = field(factory=dict)
+    """By job and claim."""
     seen_starts: dict[str, int] = field(factory=dict)
     judged_holds: set[tuple[str, int]] = field(factory=set)
     finds: Counter[tuple[int, ClaimTag]] = field(factory=Counter)
@@ -246,30 +247,31 @@ class Checks:
         for place in self.life.systems:
             starts = place.scheduler.starts
             for start in starts[self.seen_starts.get(place.name, 0) :]:
-                self.starts.setdefault((start.tag.job_id, start.tag.n), []).append((place.name, start))
-                self._judge_starts(place.name, start)
+                begun = Begun(place.name, self._home_of(place, start), start)
+                self.starts.setdefault((start.tag.job_id, start.tag.n), []).append(begun)
+                self._judge_starts(begun)
             self.seen_starts[place.name] = len(starts)
 
-    def _judge_starts(self, system: str, start: Start) -> None:
-        claims = self.starts[start.tag.job_id, start.tag.n]
+    def _home_of(self, place: Place, start: Start) -> Path:
+        """The home whose agent submitted what started."""
+        of_claim = [each for _, each in place.scheduler.submissions if each.tag == start.tag]
+        started = dict(place.scheduler.submissions).get(start.local_id)
+        control_dir = (started if started in of_claim else of_claim[-1]).control_dir
+        return next(home for home in place.homes if home in control_dir.parents)
+
+    def _judge_starts(self, begun: Begun) -> None:
+        start, misfortunes = begun.start, self.life.misfortunes
         of_task = [
-            (place, each.local_id)
-            for place, each in claims
-            if each.task == start.task and not self._is_unaware(start.tag.job_id, place, system)
+            (each.system, each.start.local_id)
+            for each in self.starts[start.tag.job_id, start.tag.n]
+            if each.start.task == start.task and not misfortunes.hid(each, begun)
         ]
-        misfortunes = self.life.misfortunes
         if misfortunes.is_confirmed and start.tag.job_id in misfortunes.set_back:
             return  # a person let go on what another home or system had run before the bucket went back
         if len(set(of_task)) > 1:
             self._break(f"I1 two submissions started {start.tag} task {start.task}")
-        if len(of_task) > 1 + self.life.requeues[system, start.tag]:
+        if len(of_task) > 1 + self.life.requeues[begun.system, start.tag]:
             self._break(f"I1 {start.tag} task {start.task} was started {len(of_task)} times")
-
-    def _is_unaware(self, job_id: str, *systems: str) -> bool:
-        """Whether one of two systems could not know that the bucket, which offers a job anew, went back."""
-        misfortunes = self.life.misfortunes
-        is_set_back = job_id in misfortunes.set_back
-        return is_set_back and len(set(systems)) > 1 and not misfortunes.unaware.isdisjoint(systems)
 
     def _held_jobs_wait(self) -> None:
         """What a job was held for is over before it starts."""
@@ -469,7 +471,7 @@ class Checks:
 
     def _starts(self, job_id: str, n: int) -> list[Start]:
         self._starts_once()
-        return [start for _, start in self.starts.get((job_id, n), [])]
+        return [begun.start for begun in self.starts.get((job_id, n), [])]
 
 
 _AFTER: dict[str, Callable[[Checks, Process, tuple[Any, ...], Any, Any], None]] = {

@@ -90,6 +90,7 @@ class Life:
         self.checks, self.users = Checks(self), Users(self)
         self.misfortunes = Misfortunes(self)
         self.store.judge, self.store.judge_history = self.checks.judge_manifest, self.checks.judge_history
+        self.store.note_lease = self.misfortunes.note_lease
         for name in ("alpha", "beta", "gamma")[: self.dice.one_of([1, 1, 2, 2, 3])]:
             self._add_system(name)
         self.story.tell("dice", str(self.rates))
@@ -117,6 +118,10 @@ class Life:
     def disturb(self, job_id: str) -> None:
         """The scheduler does something to a job of its own will."""
         self.disturbed.add(job_id)
+
+    def slot_of(self, process: Process) -> Slot | None:
+        """Where *process* runs; None for a client, or an agent whose slot has another one by now."""
+        return next((slot for slot in self.slots if slot.process is process), None)
 
     def schedulers_forget(self) -> bool:
         return any(place.scheduler._forget_after_s is not None for place in self.systems)
@@ -220,8 +225,7 @@ class Life:
 
     def wait_in_line(self, process: Process) -> None:
         """While an agent stands still, those that wait for its lease go on, until they have it."""
-        slot = next((slot for slot in self.slots if slot.process is process), None)
-        if slot is not None:
+        if (slot := self.slot_of(process)) is not None:
             self.wait_beside(slot, self.odds.choice([8, 12, 30]))
 
     def wait_beside(self, slot: Slot, looks: int) -> None:

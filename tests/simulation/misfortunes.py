@@ -10,9 +10,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attrs import define, field
+from attrs import define, field, frozen
 
+from cloudq.adapters.schedulers.scripted import Start
 from cloudq.domain.errors import InvalidInput
+from cloudq.domain.lease import Lease
 from cloudq.domain.names import ClaimTag
 from tests.simulation.clones import copy_home, copy_host
 from tests.simulation.machines import Host
@@ -30,6 +32,16 @@ LOOK_FOR_OLD_OBJECTS = 0.3
 """Stores carry out their rules now and then."""
 
 
+@frozen
+class Begun:
+    """A start of a script."""
+
+    system: str
+    home: Path
+    """The home whose agent submitted it."""
+    start: Start
+
+
 @define
 class Misfortunes:
     """Strikes whenever something happens, by the odds of the world's site."""
@@ -40,6 +52,8 @@ class Misfortunes:
     """Whether there are two homes that nothing tells apart, each with files of its own."""
     copies: set[Path] = field(factory=set)
     """Homes that are copies of others."""
+    confirmed_at: dict[Path, float] = field(factory=dict)
+    """When a person last said of a home that it is the only one."""
     was_restored: bool = False
     is_confirmed: bool = False
     """Whether a person said that all is well since."""
@@ -47,6 +61,12 @@ class Misfortunes:
     """Jobs of which anything went back, or is gone, with the bucket."""
     unaware: set[str] = field(factory=set)
     """Systems whose lease did not go back with the bucket: nothing tells their agents of it."""
+    aware: set[str] = field(factory=set)
+    """Ids of homes that wrote a lease between the backup and the restoration."""
+    doubted: set[str] = field(factory=set)
+    """Systems whose lease has said since that the bucket went back."""
+    unsuspecting: set[str] = field(factory=set)
+    """Ids of homes that have held a lease since which did not say so."""
     lost: set[str] = field(factory=set)
     """Jobs whose record expired when it was nowhere else, neither with an agent nor in a home."""
     _backup: Backup | None = None
@@ -66,6 +86,31 @@ class Misfortunes:
             self._expire()
         if life.site.expire_s:
             self._note_lost()
+
+    def note_lease(self, system: str, lease: Lease) -> None:
+        """Who succeeds an agent that noticed learns from its lease that the bucket went back."""
+        if not self.was_restored:
+            self.aware.add(lease.home)
+        elif lease.bucket_doubt:
+            self.doubted.add(system)
+        else:
+            self.unsuspecting.add(lease.home)
+
+    def hid(self, earlier: Begun, later: Begun) -> bool:
+        """Whether the agent of the *later* start could not know of the other, or a person let it go on."""
+        if earlier.home == later.home:
+            return False
+        of_copies = not self.copies.isdisjoint((earlier.home, later.home))
+        if of_copies and self.confirmed_at.get(later.home, -1.0) >= earlier.start.at:
+            return True
+        if later.start.tag.job_id not in self.set_back:
+            return False
+        is_other = earlier.system != later.system
+        return (is_other and earlier.system in self.unaware) or self._is_unaware(later)
+
+    def _is_unaware(self, begun: Begun) -> bool:
+        home = _id_of(begun.home)
+        return home not in self.aware and (begun.system not in self.doubted or home in self.unsuspecting)
 
     # Machines ------------------------------------------------------------------------------------
 
@@ -138,7 +183,7 @@ class Misfortunes:
         """Everything that was written since the backup is gone, and what was deleted is there again."""
         life, store = self.life, self.life.store
         if self._backup is None:
-            self._backup = store.backup()
+            self._backup, self.aware = store.backup(), set()
             life.story.tell("bucket", "is backed up")
             return
         before, backup = store.backup(), self._backup
@@ -188,6 +233,12 @@ class Misfortunes:
 _JOB = re.compile(r"^(?:jobs/|queue/[^/]+/|history/\d+~)([0-9a-f]{8})")
 _CLONES = ("a host is copied", "a host is copied, not its home", "a home is copied")
 _PURGES = ("a control directory", "all of a claim", "all of a claim", "a work directory", "the cache")
+
+
+def _id_of(home: Path) -> str:
+    """What the agents of *home* call it; empty before there was one."""
+    path = home / "home"
+    return path.read_text().strip() if path.is_file() else ""
 
 
 def _is_expiring(key: str) -> bool:

@@ -132,8 +132,9 @@ class Slot:
             (self.home / "home").unlink(missing_ok=True)
             for name in ("cache", "lease"):
                 shutil.rmtree(self.home / name, ignore_errors=True)
-        memory.confirm()
+        memory.confirm(self.life.store.lease_of(self.place.name))
         forget_place(self.home)
+        self.life.misfortunes.confirmed_at[self.home] = self.life.clock.seconds
         self.life.story.tell("person", "confirms the home", self.place.name, self.home.name)
         return True
 

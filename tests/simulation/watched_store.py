@@ -11,7 +11,9 @@ from typing import Any
 
 from attrs import frozen
 
+from cloudq.adapters.codec import decode_lease
 from cloudq.adapters.object_stores.memory import MemoryStore, _Held
+from cloudq.domain.lease import Lease
 from cloudq.ports.object_store import ListPage
 
 Record = dict[str, Any]
@@ -19,6 +21,7 @@ Judge = Callable[[str, "Record | None", Record], None]
 
 _MANIFEST = re.compile(r"jobs/([0-9a-f]{8})/manifest\.json")
 _CLAIM = re.compile(r"jobs/([0-9a-f]{8})/claims/(\d+)\.json")
+_LEASE = re.compile(r"systems/([^/]+)/lease\.json")
 _MARKER = re.compile(r"queue/[^/]+/([0-9a-f]{8})\.\d+")
 
 
@@ -50,6 +53,7 @@ class WatchedStore(MemoryStore):
         """LISTs that were told in more pages than need be."""
         self.judge: Judge = lambda _job_id, _old, _new: None
         self.judge_history: Callable[[str], None] = lambda _key: None
+        self.note_lease: Callable[[str, Lease], None] = lambda _system, _lease: None
         self.jobs: dict[str, Record] = {}
         """Manifests by job id."""
         self.claims: dict[str, dict[int, Record]] = {}
@@ -98,6 +102,11 @@ class WatchedStore(MemoryStore):
 
     def body(self, key: str) -> bytes:
         return self._held[key].body
+
+    def lease_of(self, system: str) -> Lease | None:
+        """The lease that stands."""
+        key = f"systems/{system}/lease.json"
+        return decode_lease(self.body(key), key) if self.has(key) else None
 
     def newest_claim(self, job_id: str) -> Record | None:
         claims = self.claims.get(job_id)
@@ -161,6 +170,8 @@ class WatchedStore(MemoryStore):
         elif match := _MARKER.fullmatch(key):
             self.invited.add(match[1])
             self.unannounced.setdefault(key.split("/")[1], set()).add(key)
+        elif match := _LEASE.fullmatch(key):
+            self.note_lease(match[1], decode_lease(body, key))
         elif key.startswith("history/"):
             self.judge_history(key)
         elif key.startswith("doorbell/"):

@@ -115,3 +115,17 @@ def test_damaged_notes_remember_nothing(memory: DirectoryLeaseMemory, content: s
     (memory.root / "lease/alpha.store/notes").write_text(content)
 
     assert memory.notes() == LeaseNotes()
+
+
+def test_what_a_person_settled_is_remembered(memory: DirectoryLeaseMemory) -> None:
+    memory.keep(LeaseNotes(3, ("one", "two"), "one", "doubt-1"))
+    memory.confirm(a_lease(nonce="stands", bucket_doubt="doubt-2"))
+
+    assert memory.notes() == LeaseNotes(0, ("stands",), settled=("doubt-1", "doubt-2"))
+
+
+def test_notes_are_read_as_they_were_kept(memory: DirectoryLeaseMemory) -> None:
+    notes = LeaseNotes(7, ("one", "two"), "two", "doubt", ("older", "old"))
+    memory.keep(notes)
+
+    assert memory.notes() == notes

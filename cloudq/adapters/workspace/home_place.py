@@ -27,22 +27,25 @@ def place_of(home: Path, mounts: Path = MOUNT_TABLE) -> dict[str, str]:
     several login nodes may share a home. Never a device number, which changes from boot to boot.
     """
     mount = mount_of(home, mounts)
-    place = {}
-    if mount is not None and not mount.kind.startswith(_NUMBERS_FILES_ANEW):
-        place["inode"] = str(home.stat().st_ino)
-    if mount is not None and mount.is_local and (machine := _machine_id()):
-        place["machine"] = machine
-    return place
+    if mount is None:
+        return {}
+    keeps_inodes = not mount.kind.startswith(_NUMBERS_FILES_ANEW)
+    tells = {"inode": keeps_inodes, "machine": mount.is_local}
+    return {name: value for name, value in _marks(home).items() if tells[name]}
 
 
 def why_not_the_same_home(home: Path) -> str:
     """How *home* is known to be a copy, in words with the way out; empty if it is where it was.
 
-    What is known of only one of the two places proves nothing.
+    What is known of only one of the two places proves nothing. The mount table, which may be long,
+    is read only if something differs.
     """
     if (noted := read_fields(home / NOTE)) is None:
         return ""
     with told_as_workspace_problem(f"look at {home}"):
+        here = _marks(home)
+        if all(noted.get(name, value) == value for name, value in here.items()):
+            return ""
         here = place_of(home)
     moved = [name for name in here if name in noted and noted[name] != here[name]]
     if not moved:
@@ -66,6 +69,12 @@ def forget_place(home: Path) -> None:
     """Let the next agent of *home* note its place anew."""
     with told_as_workspace_problem(f"write {home / NOTE}"):
         (home / NOTE).unlink(missing_ok=True)
+
+
+def _marks(home: Path) -> dict[str, str]:
+    """What may tell *home* from its copies, whatever file system it lies on."""
+    machine = _machine_id()
+    return {"inode": str(home.stat().st_ino)} | ({"machine": machine} if machine else {})
 
 
 def _machine_id() -> str:

@@ -30,10 +30,23 @@ class DirectoryLeaseMemory:
     def notes(self) -> LeaseNotes:
         fields = read_fields(self._folder / "notes") or {}
         epoch = fields.get("epoch", _NO_EPOCH)
-        return LeaseNotes(int(epoch) if epoch.isdecimal() else 0, tuple(fields.get("nonces", "").split()))
+        return LeaseNotes(
+            int(epoch) if epoch.isdecimal() else 0,
+            tuple(fields.get("nonces", "").split()),
+            fields.get("confirmed", ""),
+            fields.get("doubt", ""),
+            tuple(fields.get("settled", "").split()),
+        )
 
     def keep(self, notes: LeaseNotes) -> None:
-        self._write("notes", write_fields({"epoch": notes.epoch, "nonces": " ".join(notes.nonces)}))
+        fields = {
+            "epoch": notes.epoch,
+            "nonces": " ".join(notes.nonces),
+            "confirmed": notes.confirmed,
+            "doubt": notes.bucket_doubt,
+            "settled": " ".join(notes.settled),
+        }
+        self._write("notes", write_fields(fields))
         note_place(self.root)
 
     def doubt(self) -> str:
@@ -50,8 +63,7 @@ class DirectoryLeaseMemory:
         """
         with told_as_workspace_problem(f"write {self._folder}"):
             (self._folder / "doubt").unlink(missing_ok=True)
-        notes = LeaseNotes()
-        self.keep(notes if standing is None else notes.sending(standing.nonce))
+        self.keep(self.notes().after_confirmation(standing))
 
     @property
     def _folder(self) -> Path:

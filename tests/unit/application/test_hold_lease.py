@@ -24,6 +24,7 @@ from tests.parts.remembered_lease import RememberedLease
 from tests.parts.serial_ids import SerialIds
 
 TIME_TO_LIVE_S = 180.0
+LEASE = "systems/alpha/lease.json"
 OTHER_HOST = a_process(host="login2", boot_id="boot-2")
 
 
@@ -52,6 +53,7 @@ class Site:
         *,
         one_shot: bool = False,
         home: RememberedLease | None = None,
+        home_id: str = "a home",
         clock: FakeClock | None = None,
     ) -> HoldLease:
         clock = clock or self.clock
@@ -62,7 +64,7 @@ class Site:
             store_time=store,
             ids=self.ids,
             identity=AgentIdentity("alpha", process, "2.0.0", "local", Offer("local")),
-            home=lambda: "a home",
+            home=lambda: home_id,
             memory=home or self.home,
             is_process_gone=lambda other: other.pid in self.gone,
             one_shot=one_shot,
@@ -503,6 +505,45 @@ def test_who_succeeds_an_agent_of_the_same_shared_home_is_in_no_doubt() -> None:
     assert successor.doubt() == ""
 
 
+def test_a_lease_given_back_by_a_home_with_the_id_of_ones_own_is_waited_for() -> None:
+    site = Site()
+    original, copy = cloned(site)
+    original.release()
+
+    took = wait_until_acquired(copy, site.clock, 300)
+
+    assert took is not None
+    assert took >= TIME_TO_LIVE_S
+    assert "one of the two is a copy" in copy.doubt()
+
+
+def test_a_lease_given_back_elsewhere_counts_once_the_home_shows_its_nonce() -> None:
+    site, shown_late = Site(), RememberedLease()
+    holder = site.agent(a_process())
+    holder.acquire()
+    holder.release()
+    successor = site.agent(OTHER_HOST, home=shown_late)
+    assert successor.acquire() is not None
+    shown_late.kept = site.home.kept
+
+    assert successor.acquire() is None
+    assert successor.doubt() == ""
+
+
+def test_a_home_on_a_full_disk_is_not_taken_for_a_copy_of_itself() -> None:
+    site = Site()
+    holder = site.agent(a_process())
+    holder.acquire()
+    site.home.is_full = True
+    site.clock.pass_by(60)
+    holder.beat()
+    site.home.is_full = False
+    successor = site.agent(OTHER_HOST)
+
+    assert wait_until_acquired(successor, site.clock, 300) is not None
+    assert successor.doubt() == ""
+
+
 # Clocks that stand still -----------------------------------------------------------------------
 
 
@@ -566,6 +607,73 @@ def test_a_lease_that_others_held_since_is_no_reason_for_doubt() -> None:
 
     assert agent.acquire() is None
     assert agent.doubt() == ""
+
+
+def test_an_older_heartbeat_of_the_epoch_that_was_held_puts_the_home_in_doubt() -> None:
+    site = Site()
+    holder = site.agent(a_process())
+    holder.acquire()
+    kept = site.store.get(LEASE).body
+    site.clock.pass_by(60)
+    holder.beat()
+    site.store.put(LEASE, kept)
+    site.clock.pass_by(TIME_TO_LIVE_S)
+
+    assert holder.acquire() is None
+    assert "is an older one than this home wrote last" in holder.doubt()
+
+
+def test_a_heartbeat_without_an_answer_is_no_reason_for_doubt() -> None:
+    site = Site()
+    holder = site.agent(a_process())
+    holder.acquire()
+    site.faults.append(lost_request)
+    with pytest.raises(OutcomeUnknown):
+        holder.beat()
+    site.clock.pass_by(TIME_TO_LIVE_S)
+
+    assert holder.acquire() is None
+    assert holder.doubt() == ""
+
+
+def test_another_home_in_an_epoch_that_was_held_here_shows_a_bucket_that_went_back() -> None:
+    site = Site()
+    site.home.kept = LeaseNotes(epoch=5)
+    site.registry.take_lease("alpha", a_lease(5, home="another home", released=True), None)
+    agent = site.agent(a_process())
+
+    assert agent.acquire() is None
+    assert "cloudqd --confirm" in agent.doubt()
+
+
+def test_a_second_home_learns_from_the_lease_that_the_bucket_went_back() -> None:
+    site, other_home = Site(), RememberedLease()
+    site.home.kept = LeaseNotes(epoch=5)
+    first = site.agent(a_process())
+    first.acquire()
+    first.release()
+    second = site.agent(OTHER_HOST, home=other_home, home_id="another home")
+
+    assert second.acquire() is None
+    assert "on login1, found an older lease" in second.doubt()
+    assert second.doubt().endswith("cloudqd --confirm")
+
+
+def test_a_person_settles_each_doubt_once_a_home() -> None:
+    site, other_home = Site(), RememberedLease()
+    site.home.kept = LeaseNotes(epoch=5)
+    first = site.agent(a_process())
+    second = site.agent(OTHER_HOST, home=other_home, home_id="another home")
+    for agent in (first, second):
+        agent.acquire()
+        agent.release()
+    for home in (site.home, other_home):
+        home.kept, home.doubts = home.kept.after_confirmation(site.lease()), ""
+
+    for agent in (first, second, first):
+        assert agent.acquire() is None
+        assert agent.doubt() == ""
+        agent.release()
 
 
 # Agents of cloudq 2.0 --------------------------------------------------------------------------
