@@ -6,6 +6,7 @@ import contextlib
 import errno
 import io
 import os
+import shutil
 import socket
 import stat
 import struct
@@ -281,6 +282,16 @@ def test_of_many_that_publish_at_once_one_wins(workspace: DirectoryWorkspace) ->
 
     assert len(won) == 1
     assert (space.work_dir / "data").read_bytes() == b"%d" % makings.index(won[0])
+
+
+def test_what_was_removed_while_it_was_made_is_told_as_trouble_of_the_disk(
+    workspace: DirectoryWorkspace,
+) -> None:
+    making = made(workspace.space(TAG), "3.a-nonce")
+    shutil.rmtree(making.control_dir)
+
+    with pytest.raises(WorkspaceProblem, match="cannot look at"):
+        making.publish()
 
 
 def test_space_that_was_blocked_first_is_not_published_over(workspace: DirectoryWorkspace) -> None:

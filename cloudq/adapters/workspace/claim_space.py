@@ -181,7 +181,8 @@ class DirectoryClaimSpace:
         # rename(2) puts a directory over nothing but an empty directory, on network file systems
         # too, and a claim's directory is never empty: it is made with the owner's record inside.
         # A network file system may answer an error to a rename that it made: what is there decides.
-        mine = self.control_dir.stat().st_ino
+        with told_as_workspace_problem(f"look at {self.control_dir}"):
+            mine = self.control_dir.stat().st_ino
         try:
             self.control_dir.rename(self._published)
         except OSError as error:
