@@ -11,7 +11,7 @@ from attrs import evolve, frozen
 
 from cloudq.domain.array_range import ArrayRange
 from cloudq.domain.claim import Claim
-from cloudq.domain.errors import JobNotFound, RecordChanged
+from cloudq.domain.errors import ClaimMissing, JobNotFound, RecordChanged
 from cloudq.domain.job import Job, StoredJob
 from cloudq.domain.job_state import JobState
 from cloudq.domain.names import ClaimTag
@@ -32,6 +32,7 @@ class EndJob:
         """Finish what a ``cancel`` claim began; return the final record.
 
         A system that held the job is told before the record is final: nobody may come back to it.
+        Raises `ClaimMissing` if the record shows meanwhile that *claim* does not stand any more.
         """
         if claim.system and not stored.job.is_final:
             self.queue.request_cancel(claim.system, ClaimTag(stored.job.uuid, claim.replaced))
@@ -57,6 +58,8 @@ class EndJob:
                 return self.jobs.replace(stored, self._canceled(stored.job, claim))
             except RecordChanged:
                 stored = self.jobs.load(stored.job.uuid)
+                if stored.job.certain_claim >= claim.n:  # the bucket went back, and a system has the job
+                    raise ClaimMissing(stored.job.uuid, claim.n) from None
         return stored
 
     def _canceled(self, job: Job, claim: Claim) -> Job:

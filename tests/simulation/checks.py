@@ -29,6 +29,7 @@ POLLS_TO_CANCEL = 2
 REMOVED = (
     "were removed while it ran",
     "were removed before it had ended",
+    "its files are gone",
     "canceled: its files and local job are gone",
     "canceled before it was started",
 )
@@ -114,7 +115,10 @@ class Checks:
                     if each.shell_holds and each.status.life is Stage.RUNNING:
                         self._break(f"I5 {job_id} became {record['state']} while task {task} runs")
         misfortunes = self.life.misfortunes
-        if misfortunes.has_image and any(words in record["error_msg"] for words in REMOVED):
+        has_lost_files = any(words in record["error_msg"] for words in REMOVED)
+        if has_lost_files and job_id in misfortunes.was_over:
+            return  # its files were removed since its first end, and the bucket does not have them any more
+        if has_lost_files and misfortunes.has_image:
             self.life.disturb(job_id)  # they are in the other of two homes that nothing tells apart
         elif OUT_OF_SIGHT not in record["error_msg"] and ClaimTag(*tag) not in misfortunes.purged:
             self._judge_logs(job_id, record, starts)

@@ -59,6 +59,8 @@ class Misfortunes:
     """Whether a person said that all is well since."""
     set_back: set[str] = field(factory=set)
     """Jobs of which anything went back, or is gone, with the bucket."""
+    was_over: set[str] = field(factory=set)
+    """Jobs that had ended when the bucket went back: of some, their work directories have been removed."""
     unaware: set[str] = field(factory=set)
     """Systems whose lease did not go back with the bucket: nothing tells their agents of it."""
     aware: set[str] = field(factory=set)
@@ -198,6 +200,7 @@ class Misfortunes:
         keys = {key for key, _ in before.held.items() ^ self._backup.held.items()}
         self.set_back |= {found[1] for key in keys if (found := _JOB.search(key)) is not None}
         self.set_back |= before.final.keys() ^ self._backup.final.keys()
+        self.was_over |= before.final.keys()
         for job_id in self.set_back:
             life.disturb(job_id)
         life.checks.forget_ends()

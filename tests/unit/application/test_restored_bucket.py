@@ -15,7 +15,8 @@ from cloudq.adapters.object_stores.memory import MemoryStore
 from cloudq.adapters.object_stores.passing_on import PassingOn
 from cloudq.adapters.schedulers.scripted import Script
 from cloudq.adapters.workspace import DirectoryLeaseMemory
-from cloudq.domain.errors import StoreUnavailable
+from cloudq.application.cancel_job import CancelResult
+from cloudq.domain.errors import ClaimMissing, StoreUnavailable
 from cloudq.domain.job_state import JobState
 from cloudq.ports.object_store import ObjectStore
 from cloudq.ports.workers import Lane
@@ -25,7 +26,7 @@ from tests.parts.world import Agent, System, World
 
 @define
 class MeanwhileStore(PassingOn):
-    """Lets others act before the object *key* is first created."""
+    """Lets others act before the object *key* is first created or rewritten."""
 
     inner: ObjectStore
     key: str
@@ -33,10 +34,17 @@ class MeanwhileStore(PassingOn):
     _has_acted: bool = False
 
     def put_if_absent(self, key: str, body: bytes) -> str:
+        self._let_others_act(key)
+        return self.inner.put_if_absent(key, body)
+
+    def put_if_match(self, key: str, body: bytes, etag: str) -> str:
+        self._let_others_act(key)
+        return self.inner.put_if_match(key, body, etag)
+
+    def _let_others_act(self, key: str) -> None:
         if key == self.key and not self._has_acted:
             self._has_acted = True
             self.act()
-        return self.inner.put_if_absent(key, body)
 
 
 def backup(world: World) -> MemoryStore:
@@ -213,6 +221,25 @@ def test_a_job_that_was_deleted_before_it_was_claimed_does_not_come_back(world: 
     assert alpha.scheduler.starts == []
     assert f"jobs/{job_id}/manifest.json" not in world.stored()
     assert world.stored("queue/") == []
+
+
+def test_a_cancel_that_stood_still_ends_no_job_that_was_claimed_after_the_bucket_went_back(
+    world: World,
+) -> None:
+    alpha = world.system("alpha", behaviour=lambda *_: Script(300))
+    job_id = world.submit("alpha")
+    kept, agent = backup(world), world.agent(alpha)
+
+    def go_back_and_run_it() -> None:
+        restore(world, kept)
+        agent.until(lambda: world.job(job_id).state is JobState.RUN)
+
+    store = MeanwhileStore(world.store, f"jobs/{job_id}/manifest.json", go_back_and_run_it)
+    with pytest.raises(ClaimMissing):
+        world.client(store).cancel(job_id)
+
+    assert world.job(job_id).state is JobState.RUN
+    assert world.client().cancel(job_id) is CancelResult.REQUESTED
 
 
 # Control directories --------------------------------------------------------------------------
