@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from attrs import define
 
-from cloudq.adapters.object_stores.dated import REMEMBERED, DatedStore
+from cloudq.adapters.object_stores.dated import REMEMBERED, SLOW_S, DatedStore
 from cloudq.adapters.object_stores.memory import MemoryStore
 from cloudq.adapters.object_stores.passing_on import PassingOn
 from cloudq.ports.object_store import MAX_CONTROL_BYTES, ObjectStore, StoredObject
@@ -107,3 +107,16 @@ def test_a_front_end_that_was_ahead_long_ago_is_forgotten() -> None:
     store.get(KEY)
 
     assert store.passed_unseen_s(mark) == 40
+
+
+def test_a_slow_answer_hides_no_pause_that_follows_it() -> None:
+    stores, own = FakeClock(), FakeClock()
+    slow = SlowStore(a_store(stores), before=lambda: (stores.pass_by(2000), own.pass_by(2000)))
+    store = DatedStore(slow, own)
+    store.get(KEY)
+    slow.before = lambda: None
+    mark = store.mark()
+    stores.pass_by(300)
+    store.get(KEY)
+
+    assert 300 - SLOW_S <= store.passed_unseen_s(mark) <= 300

@@ -13,6 +13,8 @@ from cloudq.adapters.object_stores.passing_on import PassingOn
 from cloudq.ports.clock import Clock
 from cloudq.ports.object_store import MAX_CONTROL_BYTES, ListPage, ObjectStore, StoredObject, Unchanged
 
+SLOW_S = 15.0
+"""An answer that took longer counts as if it had been asked for so long before it came."""
 REMEMBERED = 64
 """Answers from which the most advanced front end is known."""
 
@@ -25,7 +27,8 @@ class DatedStore(PassingOn):
 
     An answer was dated between the moment it was asked for and the moment it came. So the first gives
     the most by which the store's clock may be ahead, the second the least. Several front ends of one
-    store may differ: the mark is that of the most advanced one, among the last answers.
+    store may differ: the mark is that of the most advanced one, among the last answers. One that took
+    minutes says little: it must not hide a pause of minutes.
     """
 
     inner: ObjectStore
@@ -65,5 +68,6 @@ class DatedStore(PassingOn):
     def _note(self, date: datetime | None, asked_at: float) -> None:
         if date is None:
             return
-        self._most.append(date.timestamp() - asked_at)
-        self._least = date.timestamp() - self.clock.elapsed()
+        came_at = self.clock.elapsed()
+        self._most.append(date.timestamp() - max(asked_at, came_at - SLOW_S))
+        self._least = date.timestamp() - came_at
