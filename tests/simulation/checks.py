@@ -61,8 +61,8 @@ class Checks:
     """Claims of a home whose last attempt was refused for the moment: nothing was submitted."""
     work_dirs: dict[Path, ClaimTag] = field(factory=dict)
     """Whose each work directory is."""
-    outrun: list[tuple[Process | None, Process | None]] = field(factory=list)
-    """Holders that had not heard yet of a successor on a copy of their host, and that successor."""
+    outrun: list[tuple[Process | None, Process | None, int]] = field(factory=list)
+    """Holders that had not heard yet of a successor on a copy of their host, it, and its epoch."""
 
     def _break(self, promise: str) -> None:
         self.life.story.break_(promise)
@@ -163,12 +163,12 @@ class Checks:
     def _is_outrun(self, slot: Slot, acting: Sequence[Slot]) -> bool:
         """Whether a copy of the host, with the same name and home, takes the process of *slot* for ended.
 
-        Each successor is excused once, until *slot* has tried to renew its lease.
+        Each succession is excused once, until *slot* has tried to renew its lease.
         """
         for other in acting:
-            pair = (slot.process, other.process)
-            if slot.seems_gone_on(other) and pair not in self.outrun and slot.process is not None:
-                self.outrun.append(pair)
+            succession = (slot.process, other.process, other.parts.lease.epoch if other.parts else 0)
+            if slot.seems_gone_on(other) and succession not in self.outrun and slot.process is not None:
+                self.outrun.append(succession)
                 slot.process.is_copied = True
                 return True
         return False
@@ -373,7 +373,7 @@ class Checks:
             return True
         is_held = claim is not None and claim["kind"] == "run" and job_id not in store.final
         if job_id in self.life.misfortunes.set_back and not is_held:
-            return not any(f"/{job_id}." in key for key in store.keys("queue/"))
+            return not store.is_offered(job_id)
         expired = [key for key in store.ever_expired if job_id in key]
         if is_held or not expired:
             return self._has_expired(job_id) and any(key.startswith("queue/") for key in expired)

@@ -117,6 +117,7 @@ class Process:
         held_up_before = pause and life.dice.happens(0.5)
         if held_up_before:
             self._hold_up(f"before {port}.{method}")
+        was_copied = self.is_copied  # also while the call is held up after it was carried out
         try:
             answer = self._faulty(port, method, work, args)
             if port == "store" and method in DATED and stops == self.stops:
@@ -129,7 +130,7 @@ class Process:
                 self._stop_half_way(f"after {port}.{method}")
             elif pause and not held_up_before:
                 self._hold_up(f"after {port}.{method}")
-            if self.is_copied and port == "store" and method in WRITES and "/lease" in str(args[0]):
+            if was_copied and port == "store" and method in WRITES and "/lease" in str(args[0]):
                 self._has_tried_to_renew = True
             life.checks.at_every_call()
 

@@ -313,7 +313,7 @@ class Life:
                 slot.gone()
         host.gone.clear()
         host.boot = self.next_boot()
-        host.booted_at = self.clock.seconds - self.dice.random.uniform(0, 60)
+        host.booted_at = self.clock.seconds - host.stood_still_s - self.dice.random.uniform(0, 60)
 
     # Peace ---------------------------------------------------------------------------------------
 

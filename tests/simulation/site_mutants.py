@@ -6,7 +6,6 @@ from contextlib import ExitStack
 from typing import Any
 
 from cloudq.adapters.codec import encode_lease
-from cloudq.adapters.filesystem import remove_tree
 from cloudq.adapters.job_repository import keys
 from cloudq.adapters.job_repository.jobs import BucketJobRepository
 from cloudq.adapters.job_repository.records import pages
@@ -109,13 +108,9 @@ def vanished_manifest_taken_for_cancel(stack: ExitStack) -> None:
 
 @mutant("an input is made anew under a running script", "I1", under=Kind.STOPPED_CLOCKS)
 def files_prepared_in_their_place(stack: ExitStack) -> None:
-    real = DirectoryClaimSpace.publish
-
-    def publish(self: Any) -> None:
-        remove_tree(self._published)
-        real(self)
-
-    change(stack, DirectoryClaimSpace, "publish", publish)
+    change(stack, DirectoryClaimSpace, "making", lambda self, _: self)
+    change(stack, DirectoryClaimSpace, "publish", lambda _: None)
+    change(stack, DirectoryClaimSpace, "discard", lambda _: None)
 
 
 @mutant("its owner was told that it is canceled", "I5", under=Kind.SLOW_WORK)

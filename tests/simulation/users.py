@@ -194,8 +194,7 @@ class Users:
         """Whether only the record of a submission is left: it expired, or went back, in part."""
         store = self.life.store
         is_over = job_id not in store.jobs or job_id in store.final
-        is_offered = any(f"/{job_id}." in key for key in store.keys("queue/"))
-        return not is_over and not is_offered and self.life.checks.is_nobodys(job_id)
+        return not is_over and not store.is_offered(job_id) and self.life.checks.is_nobodys(job_id)
 
     def may_be_deleted(self, wish: Wish) -> bool:
         """Whether somebody tried to delete that job, or all that had ended."""

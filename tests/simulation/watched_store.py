@@ -103,6 +103,11 @@ class WatchedStore(MemoryStore):
     def body(self, key: str) -> bytes:
         return self._held[key].body
 
+    def is_offered(self, job_id: str) -> bool:
+        """Whether a queue entry of the job is there; a request alone offers nothing."""
+        entries = map(_MARKER.fullmatch, self.keys("queue/"))
+        return any(entry is not None and entry[1] == job_id for entry in entries)
+
     def lease_of(self, system: str) -> Lease | None:
         """The lease that stands."""
         key = f"systems/{system}/lease.json"
