@@ -15,7 +15,14 @@ from cloudq.application.keep_hold import KeepHold
 from cloudq.application.permit import Permits
 from cloudq.application.ship_logs import STREAMS, ShipLogs
 from cloudq.application.watch_files import WatchFiles, told_of_loss, told_of_lost_outputs
-from cloudq.domain.errors import CloudqError, RecordChanged, StoreProblem, WorkDirGone, WorkspaceProblem
+from cloudq.domain.errors import (
+    CloudqError,
+    LeaseLost,
+    RecordChanged,
+    StoreProblem,
+    WorkDirGone,
+    WorkspaceProblem,
+)
 from cloudq.domain.job import Job, StoredJob
 from cloudq.domain.job_state import JobState
 from cloudq.domain.names import ClaimTag
@@ -144,7 +151,7 @@ class FinishJobs:
             return stage_out.result()
         except CloudqError as error:
             self._show_completing(held)
-            held.failed_stage_outs += not isinstance(error, StoreProblem)
+            held.failed_stage_outs += not isinstance(error, (StoreProblem, LeaseLost))
             raise
 
     # Ending without the outputs --------------------------------------------------------------

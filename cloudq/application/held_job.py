@@ -130,7 +130,7 @@ class HeldJob(Retried):
     is_given_up: bool = False
     """Whether its owner wants it to end without its outputs."""
     failed_stage_outs: int = 0
-    """For other reasons than the store's."""
+    """For other reasons than the store's, or the lease's."""
     is_looked_for: bool = False
     """Whether the scheduler was asked once, and must be again, for a submission without a trace."""
     written_at: float = 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import zipfile
@@ -18,6 +19,7 @@ from cloudq.client import Client
 from cloudq.domain.errors import (
     CloudqError,
     InvalidInput,
+    LeaseLost,
     MaybeSubmitted,
     NewerFormat,
     OutcomeUnknown,
@@ -360,6 +362,7 @@ class FullDisk(Trap):
 
     step: str = ""
     is_full: bool = True
+    trouble: CloudqError = field(factory=lambda: WorkspaceFull("cannot write: No space left on device"))
     met: int = field(default=0, init=False)
 
     def call(self, name: str, work: Callable[[], Any]) -> Any:
@@ -367,7 +370,7 @@ class FullDisk(Trap):
             self.met += 1
             if name.startswith("store."):
                 raise OSError(errno.ENOSPC, "No space left on device")
-            raise WorkspaceFull("cannot write /home/cache: No space left on device")
+            raise self.trouble
         return work()
 
 
@@ -449,6 +452,26 @@ def test_a_canceled_job_has_its_outputs_tried_a_few_times(world: World) -> None:
     agent.until_final(job_id)
 
     assert (world.job(job_id).state, disk.met) == (JobState.DELETED, 5)
+
+
+def test_a_lease_that_lapses_while_outputs_are_brought_is_no_try(world: World) -> None:
+    alpha = world.system(behaviour=lambda *_: Script(1000))
+    lapsed = FullDisk(step="space.pack_output", trouble=LeaseLost("not renewed in time"))
+    agent = world.agent(alpha, lapsed)
+    job_id = world.submit("alpha")
+    agent.cycles(3)
+    (alpha.home / "cache" / job_id / "checkpoint").write_text("42")
+    world.client().cancel(job_id)
+    for _ in range(200):
+        with contextlib.suppress(LeaseLost):
+            agent.cycle()
+        world.clock.pass_by(5)
+    assert lapsed.met > 5
+    lapsed.is_full = False
+
+    agent.until_final(job_id)
+
+    assert (world.job(job_id).state, world.job(job_id).output_files) == (JobState.DELETED, 1)
 
 
 def test_a_job_that_was_canceled_while_it_ran_brings_its_outputs(world: World) -> None:
