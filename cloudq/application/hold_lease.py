@@ -220,8 +220,8 @@ class HoldLease:
             raise
 
     def _is_of_a_copy(self, holder: Lease) -> bool:
-        """Whether a home with the very id of this one held the lease, and wrote what this one did not."""
-        return holder.home == self.home() and not self.memory.notes().wrote(holder)
+        """Whether a home with the very id of this one held the lease, and wrote what this one never sent."""
+        return holder.home == self.home() and not self.memory.notes().knows(holder)
 
     def _first(self, epoch: int) -> Lease:
         me, self._home = self.identity, self.home()

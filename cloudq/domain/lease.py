@@ -19,6 +19,7 @@ SKEW_TOLERATED = 1 / 12
 MAX_NONCES = 64
 """More than the heartbeats that may be sent without an answer until the lease has lapsed."""
 MAX_SETTLED = 8
+MAX_REFUSED = 8
 
 
 @frozen
@@ -159,6 +160,8 @@ class LeaseNotes:
     """The id of the doubt whether the bucket went back; empty without one."""
     settled: tuple[str, ...] = ()
     """The ids of such doubts that a person has settled here."""
+    refused: tuple[str, ...] = ()
+    """The nonces of leases that were sent from here and that the store refused, the last ones."""
 
     def sending(self, nonce: str) -> LeaseNotes:
         """The notes with one more nonce; the oldest are dropped."""
@@ -166,7 +169,8 @@ class LeaseNotes:
 
     def without(self, nonce: str) -> LeaseNotes:
         """The notes without a nonce that another process wrote, as the store says."""
-        return evolve(self, nonces=tuple(each for each in self.nonces if each != nonce))
+        left = tuple(each for each in self.nonces if each != nonce)
+        return evolve(self, nonces=left, refused=(*self.refused, nonce)[-MAX_REFUSED:])
 
     def with_confirmed(self, lease: Lease) -> LeaseNotes:
         """The notes once the store has *lease*, which was sent from this home."""
@@ -181,6 +185,13 @@ class LeaseNotes:
     def wrote(self, lease: Lease) -> bool:
         """Whether *lease* was written from this home."""
         return lease.nonce in self.nonces
+
+    def knows(self, lease: Lease) -> bool:
+        """Whether *lease* was sent from this home, even if the store refused it.
+
+        A gateway that asks its store again may refuse what it has written.
+        """
+        return lease.nonce in (*self.nonces, *self.refused)
 
     def must_doubt(self, lease: Lease) -> bool:
         """Whether the holder of *lease* doubts the bucket, and no person has settled that here."""

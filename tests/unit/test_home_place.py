@@ -125,7 +125,7 @@ def test_what_a_person_settled_is_remembered(memory: DirectoryLeaseMemory) -> No
 
 
 def test_notes_are_read_as_they_were_kept(memory: DirectoryLeaseMemory) -> None:
-    notes = LeaseNotes(7, ("one", "two"), "two", "doubt", ("older", "old"))
+    notes = LeaseNotes(7, ("one", "two"), "two", "doubt", ("older", "old"), ("lost",))
     memory.keep(notes)
 
     assert memory.notes() == notes

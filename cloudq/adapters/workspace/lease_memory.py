@@ -36,6 +36,7 @@ class DirectoryLeaseMemory:
             fields.get("confirmed", ""),
             fields.get("doubt", ""),
             tuple(fields.get("settled", "").split()),
+            tuple(fields.get("refused", "").split()),
         )
 
     def keep(self, notes: LeaseNotes) -> None:
@@ -45,6 +46,7 @@ class DirectoryLeaseMemory:
             "confirmed": notes.confirmed,
             "doubt": notes.bucket_doubt,
             "settled": " ".join(notes.settled),
+            "refused": " ".join(notes.refused),
         }
         self._write("notes", write_fields(fields))
         note_place(self.root)

@@ -19,7 +19,7 @@ from cloudq.domain.lease import Lease, LeaseNotes, Offer, ProcessIdentity
 from cloudq.ports.system_registry import SeenLease
 from tests.builders import a_lease, a_process
 from tests.parts.fake_clock import FakeClock
-from tests.parts.faulty_store import Fault, FaultyStore, lost_answer, lost_request
+from tests.parts.faulty_store import Fault, FaultyStore, lost_answer, lost_answer_then_412, lost_request
 from tests.parts.remembered_lease import RememberedLease
 from tests.parts.serial_ids import SerialIds
 
@@ -528,6 +528,21 @@ def test_a_lease_given_back_elsewhere_counts_once_the_home_shows_its_nonce() -> 
 
     assert successor.acquire() is None
     assert successor.doubt() == ""
+
+
+def test_a_heartbeat_that_was_written_and_refused_all_the_same_raises_no_doubt() -> None:
+    site = Site()
+    holder = site.agent(a_process())
+    holder.acquire()
+    site.faults.append(lost_answer_then_412)
+    with pytest.raises(LeaseLost):
+        holder.beat()
+
+    took = wait_until_acquired(holder, site.clock, 300)
+
+    assert took is not None
+    assert took >= TIME_TO_LIVE_S
+    assert holder.doubt() == ""
 
 
 def test_a_home_on_a_full_disk_is_not_taken_for_a_copy_of_itself() -> None:
