@@ -255,25 +255,29 @@ cq_code=$?
 
 # What comes before the script has started is kept for it. Not before the lock has been read: a trap
 # may end `read` early. And no command substitution may follow, see `_TEMPLATE`.
+# 199 is a pipe that nobody else knows, both ends of it: the bell that `_RUN_AND_FORWARD` waits for.
 _CATCH_EARLY = """\
 cq_pid=$cq_record.pid.$$
 cq_note=$cq_record.code.$$
-cq_waiter=
+cq_child=
 cq_early=
 cq_pass_on() {{
-    if [ -z "$cq_waiter" ]; then cq_early="$cq_early $1" && return; fi
-    while kill -0 "$cq_waiter"; do
-        read -r cq_child <"$cq_pid" && kill -s "$1" "$cq_child" && return
-        sleep 0.1
-    done
+    if [ -z "$cq_child" ]; then cq_early="$cq_early $1" && return; fi
+    kill -s "$1" "$cq_child"
 }} 2>/dev/null
+cq_ring() {{ echo "$1" >&199; }} 2>/dev/null
+{{ exec 199<> <(:); }} 2>/dev/null
 {traps}
 """
 
-# Only the job shell is signalled and has to pass it on, so it must wait for the script in the
-# background, and `wait` ends early for each trap: with the signal's number, sometimes for a signal
-# whose trap ran long ago, sometimes with -1 once the child has ended. So what it answers proves
-# nothing: somebody deaf to signals waits in the foreground, writes the code down and ends.
+# Only the job shell is signalled and has to pass it on, so the script runs in the background. Somebody
+# deaf to signals waits for it, writes the code down and ends: what `wait` answers while signals come
+# proves nothing. Nor may the job shell itself sit in `wait` meanwhile, because bash leaves that by a jump
+# out of the handler: of two signals that are delivered at once, as Slurm's CONT and the warning right
+# after it are where the processors are busy, the other's handler never runs, and the signal is lost.
+# `read` from the bell loses none and starts no process. It ends by itself each second: a signal that
+# comes just before it sleeps is passed on then. Without a bell (no /dev/fd) `sleep` does.
+# The trap reads no file: it may run inside that `read`.
 # The script gets every signal's meaning back; bash takes INT and QUIT from whatever it runs in the
 # background, and stdin, which has to be handed down.
 _RUN_AND_FORWARD = """\
@@ -284,20 +288,28 @@ exec 9<&0
     (
         trap - {signals} QUIT
         printf '%s\\n' "$BASHPID" >"$cq_pid"
+        cq_ring begun
+        exec 199>&-
         exec {start}
     )
     cq_code=$?
     printf '%s\\n' "$cq_code" >"$cq_note"
+    cq_ring ended
     exit "$cq_code"
 ) &
 cq_waiter=$!
 exec 9<&-
-for cq_name in $cq_early; do cq_pass_on "$cq_name"; done
-while :; do
-    wait "$cq_waiter"
-    cq_code=$?
-    if ! kill -0 "$cq_waiter" 2>/dev/null; then break; fi
-done
+cq_bell=
+while [ "$cq_bell" != ended ] && kill -0 "$cq_waiter"; do
+    if [ -z "$cq_child" ] && read -r cq_name <"$cq_pid"; then
+        cq_child=$cq_name
+        for cq_name in $cq_early; do cq_pass_on "$cq_name"; done
+    fi
+    read -r -t 1 cq_bell <&199 || [ $? -gt 128 ] || sleep 1
+done 2>/dev/null
+trap '' {signals}
+wait "$cq_waiter"
+cq_code=$?
 if [ -s "$cq_note" ]; then read -r cq_code <"$cq_note"; fi
 if [ "$cq_code" -lt 0 ]; then cq_code=255; fi
 rm -f "$cq_pid" "$cq_note"

@@ -156,6 +156,45 @@ def test_a_signal_that_comes_before_the_script_has_started_is_kept_for_it(
     assert (exit_record(space).exit_code, exit_record(space).signal) == (143, "TERM")
 
 
+@pytest.mark.parametrize("name", ["TERM", "INT", "HUP", "USR1", "USR2"])
+def test_a_signal_that_is_delivered_at_once_with_another_is_passed_on(
+    space: DirectoryClaimSpace, name: str
+) -> None:
+    # Slurm sends CONT and then the signal: where no processor is free, the job shell gets both at once.
+    body = f"#!/bin/bash\ntrap 'echo caught; exit 7' {name}\necho ready\nwhile :; do sleep 0.02; done\n"
+    prepare(space, body, FORWARD)
+    process = started(space)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    try:
+        os.kill(process.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
+        os.kill(process.pid, signal.Signals[f"SIG{name}"])
+        os.kill(process.pid, signal.SIGCONT)
+        out, _ = process.communicate(timeout=20)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+    assert out == "caught\n"
+    assert (exit_record(space).exit_code, exit_record(space).signal) == (7, name)
+
+
+def test_signals_reach_the_script_where_the_job_shell_has_no_bell(space: DirectoryClaimSpace) -> None:
+    prepare(space, "#!/bin/bash\ntrap 'exit 7' USR1\necho ready\nwhile :; do sleep 0.02; done\n", FORWARD)
+    text = space.job_shell.read_text()
+    assert text.count("exec 199<> <(:)") == 1
+    space.install_job_shell(text.replace("exec 199<> <(:)", "exec 199<>/no/such/pipe"))
+
+    assert signalled(space, FORWARD, signal.SIGUSR1) == (7, "", "")
+
+
+def test_the_script_has_no_open_files_but_its_own_streams(space: DirectoryClaimSpace) -> None:
+    prepare(space, f"#!{sys.executable}\nimport os\nprint(sorted(os.listdir('/proc/self/fd')))\n", COPY)
+
+    assert run(space)[1] == "['0', '1', '2', '3']\n"  # 3 is what lists them
+
+
 @each_dialect
 def test_of_racing_submissions_one_starts_the_script(
     space: DirectoryClaimSpace, dialect: ShellDialect

@@ -88,15 +88,14 @@ fi
 cq_require_turn
 cq_pid=$cq_record.pid.$$
 cq_note=$cq_record.code.$$
-cq_waiter=
+cq_child=
 cq_early=
 cq_pass_on() {
-    if [ -z "$cq_waiter" ]; then cq_early="$cq_early $1" && return; fi
-    while kill -0 "$cq_waiter"; do
-        read -r cq_child <"$cq_pid" && kill -s "$1" "$cq_child" && return
-        sleep 0.1
-    done
+    if [ -z "$cq_child" ]; then cq_early="$cq_early $1" && return; fi
+    kill -s "$1" "$cq_child"
 } 2>/dev/null
+cq_ring() { echo "$1" >&199; } 2>/dev/null
+{ exec 199<> <(:); } 2>/dev/null
 trap 'cq_note_signal TERM' TERM
 trap 'cq_note_signal INT' INT
 trap 'cq_note_signal HUP' HUP
@@ -120,20 +119,28 @@ exec 9<&0
     (
         trap - TERM INT HUP USR1 USR2 XCPU CONT QUIT
         printf '%s\n' "$BASHPID" >"$cq_pid"
+        cq_ring begun
+        exec 199>&-
         exec /bin/bash "$cq_script"
     )
     cq_code=$?
     printf '%s\n' "$cq_code" >"$cq_note"
+    cq_ring ended
     exit "$cq_code"
 ) &
 cq_waiter=$!
 exec 9<&-
-for cq_name in $cq_early; do cq_pass_on "$cq_name"; done
-while :; do
-    wait "$cq_waiter"
-    cq_code=$?
-    if ! kill -0 "$cq_waiter" 2>/dev/null; then break; fi
-done
+cq_bell=
+while [ "$cq_bell" != ended ] && kill -0 "$cq_waiter"; do
+    if [ -z "$cq_child" ] && read -r cq_name <"$cq_pid"; then
+        cq_child=$cq_name
+        for cq_name in $cq_early; do cq_pass_on "$cq_name"; done
+    fi
+    read -r -t 1 cq_bell <&199 || [ $? -gt 128 ] || sleep 1
+done 2>/dev/null
+trap '' TERM INT HUP USR1 USR2 XCPU CONT
+wait "$cq_waiter"
+cq_code=$?
 if [ -s "$cq_note" ]; then read -r cq_code <"$cq_note"; fi
 if [ "$cq_code" -lt 0 ]; then cq_code=255; fi
 rm -f "$cq_pid" "$cq_note"
