@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attrs import define
+from attrs import define, evolve
 from click.testing import CliRunner, Result
 
 from cloudq.adapters.presets import PRESETS
+from cloudq.application.cluster_report import Report
 from cloudq.bootstrap.builder import BuilderParts, builder_parts
 from cloudq.entrypoints.cloudqaws import main
 from cloudq.entrypoints.cloudqaws.session import BuilderSession
@@ -42,9 +43,16 @@ class User:
 
     cloud: Cloud
     wrap: Callable[[BuilderParts], BuilderParts] = lambda parts: parts
+    when_told: Callable[[], None] = lambda: None
+    """What happens each time a command has said something."""
 
     def __call__(self, *args: str) -> Result:
-        def connect(home: Path, profile: str, report: Any) -> BuilderParts:
+        def connect(home: Path, profile: str, report: Report) -> BuilderParts:
+            def say(text: str) -> None:
+                said(text)
+                self.when_told()
+
+            said, report = report.say, evolve(report, say=say)
             return self.wrap(builder_parts(home, os.environ, profile, report, poll_s=0.3))
 
         return CliRunner().invoke(main, list(args), obj=BuilderSession(connect))
@@ -106,15 +114,18 @@ def test_a_cluster_is_made_listed_and_removed_as_the_original_shows_it(user: Use
 
 
 def test_states_are_shown_while_stacks_come_and_go(user: User) -> None:
-    user.cloud.order(seconds=4)
+    user.cloud.order(held=["your-cluster-nodes"])
     user.done(*CREATE, *OWN_BUCKET, "--no-wait")
     assert "your-cluster     CREATING\n" in user.done("list").stdout
-    waited = user.done(*CREATE, *OWN_BUCKET).stdout.splitlines()
+    # Once it has said what it waits for, and not before.
+    patient = User(user.cloud, when_told=lambda: user.cloud.order(held=[]))
+    waited = patient.done(*CREATE, *OWN_BUCKET).stdout.splitlines()
     assert waited == MADE.splitlines()[1:]
 
+    user.cloud.order(held=["your-cluster-nodes"])
     user.done("delete", "--name", "your-cluster", "--no-wait")
     assert "your-cluster     DELETING\n" in user.done("list").stdout
-    user.cloud.order(seconds=1)
+    user.cloud.order(held=[])
     user.done("delete", "--name", "your-cluster")
     assert user.cloud.stacks() == {}
 

@@ -3,7 +3,8 @@
 Run as ``python cloud.py``: prints its port, ends with its stdin. moto cannot make everything in the
 template of a cluster: what it fails on becomes a stand-in, the rest (roles, security groups, launch
 templates, tables, volumes, log groups, the head node) is really made. Stacks take their time: how long,
-and which of them fail, is read anew from the file ``CLOUD_ORDERS`` whenever one is made or removed.
+and which of them fail, is read anew from the file ``CLOUD_ORDERS`` whenever one is made or removed; which of
+them stay as they are for now, again and again.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import os
 import sys
 import threading
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -35,7 +37,7 @@ remove_stack = CloudFormationBackend.delete_stack
 
 
 def orders() -> dict[str, Any]:
-    """What the test wants: ``seconds`` that a stack takes, ``fails``: stack → reason."""
+    """What the test wants: ``seconds`` that a stack takes, ``fails``: stack → reason, ``held``: stacks."""
     file = os.environ.get("CLOUD_ORDERS", "")
     return json.loads(Path(file).read_text()) if file and Path(file).exists() else {}
 
@@ -110,7 +112,7 @@ def create_stack(self: Any, name: str, template: str, *args: Any, **kwargs: Any)
     stack = make_stack(self, name, template, *args, **kwargs)
     if any(tag in (stack.tags or {}) for tag in CLUSTER_TAGS):
         stack.status = "CREATE_IN_PROGRESS"
-        later(lambda: created(self, stack, orders().get("fails", {}).get(name)))
+        later(stack.name, lambda: created(self, stack, orders().get("fails", {}).get(name)))
     return stack
 
 
@@ -152,7 +154,7 @@ def delete_stack(self: Any, key: str) -> None:
         return
     if stack.status != "DELETE_IN_PROGRESS":
         stack.status = "DELETE_IN_PROGRESS"
-        later(lambda: removed(self, stack))
+        later(stack.name, lambda: removed(self, stack))
 
 
 def removed(self: Any, stack: Any) -> None:
@@ -163,10 +165,16 @@ def removed(self: Any, stack: Any) -> None:
         self.stacks.pop(stack.stack_id, None)
 
 
-def later(do: Any) -> None:
-    timer = threading.Timer(float(orders().get("seconds", 2)), do)
-    timer.daemon = True
-    timer.start()
+def later(stack: str, do: Any) -> None:
+    """Do it once the stack has taken its time and is not held."""
+
+    def wait_and_do() -> None:
+        time.sleep(float(orders().get("seconds", 2)))
+        while stack in orders().get("held", ()):
+            time.sleep(0.1)
+        do()
+
+    threading.Thread(target=wait_and_do, daemon=True).start()
 
 
 class QuietHandler(WSGIRequestHandler):

@@ -60,9 +60,12 @@ class Cloud:
     clients: dict[str, Any] = field(factory=dict)
 
     def order(self, **orders: Any) -> None:
-        """Say how long stacks take (*seconds*) and which of them fail (*fails*: stack → reason)."""
+        """Say how long stacks take (*seconds*), which of them fail (*fails*: stack → reason), and which stay
+        as they are until another order (*held*)."""
         self.orders |= orders
-        self.orders_file.write_text(json.dumps(self.orders))
+        written = self.orders_file.with_suffix(".new")  # the cloud may read at any moment
+        written.write_text(json.dumps(self.orders))
+        written.replace(self.orders_file)
 
     @property
     def environ(self) -> dict[str, str]:
