@@ -8,7 +8,7 @@ from cloudq.application.end_job import load_or_none
 from cloudq.application.held_job import HeldJob, Holdings
 from cloudq.application.job_trouble import JobTrouble
 from cloudq.application.keep_hold import KeepHold
-from cloudq.domain.claim import may_create_run_claim
+from cloudq.domain.claim import entry_number
 from cloudq.domain.names import ClaimTag
 from cloudq.ports.job_repository import JobQueue, JobRepository
 
@@ -46,14 +46,14 @@ class CheckMarkers:
         held.has_lost_its_marker = False
 
     def _is_still_offered(self, tag: ClaimTag) -> bool:
-        """Whether a job waits for this system, and its queue entry is gone though nobody decided that.
+        """Whether a job waits for this system, or is its own, and nobody decided that its queue entry goes.
 
-        Who cancels, takes or requeues a job makes a claim before queue entries go.
+        Who cancels, takes or requeues a job makes a claim before queue entries go. The claim may be
+        ours: no answer came when it was made.
         """
         stored = load_or_none(self.jobs, tag.job_id)
-        if stored is None or stored.job.is_final or self.system not in stored.job.invited:
+        if stored is None or stored.job.is_final:
             return False
         newest = self.jobs.newest_claim(tag.job_id, stored.job.certain_claim)
-        is_next = tag.n == 1 if newest is None else tag.n == newest.n + 1
-        is_offered = is_next and may_create_run_claim(tag.n, newest, self.system)
-        return is_offered and not self.queue.holds_marker(self.system, tag)
+        is_due = entry_number(newest, self.system, stored.job.invited) == tag.n
+        return is_due and not self.queue.holds_marker(self.system, tag)

@@ -6,6 +6,7 @@ from attrs import define, field
 
 from cloudq.application.held_job import Holdings
 from cloudq.application.hold_lease import HoldLease
+from cloudq.application.recall_jobs import RecallJobs
 from cloudq.domain.summary import ActiveJob, ActiveSummary
 from cloudq.ports.clock import Clock
 from cloudq.ports.job_repository import JobQueue
@@ -26,22 +27,23 @@ class PublishSummary:
     lease: HoldLease
     system: str
     holdings: Holdings
+    recall_jobs: RecallJobs
     _published: ActiveSummary | None = field(default=None, init=False)
     _published_at: float = field(default=0.0, init=False)
 
     def __call__(self) -> None:
         """Publish if it is due; then delete the markers and requests that are done with."""
         summary = ActiveSummary(self.lease.epoch, self._lines())
-        if not self._has_changed(summary):
-            self._clear_queue()
-        elif self._is_due(summary):
+        if self._has_changed(summary):
+            if not self._is_due(summary):
+                return
             self._publish(summary)
-            self._clear_queue()
+        self._clean_up()
 
     def stopped(self) -> None:
         """Say that the agent ended on purpose, and leave nothing that is done with behind."""
         self._publish(ActiveSummary(self.lease.epoch, self._lines(), stopped=True))
-        self._clear_queue()
+        self._clean_up()
 
     def _lines(self) -> tuple[ActiveJob, ...]:
         held = [ActiveJob.of(each.job, each.note) for each in self.holdings.held.values()]
@@ -50,7 +52,8 @@ class PublishSummary:
             for each in self.holdings.invitations.values()
             if each.stored is not None
         ]
-        return tuple(sorted([*held, *invited], key=lambda line: line.job_id))
+        lines = {line.job_id: line for line in (*self.recall_jobs.lines(), *held, *invited)}
+        return tuple(sorted(lines.values(), key=lambda line: line.job_id))
 
     def _has_changed(self, summary: ActiveSummary) -> bool:
         before = self._published
@@ -63,11 +66,13 @@ class PublishSummary:
         return self.clock.elapsed() - self._published_at >= interval * 0.9
 
     def _publish(self, summary: ActiveSummary) -> None:
-        new_epoch = self._published is None or self._published.epoch != summary.epoch
         self.registry.publish_summary(self.system, summary)
         self._published, self._published_at = summary, self.clock.elapsed()
-        if new_epoch:
-            self.registry.drop_summaries_before(self.system, summary.epoch)
+
+    def _clean_up(self) -> None:
+        """Delete what the summary that is published now makes superfluous."""
+        self.recall_jobs.drop_older()
+        self._clear_queue()
 
     def _clear_queue(self) -> None:
         holdings = self.holdings

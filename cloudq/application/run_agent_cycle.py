@@ -18,6 +18,7 @@ from cloudq.application.hold_lease import HoldLease
 from cloudq.application.job_trouble import AgentLog
 from cloudq.application.keep_hold import KeepHold
 from cloudq.application.publish_summary import PublishSummary
+from cloudq.application.recall_jobs import RecallJobs
 from cloudq.application.ship_logs import ShipLogs
 from cloudq.application.take_jobs import TakeJobs
 from cloudq.application.tell_busy import busy_words
@@ -51,6 +52,7 @@ class RunAgentCycle:
     check_markers: CheckMarkers
     find_forgotten: FindForgotten
     take_jobs: TakeJobs
+    recall_jobs: RecallJobs
     cancel_held_jobs: CancelHeldJobs
     cancel_tasks: CancelTasks
     let_go_of_claims: LetGoOfClaims
@@ -78,6 +80,7 @@ class RunAgentCycle:
         self.follow_jobs.begin_epoch()
         self.watch_queue.list_again()
         self.find_forgotten.look_again()
+        self.recall_jobs.begin_epoch()
 
     def __call__(self) -> CycleReport:
         """Do everything once. Raises `LeaseLost` when this process may no longer act."""
@@ -88,6 +91,7 @@ class RunAgentCycle:
             self.check_markers,
             self.find_forgotten,
             self._take_jobs,
+            self.recall_jobs,
             self.cancel_held_jobs,
             self.cancel_tasks,
             self.let_go_of_claims,

@@ -48,6 +48,11 @@ class WatchQueue:
         self._listed_at = None
 
     @property
+    def has_seen_all(self) -> bool:
+        """Whether all of the queue was listed in this epoch: what is not known now was not shown."""
+        return self._listed_at is not None and not self._sees_a_part
+
+    @property
     def _sees_a_part(self) -> bool:
         return bool(self._after or self._rest_after)
 

@@ -46,6 +46,7 @@ from cloudq.application.note_silence import NoteSilence
 from cloudq.application.permit import Permits
 from cloudq.application.prepare_job import PrepareJob
 from cloudq.application.publish_summary import PublishSummary
+from cloudq.application.recall_jobs import RecallJobs
 from cloudq.application.run_agent import RunAgent
 from cloudq.application.run_agent_cycle import RunAgentCycle
 from cloudq.application.ship_agent_log import ShipAgentLog
@@ -217,9 +218,13 @@ def _wire_cycle(
     scheduler, workspace, system, log = world.scheduler, world.workspace, settings.system, world.log
     trouble = JobTrouble(log, clock)
     end_job = EndJob(jobs, queue, clock)
+    watch_queue = WatchQueue(queue, clock, system, holdings)
     watch_files = WatchFiles(system, clock, holdings, trouble, log)
     find_holder = FindHolder(jobs, registry)
     take_back = TakeBackJob(jobs, queue, find_holder, end_job, clock, ids, f"the agent of {system}")
+    recall_jobs = RecallJobs(
+        watch_queue, registry, jobs, queue, end_job, take_back, clock, lease, holdings, trouble, system
+    )
     stop_claim = StopClaim(scheduler, lease.confirm)
     keep_hold = KeepHold(jobs, queue, files, workspace, stop_claim, clock, ids, lease, log)
     dependencies = CheckDependencies(jobs, clock)
@@ -230,7 +235,7 @@ def _wire_cycle(
     prepare = PrepareJob(files, scheduler, settings, local_scripts, ids)
     return RunAgentCycle(
         lease=lease,
-        watch_queue=WatchQueue(queue, clock, system, holdings),
+        watch_queue=watch_queue,
         check_markers=CheckMarkers(jobs, keep_hold, queue, holdings, trouble, system),
         find_forgotten=FindForgotten(
             keep_hold, queue, workspace, clock, holdings, trouble, system
@@ -241,6 +246,7 @@ def _wire_cycle(
             workspace=workspace, clock=clock, ids=ids, workers=workers, lease=lease, settings=settings,
             holdings=holdings, trouble=trouble,
         ),
+        recall_jobs=recall_jobs,
         cancel_held_jobs=CancelHeldJobs(keep_hold, hand_over, stop_claim, clock, holdings, trouble),
         cancel_tasks=CancelTasks(stop_claim, clock, holdings, trouble),
         let_go_of_claims=LetGoOfClaims(
@@ -261,7 +267,7 @@ def _wire_cycle(
         ),
         write_records=WriteRecords(jobs, keep_hold, clock, workers, holdings, trouble),
         ship_logs=ship_logs,
-        publish_summary=PublishSummary(registry, queue, clock, lease, system, holdings),
+        publish_summary=PublishSummary(registry, queue, clock, lease, system, holdings, recall_jobs),
         keep_hold=keep_hold,
         watch_files=watch_files,
         workspace=workspace,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from enum import Enum
 
@@ -58,6 +59,18 @@ class Claim:
     def is_run_by(self, system: str) -> bool:
         """Whether *system* holds the job by this claim."""
         return self.kind is ClaimKind.RUN and self.system == system
+
+
+def entry_number(newest: Claim | None, system: str, invited: Iterable[str]) -> int | None:
+    """The number of the queue entry that *system* should have for an unfinished job, if any.
+
+    *newest* is the job's newest claim, *invited* the systems that its record names.
+    """
+    if newest is None:
+        return 1 if system in invited else None
+    if newest.is_run_by(system):
+        return newest.n
+    return newest.n + 1 if may_create_run_claim(newest.n + 1, newest, system) else None
 
 
 def may_create_run_claim(n: int, previous: Claim | None, system: str) -> bool:

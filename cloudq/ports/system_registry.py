@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -84,8 +84,12 @@ class SystemRegistry(Protocol):
         """Rewrite the summary of this epoch."""
         ...
 
-    def drop_summaries_before(self, system: str, epoch: int) -> None:
-        """Delete the summaries of older epochs."""
+    def summary_epochs(self, system: str, below: int) -> Sequence[int]:
+        """The older epochs of which a listing shows a summary; it may be old."""
+        ...
+
+    def drop_summaries(self, system: str, epochs: Sequence[int]) -> None:
+        """Delete the summaries of these epochs."""
         ...
 
     def summary(self, sign: SystemSign) -> ActiveSummary | None:

@@ -277,11 +277,19 @@ class TestSummaries:
     def test_one_that_went_meanwhile_is_none(self, registry: SystemRegistry) -> None:
         assert registry.summary(SystemSign("alpha", True, 0.0, summary_epoch=4)) is None
 
-    def test_older_summaries_go(self, registry: SystemRegistry) -> None:
+    def test_older_epochs_are_told_by_one_list(self, registry: SystemRegistry, store: CountingStore) -> None:
+        for epoch in (1, 2, 10):
+            registry.publish_summary("alpha", ActiveSummary(epoch))
+        store.reset()
+
+        assert sorted(registry.summary_epochs("alpha", below=10)) == [1, 2]
+        assert store.counts == {"LIST": 1}
+
+    def test_chosen_summaries_go(self, registry: SystemRegistry) -> None:
         for epoch in (1, 2, 10):
             registry.publish_summary("alpha", ActiveSummary(epoch))
 
-        registry.drop_summaries_before("alpha", 10)
+        registry.drop_summaries("alpha", [1, 2])
 
         assert [
             epoch

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from attrs import evolve, frozen
@@ -118,11 +118,13 @@ class BucketSystemRegistry:
             body = encode_summary(summary)
         self.store.put(keys.summary(system, summary.epoch), body)
 
-    def drop_summaries_before(self, system: str, epoch: int) -> None:
-        """One LIST and at most one deletion a thousand summaries."""
-        older = self._epochs(keys.summaries(system), below=epoch)
-        if older:
-            self.store.delete([keys.summary(system, old) for old in older])
+    def summary_epochs(self, system: str, below: int) -> Sequence[int]:
+        """One LIST."""
+        return self._epochs(keys.summaries(system), below)
+
+    def drop_summaries(self, system: str, epochs: Sequence[int]) -> None:
+        """At most one deletion a thousand summaries."""
+        self.store.delete([keys.summary(system, epoch) for epoch in epochs])
 
     def summary(self, sign: SystemSign) -> ActiveSummary | None:
         """One GET."""

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from cloudq.domain.claim import Claim, ClaimKind, may_create_run_claim
+from cloudq.domain.claim import Claim, ClaimKind, entry_number, may_create_run_claim
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -55,3 +55,26 @@ def test_a_released_job_may_be_taken_by_a_system_that_the_release_names() -> Non
 )
 def test_a_system_holds_a_job_only_by_its_own_run_claim(held: Claim, expected: bool) -> None:
     assert held.is_run_by("abci") is expected
+
+
+@pytest.mark.parametrize(
+    ("newest", "expected"),
+    [
+        (None, 1),
+        (claim(1, ClaimKind.RUN, "abci"), 1),
+        (claim(3, ClaimKind.RUN, "abci"), 3),
+        (claim(1, ClaimKind.RUN, "other"), None),
+        (claim(1, ClaimKind.CANCEL), None),
+        (claim(2, ClaimKind.CANCEL, "abci"), None),
+        (claim(2, ClaimKind.RELEASE, "abci", systems=("other",)), None),
+        (claim(2, ClaimKind.RELEASE, "other", systems=("abci",)), 3),
+    ],
+)
+def test_the_newest_claim_says_which_queue_entry_a_system_has(
+    newest: Claim | None, expected: int | None
+) -> None:
+    assert entry_number(newest, "abci", ("other", "abci")) == expected
+
+
+def test_a_system_that_was_not_invited_has_no_queue_entry() -> None:
+    assert entry_number(None, "abci", ("other",)) is None
