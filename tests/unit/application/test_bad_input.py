@@ -29,7 +29,9 @@ from cloudq.domain.errors import (
     WorkspaceFull,
 )
 from cloudq.domain.job_state import JobState
+from cloudq.ports.workers import Lane
 from tests.parts.fake_clock import FakeClock
+from tests.parts.held_up_workers import held_up
 from tests.parts.trap import Trap
 from tests.parts.world import POLL_S, Agent, World, text_of
 
@@ -468,6 +470,9 @@ def test_a_lease_that_lapses_while_outputs_are_brought_is_no_try(world: World) -
         world.clock.pass_by(5)
     assert lapsed.met > 5
     lapsed.is_full = False
+    workers = held_up(agent, Lane.STAGE_OUT)
+    agent.cycles(2)
+    workers.get_on()
 
     agent.until_final(job_id)
 
