@@ -40,6 +40,9 @@ DISK_WRITES = frozenset({
     "note_staged_out",
 })  # fmt: skip
 DISK_READS = frozenset({"owner", "attempts", "records", "fingerprint"})
+WHERE_STOPS_HURT = frozenset({"install_job_shell", "note_baseline", "publish", "begin_attempt", "submit"})
+"""What may touch the files of a script that a successor has started."""
+MORE_STOPS = 5
 TOLD = WRITES | CANCELS | {"submit", "block", "begin_attempt", "remove"}
 
 Work = Callable[[], Any]
@@ -94,7 +97,8 @@ class Process:
         life, where = self.life, f"{port}.{method}"
         if self.is_in_background and life.odds.random() < 0.1 and not _renews_a_lease(args):
             self._let_cycles_go_on(where)
-        if not life.site.stop or life.odds.random() >= life.site.stop:
+        chance = life.site.stop * (MORE_STOPS if method in WHERE_STOPS_HURT else 1)
+        if not chance or life.odds.random() >= chance:
             return self._call(port, method, work, args, inner)
         if life.odds.random() < 0.5:
             self._stop_clocks(f"before {where}")

@@ -28,6 +28,8 @@ EXPIRING = ("manifest.json", "queue/", "doorbell/")
 """What rules delete: a lifecycle rule goes by prefix; claims, logs and outputs are left alone."""
 MOST_CLONES = 2
 """In one world."""
+SOON_BACKED_UP = 4
+"""How much likelier a backup is than a restoration: what is done between the two is what goes back."""
 LOOK_FOR_OLD_OBJECTS = 0.3
 """Stores carry out their rules now and then."""
 
@@ -80,8 +82,10 @@ class Misfortunes:
         life = self.life
         if life.site.clone and self.clones < MOST_CLONES and life.odds.random() < life.site.clone:
             self._clone()
-        if life.site.restore and not self.was_restored and life.odds.random() < life.site.restore:
-            self._back_up_or_restore()
+        if life.site.restore and not self.was_restored:
+            soon = 1 if self._backup else SOON_BACKED_UP
+            if life.odds.random() < life.site.restore * soon:
+                self._back_up_or_restore()
         if life.site.purge and life.odds.random() < life.site.purge:
             self._purge()
         if life.site.expire_s and life.odds.random() < LOOK_FOR_OLD_OBJECTS:
