@@ -96,8 +96,17 @@ class TakeJobs:
         invitation.absent_listings += 1
         if self.keep_hold.recover(invitation.tag):
             invitation.is_newly_listed = True
-        elif invitation.absent_listings > 1:
+        elif invitation.absent_listings > 1 and not self._is_of_another_home(invitation.tag):
             self._clear(invitation)
+
+    def _is_of_another_home(self, tag: ClaimTag) -> bool:
+        """Whether another home of this system holds a job whose record is lost: it may put that again.
+
+        A deletion takes the claims first.
+        """
+        claim = self.jobs.claim(tag)
+        is_ours = claim is not None and claim.is_run_by(self.settings.system)
+        return is_ours and claim is not None and claim.home not in {"", self.workspace.home}
 
     def _clear(self, invitation: Invitation) -> None:
         """The marker has nothing more to say: it goes."""

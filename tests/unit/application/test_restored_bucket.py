@@ -451,6 +451,22 @@ def test_a_job_that_was_deleted_by_force_before_it_was_put_away_stays_gone(world
     assert [key for key in world.stored() if job_id in key] == []
 
 
+def test_the_entry_of_a_job_whose_record_only_another_home_has_stays(world: World) -> None:
+    job_id, alpha, agent = running(world, 3000)
+    agent.parts.run._give_back()
+    world.store.delete([f"jobs/{job_id}/manifest.json"])
+    other = world.agent(evolve(alpha, home=world.tmp / "other home"))
+    other.cycles(100)
+    other.parts.run._give_back()
+
+    successor = world.agent(alpha)
+    successor.cycles(5)
+    successor.until_final(job_id, longest_s=5000)
+
+    assert world.job(job_id).state is JobState.DONE
+    assert len(alpha.scheduler.starts) == 1
+
+
 def test_a_job_that_another_home_ended_and_a_client_deleted_stays_gone(world: World) -> None:
     """Found by the simulation: the files of the first home were never staged out."""
     job_id, alpha, agent = running(world, 30_000)
