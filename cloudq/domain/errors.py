@@ -6,6 +6,7 @@ The exit statuses are part of the interface and documented in ``docs/exit-status
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 
@@ -44,9 +45,13 @@ class ConfigProblem(InvalidInput):
 
 
 class StoreProblem(CloudqError):
-    """The object store did not do what was asked."""
+    """The object store did not do what was asked.
+
+    ``date`` is when it said so, by its own clock, if it answered and told.
+    """
 
     exit_code = 4
+    date: datetime | None = None
 
 
 class StoreUnavailable(StoreProblem):
@@ -90,8 +95,9 @@ class ClaimMissing(StoreUnavailable):
 class ObjectNotFound(StoreProblem):
     """There is no object under this key."""
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, date: datetime | None = None) -> None:
         self.key = key
+        self.date = date
         super().__init__(f"no object {key} in the store")
 
 

@@ -167,6 +167,17 @@ def test_a_store_s_clock_goes_on(store: ObjectStore) -> None:
     assert store.get("doorbell/alpha").date <= store.get("doorbell/alpha").date
 
 
+def test_that_an_object_is_absent_is_dated_by_the_store(store: ObjectStore) -> None:
+    store.put("doorbell/alpha", b"1")
+    present = store.get("doorbell/alpha").date
+
+    for ask in (store.get, lambda key: store.get_if_changed(key, "an etag")):
+        with pytest.raises(ObjectNotFound) as absent:
+            ask("doorbell/beta")
+        assert absent.value.date is not None
+        assert abs(absent.value.date - present) < timedelta(minutes=1)
+
+
 def test_an_absent_object_is_said_to_be_absent(store: ObjectStore, tmp_path: Path) -> None:
     store.put("jobs/a/script/run.sh", b"")
 

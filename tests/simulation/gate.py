@@ -13,6 +13,7 @@ from attrs import define, field
 
 from cloudq.adapters.schedulers.scripted import ScriptedScheduler, SubmitFault
 from cloudq.domain.errors import (
+    ObjectNotFound,
     OutcomeUnknown,
     PreconditionFailed,
     SchedulerUnavailable,
@@ -114,7 +115,6 @@ class Process:
             life.story.tell(self.name, f"{port}.{method}", *args[:1])
         if life.dice.happens(rates.slow):
             self._take_time()
-        stops = self.stops
         if life.dice.happens(rates.kill):
             self._die(work)
         pause = life.dice.happens(rates.pause)
@@ -123,9 +123,7 @@ class Process:
             self._hold_up(f"before {port}.{method}")
         was_copied = self.is_copied  # also while the call is held up after it was carried out
         try:
-            answer = self._faulty(port, method, work, args)
-            if port == "store" and method in DATED and stops == self.stops:
-                self._has_heard_of_time = True
+            answer = self._answer(port, method, work, args)
             if port in {"scheduler", "space"}:
                 life.checks.after_a_call(self, method, args, inner, answer)
             return answer
@@ -137,6 +135,17 @@ class Process:
             if was_copied and port == "store" and method in WRITES and "/lease" in str(args[0]):
                 self._has_tried_to_renew = True
             life.checks.at_every_call()
+
+    def _answer(self, port: str, method: str, work: Work, args: tuple[Any, ...]) -> Any:
+        """What a call comes to; whether its answer told the time is noted."""
+        stops, is_dated = self.stops, port == "store" and method in DATED
+        try:
+            answer = self._faulty(port, method, work, args)
+        except ObjectNotFound:
+            self._has_heard_of_time |= is_dated and stops == self.stops
+            raise
+        self._has_heard_of_time |= is_dated and stops == self.stops
+        return answer
 
     def die(self) -> None:
         self.is_dead = True

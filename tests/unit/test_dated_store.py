@@ -10,6 +10,7 @@ from attrs import define
 from cloudq.adapters.object_stores.dated import REMEMBERED, SLOW_S, DatedStore
 from cloudq.adapters.object_stores.memory import MemoryStore
 from cloudq.adapters.object_stores.passing_on import PassingOn
+from cloudq.domain.errors import ObjectNotFound
 from cloudq.ports.object_store import MAX_CONTROL_BYTES, ObjectStore, StoredObject
 from tests.parts.fake_clock import FakeClock
 
@@ -120,3 +121,15 @@ def test_a_slow_answer_hides_no_pause_that_follows_it() -> None:
     store.get(KEY)
 
     assert 300 - SLOW_S <= store.passed_unseen_s(mark) <= 300
+
+
+def test_that_there_is_no_such_object_tells_the_time_as_well() -> None:
+    stores, own = FakeClock(), FakeClock()
+    store = DatedStore(a_store(stores), own)
+    store.get(KEY)
+    mark = store.mark()
+    stores.pass_by(300)
+
+    with pytest.raises(ObjectNotFound):
+        store.get("jobs/absent")
+    assert store.passed_unseen_s(mark) == 300

@@ -10,6 +10,7 @@ from typing import TypeVar
 from attrs import define, field
 
 from cloudq.adapters.object_stores.passing_on import PassingOn
+from cloudq.domain.errors import StoreProblem
 from cloudq.ports.clock import Clock
 from cloudq.ports.object_store import MAX_CONTROL_BYTES, ListPage, ObjectStore, StoredObject, Unchanged
 
@@ -61,7 +62,11 @@ class DatedStore(PassingOn):
 
     def _noted(self, ask: Callable[[], Answer]) -> Answer:
         asked_at = self.clock.elapsed()
-        answer = ask()
+        try:
+            answer = ask()
+        except StoreProblem as problem:  # that there is no such object is an answer, too
+            self._note(problem.date, asked_at)
+            raise
         self._note(answer.date, asked_at)
         return answer
 

@@ -154,7 +154,7 @@ class DirectoryStore:
         with files.told_as_store_problem(self._root):
             handle = files.open_object(self._path(key))
         if handle is None:
-            raise ObjectNotFound(key)
+            raise ObjectNotFound(key, self._date())
         with os.fdopen(handle, "rb") as file:
             yield file
 

@@ -136,7 +136,7 @@ class MemoryStore:
         with self._lock:
             held = self._held.get(key)
         if held is None:
-            raise ObjectNotFound(key)
+            raise ObjectNotFound(key, self._now())
         return held
 
     def _hold(self, key: str, body: bytes) -> str:

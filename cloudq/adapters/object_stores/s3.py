@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,8 +22,10 @@ from cloudq.adapters.object_stores.s3_client import (
     Result,
     Use,
     ask,
+    date_of,
     error_code,
     judge,
+    problem_of,
 )
 from cloudq.adapters.object_stores.s3_errors import Meaning, Place, Request, verdict_on_answer
 from cloudq.adapters.object_stores.s3_settings import S3SettingsReader
@@ -143,13 +144,12 @@ class S3Store:
             answer = self._connections.attempt(CONTROL, lambda client: self._get(client, key, **condition))
             if _bare(answer["ETag"]) == etag:  # the store knows no condition on GET
                 answer["Body"].close()
-                return Unchanged(etag, _date_if_told(answer))
+                return Unchanged(etag, date_of(answer))
             return _small(key, answer, max_bytes)
         except FAILURES as error:
-            verdict, words = judge(error)
-            if verdict.meaning is Meaning.UNCHANGED:
-                return Unchanged(etag, _date_if_told(getattr(error, "response", {})))
-            raise Request(self._place, key).error(verdict, words) from error
+            if judge(error)[0].meaning is Meaning.UNCHANGED:
+                return Unchanged(etag, date_of(getattr(error, "response", {})))
+            raise problem_of(Request(self._place, key), error) from error
 
     def put(self, key: str, body: bytes) -> str:
         return self._put(Request(self._place), key, body)
@@ -375,14 +375,6 @@ def _utc(time: datetime) -> datetime:
 
 def _date(answer: Mapping[str, Any]) -> datetime:
     """When the store answered, by its own clock."""
-    if (date := _date_if_told(answer)) is None:
+    if (date := date_of(answer)) is None:
         raise StoreRefused("the store does not say what time it is: its answers have no Date")
     return date
-
-
-def _date_if_told(answer: Mapping[str, Any]) -> datetime | None:
-    words = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
-    try:
-        return _utc(parsedate_to_datetime(words))
-    except ValueError:
-        return None

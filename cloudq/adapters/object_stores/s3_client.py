@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from attrs import frozen
@@ -20,7 +22,7 @@ from cloudq.adapters.object_stores.s3_errors import (
     verdict_on_exception,
 )
 from cloudq.adapters.object_stores.s3_models import new_session
-from cloudq.domain.errors import StoreRefused
+from cloudq.domain.errors import StoreProblem, StoreRefused
 
 if TYPE_CHECKING:
     import boto3
@@ -194,7 +196,23 @@ def ask(request: Request, call: Callable[[], Result]) -> Result:
     try:
         return call()
     except FAILURES as error:
-        raise request.error(*judge(error)) from error
+        raise problem_of(request, error) from error
+
+
+def problem_of(request: Request, error: BaseException) -> StoreProblem:
+    """One of cloudq's errors for a failure, dated if the service answered."""
+    problem = request.error(*judge(error))
+    problem.date = date_of(error.response) if isinstance(error, ClientError) else None
+    return problem
+
+
+def date_of(answer: Mapping[str, Any]) -> datetime | None:
+    """When the store answered, by its own clock; None if it does not say."""
+    words = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
+    try:
+        return parsedate_to_datetime(words).astimezone(UTC)
+    except ValueError:
+        return None
 
 
 def judge(error: BaseException) -> tuple[Verdict, str]:
