@@ -34,6 +34,8 @@ REMOVED = (
     "canceled before it was started",
 )
 """What an agent says of a job of which it finds no files."""
+NO_RECORD = "it left no exit record"
+GIVEN_UP = "canceled before its outputs were in the store: they stay in"
 OUT_OF_SIGHT = "out of this agent's sight"
 WITHOUT_HOLDER = "without the agent of"
 
@@ -118,9 +120,12 @@ class Checks:
         has_lost_files = any(words in record["error_msg"] for words in REMOVED)
         if has_lost_files and job_id in misfortunes.was_over:
             return  # its files were removed since its first end, and the bucket does not have them any more
-        if has_lost_files and misfortunes.has_image:
+        if misfortunes.has_image and (has_lost_files or NO_RECORD in record["error_msg"]):
             self.life.disturb(job_id)  # they are in the other of two homes that nothing tells apart
-        elif OUT_OF_SIGHT not in record["error_msg"] and ClaimTag(*tag) not in misfortunes.purged:
+        elif (
+            not any(words in record["error_msg"] for words in (OUT_OF_SIGHT, GIVEN_UP))
+            and ClaimTag(*tag) not in misfortunes.purged
+        ):
             self._judge_logs(job_id, record, starts)
 
     def _judge_logs(self, job_id: str, record: dict[str, Any], starts: list[Start]) -> None:
@@ -362,7 +367,7 @@ class Checks:
                 self._break(f"I4 {job_id} was run though it was never submitted")
         else:
             self._judge_right_end(job_id, wish, record)
-            if not any(words in record["error_msg"] for words in (OUT_OF_SIGHT, WITHOUT_HOLDER)):
+            if not any(words in record["error_msg"] for words in (OUT_OF_SIGHT, WITHOUT_HOLDER, GIVEN_UP)):
                 # else pieces are all there is of its logs
                 self._no_log_pieces(job_id, record.get("claim", 0))
 

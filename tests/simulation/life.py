@@ -31,6 +31,8 @@ MAX_DEPTH = 3
 """How many processes may be held up at once, each within the other."""
 MAX_MEANWHILE = 120
 """How much may happen in a life while somebody is held up."""
+MAX_IN_LINE = 30
+"""How often in a life those that wait for a lease go on while its holder stands still."""
 HEALTHY_ROUNDS = 24
 """Enough for all tasks of a life to run one after the other."""
 STEPS_TO_HEAR = 2
@@ -77,6 +79,7 @@ class Life:
     was_paused: bool = False
     depth: int = 0
     left_meanwhile: int = MAX_MEANWHILE
+    left_in_line: int = MAX_IN_LINE
     _pid: int = 100
     _boots: int = 0
 
@@ -224,8 +227,13 @@ class Life:
             self.depth -= 1
 
     def wait_in_line(self, process: Process) -> None:
-        """While an agent stands still, those that wait for its lease go on, until they have it."""
-        if (slot := self.slot_of(process)) is not None:
+        """While an agent stands still, those that wait for its lease go on, until they have it.
+
+        Those may be stopped, too, and wait for each other in turn: a life has so many such waits.
+        """
+        slot = self.slot_of(process)
+        if slot is not None and self.left_in_line > 0:
+            self.left_in_line -= 1
             self.wait_beside(slot, self.odds.choice([8, 12, 30]))
 
     def wait_beside(self, slot: Slot, looks: int) -> None:

@@ -32,8 +32,8 @@ class Kind(Enum):
     """A lifecycle rule deletes manifests, queue entries or doorbells of some age."""
 
 
-SWITCHED_ON = frozenset({Kind.LATE_LIST, Kind.SKEWED_DATES, Kind.SLOW_WORK})
-"""The kinds that worlds have unless they are told otherwise: all under which every promise is kept."""
+SWITCHED_ON = frozenset(Kind)
+"""The kinds that worlds have unless they are told otherwise."""
 CHANCE = 0.25
 """How many of the worlds have a kind that is switched on."""
 
@@ -95,7 +95,7 @@ class Site:
             Kind.SKEWED_DATES: ("date_skew_s", pick([2.0, 5.0, 15.0])),
             Kind.SLOW_WORK: ("work_s", pick([10.0, 60.0, 400.0])),
             Kind.CLONES: ("clone", pick([0.05, 0.2])),
-            Kind.RESTORED_BUCKET: ("restore", pick([0.1, 0.2])),
+            Kind.RESTORED_BUCKET: ("restore", pick([0.05, 0.15])),
             Kind.PURGE: ("purge", pick([0.05, 0.15])),
             Kind.EXPIRY: ("expire_s", pick([300.0, 1000.0, 4000.0])),
         }

@@ -14,8 +14,6 @@ from tests.simulation.mutants import MUTANTS, Mutant, find
 NOT_SOON_ENOUGH = {
     "ended without blocking the lock",
     "second id under the tag not canceled",
-    "restored bucket not doubted",
-    "files prepared in their place",
 }
 """Chance meets these too seldom for 2,000 lives: the command tells them, no test waits for them."""
 BUGS = [bug for bug in MUTANTS if bug.name not in NOT_SOON_ENOUGH]
