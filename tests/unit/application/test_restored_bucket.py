@@ -452,7 +452,7 @@ def test_a_job_that_was_deleted_by_force_before_it_was_put_away_stays_gone(world
 
 
 def test_the_entry_of_a_job_whose_record_only_another_home_has_stays(world: World) -> None:
-    job_id, alpha, agent = running(world, 3000)
+    job_id, alpha, agent = running(world, 200)
     agent.parts.run._give_back()
     world.store.delete([f"jobs/{job_id}/manifest.json"])
     other = world.agent(evolve(alpha, home=world.tmp / "other home"))
