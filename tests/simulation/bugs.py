@@ -11,6 +11,9 @@ from attrs import field, frozen
 
 from tests.simulation.site import Kind, Kinds
 
+MOST_LIVES = 2000
+MOST_LIVES_OF_SITES = 5000
+"""For bugs that only a broken assumption brings out, at one moment of few."""
 _BUGS: list[Mutant] = []
 Apply = Callable[[ExitStack], None]
 
@@ -25,6 +28,8 @@ class Mutant:
     apply: Apply
     kinds: Kinds = field(factory=Kinds)
     """The assumptions that must be broken for it to show."""
+    most_lives: int = MOST_LIVES
+    """How many it may take to be found."""
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -46,10 +51,11 @@ class Found:
 def mutant(why: str, *breaks: str, under: Kind | None = None) -> Callable[[Apply], Apply]:
     """Enter a bug into the table, by the name of the function that puts it in."""
     kinds = Kinds() if under is None else Kinds.told(only=[under.value])
+    most_lives = MOST_LIVES if under is None else MOST_LIVES_OF_SITES
 
     def enter(apply: Apply) -> Apply:
         name = apply.__name__.strip("_").replace("_", " ")
-        _BUGS.append(Mutant(name, why, breaks, apply, kinds))
+        _BUGS.append(Mutant(name, why, breaks, apply, kinds, most_lives))
         return apply
 
     return enter

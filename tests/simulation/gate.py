@@ -44,6 +44,8 @@ DISK_READS = frozenset({"owner", "attempts", "records", "fingerprint"})
 WHERE_STOPS_HURT = frozenset({"install_job_shell", "note_baseline", "publish", "begin_attempt", "submit"})
 """What may touch the files of a script that a successor has started."""
 MORE_STOPS = 5
+LONGEST_WAIT = 30
+"""Looks at the lease: enough to take it, and to start what its holder was about to start."""
 TOLD = WRITES | CANCELS | {"submit", "block", "begin_attempt", "remove"}
 
 Work = Callable[[], Any]
@@ -78,12 +80,12 @@ class Process:
     in_flight: int = 0
     """How much of its background work is in the middle of something."""
     is_copied: bool = False
-    """Whether its host was copied, or the bucket restored, since it tried to renew its lease.
+    """Whether its host was copied, or the bucket restored, since the store answered one of its heartbeats.
 
     Two may have the same lease in mind, or the bucket that of a former holder.
     """
     _has_heard_of_time: bool = False
-    _has_tried_to_renew: bool = False
+    _has_heard_of_lease: bool = False
     weak_spot: str = ""
     """The method after whose next call it is killed or held up, half done with something."""
     waits_beside: Callable[[], None] | None = None
@@ -121,7 +123,6 @@ class Process:
         held_up_before = pause and life.dice.happens(0.5)
         if held_up_before:
             self._hold_up(f"before {port}.{method}")
-        was_copied = self.is_copied  # also while the call is held up after it was carried out
         try:
             answer = self._answer(port, method, work, args)
             if port in {"scheduler", "space"}:
@@ -132,19 +133,22 @@ class Process:
                 self._stop_half_way(f"after {port}.{method}")
             elif pause and not held_up_before:
                 self._hold_up(f"after {port}.{method}")
-            if was_copied and port == "store" and method in WRITES and "/lease" in str(args[0]):
-                self._has_tried_to_renew = True
             life.checks.at_every_call()
 
     def _answer(self, port: str, method: str, work: Work, args: tuple[Any, ...]) -> Any:
-        """What a call comes to; whether its answer told the time is noted."""
+        """What a call comes to; it is noted if the answer told the time, or whose the lease is."""
         stops, is_dated = self.stops, port == "store" and method in DATED
+        asks_for_lease = self.is_copied and port == "store" and method in WRITES and "/lease" in str(args[0])
+        is_answered = False
         try:
             answer = self._faulty(port, method, work, args)
-        except ObjectNotFound:
-            self._has_heard_of_time |= is_dated and stops == self.stops
+            is_answered = True
+        except (ObjectNotFound, PreconditionFailed):
+            is_answered = True
             raise
-        self._has_heard_of_time |= is_dated and stops == self.stops
+        finally:
+            self._has_heard_of_time |= is_answered and is_dated and stops == self.stops
+            self._has_heard_of_lease |= is_answered and asks_for_lease
         return answer
 
     def die(self) -> None:
@@ -185,8 +189,8 @@ class Process:
     def act_on_what_was_heard(self) -> None:
         """An answer shows what no clock did, or whose the lease is; its reader had the time to see it."""
         self.is_unaware &= not self._has_heard_of_time
-        self.is_copied &= not self._has_tried_to_renew
-        self._has_heard_of_time = self._has_tried_to_renew = False
+        self.is_copied &= not self._has_heard_of_lease
+        self._has_heard_of_time = self._has_heard_of_lease = False
 
     def sleeps(self) -> None:
         """Do what is due while the process sleeps; a run that sleeps without end breaks a promise."""
@@ -227,8 +231,10 @@ class Process:
         self._meet("stopped with its clocks", where)
         self.stops, self.is_unaware, self._has_heard_of_time = self.stops + 1, True, False
         life.meanwhile()
-        if life.odds.random() < 0.5:
-            life.wait_in_line(self)
+        if where.rpartition(".")[2] in WHERE_STOPS_HURT:
+            life.wait_in_line(self, LONGEST_WAIT)
+        elif life.odds.random() < 0.5:
+            life.wait_in_line(self, life.odds.choice([8, 12, LONGEST_WAIT]))
         self.host.stood_still_s += life.clock.seconds - began
         life.story.tell(self.name, f"goes on after {life.clock.seconds - began:.0f} s", where)
         if self.is_dead:

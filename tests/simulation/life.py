@@ -226,7 +226,7 @@ class Life:
         finally:
             self.depth -= 1
 
-    def wait_in_line(self, process: Process) -> None:
+    def wait_in_line(self, process: Process, looks: int) -> None:
         """While an agent stands still, those that wait for its lease go on, until they have it.
 
         Those may be stopped, too, and wait for each other in turn: a life has so many such waits.
@@ -234,7 +234,7 @@ class Life:
         slot = self.slot_of(process)
         if slot is not None and self.left_in_line > 0:
             self.left_in_line -= 1
-            self.wait_beside(slot, self.odds.choice([8, 12, 30]))
+            self.wait_beside(slot, looks)
 
     def wait_beside(self, slot: Slot, looks: int) -> None:
         """While an agent is held up, those that wait for its lease go on looking."""

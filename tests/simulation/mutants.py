@@ -47,7 +47,6 @@ from tests.simulation.bugs import Found, Mutant, change, mutant, registered
 from tests.simulation.run import How, live, never_wait_for_a_disk
 from tests.simulation.tally import Tally
 
-MOST_LIVES = 2_000
 FIRST_SEED = 0
 
 # The start ------------------------------------------------------------------------------------------
@@ -65,7 +64,11 @@ def no_lock_in_the_job_shell(stack: ExitStack) -> None:
     change(stack, ScriptedScheduler, "_take_lock", take)
 
 
-@mutant("after a crash nobody knows that something was submitted", "I1")
+@mutant(
+    "after a crash nobody knows what was submitted: the ledger stops a second start, not a wrong end",
+    "I1",
+    "I5",
+)
 def no_intent(stack: ExitStack) -> None:
     change(stack, DirectoryClaimSpace, "begin_attempt", lambda self, n, *_: self.attempt_files(n))
 
@@ -340,11 +343,11 @@ MUTANTS: tuple[Mutant, ...] = (*registered(), *site_mutants.BUGS)
 # Finding them ---------------------------------------------------------------------------------------
 
 
-def find(bug: Mutant, base: Path, first: int = FIRST_SEED, most_lives: int = MOST_LIVES) -> Found | None:
+def find(bug: Mutant, base: Path, first: int = FIRST_SEED) -> Found | None:
     """Live worlds with the bug until one of the promises that it must break is broken."""
     tally, seed = Tally(), first
     with bug.applied():
-        while tally.jobs < most_lives:
+        while tally.jobs < bug.most_lives:
             live(seed, How(base, kinds=bug.kinds), tally)
             story = tally.broken.pop(seed, "")
             for promise in _promises(story):
@@ -383,7 +386,7 @@ def main() -> int:
 
 def row(bug: Mutant, found: Found | None) -> str:
     """A line of the table."""
-    told = f"{found.promise} | {found.lives} | {found.seed}" if found else f"- | not in {MOST_LIVES} | "
+    told = f"{found.promise} | {found.lives} | {found.seed}" if found else f"- | not in {bug.most_lives} | "
     return f"| {bug.name} | {bug.why} | {told} |"
 
 
