@@ -3,6 +3,7 @@
 #   make demo         a job from submit to result on this machine, nothing left running
 #   make test         all tests; those whose real parts are missing here are skipped (never with CI=true)
 #   make check        the linters and the type checker
+#   make docs         the documentation as a searchable site: site/index.html
 #   make test-real    only the tests that need real parts (Ceph RGW, Slurm, Grid Engine)
 #   make fuzz         hostile input for as long as FUZZ_EXAMPLES says (10000: an hour; docs/hostile-input.md)
 #   make test-lowest  the tests with the oldest dependencies that are allowed
@@ -22,10 +23,10 @@ PYTEST := $(BIN)/python -m pytest
 PARALLEL := -n auto --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help install pcluster demo test unit check fuzz lock format test-real test-lowest simulate bench wheel clean
+.PHONY: help install pcluster demo test unit check docs fuzz lock format test-real test-lowest simulate bench wheel clean
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n 2,12p
+	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n 2,13p
 
 install: $(VENV)/installed
 
@@ -46,6 +47,11 @@ $(VENV)/installed-test: $(VENV)/installed
 $(VENV)/installed-dev: $(VENV)/installed-test
 	@echo "installing the linters (once)"
 	$(PIP) install --group dev
+	@touch $@
+
+$(VENV)/installed-docs: $(VENV)/installed
+	@echo "installing what the site of the documentation needs (once)"
+	$(PIP) install --group docs
 	@touch $@
 
 pcluster: $(VENV)-pcluster/bin/pcluster
@@ -81,6 +87,10 @@ check: $(VENV)/installed-dev
 	$(BIN)/mypy
 	$(BIN)/mypy tests/typing/adapters_fit_ports.py
 	$(BIN)/lint-imports --no-cache
+
+# Without --quiet, which would hide the warnings that strict mode counts. The variable silences an advertisement.
+docs: $(VENV)/installed-docs
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 test-lowest: $(LOWEST)/installed
 	$(LOWEST)/bin/python -m pytest $(PARALLEL) -m 'not real' tests/unit tests/contracts tests/integration
@@ -124,4 +134,4 @@ wheel: $(VENV)/installed-dev
 	$(BIN)/python -m build --wheel
 
 clean:
-	rm -rf $(VENV) $(LOWEST) build dist *.egg-info
+	rm -rf $(VENV) $(LOWEST) build dist site *.egg-info

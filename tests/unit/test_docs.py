@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from cloudq.adapters.systems import shipped_profiles
 from cloudq.config import KEYS, TABLES, Key, load_config, variable_of
@@ -85,6 +86,22 @@ def test_every_link_between_pages_leads_somewhere(page: Path) -> None:
 
         assert goal.exists(), target
         assert not anchor or anchor in anchors(goal), f"{target}#{anchor}"
+
+
+def pages_in(nav: str | list[object] | dict[str, object]) -> list[str]:
+    """The pages that a part of the site's navigation lists."""
+    if isinstance(nav, str):
+        return [nav]
+    parts = nav.values() if isinstance(nav, dict) else nav
+    return [page for part in parts for page in pages_in(part)]
+
+
+def test_every_page_is_in_the_navigation_of_the_site_once() -> None:
+    site = yaml.safe_load((DOCS.parent / "mkdocs.yml").read_text(encoding="utf-8"))
+    listed = [page for page in pages_in(site["nav"]) if not page.startswith("repository/")]
+    pages = [page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md")]
+
+    assert sorted(listed) == sorted(["index.md", *pages])
 
 
 CITATION = re.compile(
