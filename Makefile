@@ -23,7 +23,7 @@ PYTEST := $(BIN)/python -m pytest
 PARALLEL := -n auto --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help install pcluster demo test unit check docs fuzz lock format test-real test-lowest simulate bench wheel clean
+.PHONY: help install pcluster demo test unit check docs fuzz lock format test-real test-lowest simulate bench wheel dist clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n 2,13p
@@ -132,6 +132,12 @@ bench: $(VENV)/installed-test
 
 wheel: $(VENV)/installed-dev
 	$(BIN)/python -m build --wheel
+
+# What a release consists of (docs/release.md). The wheel is built from the sdist, which shows that nothing is missing there.
+dist: $(VENV)/installed-dev
+	rm -rf dist
+	$(BIN)/python -m build
+	cd dist && sha256sum cloudq-* >SHA256SUMS
 
 clean:
 	rm -rf $(VENV) $(LOWEST) build dist site *.egg-info
