@@ -48,10 +48,10 @@ class Found:
     seed: int
 
 
-def mutant(why: str, *breaks: str, under: Kind | None = None) -> Callable[[Apply], Apply]:
+def mutant(why: str, *breaks: str, under: tuple[Kind, ...] = ()) -> Callable[[Apply], Apply]:
     """Enter a bug into the table, by the name of the function that puts it in."""
-    kinds = Kinds() if under is None else Kinds.told(only=[under.value])
-    most_lives = MOST_LIVES if under is None else MOST_LIVES_OF_SITES
+    kinds = Kinds.told(only=[kind.value for kind in under])
+    most_lives = MOST_LIVES_OF_SITES if under else MOST_LIVES
 
     def enter(apply: Apply) -> Apply:
         name = apply.__name__.strip("_").replace("_", " ")

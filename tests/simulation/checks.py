@@ -61,6 +61,8 @@ class Checks:
     """Attempts to submit, by a claim's directory: how often the scheduler had answered by then."""
     deferred: set[tuple[Path | None, ClaimTag]] = field(factory=set)
     """Claims of a home whose last attempt was refused for the moment: nothing was submitted."""
+    submitted: set[tuple[Path | None, ClaimTag]] = field(factory=set)
+    """Claims for which a submit command was run from a home."""
     work_dirs: dict[Path, ClaimTag] = field(factory=dict)
     """Whose each work directory is."""
     outrun: list[tuple[Process | None, Process | None, int]] = field(factory=list)
@@ -227,6 +229,8 @@ class Checks:
         scheduler = process.scheduler()
         asked = self.finds[id(scheduler), tag]
         begun = self.attempts.setdefault(space.control_dir, {})
+        if tag in self.life.misfortunes.purged and (process.home, tag) not in self.submitted:
+            begun.clear()  # its intent vanished before the submit command
         if number in begun:
             self._break(f"I1 attempt {number} of {tag} was begun twice")
         before = begun.get(number - 1)

@@ -193,8 +193,13 @@ class Process:
         self._has_heard_of_time = self._has_heard_of_lease = False
 
     def sleeps(self) -> None:
-        """Do what is due while the process sleeps; a run that sleeps without end breaks a promise."""
+        """Do what is due while the process sleeps; a run that sleeps without end breaks a promise.
+
+        It waits for its questions as long as its scheduler is down, and that is not for ever.
+        """
         self.slept += 1
+        if self.slept % LONGEST_OUTAGE == 0:
+            self.scheduler().unavailable = False
         if self.slept > MOST_SLEEPS:
             self.life.story.break_(f"I2 {self.name}: a run of one cycle does not end")
             raise Killed(self.name)
@@ -264,8 +269,10 @@ class Process:
         rate = 0.3 if method in CANCELS and rates.scheduler else rates.scheduler
         if port == "scheduler" and method in QUESTIONS and dice.happens(rate):
             return self._question_fault(method, work)
-        if port == "scheduler" and method == "submit" and dice.happens(rates.submit):
-            self._submit_fault(args)
+        if port == "scheduler" and method == "submit":
+            self.life.checks.submitted.add((self.home, args[0].tag))
+            if dice.happens(rates.submit):
+                self._submit_fault(args)
         if port in {"space", "workspace"}:
             self._disk_fault(method, work)
         return work()
@@ -371,6 +378,8 @@ class Gated:
 
 
 MOST_SLEEPS = 3_000
+LONGEST_OUTAGE = 300
+"""In sleeps of a run of one cycle."""
 UNGATED = frozenset({"describe", "submitted", "log_path", "attempt_files"})
 
 

@@ -18,7 +18,7 @@ from cloudq.domain.lease import Lease
 from cloudq.domain.names import ClaimTag
 from tests.simulation.clones import copy_home, copy_host
 from tests.simulation.machines import Host
-from tests.simulation.places import Slot
+from tests.simulation.places import Slot, id_of
 from tests.simulation.watched_store import Backup
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class Misfortunes:
         return (is_other and earlier.system in self.unaware) or self._is_unaware(later)
 
     def _is_unaware(self, begun: Begun) -> bool:
-        home = _id_of(begun.home)
+        home = id_of(begun.home)
         return home not in self.aware and (begun.system not in self.doubted or home in self.unsuspecting)
 
     # Machines ------------------------------------------------------------------------------------
@@ -240,12 +240,6 @@ class Misfortunes:
 _JOB = re.compile(r"^(?:jobs/|queue/[^/]+/|history/\d+~)([0-9a-f]{8})")
 _CLONES = ("a host is copied", "a host is copied, not its home", "a home is copied")
 _PURGES = ("a control directory", "all of a claim", "all of a claim", "a work directory", "the cache")
-
-
-def _id_of(home: Path) -> str:
-    """What the agents of *home* call it; empty before there was one."""
-    path = home / "home"
-    return path.read_text().strip() if path.is_file() else ""
 
 
 def _is_expiring(key: str) -> bool:

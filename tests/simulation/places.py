@@ -128,7 +128,7 @@ class Slot:
         memory = DirectoryLeaseMemory(self.home, self.place.name)
         if not self.home.is_dir() or not memory.doubt():
             return False
-        if self.home in self.life.misfortunes.copies:
+        if self._is_one_of_several():
             (self.home / "home").unlink(missing_ok=True)
             for name in ("cache", "lease"):
                 shutil.rmtree(self.home / name, ignore_errors=True)
@@ -137,6 +137,12 @@ class Slot:
         self.life.misfortunes.confirmed_at[self.home] = self.life.clock.seconds
         self.life.story.tell("person", "confirms the home", self.place.name, self.home.name)
         return True
+
+    def _is_one_of_several(self) -> bool:
+        """Whether the home is a copy, and another one has its id: one of them keeps it, and the jobs."""
+        others = [home for home in self.place.homes if home != self.home]
+        has_twin = id_of(self.home) in map(id_of, others)
+        return has_twin and self.home in self.life.misfortunes.copies
 
     def _close(self) -> None:
         """A process ends once its background work has."""
@@ -210,3 +216,9 @@ def _beat(parts: AgentParts) -> None:
         parts.lease.beat_if_due()
     except CloudqError:
         return
+
+
+def id_of(home: Path) -> str:
+    """What the agents of *home* call it; empty before there was one."""
+    path = home / "home"
+    return path.read_text().strip() if path.is_file() else ""
