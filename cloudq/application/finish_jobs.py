@@ -63,13 +63,17 @@ class FinishJobs:
     system: str
     _under_way: dict[ClaimTag, Started[StagedOut]] = field(factory=dict, init=False)
 
-    def __call__(self) -> None:
-        """Start stage-outs, and finish the jobs whose stage-out is done."""
+    def __call__(self, *, may_try_again: bool = True) -> None:
+        """Start stage-outs, and finish the jobs whose stage-out is done.
+
+        Unless it *may_try_again*, a stage-out that went wrong before is left alone.
+        """
         ended = [held for held in self.holdings.held.values() if held.end is not None]
         now = self.clock.elapsed()
         self._forget_abandoned()
         begun = [each for each in ended if each.staged_out is None and each.stage_out is None]
-        begun = [held for held in begun if held.retry_at <= now and self._has_no_piece_under_way(held)]
+        begun = [held for held in begun if held.retry_at <= now and (may_try_again or not held.retries)]
+        begun = [held for held in begun if self._has_no_piece_under_way(held)]
         begun = [held for held in begun if self._sees_files(held)]
         for held in begun:
             self._start(held)

@@ -54,11 +54,14 @@ class HandOverJobs:
     trouble: JobTrouble
     _under_way: list[UnderWay] = field(factory=list, init=False)
 
-    def __call__(self) -> None:
-        """Collect what is done, begin what is due, and go on with what was done soon."""
+    def __call__(self, *, may_try_again: bool = True) -> None:
+        """Collect what is done, begin what is due, and go on with what was done soon.
+
+        Unless it *may_try_again*, what went wrong before is left alone.
+        """
         self._collect()
         for _ in range(2):  # what is prepared within this cycle is submitted in it, too
-            self._wait(self._begin_due())
+            self._wait(self._begin_due(may_try_again))
             self._collect()
 
     @property
@@ -68,9 +71,10 @@ class HandOverJobs:
 
     # Beginning -------------------------------------------------------------------------------
 
-    def _begin_due(self) -> list[UnderWay]:
+    def _begin_due(self, may_try_again: bool) -> list[UnderWay]:
         now = self.clock.elapsed()
         due = [held for held in self.holdings.unfinished() if self._is_due(held, now)]
+        due = [held for held in due if may_try_again or not held.retries]
         begun = []
         for held in sorted(due, key=lambda held: held.job.submission_order):
             with self.trouble.of(held):

@@ -80,11 +80,11 @@ class RunAgent:
         waiting = self.lease.acquire(self.check_store)
         if waiting is not None:
             return waiting
-        self.cycle.takes_jobs = True
+        self.cycle.only_waits = False
         try:
             self.cycle.begin_epoch()
             report = self._cycle()
-            self.cycle.takes_jobs = False
+            self.cycle.only_waits = True
             settling = MAX_SETTLING_CYCLES
             while report.is_busy or (report.is_unsettled and settling):
                 settling -= not report.is_busy

@@ -69,8 +69,9 @@ class RunAgentCycle:
     holdings: Holdings
     log: AgentLog
     keep_s: float
-    takes_jobs: bool = True
-    """A one-shot run that waits for its background work takes no more jobs, or it might never end."""
+    only_waits: bool = False
+    """Whether it is a one-shot run that waits for its background work: it takes no more jobs and tries
+    nothing again that went wrong, or it might never end."""
     _swept_at: float | None = None
 
     def begin_epoch(self) -> None:
@@ -95,9 +96,9 @@ class RunAgentCycle:
             self.cancel_held_jobs,
             self.cancel_tasks,
             self.let_go_of_claims,
-            self.hand_over_jobs,
+            self._hand_over_jobs,
             self.follow_jobs,
-            self.finish_jobs,
+            self._finish_jobs,
             self.write_records,
             self.ship_logs,
             self.publish_summary,
@@ -127,8 +128,14 @@ class RunAgentCycle:
             raise HomeInDoubt(doubt)
 
     def _take_jobs(self) -> None:
-        if self.takes_jobs:
+        if not self.only_waits:
             self.take_jobs()
+
+    def _hand_over_jobs(self) -> None:
+        self.hand_over_jobs(may_try_again=not self.only_waits)
+
+    def _finish_jobs(self) -> None:
+        self.finish_jobs(may_try_again=not self.only_waits)
 
     def _remove_expired(self) -> None:
         now = self.clock.elapsed()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attrs import define
+from attrs import define, evolve
 
 from cloudq.adapters.schedulers.scripted import Script
 from cloudq.adapters.workers import InlineWorkers
@@ -322,6 +322,32 @@ def test_one_shot_agent_waits_for_its_background_work(world: World, alpha: Syste
     agent.parts.run.one_cycle()
 
     assert len(alpha.scheduler.submissions) == 1
+
+
+def test_one_shot_agent_tries_nothing_again_while_it_waits(world: World, alpha: System) -> None:
+    """Jobs whose files another home has are looked for again and again: one or the other always would be."""
+    owner = world.agent(alpha)
+    held_up(owner, Lane.SUBMIT)
+    for _ in range(70):
+        world.submit("alpha")
+    owner.cycles(3)
+    owner.parts.run._give_back()
+    agent = world.agent(evolve(alpha, home=world.tmp / "other home"), one_shot=True)
+    workers = held_up(agent, Lane.SUBMIT)
+    sleeps = []
+
+    def answer_one() -> None:
+        sleeps.append(world.clock.elapsed())
+        assert len(sleeps) < 500
+        if workers.waiting:
+            workers.waiting.pop(0).get_on()
+
+    agent.parts.run.clock = SleepThenDo(world.clock, answer_one)  # type: ignore[assignment]
+
+    agent.parts.run.one_cycle()
+
+    assert len(sleeps) >= 70
+    assert alpha.scheduler.submissions == []
 
 
 # What the tests are made of ---------------------------------------------------------------------
