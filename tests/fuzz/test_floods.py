@@ -67,7 +67,7 @@ def test_a_million_markers_neither_stop_an_agent_nor_keep_an_honest_job_out(
             before = store.lists, store.gets
             hostile.cycle()
             assert store.lists - before[0] < 20
-            assert store.gets - before[1] < 600
+            assert store.gets - before[1] < 1_100  # a record each, and a claim where there is none
             if hostile.world.job(honest).is_final:
                 break
     hostile.until_done(honest)

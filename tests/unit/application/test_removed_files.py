@@ -151,11 +151,11 @@ def lose_sight_at_stage_out(agent: Agent, lose: Callable[[], object]) -> None:
     cycle = agent.parts.run.cycle
     finish: Any = cycle.finish_jobs
 
-    def finish_without_files() -> None:
+    def finish_without_files(**how: bool) -> None:
         if any(held.end for held in cycle.holdings.held.values()):
             cycle.finish_jobs = finish
             lose()
-        finish()
+        finish(**how)
 
     replaced: Any = finish_without_files
     replaced.is_busy = False
