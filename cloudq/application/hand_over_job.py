@@ -330,9 +330,12 @@ def _started_before(tag: ClaimTag, at: datetime) -> str:
 
 
 def has_lost_its_files(held: HeldJob) -> bool:
-    """Whether it was handed over from this home, and its files were removed: never submit again."""
+    """Whether it was handed over from this home, and its files were removed: never submit again.
+
+    Another home that follows the job may have recorded its start, and no more of it.
+    """
     if held.space.owner() is None:
-        return held.job.time_ready is not None
+        return held.job.time_ready is not None or held.job.time_start is not None
     return held.space.lost() is not None
 
 

@@ -103,7 +103,7 @@ class Misfortunes:
             self.unsuspecting.add(lease.home)
 
     def hid(self, earlier: Begun, later: Begun) -> bool:
-        """Whether the agent of the *later* start could not know of the other, or a person let it go on."""
+        """Whether one of two agents could not know of the other's start, or a person let it go on."""
         if earlier.home == later.home:
             return False
         of_copies = not self.copies.isdisjoint((earlier.home, later.home))
@@ -112,7 +112,9 @@ class Misfortunes:
         if later.start.tag.job_id not in self.set_back:
             return False
         is_other = earlier.system != later.system
-        return (is_other and earlier.system in self.unaware) or self._is_unaware(later)
+        if is_other and earlier.system in self.unaware:
+            return True
+        return self._is_unaware(later) or self._is_unaware(earlier)
 
     def _is_unaware(self, begun: Begun) -> bool:
         home = id_of(begun.home)

@@ -501,6 +501,23 @@ def test_a_client_that_ended_a_job_of_a_restored_bucket_wins(world: World) -> No
     assert world.stored("queue/") == []
 
 
+def test_a_job_whose_start_only_another_home_recorded_is_not_started_again(world: World) -> None:
+    """An image of this home started it and was lost; a third home followed it by the scheduler's word."""
+    job_id, alpha, agent = running(world, 3000)
+    agent.parts.run._give_back()
+    lose_files(world, job_id)
+    shutil.rmtree(alpha.home / "ledger")
+    key = f"jobs/{job_id}/manifest.json"
+    record = json.loads(world.body(key))
+    del record["time_ready"]
+    world.store.put(key, json.dumps(record).encode())
+
+    world.agent(alpha).cycles(20)
+
+    assert world.job(job_id).state is JobState.RUN
+    assert len(alpha.scheduler.starts) == 1
+
+
 # A home in doubt may be a copy, and the original has the records -------------------------------
 
 
