@@ -12,7 +12,7 @@ from attrs import evolve
 from cloudq.application.agent_settings import AgentSettings
 from tests.simulation.dice import Rates
 from tests.simulation.life import Life
-from tests.simulation.site import Kind
+from tests.simulation.site import Kind, Kinds
 from tests.simulation.watched_store import WatchedStore
 
 
@@ -26,10 +26,16 @@ class UnconditionalStore(WatchedStore):
         return self.put(key, body)
 
 
+BREAKABLE = frozenset({Kind.LATE_LIST, Kind.SKEWED_DATES, Kind.SLOW_WORK})
+"""What may be broken besides, unless more is asked for: without conditions, the rest is not promised."""
+
+
 class WeakLife(Life):
     """A life on such a store, whose agents were told to accept it."""
 
     def __attrs_post_init__(self) -> None:
+        if not self.kinds.always:
+            self.kinds = Kinds(self.kinds.chosen & BREAKABLE)
         super().__attrs_post_init__()
         store = UnconditionalStore(self._date)
         vars(store).update(vars(self.store))
