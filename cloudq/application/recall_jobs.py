@@ -1,4 +1,4 @@
-"""Recall the jobs that only the summaries of older epochs still tell of (protocol 5.6)."""
+"""Recall the jobs that only older epochs of the agent knew of (protocol 5.6)."""
 
 from __future__ import annotations
 
@@ -48,12 +48,19 @@ class RecallJobs:
     trouble: JobTrouble
     system: str
     _left: dict[str, ActiveJob] | None = field(default=None, init=False)
-    """What older summaries tell and this agent does not know yet; None: they were not read."""
+    """What older epochs knew of and this one does not yet; None: their summaries were not read."""
+    _held_before: dict[str, ActiveJob] = field(factory=dict, init=False)
+    """What this process held in its last epoch: it may have lapsed before its summary was written."""
     _looked_at: dict[str, float] = field(factory=dict, init=False)
     _to_drop: tuple[int, ...] = field(default=(), init=False)
 
     def begin_epoch(self) -> None:
-        """Read the summaries of older epochs at the next call."""
+        """Read the summaries of older epochs at the next call; what is held now is known of already.
+
+        To be called before the holdings of the last epoch are cleared.
+        """
+        held = (ActiveJob.of(each.job) for each in self.holdings.held.values())
+        self._held_before = {line.job_id: line for line in (*self.lines(), *held)}
         self._left, self._to_drop = None, ()
         self._looked_at.clear()
 
@@ -70,8 +77,8 @@ class RecallJobs:
                         del self._left[job_id]
 
     def lines(self) -> Iterable[ActiveJob]:
-        """What the next summary must go on telling, lest it be forgotten when the older ones go."""
-        return () if self._left is None else self._left.values()
+        """What the next summary must list as well, because the older ones are deleted after it."""
+        return self._held_before.values() if self._left is None else self._left.values()
 
     def drop_older(self) -> None:
         """Delete the summaries that were read; the present one, which tells all they told, is published."""
@@ -85,7 +92,8 @@ class RecallJobs:
         epochs = sorted({*listed, last} if last > 0 else listed)[-MOST_SUMMARIES:]
         found = [summary for epoch in epochs if (summary := self._summary(epoch)) is not None]
         self._to_drop = tuple(summary.epoch for summary in found)
-        return {line.job_id: line for summary in found for line in summary.jobs}
+        told = {line.job_id: line for summary in found for line in summary.jobs}
+        return told | self._held_before
 
     def _summary(self, epoch: int) -> ActiveSummary | None:
         """None also for one that cannot be read: it is left where it is."""

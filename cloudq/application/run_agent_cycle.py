@@ -76,12 +76,12 @@ class RunAgentCycle:
 
     def begin_epoch(self) -> None:
         """The lease was taken anew: whatever was known may have changed meanwhile."""
+        self.recall_jobs.begin_epoch()
         self.holdings.clear()
         self._swept_at = None
         self.follow_jobs.begin_epoch()
         self.watch_queue.list_again()
         self.find_forgotten.look_again()
-        self.recall_jobs.begin_epoch()
 
     def __call__(self) -> CycleReport:
         """Do everything once. Raises `LeaseLost` when this process may no longer act."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import pytest
 from attrs import evolve
 
@@ -11,10 +9,11 @@ from cloudq.adapters.job_repository import BucketJobRepository, BucketSystemRegi
 from cloudq.adapters.schedulers.scripted import Script
 from cloudq.application import recall_jobs
 from cloudq.application.prepare_job import PrepareJob
-from cloudq.domain.claim import Claim, ClaimKind
+from cloudq.domain.claim import ClaimKind
 from cloudq.domain.errors import StoreUnavailable, WorkspaceFull
 from cloudq.domain.job_state import JobState
 from cloudq.domain.summary import ActiveJob, ActiveSummary
+from tests.builders import a_claim
 from tests.parts.counting_store import CountingStore
 from tests.parts.world import System, World
 
@@ -65,7 +64,7 @@ def expire(world: World, *prefixes: str) -> None:
 
 
 def claim(world: World, job_id: str, n: int, kind: ClaimKind, **fields: object) -> None:
-    made = Claim(n, kind, "nonce", datetime(2026, 1, 2, tzinfo=UTC), **fields)  # type: ignore[arg-type]
+    made = a_claim(n, kind, **{"system": "", **fields})
     assert BucketJobRepository(world.store, world.ids).create_claim(job_id, made).is_ours
 
 
@@ -123,6 +122,25 @@ def test_a_job_is_recalled_by_a_later_epoch_if_this_one_cannot_look(
     world.agent(alpha).until_final(job_id)
 
     assert world.job(job_id).state is JobState.DONE
+
+
+def test_what_a_process_held_is_recalled_though_no_summary_names_it(
+    world: World, alpha: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = world.agent(alpha)
+    agent.cycle()
+    job_id = world.submit("alpha")
+    with monkeypatch.context() as patched:
+        patched.setattr(PrepareJob, "__call__", full)
+        patched.setattr(BucketSystemRegistry, "publish_summary", down)
+        agent.cycles(3)
+    assert world.stored(f"jobs/{job_id}/claims/")
+    expire(world, f"queue/alpha/{job_id}.")
+
+    agent.until_final(job_id)
+
+    assert world.job(job_id).state is JobState.DONE
+    assert agent.parts.lease.epoch == 2
 
 
 def test_older_summaries_stay_until_they_were_read(
