@@ -308,6 +308,11 @@ class TestHostileRecords:
         with pytest.raises(RecordRejected, match="time_to_live_s"):
             codec.decode_lease(_changed(codec.encode_lease(a_lease(1)), time_to_live_s=value), "key", 1)
 
+    @pytest.mark.parametrize("value", ["two words", "a\nsettled=b", "x" * 5000, 1, None])
+    def test_a_doubt_that_would_spoil_the_notes_of_a_home_is_rejected(self, value: object) -> None:
+        with pytest.raises(RecordRejected, match="bucket_doubt"):
+            codec.decode_lease(_changed(codec.encode_lease(a_lease(1)), bucket_doubt=value), "key", 1)
+
     @pytest.mark.parametrize("body", [b"", b"[]", b'{"nonce": 1}', b"[" * 100_000, b"\xff"])
     def test_a_nonce_is_sought_in_anything(self, body: bytes) -> None:
         assert codec.nonce_of(body) == ""

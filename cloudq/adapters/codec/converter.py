@@ -85,6 +85,8 @@ _FIELD_CHECKS: dict[type, dict[str, checks.Check]] = {
         "nonce": checks.short_text,
         "version": checks.short_text,
         "profile": checks.short_text,
+        "home": checks.short_text,
+        "bucket_doubt": checks.word_or_none,
         "time_to_live_s": checks.seconds_between(1, 86_400),
     },
     ActiveJob: {"job_id": checks.job_id, "name": checks.file_name, "run_system": checks.system_or_none},
