@@ -56,6 +56,8 @@ class Misfortunes:
     """Homes that are copies of others."""
     confirmed_at: dict[Path, float] = field(factory=dict)
     """When a person last said of a home that it is the only one."""
+    leases: list[tuple[float, str, str]] = field(factory=list)
+    """When a lease of which system was written from the home of which id."""
     was_restored: bool = False
     is_confirmed: bool = False
     """Whether a person said that all is well since."""
@@ -95,6 +97,7 @@ class Misfortunes:
 
     def note_lease(self, system: str, lease: Lease) -> None:
         """Who succeeds an agent that noticed learns from its lease that the bucket went back."""
+        self.leases.append((self.life.clock.seconds, system, lease.home))
         if not self.was_restored:
             self.aware.add(lease.home)
         elif lease.bucket_doubt:
@@ -107,7 +110,8 @@ class Misfortunes:
         if earlier.home == later.home:
             return False
         of_copies = not self.copies.isdisjoint((earlier.home, later.home))
-        if of_copies and self.confirmed_at.get(later.home, -1.0) >= earlier.start.at:
+        was_confirmed = self.confirmed_at.get(later.home, -1.0) >= earlier.start.at
+        if of_copies and (was_confirmed or self._third_home_led_between(earlier, later)):
             return True
         if later.start.tag.job_id not in self.set_back:
             return False
@@ -115,6 +119,14 @@ class Misfortunes:
         if is_other and earlier.system in self.unaware:
             return True
         return self._is_unaware(later) or self._is_unaware(earlier)
+
+    def _third_home_led_between(self, earlier: Begun, later: Begun) -> bool:
+        """Whether the later home could not see in the lease what its twin had written last."""
+        of_both = {id_of(earlier.home), id_of(later.home)}
+        return any(
+            system == later.system and earlier.start.at < at <= later.start.at and home not in of_both
+            for at, system, home in self.leases
+        )
 
     def _is_unaware(self, begun: Begun) -> bool:
         home = id_of(begun.home)
