@@ -46,10 +46,10 @@ class CheckMarkers:
         held.has_lost_its_marker = False
 
     def _is_still_offered(self, tag: ClaimTag) -> bool:
-        """Whether a job waits for this system, or is its own, and nobody decided that its queue entry goes.
+        """Whether the system is invited to the job or holds it, and no claim explains the missing entry.
 
-        Who cancels, takes or requeues a job makes a claim before queue entries go. The claim may be
-        ours: no answer came when it was made.
+        A cancel, a take or a requeue creates a claim before queue entries are deleted. The claim may
+        be this system's own, if the store did not answer when it was created.
         """
         stored = load_or_none(self.jobs, tag.job_id)
         if stored is None or stored.job.is_final:

@@ -32,7 +32,8 @@ class EndJob:
         """Finish what a ``cancel`` claim began; return the final record.
 
         A system that held the job is told before the record is final: nobody may come back to it.
-        Raises `ClaimMissing` if the record shows meanwhile that *claim* does not stand any more.
+        Raises `ClaimMissing` if the record names a later claim, or another one of this number: the
+        bucket went back.
         """
         if claim.system and not stored.job.is_final:
             self.queue.request_cancel(claim.system, ClaimTag(stored.job.uuid, claim.replaced))

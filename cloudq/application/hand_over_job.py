@@ -34,7 +34,7 @@ from cloudq.domain.submit_options import join_options, split_options
 from cloudq.domain.task_states import TaskState, TaskStates
 from cloudq.ports.batch_scheduler import BatchScheduler, Submission
 from cloudq.ports.clock import Clock
-from cloudq.ports.workspace import Attempt, FirstMiss, SpaceOwner, Workspace
+from cloudq.ports.workspace import Attempt, FirstMiss, Workspace
 
 LOST_AFTER_S = 600.0
 """How long a job must be unknown whose files are gone; they may be out of sight for a moment."""
@@ -73,7 +73,7 @@ class HandOverJob:
         elif self.was_started_before(held):
             self._follow_lost(held)
         else:
-            held.space.create(self._owner(held))  # whoever published its files may have died then
+            held.space.create(held.owner(self.settings.system))
             self._submit(held, 1)
 
     # A job whose files are out of sight ------------------------------------------------------
@@ -98,7 +98,7 @@ class HandOverJob:
             self._handed_over(held, found, "", split_options(held.job.submit_opt))
             return
         if held.space.owner() is None:
-            held.space.rebuild(self._owner(held))
+            held.space.rebuild(held.owner(self.settings.system))
         now, boot_id = self.clock.elapsed(), self.clock.boot_id()
         first = held.space.first_miss()
         if first is None or first.boot_id != boot_id:
@@ -220,7 +220,7 @@ class HandOverJob:
 
         Returns whether the work directory is the job's own.
         """
-        owner, found = self._owner(held), held.space.owner()
+        owner, found = held.owner(self.settings.system), held.space.owner()
         if found is None and (held.job.time_ready is not None or self.was_started_before(held)):
             held.space.rebuild(owner)  # what is in the work directory is the job's
         elif found in {None, owner}:
@@ -229,9 +229,6 @@ class HandOverJob:
             except WorkDirOccupied:
                 return False
         return True
-
-    def _owner(self, held: HeldJob) -> SpaceOwner:
-        return SpaceOwner(self.settings.system, held.tag, held.claim_nonce)
 
     # After a crash, or an attempt without an answer ------------------------------------------
 

@@ -18,7 +18,7 @@ from cloudq.domain.names import ClaimTag
 from cloudq.domain.task_states import TaskState
 from cloudq.ports.job_repository import TaskRequest
 from cloudq.ports.workers import Lane, Started
-from cloudq.ports.workspace import NO_OUTPUT, ClaimSpace, PackedOutput
+from cloudq.ports.workspace import NO_OUTPUT, ClaimSpace, PackedOutput, SpaceOwner
 
 MAX_RECENT_WAITS = 20
 MAX_OTHERS_TOOK = 1_000
@@ -153,6 +153,10 @@ class HeldJob(Retried):
     """Whether this process has kept a copy of the record beside the job's files."""
     logs_shipped: int = 0
     logs_shipped_at: float = 0.0
+
+    def owner(self, system: str) -> SpaceOwner:
+        """Whose the job's files are, if *system* holds it."""
+        return SpaceOwner(system, self.tag, self.claim_nonce)
 
     def copy_for(self, permit: Permit) -> HeldJob:
         """A copy for background work, which must not change what the cycle works with."""

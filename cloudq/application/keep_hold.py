@@ -58,9 +58,8 @@ class KeepHold:
     def is_replaced(self, held: HeldJob, stored: StoredJob | None = None) -> bool:
         """Whether another claim took the job, or ended it. A claim of ours that vanished is put again.
 
-        Also whether the job was ended and deleted before our claim was made, which *stored*, the record
-        as it is now, does not show any more. Raises `ClaimMissing` if *stored* names a newer claim that
-        is absent.
+        Also whether the job was deleted before our claim was made: then *stored*, the present record, is
+        None. Raises `ClaimMissing` if *stored* names a newer claim that is absent.
         """
         if stored is None and held.is_newly_claimed and not self.files.holds_script(held.job):
             return True

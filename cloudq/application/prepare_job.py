@@ -20,7 +20,7 @@ from cloudq.ports.batch_scheduler import BatchScheduler, Submission
 from cloudq.ports.clock import IdSource
 from cloudq.ports.job_repository import JobFiles
 from cloudq.ports.workers import Lane
-from cloudq.ports.workspace import Making, SpaceOwner
+from cloudq.ports.workspace import Making
 
 SMALL_INPUT_BYTES = 8 * 1024 * 1024
 """Inputs up to this size do not wait behind bigger ones."""
@@ -58,7 +58,7 @@ class PrepareJob:
             with suppress(WorkspaceProblem):  # the next epoch tries again
                 making.discard()
             raise
-        held.space.create(self.owner_of(held))
+        held.space.create(held.owner(self.settings.system))
 
     def lane_of(self, held: HeldJob) -> Lane:
         """Big inputs have workers of their own, or small ones would wait behind them."""
@@ -67,11 +67,7 @@ class PrepareJob:
 
     def has_its_files(self, held: HeldJob) -> bool:
         """Whether everything is in its place, made for this very claim."""
-        return held.space.is_prepared() and held.space.owner() == self.owner_of(held)
-
-    def owner_of(self, held: HeldJob) -> SpaceOwner:
-        """Whose the job's files are."""
-        return SpaceOwner(self.settings.system, held.tag, held.claim_nonce)
+        return held.space.is_prepared() and held.space.owner() == held.owner(self.settings.system)
 
     def _clear_unstarted(self, held: HeldJob) -> None:
         """Remove what lies in their place, is not all there or not for this claim, and was never started.
@@ -102,7 +98,7 @@ class PrepareJob:
 
     def _make(self, making: Making, held: HeldJob, permit: Permit, most_bytes: int | None) -> None:
         job = held.job
-        making.create(self.owner_of(held))
+        making.create(held.owner(self.settings.system))
         script = self.files.script(job)
         if job.has_input:
             self._fetch(making, job, permit, most_bytes)

@@ -30,8 +30,8 @@ def place_of(home: Path, mounts: Path = MOUNT_TABLE) -> dict[str, str]:
     if mount is None:
         return {}
     keeps_inodes = not mount.kind.startswith(_NUMBERS_FILES_ANEW)
-    tells = {"inode": keeps_inodes, "machine": mount.is_local}
-    return {name: value for name, value in _marks(home).items() if tells[name]}
+    counts = {"inode": keeps_inodes, "machine": mount.is_local}
+    return {name: value for name, value in _marks(home).items() if counts[name]}
 
 
 def why_not_the_same_home(home: Path) -> str:
@@ -72,7 +72,7 @@ def forget_place(home: Path) -> None:
 
 
 def _marks(home: Path) -> dict[str, str]:
-    """What may tell *home* from its copies, whatever file system it lies on."""
+    """What may distinguish *home* from its copies, whatever its file system is."""
     machine = _machine_id()
     return {"inode": str(home.stat().st_ino)} | ({"machine": machine} if machine else {})
 
