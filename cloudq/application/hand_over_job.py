@@ -72,7 +72,7 @@ class HandOverJob:
             self._recover(held, attempts)
         elif self.was_started_before(held):
             self._follow_lost(held)
-        else:
+        elif held.space.is_prepared():  # else they were removed since, and are made anew
             held.space.create(held.owner(self.settings.system))
             self._submit(held, 1)
 
@@ -246,6 +246,8 @@ class HandOverJob:
             self._handed_over(held, found, last.command, options)
         elif isinstance(refusal, SubmitRefused):
             self._refused(held, refusal)
+        elif not held.space.is_prepared():
+            self._follow_lost(held)
         elif isinstance(refusal, SubmitDeferred):
             self._submit(held, last.number + 1)
         elif self._is_over(last):
@@ -321,8 +323,8 @@ class HandOverJob:
 def _started_before(tag: ClaimTag, at: datetime) -> str:
     return (
         f"not started again: claim {tag.n} of this job was started here on {at:%Y-%m-%d at %H:%M} UTC, and "
-        "its files are gone. The bucket seems to have been restored from a backup. To run the job once "
-        f"more: cloudqcli submit --rerun {tag.job_id}"
+        "its files are gone: they were removed, or the bucket was restored from a backup. To run the job "
+        f"once more: cloudqcli submit --rerun {tag.job_id}"
     )
 
 

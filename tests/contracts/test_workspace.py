@@ -266,22 +266,21 @@ def test_what_is_published_is_never_replaced(workspace: DirectoryWorkspace) -> N
 def test_of_many_that_publish_at_once_one_wins(workspace: DirectoryWorkspace) -> None:
     space = workspace.space(TAG)
     makings = [made(space, f"{n}.a-nonce", b"%d" % n) for n in range(8)]
-    won: list[DirectoryClaimSpace] = []
+    won: list[int] = []
 
-    def publish(making: DirectoryClaimSpace) -> None:
+    def publish(n: int, making: DirectoryClaimSpace) -> None:
         with contextlib.suppress(WorkspaceProblem):
             making.publish()
-            won.append(making)
+            won.append(n)
 
-    threads = [threading.Thread(target=publish, args=(making,)) for making in makings]
+    threads = [threading.Thread(target=publish, args=each) for each in enumerate(makings)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     space.create(OWNER)
 
-    assert len(won) == 1
-    assert (space.work_dir / "data").read_bytes() == b"%d" % makings.index(won[0])
+    assert [b"%d" % n for n in won] == [(space.work_dir / "data").read_bytes()]
 
 
 def test_what_was_removed_while_it_was_made_is_told_as_trouble_of_the_disk(

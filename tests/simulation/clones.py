@@ -27,14 +27,13 @@ if TYPE_CHECKING:
 _COPIERS: dict[type, Any] = copy._deepcopy_dispatch  # type: ignore[attr-defined]
 
 
-def copy_host(slot: Slot, *, with_its_home: bool, name: str) -> Slot:
+def copy_host(slot: Slot, home: Path, *, name: str) -> Slot:
     """The same agent on another machine, in the middle of whatever it has in hand.
 
-    It has the same boot id, process id and start; *name* is the other machine's. Its home is a copy,
-    or the same directory if the home lies on neither machine.
+    It has the same boot id, process id and start; *name* is the other machine's. Its *home* is a
+    copy, or the same directory if the home lies on neither machine.
     """
     host = evolve(slot.host, name=name, gone=set(slot.host.gone))
-    home = copy_home(slot.home, slot.life.tmp, is_image=True) if with_its_home else slot.home
     copied = evolve(slot, home=home, host=host)
     with _copying_functions(slot.home, home):
         memo: dict[int, Any] = {id(each): each for each in _outside(slot)}
@@ -47,10 +46,8 @@ def copy_host(slot: Slot, *, with_its_home: bool, name: str) -> Slot:
     return copied
 
 
-def copy_home(home: Path, tmp: Path, *, is_image: bool) -> Path:
+def copy_home(home: Path, target: Path, *, is_image: bool) -> Path:
     """A second directory with the same content; in the *is_image* of a disk inodes are the same, too."""
-    number = sum(1 for _ in tmp.glob("copy*")) + 1
-    target = tmp / f"copy{number}"
     if home.exists():
         shutil.copytree(home, target, symlinks=True)
     if is_image:

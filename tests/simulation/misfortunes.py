@@ -141,15 +141,21 @@ class Misfortunes:
         whole = [slot for slot in running if slot.process and not slot.process.in_flight]
         if not whole:
             return
-        self.clones += 1
         slot = life.odds.choice(whole)
         name = life.odds.choice((slot.host.name, f"{slot.host.name}b"))
-        if (what := life.odds.choice(_CLONES)) == "a home is copied":
-            home = copy_home(slot.home, life.tmp, is_image=False)
+        what = life.odds.choice(_CLONES)
+        if what == "a host is copied" and _awaits_a_submission(slot):
+            return
+        self.clones += 1
+        target = life.tmp / f"copy{len(self.copies) + 1}"
+        if what == "a home is copied":
+            home = copy_home(slot.home, target, is_image=False)
             host = Host(name, slot.host.ahead_s, slot.host.booted_at, life.next_boot())
             copied = Slot(life, slot.place, home, host, is_one_shot=False, settings=slot.settings)
         else:
-            copied = copy_host(slot, with_its_home=what == "a host is copied", name=name)
+            is_image = what == "a host is copied"
+            home = copy_home(slot.home, target, is_image=True) if is_image else slot.home
+            copied = copy_host(slot, home, name=name)
             self.has_image |= copied.home != slot.home
             for process in (slot.process, copied.process):
                 assert process is not None
@@ -254,6 +260,11 @@ class Misfortunes:
 _JOB = re.compile(r"^(?:jobs/|queue/[^/]+/|history/\d+~)([0-9a-f]{8})")
 _CLONES = ("a host is copied", "a host is copied, not its home", "a home is copied")
 _PURGES = ("a control directory", "all of a claim", "all of a claim", "a work directory", "the cache")
+
+
+def _awaits_a_submission(slot: Slot) -> bool:
+    """Whether the scheduler will take what the agents of its home have submitted without an answer."""
+    return any(slot.home in each.control_dir.parents for each in slot.place.scheduler.late)
 
 
 def _is_expiring(key: str) -> bool:

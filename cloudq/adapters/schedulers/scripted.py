@@ -142,6 +142,8 @@ class ScriptedScheduler:
         """What happens to the next submissions, one each; then all is well."""
         self.cancel_lag_s = 0.0
         """How much later than accepted cancels are carried out."""
+        self.late: list[Submission] = []
+        """What it will take yet, of submissions that it has not answered."""
         self._clock = clock
         self._behaviour: Behaviour = behaviour or (lambda _submission, _task: Script())
         self._slots = slots
@@ -188,7 +190,7 @@ class ScriptedScheduler:
             read_local_options(submission.options)
         except SubmitRefused as refusal:
             return _refuse(files, str(refusal))
-        fault = self.submit_faults.popleft() if self.submit_faults else None
+        fault = self._next_fault(submission)
         if not submission.control_dir.is_dir():
             raise SubmitDeferred("scripted: no place for the answer, so nothing is run")
         if fault is None:
@@ -204,8 +206,13 @@ class ScriptedScheduler:
         if fault is SubmitFault.ANSWER_LOST:
             self._accept(submission, None)
         if fault is SubmitFault.LATE:
+            self.late.append(submission)
             self._at(self._clock.elapsed() + self._late_by_s, lambda _: self._accept_late(submission, files))
         raise SubmitUncertain(f"scripted: {fault.value}")
+
+    def _next_fault(self, submission: Submission) -> SubmitFault | None:
+        fault = self.submit_faults.popleft() if self.submit_faults else None
+        return fault if submission.job_shell.exists() else SubmitFault.REFUSED
 
     def submitted(self, files: AttemptFiles) -> str | None:
         if files.status.exists() and files.status.read_text() != "0":
@@ -229,6 +236,7 @@ class ScriptedScheduler:
         return local_id
 
     def _accept_late(self, submission: Submission, files: AttemptFiles) -> None:
+        self.late.remove(submission)
         if submission.job_shell.exists():  # else the scheduler finds no script to copy
             self._accept(submission, files)
 

@@ -174,8 +174,11 @@ class DirectoryClaimSpace:
         return evolve(self, work_dir=directory / _UNNAMED, control_dir=directory)
 
     def is_prepared(self) -> bool:
-        # The baseline is noted last, by agents that made the files in their place, too.
-        return os.path.lexists(self.control_dir / "baseline")
+        # The baseline is noted last, by agents that made the files in their place, too. A site's
+        # purge may remove any of them later.
+        work_dir = self.work_dir if self._has_work_dir() else self.control_dir / _UNNAMED
+        needed = (self.control_dir / "baseline", self.job_shell, work_dir)
+        return all(os.path.lexists(path) for path in needed)
 
     def publish(self) -> None:
         # rename(2) puts a directory over nothing but an empty directory, on network file systems

@@ -12,6 +12,7 @@ import pytest
 
 from cloudq.adapters.schedulers.scripted import Script, SubmitFault
 from cloudq.application.cancel_job import CancelResult
+from cloudq.application.held_job import HeldJob
 from cloudq.application.watch_files import TOUCH_EVERY_S
 from cloudq.domain.errors import SchedulerUnavailable
 from cloudq.domain.job_state import JobState
@@ -222,6 +223,51 @@ def test_a_submission_without_an_answer_whose_files_are_gone_comes_to_an_end(
     job = world.job(job_id)
     assert job.state is (JobState.DELETED if is_canceled else JobState.ERROR)
     assert alpha.scheduler.starts == []
+
+
+def test_a_submission_without_an_answer_whose_job_shell_is_gone_comes_to_an_end(world: World) -> None:
+    alpha = world.system("alpha")
+    alpha.scheduler.submit_faults.append(SubmitFault.LOST)
+    agent = world.agent(alpha)
+    job_id = world.submit("alpha")
+    agent.cycle()
+    (alpha.home / "cache" / ".cloudq" / f"{job_id}.1" / "job_shell.sh").unlink()
+
+    agent.until_final(job_id)
+
+    job = world.job(job_id)
+    assert job.state is JobState.ERROR
+    assert "not started again" in job.error_msg
+    assert "its files are gone" in job.error_msg
+    assert alpha.scheduler.starts == []
+
+
+@pytest.mark.parametrize("gone", ["job_shell.sh", "baseline", "everything"])
+def test_files_that_go_right_before_the_submission_are_made_anew(world: World, gone: str) -> None:
+    """A purge strikes between the look whether all is there and the work in the background."""
+    job_id, alpha, agent = unsubmitted(world)
+    cache = alpha.home / "cache"
+    control_dir = cache / ".cloudq" / f"{job_id}.1"
+    jobs = agent.parts.run.cycle.hand_over_jobs
+    hand_over: Any = jobs.hand_over
+
+    def hand_over_without_files(held: HeldJob) -> None:
+        jobs.hand_over = hand_over
+        if gone == "everything":
+            shutil.rmtree(control_dir)
+            shutil.rmtree(cache / job_id)
+        else:
+            (control_dir / gone).unlink()
+        hand_over(held)
+
+    replaced: Any = hand_over_without_files
+    replaced.was_started_before = hand_over.was_started_before
+    jobs.hand_over = replaced
+
+    agent.until_final(job_id)
+
+    assert world.job(job_id).state is JobState.DONE
+    assert len(alpha.scheduler.starts) == 1
 
 
 def test_a_submission_that_a_queue_is_slow_to_show_is_not_given_up(world: World) -> None:

@@ -114,7 +114,7 @@ def test_a_job_that_was_started_here_is_not_started_again(world: World) -> None:
     assert job.state is JobState.ERROR
     assert job.error_msg == (
         "not started again: claim 1 of this job was started here on 2026-01-31 at 12:00 UTC, and its files "
-        "are gone. The bucket seems to have been restored from a backup. To run the job once more: "
+        "are gone: they were removed, or the bucket was restored from a backup. To run the job once more: "
         f"cloudqcli submit --rerun {job_id}"
     )
     assert len(alpha.scheduler.starts) == 1
