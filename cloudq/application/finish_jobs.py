@@ -245,12 +245,21 @@ class FinishJobs:
         if not is_over and self.keep_hold.is_replaced(held, stored):
             self.holdings.let_go(held.tag, superseded=True)
             return False
+        has_gone_back = stored is None or stored.job.revision <= held.stored.job.revision
         held.stored = stored or self._put_again(held)
         if is_over:
             self.jobs.put_history(held.stored.job.history_key)
             return True
         held.retry_at = 0.0
+        if has_gone_back and held.job.time_stageout_finish is not None:
+            self._stage_out_again(held)
+            return False
         return self._is_recorded(held)
+
+    def _stage_out_again(self, held: HeldJob) -> None:
+        """The bucket went back: what was brought before may be gone like the record."""
+        held.staged_out = None
+        held.job = evolve(held.job, time_stageout_finish=None)
 
     def _put_again(self, held: HeldJob) -> StoredJob:
         stored = self.keep_hold.put_record(held.tag, held.job)

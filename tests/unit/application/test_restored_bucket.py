@@ -6,6 +6,7 @@ import copy
 import json
 import shutil
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from attrs import define, evolve
@@ -17,6 +18,7 @@ from cloudq.adapters.schedulers.scripted import Script
 from cloudq.adapters.workspace import DirectoryLeaseMemory
 from cloudq.application.cancel_job import CancelResult
 from cloudq.domain.errors import ClaimMissing, StoreUnavailable
+from cloudq.domain.job import Job, StoredJob
 from cloudq.domain.job_state import JobState
 from cloudq.ports.object_store import ObjectStore
 from cloudq.ports.workers import Lane
@@ -385,6 +387,43 @@ def test_an_older_record_that_came_back_is_brought_up_to_date(world: World) -> N
     job = world.job(job_id)
     assert (job.state, job.claim) == (JobState.DONE, 1)
     assert world.stored(f"jobs/{job_id}/claims/") == [f"jobs/{job_id}/claims/1.json"]
+    assert len(alpha.scheduler.starts) == 1
+
+
+@pytest.mark.parametrize("backed_up_as", ["nothing yet", "INIT"])
+def test_outputs_that_went_back_before_the_end_was_recorded_are_brought_again(
+    world: World, backed_up_as: str
+) -> None:
+    alpha = world.system("alpha", behaviour=lambda *_: Script(60, stdout="result"))
+    kept = backup(world)
+    agent = world.agent(alpha)
+    job_id = world.submit("alpha")
+    if backed_up_as == "INIT":
+        kept = backup(world)
+    agent.until(lambda: world.job(job_id).state is JobState.RUN)
+    (alpha.home / "cache" / job_id / "made").write_text("by the script")
+    finish = agent.parts.run.cycle.finish_jobs
+    repository = finish.jobs
+
+    class GoesBack:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(repository, name)
+
+        def replace(self, stored: StoredJob, job: Job) -> StoredJob:
+            if job.is_final:
+                finish.jobs = repository
+                restore(world, kept)
+            return repository.replace(stored, job)
+
+    finish.jobs = GoesBack()  # type: ignore[assignment]
+
+    agent.until_final(job_id)
+
+    job = world.job(job_id)
+    assert job.state is JobState.DONE
+    assert world.store.get(f"jobs/{job_id}/1/stdout").body == b"result"
+    assert job.output_files == 1
+    assert world.stored(f"jobs/{job_id}/1/output")
     assert len(alpha.scheduler.starts) == 1
 
 
