@@ -34,10 +34,20 @@ REMOVED = (
     "canceled before it was started",
 )
 """What an agent says of a job of which it finds no files."""
-NO_RECORD = "it left no exit record"
+NO_RECORD = (
+    "it left no exit record",
+    "the scheduler says it",
+    "the scheduler ended it",
+    "the scheduler's own word",
+)
+"""What an agent says of a job of which it finds no exit record."""
 GIVEN_UP = "canceled before its outputs were in the store: they stay in"
 OUT_OF_SIGHT = "out of this agent's sight"
 WITHOUT_HOLDER = "without the agent of"
+
+
+def _mentions(record: dict[str, Any], texts: tuple[str, ...]) -> bool:
+    return any(text in record["error_msg"] for text in texts)
 
 
 def name_of(stream: str, task: int | None) -> str:
@@ -123,15 +133,12 @@ class Checks:
                     if each.shell_holds and each.status.life is Stage.RUNNING:
                         self._break(f"I5 {job_id} became {record['state']} while task {task} runs")
         misfortunes = self.life.misfortunes
-        has_lost_files = any(words in record["error_msg"] for words in REMOVED)
+        has_lost_files = _mentions(record, REMOVED)
         if has_lost_files and job_id in misfortunes.was_over:
             return  # its files were removed since its first end, and the bucket does not have them any more
-        if misfortunes.has_image and (has_lost_files or NO_RECORD in record["error_msg"]):
+        if misfortunes.has_image and (has_lost_files or _mentions(record, NO_RECORD)):
             self.life.disturb(job_id)  # they are in the other of two homes that nothing tells apart
-        elif (
-            not any(words in record["error_msg"] for words in (OUT_OF_SIGHT, GIVEN_UP))
-            and ClaimTag(*tag) not in misfortunes.purged
-        ):
+        elif not _mentions(record, (OUT_OF_SIGHT, GIVEN_UP)) and ClaimTag(*tag) not in misfortunes.purged:
             self._judge_logs(job_id, record, starts)
 
     def _judge_logs(self, job_id: str, record: dict[str, Any], starts: list[Start]) -> None:
@@ -375,7 +382,7 @@ class Checks:
                 self._break(f"I4 {job_id} was run though it was never submitted")
         else:
             self._judge_right_end(job_id, wish, record)
-            if not any(words in record["error_msg"] for words in (OUT_OF_SIGHT, WITHOUT_HOLDER, GIVEN_UP)):
+            if not _mentions(record, (OUT_OF_SIGHT, WITHOUT_HOLDER, GIVEN_UP)):
                 # else pieces are all there is of its logs
                 self._no_log_pieces(job_id, record.get("claim", 0))
 
@@ -385,7 +392,9 @@ class Checks:
         if job_id in self.life.misfortunes.lost and job_id not in store.jobs:
             return True
         is_held = claim is not None and claim["kind"] == "run" and job_id not in store.final
-        if job_id in self.life.misfortunes.set_back and not is_held:
+        misfortunes = self.life.misfortunes
+        went_back = job_id in misfortunes.set_back and not is_held
+        if went_back or misfortunes.ended_unnoticed(job_id, claim):
             return not store.is_offered(job_id)
         expired = [key for key in store.ever_expired if job_id in key]
         if is_held or not expired:

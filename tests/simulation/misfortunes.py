@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import define, field, frozen
 
@@ -104,6 +104,13 @@ class Misfortunes:
             self.doubted.add(system)
         else:
             self.unsuspecting.add(lease.home)
+
+    def ended_unnoticed(self, job_id: str, claim: dict[str, Any] | None) -> bool:
+        """Whether a job had ended when the bucket went back by less than a heartbeat of its system.
+
+        Its agent still removes the queue entry, and nothing tells it that the end is not recorded.
+        """
+        return claim is not None and job_id in self.was_over and claim["system"] in self.unaware
 
     def hid(self, earlier: Begun, later: Begun) -> bool:
         """Whether one of two agents could not know of the other's start, or a person let it go on."""
