@@ -81,7 +81,9 @@ class CancelHeldJobs:
         """Whether no submit command was begun, so that the scheduler need not be asked."""
         if held.is_handed_over or held.is_elsewhere or held.job.time_ready is not None:
             return False
-        return not held.is_being_submitted and not held.space.attempts()
+        if held.is_being_submitted or held.space.attempts():
+            return False
+        return not self.hand_over.was_started_before(held)  # its files may have been removed since
 
     def _end_unstarted(self, held: HeldJob) -> None:
         """End a job; one that has started after all is known by then and canceled in the next cycle."""

@@ -16,6 +16,7 @@ from cloudq.application.held_job import HeldJob
 from cloudq.application.watch_files import TOUCH_EVERY_S
 from cloudq.domain.errors import SchedulerUnavailable
 from cloudq.domain.job_state import JobState
+from tests.parts.trap import Killed, Trap
 from tests.parts.world import Agent, System, World
 
 KINDS = ["control directory", "whole cache"]
@@ -285,6 +286,26 @@ def test_a_submission_that_a_queue_is_slow_to_show_is_not_given_up(world: World)
 
     assert len(alpha.scheduler.starts) == 1
     assert world.job(job_id).state is JobState.DONE
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_cancel_ends_a_submission_whose_traces_were_removed_before_it_was_recorded(
+    world: World, kind: str
+) -> None:
+    """The agent died right after it had submitted: only the ledger and the scheduler know."""
+    alpha = world.system("alpha", behaviour=lambda *_: Script(900.0))
+    agent = world.agent(alpha, trap=Trap(after_name="scheduler.submit"))
+    job_id = world.submit("alpha")
+    with pytest.raises(Killed):
+        agent.cycle()
+    agent.die()
+    purge(alpha, job_id, kind)
+    world.client().cancel(job_id)
+
+    world.agent(alpha).until_final(job_id)
+
+    assert world.job(job_id).state is JobState.DELETED
+    assert alpha.scheduler.canceled
 
 
 def test_a_canceled_job_whose_control_directory_went_comes_to_an_end(world: World) -> None:
