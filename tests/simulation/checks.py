@@ -120,7 +120,7 @@ class Checks:
             self._break(f"I8 {job_id} is {record['state']} and gets a history key")
 
     def _judge_end(self, job_id: str, record: dict[str, Any]) -> None:
-        if self.life.store.is_canceled_by_force(job_id):
+        if self.life.store.is_canceled_by_force(job_id) or self._is_canceled_in_its_place(job_id, record):
             return  # it may still run where nobody acts for it, and its owner was told so
         tag = (job_id, record.get("claim", 0))
         starts = self._starts(*tag)
@@ -140,6 +140,12 @@ class Checks:
             self.life.disturb(job_id)  # they are in the other of two homes that nothing tells apart
         elif not _mentions(record, (OUT_OF_SIGHT, GIVEN_UP)) and ClaimTag(*tag) not in misfortunes.purged:
             self._judge_logs(job_id, record, starts)
+
+    def _is_canceled_in_its_place(self, job_id: str, record: dict[str, Any]) -> bool:
+        """Whether the claim of its holder went back, and a cancel took its number (protocol 5.6)."""
+        claim = self.life.store.newest_claim(job_id)
+        took_its_place = claim is not None and claim["kind"] == "cancel" and claim["n"] == record.get("claim")
+        return took_its_place and job_id in self.life.misfortunes.set_back
 
     def _judge_logs(self, job_id: str, record: dict[str, Any], starts: list[Start]) -> None:
         store, n = self.life.store, record.get("claim", 0)
