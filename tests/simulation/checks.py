@@ -34,13 +34,6 @@ REMOVED = (
     "canceled before it was started",
 )
 """What an agent says of a job of which it finds no files."""
-NO_RECORD = (
-    "it left no exit record",
-    "the scheduler says it",
-    "the scheduler ended it",
-    "the scheduler's own word",
-)
-"""What an agent says of a job of which it finds no exit record."""
 GIVEN_UP = "canceled before its outputs were in the store: they stay in"
 OUT_OF_SIGHT = "out of this agent's sight"
 WITHOUT_HOLDER = "without the agent of"
@@ -136,10 +129,16 @@ class Checks:
         has_lost_files = _mentions(record, REMOVED)
         if has_lost_files and job_id in misfortunes.was_over:
             return  # its files were removed since its first end, and the bucket does not have them any more
-        if misfortunes.has_image and (has_lost_files or _mentions(record, NO_RECORD)):
-            self.life.disturb(job_id)  # they are in the other of two homes that nothing tells apart
+        if (has_lost_files and misfortunes.images) or self._ran_in_a_twin(*tag):
+            self.life.disturb(job_id)  # its files are in the other of two homes that nothing distinguishes
         elif not _mentions(record, (OUT_OF_SIGHT, GIVEN_UP)) and ClaimTag(*tag) not in misfortunes.purged:
             self._judge_logs(job_id, record, starts)
+
+    def _ran_in_a_twin(self, job_id: str, n: int) -> bool:
+        """Whether it was started from the exact image of the home whose agent writes now, or the reverse."""
+        acting, images = self.life.acting, self.life.misfortunes.images
+        homes = {begun.home for begun in self.starts.get((job_id, n), [])}
+        return acting is not None and acting.home in images and bool(homes & images - {acting.home})
 
     def _is_canceled_in_its_place(self, job_id: str, record: dict[str, Any]) -> bool:
         """Whether the claim of its holder went back, and a cancel took its number (protocol 5.6)."""

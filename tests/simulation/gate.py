@@ -137,6 +137,7 @@ class Process:
 
     def _answer(self, port: str, method: str, work: Work, args: tuple[Any, ...]) -> Any:
         """What a call comes to; it is noted if the answer told the time, or whose the lease is."""
+        self.life.acting = self
         stops, is_dated = self.stops, port == "store" and method in DATED
         asks_for_lease = self.is_copied and port == "store" and method in WRITES and "/lease" in str(args[0])
         is_answered = False

@@ -76,6 +76,8 @@ class Life:
     full_disks: set[Path] = field(factory=set)
     faults: Counter[str] = field(factory=Counter)
     """How often each kind of fault happened."""
+    acting: Process | None = None
+    """The process whose call is being answered."""
     was_paused: bool = False
     depth: int = 0
     left_meanwhile: int = MAX_MEANWHILE

@@ -50,8 +50,8 @@ class Misfortunes:
 
     life: Life = field(repr=False)
     clones: int = 0
-    has_image: bool = False
-    """Whether there are two homes that nothing tells apart, each with files of its own."""
+    images: set[Path] = field(factory=set)
+    """Homes that nothing distinguishes from another one, each with its own files."""
     copies: set[Path] = field(factory=set)
     """Homes that are copies of others."""
     confirmed_at: dict[Path, float] = field(factory=dict)
@@ -163,7 +163,8 @@ class Misfortunes:
             is_image = what == "a host is copied"
             home = copy_home(slot.home, target, is_image=True) if is_image else slot.home
             copied = copy_host(slot, home, name=name)
-            self.has_image |= copied.home != slot.home
+            if copied.home != slot.home:
+                self.images |= {slot.home, copied.home}
             for process in (slot.process, copied.process):
                 assert process is not None
                 process.is_copied = True
