@@ -19,15 +19,15 @@ from common import cpu_seconds, median, moto, peak_mb, scratch, table, without_f
 
 from cloudq.adapters import process
 from cloudq.adapters.clock import RandomIds, SystemClock
-from cloudq.adapters.schedulers.scripted import ScriptedScheduler
 from cloudq.adapters.workers import ThreadWorkers
 from cloudq.adapters.workspace import DirectoryWorkspace
-from cloudq.application.agent_settings import AgentSettings
+from cloudq.application.agent.agent_settings import AgentSettings
 from cloudq.bootstrap.agent import AgentParts, AgentWorld, wire_agent
 from cloudq.bootstrap.homes import lease_memory
 from cloudq.bootstrap.stores import open_store
 from cloudq.config import Config, load_config
-from cloudq.domain.lease import Offer
+from cloudq.domain.jobs.lease import Offer
+from tests.parts.scripted_scheduler import ScriptedScheduler
 from tests.parts.site import Site, wait_until
 
 CYCLES = 7

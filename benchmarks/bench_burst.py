@@ -9,7 +9,7 @@ from pathlib import Path
 
 from common import cpu_seconds, moto, peak_mb, scratch, seconds_of, table
 
-from cloudq.adapters.schedulers.local import usable_cpus
+from cloudq.adapters.schedulers.local.scheduler import usable_cpus
 from cloudq.client import Client
 from tests.parts.site import Site, wait_until
 

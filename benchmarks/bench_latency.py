@@ -9,7 +9,7 @@ from pathlib import Path
 from common import moto, scratch, seconds_of, spread, table
 
 from cloudq.client import Client
-from cloudq.domain.job_state import JobState
+from cloudq.domain.jobs.job_state import JobState
 from tests.parts.site import Site, wait_until
 from tests.parts.slurm import Slurm
 

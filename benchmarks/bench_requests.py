@@ -9,9 +9,9 @@ from pathlib import Path
 from common import scratch, table, without_fsync
 
 from cloudq.adapters.job_repository import BucketJobRepository
-from cloudq.adapters.schedulers.scripted import Script
 from tests.builders import a_finished_job
 from tests.parts.counting_store import CountingStore
+from tests.parts.scripted_scheduler import Script
 from tests.parts.world import POLL_S, Agent, World
 
 DOLLARS = {"PUT": 5e-6, "POST": 5e-6, "LIST": 5e-6, "GET": 4e-7, "DELETE": 0.0}

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from cloudq.domain.version import VERSION
 
 if TYPE_CHECKING:
-    from cloudq.application.cancel_job import CancelResult
-    from cloudq.application.find_holder import Holder
-    from cloudq.application.list_agents import AgentReport, AgentState
-    from cloudq.application.query_jobs import ActiveJobs
-    from cloudq.application.requeue_job import Requeued
-    from cloudq.application.submit_job import Submitted
+    from cloudq.application.client.query_jobs import ActiveJobs
+    from cloudq.application.client.requeue_job import Requeued
+    from cloudq.application.client.submit_job import Submitted
+    from cloudq.application.shared.cancel_job import CancelResult
+    from cloudq.application.shared.find_holder import Holder
+    from cloudq.application.shared.list_agents import AgentReport, AgentState
     from cloudq.client import Client
     from cloudq.config import Config, load_config
     from cloudq.domain.errors import (
@@ -32,37 +32,37 @@ if TYPE_CHECKING:
         WaitTimedOut,
     )
     from cloudq.domain.finding import Finding, Level
-    from cloudq.domain.history import HistoryEntry
-    from cloudq.domain.job import Job
-    from cloudq.domain.job_state import JobState
-    from cloudq.domain.summary import ActiveJob
+    from cloudq.domain.jobs.history import HistoryEntry
+    from cloudq.domain.jobs.job import Job
+    from cloudq.domain.jobs.job_state import JobState
+    from cloudq.domain.jobs.summary import ActiveJob
 
 
 __version__ = VERSION
 
 _HOMES = {
-    "ActiveJob": "cloudq.domain.summary",
-    "ActiveJobs": "cloudq.application.query_jobs",
-    "AgentReport": "cloudq.application.list_agents",
-    "AgentState": "cloudq.application.list_agents",
-    "CancelResult": "cloudq.application.cancel_job",
+    "ActiveJob": "cloudq.domain.jobs.summary",
+    "ActiveJobs": "cloudq.application.client.query_jobs",
+    "AgentReport": "cloudq.application.shared.list_agents",
+    "AgentState": "cloudq.application.shared.list_agents",
+    "CancelResult": "cloudq.application.shared.cancel_job",
     "Client": "cloudq.client",
     "CloudqError": "cloudq.domain.errors",
     "Config": "cloudq.config",
     "Finding": "cloudq.domain.finding",
-    "HistoryEntry": "cloudq.domain.history",
-    "Holder": "cloudq.application.find_holder",
+    "HistoryEntry": "cloudq.domain.jobs.history",
+    "Holder": "cloudq.application.shared.find_holder",
     "InvalidInput": "cloudq.domain.errors",
-    "Job": "cloudq.domain.job",
+    "Job": "cloudq.domain.jobs.job",
     "JobNotFound": "cloudq.domain.errors",
-    "JobState": "cloudq.domain.job_state",
+    "JobState": "cloudq.domain.jobs.job_state",
     "JobStateConflict": "cloudq.domain.errors",
     "Level": "cloudq.domain.finding",
     "MaybeSubmitted": "cloudq.domain.errors",
-    "Requeued": "cloudq.application.requeue_job",
+    "Requeued": "cloudq.application.client.requeue_job",
     "StoreProblem": "cloudq.domain.errors",
     "StoreUnavailable": "cloudq.domain.errors",
-    "Submitted": "cloudq.application.submit_job",
+    "Submitted": "cloudq.application.client.submit_job",
     "UnknownSystem": "cloudq.domain.errors",
     "WaitTimedOut": "cloudq.domain.errors",
     "load_config": "cloudq.config",

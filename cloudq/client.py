@@ -12,29 +12,29 @@ from types import TracebackType
 
 from attrs import evolve, field, frozen
 
-from cloudq.application.cancel_job import CancelResult
-from cloudq.application.check_submission import Draft, Problems, parse_array, read_script
-from cloudq.application.examine import examine
-from cloudq.application.find_holder import Holder
-from cloudq.application.list_agents import AgentReport
-from cloudq.application.query_jobs import ActiveJobs
-from cloudq.application.read_log import STDERR, STDOUT
-from cloudq.application.requeue_job import Requeued, RequeueRequest
-from cloudq.application.rerun_job import RerunRequest
-from cloudq.application.submit_job import SubmitRequest, Submitted
+from cloudq.application.client.check_submission import Draft, Problems, parse_array, read_script
+from cloudq.application.client.query_jobs import ActiveJobs
+from cloudq.application.client.read_log import STDERR, STDOUT
+from cloudq.application.client.requeue_job import Requeued, RequeueRequest
+from cloudq.application.client.rerun_job import RerunRequest
+from cloudq.application.client.submit_job import SubmitRequest, Submitted
+from cloudq.application.doctor.examine import examine
+from cloudq.application.shared.cancel_job import CancelResult
+from cloudq.application.shared.find_holder import Holder
+from cloudq.application.shared.list_agents import AgentReport
 from cloudq.bootstrap.client import ClientParts, client_parts
 from cloudq.config import Config
-from cloudq.domain.dependency import parse_hold_jid
 from cloudq.domain.errors import InvalidInput
 from cloudq.domain.finding import Finding
-from cloudq.domain.history import HistoryEntry
-from cloudq.domain.job import Job
-from cloudq.domain.local_script import convert, preview
-from cloudq.domain.meta_script import MetaScript
+from cloudq.domain.jobs.dependency import parse_hold_jid
+from cloudq.domain.jobs.history import HistoryEntry
+from cloudq.domain.jobs.job import Job
 from cloudq.domain.names import checked_job_id, checked_system
-from cloudq.domain.place import named_systems
-from cloudq.domain.submit_options import split_options
-from cloudq.domain.system_mapping import NameTables
+from cloudq.domain.scripts.local_script import convert, preview
+from cloudq.domain.scripts.meta_script import MetaScript
+from cloudq.domain.scripts.place import named_systems
+from cloudq.domain.scripts.submit_options import split_options
+from cloudq.domain.scripts.system_mapping import NameTables
 from cloudq.ports.archives import Archives
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 from attrs import evolve
 
-from cloudq.domain.claim import Claim, ClaimKind
-from cloudq.domain.job import Job
-from cloudq.domain.job_state import JobState
-from cloudq.domain.lease import Lease, Offer, ProcessIdentity
-from cloudq.domain.task_states import TaskState
+from cloudq.domain.jobs.claim import Claim, ClaimKind
+from cloudq.domain.jobs.job import Job
+from cloudq.domain.jobs.job_state import JobState
+from cloudq.domain.jobs.lease import Lease, Offer, ProcessIdentity
+from cloudq.domain.jobs.task_states import TaskState
 
 NOON = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
 JOB_ID = "3f7e7681"

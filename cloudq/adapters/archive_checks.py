@@ -14,9 +14,9 @@ from pathlib import Path
 
 from attrs import evolve, frozen
 
-from cloudq.domain.archive_names import decoded, encoded
-from cloudq.domain.contents import Contents
 from cloudq.domain.errors import ArchiveRejected, WorkspaceFull
+from cloudq.domain.jobs.archive_names import decoded, encoded
+from cloudq.domain.jobs.contents import Contents
 
 BAD_ARCHIVE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
 """What the zipfile module raises for archives that are damaged, or made to damage."""

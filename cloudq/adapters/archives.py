@@ -32,9 +32,9 @@ from cloudq.adapters.filesystem import told_as_workspace_problem
 from cloudq.adapters.input_walk import InputWalk
 from cloudq.adapters.left_out import LeftOut
 from cloudq.adapters.zip_stream import ZipStream
-from cloudq.domain.archive_names import encoded, for_windows, leads_outside
-from cloudq.domain.contents import Contents
 from cloudq.domain.errors import ArchiveRejected, InvalidInput
+from cloudq.domain.jobs.archive_names import encoded, for_windows, leads_outside
+from cloudq.domain.jobs.contents import Contents
 from cloudq.domain.names import on_one_line
 from cloudq.ports.archives import Packed
 

@@ -7,7 +7,7 @@ import stat
 
 from attrs import define, field
 
-from cloudq.domain.archive_names import encoded
+from cloudq.domain.jobs.archive_names import encoded
 
 MAX_NAMED = 100
 MAX_NAME_CHARS = 300

@@ -13,7 +13,7 @@ import yaml
 from attrs import frozen
 
 from cloudq.adapters.presets import PRESETS, iam_boundary, iam_policy, shipped_preset
-from cloudq.domain.cluster_preset import (
+from cloudq.domain.clusters.preset import (
     CONFIGURATION_FILE,
     FILES,
     NETWORK_FILE,

@@ -24,7 +24,7 @@ from typing import IO
 from attrs import evolve, field, frozen
 
 from cloudq.domain.errors import SchedulerUnavailable
-from cloudq.domain.lease import ProcessIdentity
+from cloudq.domain.jobs.lease import ProcessIdentity
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 

@@ -12,7 +12,7 @@ from typing import IO, BinaryIO, cast
 from attrs import define, field
 
 from cloudq.adapters.archive_checks import ENCODED_NAME
-from cloudq.domain.archive_names import encoded
+from cloudq.domain.jobs.archive_names import encoded
 
 PIECE_BYTES = 1 << 20
 MAX_NAME_BYTES = 32 << 10

@@ -11,17 +11,17 @@ from attrs import evolve, frozen
 
 from cloudq.adapters.clock import RandomIds, SystemClock
 from cloudq.adapters.filesystem import make_private_dir, remove_tree, told_as_workspace_problem
-from cloudq.adapters.object_stores.memory import MemoryStore
 from cloudq.adapters.workers import ThreadWorkers
 from cloudq.adapters.workspace.exchange import exchange_files
-from cloudq.application.job_trouble import AgentLog
-from cloudq.application.try_scheduler import TryScheduler
+from cloudq.application.agent.job_trouble import AgentLog
+from cloudq.application.client.try_scheduler import TryScheduler
 from cloudq.bootstrap.agent import AgentParts, agent_over
 from cloudq.bootstrap.client import wire_client
 from cloudq.bootstrap.profiles import agent_profile
 from cloudq.config import Config, StoreConfig
-from cloudq.domain.acceptance import WORDS
-from cloudq.domain.system_profile import SystemProfile
+from cloudq.domain.jobs.acceptance import WORDS
+from cloudq.domain.scripts.system_profile import SystemProfile
+from cloudq.testing.memory_store import MemoryStore
 
 CYCLE_S = 1.0
 READERS = 4

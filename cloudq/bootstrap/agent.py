@@ -15,47 +15,47 @@ from cloudq.adapters.job_repository import (
     BucketJobRepository,
     BucketSystemRegistry,
 )
-from cloudq.adapters.object_stores.dated import DatedStore
-from cloudq.adapters.object_stores.fenced import FencedStore
-from cloudq.adapters.object_stores.look_first import LookFirstStore
-from cloudq.adapters.schedulers.local import usable_cpus
+from cloudq.adapters.object_stores.wrappers.dated import DatedStore
+from cloudq.adapters.object_stores.wrappers.fenced import FencedStore
+from cloudq.adapters.object_stores.wrappers.look_first import LookFirstStore
+from cloudq.adapters.schedulers.local.scheduler import usable_cpus
 from cloudq.adapters.workers import ThreadWorkers
 from cloudq.adapters.workspace import DirectoryWorkspace
-from cloudq.application.agent_settings import AgentSettings
-from cloudq.application.background_work import BackgroundWork
-from cloudq.application.cancel_held_jobs import CancelHeldJobs, LetGoOfClaims
-from cloudq.application.cancel_tasks import CancelTasks
-from cloudq.application.check_dependencies import CheckDependencies
-from cloudq.application.check_markers import CheckMarkers
-from cloudq.application.check_scheduler import CheckScheduler
-from cloudq.application.check_store import CheckStore
-from cloudq.application.choose_jobs import ChooseJobs
-from cloudq.application.end_job import EndJob
-from cloudq.application.find_forgotten import FindForgotten
-from cloudq.application.find_holder import FindHolder
-from cloudq.application.finish_jobs import FinishJobs, WriteRecords
-from cloudq.application.follow_jobs import FollowJobs
-from cloudq.application.hand_over_job import HandOverJob
-from cloudq.application.hand_over_jobs import HandOverJobs
-from cloudq.application.held_job import Holdings
-from cloudq.application.hold_lease import AgentIdentity, HoldLease
-from cloudq.application.job_trouble import AgentLog, JobTrouble
-from cloudq.application.keep_hold import KeepHold
-from cloudq.application.local_scripts import LocalScripts
-from cloudq.application.note_silence import NoteSilence
-from cloudq.application.permit import Permits
-from cloudq.application.prepare_job import PrepareJob
-from cloudq.application.publish_summary import PublishSummary
-from cloudq.application.recall_jobs import RecallJobs
-from cloudq.application.run_agent import RunAgent
-from cloudq.application.run_agent_cycle import RunAgentCycle
-from cloudq.application.ship_agent_log import ShipAgentLog
-from cloudq.application.ship_logs import ShipLogs
-from cloudq.application.stop_claim import StopClaim
-from cloudq.application.take_back_job import TakeBackJob
-from cloudq.application.take_jobs import TakeJobs
-from cloudq.application.watch_files import WatchFiles
-from cloudq.application.watch_queue import WatchQueue
+from cloudq.application.agent.agent_settings import AgentSettings
+from cloudq.application.agent.background_work import BackgroundWork
+from cloudq.application.agent.cancel_held_jobs import CancelHeldJobs, LetGoOfClaims
+from cloudq.application.agent.cancel_tasks import CancelTasks
+from cloudq.application.agent.check_dependencies import CheckDependencies
+from cloudq.application.agent.check_markers import CheckMarkers
+from cloudq.application.agent.check_scheduler import CheckScheduler
+from cloudq.application.agent.check_store import CheckStore
+from cloudq.application.agent.choose_jobs import ChooseJobs
+from cloudq.application.agent.find_forgotten import FindForgotten
+from cloudq.application.agent.finish_jobs import FinishJobs, WriteRecords
+from cloudq.application.agent.follow_jobs import FollowJobs
+from cloudq.application.agent.hand_over_job import HandOverJob
+from cloudq.application.agent.hand_over_jobs import HandOverJobs
+from cloudq.application.agent.held_job import Holdings
+from cloudq.application.agent.hold_lease import AgentIdentity, HoldLease
+from cloudq.application.agent.job_trouble import AgentLog, JobTrouble
+from cloudq.application.agent.keep_hold import KeepHold
+from cloudq.application.agent.local_scripts import LocalScripts
+from cloudq.application.agent.note_silence import NoteSilence
+from cloudq.application.agent.permit import Permits
+from cloudq.application.agent.prepare_job import PrepareJob
+from cloudq.application.agent.publish_summary import PublishSummary
+from cloudq.application.agent.recall_jobs import RecallJobs
+from cloudq.application.agent.run_agent import RunAgent
+from cloudq.application.agent.run_agent_cycle import RunAgentCycle
+from cloudq.application.agent.ship_agent_log import ShipAgentLog
+from cloudq.application.agent.ship_logs import ShipLogs
+from cloudq.application.agent.stop_claim import StopClaim
+from cloudq.application.agent.take_jobs import TakeJobs
+from cloudq.application.agent.watch_files import WatchFiles
+from cloudq.application.agent.watch_queue import WatchQueue
+from cloudq.application.shared.end_job import EndJob
+from cloudq.application.shared.find_holder import FindHolder
+from cloudq.application.shared.take_back_job import TakeBackJob
 from cloudq.bootstrap.agent_process import AgentProcess
 from cloudq.bootstrap.homes import lease_memory
 from cloudq.bootstrap.job_environment import job_environment
@@ -63,9 +63,9 @@ from cloudq.bootstrap.profiles import agent_profile
 from cloudq.bootstrap.schedulers import build_scheduler
 from cloudq.bootstrap.stores import doubts_of, open_store
 from cloudq.config import Config
-from cloudq.domain.eligibility import offer_of
-from cloudq.domain.lease import RETRY_BEAT_S, Offer, ProcessIdentity
-from cloudq.domain.system_profile import SystemProfile
+from cloudq.domain.jobs.eligibility import offer_of
+from cloudq.domain.jobs.lease import RETRY_BEAT_S, Offer, ProcessIdentity
+from cloudq.domain.scripts.system_profile import SystemProfile
 from cloudq.domain.version import VERSION
 from cloudq.ports.batch_scheduler import BatchScheduler
 from cloudq.ports.clock import Clock, IdSource

@@ -26,7 +26,7 @@ from cloudq.adapters.process import DetachedProcess
 from cloudq.bootstrap.stores import open_store
 from cloudq.config import Config
 from cloudq.domain.errors import AgentRunsAlready, ConfigProblem, WorkspaceProblem
-from cloudq.domain.lease import ProcessIdentity
+from cloudq.domain.jobs.lease import ProcessIdentity
 from cloudq.ports.system_registry import SeenLease
 
 __all__ = ["AgentProcess", "DetachedProcess", "newest_lease", "stopwatch"]

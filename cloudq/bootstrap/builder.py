@@ -10,13 +10,13 @@ from attrs import frozen
 from cloudq.adapters.clock import SystemClock
 from cloudq.adapters.own_wheel import own_wheel
 from cloudq.adapters.preset_files import PresetFiles
-from cloudq.application.await_stack import POLL_S, AwaitStack
-from cloudq.application.cluster_report import Report
-from cloudq.application.copy_preset import CopyPreset
-from cloudq.application.create_cluster import CreateCluster
-from cloudq.application.delete_cluster import DeleteCluster
-from cloudq.application.list_clusters import ListClusters
-from cloudq.application.settle_cluster import SettleCluster
+from cloudq.application.builder.await_stack import POLL_S, AwaitStack
+from cloudq.application.builder.cluster_report import Report
+from cloudq.application.builder.copy_preset import CopyPreset
+from cloudq.application.builder.create_cluster import CreateCluster
+from cloudq.application.builder.delete_cluster import DeleteCluster
+from cloudq.application.builder.list_clusters import ListClusters
+from cloudq.application.builder.settle_cluster import SettleCluster
 from cloudq.ports.clock import Clock
 from cloudq.ports.cluster_provisioner import CloudAccount, ClusterProvisioner
 from cloudq.ports.presets import Presets, Wheel

@@ -20,34 +20,34 @@ from cloudq.adapters.job_repository import (
     BucketSurveyor,
     BucketSystemRegistry,
 )
-from cloudq.adapters.object_stores.look_first import LookFirstStore
+from cloudq.adapters.object_stores.wrappers.look_first import LookFirstStore
 from cloudq.adapters.workers import ThreadWorkers
-from cloudq.application.cancel_job import CancelJob
-from cloudq.application.check_submission import CheckSubmission
-from cloudq.application.delete_job import DeleteJob
-from cloudq.application.end_job import EndJob
-from cloudq.application.examine import Check
-from cloudq.application.examine_agents import ExamineAgents
-from cloudq.application.examine_jobs import ExamineJobs
-from cloudq.application.examine_settings import ExamineSettings
-from cloudq.application.examine_store import ExamineStore
-from cloudq.application.examine_uploads import ExamineUploads
-from cloudq.application.find_holder import FindHolder
-from cloudq.application.find_systems import FindSystems
-from cloudq.application.know_store import KnowStore
-from cloudq.application.list_agents import ListAgents
-from cloudq.application.offer_job import OfferJob
-from cloudq.application.query_jobs import QueryJobs
-from cloudq.application.read_log import ReadLog
-from cloudq.application.requeue_job import RequeueJob
-from cloudq.application.rerun_job import RerunJob
-from cloudq.application.stage_out import StageOut
-from cloudq.application.submit_job import SubmitJob
-from cloudq.application.take_back_job import TakeBackJob
-from cloudq.application.wait_for_job import WaitForJob
+from cloudq.application.client.check_submission import CheckSubmission
+from cloudq.application.client.delete_job import DeleteJob
+from cloudq.application.client.find_systems import FindSystems
+from cloudq.application.client.offer_job import OfferJob
+from cloudq.application.client.query_jobs import QueryJobs
+from cloudq.application.client.read_log import ReadLog
+from cloudq.application.client.requeue_job import RequeueJob
+from cloudq.application.client.rerun_job import RerunJob
+from cloudq.application.client.stage_out import StageOut
+from cloudq.application.client.submit_job import SubmitJob
+from cloudq.application.client.wait_for_job import WaitForJob
+from cloudq.application.doctor.examine import Check
+from cloudq.application.doctor.examine_agents import ExamineAgents
+from cloudq.application.doctor.examine_jobs import ExamineJobs
+from cloudq.application.doctor.examine_settings import ExamineSettings
+from cloudq.application.doctor.examine_store import ExamineStore
+from cloudq.application.doctor.examine_uploads import ExamineUploads
+from cloudq.application.shared.cancel_job import CancelJob
+from cloudq.application.shared.end_job import EndJob
+from cloudq.application.shared.find_holder import FindHolder
+from cloudq.application.shared.know_store import KnowStore
+from cloudq.application.shared.list_agents import ListAgents
+from cloudq.application.shared.take_back_job import TakeBackJob
 from cloudq.bootstrap.stores import doubts_of, open_store, settings_reader_of
 from cloudq.config import Config, StoreConfig, load_config
-from cloudq.domain.system_mapping import NameTables
+from cloudq.domain.scripts.system_mapping import NameTables
 from cloudq.domain.version import VERSION
 from cloudq.ports.archives import Archives
 from cloudq.ports.clock import Clock, IdSource

@@ -12,7 +12,7 @@ from cloudq.adapters.clock import SystemClock
 from cloudq.adapters.job_repository.keys import TOP_LEVEL
 from cloudq.adapters.local_files import DiskFiles
 from cloudq.adapters.workers import ThreadWorkers
-from cloudq.application.copy_objects import CopyObjects
+from cloudq.application.job_tools.copy_objects import CopyObjects
 from cloudq.bootstrap.stores import open_store
 from cloudq.config import StoreConfig, checks, load_config
 from cloudq.domain.errors import InvalidInput, StoreRefused

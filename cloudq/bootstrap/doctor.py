@@ -12,15 +12,15 @@ from cloudq.adapters.clock import RandomIds, SystemClock
 from cloudq.adapters.job_repository import BucketExaminer
 from cloudq.adapters.own_machine import ThisMachine
 from cloudq.adapters.workers import ThreadWorkers
-from cloudq.application.examine import Check, examine
-from cloudq.application.examine_machine import ExamineAgentHere, ExamineConfiguration
-from cloudq.application.examine_store import ExamineStore
+from cloudq.application.doctor.examine import Check, examine
+from cloudq.application.doctor.examine_machine import ExamineAgentHere, ExamineConfiguration
+from cloudq.application.doctor.examine_store import ExamineStore
 from cloudq.bootstrap.profiles import agent_profile
 from cloudq.bootstrap.stores import doubts_of, open_store
 from cloudq.config import Config
 from cloudq.config.model import AgentConfig
 from cloudq.domain.finding import Finding
-from cloudq.domain.system_profile import SystemProfile
+from cloudq.domain.scripts.system_profile import SystemProfile
 from cloudq.ports.batch_scheduler import BatchScheduler
 
 PROBES_AT_ONCE = 8

@@ -7,7 +7,7 @@ from pathlib import Path
 from cloudq.adapters.systems import has_own_profile, has_profile, load_profile
 from cloudq.config import Config
 from cloudq.domain.errors import ConfigProblem
-from cloudq.domain.system_profile import SystemProfile
+from cloudq.domain.scripts.system_profile import SystemProfile
 
 
 def own_profiles(config: Config) -> Path:

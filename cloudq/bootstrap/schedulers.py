@@ -7,12 +7,12 @@ from pathlib import Path
 
 from cloudq.adapters.clock import SystemClock
 from cloudq.adapters.schedulers.commands import CommandTimes
-from cloudq.adapters.schedulers.grid_engine import GridEngineScheduler, GridEngineTimes
-from cloudq.adapters.schedulers.local import LocalScheduler
-from cloudq.adapters.schedulers.pbs import PbsScheduler
-from cloudq.adapters.schedulers.slurm import SlurmScheduler
-from cloudq.application.job_trouble import AgentLog
-from cloudq.domain.system_profile import SystemProfile
+from cloudq.adapters.schedulers.grid_engine.scheduler import GridEngineScheduler, GridEngineTimes
+from cloudq.adapters.schedulers.local.scheduler import LocalScheduler
+from cloudq.adapters.schedulers.pbs.scheduler import PbsScheduler
+from cloudq.adapters.schedulers.slurm.scheduler import SlurmScheduler
+from cloudq.application.agent.job_trouble import AgentLog
+from cloudq.domain.scripts.system_profile import SystemProfile
 from cloudq.ports.batch_scheduler import BatchScheduler
 
 Advance = Callable[[], object] | None

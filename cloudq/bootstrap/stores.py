@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cloudq.adapters.mounts import LockReach, mount_of
-from cloudq.adapters.object_stores.retrying import RetryingStore
+from cloudq.adapters.object_stores.wrappers.retrying import RetryingStore
 from cloudq.config import StoreConfig
 from cloudq.ports.clock import Clock
 from cloudq.ports.object_store import ObjectStore
 from cloudq.ports.store_examiner import SettingsReader
 
 if TYPE_CHECKING:
-    from cloudq.adapters.object_stores.s3 import S3Store
+    from cloudq.adapters.object_stores.s3.store import S3Store
 
 
 def open_store(config: StoreConfig, clock: Clock) -> ObjectStore:
@@ -40,14 +40,14 @@ def doubts_of(config: StoreConfig) -> str:
 def _open(config: StoreConfig, clock: Clock) -> ObjectStore:
     directory = config.directory
     if directory is not None:
-        from cloudq.adapters.object_stores.directory import DirectoryStore  # noqa: PLC0415
+        from cloudq.adapters.object_stores.directory.store import DirectoryStore  # noqa: PLC0415
 
         return DirectoryStore(directory / config.prefix if config.prefix else directory)
     return _open_bucket(config, clock)
 
 
 def _open_bucket(config: StoreConfig, clock: Clock) -> S3Store:
-    from cloudq.adapters.object_stores.s3 import Encryption, S3Store  # noqa: PLC0415 (boto3 takes long to load)
+    from cloudq.adapters.object_stores.s3.store import Encryption, S3Store  # noqa: PLC0415 (boto3 takes long to load)
 
     return S3Store(
         endpoint_url=config.endpoint_url,

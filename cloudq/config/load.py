@@ -20,8 +20,8 @@ from cloudq.config.model import (
 from cloudq.config.original import find_original
 from cloudq.config.reading import Reading
 from cloudq.config.schema import BY_DOTTED, KEYS, Value
-from cloudq.domain.endpoint import PLAIN_HTTP, is_plain_http
 from cloudq.domain.errors import ConfigProblem
+from cloudq.domain.stores.endpoint import PLAIN_HTTP, is_plain_http
 
 MAX_FILE_BYTES = 1024 * 1024
 

@@ -187,7 +187,7 @@ def _unusable(section: str, value: str) -> Iterable[str]:
     """What is wrong with a name, or options, that a meta job will be submitted with."""
     if not value.startswith("-"):
         return ()
-    from cloudq.domain.system_mapping import SystemMapping  # noqa: PLC0415  most files have no options
+    from cloudq.domain.scripts.system_mapping import SystemMapping  # noqa: PLC0415  most files have no options
 
     kind = section.removesuffix("s")
     return (problem.removeprefix(f"{kind} ") for problem in SystemMapping("", **{kind: value}).problems())

@@ -12,10 +12,10 @@ from types import FrameType
 
 import click
 
-from cloudq.domain.copy_places import parse_place
 from cloudq.domain.errors import UsageProblem
-from cloudq.entrypoints.faults import faults_reported
-from cloudq.entrypoints.terminal import tell_progress
+from cloudq.domain.stores.copy_places import parse_place
+from cloudq.entrypoints.shared.faults import faults_reported
+from cloudq.entrypoints.shared.terminal import tell_progress
 
 TELL_EVERY_S = 2.0
 USAGE = "usage: abci_cs_cp SRC DST [ENDPOINT [PROFILE]], one of SRC and DST in a bucket: s3://bucket/key"

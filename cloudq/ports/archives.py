@@ -8,7 +8,7 @@ from typing import Protocol
 
 from attrs import frozen
 
-from cloudq.domain.contents import Contents
+from cloudq.domain.jobs.contents import Contents
 
 
 @frozen

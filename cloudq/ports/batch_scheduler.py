@@ -8,10 +8,10 @@ from typing import Protocol
 
 from attrs import frozen
 
-from cloudq.domain.array_range import ArrayRange
-from cloudq.domain.job_shell import ShellDialect
+from cloudq.domain.jobs.job_shell import ShellDialect
+from cloudq.domain.jobs.outcome import SchedulerStatus
 from cloudq.domain.names import ClaimTag
-from cloudq.domain.outcome import SchedulerStatus
+from cloudq.domain.scripts.array_range import ArrayRange
 
 
 @frozen

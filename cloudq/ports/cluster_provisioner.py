@@ -7,8 +7,8 @@ from typing import Protocol
 
 from attrs import frozen
 
-from cloudq.domain.cluster import Cluster, Part
-from cloudq.domain.cluster_request import JobBucket
+from cloudq.domain.clusters.cluster import Cluster, Part
+from cloudq.domain.clusters.request import JobBucket
 
 
 class ClusterProvisioner(Protocol):

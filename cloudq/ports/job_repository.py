@@ -12,11 +12,11 @@ from typing import Protocol
 
 from attrs import frozen
 
-from cloudq.domain.claim import Claim
-from cloudq.domain.history import HistoryEntry
-from cloudq.domain.job import Job, StoredJob
-from cloudq.domain.jobscript import Jobscript
+from cloudq.domain.jobs.claim import Claim
+from cloudq.domain.jobs.history import HistoryEntry
+from cloudq.domain.jobs.job import Job, StoredJob
 from cloudq.domain.names import ClaimTag
+from cloudq.domain.scripts.jobscript import Jobscript
 
 
 @frozen

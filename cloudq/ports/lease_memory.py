@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from cloudq.domain.lease import LeaseNotes
+from cloudq.domain.jobs.lease import LeaseNotes
 
 
 class LeaseMemory(Protocol):

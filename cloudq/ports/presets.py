@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from attrs import field, frozen
 
-from cloudq.domain.cluster_preset import Preset
+from cloudq.domain.clusters.preset import Preset
 
 
 class Presets(Protocol):

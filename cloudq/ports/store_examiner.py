@@ -8,7 +8,7 @@ from typing import Protocol
 
 from attrs import frozen
 
-from cloudq.domain.bucket_settings import BucketSettings
+from cloudq.domain.stores.bucket_settings import BucketSettings
 from cloudq.ports.object_store import UnfinishedUpload
 
 

@@ -8,8 +8,8 @@ from typing import Protocol
 
 from attrs import frozen
 
-from cloudq.domain.lease import Lease
-from cloudq.domain.summary import ActiveSummary
+from cloudq.domain.jobs.lease import Lease
+from cloudq.domain.jobs.summary import ActiveSummary
 from cloudq.ports.workers import Workers
 
 

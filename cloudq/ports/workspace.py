@@ -15,10 +15,10 @@ from typing import Protocol
 
 from attrs import frozen
 
-from cloudq.domain.contents import NOTHING, Contents
-from cloudq.domain.job import Job
+from cloudq.domain.jobs.contents import NOTHING, Contents
+from cloudq.domain.jobs.job import Job
+from cloudq.domain.jobs.outcome import ExitRecord, StartRecord
 from cloudq.domain.names import ClaimTag
-from cloudq.domain.outcome import ExitRecord, StartRecord
 from cloudq.ports.batch_scheduler import AttemptFiles
 
 

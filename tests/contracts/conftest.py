@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 import pytest
 from attrs import define
 
-from cloudq.adapters.object_stores.memory import MemoryStore
 from cloudq.domain.errors import StoreRefused
+from cloudq.testing.memory_store import MemoryStore
 from tests.builders import NOON
 from tests.parts.counting_store import CountingStore
 from tests.parts.dict_store import DictStore

@@ -11,26 +11,26 @@ from pathlib import Path
 import pytest
 
 from cloudq.adapters.clock import RandomIds, SystemClock
-from cloudq.adapters.schedulers.grid_engine import GridEngineScheduler, GridEngineTimes
-from cloudq.adapters.schedulers.local import LocalScheduler
-from cloudq.adapters.schedulers.pbs import PbsScheduler
-from cloudq.adapters.schedulers.scripted import Script, ScriptedScheduler
-from cloudq.adapters.schedulers.slurm import SlurmScheduler
+from cloudq.adapters.schedulers.grid_engine.scheduler import GridEngineScheduler, GridEngineTimes
+from cloudq.adapters.schedulers.local.scheduler import LocalScheduler
+from cloudq.adapters.schedulers.pbs.scheduler import PbsScheduler
+from cloudq.adapters.schedulers.slurm.scheduler import SlurmScheduler
 from cloudq.adapters.workspace import DirectoryWorkspace
 from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
 from cloudq.domain.errors import SubmitRefused
-from cloudq.domain.job_shell import BLOCKED, NOT_ITS_TURN
-from cloudq.domain.job_state import JobState
+from cloudq.domain.jobs.job_shell import BLOCKED, NOT_ITS_TURN
+from cloudq.domain.jobs.job_state import JobState
+from cloudq.domain.jobs.outcome import Life, SchedulerStatus
 from cloudq.domain.names import ClaimTag
-from cloudq.domain.outcome import Life, SchedulerStatus
 from cloudq.ports.batch_scheduler import BatchScheduler, Submission
 from cloudq.ports.clock import Clock
-from tests.parts.fake_clock import FakeClock
+from cloudq.testing.fake_clock import FakeClock
 from tests.parts.fake_grid_engine.cell import FakeGridEngine
 from tests.parts.fake_pbs.complex import FakePbs
 from tests.parts.fake_slurm.cluster import FakeSlurm
 from tests.parts.grid_engine import GridEngine
 from tests.parts.real_pbs import RealPbs
+from tests.parts.scripted_scheduler import Script, ScriptedScheduler
 from tests.parts.shell_claim import prepare, submission_of
 from tests.parts.slurm import Slurm
 

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from attrs import define
 
-from cloudq.adapters.memory_clusters import MemoryCloud
-from cloudq.domain.cluster import Cluster, Part, StackState
-from cloudq.domain.cluster_preset import fill, with_tag
-from cloudq.domain.cluster_request import JobBucket
+from cloudq.domain.clusters.cluster import Cluster, Part, StackState
+from cloudq.domain.clusters.preset import fill, with_tag
+from cloudq.domain.clusters.request import JobBucket
 from cloudq.domain.errors import CloudRefused, ConfigProblem, ConfigurationRejected, InvalidInput, NameTaken
 from cloudq.ports.cluster_provisioner import CloudAccount, ClusterProvisioner, Identity
+from cloudq.testing.fake_clock import FakeClock
 from tests.parts.builder import NETWORK
-from tests.parts.fake_clock import FakeClock
+from tests.parts.memory_clusters import MemoryCloud
 from tests.parts.pcluster.part import ACCOUNT, JOBS, KEYPAIR, REGION, STORE_KEY, Cloud
 
 PARAMETERS = {

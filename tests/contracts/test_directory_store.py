@@ -14,12 +14,13 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from cloudq.adapters.object_stores import directory, directory_files
-from cloudq.adapters.object_stores.directory import DirectoryStore
+from cloudq.adapters.object_stores.directory import files as directory_files
+from cloudq.adapters.object_stores.directory import store as directory
+from cloudq.adapters.object_stores.directory.store import DirectoryStore
 from cloudq.adapters.object_stores.key_rules import MAX_KEY_BYTES
-from cloudq.adapters.object_stores.memory import MemoryStore
 from cloudq.domain.errors import OutcomeUnknown, PreconditionFailed, StoreRefused, StoreUnavailable
 from cloudq.ports.object_store import ObjectStore
+from cloudq.testing.memory_store import MemoryStore
 from tests.builders import NOON
 
 WRITER = Path(__file__).parents[1] / "parts" / "directory_writer.py"
@@ -303,7 +304,7 @@ def test_a_bad_key_is_refused_on_disk_and_in_memory(store: DirectoryStore, root:
 
 def test_only_writers_load_the_locks() -> None:
     code = (
-        "import sys, pathlib, tempfile; from cloudq.adapters.object_stores.directory import DirectoryStore;"
+        "import sys, pathlib, tempfile; from cloudq.adapters.object_stores.directory.store import DirectoryStore;"
         "DirectoryStore(pathlib.Path(tempfile.mkdtemp())).list_page('');"
         "sys.exit(bool({'filelock', 'fcntl', 'boto3'} & set(sys.modules)))"
     )

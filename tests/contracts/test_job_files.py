@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloudq.adapters.job_repository import BucketJobFiles, files, keys
-from cloudq.domain.array_range import ArrayRange
 from cloudq.domain.errors import InvalidInput, JobNotFound, RecordRejected, StoreUnavailable
-from cloudq.domain.job import Job
-from cloudq.domain.jobscript import Jobscript
+from cloudq.domain.jobs.job import Job
 from cloudq.domain.names import ClaimTag
+from cloudq.domain.scripts.array_range import ArrayRange
+from cloudq.domain.scripts.jobscript import Jobscript
 from cloudq.ports.job_repository import JobFiles
 from tests.builders import JOB_ID, NOON, a_finished_job, a_job
 from tests.contracts.conftest import put_foreign

@@ -10,7 +10,6 @@ from attrs import evolve
 
 from cloudq.adapters.codec import encode_claim, encode_job
 from cloudq.adapters.job_repository import BucketJobRepository, keys
-from cloudq.domain.claim import ClaimKind
 from cloudq.domain.errors import (
     ClaimMissing,
     InvalidInput,
@@ -23,7 +22,8 @@ from cloudq.domain.errors import (
     RecordRejected,
     StoreUnavailable,
 )
-from cloudq.domain.job import Job
+from cloudq.domain.jobs.claim import ClaimKind
+from cloudq.domain.jobs.job import Job
 from cloudq.domain.names import ClaimTag
 from cloudq.ports.job_repository import JobRepository
 from tests.builders import JOB_ID, a_claim, a_finished_job, a_job, at

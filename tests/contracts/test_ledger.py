@@ -13,7 +13,7 @@ from cloudq.adapters.workspace import DirectoryWorkspace
 from cloudq.adapters.workspace.ledger import MONTHS_KEPT
 from cloudq.domain.errors import WorkspaceProblem
 from cloudq.domain.names import ClaimTag
-from tests.parts.fake_clock import NOON, FakeClock
+from cloudq.testing.fake_clock import NOON, FakeClock
 from tests.parts.serial_ids import SerialIds
 
 TAG = ClaimTag("3f7e7681", 1)

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from cloudq.adapters.object_stores.directory import DirectoryStore
-from cloudq.adapters.object_stores.look_first import LookFirstStore
-from cloudq.adapters.object_stores.memory import MemoryStore
+from cloudq.adapters.object_stores.directory.store import DirectoryStore
+from cloudq.adapters.object_stores.wrappers.look_first import LookFirstStore
 from cloudq.domain.errors import ObjectNotFound, ObjectTooLarge, OutcomeUnknown, PreconditionFailed
 from cloudq.ports.object_store import ListPage, ObjectStore, StoredObject, Unchanged
+from cloudq.testing.memory_store import MemoryStore
 from tests.parts.s3_services import S3Service
 from tests.parts.weak_store import WeakStore
 

@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 
 import pytest
 
-from cloudq.adapters.object_stores.s3 import S3Store
+from cloudq.adapters.object_stores.s3.store import S3Store
 from cloudq.domain.errors import (
     OutcomeUnknown,
     PreconditionFailed,

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from cloudq.adapters.object_stores.s3_settings import S3SettingsReader
-from cloudq.domain.bucket_settings import BucketSettings, LifecycleRule
+from cloudq.adapters.object_stores.s3.settings import S3SettingsReader
+from cloudq.domain.stores.bucket_settings import BucketSettings, LifecycleRule
 
 
 class Service:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from cloudq.adapters.object_stores.s3 import Encryption, S3Store
-from cloudq.adapters.object_stores.s3_client import BULK, RENEW_EVERY_S
-from cloudq.adapters.object_stores.s3_errors import CODES
+from cloudq.adapters.object_stores.s3.client import BULK, RENEW_EVERY_S
+from cloudq.adapters.object_stores.s3.errors import CODES
+from cloudq.adapters.object_stores.s3.store import Encryption, S3Store
 from cloudq.domain.errors import OutcomeUnknown, PreconditionFailed, StoreRefused, StoreUnavailable
 from tests.parts.s3_services import BUCKET, S3Service, open_s3
 from tests.parts.scripted_s3 import Answer, Asked, ScriptedS3, an_error, an_object, scripted_s3

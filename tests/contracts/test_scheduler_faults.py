@@ -9,8 +9,8 @@ import pytest
 
 from cloudq.adapters.process import is_gone, parse_identity
 from cloudq.domain.errors import SchedulerUnavailable, SubmitDeferred, SubmitRefused, SubmitUncertain
+from cloudq.domain.jobs.outcome import Life
 from cloudq.domain.names import ClaimTag
-from cloudq.domain.outcome import Life
 from tests.parts.fault_kinds import GARBAGE, KINDS, FaultRig, Kind
 from tests.parts.site import wait_until
 

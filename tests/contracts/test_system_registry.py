@@ -12,7 +12,7 @@ from attrs import define
 
 from cloudq.adapters.codec import encode_lease
 from cloudq.adapters.job_repository import BucketSystemRegistry, keys
-from cloudq.adapters.object_stores.passing_on import PassingOn
+from cloudq.adapters.object_stores.wrappers.passing_on import PassingOn
 from cloudq.domain.errors import (
     LeaseLost,
     ObjectNotFound,
@@ -20,8 +20,8 @@ from cloudq.domain.errors import (
     RecordRejected,
     StoreUnavailable,
 )
-from cloudq.domain.job_state import JobState
-from cloudq.domain.summary import ActiveJob, ActiveSummary
+from cloudq.domain.jobs.job_state import JobState
+from cloudq.domain.jobs.summary import ActiveJob, ActiveSummary
 from cloudq.ports.object_store import MAX_CONTROL_BYTES, StoredObject
 from cloudq.ports.system_registry import SystemRegistry, SystemSign
 from tests.builders import a_lease

@@ -23,7 +23,6 @@ from cloudq.adapters.archives import ZipArchives
 from cloudq.adapters.process import format_identity, own_identity
 from cloudq.adapters.workspace import DirectoryWorkspace, pack
 from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
-from cloudq.domain.contents import Contents
 from cloudq.domain.errors import (
     ArchiveRejected,
     InvalidInput,
@@ -31,10 +30,11 @@ from cloudq.domain.errors import (
     WorkspaceFull,
     WorkspaceProblem,
 )
-from cloudq.domain.job_shell import BLOCKED, attempt_of
+from cloudq.domain.jobs.contents import Contents
+from cloudq.domain.jobs.job_shell import BLOCKED, attempt_of
 from cloudq.domain.names import ClaimTag
 from cloudq.ports.workspace import NO_OUTPUT, FirstMiss, SpaceOwner, TaskRecords
-from tests.parts.fake_clock import FakeClock
+from cloudq.testing.fake_clock import FakeClock
 from tests.parts.serial_ids import SerialIds
 
 TAG = ClaimTag("3f7e7681", 1)

@@ -19,17 +19,17 @@ import structlog
 from click.testing import CliRunner
 
 from cloudq.adapters.codec import encode_claim, encode_lease
-from cloudq.adapters.schedulers.scripted import Script
 from cloudq.adapters.workspace.pack import pack_changed
-from cloudq.domain.job_shell import record_name
+from cloudq.domain.jobs.job_shell import record_name
 from cloudq.entrypoints.cloudqcli import main
 from cloudq.entrypoints.cloudqcli.commands.log import _copy
 from cloudq.entrypoints.cloudqcli.session import Session
 from cloudq.entrypoints.cloudqcli.tables import local_time
-from cloudq.entrypoints.logging import configure_logging
+from cloudq.entrypoints.shared.logging import configure_logging
 from tests.builders import a_claim, a_lease
 from tests.fuzz import zips
 from tests.fuzz.hostile_world import SECRET, HostileWorld
+from tests.parts.scripted_scheduler import Script
 
 STEERING = "\x1b[2J\x1b]0;owned\x07\x9b31m\u202egnp\u2028\r\nroot#\x00\x08"
 """Clears the screen, names the window, turns text around, begins a line of its own."""

@@ -10,11 +10,11 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloudq.adapters.schedulers.scripted import Script
 from cloudq.adapters.workspace import DirectoryLeaseMemory
 from cloudq.domain.errors import CloudqError
 from tests.fuzz.damage import damaged, damaged_bytes
 from tests.fuzz.hostile_world import HostileWorld
+from tests.parts.scripted_scheduler import Script
 
 STRANGE_KEYS = (
     "queue/alpha/00000000.1", "queue/alpha/00000000.999999", "queue/alpha/00000000.1.cancel",

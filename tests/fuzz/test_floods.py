@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from cloudq.adapters.schedulers.scripted import Script
 from cloudq.domain.errors import CloudqError, RecordRejected
 from tests.fuzz.flooded_store import FloodedStore
 from tests.fuzz.hostile_world import HostileWorld
+from tests.parts.scripted_scheduler import Script
 
 MB = 1 << 20
 MILLION = 1_000_000
@@ -60,7 +60,7 @@ def test_a_million_markers_neither_stop_an_agent_nor_keep_an_honest_job_out(
     hostile.world.ids.count = 0x0FFFFFFF
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("cloudq.adapters.job_repository.queue.MAX_PAGES", 1)
-        patch.setattr("cloudq.application.take_jobs.MAX_READ_A_CYCLE", 500)
+        patch.setattr("cloudq.application.agent.take_jobs.MAX_READ_A_CYCLE", 500)
         honest = hostile.submit()
         assert honest > a_marker(8_000).split("/")[-1]
         for _ in range(400):
@@ -245,7 +245,7 @@ def test_jobs_that_wait_for_each_other_wait_and_stop_nobody(hostile: HostileWorl
 def test_large_records_of_waiting_jobs_are_kept_only_as_far_as_there_is_room(
     hostile: HostileWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cloudq.application.take_jobs.MAX_KEPT_BYTES", 300_000)
+    monkeypatch.setattr("cloudq.application.agent.take_jobs.MAX_KEPT_BYTES", 300_000)
     for _ in range(8):
         victim = hostile.submit()
         body = manifest(hostile, victim, submit_opt="x" * 90_000, hold_jid=[victim])

@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 
 from cloudq.adapters.job_repository import BucketJobFiles, keys
-from cloudq.adapters.schedulers.grid_engine_parse import amount, parse_accounts, parse_free_slots, parse_list
-from cloudq.adapters.schedulers.local_queue import LocalQueue
-from cloudq.adapters.schedulers.pbs_states import numbers_not_known
-from cloudq.adapters.schedulers.slurm_parse import parse_sinfo
+from cloudq.adapters.schedulers.grid_engine.parse import amount, parse_accounts, parse_free_slots, parse_list
+from cloudq.adapters.schedulers.local.job_queue import LocalQueue
+from cloudq.adapters.schedulers.pbs.states import numbers_not_known
+from cloudq.adapters.schedulers.slurm.parse import parse_sinfo
 from cloudq.adapters.workspace.pack import read_baseline
-from cloudq.domain.array_range import ArrayRange
 from cloudq.domain.errors import SchedulerUnavailable
+from cloudq.domain.scripts.array_range import ArrayRange
+from cloudq.testing.fake_clock import FakeClock
 from tests.builders import a_finished_job
 from tests.parts.dict_store import DictStore
-from tests.parts.fake_clock import FakeClock
 from tests.parts.serial_ids import SerialIds
 
 LONG = "9" * 5000

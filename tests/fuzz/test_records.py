@@ -16,23 +16,23 @@ from hypothesis import strategies as st
 from cloudq.adapters import codec
 from cloudq.adapters.job_repository import keys
 from cloudq.adapters.job_repository.history_keys import history_key, parse_history_key
-from cloudq.adapters.schedulers.local_queue import LocalQueue
+from cloudq.adapters.schedulers.local.job_queue import LocalQueue
 from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
 from cloudq.adapters.workspace.pack import read_baseline
-from cloudq.domain.array_range import ArrayRange
-from cloudq.domain.claim import ClaimKind
 from cloudq.domain.errors import InvalidInput, RecordRejected, WorkspaceProblem
-from cloudq.domain.history import HistoryEntry
-from cloudq.domain.job_state import JobState
-from cloudq.domain.meta_script import MetaScript
+from cloudq.domain.jobs.claim import ClaimKind
+from cloudq.domain.jobs.history import HistoryEntry
+from cloudq.domain.jobs.job_state import JobState
+from cloudq.domain.jobs.summary import ActiveJob, ActiveSummary
+from cloudq.domain.jobs.task_states import TaskState, TaskStates
 from cloudq.domain.names import ClaimTag
-from cloudq.domain.summary import ActiveJob, ActiveSummary
-from cloudq.domain.task_states import TaskState, TaskStates
+from cloudq.domain.scripts.array_range import ArrayRange
+from cloudq.domain.scripts.meta_script import MetaScript
 from cloudq.entrypoints.cloudqcli.output import active_record, job_record, json_text
 from cloudq.entrypoints.cloudqcli.tables import history_line, list_line, stat_lines
+from cloudq.testing.fake_clock import FakeClock
 from tests.builders import JOB_ID, a_claim, a_finished_job, a_job, a_lease
 from tests.fuzz.damage import damaged, damaged_bytes, damaged_text
-from tests.parts.fake_clock import FakeClock
 
 ARRAY = ArrayRange.parse("1-4%2")
 TASKS = TaskStates.of({1: TaskState(JobState.DONE, 0), 2: TaskState(JobState.ERROR, 3)})

@@ -10,17 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudq.adapters.schedulers import grid_engine_parse, pbs_parse, slurm_parse
-from cloudq.adapters.schedulers.grid_engine_states import read_qsub_answer as read_ge_answer
-from cloudq.adapters.schedulers.grid_engine_states import status_from
-from cloudq.adapters.schedulers.grid_engine_states import status_of as ge_status
-from cloudq.adapters.schedulers.pbs_states import read_qsub_answer as read_pbs_answer
-from cloudq.adapters.schedulers.pbs_states import status_of as pbs_status
-from cloudq.adapters.schedulers.slurm_answers import read_sbatch_answer
-from cloudq.adapters.schedulers.slurm_states import STATES
+from cloudq.adapters.schedulers.grid_engine import parse as grid_engine_parse
+from cloudq.adapters.schedulers.grid_engine.states import read_qsub_answer as read_ge_answer
+from cloudq.adapters.schedulers.grid_engine.states import status_from
+from cloudq.adapters.schedulers.grid_engine.states import status_of as ge_status
+from cloudq.adapters.schedulers.pbs import parse as pbs_parse
+from cloudq.adapters.schedulers.pbs.states import read_qsub_answer as read_pbs_answer
+from cloudq.adapters.schedulers.pbs.states import status_of as pbs_status
+from cloudq.adapters.schedulers.slurm import parse as slurm_parse
+from cloudq.adapters.schedulers.slurm.answers import read_sbatch_answer
+from cloudq.adapters.schedulers.slurm.states import STATES
 from cloudq.domain.errors import SchedulerProblem, SchedulerUnavailable
-from cloudq.domain.job_state import JobState
-from cloudq.domain.outcome import SchedulerStatus
+from cloudq.domain.jobs.job_state import JobState
+from cloudq.domain.jobs.outcome import SchedulerStatus
 from tests.fuzz.damage import damaged_text
 
 SHELL = "/home/me/.cloudq/cache/.cloudq/3f7e7681.1/job_shell.sh"

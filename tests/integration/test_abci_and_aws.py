@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cloudq.client import Client
-from cloudq.domain.job_state import JobState
+from cloudq.domain.jobs.job_state import JobState
 from tests.parts.fake_pbs.complex import FakePbs
 from tests.parts.fake_slurm.cluster import FakeSlurm
 from tests.parts.s3_services import BUCKET, S3Service

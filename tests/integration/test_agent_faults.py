@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from cloudq.application.hand_over_job import MOST_ATTEMPTS_WITHOUT_ID
+from cloudq.application.agent.hand_over_job import MOST_ATTEMPTS_WITHOUT_ID
 from cloudq.bootstrap.agent_process import newest_lease
 from cloudq.config import load_config
-from cloudq.domain.job_state import JobState
+from cloudq.domain.jobs.job_state import JobState
 from tests.parts.fault_kinds import GARBAGE, HANGS, KINDS
 from tests.parts.faulty_site import COUNTED, WAITS, FaultySite, faulty_site
 from tests.parts.site import wait_until

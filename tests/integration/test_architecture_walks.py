@@ -12,10 +12,10 @@ from types import FrameType
 import pytest
 from click.testing import CliRunner
 
-from cloudq.adapters.object_stores.directory import DirectoryStore
-from cloudq.adapters.object_stores.retrying import RetryingStore
+from cloudq.adapters.object_stores.directory.store import DirectoryStore
+from cloudq.adapters.object_stores.wrappers.retrying import RetryingStore
 from cloudq.adapters.schedulers.commands import CommandTimes
-from cloudq.adapters.schedulers.slurm import SlurmScheduler
+from cloudq.adapters.schedulers.slurm.scheduler import SlurmScheduler
 from cloudq.entrypoints.cloudqcli import main
 from tests.parts.architecture_page import HAND_OVER, RECORD, SUBMIT, steps_of
 from tests.parts.fake_slurm.cluster import ALIVE, FakeSlurm

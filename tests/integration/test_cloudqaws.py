@@ -13,7 +13,7 @@ from attrs import define, evolve
 from click.testing import CliRunner, Result
 
 from cloudq.adapters.presets import PRESETS
-from cloudq.application.cluster_report import Report
+from cloudq.application.builder.cluster_report import Report
 from cloudq.bootstrap.builder import BuilderParts, builder_parts
 from cloudq.entrypoints.cloudqaws import main
 from cloudq.entrypoints.cloudqaws.session import BuilderSession

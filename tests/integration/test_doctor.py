@@ -12,7 +12,7 @@ import pytest
 
 from cloudq.adapters.clock import RandomIds, SystemClock
 from cloudq.adapters.workers import InlineWorkers
-from cloudq.application.examine import examine
+from cloudq.application.doctor.examine import examine
 from cloudq.bootstrap.client import wire_client
 from cloudq.client import Client
 from cloudq.config import load_config

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from cloudq.domain.job_state import JobState
-from cloudq.domain.meta_script import MetaScript
+from cloudq.domain.jobs.job_state import JobState
+from cloudq.domain.scripts.meta_script import MetaScript
 from tests.parts.site import Site, ended, wait_until
 from tests.parts.tool_box import ToolBox
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from cloudq.adapters.object_stores.s3 import S3Store
+from cloudq.adapters.object_stores.s3.store import S3Store
 from cloudq.domain.errors import OutcomeUnknown, StoreProblem, StoreUnavailable, WriteConflict
 from tests.parts.faulty_proxy import FAULTS, faulty_way_to, slow_way_to
 from tests.parts.s3_services import BUCKET, S3Service, open_s3

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from cloudq.client import Client
-from cloudq.domain.job import Job
-from cloudq.domain.job_state import JobState
+from cloudq.domain.jobs.job import Job
+from cloudq.domain.jobs.job_state import JobState
 from tests.parts.grid_engine import GridEngine
 from tests.parts.grid_engine_site import login_node
 from tests.parts.s3_services import S3Service

@@ -10,17 +10,17 @@ from pathlib import Path
 import pytest
 
 from cloudq.adapters.clock import RandomIds, SystemClock
-from cloudq.adapters.schedulers.grid_engine import GridEngineScheduler, GridEngineTimes
+from cloudq.adapters.schedulers.grid_engine.scheduler import GridEngineScheduler, GridEngineTimes
 from cloudq.adapters.workspace import DirectoryWorkspace
 from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
 from cloudq.domain.errors import (
     SchedulerUnavailable,
 )
-from cloudq.domain.job_state import JobState
+from cloudq.domain.jobs.job_state import JobState
+from cloudq.domain.jobs.outcome import Life, SchedulerStatus
 from cloudq.domain.names import ClaimTag
-from cloudq.domain.outcome import Life, SchedulerStatus
 from cloudq.ports.batch_scheduler import LocalJob
-from tests.parts.fake_clock import FakeClock
+from cloudq.testing.fake_clock import FakeClock
 from tests.parts.fake_grid_engine.cell import FakeGridEngine
 from tests.parts.shell_claim import prepare, submission_of
 from tests.parts.site import wait_until

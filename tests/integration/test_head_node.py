@@ -21,7 +21,7 @@ from cloudq.adapters.presets import HEAD_NODE, shipped_preset
 from cloudq.client import Client
 from cloudq.config import load_config
 from cloudq.domain.errors import WaitTimedOut
-from cloudq.domain.job import Job
+from cloudq.domain.jobs.job import Job
 from cloudq.ports.presets import Wheel
 from tests.parts.head_node import LOG_GROUP, HeadNode, head_node, pinned_to_what_is_here
 from tests.parts.instance_role import instance_role

@@ -15,13 +15,13 @@ import pytest
 from attrs import evolve
 
 from cloudq.adapters.clock import RandomIds, SystemClock
-from cloudq.adapters.schedulers.pbs import PBS_DIALECT
+from cloudq.adapters.schedulers.pbs.scheduler import PBS_DIALECT
 from cloudq.adapters.workspace import DirectoryWorkspace
 from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
-from cloudq.domain.header import HeaderSyntax
-from cloudq.domain.job_shell import BLOCKED, NOT_ITS_TURN, JobShellPlan, ShellDialect, render_job_shell
+from cloudq.domain.jobs.job_shell import BLOCKED, NOT_ITS_TURN, JobShellPlan, ShellDialect, render_job_shell
+from cloudq.domain.jobs.outcome import ExitRecord
 from cloudq.domain.names import ClaimTag
-from cloudq.domain.outcome import ExitRecord
+from cloudq.domain.scripts.header import HeaderSyntax
 from tests.parts.shell_claim import prepare
 
 TAG = ClaimTag("3f7e7681", 1)

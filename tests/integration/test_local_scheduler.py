@@ -16,13 +16,13 @@ import pytest
 from cloudq.adapters.clock import RandomIds, SystemClock
 from cloudq.adapters.filesystem import read_fields
 from cloudq.adapters.process import ProcessIdentity, is_gone, parse_identity
-from cloudq.adapters.schedulers.local import LocalScheduler
+from cloudq.adapters.schedulers.local.scheduler import LocalScheduler
 from cloudq.adapters.workspace import DirectoryWorkspace
 from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
 from cloudq.domain.errors import SubmitRefused
-from cloudq.domain.job_state import JobState
+from cloudq.domain.jobs.job_state import JobState
+from cloudq.domain.jobs.outcome import Life, SchedulerStatus
 from cloudq.domain.names import ClaimTag
-from cloudq.domain.outcome import Life, SchedulerStatus
 from tests.parts.shell_claim import prepare, submission_of
 
 PATIENCE_S = 30.0
@@ -157,7 +157,7 @@ def test_nothing_lingers_once_the_queue_was_removed(machine: Machine) -> None:
 _AGENT = """
 import sys
 from pathlib import Path
-from cloudq.adapters.schedulers.local import LocalScheduler
+from cloudq.adapters.schedulers.local.scheduler import LocalScheduler
 scheduler = LocalScheduler(Path(sys.argv[1]), slots=3)
 print(scheduler.poll([sys.argv[2]])[sys.argv[2]].tasks[None].life.value, flush=True)
 sys.stdin.read()
@@ -207,8 +207,8 @@ def test_two_agents_start_each_task_once(machine: Machine) -> None:
 _RACER = """
 import sys, time
 from pathlib import Path
-from cloudq.adapters.schedulers.local import LocalScheduler
-from cloudq.domain.outcome import Life
+from cloudq.adapters.schedulers.local.scheduler import LocalScheduler
+from cloudq.domain.jobs.outcome import Life
 scheduler = LocalScheduler(Path(sys.argv[1]), slots=3)
 scheduler._queue.turn = lambda: __import__("contextlib").nullcontext(True)
 while any(s.life is not Life.ENDED for s in scheduler.poll([sys.argv[2]])[sys.argv[2]].tasks.values()):
@@ -233,7 +233,7 @@ def test_ids_are_given_once_among_racing_agents(machine: Machine) -> None:
 _SUBMITTER = """
 import sys
 from pathlib import Path
-from cloudq.adapters.schedulers.local import LocalScheduler
+from cloudq.adapters.schedulers.local.scheduler import LocalScheduler
 from cloudq.domain.names import ClaimTag
 from cloudq.ports.batch_scheduler import AttemptFiles, Submission
 scheduler, work = LocalScheduler(Path(sys.argv[1])), Path(sys.argv[2])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cloudq.adapters.schedulers.local import usable_cpus
+from cloudq.adapters.schedulers.local.scheduler import usable_cpus
 from cloudq.client import Client
-from cloudq.domain.job_state import JobState
+from cloudq.domain.jobs.job_state import JobState
 from tests.parts.site import Site, ended, wait_until
 from tests.parts.world import text_of
 

@@ -14,11 +14,11 @@ from attrs import evolve
 from cloudq.adapters.clock import RandomIds, SystemClock
 from cloudq.adapters.workspace import DirectoryWorkspace
 from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
-from cloudq.domain.array_range import ArrayRange
-from cloudq.domain.header import HeaderSyntax
-from cloudq.domain.job_shell import JobShellPlan, MetaSetting, ShellDialect, render_job_shell
+from cloudq.domain.jobs.job_shell import JobShellPlan, MetaSetting, ShellDialect, render_job_shell
+from cloudq.domain.jobs.outcome import ExitRecord
 from cloudq.domain.names import ClaimTag
-from cloudq.domain.outcome import ExitRecord
+from cloudq.domain.scripts.array_range import ArrayRange
+from cloudq.domain.scripts.header import HeaderSyntax
 from tests.parts.shell_claim import prepare
 
 TAG = ClaimTag("3f7e7681", 1)

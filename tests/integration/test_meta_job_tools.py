@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cloudq.domain.job_state import JobState
+from cloudq.domain.jobs.job_state import JobState
 from tests.parts.site import Site, ended, wait_until
 from tests.parts.world import text_of
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from cloudq.adapters.schedulers.local import usable_cpus
+from cloudq.adapters.schedulers.local.scheduler import usable_cpus
 from cloudq.client import Client
 from cloudq.domain.errors import InvalidInput
-from cloudq.domain.job import Job
-from cloudq.domain.job_state import JobState
+from cloudq.domain.jobs.job import Job
+from cloudq.domain.jobs.job_state import JobState
 from tests.parts.site import Site, ended, wait_until
 from tests.parts.world import text_of
 

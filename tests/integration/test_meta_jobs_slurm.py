@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cloudq.domain.job_state import JobState
+from cloudq.domain.jobs.job_state import JobState
 from tests.parts.site import Site, ended, wait_until
 from tests.parts.slurm import Slurm
 from tests.parts.world import text_of

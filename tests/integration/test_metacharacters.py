@@ -16,9 +16,9 @@ from attrs import frozen
 
 from cloudq.client import Client
 from cloudq.domain.errors import ConfigProblem, InvalidInput
-from cloudq.domain.job import Job
-from cloudq.domain.job_state import JobState
-from cloudq.domain.jobscript import Jobscript
+from cloudq.domain.jobs.job import Job
+from cloudq.domain.jobs.job_state import JobState
+from cloudq.domain.scripts.jobscript import Jobscript
 from tests.parts.fake_grid_engine.cell import FakeGridEngine
 from tests.parts.fake_pbs.complex import FakePbs
 from tests.parts.fake_slurm.cluster import FakeSlurm

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from cloudq.domain.job import Job
-from cloudq.domain.job_state import JobState
+from cloudq.domain.jobs.job import Job
+from cloudq.domain.jobs.job_state import JobState
 from tests.parts.site import Site
 
 CASES = Path(__file__).parents[1] / "cases"

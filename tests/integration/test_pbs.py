@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from cloudq.client import Client
-from cloudq.domain.job import Job
-from cloudq.domain.job_state import JobState
+from cloudq.domain.jobs.job import Job
+from cloudq.domain.jobs.job_state import JobState
 from tests.parts.cases import case
 from tests.parts.counted_runs import check_all, submit_many
 from tests.parts.fake_pbs.complex import FakePbs

@@ -12,13 +12,13 @@ import pytest
 
 from cloudq.adapters.clock import RandomIds, SystemClock
 from cloudq.adapters.schedulers.commands import CommandTimes
-from cloudq.adapters.schedulers.pbs import PbsScheduler
+from cloudq.adapters.schedulers.pbs.scheduler import PbsScheduler
 from cloudq.adapters.workspace import DirectoryWorkspace
 from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
 from cloudq.domain.errors import SchedulerUnavailable
-from cloudq.domain.job_state import JobState
+from cloudq.domain.jobs.job_state import JobState
+from cloudq.domain.jobs.outcome import Life, SchedulerStatus
 from cloudq.domain.names import ClaimTag
-from cloudq.domain.outcome import Life, SchedulerStatus
 from tests.parts.fake_pbs.complex import FakePbs
 from tests.parts.shell_claim import prepare, submission_of
 from tests.parts.site import wait_until

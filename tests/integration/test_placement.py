@@ -14,7 +14,7 @@ import pytest
 from attrs import frozen
 
 from cloudq.client import Client
-from cloudq.domain.job import Job
+from cloudq.domain.jobs.job import Job
 from tests.parts.counted_runs import COUNTS_ITS_RUNS, check_all
 from tests.parts.grid_engine import GridEngine
 from tests.parts.site import Site, ended, wait_until

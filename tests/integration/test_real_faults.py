@@ -21,7 +21,7 @@ from cloudq.adapters.clock import SystemClock
 from cloudq.bootstrap.stores import open_store
 from cloudq.client import Client
 from cloudq.config import load_config
-from cloudq.domain.job_state import JobState
+from cloudq.domain.jobs.job_state import JobState
 from tests.parts import grid_engine_site, slurm_site
 from tests.parts.counted_runs import KNOWS_ITS_END, check_all, code_of
 from tests.parts.doomed_client import DoomedClients

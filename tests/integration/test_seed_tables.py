@@ -16,8 +16,8 @@ import pytest
 from attrs import frozen
 
 from cloudq.client import Client
-from cloudq.domain.job import Job
-from cloudq.domain.job_state import JobState
+from cloudq.domain.jobs.job import Job
+from cloudq.domain.jobs.job_state import JobState
 from tests.parts.fake_pbs.complex import FakePbs
 from tests.parts.meta_sites import KINDS, PROJECT_HERE, missing_tools
 from tests.parts.s3_services import S3Service

@@ -17,7 +17,7 @@ import pytest
 from attrs import define
 
 from cloudq.client import Client
-from cloudq.domain.job_state import JobState
+from cloudq.domain.jobs.job_state import JobState
 from tests.parts.faulty_proxy import FaultyProxy, slow_way_to
 from tests.parts.s3_services import BUCKET, S3Service
 from tests.parts.site import Site

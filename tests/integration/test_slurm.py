@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cloudq.domain.job import Job
-from cloudq.domain.job_state import JobState
+from cloudq.domain.jobs.job import Job
+from cloudq.domain.jobs.job_state import JobState
 from tests.parts.counted_runs import check_all, submit_counted, submit_many
 from tests.parts.site import Site, ended, wait_until
 from tests.parts.slurm import Slurm

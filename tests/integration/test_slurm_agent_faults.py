@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cloudq.domain.job_state import JobState
+from cloudq.domain.jobs.job_state import JobState
 from tests.parts.fault_kinds import SLURM
 from tests.parts.faulty_site import COUNTED, FaultySite, faulty_site
 from tests.parts.site import wait_until

@@ -13,16 +13,16 @@ import pytest
 from cloudq.adapters.clock import RandomIds, SystemClock
 from cloudq.adapters.process import Command, run_to_end
 from cloudq.adapters.schedulers.commands import CommandTimes
-from cloudq.adapters.schedulers.slurm import SlurmScheduler
+from cloudq.adapters.schedulers.slurm.scheduler import SlurmScheduler
 from cloudq.adapters.workspace import DirectoryWorkspace
 from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
 from cloudq.domain.errors import (
     SchedulerUnavailable,
     SubmitRefused,
 )
-from cloudq.domain.job_state import JobState
+from cloudq.domain.jobs.job_state import JobState
+from cloudq.domain.jobs.outcome import Life, SchedulerStatus
 from cloudq.domain.names import ClaimTag
-from cloudq.domain.outcome import Life, SchedulerStatus
 from tests.parts.fake_slurm.cluster import FakeSlurm
 from tests.parts.shell_claim import prepare, submission_of
 from tests.parts.site import wait_until

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from cloudq.client import Client
-from cloudq.domain.job_shell import NOT_ITS_TURN
-from cloudq.domain.job_state import JobState
+from cloudq.domain.jobs.job_shell import NOT_ITS_TURN
+from cloudq.domain.jobs.job_state import JobState
 from tests.parts.counted_runs import check_all, submit_counted
 from tests.parts.doomed_agent import FORK, Doom, DoomedAgent
 from tests.parts.held_up_sbatch import HANGS, LATE, HeldUpSbatch

@@ -15,8 +15,8 @@ from attrs import evolve, frozen
 from cloudq.bootstrap.agent_process import newest_lease
 from cloudq.client import Client
 from cloudq.config import load_config
-from cloudq.domain.job_state import JobState
-from cloudq.domain.lease import TIME_TO_LIVE_S
+from cloudq.domain.jobs.job_state import JobState
+from cloudq.domain.jobs.lease import TIME_TO_LIVE_S
 from tests.parts import slurm_site
 from tests.parts.counted_runs import check_all
 from tests.parts.doomed_agent import Doom, DoomedAgent

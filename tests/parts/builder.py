@@ -7,14 +7,14 @@ from typing import Any
 
 from attrs import define, field
 
-from cloudq.adapters.memory_clusters import MemoryCloud
 from cloudq.adapters.preset_files import PresetFiles
-from cloudq.application.cluster_report import Report
+from cloudq.application.builder.cluster_report import Report
 from cloudq.bootstrap.builder import BuilderParts, wire_builder
-from cloudq.domain.cluster_preset import CONFIGURATION_FILE, FILES, NETWORK_FILE
-from cloudq.domain.cluster_request import ClusterRequest, JobBucket
+from cloudq.domain.clusters.preset import CONFIGURATION_FILE, FILES, NETWORK_FILE
+from cloudq.domain.clusters.request import ClusterRequest, JobBucket
 from cloudq.ports.presets import Wheel
-from tests.parts.fake_clock import FakeClock
+from cloudq.testing.fake_clock import FakeClock
+from tests.parts.memory_clusters import MemoryCloud
 
 NETWORK = """\
 Parameters:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cloudq.client import Client
-from cloudq.domain.job_state import JobState
+from cloudq.domain.jobs.job_state import JobState
 from tests.parts.site import Site
 from tests.parts.world import text_of
 

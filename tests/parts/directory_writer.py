@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from cloudq.adapters.object_stores.directory import DirectoryStore
+from cloudq.adapters.object_stores.directory.store import DirectoryStore
 from cloudq.domain.errors import PreconditionFailed
 
 

@@ -30,8 +30,8 @@ FORKED.set_forkserver_preload(
     [
         "cloudq.client",
         "cloudq.entrypoints.cloudqd.daemon",
-        "cloudq.adapters.object_stores.s3",
-        "cloudq.entrypoints.logging",
+        "cloudq.adapters.object_stores.s3.store",
+        "cloudq.entrypoints.shared.logging",
     ]
 )
 
@@ -110,7 +110,7 @@ def _live(
 
 def shorten_leases(time_to_live_s: float) -> None:
     """Let the leases of this process last *time_to_live_s*; a waiter looks every second."""
-    from cloudq.application import hold_lease, run_agent
+    from cloudq.application.agent import hold_lease, run_agent
 
     hold_lease.Lease = partial(hold_lease.Lease, time_to_live_s=time_to_live_s)  # type: ignore[misc, assignment]
     run_agent.LOOK_AT_HOLDER_EVERY_S = 1.0

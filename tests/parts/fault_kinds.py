@@ -12,13 +12,13 @@ from attrs import frozen
 
 from cloudq.adapters.clock import RandomIds, SystemClock
 from cloudq.adapters.schedulers.commands import CommandTimes
-from cloudq.adapters.schedulers.grid_engine import GridEngineScheduler, GridEngineTimes
-from cloudq.adapters.schedulers.pbs import PbsScheduler
-from cloudq.adapters.schedulers.slurm import SlurmScheduler
+from cloudq.adapters.schedulers.grid_engine.scheduler import GridEngineScheduler, GridEngineTimes
+from cloudq.adapters.schedulers.pbs.scheduler import PbsScheduler
+from cloudq.adapters.schedulers.slurm.scheduler import SlurmScheduler
 from cloudq.adapters.workspace import DirectoryWorkspace
 from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
+from cloudq.domain.jobs.outcome import Life, SchedulerStatus
 from cloudq.domain.names import ClaimTag
-from cloudq.domain.outcome import Life, SchedulerStatus
 from tests.parts.fake_commands import FakeScheduler
 from tests.parts.fake_grid_engine.cell import FakeGridEngine
 from tests.parts.fake_pbs.complex import FakePbs

@@ -10,7 +10,7 @@ from typing import Any
 from attrs import frozen
 
 from cloudq.client import Client
-from cloudq.domain.job_state import JobState
+from cloudq.domain.jobs.job_state import JobState
 from tests.parts.fault_kinds import Kind
 from tests.parts.site import Site, ended, wait_until
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from attrs import define, field
 
-from cloudq.adapters.object_stores.passing_on import PassingOn
+from cloudq.adapters.object_stores.wrappers.passing_on import PassingOn
 from cloudq.domain.errors import OutcomeUnknown, PreconditionFailed, WriteConflict
 from cloudq.ports.object_store import MAX_CONTROL_BYTES, ObjectStore, StoredObject
 

@@ -6,9 +6,9 @@ from collections import deque
 from collections.abc import Sequence
 from datetime import timedelta
 
-from cloudq.adapters.object_stores.memory import MemoryStore
 from cloudq.ports.object_store import ListPage
-from tests.parts.fake_clock import FakeClock
+from cloudq.testing.fake_clock import FakeClock
+from cloudq.testing.memory_store import MemoryStore
 
 
 class LateListStore(MemoryStore):

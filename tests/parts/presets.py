@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from cloudq.adapters.presets import CLUSTER, NETWORK, shipped_preset
-from cloudq.domain.cluster_preset import fill
+from cloudq.domain.clusters.preset import fill
 from tests.parts.pcluster.part import real_pcluster
 
 VALUES = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import define, field
 
 from cloudq.domain.errors import WorkspaceFull
-from cloudq.domain.lease import LeaseNotes
+from cloudq.domain.jobs.lease import LeaseNotes
 
 
 @define

@@ -13,11 +13,11 @@ import pytest
 from attrs import frozen
 
 from cloudq.adapters.clock import SystemClock
-from cloudq.adapters.object_stores.retrying import RetryingStore
+from cloudq.adapters.object_stores.wrappers.retrying import RetryingStore
 from tests.parts import ceph
 
 if TYPE_CHECKING:
-    from cloudq.adapters.object_stores.s3 import S3Store
+    from cloudq.adapters.object_stores.s3.store import S3Store
 
 BUCKET = "cloudq-test"
 
@@ -25,7 +25,7 @@ BUCKET = "cloudq-test"
 def open_s3(**settings: Any) -> S3Store:
     """The store over a real clock."""
     # Loading boto3 takes long: only tests that use a service wait for it.
-    from cloudq.adapters.object_stores.s3 import S3Store
+    from cloudq.adapters.object_stores.s3.store import S3Store
 
     return S3Store(**{"elapsed": SystemClock().elapsed, **settings})
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
-from cloudq.domain.array_range import ArrayRange
-from cloudq.domain.header import read_header
-from cloudq.domain.job_shell import JobShellPlan, MetaSetting, ShellDialect, render_job_shell
-from cloudq.domain.jobscript import Jobscript
+from cloudq.domain.jobs.job_shell import JobShellPlan, MetaSetting, ShellDialect, render_job_shell
+from cloudq.domain.scripts.array_range import ArrayRange
+from cloudq.domain.scripts.header import read_header
+from cloudq.domain.scripts.jobscript import Jobscript
 from cloudq.ports.batch_scheduler import Submission
 from cloudq.ports.workspace import SpaceOwner
 

@@ -17,8 +17,8 @@ from attrs import define, field
 from cloudq.adapters import process
 from cloudq.client import Client
 from cloudq.config import load_config
-from cloudq.domain.job import Job
-from cloudq.domain.lease import ProcessIdentity
+from cloudq.domain.jobs.job import Job
+from cloudq.domain.jobs.lease import ProcessIdentity
 
 INTERVAL_S = 0.3
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from cloudq.client import Client
-from cloudq.domain.job import Job
-from cloudq.domain.job_state import JobState
+from cloudq.domain.jobs.job import Job
+from cloudq.domain.jobs.job_state import JobState
 from tests.parts.s3_services import BUCKET, S3Service
 from tests.parts.site import Site, wait_until
 from tests.parts.slurm import Slurm

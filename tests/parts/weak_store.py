@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import define
 
-from cloudq.adapters.object_stores.passing_on import PassingOn
+from cloudq.adapters.object_stores.wrappers.passing_on import PassingOn
 from cloudq.domain.errors import PreconditionFailed
 from cloudq.ports.object_store import ObjectStore
 

@@ -9,27 +9,27 @@ from typing import Any
 
 from attrs import define, evolve, field
 
-from cloudq.adapters.object_stores.memory import MemoryStore
-from cloudq.adapters.schedulers.scripted import Behaviour, ScriptedScheduler
 from cloudq.adapters.workers import InlineWorkers
 from cloudq.adapters.workspace import DirectoryLeaseMemory, DirectoryWorkspace
-from cloudq.application.agent_settings import AgentSettings
-from cloudq.application.local_scripts import LocalScripts
-from cloudq.application.submit_job import SubmitRequest
+from cloudq.application.agent.agent_settings import AgentSettings
+from cloudq.application.agent.local_scripts import LocalScripts
+from cloudq.application.client.submit_job import SubmitRequest
 from cloudq.bootstrap.agent import AgentParts, AgentWorld, wire_agent
 from cloudq.bootstrap.client import ClientParts, wire_client
-from cloudq.domain.array_range import ArrayRange
-from cloudq.domain.directive import has_directives
-from cloudq.domain.eligibility import offer_of
-from cloudq.domain.job import Job
-from cloudq.domain.jobscript import Jobscript
-from cloudq.domain.lease import Offer, ProcessIdentity
-from cloudq.domain.meta_script import MetaScript
-from cloudq.domain.system_mapping import NameTables
-from cloudq.domain.system_profile import SystemProfile
+from cloudq.domain.jobs.eligibility import offer_of
+from cloudq.domain.jobs.job import Job
+from cloudq.domain.jobs.lease import Offer, ProcessIdentity
+from cloudq.domain.scripts.array_range import ArrayRange
+from cloudq.domain.scripts.directive import has_directives
+from cloudq.domain.scripts.jobscript import Jobscript
+from cloudq.domain.scripts.meta_script import MetaScript
+from cloudq.domain.scripts.system_mapping import NameTables
+from cloudq.domain.scripts.system_profile import SystemProfile
 from cloudq.ports.object_store import ObjectStore
+from cloudq.testing.fake_clock import FakeClock
+from cloudq.testing.memory_store import MemoryStore
 from tests.builders import a_process
-from tests.parts.fake_clock import FakeClock
+from tests.parts.scripted_scheduler import Behaviour, ScriptedScheduler
 from tests.parts.serial_ids import SerialIds
 from tests.parts.trap import Trap, Trapped, TrappedWorkspace
 

@@ -11,11 +11,11 @@ from zipfile import ZipFile
 
 from attrs import define, field
 
-from cloudq.adapters.schedulers.scripted import ScriptedScheduler, Start
-from cloudq.domain.array_range import ArrayRange
-from cloudq.domain.job_state import FINAL_STATES
+from cloudq.domain.jobs.job_state import FINAL_STATES
+from cloudq.domain.jobs.outcome import Life as Stage
 from cloudq.domain.names import ClaimTag
-from cloudq.domain.outcome import Life as Stage
+from cloudq.domain.scripts.array_range import ArrayRange
+from tests.parts.scripted_scheduler import ScriptedScheduler, Start
 from tests.simulation.misfortunes import Begun
 from tests.simulation.users import Wish, script_of
 

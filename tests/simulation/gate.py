@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 
-from cloudq.adapters.schedulers.scripted import ScriptedScheduler, SubmitFault
 from cloudq.domain.errors import (
     ObjectNotFound,
     OutcomeUnknown,
@@ -22,6 +21,7 @@ from cloudq.domain.errors import (
     WorkspaceProblem,
     WriteConflict,
 )
+from tests.parts.scripted_scheduler import ScriptedScheduler, SubmitFault
 from tests.parts.trap import Killed
 
 if TYPE_CHECKING:

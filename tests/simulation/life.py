@@ -10,11 +10,11 @@ from random import Random
 
 from attrs import define, field
 
-from cloudq.adapters.schedulers.scripted import ScriptedScheduler
-from cloudq.application.agent_settings import AgentSettings
+from cloudq.application.agent.agent_settings import AgentSettings
+from cloudq.domain.jobs.outcome import Life as Stage
 from cloudq.domain.names import ClaimTag
-from cloudq.domain.outcome import Life as Stage
-from tests.parts.fake_clock import FakeClock
+from cloudq.testing.fake_clock import FakeClock
+from tests.parts.scripted_scheduler import ScriptedScheduler
 from tests.parts.serial_ids import SerialIds
 from tests.simulation.checks import FINAL, Checks
 from tests.simulation.dice import Dice, Rates

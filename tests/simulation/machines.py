@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from attrs import define, field
 
-from tests.parts.fake_clock import FakeClock
+from cloudq.testing.fake_clock import FakeClock
 
 
 @define

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field, frozen
 
-from cloudq.adapters.schedulers.scripted import Start
 from cloudq.domain.errors import InvalidInput
-from cloudq.domain.lease import Lease
+from cloudq.domain.jobs.lease import Lease
 from cloudq.domain.names import ClaimTag
+from tests.parts.scripted_scheduler import Start
 from tests.simulation.clones import copy_home, copy_host
 from tests.simulation.machines import Host
 from tests.simulation.places import Slot, id_of

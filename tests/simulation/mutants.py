@@ -18,30 +18,30 @@ from attrs import evolve
 
 from cloudq.adapters.job_repository import jobs as bucket_jobs
 from cloudq.adapters.job_repository import keys, records
-from cloudq.adapters.schedulers.scripted import ScriptedScheduler
 from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
-from cloudq.application import follow_jobs, take_jobs
-from cloudq.application.cancel_held_jobs import CancelHeldJobs
-from cloudq.application.check_dependencies import CheckDependencies
-from cloudq.application.end_job import EndJob
-from cloudq.application.finish_jobs import FinishJobs
-from cloudq.application.follow_jobs import FollowJobs
-from cloudq.application.hand_over_job import HandOverJob
-from cloudq.application.held_job import Cancel, StagedOut
-from cloudq.application.hold_lease import HoldLease
-from cloudq.application.stop_claim import StopClaim
-from cloudq.application.submit_job import SubmitJob
-from cloudq.application.take_back_job import TakeBackJob
-from cloudq.application.watch_queue import WatchQueue
-from cloudq.domain import outcome
+from cloudq.application.agent import follow_jobs, take_jobs
+from cloudq.application.agent.cancel_held_jobs import CancelHeldJobs
+from cloudq.application.agent.check_dependencies import CheckDependencies
+from cloudq.application.agent.finish_jobs import FinishJobs
+from cloudq.application.agent.follow_jobs import FollowJobs
+from cloudq.application.agent.hand_over_job import HandOverJob
+from cloudq.application.agent.held_job import Cancel, StagedOut
+from cloudq.application.agent.hold_lease import HoldLease
+from cloudq.application.agent.stop_claim import StopClaim
+from cloudq.application.agent.watch_queue import WatchQueue
+from cloudq.application.client.submit_job import SubmitJob
+from cloudq.application.shared.end_job import EndJob
+from cloudq.application.shared.take_back_job import TakeBackJob
 from cloudq.domain.errors import RecordChanged, SchedulerUnavailable
-from cloudq.domain.job_state import JobState
-from cloudq.domain.lease import HeldLease
+from cloudq.domain.jobs import outcome
+from cloudq.domain.jobs.job_state import JobState
+from cloudq.domain.jobs.lease import HeldLease
+from cloudq.domain.jobs.outcome import Evidence
+from cloudq.domain.jobs.task_states import TaskState
 from cloudq.domain.names import ClaimTag
-from cloudq.domain.outcome import Evidence
-from cloudq.domain.task_states import TaskState
 from cloudq.ports.batch_scheduler import LocalJob
 from tests.parts.memory import place_in_memory
+from tests.parts.scripted_scheduler import ScriptedScheduler
 from tests.simulation import site_mutants
 from tests.simulation.bugs import Found, Mutant, change, mutant, registered
 from tests.simulation.run import How, live, never_wait_for_a_disk

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 
-from cloudq.adapters.schedulers.scripted import ScriptedScheduler
 from cloudq.adapters.systems import load_profile
 from cloudq.adapters.workspace import DirectoryLeaseMemory, DirectoryWorkspace
 from cloudq.adapters.workspace.home_place import forget_place
-from cloudq.application.agent_settings import AgentSettings
-from cloudq.application.local_scripts import LocalScripts
+from cloudq.application.agent.agent_settings import AgentSettings
+from cloudq.application.agent.local_scripts import LocalScripts
 from cloudq.bootstrap.agent import AgentParts, AgentWorld, wire_agent
-from cloudq.domain.eligibility import offer_of
 from cloudq.domain.errors import CloudqError
+from cloudq.domain.jobs.eligibility import offer_of
 from tests.builders import a_process
+from tests.parts.scripted_scheduler import ScriptedScheduler
 from tests.parts.trap import Killed
 from tests.simulation.gate import Gated, GatedWorkspace, Process
 from tests.simulation.machines import Host, HostClock

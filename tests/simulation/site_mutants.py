@@ -10,15 +10,15 @@ from cloudq.adapters.job_repository import keys
 from cloudq.adapters.job_repository.jobs import BucketJobRepository
 from cloudq.adapters.job_repository.records import pages
 from cloudq.adapters.job_repository.systems import BucketSystemRegistry
-from cloudq.adapters.object_stores.dated import DatedStore
+from cloudq.adapters.object_stores.wrappers.dated import DatedStore
 from cloudq.adapters.workspace import DirectoryWorkspace, lease_memory
 from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
-from cloudq.application.find_forgotten import FindForgotten
-from cloudq.application.hold_lease import HoldLease
-from cloudq.application.keep_hold import KeepHold
-from cloudq.application.permit import Permit
+from cloudq.application.agent.find_forgotten import FindForgotten
+from cloudq.application.agent.hold_lease import HoldLease
+from cloudq.application.agent.keep_hold import KeepHold
+from cloudq.application.agent.permit import Permit
 from cloudq.domain.errors import LeaseLost
-from cloudq.domain.lease import HeldLease, LeaseNotes
+from cloudq.domain.jobs.lease import HeldLease, LeaseNotes
 from cloudq.domain.names import ClaimTag
 from tests.simulation.bugs import change, mutant, registered
 from tests.simulation.site import Kind

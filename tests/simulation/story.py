@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import define, field
 
-from tests.parts.fake_clock import FakeClock
+from cloudq.testing.fake_clock import FakeClock
 from tests.parts.world import RecordingLog
 
 

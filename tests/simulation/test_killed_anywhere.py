@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from attrs import frozen
 
-from cloudq.adapters.schedulers.scripted import Script
 from cloudq.adapters.systems import load_profile
-from cloudq.domain.job_state import JobState
-from cloudq.domain.jobscript import Jobscript
+from cloudq.domain.jobs.job_state import JobState
+from cloudq.domain.scripts.jobscript import Jobscript
+from tests.parts.scripted_scheduler import Script
 from tests.parts.trap import Killed, Trap
 from tests.parts.world import Agent, System, World, text_of
 

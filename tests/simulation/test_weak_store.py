@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cloudq.adapters.object_stores.memory import MemoryStore
+from cloudq.testing.memory_store import MemoryStore
 from tests.parts.trap import Killed, Trap
 from tests.parts.weak_store import WeakStore
 from tests.parts.world import System, World

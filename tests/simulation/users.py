@@ -10,17 +10,17 @@ from zipfile import ZipFile
 
 from attrs import define, evolve, field
 
-from cloudq.adapters.schedulers.scripted import Script
 from cloudq.adapters.workers import InlineWorkers
-from cloudq.application.rerun_job import RerunRequest
-from cloudq.application.submit_job import SubmitRequest, Submitted
+from cloudq.application.client.rerun_job import RerunRequest
+from cloudq.application.client.submit_job import SubmitRequest, Submitted
 from cloudq.bootstrap.client import ClientParts, wire_client
-from cloudq.domain.array_range import ArrayRange
-from cloudq.domain.claim import ClaimKind
 from cloudq.domain.errors import CloudqError
-from cloudq.domain.jobscript import Jobscript
-from cloudq.domain.meta_script import MetaScript
+from cloudq.domain.jobs.claim import ClaimKind
 from cloudq.domain.names import ClaimTag
+from cloudq.domain.scripts.array_range import ArrayRange
+from cloudq.domain.scripts.jobscript import Jobscript
+from cloudq.domain.scripts.meta_script import MetaScript
+from tests.parts.scripted_scheduler import Script
 from tests.parts.trap import Killed
 from tests.simulation.gate import Gated, Process
 from tests.simulation.machines import Host, HostClock

@@ -12,9 +12,9 @@ from typing import Any
 from attrs import frozen
 
 from cloudq.adapters.codec import decode_lease
-from cloudq.adapters.object_stores.memory import MemoryStore, _Held
-from cloudq.domain.lease import Lease
+from cloudq.domain.jobs.lease import Lease
 from cloudq.ports.object_store import ListPage
+from cloudq.testing.memory_store import MemoryStore, _Held
 
 Record = dict[str, Any]
 Judge = Callable[[str, "Record | None", Record], None]

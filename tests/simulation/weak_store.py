@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from attrs import evolve
 
-from cloudq.application.agent_settings import AgentSettings
+from cloudq.application.agent.agent_settings import AgentSettings
 from tests.simulation.dice import Rates
 from tests.simulation.life import Life
 from tests.simulation.site import Kind, Kinds

@@ -16,22 +16,19 @@ if TYPE_CHECKING:
         BucketSystemRegistry,
     )
     from cloudq.adapters.local_files import DiskFiles
-    from cloudq.adapters.memory_clusters import MemoryCloud
-    from cloudq.adapters.object_stores.directory import DirectoryStore
-    from cloudq.adapters.object_stores.fenced import FencedStore
-    from cloudq.adapters.object_stores.look_first import LookFirstStore
-    from cloudq.adapters.object_stores.memory import MemoryStore
-    from cloudq.adapters.object_stores.retrying import RetryingStore
-    from cloudq.adapters.object_stores.s3 import S3Store
+    from cloudq.adapters.object_stores.directory.store import DirectoryStore
+    from cloudq.adapters.object_stores.s3.store import S3Store
+    from cloudq.adapters.object_stores.wrappers.fenced import FencedStore
+    from cloudq.adapters.object_stores.wrappers.look_first import LookFirstStore
+    from cloudq.adapters.object_stores.wrappers.retrying import RetryingStore
     from cloudq.adapters.own_machine import ThisMachine
     from cloudq.adapters.parallelcluster.account import AwsAccount
     from cloudq.adapters.parallelcluster.provisioner import ParallelClusterProvisioner
     from cloudq.adapters.preset_files import PresetFiles
-    from cloudq.adapters.schedulers.grid_engine import GridEngineScheduler
-    from cloudq.adapters.schedulers.local import LocalScheduler
-    from cloudq.adapters.schedulers.pbs import PbsScheduler
-    from cloudq.adapters.schedulers.scripted import ScriptedScheduler
-    from cloudq.adapters.schedulers.slurm import SlurmScheduler
+    from cloudq.adapters.schedulers.grid_engine.scheduler import GridEngineScheduler
+    from cloudq.adapters.schedulers.local.scheduler import LocalScheduler
+    from cloudq.adapters.schedulers.pbs.scheduler import PbsScheduler
+    from cloudq.adapters.schedulers.slurm.scheduler import SlurmScheduler
     from cloudq.adapters.workers import InlineWorkers, ThreadWorkers
     from cloudq.adapters.workspace import DirectoryWorkspace
     from cloudq.ports.archives import Archives
@@ -47,6 +44,9 @@ if TYPE_CHECKING:
     from cloudq.ports.system_registry import SystemRegistry
     from cloudq.ports.workers import Workers
     from cloudq.ports.workspace import Workspace
+    from cloudq.testing.memory_store import MemoryStore
+    from tests.parts.memory_clusters import MemoryCloud
+    from tests.parts.scripted_scheduler import ScriptedScheduler
 
     def _stores(
         s3: S3Store,

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cloudq.adapters.codec.hostile_json import kind_of
-from cloudq.domain.array_range import MAX_TASKS
 from cloudq.domain.names import checked_file_name, checked_job_id, checked_local_job_id, checked_system
+from cloudq.domain.scripts.array_range import MAX_TASKS
 
 MAX_TEXT_CHARS = 200_000
 """More than the longest argument a command line takes."""

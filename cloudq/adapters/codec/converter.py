@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
 from cloudq.adapters.codec import checks
 from cloudq.adapters.codec.hostile_json import kind_of, rejected
-from cloudq.domain.array_range import MAX_TASKS, ArrayRange
-from cloudq.domain.claim import Claim, ClaimKind
-from cloudq.domain.job import Job, StateChange
-from cloudq.domain.job_state import JobState
-from cloudq.domain.lease import Lease, Offer, OfferedResource, ProcessIdentity
-from cloudq.domain.summary import ActiveJob, ActiveSummary
-from cloudq.domain.system_mapping import SystemMapping
-from cloudq.domain.task_states import TaskGroup, TaskStates
+from cloudq.domain.jobs.claim import Claim, ClaimKind
+from cloudq.domain.jobs.job import Job, StateChange
+from cloudq.domain.jobs.job_state import JobState
+from cloudq.domain.jobs.lease import Lease, Offer, OfferedResource, ProcessIdentity
+from cloudq.domain.jobs.summary import ActiveJob, ActiveSummary
+from cloudq.domain.jobs.task_states import TaskGroup, TaskStates
+from cloudq.domain.scripts.array_range import MAX_TASKS, ArrayRange
+from cloudq.domain.scripts.system_mapping import SystemMapping
 
 if TYPE_CHECKING:
     from cattrs import Converter

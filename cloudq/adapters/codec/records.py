@@ -12,10 +12,10 @@ from attrs import evolve, fields_dict
 from cloudq.adapters.codec import checks
 from cloudq.adapters.codec.converter import structure, unstructure
 from cloudq.adapters.codec.hostile_json import dump, has_too_many_parts, load, rejected
-from cloudq.domain.claim import Claim, ClaimKind
-from cloudq.domain.job import Job
-from cloudq.domain.lease import Lease
-from cloudq.domain.summary import ActiveSummary
+from cloudq.domain.jobs.claim import Claim, ClaimKind
+from cloudq.domain.jobs.job import Job
+from cloudq.domain.jobs.lease import Lease
+from cloudq.domain.jobs.summary import ActiveSummary
 
 MAX_MANIFEST_BYTES = 4 * 1024 * 1024
 """The largest array with every task named one by one, long options and a hundred long reasons."""

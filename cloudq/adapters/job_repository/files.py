@@ -13,9 +13,9 @@ from cloudq.adapters.job_repository import keys
 from cloudq.adapters.job_repository.download import download_new_directory
 from cloudq.adapters.job_repository.records import pages, read
 from cloudq.domain.errors import JobNotFound, ObjectNotFound, ObjectTooLarge, RecordRejected, StoreRefused
-from cloudq.domain.job import Job
-from cloudq.domain.jobscript import MAX_SCRIPT_BYTES, Jobscript
+from cloudq.domain.jobs.job import Job
 from cloudq.domain.names import ClaimTag
+from cloudq.domain.scripts.jobscript import MAX_SCRIPT_BYTES, Jobscript
 from cloudq.ports.clock import IdSource
 from cloudq.ports.job_repository import (
     INPUT_ARCHIVE,

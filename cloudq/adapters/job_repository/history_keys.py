@@ -12,8 +12,8 @@ from urllib.parse import quote, unquote
 
 from cloudq.adapters.job_repository.keys import HISTORY
 from cloudq.domain.errors import InvalidInput
-from cloudq.domain.history import HistoryEntry
-from cloudq.domain.job_state import FINAL_STATES
+from cloudq.domain.jobs.history import HistoryEntry
+from cloudq.domain.jobs.job_state import FINAL_STATES
 from cloudq.domain.names import checked_file_name, checked_job_id, checked_system
 
 MAX_COMPONENT_BYTES = 240

@@ -18,7 +18,6 @@ from cloudq.adapters.job_repository import keys
 from cloudq.adapters.job_repository.history_keys import history_key, parse_history_key
 from cloudq.adapters.job_repository.records import create, pages, read, replace, too_large
 from cloudq.adapters.job_repository.sweep import sweep_history, sweep_job
-from cloudq.domain.claim import Claim
 from cloudq.domain.errors import (
     ClaimMissing,
     JobIdTaken,
@@ -29,8 +28,9 @@ from cloudq.domain.errors import (
     RecordChanged,
     RecordRejected,
 )
-from cloudq.domain.history import HistoryEntry
-from cloudq.domain.job import Job, StoredJob
+from cloudq.domain.jobs.claim import Claim
+from cloudq.domain.jobs.history import HistoryEntry
+from cloudq.domain.jobs.job import Job, StoredJob
 from cloudq.domain.names import ClaimTag
 from cloudq.ports.clock import IdSource
 from cloudq.ports.job_repository import ClaimResult, keep_none

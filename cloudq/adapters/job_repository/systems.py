@@ -23,8 +23,8 @@ from cloudq.domain.errors import (
     StoreUnavailable,
     WriteConflict,
 )
-from cloudq.domain.lease import Lease
-from cloudq.domain.summary import ActiveSummary
+from cloudq.domain.jobs.lease import Lease
+from cloudq.domain.jobs.summary import ActiveSummary
 from cloudq.ports.clock import IdSource
 from cloudq.ports.object_store import MAX_CONTROL_BYTES, ListPage, ObjectStore
 from cloudq.ports.system_registry import SeenLease, StoreProbe, SystemSign

@@ -14,9 +14,9 @@ from botocore.exceptions import BotoCoreError, ClientError, ProfileNotFound
 
 from cloudq.adapters.parallelcluster.aws import Aws, code_of, failures_told, words_of
 from cloudq.adapters.parallelcluster.setup_bucket import SetupBucket
-from cloudq.domain.cluster import Part
-from cloudq.domain.cluster_preset import CLUSTER_TAG
-from cloudq.domain.cluster_request import JobBucket
+from cloudq.domain.clusters.cluster import Part
+from cloudq.domain.clusters.preset import CLUSTER_TAG
+from cloudq.domain.clusters.request import JobBucket
 from cloudq.domain.errors import CloudProblem, CloudUnavailable, ConfigProblem, InvalidInput
 from cloudq.ports.cluster_provisioner import Identity, SetupPlace
 

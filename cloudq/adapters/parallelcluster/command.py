@@ -18,7 +18,7 @@ from typing import Any
 from attrs import frozen
 
 from cloudq.adapters.portable_process import DidNotEnd, Ended, run_portably
-from cloudq.domain.cluster_preset import PLANNED_SUBNET
+from cloudq.domain.clusters.preset import PLANNED_SUBNET
 from cloudq.domain.errors import CloudRefused, CloudUnavailable, ConfigurationRejected, ToolMissing
 
 TESTED = "3.16.1"

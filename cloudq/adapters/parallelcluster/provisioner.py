@@ -9,7 +9,7 @@ from attrs import frozen
 
 from cloudq.adapters.parallelcluster.command import Pcluster
 from cloudq.adapters.parallelcluster.stacks import FoundStack, Stacks
-from cloudq.domain.cluster import Cluster, Part, Stack, cluster_of
+from cloudq.domain.clusters.cluster import Cluster, Part, Stack, cluster_of
 from cloudq.domain.errors import CloudProblem, NameTaken
 
 

@@ -10,8 +10,8 @@ from attrs import frozen
 from botocore.exceptions import ClientError
 
 from cloudq.adapters.parallelcluster.aws import Aws, code_of, failures_told, words_of
-from cloudq.domain.cluster import Stack, StackState
-from cloudq.domain.cluster_preset import CLUSTER_TAG
+from cloudq.domain.clusters.cluster import Stack, StackState
+from cloudq.domain.clusters.preset import CLUSTER_TAG
 from cloudq.domain.errors import ConfigurationRejected
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from cloudq.adapters.process import (
     start_recording,
 )
 from cloudq.domain.errors import SchedulerUnavailable, SubmitDeferred, SubmitUncertain
-from cloudq.domain.submit_options import join_options
+from cloudq.domain.scripts.submit_options import join_options
 from cloudq.ports.batch_scheduler import AttemptFiles
 
 _IDS_OF_ONE_COMMAND = 50

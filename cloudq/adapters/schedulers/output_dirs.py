@@ -14,8 +14,8 @@ from pathlib import Path
 from attrs import field, frozen
 
 from cloudq.adapters.filesystem import is_full
-from cloudq.domain.array_range import ArrayRange
 from cloudq.domain.errors import SubmitDeferred, SubmitRefused
+from cloudq.domain.scripts.array_range import ArrayRange
 
 _MOST_DIRECTORIES = 20_000
 _MOST_DIGITS = 10

@@ -15,7 +15,7 @@ from typing import Any
 
 from cloudq.adapters.systems.reading import Layer, read_profile
 from cloudq.domain.errors import ConfigProblem
-from cloudq.domain.system_profile import SystemProfile
+from cloudq.domain.scripts.system_profile import SystemProfile
 
 MAX_FILE_BYTES = 1024 * 1024
 EXTENDS = "extends"

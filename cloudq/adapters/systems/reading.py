@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from cloudq.domain.directive import checked_name, read_number
 from cloudq.domain.errors import ConfigProblem, InvalidInput
-from cloudq.domain.option_template import OptionTemplate
-from cloudq.domain.system_profile import (
+from cloudq.domain.scripts.directive import checked_name, read_number
+from cloudq.domain.scripts.option_template import OptionTemplate
+from cloudq.domain.scripts.system_profile import (
     CONTAINER_RUNTIMES,
     PROJECT_FIELDS,
     RESOURCE_FIELDS,
@@ -21,7 +21,7 @@ from cloudq.domain.system_profile import (
     ResourceProfile,
     SystemProfile,
 )
-from cloudq.domain.walltime import Walltime
+from cloudq.domain.scripts.walltime import Walltime
 
 SCHEDULERS = ("local", "slurm", "gridengine", "pbs")
 

@@ -36,7 +36,6 @@ from cloudq.adapters.workspace.lost_space import is_own_directory, note_lost, re
 from cloudq.adapters.workspace.pack import pack_changed, read_baseline, take_baseline
 from cloudq.adapters.workspace.records import BLOCKED_LOCK, read_holder, read_task_records
 from cloudq.adapters.workspace.unpack import extract_archive
-from cloudq.domain.contents import Contents
 from cloudq.domain.errors import (
     InvalidInput,
     RecordRejected,
@@ -45,8 +44,9 @@ from cloudq.domain.errors import (
     WorkspaceFull,
     WorkspaceProblem,
 )
-from cloudq.domain.job import Job
-from cloudq.domain.job_shell import BLOCKED, for_attempt, record_name
+from cloudq.domain.jobs.contents import Contents
+from cloudq.domain.jobs.job import Job
+from cloudq.domain.jobs.job_shell import BLOCKED, for_attempt, record_name
 from cloudq.domain.names import ClaimTag, checked_file_name
 from cloudq.ports.batch_scheduler import AttemptFiles
 from cloudq.ports.clock import Clock

@@ -15,7 +15,7 @@ from cloudq.adapters.filesystem import (
     write_fields,
 )
 from cloudq.adapters.workspace.home_place import note_place, why_not_the_same_home
-from cloudq.domain.lease import Lease, LeaseNotes
+from cloudq.domain.jobs.lease import Lease, LeaseNotes
 
 _NO_EPOCH = "0"
 

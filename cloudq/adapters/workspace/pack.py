@@ -19,8 +19,8 @@ from attrs import define, evolve, field, frozen
 from cloudq.adapters.filesystem import is_full
 from cloudq.adapters.left_out import LeftOut, kind_in_words
 from cloudq.adapters.zip_stream import MAX_NAME_BYTES, ZipStream
-from cloudq.domain.archive_names import encoded, leads_outside
-from cloudq.domain.contents import Contents
+from cloudq.domain.jobs.archive_names import encoded, leads_outside
+from cloudq.domain.jobs.contents import Contents
 from cloudq.ports.workspace import PackedOutput, PutArchive
 
 FILES_AN_ARCHIVE = 50_000

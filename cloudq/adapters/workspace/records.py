@@ -11,9 +11,9 @@ from pathlib import Path
 
 from cloudq.adapters.filesystem import read_fields
 from cloudq.domain.errors import InvalidInput
-from cloudq.domain.job_shell import BLOCKED, record_name
+from cloudq.domain.jobs.job_shell import BLOCKED, record_name
+from cloudq.domain.jobs.outcome import ExitRecord, StartRecord
 from cloudq.domain.names import checked_local_job_id
-from cloudq.domain.outcome import ExitRecord, StartRecord
 from cloudq.ports.workspace import TaskRecords
 
 BLOCKED_LOCK = f"local_id={BLOCKED}\n".encode()

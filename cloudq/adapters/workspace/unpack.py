@@ -20,9 +20,9 @@ from cloudq.adapters.archive_checks import (
     opened_archive,
     parts_of,
 )
-from cloudq.domain.archive_names import encoded
-from cloudq.domain.contents import Contents
 from cloudq.domain.errors import ArchiveRejected
+from cloudq.domain.jobs.archive_names import encoded
+from cloudq.domain.jobs.contents import Contents
 from cloudq.ports.workspace import go_on
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from cloudq.domain.cluster import ClusterState
-from cloudq.entrypoints.terminal import printable
+from cloudq.domain.clusters.cluster import ClusterState
+from cloudq.entrypoints.shared.terminal import printable
 
 if TYPE_CHECKING:
-    from cloudq.domain.cluster import Cluster, Stack
+    from cloudq.domain.clusters.cluster import Cluster, Stack
 
 NAME_COLUMNS = 15
 STATE_COLUMNS = 9

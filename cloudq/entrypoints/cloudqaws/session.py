@@ -14,10 +14,10 @@ import click
 from cloudq.entrypoints.cloudqcli.group import LazyGroup
 from cloudq.entrypoints.cloudqcli.options import option
 from cloudq.entrypoints.cloudqcli.session import Session
-from cloudq.entrypoints.terminal import cut, printable, tell
+from cloudq.entrypoints.shared.terminal import cut, printable, tell
 
 if TYPE_CHECKING:
-    from cloudq.application.cluster_report import Report
+    from cloudq.application.builder.cluster_report import Report
     from cloudq.bootstrap.builder import BuilderParts
 
 Connect = Callable[[Path, str, "Report"], "BuilderParts"]
@@ -41,13 +41,13 @@ class BuilderSession(Session):
 
     def builder(self, profile: str = "", *, quiet: bool = False) -> BuilderParts:
         """What builds clusters; with *quiet* nothing but results goes to stdout."""
-        from cloudq.application.cluster_report import Report  # noqa: PLC0415
+        from cloudq.application.builder.cluster_report import Report  # noqa: PLC0415
         from cloudq.config import config_home  # noqa: PLC0415
 
         talk = _Talk(say=tell if quiet else click.echo)
         report = Report(say=talk.said, note=talk.noted, progress=talk.progressed)
         if self.level:
-            from cloudq.entrypoints.logging import configure_logging  # noqa: PLC0415
+            from cloudq.entrypoints.shared.logging import configure_logging  # noqa: PLC0415
 
             configure_logging(self.level)
         return self._connect_builder(config_home(os.environ), profile, report)

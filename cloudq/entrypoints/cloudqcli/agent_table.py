@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from cloudq.domain.store_check import StoreCheck
+from cloudq.domain.stores.store_check import StoreCheck
 from cloudq.entrypoints.cloudqcli.tables import local_time
-from cloudq.entrypoints.terminal import cut, printable, right, span, width
+from cloudq.entrypoints.shared.terminal import cut, printable, right, span, width
 
 if TYPE_CHECKING:
-    from cloudq.application.list_agents import AgentReport
+    from cloudq.application.shared.list_agents import AgentReport
 
 MOST_COLUMNS = 30
 """Of what an agent tells; names of systems are never cut."""

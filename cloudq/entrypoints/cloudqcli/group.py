@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from cloudq.entrypoints.faults import faults_reported
+from cloudq.entrypoints.shared.faults import faults_reported
 
 _PACKAGE = "cloudq.entrypoints.cloudqcli.commands"
 

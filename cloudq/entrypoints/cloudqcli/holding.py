@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from cloudq.entrypoints.cloudqcli.tables import local_time
-from cloudq.entrypoints.terminal import somebody_can_answer, span, tell
+from cloudq.entrypoints.shared.terminal import somebody_can_answer, span, tell
 
 if TYPE_CHECKING:
-    from cloudq.application.find_holder import Holder
+    from cloudq.application.shared.find_holder import Holder
 
 NOT_CONFIRMED = 1
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from cloudq.application.list_agents import AgentReport
-    from cloudq.domain.history import HistoryEntry
-    from cloudq.domain.job import Job
-    from cloudq.domain.summary import ActiveJob
+    from cloudq.application.shared.list_agents import AgentReport
+    from cloudq.domain.jobs.history import HistoryEntry
+    from cloudq.domain.jobs.job import Job
+    from cloudq.domain.jobs.summary import ActiveJob
 
 T = TypeVar("T")
 

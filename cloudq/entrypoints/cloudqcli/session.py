@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cloudq.entrypoints.terminal import tell
+from cloudq.entrypoints.shared.terminal import tell
 
 if TYPE_CHECKING:
     from cloudq.client import Client
@@ -39,7 +39,7 @@ class Session:
         for notice in config.notices:
             tell(notice)
         if self.level:
-            from cloudq.entrypoints.logging import configure_logging  # noqa: PLC0415
+            from cloudq.entrypoints.shared.logging import configure_logging  # noqa: PLC0415
 
             configure_logging(self.level)
         return config

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from cloudq.entrypoints.terminal import cut, printable, right, width
+from cloudq.entrypoints.shared.terminal import cut, printable, right, width
 
 if TYPE_CHECKING:
-    from cloudq.domain.history import HistoryEntry
-    from cloudq.domain.job import Job
-    from cloudq.domain.job_state import JobState
-    from cloudq.domain.summary import ActiveJob
+    from cloudq.domain.jobs.history import HistoryEntry
+    from cloudq.domain.jobs.job import Job
+    from cloudq.domain.jobs.job_state import JobState
+    from cloudq.domain.jobs.summary import ActiveJob
 
 LABEL_COLUMNS = 22
 ID_COLUMNS = 12

@@ -10,7 +10,7 @@ import click
 
 from cloudq import __version__
 from cloudq.entrypoints.cloudqd.request import Request
-from cloudq.entrypoints.faults import faults_reported
+from cloudq.entrypoints.shared.faults import faults_reported
 
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _MODES = ("daemon", "detach", "status", "stop", "confirm", "new_home", "acceptance")

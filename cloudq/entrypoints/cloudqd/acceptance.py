@@ -10,13 +10,13 @@ from types import FrameType
 
 import click
 
-from cloudq.application.try_scheduler import TrialResult
+from cloudq.application.client.try_scheduler import TrialResult
 from cloudq.bootstrap.acceptance import acceptance_parts
 from cloudq.bootstrap.agent_process import AgentProcess
-from cloudq.domain.acceptance import TRIALS, Verdict
+from cloudq.domain.jobs.acceptance import TRIALS, Verdict
 from cloudq.entrypoints.cloudqd.request import Request
-from cloudq.entrypoints.logging import configure_logging
-from cloudq.entrypoints.terminal import printable, tell_progress, width
+from cloudq.entrypoints.shared.logging import configure_logging
+from cloudq.entrypoints.shared.terminal import printable, tell_progress, width
 
 _COLUMNS = {"result": 7, "trial": 29, "expected": 15, "concluded": 17, "s": 4}
 _BAD = frozenset({Verdict.FAILED, Verdict.NOT_RUN})

@@ -6,7 +6,7 @@ import click
 
 from cloudq.bootstrap.homes import confirm_home, doubt_of
 from cloudq.entrypoints.cloudqd.request import Request
-from cloudq.entrypoints.terminal import printable
+from cloudq.entrypoints.shared.terminal import printable
 
 
 def run(request: Request) -> int:

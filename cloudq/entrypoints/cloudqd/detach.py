@@ -9,11 +9,11 @@ import click
 from cloudq.bootstrap.agent_process import AgentProcess, DetachedProcess, newest_lease, stopwatch
 from cloudq.config import Config
 from cloudq.domain.errors import AgentEndedAtOnce, StoreProblem, WaitTimedOut
-from cloudq.domain.lease import is_presumed_dead
+from cloudq.domain.jobs.lease import is_presumed_dead
 from cloudq.entrypoints.cloudqd.daemon import refuse_second
 from cloudq.entrypoints.cloudqd.request import Request
-from cloudq.entrypoints.logging import LOG_FILE
-from cloudq.entrypoints.terminal import printable, tell
+from cloudq.entrypoints.shared.logging import LOG_FILE
+from cloudq.entrypoints.shared.terminal import printable, tell
 
 START_WITHIN_S = 45.0
 """With a store that does not answer, a look takes 20 s more."""

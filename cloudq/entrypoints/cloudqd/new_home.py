@@ -8,7 +8,7 @@ from cloudq.bootstrap.agent_process import AgentProcess
 from cloudq.bootstrap.homes import make_home_anew
 from cloudq.entrypoints.cloudqd.daemon import refuse_second
 from cloudq.entrypoints.cloudqd.request import Request
-from cloudq.entrypoints.terminal import printable
+from cloudq.entrypoints.shared.terminal import printable
 
 
 def run(request: Request) -> int:

@@ -11,7 +11,7 @@ from cloudq.config import Config
 from cloudq.domain.errors import AgentRunsAlready
 from cloudq.entrypoints.cloudqd.parts import wired_agent
 from cloudq.entrypoints.cloudqd.request import Request
-from cloudq.entrypoints.terminal import tell
+from cloudq.entrypoints.shared.terminal import tell
 
 
 def run(request: Request) -> int:

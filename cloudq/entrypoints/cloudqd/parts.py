@@ -10,7 +10,7 @@ from cloudq import __version__
 from cloudq.bootstrap.agent import AgentParts, agent_parts
 from cloudq.config import Config
 from cloudq.entrypoints.cloudqd.request import Request
-from cloudq.entrypoints.logging import LOG_FILE, configure_logging
+from cloudq.entrypoints.shared.logging import LOG_FILE, configure_logging
 
 if TYPE_CHECKING:
     from structlog.stdlib import BoundLogger

@@ -10,7 +10,7 @@ from typing import Any
 from attrs import frozen
 
 from cloudq.config import Config, load_config
-from cloudq.entrypoints.terminal import tell
+from cloudq.entrypoints.shared.terminal import tell
 
 NOT_RUNNING = 13
 """Exit status of ``--status`` when no agent acts for the system."""

@@ -10,10 +10,10 @@ from cloudq.bootstrap.agent_process import AgentProcess, newest_lease
 from cloudq.bootstrap.homes import doubt_of
 from cloudq.config import Config
 from cloudq.domain.errors import StoreProblem
-from cloudq.domain.lease import ProcessIdentity, is_presumed_dead
-from cloudq.domain.store_check import StoreCheck
+from cloudq.domain.jobs.lease import ProcessIdentity, is_presumed_dead
+from cloudq.domain.stores.store_check import StoreCheck
 from cloudq.entrypoints.cloudqd.request import NOT_RUNNING, Request
-from cloudq.entrypoints.terminal import printable, tell
+from cloudq.entrypoints.shared.terminal import printable, tell
 from cloudq.ports.system_registry import SeenLease
 
 LABEL_COLUMNS = 14

@@ -7,7 +7,7 @@ import click
 from cloudq.bootstrap.agent_process import AgentProcess
 from cloudq.domain.errors import WaitTimedOut
 from cloudq.entrypoints.cloudqd.request import NOT_RUNNING, Request
-from cloudq.entrypoints.terminal import printable, tell, tell_progress
+from cloudq.entrypoints.shared.terminal import printable, tell, tell_progress
 
 STOP_WITHIN_S = 120.0
 

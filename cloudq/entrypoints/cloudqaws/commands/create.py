@@ -16,10 +16,10 @@ from cloudq.entrypoints.cloudqaws.session import (
 )
 from cloudq.entrypoints.cloudqcli.options import common_options, json_option, option
 from cloudq.entrypoints.cloudqcli.output import print_json
-from cloudq.entrypoints.terminal import tell
+from cloudq.entrypoints.shared.terminal import tell
 
 if TYPE_CHECKING:
-    from cloudq.domain.cluster_request import JobBucket
+    from cloudq.domain.clusters.request import JobBucket
 
 _ACCESS = {
     "": (
@@ -73,8 +73,8 @@ def command(
 
     What it costs and how to stop that: docs/aws.md.
     """
-    from cloudq.domain.cluster import ClusterState  # noqa: PLC0415
-    from cloudq.domain.cluster_request import ClusterRequest  # noqa: PLC0415
+    from cloudq.domain.clusters.cluster import ClusterState  # noqa: PLC0415
+    from cloudq.domain.clusters.request import ClusterRequest  # noqa: PLC0415
 
     bucket = _job_bucket(session, store)
     request = ClusterRequest(
@@ -106,7 +106,7 @@ def command(
 
 def _job_bucket(session: BuilderSession, given: Mapping[str, str | None]) -> JobBucket:
     """What the options tell; without a bucket the one that this machine's client uses."""
-    from cloudq.domain.cluster_request import JobBucket  # noqa: PLC0415
+    from cloudq.domain.clusters.request import JobBucket  # noqa: PLC0415
     from cloudq.domain.errors import ConfigProblem  # noqa: PLC0415
 
     endpoint, profile = given["cs_endpoint"] or "", given["cs_profile"] or ""

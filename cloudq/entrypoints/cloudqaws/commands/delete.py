@@ -13,7 +13,7 @@ from cloudq.entrypoints.cloudqaws.session import (
 )
 from cloudq.entrypoints.cloudqcli.options import common_options, json_option, option
 from cloudq.entrypoints.cloudqcli.output import print_json
-from cloudq.entrypoints.terminal import tell
+from cloudq.entrypoints.shared.terminal import tell
 
 
 @click.command

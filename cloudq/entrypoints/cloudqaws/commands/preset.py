@@ -7,7 +7,7 @@ import os
 import click
 
 from cloudq.entrypoints.cloudqcli.options import common_options, option
-from cloudq.entrypoints.terminal import printable
+from cloudq.entrypoints.shared.terminal import printable
 
 
 @click.command
@@ -15,7 +15,7 @@ from cloudq.entrypoints.terminal import printable
 @common_options
 def command(preset_name: str) -> None:
     """Copy a preset to where you can edit it; 'create --preset_name' then takes yours."""
-    from cloudq.application.copy_preset import CopyPreset  # noqa: PLC0415
+    from cloudq.application.builder.copy_preset import CopyPreset  # noqa: PLC0415
     from cloudq.bootstrap.builder import presets_of  # noqa: PLC0415
     from cloudq.config import config_home  # noqa: PLC0415
 

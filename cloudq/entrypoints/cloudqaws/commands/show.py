@@ -8,7 +8,7 @@ from cloudq.entrypoints.cloudqaws.output import cluster_lines, cluster_record
 from cloudq.entrypoints.cloudqaws.session import BuilderSession, pass_session, profile_option
 from cloudq.entrypoints.cloudqcli.options import common_options, json_option
 from cloudq.entrypoints.cloudqcli.output import print_json
-from cloudq.entrypoints.terminal import tell
+from cloudq.entrypoints.shared.terminal import tell
 
 
 @click.command
@@ -18,7 +18,7 @@ from cloudq.entrypoints.terminal import tell
 @pass_session
 def command(session: BuilderSession, profile: str | None, as_json: bool) -> None:
     """List the clusters that were asked for, in the region of the profile."""
-    from cloudq.domain.cluster import ClusterState  # noqa: PLC0415
+    from cloudq.domain.clusters.cluster import ClusterState  # noqa: PLC0415
 
     clusters = session.builder(profile or "").list()
     if as_json:

@@ -8,7 +8,7 @@ from cloudq.entrypoints.cloudqcli.options import common_options, json_option
 from cloudq.entrypoints.cloudqcli.output import active_record, print_json
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
 from cloudq.entrypoints.cloudqcli.tables import list_header, list_line
-from cloudq.entrypoints.terminal import tell
+from cloudq.entrypoints.shared.terminal import tell
 
 
 @click.command

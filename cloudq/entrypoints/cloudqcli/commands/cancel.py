@@ -10,10 +10,10 @@ import click
 from cloudq.entrypoints.cloudqcli.holding import claim_option, decided_claim
 from cloudq.entrypoints.cloudqcli.options import common_options, job_id_option, needs_id
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
-from cloudq.entrypoints.terminal import tell, tell_progress
+from cloudq.entrypoints.shared.terminal import tell, tell_progress
 
 if TYPE_CHECKING:
-    from cloudq.application.find_holder import Holder
+    from cloudq.application.shared.find_holder import Holder
     from cloudq.client import Client
 
 ASK_AGAIN_AFTER_S = 30.0
@@ -77,7 +77,7 @@ def _named(job_id: str, tid: int | None) -> str:
 
 
 def _is_only_requested(client: Client, job_id: str, tid: int | None) -> bool:
-    from cloudq.application.cancel_job import CancelResult  # noqa: PLC0415 (--help must not wait for it)
+    from cloudq.application.shared.cancel_job import CancelResult  # noqa: PLC0415 (--help must not wait for it)
 
     return client.cancel(job_id, tid=tid) is CancelResult.REQUESTED
 

@@ -8,7 +8,7 @@ import click
 
 from cloudq.entrypoints.cloudqcli.options import common_options, option
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
-from cloudq.entrypoints.terminal import tell
+from cloudq.entrypoints.shared.terminal import tell
 
 
 @click.command

@@ -10,7 +10,7 @@ import click
 from cloudq.entrypoints.cloudqcli.options import common_options, json_option
 from cloudq.entrypoints.cloudqcli.output import print_json
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
-from cloudq.entrypoints.terminal import printable, tell_progress
+from cloudq.entrypoints.shared.terminal import printable, tell_progress
 
 if TYPE_CHECKING:
     from cloudq.domain.finding import Finding
@@ -45,7 +45,7 @@ def command(session: Session, deep: bool, collect: bool, as_json: bool) -> None:
 
 
 def _findings(session: Session, *, deep: bool, collect: bool) -> Iterator[Finding]:
-    from cloudq.application.examine import examine  # noqa: PLC0415 (--help must not wait for it)
+    from cloudq.application.doctor.examine import examine  # noqa: PLC0415 (--help must not wait for it)
     from cloudq.bootstrap.doctor import machine_checks  # noqa: PLC0415
     from cloudq.domain.errors import CloudqError, ConfigProblem  # noqa: PLC0415
     from cloudq.domain.finding import Finding, Level  # noqa: PLC0415

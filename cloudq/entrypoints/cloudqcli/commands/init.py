@@ -10,7 +10,7 @@ import click
 
 from cloudq.entrypoints.cloudqcli.options import common_options, option
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
-from cloudq.entrypoints.terminal import printable, tell, tell_progress
+from cloudq.entrypoints.shared.terminal import printable, tell, tell_progress
 
 if TYPE_CHECKING:
     from cloudq.config import Config

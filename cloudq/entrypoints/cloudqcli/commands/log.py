@@ -11,7 +11,7 @@ import click
 from cloudq.domain.errors import NoAgentLog, ObjectNotFound
 from cloudq.entrypoints.cloudqcli.options import common_options, job_id_option, one_of
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
-from cloudq.entrypoints.terminal import LogText, tell, tell_progress
+from cloudq.entrypoints.shared.terminal import LogText, tell, tell_progress
 
 if TYPE_CHECKING:
     from cloudq.client import Client

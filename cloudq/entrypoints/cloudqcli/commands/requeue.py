@@ -10,11 +10,11 @@ import click
 from cloudq.entrypoints.cloudqcli.holding import claim_option, decided_claim
 from cloudq.entrypoints.cloudqcli.options import common_options, job_id_option, needs_id, option
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
-from cloudq.entrypoints.terminal import tell
+from cloudq.entrypoints.shared.terminal import tell
 
 if TYPE_CHECKING:
-    from cloudq.application.find_holder import Holder
-    from cloudq.application.requeue_job import Requeued
+    from cloudq.application.client.requeue_job import Requeued
+    from cloudq.application.shared.find_holder import Holder
     from cloudq.client import Client
 
 
@@ -34,7 +34,7 @@ def command(
     with --force. You are shown who holds it and asked; a script names the claim with --claim. A
     job that nobody took is offered to the systems of --to instead.
     """
-    from cloudq.domain.place import named_systems  # noqa: PLC0415 (--help must not wait for it)
+    from cloudq.domain.scripts.place import named_systems  # noqa: PLC0415 (--help must not wait for it)
 
     chosen, systems = needs_id(job_id), named_systems(to)
     with session.client() as client:

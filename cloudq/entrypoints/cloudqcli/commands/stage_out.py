@@ -9,7 +9,7 @@ import click
 from cloudq.domain.errors import StagedOutInPart
 from cloudq.entrypoints.cloudqcli.options import common_options, job_id_option, needs_id
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
-from cloudq.entrypoints.terminal import printable, tell, tell_progress
+from cloudq.entrypoints.shared.terminal import printable, tell, tell_progress
 
 
 @click.command

@@ -13,12 +13,12 @@ import click
 from cloudq.entrypoints.cloudqcli.options import common_options, json_option, one_of, option
 from cloudq.entrypoints.cloudqcli.output import job_record, print_json
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
-from cloudq.entrypoints.terminal import printable, tell, tell_progress
+from cloudq.entrypoints.shared.terminal import printable, tell, tell_progress
 
 if TYPE_CHECKING:
-    from cloudq.application.submit_job import Submitted
+    from cloudq.application.client.submit_job import Submitted
     from cloudq.client import Client
-    from cloudq.domain.job import Job
+    from cloudq.domain.jobs.job import Job
 
 FAILED = 1
 WAIT_STATUS = {"DONE": 0, "TIMEOUT": 124, "DELETED": 143}

@@ -1,0 +1,1 @@
+"""A directory in the place of a bucket."""

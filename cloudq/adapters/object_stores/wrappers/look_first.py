@@ -1,0 +1,90 @@
+"""Guarded writes on a store that ignores conditions: look, write, look again (protocol 8).
+
+One writer at a time is told the same as by a store that keeps conditions. Two at once are not
+kept apart: between a look and the write that follows it, another may write, and then
+
+- both may be told that they created the key, if each read its own bytes back in time;
+- the later of two rewrites takes the earlier one's place, though both expected the same object;
+- a write that was held up on its way may come after a newer one, and undo it.
+
+So whoever uses this sees to it in another way that there is one writer a key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from attrs import frozen
+
+from cloudq.adapters.object_stores.wrappers.passing_on import PassingOn
+from cloudq.domain.errors import (
+    ObjectNotFound,
+    ObjectTooLarge,
+    OutcomeUnknown,
+    PreconditionFailed,
+    StoreUnavailable,
+)
+from cloudq.ports.object_store import ObjectStore
+
+
+def _nobody_else() -> None:
+    return None
+
+
+@frozen
+class LookFirstStore(PassingOn):
+    """Passes everything on to *inner*; while it *is_weak*, guarded writes become looks and plain writes.
+
+    *look_again* is called before each of those: it raises what keeps the writer from writing.
+    """
+
+    inner: ObjectStore
+    is_weak: Callable[[], bool]
+    look_again: Callable[[], object] = _nobody_else
+
+    def put_if_absent(self, key: str, body: bytes) -> str:
+        if not self.is_weak():
+            return self.inner.put_if_absent(key, body)
+        self.look_again()
+        if self._found(key) is not None:
+            raise PreconditionFailed(f"{key} exists")
+        self._put(key, body)
+        return self._read_back(key, body)
+
+    def put_if_match(self, key: str, body: bytes, etag: str) -> str:
+        if not self.is_weak():
+            return self.inner.put_if_match(key, body, etag)
+        self.look_again()
+        try:
+            found = self.inner.get_if_changed(key, etag)
+        except (ObjectNotFound, ObjectTooLarge) as error:
+            raise PreconditionFailed(f"{key} is gone or was rewritten") from error
+        if found.etag != etag:
+            raise PreconditionFailed(f"{key} was rewritten")
+        return self._put(key, body)
+
+    def _found(self, key: str) -> bytes | None:
+        """What stands there; empty for something that is none of cloudq's records."""
+        try:
+            return self.inner.get(key).body
+        except ObjectNotFound:
+            return None
+        except ObjectTooLarge:
+            return b""
+
+    def _put(self, key: str, body: bytes) -> str:
+        try:
+            return self.inner.put(key, body)
+        except StoreUnavailable as error:
+            raise OutcomeUnknown(f"{key} may have been written: {error}") from error
+
+    def _read_back(self, key: str, body: bytes) -> str:
+        try:
+            found = self.inner.get(key)
+        except (StoreUnavailable, ObjectNotFound) as error:
+            raise OutcomeUnknown(f"{key} was written and could not be read back: {error}") from error
+        except ObjectTooLarge as error:
+            raise PreconditionFailed(f"{key} was created by somebody else") from error
+        if found.body != body:
+            raise PreconditionFailed(f"{key} was created by somebody else")
+        return found.etag

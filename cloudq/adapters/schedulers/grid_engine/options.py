@@ -1,0 +1,183 @@
+"""What a user asks of ``qsub``, in the script's ``#$`` lines and in ``--submit_opt``.
+
+Only what cloudq must know is looked at; everything else goes to ``qsub`` as it stands, options
+of a site's own too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from attrs import field, frozen
+
+from cloudq.domain.errors import InvalidInput, SubmitRefused
+from cloudq.domain.scripts.array_range import ArrayRange
+
+DIRECTIVE = "#$"
+
+_NO = frozenset({"n", "no"})
+_WARN_ONLY = frozenset({"e", "w", "n"})
+_NOT_FOLLOWED = "the agent does not wait for one job; use 'cloudqcli submit' and 'cloudqcli wait'"
+_NOTHING = "nothing would be submitted"
+
+_REFUSED: Mapping[str, tuple[frozenset[str], str]] = {
+    "@": (frozenset(), "options in a file cannot be seen; write them into the script"),
+    "C": (frozenset(), f"lines that begin with {DIRECTIVE} are what cloudq copies"),
+    "b": (_NO, "it takes the place of the jobscript"),
+    "clear": (frozenset(), "it would take away what cloudq adds"),
+    "help": (frozenset(), _NOTHING),
+    "now": (_NO, _NOT_FOLLOWED),
+    "sync": (_NO, _NOT_FOLLOWED),
+    "verify": (frozenset(), _NOTHING),
+    "w": (_WARN_ONLY, _NOTHING),
+}
+"""Options that block, only test, or hide the job, unless they have one of these values."""
+
+
+def _names(*lines: str) -> frozenset[str]:
+    return frozenset(name for line in lines for name in line.split())
+
+
+_VALUED = _names(
+    "@ A C M N P R S a ac ar b c ckpt dc dl display e hold_jid hold_jid_ad i j js jsv l m masterq",
+    "now o p q r sc shell sync t tc umask v w wd",
+)
+"""Options that take the next word, whatever it looks like."""
+_PAIRED = frozenset({"pe"})
+_PLAIN = _names("V clear cwd h hard help notify soft terse verify")
+
+
+@frozen
+class GridEngineOptions:
+    """The options that cloudq must know of, without their dash; the last one given counts."""
+
+    values: Mapping[str, str] = field(factory=dict)
+    words: tuple[str, ...] = ()
+    """Those given beside the script, without any that the job shell has no use for."""
+
+    def has(self, *names: str) -> bool:
+        """Whether the user gave one of them."""
+        return any(name in self.values for name in names)
+
+    @property
+    def array(self) -> ArrayRange | None:
+        """The tasks asked for; `read_grid_engine_options` has made sure that they can be read."""
+        text = self.values.get("t")
+        if text is None:
+            return None
+        limit = self.max_running
+        return ArrayRange.parse(text if limit is None else f"{text}%{limit}")
+
+    @property
+    def max_running(self) -> int | None:
+        """How many tasks may run at once; None: any number, which 0 means to ``qsub``."""
+        return int(self.values.get("tc", "0")) or None
+
+
+def read_grid_engine_options(words: Sequence[str], directives: Sequence[str]) -> GridEngineOptions:
+    """Read lines of the script, then *words*, which win. Raises `SubmitRefused` with all problems."""
+    problems: list[str] = []
+    values: dict[str, str] = {}
+    for line in directives:
+        own, is_clear = split_directive(line)
+        if not is_clear:
+            problems.append(
+                f"{line.strip()}: write what follows a quoted value on a line of its own: "
+                "qsub takes it for a part of that value"
+            )
+        values.update(
+            (name, value) for name, value, _ in _options(own, line.strip(), problems, in_script=True)
+        )
+    kept: list[str] = []
+    for name, value, given in _options(words, "submit_opt", problems, in_script=False):
+        values[name] = value
+        kept.extend(() if name == "S" else given)
+    problems.extend(_problems(values))
+    if problems:
+        raise SubmitRefused("; ".join(problems))
+    return GridEngineOptions(values, tuple(kept))
+
+
+def split_directive(line: str) -> tuple[list[str], bool]:
+    """The words of a line as qsub splits it, and whether all kinds of qsub would.
+
+    ``#`` ends it wherever it stands. A quote makes one word of all that is left of the line.
+    """
+    rest = line.removeprefix(DIRECTIVE).partition("#")[0]
+    quoted = re.search(r"""\S*["'].*""", rest)
+    if quoted is None:
+        return rest.split(), True
+    opening = re.search(r"""["']""", quoted[0])
+    mark = opening[0] if opening else '"'
+    inside = quoted[0].partition(mark)[2]
+    is_clear = inside.count(mark) == 1 and not inside.partition(mark)[2].strip()
+    value = re.sub(r"""["']""", "", quoted[0]).rstrip()
+    return [*rest[: quoted.start()].split(), value], is_clear
+
+
+def _options(
+    words: Sequence[str], source: str, problems: list[str], *, in_script: bool
+) -> Iterator[tuple[str, str, list[str]]]:
+    """Options, their values and all their words; what must not go to qsub is added to *problems*."""
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("-") or word == "-":
+            if not in_script:  # in a script it is no option to qsub either, which says so
+                problems.append(f"{source}: {word!r} is no option: qsub would take it for the jobscript")
+            continue
+        name = word[1:]
+        given = [word, *_values(name, rest)]
+        if name in _VALUED and len(given) == 1:
+            problems.append(f"{source}: {word} has no value")
+        value = given[1] if len(given) > 1 else ""
+        allowed, reason = _REFUSED.get(name, (frozenset({value}), ""))
+        if value not in allowed:
+            problems.append(f"{source}: {word}{f' {value}' if value else ''}: {reason}")
+        yield name, value, given
+
+
+def _values(name: str, rest: list[str]) -> Iterator[str]:
+    """The words that belong to the option *name*, taken off *rest*."""
+    if name in _PLAIN:
+        return
+    if name in _VALUED or name in _PAIRED:
+        for _ in range(1 + (name in _PAIRED)):
+            if rest:
+                yield rest.pop(0)
+        return
+    # A site's own option, or one that is not known here: its values do not begin with a dash.
+    if name == "binding" and rest and rest[0] in {"env", "pe", "set"}:
+        yield rest.pop(0)
+    if rest and not rest[0].startswith("-"):
+        yield rest.pop(0)
+
+
+def _problems(values: Mapping[str, str]) -> Iterator[str]:
+    limit = values.get("tc", "0")
+    if not re.fullmatch("[0-9]{1,5}", limit):
+        yield f"-tc {limit!r} is not how many tasks may run at once"
+    interpreter = values.get("S")
+    if interpreter is not None and not re.fullmatch(r"/[^\s:,]+", interpreter):
+        yield f"-S {interpreter!r} is not the absolute path of one interpreter"
+    if "t" in values:
+        try:
+            if not ArrayRange.parse(values["t"]).is_simple:
+                yield f"-t {values['t']}: {NO_LISTS}"
+        except InvalidInput as problem:
+            yield f"-t: {problem}"
+
+
+NO_LISTS = "Grid Engine has no lists of tasks, only FIRST-LAST:STEP"
+
+
+def job_name(name: str) -> str:
+    """*name* as Grid Engine takes it: it does not begin with a digit, nor hold just any character."""
+    plain = re.sub(r"[^A-Za-z0-9._+=,-]", "_", name)
+    return plain if re.match("[A-Za-z_.]", plain) else f"_{plain}"
+
+
+def is_plain_path(path: str) -> bool:
+    """Whether ``-o`` takes *path* for what it is: no list, no host, no variable, no blank."""
+    return re.search(r"[\s:,$]", path) is None

@@ -1,0 +1,309 @@
+"""Grid Engine, by its commands: qsub, qstat, qdel, and qacct for what left the queue.
+
+One ``qstat`` tells of all jobs of the account. A question that fails answers nothing; a job that
+is not listed has not ended for that: its own record counts, then accounting, else it is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from threading import Lock
+
+from attrs import evolve, frozen
+
+from cloudq.adapters.process import Finished, account
+from cloudq.adapters.schedulers.commands import CommandTimes, SchedulerCommands, in_chunks, left_in, words_of
+from cloudq.adapters.schedulers.grid_engine.jobs import KnownJob, KnownJobs
+from cloudq.adapters.schedulers.grid_engine.options import (
+    DIRECTIVE,
+)
+from cloudq.adapters.schedulers.grid_engine.parse import (
+    QUERY_ENVIRONMENT,
+    Account,
+    JobDetails,
+    ListedJob,
+    has_no_accounting,
+    is_not_found,
+    is_only_about_unknown_jobs,
+    parse_accounts,
+    parse_details,
+    parse_free_slots,
+    parse_list,
+    parse_tasks,
+)
+from cloudq.adapters.schedulers.grid_engine.states import (
+    IN_ERROR,
+    is_only_about_deleted_jobs,
+    read_qsub_answer,
+    status_of,
+)
+from cloudq.adapters.schedulers.grid_engine.submit import (
+    array_of,
+    options_of,
+    output_dirs,
+    output_paths,
+    qsub_argv,
+)
+from cloudq.domain.errors import SchedulerUnavailable, SubmitUncertain
+from cloudq.domain.jobs.job_shell import ShellDialect
+from cloudq.domain.jobs.outcome import Life, SchedulerStatus
+from cloudq.domain.names import ClaimTag
+from cloudq.domain.scripts.array_range import ArrayRange
+from cloudq.domain.scripts.header import HeaderSyntax
+from cloudq.domain.scripts.submit_options import join_options
+from cloudq.ports.batch_scheduler import AttemptFiles, LocalJob, Submission
+
+GRID_ENGINE_DIALECT = ShellDialect(
+    header=HeaderSyntax(DIRECTIVE, anywhere=True, interpreter_option="-S"),
+    local_id='"${JOB_ID:-}"',
+    task_id='"${SGE_TASK_ID#undefined}"',
+    forward_signals=False,  # they reach the whole process group
+    copies_output=True,
+    reserved_exit_codes=frozenset({99, 100}),
+)
+
+_ANY_ID = "999999"
+"""Whether there is such a job makes no difference."""
+_ACCOUNTS_OF_ONE_POLL = 3
+_PAUSE_AFTER_A_FAILURE_S = 60.0
+"""For which accounting is not asked again: it may have taken all of its time to fail."""
+
+
+@frozen
+class GridEngineTimes(CommandTimes):
+    """Seconds."""
+
+    accounting_wait_s: float = 5.0
+    """From when a job is first missed until accounting is asked."""
+
+
+class GridEngineScheduler:
+    """The `BatchScheduler` of a Grid Engine cell that this machine can submit to."""
+
+    def __init__(
+        self,
+        times: GridEngineTimes | None = None,
+        *,
+        elapsed: Callable[[], float],
+        environ: Mapping[str, str] | None = None,
+        warn: Callable[[str], object] = lambda _words: None,
+    ) -> None:
+        self._times = times or GridEngineTimes()
+        self._elapsed = elapsed
+        self._commands = SchedulerCommands(self._times, environ, QUERY_ENVIRONMENT)
+        self._warn = warn
+        self._owner = account()
+        self._mutex = Lock()  # of queries: what was submitted meanwhile may be noted at any moment
+        self._jobs = KnownJobs()
+        self._accounting_at = 0.0
+        self._warned: set[str] = set()
+
+    @property
+    def dialect(self) -> ShellDialect:
+        return GRID_ENGINE_DIALECT
+
+    @property
+    def poll_interval_s(self) -> float:
+        return self._times.poll_interval_s
+
+    @property
+    def submit_time_limit_s(self) -> float:
+        return self._commands.submit_time_limit_s
+
+    def unfit_commands(self) -> tuple[str, ...]:
+        ask = self._commands.flaw_of
+        flaws = [
+            ask(*self._list_argv()),
+            ask("qstat", "-g", "c"),
+            ask("qstat", "-j", _ANY_ID, is_fine=_is_about_an_unknown_job),
+        ]
+        return tuple(f"{flaw}; cloudq needs Grid Engine 6.2 or newer" for flaw in flaws if flaw)
+
+    # Submitting -------------------------------------------------------------------------------
+
+    def planned_array(self, submission: Submission) -> ArrayRange | None:
+        return array_of(submission, options_of(submission))
+
+    def describe(self, submission: Submission) -> str:
+        return join_options(qsub_argv(submission, options_of(submission)))
+
+    def submit(self, submission: Submission, files: AttemptFiles) -> str:
+        options = options_of(submission)
+        argv = qsub_argv(submission, options)
+        output_dirs(submission, options).make(output_paths(options))
+        self._commands.submit(argv, submission.work_dir, files)
+        told = read_qsub_answer(*left_in(files))
+        if told is None:
+            raise SubmitUncertain("qsub left no answer")
+        ask_at = self._elapsed() + self._times.accounting_wait_s
+        self._jobs.submitted(told.local_id, submission.tag, parse_tasks(told.tasks), ask_at)
+        return told.local_id
+
+    def submitted(self, files: AttemptFiles) -> str | None:
+        told = read_qsub_answer(*left_in(files))
+        if told is None:
+            return None
+        self._jobs.met(told.local_id, None, parse_tasks(told.tasks), ask_at=0.0)
+        return told.local_id
+
+    # Asking -----------------------------------------------------------------------------------
+
+    def find(self, tag: ClaimTag) -> tuple[str, ...]:
+        with self._mutex:
+            self._look()
+            return tuple(sorted(self._jobs.under(tag), key=int))
+
+    def poll(self, local_ids: Sequence[str]) -> Mapping[str, LocalJob]:
+        wanted = [local_id for local_id in dict.fromkeys(local_ids) if local_id.isdigit()]
+        with self._mutex:
+            listed = self._look(wanted)
+            reasons = self._error_reasons({each: listed[each] for each in wanted if each in listed})
+            shown = {
+                local_id: self._jobs.of(local_id).show(self._statuses(local_id, listed[local_id], reasons))
+                for local_id in wanted
+                if local_id in listed
+            }
+            missing = [local_id for local_id in wanted if local_id not in listed]
+            self._ask_accounting(missing)
+            gone = {local_id: self._jobs.of(local_id).gone() for local_id in missing}
+        return shown | {local_id: job for local_id, job in gone.items() if job is not None}
+
+    def work_dirs(self) -> Mapping[str, str]:
+        """Of jobs that no claim submitted: of each one, `qstat -j` is asked once."""
+        with self._mutex:
+            listed = self._look()
+            known = {local_id: self._jobs.get(local_id) for local_id in listed}
+        return {local_id: job.work_dir for local_id, job in known.items() if job and job.work_dir}
+
+    def free_slots(self) -> int | None:
+        """Slots of all queues that take jobs now: one that wants other resources may still wait."""
+        return parse_free_slots(self._commands.answer("qstat", "-g", "c"))
+
+    def _look(self, wanted: Sequence[str] | None = None) -> dict[str, ListedJob]:
+        """All jobs that are listed; whose each of the *wanted* ones is has been noted."""
+        listed = parse_list(self._commands.answer(*self._list_argv()))
+        among = list(listed) if wanted is None else [each for each in wanted if each in listed]
+        strangers = self._jobs.unidentified(among)
+        details = self._details(strangers)
+        for local_id in strangers:
+            if local_id in details:  # else it ended meanwhile
+                self._jobs.identify(local_id, details[local_id].tag, details[local_id].work_dir)
+        self._jobs.take_over(listed, self._elapsed(), self._times.accounting_wait_s)
+        return listed
+
+    def _list_argv(self) -> tuple[str, ...]:
+        return ("qstat", "-xml", "-s", "prs", "-u", self._owner)
+
+    def _details(self, local_ids: Sequence[str]) -> dict[str, JobDetails]:
+        found: dict[str, JobDetails] = {}
+        for some in in_chunks(local_ids):
+            done = self._commands.ask("qstat", "-j", ",".join(some))
+            if done.status == 0:
+                found |= parse_details(done.stdout)
+            elif not is_only_about_unknown_jobs(done.stdout + done.stderr):
+                raise SchedulerUnavailable(words_of("qstat", done))
+        return found
+
+    def _statuses(
+        self, local_id: str, job: ListedJob, reasons: Mapping[tuple[str, int], str]
+    ) -> dict[int | None, SchedulerStatus]:
+        before = self._jobs.of(local_id).tasks
+        statuses = {}
+        for task, letters in job.tasks.items():
+            status = status_of(letters) or self._unknown_state(letters, before.get(task))
+            if status is IN_ERROR:
+                reason = reasons.get((local_id, task or 1), "")
+                status = evolve(status, reason=f"{letters}: {reason or status.reason}")
+            statuses[task] = status
+        return statuses
+
+    def _unknown_state(self, letters: str, before: SchedulerStatus | None) -> SchedulerStatus:
+        if letters not in self._warned:
+            self._warned.add(letters)
+            self._warn(f"Grid Engine shows a state that cloudq does not know: {letters[:60]}")
+        if before is not None and before.life is not Life.ENDED:
+            return before
+        return SchedulerStatus(Life.QUEUED, reason=f"state {letters[:60]}")
+
+    def _error_reasons(self, listed: Mapping[str, ListedJob]) -> dict[tuple[str, int], str]:
+        """Why tasks are in an error state, asked for anew: an error may be cleared and come again."""
+        in_error = [
+            local_id
+            for local_id, job in listed.items()
+            if any(status_of(letters) is IN_ERROR for letters in job.tasks.values())
+        ]
+        return {
+            (local_id, task): reason
+            for local_id, details in self._details(in_error).items()
+            for task, reason in details.errors.items()
+        }
+
+    # What left the queue ----------------------------------------------------------------------
+
+    def _ask_accounting(self, missing: Sequence[str]) -> None:
+        """Ask for a few of those that are due; one that fails has all wait."""
+        begun = now = self._elapsed()
+        if now < self._accounting_at:
+            return
+        due = [(local_id, job) for local_id in missing if (job := self._jobs.of(local_id)).is_due(now)]
+        for local_id, job in sorted(due, key=lambda each: each[1].ask_at)[:_ACCOUNTS_OF_ONE_POLL]:
+            self._account(local_id, job)
+            if self._elapsed() - begun > self._times.poll_interval_s:
+                break
+
+    def _account(self, local_id: str, job: KnownJob) -> None:
+        try:
+            accounts = self._accounts(local_id)
+        except SchedulerUnavailable:
+            self._accounting_at = self._elapsed() + _PAUSE_AFTER_A_FAILURE_S
+            raise
+        if accounts is not None:
+            told = {each.tag for each in accounts.values()} - {None}
+            is_anothers = job.tag is not None and bool(told - {job.tag})
+            job.account({} if is_anothers else accounts)
+        job.note_asked(self._elapsed(), self._times.accounting_wait_s)
+
+    def _accounts(self, local_id: str) -> Mapping[int | None, Account] | None:
+        """What accounting knows of a job; None where there is no accounting."""
+        done = self._commands.ask("qacct", "-j", local_id)
+        if done.status == 0:
+            return parse_accounts(done.stdout, local_id, self._owner)
+        said = done.stdout + done.stderr
+        if is_not_found(said):
+            return {}
+        if has_no_accounting(said):
+            self._warn_once("there is no accounting here: jobs that were killed will be called lost")
+            return None
+        raise SchedulerUnavailable(words_of("qacct", done))
+
+    def _warn_once(self, words: str) -> None:
+        if words not in self._warned:
+            self._warned.add(words)
+            self._warn(words)
+
+    # Ending -----------------------------------------------------------------------------------
+
+    def cancel(self, local_ids: Sequence[str]) -> None:
+        for some in in_chunks([local_id for local_id in local_ids if local_id.isdigit()]):
+            self._qdel(*some)
+
+    def cancel_tasks(self, local_id: str, tasks: Sequence[int]) -> None:
+        if local_id.isdigit():
+            for task in tasks:
+                self._qdel(local_id, "-t", str(task))
+
+    def _qdel(self, *words: str) -> None:
+        done = self._commands.ask("qdel", *words)
+        if done.status != 0 and not is_only_about_deleted_jobs(done.stdout + done.stderr):
+            raise SchedulerUnavailable(words_of("qdel", done))
+
+    def forget(self, tag: ClaimTag, local_ids: Sequence[str]) -> None:
+        """Jobs in an error state stay in the queue for ever: they are deleted."""
+        with self._mutex:
+            stuck = self._jobs.stuck(tag, local_ids)
+            self._jobs.forget(tag, local_ids)
+        self.cancel(stuck)
+
+
+def _is_about_an_unknown_job(done: Finished) -> bool:
+    return is_only_about_unknown_jobs(done.stdout + done.stderr)

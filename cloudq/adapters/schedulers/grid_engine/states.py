@@ -1,0 +1,234 @@
+"""What Grid Engine's state letters, its ends, and its commands' answers mean."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+from attrs import frozen
+
+from cloudq.adapters.schedulers.grid_engine.parse import Account, amount
+from cloudq.domain.errors import (
+    NoJobId,
+    SchedulerProblem,
+    SubmitDeferred,
+    SubmitRefused,
+    SubmitUncertain,
+)
+from cloudq.domain.jobs.job_state import JobState
+from cloudq.domain.jobs.outcome import Life, SchedulerStatus
+
+# qstat -------------------------------------------------------------------------------------------
+
+
+@frozen
+class Meaning:
+    """What a combination of letters says; the first one that fits counts."""
+
+    all_of: str
+    any_of: str
+    status: SchedulerStatus
+
+    def fits(self, letters: str) -> bool:
+        """Whether *letters* have all of the one and, if there are any, one of the other."""
+        return set(self.all_of) <= set(letters) and (not self.any_of or bool(set(self.any_of) & set(letters)))
+
+
+_QUEUED, _RUNNING = Life.QUEUED, Life.RUNNING
+IN_ERROR = SchedulerStatus(Life.ENDED, JobState.ERROR, reason="in an error state")
+
+MEANINGS = (
+    Meaning("E", "", IN_ERROR),
+    Meaning("d", "rtsST", SchedulerStatus(Life.COMPLETING, reason="being deleted")),
+    Meaning("d", "", SchedulerStatus(_QUEUED, reason="being deleted")),
+    Meaning("", "sSTNP", SchedulerStatus(_RUNNING, reason="suspended")),
+    Meaning("", "rt", SchedulerStatus(_RUNNING)),
+    Meaning("h", "", SchedulerStatus(_QUEUED, reason="held")),
+    Meaning("R", "", SchedulerStatus(_QUEUED, reason="to run again")),
+    Meaning("", "qw", SchedulerStatus(_QUEUED)),
+)
+KNOWN_LETTERS = frozenset("EdrtsSTNPhRqw")
+
+
+def status_of(letters: str) -> SchedulerStatus | None:
+    """What *letters* say; None if one of them is not known."""
+    if not set(letters) <= KNOWN_LETTERS:
+        return None
+    return next((meaning.status for meaning in MEANINGS if meaning.fits(letters)), None)
+
+
+# qacct -------------------------------------------------------------------------------------------
+
+_SETUP = "Grid Engine could not start it"
+_NODE = "its node or Grid Engine's own processes failed"
+_BY_EXIT_STATUS, _BY_SIGNAL, _LIMIT, _TIME, _DELETED, _PASSING = (
+    "exit status", "signal", "limit", "time", "deleted", "passing",
+)  # fmt: skip
+
+FAILED: Mapping[int, str] = {
+    0: _BY_EXIT_STATUS,
+    **dict.fromkeys((1, 3, 4, 6, 7, 8, 9, 10, 11), _SETUP),
+    **dict.fromkeys((12, 13, 14, 15, 16), _BY_EXIT_STATUS),
+    17: _BY_SIGNAL,
+    **dict.fromkeys((18, 19, 20, 21), _NODE),
+    **dict.fromkeys((24, 25), _PASSING),
+    **dict.fromkeys((26, 27, 28, 29), _SETUP),
+    30: _BY_EXIT_STATUS,
+    **dict.fromkeys((31, 32, 33, 34, 35, 36, 38), _SETUP),
+    37: _LIMIT,
+    44: _TIME,
+    48: _DELETED,
+    100: _BY_SIGNAL,
+}
+"""What ``failed`` stands for; a number that is not here decides nothing."""
+
+_KILL, _XCPU = 9, 24
+_BY_SOMEBODY = frozenset({1, 2, _KILL, 12, 15})
+"""HUP, INT, KILL, USR2 (what ``-notify`` sends first) and TERM: whoever deletes a job sends these."""
+
+
+def status_from(account: Account) -> SchedulerStatus | None:
+    """The end that *account* tells; None where it tells none: the job was to run again."""
+    kind = FAILED.get(account.failed, "")
+    if kind == _PASSING:
+        return None
+    if account.deleted_by:
+        return _ended(JobState.DELETED, account, f"deleted by {account.deleted_by}")
+    judged = _JUDGES.get(kind)
+    if judged is not None:
+        return judged(account)
+    if not kind:
+        return SchedulerStatus(Life.ENDED, None, account.exit_status, _told(account))
+    return SchedulerStatus(Life.ENDED, JobState.ERROR, None, f"{kind}: {_told(account)}")
+
+
+def _by_exit_status(account: Account) -> SchedulerStatus:
+    code = account.exit_status
+    if code == 0:
+        return SchedulerStatus(Life.ENDED, JobState.DONE, 0)
+    return SchedulerStatus(Life.ENDED, JobState.ERROR, code, _told(account) if account.failed else "")
+
+
+def _by_signal(account: Account) -> SchedulerStatus:
+    """Killed: at a limit if one was reached, by somebody otherwise."""
+    limit = _reached(account)
+    if limit is not None:
+        return limit
+    number = account.exit_status - 128
+    if number in _BY_SOMEBODY:
+        return _ended(JobState.DELETED, account, f"deleted, or killed otherwise: {_told(account)}")
+    if number == _XCPU:
+        return _ended(JobState.TIMEOUT, account, "the scheduler ended it at its CPU time limit")
+    return _ended(JobState.ERROR, account, _told(account))
+
+
+def _by_limit(account: Account) -> SchedulerStatus:
+    reached = _reached(account)
+    if reached is not None:
+        return reached
+    if {"h_vmem", "s_vmem"} & account.requested.keys() and not {"h_rt", "h_cpu"} & account.requested.keys():
+        return _ended(JobState.ERROR, account, "it reached its memory limit")
+    return _ended_in_time(account)
+
+
+def _ended_in_time(account: Account) -> SchedulerStatus:
+    return _ended(JobState.TIMEOUT, account, "the scheduler ended it at its time limit")
+
+
+def _reached(account: Account) -> SchedulerStatus | None:
+    """Which of the limits that the job asked for it has come to."""
+    for name, used, verdict, reason in (
+        ("h_rt", account.wallclock_s + 1.0, JobState.TIMEOUT, "the scheduler ended it at its time limit"),
+        ("s_rt", account.wallclock_s + 1.0, JobState.TIMEOUT, "the scheduler ended it at its time limit"),
+        ("h_cpu", account.cpu_s + 1.0, JobState.TIMEOUT, "the scheduler ended it at its CPU time limit"),
+        ("h_vmem", account.max_memory, JobState.ERROR, "it reached its memory limit"),
+    ):
+        limit = amount(account.requested.get(name, ""))
+        if limit and used >= limit:
+            return _ended(verdict, account, reason)
+    return None
+
+
+def _ended(verdict: JobState, account: Account, reason: str) -> SchedulerStatus:
+    return SchedulerStatus(Life.ENDED, verdict, account.exit_status or None, reason)
+
+
+def _told(account: Account) -> str:
+    return f"failed {account.failed}{f': {account.words}' if account.words else ''}"
+
+
+_JUDGES: Mapping[str, Callable[[Account], SchedulerStatus]] = {
+    _BY_EXIT_STATUS: _by_exit_status,
+    _BY_SIGNAL: _by_signal,
+    _LIMIT: _by_limit,
+    _TIME: _ended_in_time,
+    _DELETED: lambda account: _ended(JobState.DELETED, account, "deleted"),
+}
+
+# qsub, qdel --------------------------------------------------------------------------------------
+
+_Problem = type[SchedulerProblem]
+
+QSUB_SAYS: tuple[tuple[re.Pattern[str], _Problem], ...] = tuple(
+    (re.compile(words, re.IGNORECASE), problem)
+    for words, problem in (
+        # The request went out, or may have: it may be a job by now.
+        (r"commlib error|unable to send message to qmaster|unable to contact qmaster", SubmitUncertain),
+        (r"failed receiving gdi request|got (?:send|read|receive|syncron message receive) (?:error|timeout)",
+         SubmitUncertain),
+        # More than any job may ever have: it will not get better.
+        (r"more than [0-9]+ tasks|tasks are allowed per job", SubmitRefused),
+        # Too much at this moment.
+        (r"only [0-9]+ jobs? (?:is|are) allowed|job limit exceeded|max(?:imum)?_?u?_?jobs", SubmitDeferred),
+        (r"try again later|temporarily unavailable", SubmitDeferred),
+        (r"no space left|disk quota exceeded|cannot allocate memory", SubmitDeferred),
+    )
+)  # fmt: skip
+"""The first one that is found in what qsub said decides; anything else is a refusal for good."""
+
+_TERSE = re.compile(r"([0-9]{1,10})(?:\.([0-9]+-[0-9]+:[0-9]+))?")
+_COMMAND_MISSING = frozenset({"126", "127"})
+_ENDED_LATE = frozenset({"124", "137"})
+_MAX_WORDS = 2_000
+
+
+@frozen
+class Submitted:
+    """What ``qsub -terse`` printed."""
+
+    local_id: str
+    tasks: str = ""
+    """Such as ``1-9:2``; empty for a job that is no array."""
+
+
+def read_qsub_answer(status: str, stdout: str, stderr: str) -> Submitted | None:
+    """The job that ``qsub -terse`` told; None while there is no answer.
+
+    Raises `SubmitRefused`, `SubmitDeferred` or `SubmitUncertain` by its own words.
+    """
+    lines = [line.strip() for line in stdout.splitlines() if line.strip()]
+    matches = [match for match in map(_TERSE.fullmatch, lines) if match]
+    if status in {"", "0"} and matches:
+        return Submitted(matches[-1][1], matches[-1][2] or "")
+    if not status:
+        return None
+    said = " ".join([*stderr.split(), *(" ".join(lines).split() if status != "0" else ())])
+    words = said[:_MAX_WORDS] or f"qsub ended with {status} and said nothing"
+    if status == "0":
+        raise NoJobId(f"qsub printed no job id: {' '.join(lines)[:200]!r}")
+    if status in _COMMAND_MISSING:
+        raise SubmitDeferred(f"qsub cannot be run: {words}")
+    if status in _ENDED_LATE or not status.isdigit():
+        raise SubmitUncertain(f"qsub gave no answer in time: {words}")
+    raise next((problem for pattern, problem in QSUB_SAYS if pattern.search(said)), SubmitRefused)(words)
+
+
+_DELETED_OR_GONE = re.compile(
+    r"has deleted job|has registered the job|does not exist|already in deletion", re.IGNORECASE
+)
+
+
+def is_only_about_deleted_jobs(said: str) -> bool:
+    """Whether all that qdel said is that jobs are deleted, will be, or are unknown."""
+    lines = [line for line in said.splitlines() if line.strip()]
+    return bool(lines) and all(_DELETED_OR_GONE.search(line) for line in lines)

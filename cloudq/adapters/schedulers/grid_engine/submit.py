@@ -1,0 +1,108 @@
+"""The submit command for Grid Engine, out of a submission and what its user asks of ``qsub``."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from attrs import evolve
+
+from cloudq.adapters.filesystem import read_record
+from cloudq.adapters.process import account
+from cloudq.adapters.schedulers.grid_engine.options import (
+    DIRECTIVE,
+    NO_LISTS,
+    GridEngineOptions,
+    is_plain_path,
+    job_name,
+    read_grid_engine_options,
+)
+from cloudq.adapters.schedulers.grid_engine.parse import CONTEXT
+from cloudq.adapters.schedulers.output_dirs import OutputDirs, OutputNames
+from cloudq.domain.errors import SubmitRefused
+from cloudq.domain.jobs.job_shell import STAY
+from cloudq.domain.scripts.array_range import ArrayRange
+from cloudq.domain.scripts.jobscript import MAX_SCRIPT_BYTES, Jobscript
+from cloudq.ports.batch_scheduler import Submission
+
+
+def qsub_argv(submission: Submission, options: GridEngineOptions) -> tuple[str, ...]:
+    """The submit command. What the user asked for stays as it is: only what is missing is added."""
+    array = array_of(submission, options)
+    stays = options.has("wd")  # -cwd is where cloudq would start it, too
+    added = ["-terse"]
+    if submission.name and not options.has("N"):
+        added += ["-N", job_name(submission.name)]
+    if not stays and not options.has("cwd") and "$" not in str(submission.work_dir):  # it would be expanded
+        added += ["-wd", str(submission.work_dir)]
+    if array is not None and not options.has("t"):
+        added += ["-t", f"{array.first}-{array.last}:{array.step}"]
+    if array is not None and array.max_running is not None and not options.has("tc"):
+        added += ["-tc", str(array.max_running)]
+    # Last, so that nothing before it can take it away, nor be taken for the jobscript.
+    own = ("-ac", f"{CONTEXT}={submission.tag}", "-S", "/bin/bash", str(submission.job_shell))
+    streams = _streams(submission, options, array)
+    return ("qsub", *added, *options.words, *streams, *own, *((STAY,) if stays else ()))
+
+
+def _streams(submission: Submission, options: GridEngineOptions, array: ArrayRange | None) -> Iterator[str]:
+    """Where the output goes, unless the user said so. The job shell writes the log if it is elsewhere."""
+    suffix = "" if array is None else ".$TASK_ID"
+    is_plain = is_plain_path(str(submission.control_dir))
+    for option, name in (("o", "stdout"), ("e", "stderr")):
+        if not options.has(option):
+            yield f"-{option}"
+            yield f"{submission.control_dir / name}{suffix}" if is_plain else os.devnull
+
+
+_PLACEHOLDER = re.compile(r"\$\{?(?P<name>HOME|USER|JOB_ID|JOB_NAME|HOSTNAME|TASK_ID)\}?")
+
+
+def output_dirs(submission: Submission, options: GridEngineOptions) -> OutputDirs:
+    """Where the files that a user names will be."""
+    name = options.values.get("N") or job_name(submission.name)
+    known = {
+        "HOME": str(Path.home()),
+        "USER": account(),
+        "JOB_NAME": name,
+        "TASK_ID": "undefined",
+    }
+    names = OutputNames(_PLACEHOLDER, known, frozenset({"TASK_ID"}))
+    return OutputDirs(
+        submission.work_dir, options.values.get("wd", "."), names, array_of(submission, options)
+    )
+
+
+def output_paths(options: GridEngineOptions) -> dict[str, str]:
+    """The files that a user names: for any host, or for each one as ``host:path,…``."""
+    given = ((f"-{name}", options.values.get(name, "")) for name in "oe")
+    return {
+        f"{option} {part}" if count else option: part.rpartition(":")[2]
+        for option, paths in given
+        for count, part in enumerate(paths.split(","))
+    }
+
+
+def options_of(submission: Submission) -> GridEngineOptions:
+    """All options, those in the job shell first."""
+    text = read_record(submission.job_shell, 2 * MAX_SCRIPT_BYTES) or b""
+    lines = Jobscript("job_shell", text).directives(DIRECTIVE, anywhere=True)
+    return read_grid_engine_options(submission.options, lines)
+
+
+def array_of(submission: Submission, options: GridEngineOptions) -> ArrayRange | None:
+    """The tasks there will be. Raises `SubmitRefused` for a contradiction, and for what qsub has not."""
+    own, asked = options.array, submission.array
+    if asked is not None and len(asked.spans) > 1:
+        same = ArrayRange.covering(asked)
+        instead = f"; write {same}" if len(same.spans) == 1 else ""
+        raise SubmitRefused(f"--array_tid {asked}: {NO_LISTS}{instead}")
+    if own is None and asked is not None and options.max_running is not None:
+        return evolve(asked, max_running=options.max_running)
+    if own is None or asked is None:
+        return own or asked
+    if set(own) != set(asked):
+        raise SubmitRefused(f"-t {own} in the jobscript or in submit_opt contradicts --array_tid {asked}")
+    return own if own.max_running is not None else evolve(own, max_running=asked.max_running)

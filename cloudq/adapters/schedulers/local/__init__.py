@@ -1,0 +1,1 @@
+"""The embedded scheduler: no daemon, for one machine."""

@@ -1,0 +1,195 @@
+"""The local scheduler's queue on disk, which several agents may work on at once.
+
+``jobs/<id>/job.json`` appears by one rename and never changes; beside it lie ``cancel`` and, for
+each task, what its supervisor leaves. ``ids/`` holds the newest id given, so that none is given
+twice though finished jobs are forgotten.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from attrs import frozen
+
+from cloudq.adapters.filesystem import create_file, make_private_dir, read_record, replace_file, sync_dir
+from cloudq.domain.errors import InvalidInput
+from cloudq.domain.jobs.job_shell import record_name
+from cloudq.domain.names import ClaimTag
+from cloudq.domain.scripts.array_range import ArrayRange
+
+_MAX_JOB_BYTES = 4 << 20
+_TAKEN = frozenset({errno.EEXIST, errno.ENOTEMPTY})
+
+
+@frozen
+class QueuedJob:
+    """What was submitted."""
+
+    tag: ClaimTag
+    job_shell: Path
+    work_dir: Path
+    control_dir: Path
+    array: ArrayRange | None
+    slots: int
+    limit_s: int | None
+
+    @property
+    def tasks(self) -> tuple[int | None, ...]:
+        """Its tasks; of a plain job the one task None."""
+        return (None,) if self.array is None else tuple(self.array)
+
+    @property
+    def max_running(self) -> int:
+        """How many of its tasks may run at once."""
+        limit = self.array.max_running if self.array else None
+        return limit or len(self.tasks)
+
+
+class LocalQueue:
+    """The queue in the directory *root*."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._jobs = root / "jobs"
+        self._ids = root / "ids"
+        self._new = root / "new"
+
+    def job_dir(self, local_id: str) -> Path:
+        return self._jobs / local_id
+
+    def ids(self) -> list[str]:
+        """All jobs, in the order in which they were submitted."""
+        try:
+            return [str(n) for n in _numbers(self._jobs)]
+        except FileNotFoundError:
+            return []
+
+    def names(self, local_id: str) -> frozenset[str]:
+        """The files of one job; none if it was forgotten."""
+        try:
+            return frozenset(os.listdir(self.job_dir(local_id)))  # noqa: PTH208 (only names are needed)
+        except (FileNotFoundError, NotADirectoryError):
+            return frozenset()
+
+    def read(self, local_id: str) -> QueuedJob | None:
+        """What was submitted under *local_id*; None if it is forgotten or was spoilt."""
+        content = read_record(self.job_dir(local_id) / "job.json", _MAX_JOB_BYTES)
+        if content is None:
+            return None
+        try:
+            return _structure(json.loads(content))
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError, InvalidInput):
+            return None
+
+    def add(self, job: QueuedJob, kill_wait_s: float) -> str:
+        """Put *job* at the end, durably; return its local id, which nobody else ever gets."""
+        for directory in (self.root, self._jobs, self._ids, self._new):
+            make_private_dir(directory)
+        made = Path(tempfile.mkdtemp(dir=self._new))
+        try:
+            replace_file(made / "job.json", _unstructure(job, kill_wait_s))
+            while True:
+                local_id = str(self._take_id())
+                if self._rename(made, self.job_dir(local_id)):
+                    return local_id
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
+
+    def request_cancel(self, local_id: str, task: int | None = None) -> None:
+        """Leave word that the job, or one of its tasks, shall end."""
+        with suppress(FileNotFoundError):
+            create_file(self.job_dir(local_id) / record_name("cancel", task), b"")
+
+    def drop(self, local_id: str) -> None:
+        """Remove a job's files; done at once or not at all for others."""
+        made = Path(tempfile.mkdtemp(dir=self._new))
+        with suppress(FileNotFoundError):
+            self.job_dir(local_id).rename(made / "job")
+        shutil.rmtree(made, ignore_errors=True)
+
+    @contextmanager
+    def turn(self) -> Iterator[bool]:
+        """Whether it is this agent's turn to start tasks: only to keep slots from being
+        counted twice; that a task starts once is the supervisor's business.
+        """
+        if not self.root.is_dir():
+            yield False
+            return
+        handle = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            yield _locked(handle)
+        finally:
+            os.close(handle)
+
+    def _take_id(self) -> int:
+        while True:
+            given = [*_numbers(self._ids), *_numbers(self._jobs)]
+            mine = max(given, default=0) + 1
+            if not create_file(self._ids / str(mine), b""):
+                continue
+            taken = _numbers(self._ids)
+            if taken[-1] == mine:  # else it was given, and tidied away, since we looked
+                self._tidy(taken[:-1])
+                return mine
+
+    def _tidy(self, older: list[int]) -> None:
+        for n in older:
+            (self._ids / str(n)).unlink(missing_ok=True)
+
+    def _rename(self, made: Path, final: Path) -> bool:
+        try:
+            made.rename(final)
+        except OSError as error:
+            if error.errno in _TAKEN:
+                return False
+            raise
+        sync_dir(self._jobs)
+        return True
+
+
+def _locked(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno not in {errno.EWOULDBLOCK, errno.EACCES}  # a disk without locks: go on
+    return True
+
+
+def _numbers(directory: Path) -> list[int]:
+    names = os.listdir(directory)  # noqa: PTH208 (only names are needed)
+    return sorted(int(name) for name in names if name.isascii() and name.isdigit())
+
+
+def _unstructure(job: QueuedJob, kill_wait_s: float) -> bytes:
+    told = {
+        "format": "1.0",
+        "tag": str(job.tag),
+        "job_shell": str(job.job_shell),
+        "work_dir": str(job.work_dir),
+        "control_dir": str(job.control_dir),
+        "array": None if job.array is None else str(job.array),
+        "slots": job.slots,
+        "limit_s": job.limit_s,
+        "kill_wait_s": kill_wait_s,
+    }
+    return json.dumps(told).encode()
+
+
+def _structure(told: dict[str, str]) -> QueuedJob:
+    return QueuedJob(
+        tag=ClaimTag.parse(told["tag"]),
+        job_shell=Path(told["job_shell"]),
+        work_dir=Path(told["work_dir"]),
+        control_dir=Path(told["control_dir"]),
+        array=ArrayRange.parse(str(told["array"])) if told["array"] else None,
+        slots=int(told["slots"]),
+        limit_s=int(told["limit_s"]) if told["limit_s"] else None,
+    )

@@ -1,0 +1,95 @@
+"""What a user may ask of the scheduler on this machine: ``--time`` and ``--slots``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from attrs import evolve, frozen
+
+from cloudq.domain.errors import InvalidInput, SubmitRefused
+from cloudq.domain.scripts.jobscript import Jobscript
+from cloudq.domain.scripts.submit_options import split_options
+from cloudq.domain.scripts.walltime import Walltime
+
+DIRECTIVE = "#LOCAL "
+
+
+@frozen
+class LocalOptions:
+    """How many slots a task takes and how long it may run (None: as long as it likes)."""
+
+    slots: int = 1
+    time: Walltime | None = None
+
+    def words(self) -> tuple[str, ...]:
+        """The options as a user would write them."""
+        limit = ("--time", str(self.time)) if self.time else ()
+        return ("--slots", str(self.slots), *limit)
+
+
+def read_local_options(words: Sequence[str], job_shell: bytes = b"") -> LocalOptions:
+    """Read the ``#LOCAL`` lines in the head of *job_shell*, then *words*, which win.
+
+    Raises `SubmitRefused` that names everything that is wrong.
+    """
+    problems: list[str] = []
+    options = LocalOptions()
+    for source, given in _sources(words, job_shell, problems):
+        for name, value in _pairs(given):
+            try:
+                options = _read_option(options, name, value)
+            except InvalidInput as problem:
+                problems.append(f"{source}: {name}: {problem}")
+    if problems:
+        raise SubmitRefused("; ".join(problems))
+    return options
+
+
+def _sources(
+    words: Sequence[str], job_shell: bytes, problems: list[str]
+) -> Iterator[tuple[str, Sequence[str]]]:
+    for line in Jobscript("job_shell", job_shell).directives(DIRECTIVE):
+        try:
+            yield line, split_options(line.removeprefix(DIRECTIVE).replace("\t", " "))
+        except InvalidInput as problem:
+            problems.append(f"{line}: {problem}")
+    yield "submit_opt", words
+
+
+def _pairs(words: Sequence[str]) -> Iterator[tuple[str, str | None]]:
+    """Options with their values, given as ``--name value`` or ``--name=value``."""
+    rest = list(words)
+    while rest:
+        name, found, value = rest.pop(0).partition("=")
+        if not found and rest and not rest[0].startswith("-"):
+            yield name, rest.pop(0)
+        else:
+            yield name, value if found else None
+
+
+def _read_option(options: LocalOptions, name: str, value: str | None) -> LocalOptions:
+    if name == "--array":
+        raise InvalidInput("arrays are asked for with --array_tid, so that every task is followed")
+    reader = _READERS.get(name)
+    if reader is None:
+        known = ", ".join(sorted(_READERS))
+        raise InvalidInput(f"the local scheduler has no such option, only {known}")
+    if value is None:
+        raise InvalidInput("a value is missing")
+    return reader(options, value)
+
+
+def _with_time(options: LocalOptions, value: str) -> LocalOptions:
+    return evolve(options, time=Walltime.parse(value))
+
+
+def _with_slots(options: LocalOptions, value: str) -> LocalOptions:
+    if not (value.isascii() and value.isdigit() and 0 < int(value) < 1_000_000):
+        raise InvalidInput(f"{value!r} is not a number of slots")
+    return evolve(options, slots=int(value))
+
+
+_READERS: dict[str, Callable[[LocalOptions, str], LocalOptions]] = {
+    "--slots": _with_slots,
+    "--time": _with_time,
+}

@@ -1,0 +1,392 @@
+"""A batch scheduler on this very machine: first in, first out, as many slots as it has CPUs.
+
+There is no server: whichever agent polls starts what may start. Each task has a supervisor of
+its own, which holds its time limit and records its end though no agent lives.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import RLock
+
+from attrs import field, frozen
+
+from cloudq.adapters.filesystem import (
+    create_file,
+    is_full,
+    read_fields,
+    read_record,
+    replace_file,
+    write_fields,
+)
+from cloudq.adapters.login_environment import login_environment
+from cloudq.adapters.process import (
+    Command,
+    is_gone,
+    kill_group,
+    parse_identity,
+    send_signal,
+    start_helper,
+)
+from cloudq.adapters.schedulers.local.job_queue import LocalQueue, QueuedJob
+from cloudq.adapters.schedulers.local.options import DIRECTIVE, LocalOptions, read_local_options
+from cloudq.domain.errors import (
+    InvalidInput,
+    SchedulerUnavailable,
+    SubmitDeferred,
+    SubmitRefused,
+    SubmitUncertain,
+)
+from cloudq.domain.jobs.job_shell import ShellDialect, record_name
+from cloudq.domain.jobs.job_state import FINAL_STATES, JobState
+from cloudq.domain.jobs.outcome import Life, SchedulerStatus
+from cloudq.domain.names import ClaimTag, checked_local_job_id
+from cloudq.domain.scripts.array_range import ArrayRange
+from cloudq.domain.scripts.header import HeaderSyntax
+from cloudq.domain.scripts.jobscript import MAX_SCRIPT_BYTES
+from cloudq.domain.scripts.submit_options import join_options
+from cloudq.ports.batch_scheduler import AttemptFiles, LocalJob, Submission
+
+LOCAL_DIALECT = ShellDialect(
+    header=HeaderSyntax(DIRECTIVE),
+    local_id='"$CLOUDQ_LOCAL_JOB_ID"',
+    task_id='"${CLOUDQ_LOCAL_TASK_ID:-}"',
+    forward_signals=False,  # the supervisor signals the whole group
+)
+
+_SUPERVISOR = Path(__file__).with_name("supervisor.py")
+_START_WITHIN_S = 30.0
+_REFUSED, _DEFERRED = "1", "75"
+_RUNNING = SchedulerStatus(Life.RUNNING)
+_QUEUED = SchedulerStatus(Life.QUEUED)
+_CANCELED = SchedulerStatus(Life.ENDED, JobState.DELETED, reason="canceled before it started")
+
+
+def usable_cpus() -> int:
+    """How many CPUs this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@frozen
+class _Known:
+    """A job whose tasks have not all ended, as the last listing showed it."""
+
+    local_id: str
+    job: QueuedJob
+    statuses: dict[int | None, SchedulerStatus] = field(factory=dict)
+
+    def waiting(self) -> list[int | None]:
+        """The tasks that may start now if there is room."""
+        running = sum(status.life is Life.RUNNING for status in self.statuses.values())
+        queued = [task for task, status in self.statuses.items() if status.life is Life.QUEUED]
+        return queued[: max(0, self.job.max_running - running)]
+
+    def slots(self, life: Life) -> int:
+        """The slots of all tasks that are so."""
+        return self.job.slots * sum(status.life is life for status in self.statuses.values())
+
+
+class LocalScheduler:
+    """The `BatchScheduler` whose jobs are kept in the directory *root*."""
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        slots: int | None = None,
+        poll_interval_s: float = 2.0,
+        kill_wait_s: float = 10.0,
+        environ: Mapping[str, str] | None = None,
+        may_start: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._may_start = may_start  # the queue is part of the home, and may be a copy as the home may
+        self._slots = slots or usable_cpus()
+        self._poll_interval_s = poll_interval_s
+        self._kill_wait_s = kill_wait_s
+        self._environ = login_environment(os.environ if environ is None else environ)
+        self._queue = LocalQueue(root)
+        self._mutex = RLock()
+        self._jobs: dict[str, QueuedJob] = {}
+        self._ends: dict[str, dict[int | None, SchedulerStatus]] = {}
+        self._finished: dict[str, LocalJob] = {}
+
+    @property
+    def dialect(self) -> ShellDialect:
+        return LOCAL_DIALECT
+
+    @property
+    def poll_interval_s(self) -> float:
+        return self._poll_interval_s
+
+    @property
+    def submit_time_limit_s(self) -> float:
+        return 10.0  # a few small files; nothing outlives the process that writes them
+
+    def unfit_commands(self) -> tuple[str, ...]:
+        return ()  # it runs no commands but jobs
+
+    # Submitting -------------------------------------------------------------------------------
+
+    def planned_array(self, submission: Submission) -> ArrayRange | None:
+        return submission.array
+
+    def describe(self, submission: Submission) -> str:
+        options = self._options(submission)
+        array = ("--array", str(submission.array)) if submission.array else ()
+        return join_options(["local", *array, *options.words(), str(submission.job_shell)])
+
+    def submit(self, submission: Submission, files: AttemptFiles) -> str:
+        try:
+            job = _job(submission, self._options(submission))
+            local_id = self._queue.add(job, self._kill_wait_s)
+        except SubmitRefused as refusal:
+            _tell(files, "", str(refusal), _REFUSED)
+            raise
+        except OSError as error:
+            if not is_full(error):
+                raise SubmitUncertain(f"cannot queue the job: {error}") from error
+            with suppress(OSError):
+                _tell(files, "", str(error), _DEFERRED)
+            raise SubmitDeferred(f"no space to queue the job: {error}") from error
+        with suppress(OSError):  # it is queued: `find` shows it should nobody read this
+            _tell(files, local_id, "", "0")
+        return local_id
+
+    def submitted(self, files: AttemptFiles) -> str | None:
+        status = (read_record(files.status) or b"").decode(errors="replace").strip()
+        words = (read_record(files.stderr) or b"").decode(errors="replace").strip()
+        if status == _REFUSED:
+            raise SubmitRefused(words)
+        if status == _DEFERRED:
+            raise SubmitDeferred(words)
+        told = (read_record(files.stdout) or b"").decode(errors="replace").strip()
+        try:
+            return checked_local_job_id(told) if told else None
+        except InvalidInput:
+            return None
+
+    def _options(self, submission: Submission) -> LocalOptions:
+        job_shell = read_record(submission.job_shell, 2 * MAX_SCRIPT_BYTES) or b""
+        options = read_local_options(submission.options, job_shell)
+        if options.slots > self._slots:
+            raise SubmitRefused(f"--slots {options.slots}: this machine has {self._slots}")
+        return options
+
+    # Asking -----------------------------------------------------------------------------------
+
+    def find(self, tag: ClaimTag) -> tuple[str, ...]:
+        with self._mutex, _told_as_unavailable():
+            return tuple(local_id for local_id, job in self._read_all() if job.tag == tag)
+
+    def poll(self, local_ids: Sequence[str]) -> Mapping[str, LocalJob]:
+        with self._mutex, _told_as_unavailable(), self._queue.turn() as ours:
+            unfinished = list(self._look())
+            if ours:
+                self._start_waiting(unfinished)
+            known = {each.local_id: LocalJob(each.statuses, each.job.tag) for each in unfinished}
+            known.update(self._finished)
+            return {local_id: known[local_id] for local_id in local_ids if local_id in known}
+
+    def work_dirs(self) -> Mapping[str, str]:
+        return {}  # nothing but cloudq submits jobs to it
+
+    def free_slots(self) -> int | None:
+        with self._mutex, _told_as_unavailable():
+            lives = (Life.RUNNING, Life.QUEUED)
+            return max(0, self._slots - sum(each.slots(life) for each in self._look() for life in lives))
+
+    # Ending -----------------------------------------------------------------------------------
+
+    def cancel(self, local_ids: Sequence[str]) -> None:
+        with self._mutex, _told_as_unavailable():
+            wanted = set(local_ids) & set(self._queue.ids()) - set(self._finished)
+            for local_id in sorted(wanted, key=int):
+                # The request first: a supervisor that starts now will see it, one that was there
+                # before is in the listing that follows.
+                self._queue.request_cancel(local_id)
+                self._signal_supervisors(local_id)
+
+    def cancel_tasks(self, local_id: str, tasks: Sequence[int]) -> None:
+        with self._mutex, _told_as_unavailable():
+            if local_id in self._queue.ids() and local_id not in self._finished:
+                for task in tasks:
+                    self._queue.request_cancel(local_id, task)
+                for task in tasks:
+                    self._signal_supervisors(local_id, task)
+
+    def forget(self, tag: ClaimTag, local_ids: Sequence[str]) -> None:
+        with self._mutex, _told_as_unavailable():
+            for _ in self._look():
+                pass
+            for local_id in set(local_ids) & set(self._finished):
+                if self._finished[local_id].may_be_of(tag):
+                    self._queue.drop(local_id)
+
+    def _signal_supervisors(self, local_id: str, only: int | None = None) -> None:
+        names = self._queue.names(local_id)
+        wanted = names if only is None else names & {record_name("run", only)}
+        for name in sorted(wanted):
+            kind, _, task = name.partition(".")
+            ended = "end" + (f".{task}" if task else "")
+            if kind == "run" and ended not in names:
+                process = parse_identity(self._record(local_id, name).get("process", ""))
+                if process is not None:
+                    send_signal(process, signal.SIGTERM)
+
+    # What is known ----------------------------------------------------------------------------
+
+    def _read_all(self) -> Iterator[tuple[str, QueuedJob]]:
+        present = self._queue.ids()
+        self._drop_all_but(set(present))
+        for local_id in present:
+            job = self._jobs.get(local_id) or self._queue.read(local_id)
+            if job is not None:
+                self._jobs[local_id] = job
+                yield local_id, job
+
+    def _drop_all_but(self, present: set[str]) -> None:
+        for local_id in self._jobs.keys() - present:
+            self._jobs.pop(local_id)
+            self._ends.pop(local_id, None)
+            self._finished.pop(local_id, None)
+
+    def _look(self) -> Iterator[_Known]:
+        """All jobs with a task that has not ended; those without go to `_finished`."""
+        for local_id, job in self._read_all():
+            if local_id in self._finished:
+                continue
+            names = self._queue.names(local_id)
+            if not names:
+                continue
+            statuses = {task: self._status(local_id, task, names) for task in job.tasks}
+            if all(status.life is Life.ENDED for status in statuses.values()):
+                self._finished[local_id] = LocalJob(statuses, job.tag)
+            else:
+                yield _Known(local_id, job, statuses)
+
+    def _status(self, local_id: str, task: int | None, names: frozenset[str]) -> SchedulerStatus:
+        if record_name("end", task) in names:
+            return self._end(local_id, task)
+        if record_name("run", task) in names:
+            return self._running_or_lost(local_id, task)
+        return _CANCELED if names & {"cancel", record_name("cancel", task)} else _QUEUED
+
+    def _end(self, local_id: str, task: int | None) -> SchedulerStatus:
+        ends = self._ends.setdefault(local_id, {})
+        if task not in ends:
+            ends[task] = _read_end(self._record(local_id, record_name("end", task)))
+        return ends[task]
+
+    def _running_or_lost(self, local_id: str, task: int | None) -> SchedulerStatus:
+        told = self._record(local_id, record_name("run", task)).get("process", "")
+        supervisor = parse_identity(told)
+        if supervisor is not None and not is_gone(supervisor):
+            return _RUNNING
+        if record_name("end", task) not in self._queue.names(local_id):
+            self._end_by_loss(local_id, task)
+        return self._end(local_id, task)
+
+    def _end_by_loss(self, local_id: str, task: int | None) -> None:
+        """Nobody looks after the task any more: see that nothing of it runs, then say so."""
+        group = parse_identity(self._record(local_id, record_name("group", task)).get("process", ""))
+        if group is not None:
+            kill_group(group, _marks(local_id, task))
+        end = {"state": "ERROR", "reason": "lost: the machine was restarted, or its supervisor was killed"}
+        create_file(self._queue.job_dir(local_id) / record_name("end", task), write_fields(end))
+
+    def _record(self, local_id: str, name: str) -> dict[str, str]:
+        return read_fields(self._queue.job_dir(local_id) / name) or {}
+
+    # Starting ---------------------------------------------------------------------------------
+
+    def _start_waiting(self, jobs: Sequence[_Known]) -> None:
+        if not self._may_start():
+            return
+        free = self._slots - sum(each.slots(Life.RUNNING) for each in jobs)
+        for each in jobs:
+            for task in each.waiting():
+                if each.job.slots > free:  # strictly in order: a large job is not overtaken for ever
+                    return
+                each.statuses[task] = self._start(each.local_id, each.job, task)
+                free -= each.job.slots
+
+    def _start(self, local_id: str, job: QueuedJob, task: int | None) -> SchedulerStatus:
+        directory = self._queue.job_dir(local_id)
+        command = Command(
+            argv=(str(job.job_shell),),
+            cwd=job.work_dir if job.work_dir.is_dir() else Path("/"),
+            env={**self._environ, **_task_variables(local_id, job, task)},
+        )
+        try:
+            process = start_helper(_SUPERVISOR, (str(directory), "-" if task is None else str(task)), command)
+        except OSError as error:
+            return SchedulerStatus(Life.QUEUED, reason=f"cannot be started: {error}")
+        status = process.wait(_START_WITHIN_S)
+        if status is None:
+            process.let_go()
+        if status in {None, 0, 3}:  # 3: another agent's supervisor has it
+            return _RUNNING
+        return SchedulerStatus(Life.QUEUED, reason=f"cannot be started: its supervisor ended with {status}")
+
+
+def _job(submission: Submission, options: LocalOptions) -> QueuedJob:
+    return QueuedJob(
+        tag=submission.tag,
+        job_shell=submission.job_shell,
+        work_dir=submission.work_dir,
+        control_dir=submission.control_dir,
+        array=submission.array,
+        slots=options.slots,
+        limit_s=options.time.seconds if options.time else None,
+    )
+
+
+def _task_variables(local_id: str, job: QueuedJob, task: int | None) -> dict[str, str]:
+    variables = {"CLOUDQ_LOCAL_JOB_ID": local_id}
+    if job.array is None or task is None:
+        return variables
+    return variables | {
+        "CLOUDQ_LOCAL_TASK_ID": str(task),
+        "ARY_TASK_ID": str(task),
+        "ARY_TASK_FIRST": str(job.array.first),
+        "ARY_TASK_LAST": str(job.array.last),
+        "ARY_TASK_STEPSIZE": str(job.array.step),
+    }
+
+
+def _marks(local_id: str, task: int | None) -> list[bytes]:
+    of_task = [] if task is None else [f"CLOUDQ_LOCAL_TASK_ID={task}".encode()]
+    return [f"CLOUDQ_LOCAL_JOB_ID={local_id}".encode(), *of_task]
+
+
+_STATES: Mapping[str, JobState] = {state.value: state for state in FINAL_STATES}
+
+
+def _read_end(fields: Mapping[str, str]) -> SchedulerStatus:
+    code = fields.get("exit_code", "")
+    return SchedulerStatus(
+        Life.ENDED,
+        _STATES.get(fields.get("state", ""), JobState.ERROR),
+        int(code) if code.isascii() and code.isdigit() and len(code) < 10 else None,
+        fields.get("reason", "" if fields else "the record of its end cannot be read"),
+    )
+
+
+def _tell(files: AttemptFiles, stdout: str, stderr: str, status: str) -> None:
+    """Leave what a submit command would have printed; the status comes last."""
+    told = ((files.stdout, stdout), (files.stderr, stderr), (files.status, status))
+    for path, text in told:
+        if text:
+            replace_file(path, f"{text}\n".encode())
+
+
+@contextmanager
+def _told_as_unavailable() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise SchedulerUnavailable(f"the local scheduler's files cannot be used: {error}") from error

@@ -1,0 +1,117 @@
+"""Ask PBS for jobs by their ids, each server by itself: one that is away hides no job of another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from attrs import define, field
+
+from cloudq.adapters.process import AnswerTooLong, Finished
+from cloudq.adapters.schedulers.commands import SchedulerCommands, in_chunks, words_of
+from cloudq.adapters.schedulers.pbs.parse import JobRows, parse_qstat, sequence_number, server_of
+from cloudq.adapters.schedulers.pbs.states import keeps_no_history, numbers_not_known
+from cloudq.domain.errors import SchedulerUnavailable
+
+JSON = ("-F", "json")
+WIDE = ("-w",)
+"""One line per attribute: no value can look like another attribute."""
+
+_MOST_PASSED_OVER = 8
+
+
+@define
+class Answers:
+    """What PBS told of jobs; those in neither are unknown to it."""
+
+    found: dict[str, JobRows] = field(factory=dict)
+    unanswered: dict[str, str] = field(factory=dict)
+    """Why nothing is known of jobs that it neither showed nor called unknown."""
+
+    def add(self, other: Answers) -> None:
+        """Join the answer to another question."""
+        self.found |= other.found
+        self.unanswered |= other.unanswered
+
+
+@define
+class _Silence:
+    """A server that let a question time out: asked again after more and more polls."""
+
+    words: str
+    length: int = 1
+    left: int = 1
+
+
+@define(eq=False)
+class PbsLookup:
+    """Finds jobs that have left the queue, as long as PBS keeps their history."""
+
+    commands: SchedulerCommands
+    owner: str
+    _silent: dict[str, _Silence] = field(factory=dict, init=False)
+
+    def __call__(self, local_ids: Sequence[str]) -> Answers:
+        """One question for each server and 50 ids."""
+        answers = Answers()
+        for server, of_server in _by_server(local_ids).items():
+            answers.add(self._of_server(server, of_server))
+        return answers
+
+    def _of_server(self, server: str, local_ids: Sequence[str]) -> Answers:
+        silence = self._silent.get(server)
+        if silence is not None and silence.left > 0:
+            silence.left -= 1
+            return _none_of(local_ids, silence.words)
+        answers = Answers()
+        try:
+            for some in in_chunks(local_ids):
+                answers.add(self._of_some(some))
+        except SchedulerUnavailable as error:
+            length = min(silence.length * 2, _MOST_PASSED_OVER) if silence else 1
+            self._silent[server] = _Silence(str(error), length, length)
+            answers.add(_none_of([each for each in local_ids if each not in answers.found], str(error)))
+            return answers
+        self._silent.pop(server, None)
+        return answers
+
+    def _of_some(self, local_ids: Sequence[str]) -> Answers:
+        try:
+            return self._shown("-t", local_ids)
+        except AnswerTooLong:
+            answers = Answers()
+            for local_id in local_ids:
+                answers.add(self._of_one(local_id))
+            return answers
+
+    def _of_one(self, local_id: str) -> Answers:
+        try:
+            return self._shown("-t", [local_id])
+        except AnswerTooLong:  # an array whose tasks are too many
+            return self._shown("-f", [local_id])
+
+    def _shown(self, tasks: str, local_ids: Sequence[str]) -> Answers:
+        found: dict[str, JobRows] = {}
+        pending, words = list(local_ids), ""
+        for way in (WIDE, JSON, ()):  # of several ids, JSON shows the first alone
+            if pending:
+                done = self.commands.ask("qstat", "-x", "-f", tasks, *way, *pending)
+                jobs = parse_qstat(done.stdout, self.owner) or {}
+                found |= {local_id: jobs[local_id] for local_id in pending if local_id in jobs}
+                pending = [each for each in pending if each not in jobs and not _is_unknown(each, done)]
+                words = words_of("qstat", done)
+        return Answers(found, _none_of(pending, words).unanswered)
+
+
+def _none_of(local_ids: Sequence[str], words: str) -> Answers:
+    return Answers({}, {each: f"PBS does not say what became of job {each}: {words}" for each in local_ids})
+
+
+def _by_server(local_ids: Sequence[str]) -> Mapping[str, Sequence[str]]:
+    servers: dict[str, list[str]] = {}
+    for local_id in local_ids:
+        servers.setdefault(server_of(local_id), []).append(local_id)
+    return servers
+
+
+def _is_unknown(local_id: str, done: Finished) -> bool:
+    return keeps_no_history(done.stderr) or sequence_number(local_id) in numbers_not_known(done.stderr)

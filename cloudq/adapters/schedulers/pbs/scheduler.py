@@ -1,0 +1,306 @@
+"""PBS Professional and OpenPBS, by their commands: qsub, qstat, qdel.
+
+One ``qstat`` tells of all jobs that have not ended; those that are gone from it are asked for by
+their ids, in PBS's history. A question that fails answers nothing; a job is unknown only where
+qstat says so, and that is never an end. A job that qstat can neither show nor call unknown keeps
+no other from being judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from threading import Lock
+
+from attrs import evolve
+
+from cloudq.adapters.process import (
+    MAX_ANSWER_BYTES,
+    AnswerTooLong,
+    account,
+)
+from cloudq.adapters.schedulers.commands import (
+    CommandTimes,
+    SchedulerCommands,
+    in_chunks,
+    is_about_options,
+    left_in,
+    words_of,
+)
+from cloudq.adapters.schedulers.pbs.lookup import JSON, WIDE, PbsLookup
+from cloudq.adapters.schedulers.pbs.options import DIRECTIVE
+from cloudq.adapters.schedulers.pbs.parse import (
+    OUTPUT_VARIABLE,
+    TAG_VARIABLE,
+    TASK_VARIABLE,
+    JobRows,
+    TaskRow,
+    is_array,
+    is_local_id,
+    parse_qstat,
+    sequence_number,
+)
+from cloudq.adapters.schedulers.pbs.states import (
+    ENDED,
+    KEEP_LAST,
+    WAITING,
+    is_beyond_this_qstat,
+    is_only_about_ended_jobs,
+    keeps_no_history,
+    read_qsub_answer,
+    status_of,
+    was_terminated,
+)
+from cloudq.adapters.schedulers.pbs.submit import array_of, options_of, output_dirs, output_paths, qsub_argv
+from cloudq.domain.errors import SchedulerUnavailable, SubmitUncertain
+from cloudq.domain.jobs.job_shell import ShellDialect
+from cloudq.domain.jobs.outcome import Life, SchedulerStatus
+from cloudq.domain.names import ClaimTag
+from cloudq.domain.scripts.array_range import ArrayRange
+from cloudq.domain.scripts.header import HeaderSyntax
+from cloudq.domain.scripts.submit_options import join_options
+from cloudq.ports.batch_scheduler import AttemptFiles, LocalJob, Submission
+
+PBS_DIALECT = ShellDialect(
+    header=HeaderSyntax(
+        DIRECTIVE, indented=True, passed_over=":", continued=True, interpreter_option="-S", may_adjoin=True
+    ),
+    local_id='${PBS_JOBID/"[${PBS_ARRAY_INDEX:-}]"/[]}',  # a task of 12[].pbs1 is 12[3].pbs1
+    task_id=f'"${{PBS_ARRAY_INDEX:-${{{TASK_VARIABLE}:-}}}}"',
+    forward_signals=False,  # PBS signals all processes of the job
+    copies_output=True,
+    takes_output=f'"${{{OUTPUT_VARIABLE}:-}}"',
+    own_variables=(TAG_VARIABLE, TASK_VARIABLE, OUTPUT_VARIABLE),
+)
+
+_QUERY_ENVIRONMENT: Mapping[str, str] = {"LC_ALL": "C"}
+
+
+class PbsScheduler:
+    """The `BatchScheduler` of a PBS complex that this machine can submit to."""
+
+    def __init__(
+        self,
+        times: CommandTimes | None = None,
+        *,
+        environ: Mapping[str, str] | None = None,
+        warn: Callable[[str], object] = lambda _words: None,
+        most_bytes: int = MAX_ANSWER_BYTES,
+    ) -> None:
+        self._times = times or CommandTimes()
+        self._commands = SchedulerCommands(self._times, environ, _QUERY_ENVIRONMENT, most_bytes)
+        self._warn = warn
+        self._owner = account()
+        self._mutex = Lock()
+        self._ways: list[tuple[str, ...]] = [(*WIDE, "-u", self._owner), JSON, WIDE, ()]
+        """How to have jobs listed, the best first. With ``-u`` there is no JSON, but only one's own jobs."""
+        self._known: dict[str, LocalJob] = {}
+        self._over: set[str] = set()
+        """Jobs whose end was seen as a whole: PBS need not be asked again, nor know them still."""
+        self._warned: set[str] = set()
+        self._look_up = PbsLookup(self._commands, self._owner)
+
+    @property
+    def dialect(self) -> ShellDialect:
+        return PBS_DIALECT
+
+    @property
+    def poll_interval_s(self) -> float:
+        return self._times.poll_interval_s
+
+    @property
+    def submit_time_limit_s(self) -> float:
+        return self._commands.submit_time_limit_s
+
+    def unfit_commands(self) -> tuple[str, ...]:
+        try:
+            self._live_with_tasks()
+        except SchedulerUnavailable as error:
+            if is_about_options(str(error)):
+                return (f"{error}; cloudq needs OpenPBS or PBS Professional 14 or newer",)
+            raise
+        return ()
+
+    # Submitting -------------------------------------------------------------------------------
+
+    def planned_array(self, submission: Submission) -> ArrayRange | None:
+        return array_of(submission, options_of(submission))
+
+    def describe(self, submission: Submission) -> str:
+        return join_options(qsub_argv(submission, options_of(submission)))
+
+    def submit(self, submission: Submission, files: AttemptFiles) -> str:
+        options = options_of(submission)
+        argv = qsub_argv(submission, options)
+        output_dirs(submission, options).make(output_paths(options))
+        self._commands.submit(argv, submission.work_dir, files)
+        local_id = self.submitted(files)
+        if local_id is None:
+            raise SubmitUncertain("qsub left no answer")
+        return local_id
+
+    def submitted(self, files: AttemptFiles) -> str | None:
+        return read_qsub_answer(*left_in(files))
+
+    # Asking -----------------------------------------------------------------------------------
+
+    def find(self, tag: ClaimTag) -> tuple[str, ...]:
+        jobs = self._with_history()
+        if jobs is None:
+            jobs = self._live("-f")
+        return tuple(sorted((each for each, job in jobs.items() if job.tag == tag), key=sequence_number))
+
+    def poll(self, local_ids: Sequence[str]) -> Mapping[str, LocalJob]:
+        wanted = [local_id for local_id in dict.fromkeys(local_ids) if is_local_id(local_id)]
+        shown = self._live_with_tasks()
+        gone = [local_id for local_id in wanted if local_id not in shown]
+        answers = self._look_up([local_id for local_id in gone if local_id not in self._over])
+        self._warn_of(answers.unanswered)
+        shown |= answers.found
+        with self._mutex:
+            for local_id in wanted:
+                if local_id in shown:
+                    self._note(local_id, shown[local_id])
+            known = [each for each in wanted if each in shown or each in self._over]
+            answered = {local_id: self._known[local_id] for local_id in known}
+        return answered | {each: LocalJob({}, unanswered=words) for each, words in answers.unanswered.items()}
+
+    def work_dirs(self) -> Mapping[str, str]:
+        return {local_id: rows.submit_dir for local_id, rows in self._live("-f").items() if rows.submit_dir}
+
+    def free_slots(self) -> int | None:
+        return None
+
+    def _note(self, local_id: str, rows: JobRows) -> None:
+        self._known[local_id] = self._judge(rows, self._known.get(local_id))
+        if _is_over(local_id, rows):
+            self._over.add(local_id)
+        else:
+            self._over.discard(local_id)
+
+    def _judge(self, rows: JobRows, before: LocalJob | None) -> LocalJob:
+        if before is not None and before.tag != rows.tag:
+            before = None  # another job that has the id now
+        last = before.tasks if before else {}
+        tasks = {task: self._status(row, None) for task, row in _told_by_array(rows).items()}
+        tasks |= {task: each for task, each in last.items() if _is_end(each)}
+        for task, row in rows.tasks.items():
+            if row.is_own or task not in last or not _is_account(last[task]):
+                tasks[task] = self._status(row, last.get(task))
+        return LocalJob(tasks, rows.tag)
+
+    def _status(self, row: TaskRow, before: SchedulerStatus | None) -> SchedulerStatus:
+        status = status_of(row)
+        if status is not None:
+            return status
+        if row.state not in KEEP_LAST and row.state not in self._warned:
+            self._warned.add(row.state)
+            self._warn(f"PBS shows a state that cloudq does not know: {row.state[:60]}")
+        if before is not None and not _is_end(before):
+            return before
+        return SchedulerStatus(Life.QUEUED, reason=f"state {row.state[:60]}")
+
+    # Ending -----------------------------------------------------------------------------------
+
+    def cancel(self, local_ids: Sequence[str]) -> None:
+        self._qdel([local_id for local_id in local_ids if is_local_id(local_id)])
+
+    def cancel_tasks(self, local_id: str, tasks: Sequence[int]) -> None:
+        """The one task of a plain job that stands for an array is the job."""
+        if is_local_id(local_id):
+            self._qdel(list(dict.fromkeys(local_id.replace("[]", f"[{task}]", 1) for task in tasks)))
+
+    def _qdel(self, shown_ids: Sequence[str]) -> None:
+        refused = ""
+        for some in in_chunks(shown_ids):
+            done = self._commands.ask("qdel", *some)
+            if done.status != 0 and not is_only_about_ended_jobs(done.stderr):
+                refused = words_of("qdel", done)
+        if refused:
+            raise SchedulerUnavailable(refused)
+
+    def forget(self, tag: ClaimTag, local_ids: Sequence[str]) -> None:
+        with self._mutex:
+            for local_id in local_ids:
+                if local_id in self._over and self._known[local_id].may_be_of(tag):
+                    self._over.discard(local_id)
+                    del self._known[local_id]
+
+    # Commands ---------------------------------------------------------------------------------
+
+    def _with_history(self) -> dict[str, JobRows] | None:
+        """All jobs that PBS knows; None where it keeps no history, or more of it than can be read.
+
+        A job of it that has started holds its lock, whether it is found here or not.
+        """
+        try:
+            return self._listed("-x", "-f")
+        except AnswerTooLong:
+            return None
+
+    def _live_with_tasks(self) -> dict[str, JobRows]:
+        """As `_live`, with the single tasks of arrays unless those are too many."""
+        try:
+            return self._live("-t", "-f")
+        except AnswerTooLong:
+            return self._live("-f")
+
+    def _live(self, *options: str) -> dict[str, JobRows]:
+        """All jobs that have not ended."""
+        jobs = self._listed(*options)
+        if jobs is None:
+            raise SchedulerUnavailable("qstat keeps no history, and was not asked for it")
+        return jobs
+
+    def _listed(self, *options: str) -> dict[str, JobRows] | None:
+        """All jobs of this account; None where a history is asked for that PBS does not keep."""
+        done = None
+        for way in tuple(self._ways):
+            done = self._commands.ask("qstat", *options, *way)
+            if is_beyond_this_qstat(done.stdout, done.stderr) and len(self._ways) > 1:
+                self._ways = [each for each in self._ways if each != way]
+                continue
+            if keeps_no_history(done.stderr):
+                return None
+            if done.status != 0 or (not done.stdout.strip() and done.stderr.strip()):
+                raise SchedulerUnavailable(words_of("qstat", done))
+            jobs = parse_qstat(done.stdout, self._owner)
+            if jobs is not None:
+                return jobs
+        said = done.stdout[:200] if done else ""
+        raise SchedulerUnavailable(f"qstat printed something else than jobs: {said!r}")
+
+    def _warn_of(self, unanswered: Mapping[str, str]) -> None:
+        for local_id in unanswered.keys() - self._warned:
+            self._warned.add(local_id)
+            self._warn(f"{unanswered[local_id]}; its state is kept")
+
+
+def _is_over(local_id: str, rows: JobRows) -> bool:
+    """Whether the job as a whole is: of an array, some tasks may be all that is shown."""
+    if is_array(local_id):
+        return rows.whole is not None and rows.whole.state in ENDED
+    return all(row.state in ENDED for row in rows.tasks.values())
+
+
+def _told_by_array(rows: JobRows) -> dict[int | None, TaskRow]:
+    """What the array's own row tells of its tasks, for those that have none of their own."""
+    whole = rows.whole
+    if whole is None:
+        return {}
+    if whole.state in ENDED:
+        # Its exit status is not the tasks'; that it was deleted goes for all that had not ended.
+        tells_of_all = was_terminated(whole) or not whole.has_run
+        each = evolve(whole, state="X", is_own=False) if tells_of_all else TaskRow("X")
+        return dict.fromkeys(rows.submitted, each)
+    waits = evolve(whole, state=whole.state if whole.state in WAITING else "Q", is_own=False)
+    told: dict[int | None, TaskRow] = dict.fromkeys(rows.submitted, TaskRow("R"))
+    return told | dict.fromkeys(rows.waiting, waits)
+
+
+def _is_end(status: SchedulerStatus) -> bool:
+    return status.life is Life.ENDED
+
+
+def _is_account(status: SchedulerStatus) -> bool:
+    """Whether it tells how a task itself ended: what PBS shows later in its place does not."""
+    return _is_end(status) and status.verdict is not None and not status.never_ran

@@ -1,0 +1,230 @@
+"""What a user asks of ``sbatch``, in the script's header lines and in ``--submit_opt``.
+
+Only what cloudq must know is looked at; everything else goes to ``sbatch`` as it stands, options
+of a site's own plugins too.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+
+from attrs import field, frozen
+
+from cloudq.domain.errors import InvalidInput, SubmitRefused
+from cloudq.domain.scripts.array_range import ArrayRange
+
+DIRECTIVE = "#SBATCH"
+FOREIGN = ("#PBS", "#BSUB")
+"""What sbatch reads, too, unless it is told ``--ignore-pbs``."""
+
+_TRANSLATED: Mapping[str, Mapping[str, str]] = {
+    "#PBS": {"N": "job-name", "o": "output", "e": "error", "J": "array", "t": "array"},
+    "#BSUB": {"J": "job-name", "o": "output", "e": "error"},
+}
+"""Of their options those that cloudq must know of, with what sbatch makes of them."""
+
+_REFUSED: Mapping[str, str] = {
+    "autocomplete": "nothing would be submitted",
+    "cluster": "a job on another cluster cannot be followed",
+    "clusters": "a job on another cluster cannot be followed",
+    "external": "Slurm would not start the script",
+    "gid": "a job of cloudq belongs to the account of its agent",
+    "help": "nothing would be submitted",
+    "hetjob": "heterogeneous jobs cannot be followed",
+    "packjob": "heterogeneous jobs cannot be followed",
+    "test-only": "nothing would be submitted",
+    "uid": "a job of cloudq belongs to the account of its agent",
+    "usage": "nothing would be submitted",
+    "version": "nothing would be submitted",
+    "wait": "the agent does not wait for one job; use 'cloudqcli submit' and 'cloudqcli wait'",
+    "wrap": "it takes the place of the jobscript",
+}
+"""Options that block, only test, or take the job out of sight."""
+
+
+def _names(*lines: str) -> frozenset[str]:
+    return frozenset(name for line in lines for name in line.split())
+
+
+_VALUED = _names(
+    "account acctg-freq array autocomplete batch bb bbf begin chdir cluster cluster-constraint clusters",
+    "comment constraint container container-id container-type context core-spec cores-per-socket",
+    "cpu-freq cpus-per-gpu cpus-per-task deadline delay-boot dependency distribution error exclude",
+    "export export-file extra extra-node-info gid gpu-bind gpu-freq gpus gpus-per-node gpus-per-socket",
+    "gpus-per-task gres gres-flags hint input job-name kill-on-invalid-dep licenses mail-type mail-user",
+    "mcs-label mem mem-bind mem-per-cpu mem-per-gpu mem-update mincpus network nodefile nodelist nodes",
+    "ntasks ntasks-per-core ntasks-per-gpu ntasks-per-node ntasks-per-socket ntasks-per-tres open-mode",
+    "output partition power prefer priority profile qos reservation resources runtime segment signal",
+    "sockets-per-node switches tasks-per-node thread-spec threads-per-core time time-min tmp tres-bind",
+    "tres-per-task uid wait-all-nodes wckey workdir wrap",
+)
+"""Options of any sbatch from 20.11 to 26.11 that take the next word if no ``=value`` is theirs."""
+
+_PLAIN = _names(
+    "consolidate-segments contiguous exclusive external get-user-env help hold ignore-pbs nice no-bell",
+    "no-kill no-requeue oom-kill-step overcommit oversubscribe parsable propagate quiet reboot requeue",
+    "resv-ports share spread-job spread-segments stepmgr test-only usage use-min-nodes verbose version",
+    "wait",
+)
+"""Options without a value, or with one that must follow a ``=``."""
+
+_KNOWN = _VALUED | _PLAIN
+
+_SHORT: Mapping[str, str] = {
+    "A": "account", "B": "extra-node-info", "C": "constraint", "D": "chdir", "F": "nodefile",
+    "G": "gpus", "H": "hold", "J": "job-name", "L": "licenses", "M": "clusters", "N": "nodes",
+    "O": "overcommit", "Q": "quiet", "S": "core-spec", "V": "version", "W": "wait", "a": "array",
+    "b": "begin", "c": "cpus-per-task", "d": "dependency", "e": "error", "h": "help", "i": "input",
+    "k": "no-kill", "m": "distribution", "n": "ntasks", "o": "output", "p": "partition", "q": "qos",
+    "s": "oversubscribe", "t": "time", "u": "usage", "v": "verbose", "w": "nodelist", "x": "exclude",
+    "?": "help",
+}  # fmt: skip
+
+_REST_IS_VALUE = frozenset({"no-kill"})
+"""Short options whose value, if there is one, is the rest of their word."""
+
+
+DEFAULTS: Mapping[str, str] = {"SBATCH_JOB_NAME": "job-name"}
+"""Variables by which sbatch has defaults for options that cloudq would add itself."""
+
+IGNORED_DEFAULTS: Mapping[str, str] = {
+    "SBATCH_ARRAY_INX": "every job would become an array; use --array_tid",
+    "SBATCH_CLUSTERS": "a job on another cluster cannot be followed",
+    "SBATCH_ERROR": "output goes where the script or --submit_opt says, else into cloudq's log",
+    "SBATCH_INPUT": "no job of cloudq has an input of its own; say so in the script",
+    "SBATCH_OUTPUT": "output goes where the script or --submit_opt says, else into cloudq's log",
+    "SBATCH_WAIT": "the agent does not wait for one job",
+    "SLURM_CLUSTERS": "a job on another cluster cannot be followed",
+}
+"""Defaults that no submit command of cloudq's gets, and why; their users are told."""
+
+
+@frozen
+class SlurmOptions:
+    """The options that cloudq must know of, by their long names; the last one given counts."""
+
+    values: Mapping[str, str] = field(factory=dict)
+
+    def has(self, name: str) -> bool:
+        """Whether the user gave it."""
+        return name in self.values
+
+    @property
+    def array(self) -> ArrayRange | None:
+        """The tasks asked for; `read_slurm_options` has made sure that they can be read."""
+        text = self.values.get("array")
+        return None if text is None else ArrayRange.parse(text, lowest=0)
+
+
+def read_slurm_options(
+    words: Sequence[str], directives: Sequence[str], environ: Mapping[str, str] | None = None
+) -> SlurmOptions:
+    """Read header lines, then *words*, which win. Raises `SubmitRefused` with all problems.
+
+    *environ* is what sbatch is run in: a default that it has there is the user's own word, too.
+    """
+    problems: list[str] = []
+    values: dict[str, str] = {}
+    for line in directives:
+        if line.startswith(DIRECTIVE):
+            values.update(_pairs(split_directive(line), line, problems, in_script=True))
+    given = dict(_pairs(words, "submit_opt", problems, in_script=False))
+    if "ignore-pbs" not in values | given and "SBATCH_IGNORE_PBS" not in (environ or {}):
+        values.update(pair for line in directives for pair in _translated(line))
+    values.update((option, environ[name]) for name, option in DEFAULTS.items() if environ and name in environ)
+    values.update(given)
+    try:
+        if "array" in values:
+            ArrayRange.parse(values["array"], lowest=0)
+    except InvalidInput as problem:
+        problems.append(str(problem))
+    if problems:
+        raise SubmitRefused("; ".join(problems))
+    return SlurmOptions(values)
+
+
+def _translated(line: str) -> Iterator[tuple[str, str]]:
+    """Options in a line of another scheduler, by the names that sbatch has for them."""
+    prefix, _, rest = line.partition(" ")
+    names = _TRANSLATED.get(prefix, {})
+    words = rest.split()
+    for word, following in pairwise([*words, ""]):
+        if word[:1] == "-" and word[1:2] in names:
+            yield names[word[1]], word[2:] or following
+
+
+def split_directive(line: str) -> list[str]:
+    """The words of a header line, as sbatch splits it: quotes group, an open ``#`` ends it."""
+    rest = line.removeprefix(DIRECTIVE)
+    try:
+        return shlex.split(rest, comments=True)
+    except ValueError:  # an unclosed quote: sbatch will have its own words for it
+        return rest.split()
+
+
+def _pairs(
+    words: Sequence[str], source: str, problems: list[str], *, in_script: bool
+) -> Iterator[tuple[str, str]]:
+    """Options with their values; what must not go to sbatch is added to *problems*."""
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("-") or word in {"-", "--"}:
+            if in_script and word in {"hetjob", "packjob"}:
+                problems.append(f"{source}: {word}: {_REFUSED[word]}")
+            elif not in_script:
+                problems.append(f"{source}: {word!r} is no option: sbatch would take it for the jobscript")
+            continue
+        for name, value in _read_word(word, rest, source, problems):
+            if name in _REFUSED:
+                problems.append(f"{source}: --{name}: {_REFUSED[name]}")
+            yield name, value
+
+
+def _read_word(word: str, rest: list[str], source: str, problems: list[str]) -> Iterator[tuple[str, str]]:
+    if word.startswith("--"):
+        given, found, value = word[2:].partition("=")
+        name = _long_name(given)
+        if name not in _KNOWN and (meant := _refused_beginnings(given)):
+            # Which one it stands for depends on what else this sbatch knows.
+            problems.append(f"{source}: --{given}: write the option in full: it may stand for --{meant[0]}")
+        if found:
+            yield name, value
+        elif name in _VALUED:
+            yield name, rest.pop(0) if rest else ""
+        else:
+            if name not in _PLAIN and rest and not rest[0].startswith("-"):
+                # Whether its value follows is not known here; if not, that would be the jobscript.
+                problems.append(f"{source}: write --{given}={rest.pop(0)}")
+            yield name, ""
+        return
+    letters = word[1:]
+    while letters:
+        name, letters = _SHORT.get(letters[0], letters[0]), letters[1:]
+        if name in _REST_IS_VALUE:
+            yield name, letters
+            return
+        if name in _VALUED:
+            yield name, letters or (rest.pop(0) if rest else "")
+            return
+        yield name, ""
+
+
+def _long_name(given: str) -> str:
+    """The option that sbatch takes *given* for: beginnings do where only one option has them."""
+    if given in _KNOWN:
+        return given
+    matching = [name for name in _KNOWN if given and name.startswith(given)]
+    return matching[0] if len(matching) == 1 else given
+
+
+def _refused_beginnings(given: str) -> list[str]:
+    return sorted(name for name in _REFUSED if given and name.startswith(given))
+
+
+def file_pattern(path: str) -> str:
+    """*path* for ``--output``, where a per cent sign has a meaning."""
+    return re.sub("%", "%%", path)

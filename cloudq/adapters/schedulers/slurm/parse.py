@@ -1,0 +1,280 @@
+"""What Slurm's commands print, read into values; what cannot be read is no answer.
+
+Every query is run with times in UTC and array expressions of any length (`QUERY_ENVIRONMENT`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from attrs import define, field, frozen
+
+from cloudq.adapters.schedulers.slurm.states import CANCELED_BY
+from cloudq.domain.errors import InvalidInput, SchedulerUnavailable
+from cloudq.domain.jobs.job_shell import STAY
+from cloudq.domain.names import ClaimTag
+
+QUERY_ENVIRONMENT: Mapping[str, str] = {
+    "LC_ALL": "C",
+    "SLURM_BITSTR_LEN": "0",
+    "SLURM_TIME_FORMAT": "standard",
+    "TZ": "UTC0",
+}
+
+_MARK = "cq"
+SQUEUE_FORMAT = f"{_MARK}|%i|%T|%V|%r|%o"
+"""No job names: they may hold anything. The command comes last, for it may do so, too."""
+
+WORK_DIR_FORMAT = f"{_MARK}|%F|%Z"
+
+SINFO_FORMAT = f"{_MARK}|%P|%C"
+"""The default partition is starred; its CPUs are allocated/idle/other/total."""
+
+SACCT_FIELDS = ("JobID", "State", "ExitCode", "Submit")
+SUBMIT_LINE = "SubmitLine"
+"""What sacct has had since Slurm 21.08."""
+
+SINFO = ("sinfo", "--noheader", f"--format={SINFO_FORMAT}")
+SHOW_JOB = ("scontrol", "--all", "--oneliner", "show", "job")
+NEEDED = "cloudq needs Slurm 17.11 or newer"
+ANY_ID = "999999"
+"""Whether there is such a job makes no difference to a probe."""
+PROBES = (
+    # What stands before --version must be known; nothing is submitted.
+    ("sbatch", "--parsable", "--array=1", "--job-name=probe", "--chdir=/", "--output=/dev/null",
+     "--error=/dev/null", "--open-mode=append", "--version"),
+    ("scancel", "--version"),
+    SINFO,
+)  # fmt: skip
+"""Commands as they are used, in harmless calls."""
+
+_ARRAY_ID = re.compile(r"([0-9]{1,10})(?:_(?:([0-9]{1,10})|\[([^\]]*)\]?))?(?:\+[0-9]+)?")
+_SPAN = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9})(?::([0-9]{1,9}))?)?")
+_TAG_IN_PATH = re.compile(r"/([0-9a-f]{8}\.[1-9][0-9]{0,5})/[^/]*$")
+_EXIT_CODE = re.compile(r"([0-9]{1,3}):([0-9]{1,3})")
+_SHOWN_JOB = re.compile(
+    r"JobId=([0-9]+)(?: ArrayJobId=([0-9]+))?(?: ArrayTaskId=([0-9]+))? .*?"
+    r" JobState=[A-Z_]+ Reason=\S* (?:[A-Za-z]+=\S* )*?ExitCode=([0-9]+:[0-9]+)",
+    re.ASCII,
+)
+"""What is around it, names and comments, may hold anything; versions add fields in between."""
+_NEXT_SACCT_ROW = re.compile(r"\n(?=[0-9][^|\n]*\|[^|\n]*\|[0-9]+:[0-9]+\|)")
+"""Not every line break: the options of a submit line may have some."""
+_SIGNALS_OF_SCRIPTS = range(2, 32)
+_IDLE_CPUS = re.compile(rf"{_MARK}\|([^|]*?)(\*?)\|[0-9]+/([0-9]{{1,9}})/[0-9]+/[0-9]+")
+_MAX_TASKS_OF_A_SPAN = 4_000_000
+
+
+@frozen
+class TaskRow:
+    """One task, or tasks that stand alike, in one line of an answer."""
+
+    state: str
+    reason: str = ""
+    submitted: str = ""
+    exit_code: int | None = None
+
+
+@define
+class JobRows:
+    """All that an answer tells of one local job; a job that is no array has the one task None."""
+
+    tag: ClaimTag | None
+    submitted: str
+    tasks: dict[int | None, TaskRow] = field(factory=dict)
+    is_cut: bool = False
+    """Whether not all of its tasks are named: Slurm cuts long lists off."""
+
+
+def squeue_argv(owner: str) -> tuple[str, ...]:
+    """The query for all jobs of *owner*, those in partitions that a site has hidden, too.
+
+    Not with ``--me``: before 20.02, and in what some sites have in squeue's place, there is none.
+    """
+    return (
+        "squeue", "--all", f"--user={owner}", "--noheader", "--states=all", f"--format={SQUEUE_FORMAT}",
+    )  # fmt: skip
+
+
+def sacct_argv(*, with_line: bool) -> tuple[str, ...]:
+    """The query of accounting, to which the jobs that are meant are added."""
+    fields = (*SACCT_FIELDS, SUBMIT_LINE) if with_line else SACCT_FIELDS
+    return (
+        "sacct", "--allocations", "--noheader", "--parsable2", "--duplicates",
+        f"--format={','.join(fields)}",
+    )  # fmt: skip
+
+
+def parse_tasks(shown: str) -> tuple[str, tuple[int | None, ...]] | None:
+    """The local id and the tasks that an id such as ``5``, ``5_7`` or ``5_[1-3,7%2]`` stands for."""
+    match = _ARRAY_ID.fullmatch(shown)
+    if match is None:
+        return None
+    local_id, task, expression = match.groups()
+    if expression is not None:
+        return local_id, tuple(_expand(expression))
+    return local_id, (None if task is None else int(task),)
+
+
+def _expand(expression: str) -> Iterator[int]:
+    """Task ids of ``1-3,7,9-21:4%2``; what was cut off (``...``) is not known."""
+    for part in expression.partition("%")[0].split(","):
+        match = _SPAN.fullmatch(part)
+        if match is not None:
+            first, last, step = int(match[1]), int(match[2] or match[1]), int(match[3] or 1)
+            yield from range(first, min(last, first + _MAX_TASKS_OF_A_SPAN) + 1, max(1, step))
+
+
+def _lines(text: str) -> list[str]:
+    """At line feeds alone: `str.splitlines` would cut a path with other separators in it."""
+    return text.removesuffix("\n").split("\n") if text else []
+
+
+def tag_of(command: str) -> ClaimTag | None:
+    """The claim whose job shell *command* is: its directory is named after the claim."""
+    match = _TAG_IN_PATH.search(command.removesuffix(f" {STAY}"))
+    try:
+        return ClaimTag.parse(match[1]) if match else None
+    except InvalidInput:
+        return None
+
+
+def parse_squeue(text: str) -> dict[str, JobRows]:
+    """All jobs in an answer in `SQUEUE_FORMAT`. Raises `SchedulerUnavailable` for anything else."""
+    jobs: dict[str, JobRows] = {}
+    for line in _lines(text):
+        fields = line.split("|", 5)
+        if fields[0] != _MARK and jobs:
+            continue  # the rest of a command with a line break in it
+        found = parse_tasks(fields[1]) if fields[0] == _MARK and len(fields) == 6 else None
+        if found is None:
+            raise SchedulerUnavailable(f"squeue printed something else than jobs: {line[:200]!r}")
+        _, _, state, submitted, reason, command = fields
+        row = TaskRow(state, "" if reason == "None" else reason, submitted)
+        _add(jobs, found, row, tag_of(command))
+        jobs[found[0]].is_cut |= "..." in fields[1]
+    return jobs
+
+
+def parse_work_dirs(text: str) -> dict[str, str]:
+    """Work directories by local id in an answer in `WORK_DIR_FORMAT`. Raises `SchedulerUnavailable`."""
+    found: dict[str, str] = {}
+    for line in _lines(text):
+        mark, _, rest = line.partition("|")
+        local_id, _, directory = rest.partition("|")
+        if mark != _MARK and found:
+            continue  # the rest of a directory with a line break in it
+        if mark != _MARK or parse_tasks(local_id) is None:
+            raise SchedulerUnavailable(f"squeue printed something else than jobs: {line[:200]!r}")
+        found[local_id] = directory
+    return found
+
+
+def parse_sacct(text: str, *, with_line: bool) -> dict[str, JobRows]:
+    """All jobs in an answer with `SACCT_FIELDS`; where an id was used twice, the newer one."""
+    jobs: dict[str, JobRows] = {}
+    count = len(SACCT_FIELDS) + with_line
+    for line in _NEXT_SACCT_ROW.split(text.removesuffix("\n")) if text else ():
+        fields = line.split("|", count - 1)
+        found = parse_tasks(fields[0])
+        if len(fields) != count:
+            raise SchedulerUnavailable(f"sacct printed something else than jobs: {line[:200]!r}")
+        if found is None:
+            continue  # a step
+        state = CANCELED_BY.sub("CANCELLED", fields[1])
+        row = TaskRow(state, "", fields[3], exit_code(fields[2]))
+        _add(jobs, found, row, tag_of(fields[4]) if with_line else None)
+    return jobs
+
+
+def _add(
+    jobs: dict[str, JobRows],
+    found: tuple[str, tuple[int | None, ...]],
+    row: TaskRow,
+    tag: ClaimTag | None,
+) -> None:
+    local_id, tasks = found
+    job = jobs.get(local_id)
+    if job is None or (job.tag != tag and row.submitted > job.submitted):
+        job = jobs[local_id] = JobRows(tag, row.submitted)
+    elif job.tag != tag:
+        return  # an older job that had the same id
+    for task in tasks:
+        if task not in job.tasks or row.submitted >= job.tasks[task].submitted:
+            job.tasks[task] = row
+
+
+def parse_shown_jobs(text: str) -> dict[int | None, int]:
+    """Exit codes by task in an answer of ``scontrol --oneliner show job ID``."""
+    codes: dict[int | None, int] = {}
+    for line in _lines(text):
+        match = _SHOWN_JOB.match(line)
+        code = exit_code(match[4]) if match else None
+        if match and code is not None:
+            codes[None if match[3] is None else int(match[3])] = code
+    return codes
+
+
+def exit_code(text: str) -> int | None:
+    """``3:0`` → 3, ``0:9`` → 137: what a shell would answer; None for what no script ends with.
+
+    Slurm itself writes ``0:1`` for jobs it could not run, and signals that are none of Linux's usual ones.
+    """
+    match = _EXIT_CODE.fullmatch(text)
+    if match is None:
+        return None
+    code, number = int(match[1]), int(match[2])
+    if number:
+        return 128 + number if number in _SIGNALS_OF_SCRIPTS else None
+    return code
+
+
+@frozen
+class ClusterLimits:
+    """What ``scontrol show config`` tells."""
+
+    max_array_size: int = 1001
+    """One more than the highest task id."""
+    min_job_age_s: float = 300.0
+    """How long a job is known after its end; 0: for ever."""
+    has_accounting: bool = False
+    tells_submit_line: bool = False
+    name: str = ""
+    """The cluster's."""
+
+
+def parse_config(text: str) -> ClusterLimits:
+    """Raises `SchedulerUnavailable` for what is not a configuration."""
+    told = {
+        name.strip(): value.strip()
+        for name, found, value in (line.partition("=") for line in text.splitlines())
+        if found
+    }
+    if "MaxArraySize" not in told:
+        raise SchedulerUnavailable(f"scontrol printed something else than a configuration: {text[:200]!r}")
+    version = [_leading_number(part) for part in told.get("SLURM_VERSION", "").split(".")[:2]]
+    return ClusterLimits(
+        max_array_size=_leading_number(told["MaxArraySize"]),
+        min_job_age_s=float(_leading_number(told.get("MinJobAge", "300"))),
+        has_accounting="slurmdbd" in told.get("AccountingStorageType", ""),
+        tells_submit_line=version >= [21, 8],
+        name=told.get("ClusterName", ""),
+    )
+
+
+def _leading_number(text: str) -> int:
+    match = re.match(r"[0-9]{1,9}", text)
+    return int(match[0]) if match else 0
+
+
+def parse_sinfo(text: str) -> int:
+    """The idle CPUs of the default partition; of all where none is the default.
+
+    Raises `SchedulerUnavailable` if *text* tells of no partition.
+    """
+    lines = [match for line in text.splitlines() if (match := _IDLE_CPUS.fullmatch(line.strip()))]
+    if not lines:
+        raise SchedulerUnavailable("sinfo shows no partition")
+    default = [match for match in lines if match[2]]
+    return sum(int(match[3]) for match in default or lines)

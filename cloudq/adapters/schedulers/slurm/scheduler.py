@@ -1,0 +1,387 @@
+"""Slurm, by its commands: sbatch, squeue, scontrol, scancel, sinfo, and sacct where there is accounting.
+
+One ``squeue`` tells of all jobs, those that ended a short while ago too. A question that fails
+answers nothing; what Slurm has forgotten is missing in the answer, never an end.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from threading import Lock
+
+from attrs import frozen
+
+from cloudq.adapters.process import account
+from cloudq.adapters.schedulers.commands import CommandTimes, SchedulerCommands, in_chunks, left_in, words_of
+from cloudq.adapters.schedulers.shared_query import SharedQuery
+from cloudq.adapters.schedulers.slurm.answers import (
+    is_about_an_unknown_job,
+    is_only_about_ended_jobs,
+    read_sbatch_answer,
+)
+from cloudq.adapters.schedulers.slurm.options import (
+    DIRECTIVE,
+    FOREIGN,
+    IGNORED_DEFAULTS,
+    SlurmOptions,
+)
+from cloudq.adapters.schedulers.slurm.parse import (
+    ANY_ID,
+    NEEDED,
+    PROBES,
+    QUERY_ENVIRONMENT,
+    SHOW_JOB,
+    SINFO,
+    WORK_DIR_FORMAT,
+    ClusterLimits,
+    JobRows,
+    TaskRow,
+    parse_config,
+    parse_sacct,
+    parse_shown_jobs,
+    parse_sinfo,
+    parse_squeue,
+    parse_work_dirs,
+    sacct_argv,
+    squeue_argv,
+)
+from cloudq.adapters.schedulers.slurm.states import (
+    KEEP_LAST,
+    STATES,
+    status_once_gone,
+)
+from cloudq.adapters.schedulers.slurm.submit import (
+    array_of,
+    options_of,
+    output_dirs,
+    output_paths,
+    sbatch_argv,
+)
+from cloudq.domain.errors import SchedulerUnavailable, SubmitRefused, SubmitUncertain
+from cloudq.domain.jobs.job_shell import ShellDialect
+from cloudq.domain.jobs.outcome import Life, SchedulerStatus
+from cloudq.domain.names import ClaimTag
+from cloudq.domain.scripts.array_range import ArrayRange
+from cloudq.domain.scripts.header import HeaderSyntax
+from cloudq.domain.scripts.submit_options import join_options
+from cloudq.ports.batch_scheduler import AttemptFiles, LocalJob, Submission
+
+SLURM_DIALECT = ShellDialect(
+    header=HeaderSyntax(DIRECTIVE, also=FOREIGN),
+    local_id='"${SLURM_ARRAY_JOB_ID:-${SLURM_JOB_ID:-}}"',
+    task_id='"${SLURM_ARRAY_TASK_ID:-}"',
+    forward_signals=True,  # `scancel --batch` and `--signal=B:` reach the job shell alone
+    copies_output=True,
+    # The agent's way to be known to Slurm, which ends with its session; and what cloudq's own
+    # --open-mode leaves behind, which is a default of srun's.
+    own_variables=("SLURM_JWT", "SLURM_OPEN_MODE"),
+)
+
+_FORGET_FINISHED = "now-1days"
+"""How far back accounting is searched for a submission that left no trace."""
+
+
+@frozen
+class _Known:
+    """A job as the last answer showed it."""
+
+    job: LocalJob
+    states: Mapping[int | None, str]
+    asked_at: float
+
+
+@frozen
+class _Queue:
+    """What squeue showed, and when it was asked."""
+
+    jobs: Mapping[str, JobRows]
+    began_at: float
+    ended_at: float
+
+
+class SlurmScheduler:
+    """The `BatchScheduler` of a Slurm cluster that this machine can submit to."""
+
+    def __init__(
+        self,
+        times: CommandTimes | None = None,
+        *,
+        environ: Mapping[str, str] | None = None,
+        warn: Callable[[str], object] = lambda _words: None,
+    ) -> None:
+        self._times = times or CommandTimes()
+        self._commands = SchedulerCommands(self._times, environ, QUERY_ENVIRONMENT)
+        self._warn = warn
+        self._owner = account()
+        for name, reason in IGNORED_DEFAULTS.items():
+            if name in (os.environ if environ is None else environ):
+                warn(f"{name} in the agent's environment does not count: {reason}")
+        self._mutex = Lock()
+        self._limits: ClusterLimits | None = None
+        self._known: dict[str, _Known] = {}
+        self._warned: set[str] = set()
+        self._unanswered = ""
+        """Why Slurm did not tell of a single job, in the poll that is under way."""
+        self._listed = SharedQuery(self._ask_squeue)
+        self._cluster = SharedQuery(self._read_limits)
+
+    @property
+    def dialect(self) -> ShellDialect:
+        return SLURM_DIALECT
+
+    @property
+    def poll_interval_s(self) -> float:
+        """Not longer than Slurm remembers a job, once that is known."""
+        age = self._limits.min_job_age_s if self._limits else 0.0
+        return min(self._times.poll_interval_s, max(1.0, age / 2)) if age else self._times.poll_interval_s
+
+    @property
+    def submit_time_limit_s(self) -> float:
+        return self._commands.submit_time_limit_s
+
+    def unfit_commands(self) -> tuple[str, ...]:
+        ask = self._commands.flaw_of
+        forms = (*PROBES, squeue_argv(self._owner))
+        flaws = [ask(*argv) for argv in forms]
+        flaws.append(ask(*SHOW_JOB, ANY_ID, is_fine=lambda done: is_about_an_unknown_job(done.stderr)))
+        if not any(flaws) and self._cluster().has_accounting:
+            flaws.append(ask(*sacct_argv(with_line=self._cluster().tells_submit_line), "--jobs", ANY_ID))
+        return tuple(f"{flaw}; {NEEDED}" for flaw in flaws if flaw)
+
+    # Submitting -------------------------------------------------------------------------------
+
+    def planned_array(self, submission: Submission) -> ArrayRange | None:
+        return array_of(submission, self._options(submission))
+
+    def describe(self, submission: Submission) -> str:
+        return join_options(sbatch_argv(submission, self._options(submission)))
+
+    def submit(self, submission: Submission, files: AttemptFiles) -> str:
+        options = self._options(submission)
+        array = array_of(submission, options)
+        self._check_size(array)
+        argv = sbatch_argv(submission, options)
+        output_dirs(submission, options, array).make(output_paths(options))
+        self._commands.submit(argv, submission.work_dir, files)
+        local_id = self.submitted(files)
+        if local_id is None:
+            raise SubmitUncertain("sbatch left no answer")
+        return local_id
+
+    def submitted(self, files: AttemptFiles) -> str | None:
+        told = read_sbatch_answer(*left_in(files))
+        if told is None:
+            return None
+        if told.cluster and told.cluster != self._cluster().name:
+            raise SubmitRefused(
+                f"sbatch submitted it as job {told.local_id} of cluster {told.cluster!r}, which cannot be "
+                "followed: unset SBATCH_CLUSTERS and SLURM_CLUSTERS where the agent is started; to end that "
+                f"job: scancel --clusters={told.cluster} {told.local_id}"
+            )
+        return told.local_id
+
+    def _options(self, submission: Submission) -> SlurmOptions:
+        return options_of(submission, self._commands.submit_environment)
+
+    def _check_size(self, array: ArrayRange | None) -> None:
+        if array is None:
+            return
+        most = self._cluster().max_array_size - 1
+        if array.last > most:
+            raise SubmitRefused(f"task {array.last}: the highest task id here is {most} (MaxArraySize)")
+
+    # Asking -----------------------------------------------------------------------------------
+
+    def find(self, tag: ClaimTag) -> tuple[str, ...]:
+        found = [local_id for local_id, job in self._listed().jobs.items() if job.tag == tag]
+        if not found and self._cluster().has_accounting and self._cluster().tells_submit_line:
+            words = (f"--starttime={_FORGET_FINISHED}", "--user", str(os.geteuid()))
+            found = [local_id for local_id, job in self._accounted(words).items() if job.tag == tag]
+        return tuple(sorted(found, key=int))
+
+    def poll(self, local_ids: Sequence[str]) -> Mapping[str, LocalJob]:
+        wanted = dict.fromkeys(local_ids)
+        self._cluster()
+        answer = self._listed()
+        listed = answer.jobs
+        with self._mutex:
+            self._unanswered = ""
+            jobs = {
+                local_id: self._judge_or_tell(local_id, listed[local_id], answer)
+                for local_id in wanted
+                if local_id in listed
+            }
+            missing = [local_id for local_id in wanted if local_id not in listed]
+            remembered = {local_id: self._once_gone(local_id) for local_id in missing}
+            jobs.update({local_id: job for local_id, job in remembered.items() if job is not None})
+        unknown = [local_id for local_id, job in remembered.items() if job is None and local_id.isdigit()]
+        return jobs | self._from_accounting(unknown)
+
+    def work_dirs(self) -> Mapping[str, str]:
+        whose = ("--all", f"--user={self._owner}", "--noheader")
+        return parse_work_dirs(self._commands.answer("squeue", *whose, f"--format={WORK_DIR_FORMAT}"))
+
+    def free_slots(self) -> int | None:
+        """Idle CPUs where jobs go that name no partition: one that needs more may still wait."""
+        return parse_sinfo(self._commands.answer(*SINFO))
+
+    def _judge_or_tell(self, local_id: str, rows: JobRows, answer: _Queue) -> LocalJob:
+        """What is known of a job; its own trouble must not keep the others from being followed."""
+        try:
+            return self._judge(local_id, rows, answer)
+        except SchedulerUnavailable as error:
+            self._unanswered = str(error)
+            return LocalJob({}, rows.tag, unanswered=self._unanswered)
+
+    def _judge(self, local_id: str, rows: JobRows, answer: _Queue) -> LocalJob:
+        before = self._known.get(local_id)
+        if before is not None and before.job.tag != rows.tag:
+            before = None  # another job that has the id now
+        codes = self._exit_codes(local_id, rows, before)
+        tasks = dict(_ends(before.job)) if before else {}  # single tasks are forgotten before the whole
+        tasks |= self._canceled_without_a_trace(rows, before, answer)
+        for task, row in rows.tasks.items():
+            tasks[task] = self._status(row, codes.get(task), before.job.tasks.get(task) if before else None)
+        job = LocalJob(tasks, rows.tag)
+        self._known[local_id] = _Known(
+            job, {task: row.state for task, row in rows.tasks.items()}, answer.began_at
+        )
+        return job
+
+    def _canceled_without_a_trace(
+        self, rows: JobRows, before: _Known | None, answer: _Queue
+    ) -> dict[int | None, SchedulerStatus]:
+        """Tasks of an array that waited, and are gone while the rest of it is still shown.
+
+        So it is with a task that is canceled before it started. One that has started has a line of
+        its own, which stays for MinJobAge after its end.
+        """
+        age = self._cluster().min_job_age_s or math.inf
+        if before is None or rows.is_cut or answer.ended_at - before.asked_at >= age:
+            return {}
+        waited = {task for task, state in before.states.items() if state == "PENDING" and task is not None}
+        return dict.fromkeys(waited - rows.tasks.keys(), STATES["CANCELLED"].status(None, ""))
+
+    def _status(self, row: TaskRow, exit_code: int | None, before: SchedulerStatus | None) -> SchedulerStatus:
+        meaning = STATES.get(row.state)
+        if meaning is not None:
+            return meaning.status(exit_code, row.reason)
+        if row.state not in KEEP_LAST and row.state not in self._warned:
+            self._warned.add(row.state)
+            self._warn(f"Slurm shows a state that cloudq does not know: {row.state[:60]}")
+        if before is not None and before.life is not Life.ENDED:
+            return before
+        return SchedulerStatus(Life.QUEUED, reason=f"state {row.state[:60]}")
+
+    def _exit_codes(
+        self, local_id: str, rows: JobRows, before: _Known | None
+    ) -> Mapping[int | None, int | None]:
+        """Exit codes of failed tasks, which squeue does not tell; asked for once."""
+        known = {task: status.exit_code for task, status in _ends(before.job)} if before else {}
+        failed = {task for task, row in rows.tasks.items() if _has_exit_code(row)}
+        if failed <= known.keys():
+            return known
+        if self._unanswered:  # by the same poll: not each job may wait for its own time-out
+            raise SchedulerUnavailable(self._unanswered)
+        done = self._commands.ask(*SHOW_JOB, local_id)
+        if done.status != 0 and not is_about_an_unknown_job(done.stderr):
+            raise SchedulerUnavailable(words_of("scontrol", done))
+        # Forgotten since squeue showed it: the verdict stands without its code.
+        return known | (parse_shown_jobs(done.stdout) if done.status == 0 else {})
+
+    def _once_gone(self, local_id: str) -> LocalJob | None:
+        """What the last answer that showed the job proves of it now."""
+        known = self._known.get(local_id)
+        if known is None:
+            return None
+        ends = {
+            task: end
+            for task, status in known.job.tasks.items()
+            if (end := status_once_gone(status, known.states.get(task, ""))) is not None
+        }
+        return LocalJob(ends, known.job.tag) if len(ends) == len(known.job.tasks) else None
+
+    def _from_accounting(self, local_ids: Sequence[str]) -> dict[str, LocalJob]:
+        if not local_ids or not self._cluster().has_accounting:
+            return {}
+        found: dict[str, LocalJob] = {}
+        for some in in_chunks(local_ids):
+            try:
+                accounted = self._accounted(("--jobs", ",".join(some)))
+            except SchedulerUnavailable as error:
+                rest = [local_id for local_id in local_ids if local_id not in found]
+                return found | dict.fromkeys(rest, LocalJob({}, unanswered=str(error)))
+            for local_id, rows in accounted.items():
+                ends = _final(rows)
+                if local_id in some and ends:
+                    found[local_id] = LocalJob(ends, rows.tag)
+        return found
+
+    # Ending -----------------------------------------------------------------------------------
+
+    def cancel(self, local_ids: Sequence[str]) -> None:
+        self._scancel([local_id for local_id in local_ids if local_id.isdigit()])
+
+    def cancel_tasks(self, local_id: str, tasks: Sequence[int]) -> None:
+        if local_id.isdigit():
+            self._scancel([f"{local_id}_{task}" for task in tasks])
+
+    def _scancel(self, shown_ids: Sequence[str]) -> None:
+        for some in in_chunks(shown_ids):
+            done = self._commands.ask("scancel", *some)
+            if done.status != 0 and not is_only_about_ended_jobs(done.stderr):
+                raise SchedulerUnavailable(words_of("scancel", done))
+
+    def forget(self, tag: ClaimTag, local_ids: Sequence[str]) -> None:
+        with self._mutex:
+            for local_id in local_ids:
+                known = self._known.get(local_id)
+                if known is None or not known.job.may_be_of(tag):
+                    continue
+                if all(status.life is Life.ENDED for status in known.job.tasks.values()):
+                    del self._known[local_id]
+
+    # Commands ---------------------------------------------------------------------------------
+
+    def _read_limits(self) -> ClusterLimits:
+        if self._limits is None:
+            self._limits = parse_config(self._commands.answer("scontrol", "show", "config"))
+        return self._limits
+
+    def _ask_squeue(self) -> _Queue:
+        done = self._commands.succeed(*squeue_argv(self._owner))
+        return _Queue(_of_claims(parse_squeue(done.stdout)), done.began_at, done.ended_at)
+
+    def _accounted(self, words: Iterable[str]) -> dict[str, JobRows]:
+        with_line = self._cluster().tells_submit_line
+        text = self._commands.answer(*sacct_argv(with_line=with_line), *words)
+        jobs = parse_sacct(text, with_line=with_line)
+        return _of_claims(jobs) if with_line else jobs
+
+
+def _ends(job: LocalJob) -> Iterator[tuple[int | None, SchedulerStatus]]:
+    return ((task, status) for task, status in job.tasks.items() if status.life is Life.ENDED)
+
+
+def _has_exit_code(row: TaskRow) -> bool:
+    meaning = STATES.get(row.state)
+    return meaning is not None and meaning.tells_exit_code(row.reason)
+
+
+def _final(rows: JobRows) -> dict[int | None, SchedulerStatus]:
+    """What accounting knows the end of; it learns of states late, so only ends count."""
+    ends = {}
+    for task, row in rows.tasks.items():
+        meaning = STATES.get(row.state)
+        if meaning is not None:
+            status = status_once_gone(meaning.status(row.exit_code, ""), row.state)
+            if status is not None:
+                ends[task] = status
+    return ends
+
+
+def _of_claims(jobs: dict[str, JobRows]) -> dict[str, JobRows]:
+    """Without jobs whose command is no claim's: their ids may have been a claim's before a reset."""
+    return {local_id: rows for local_id, rows in jobs.items() if rows.tag is not None}

@@ -1,0 +1,114 @@
+"""What each of Slurm's states means."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from attrs import frozen
+
+from cloudq.domain.jobs.job_state import JobState
+from cloudq.domain.jobs.outcome import Life, SchedulerStatus
+
+CANCELED_BY = re.compile(r"CANCELLED by .*")
+"""How sacct says who did it."""
+
+
+_SCRIPTS_OWN = re.compile(r"NonZeroExitCode|RaisedSignal(?::([0-9]+).*)?")
+_LAST_SIGNAL_OF_A_SCRIPT = 31
+"""Above are real-time signals, which Slurm uses itself: 53 stands for a job that it could not start."""
+_RESTATES = frozenset({"None", "OutOfMemory"})
+_TELLS_MORE = frozenset({"DependencyNeverSatisfied", "InactiveLimit", "ReservationDeleted"})
+"""What a job waited for last stays with one that was canceled; these say why it was."""
+
+
+def is_scripts_own(reason: str) -> bool:
+    """Whether Slurm says that the script itself failed, not Slurm in running it."""
+    match = _SCRIPTS_OWN.fullmatch(reason)
+    return match is not None and int(match[1] or 0) <= _LAST_SIGNAL_OF_A_SCRIPT
+
+
+@frozen
+class Meaning:
+    """What a state says while the job is listed, and once it is not any more."""
+
+    life: Life
+    verdict: JobState | None = None
+    reason: str = ""
+    when_gone: JobState | None = None
+    """The verdict once the job is listed no more, for states that may or may not be an end."""
+    is_scripts_failure: bool = False
+    """Whether Slurm's exit code may be the script's; of other states it is invented."""
+
+    def tells_exit_code(self, told: str) -> bool:
+        """Whether the exit code of a job with the reason *told* is its script's."""
+        return self.is_scripts_failure and (not told or is_scripts_own(told))
+
+    def status(self, exit_code: int | None, told: str) -> SchedulerStatus:
+        """As the port says it; *told* is Slurm's own reason."""
+        if self.life is Life.QUEUED:
+            return SchedulerStatus(self.life, reason="; ".join(filter(None, (self.reason, told))))
+        if self.life is not Life.ENDED:
+            return SchedulerStatus(self.life, reason=self.reason)
+        if self.verdict is JobState.DONE:
+            return SchedulerStatus(self.life, self.verdict, 0, self.reason)
+        if self.tells_exit_code(told):
+            return SchedulerStatus(self.life, self.verdict, exit_code, self.reason)
+        return SchedulerStatus(self.life, self.verdict, None, self._reason_with(told))
+
+    def _reason_with(self, told: str) -> str:
+        adds = told not in _RESTATES if self.verdict is JobState.ERROR else told in _TELLS_MORE
+        return f"{self.reason or 'failed by the scheduler'}: {told}" if told and adds else self.reason
+
+
+def _ended(verdict: JobState, reason: str = "") -> Meaning:
+    return Meaning(Life.ENDED, verdict, reason)
+
+
+_PENDING = Meaning(Life.QUEUED)
+_HELD = Meaning(Life.QUEUED, reason="held by the scheduler")
+_RUNNING = Meaning(Life.RUNNING)
+_SUSPENDED = Meaning(Life.RUNNING, reason="suspended")
+
+STATES: Mapping[str, Meaning] = {
+    "PENDING": _PENDING,
+    "CONFIGURING": _PENDING,
+    "EXPEDITING": Meaning(Life.QUEUED, reason="to be run again as soon as its nodes are well"),
+    "POWER_UP_NODE": _PENDING,
+    "REQUEUED": _PENDING,
+    "REQUEUE_FED": _PENDING,
+    "REQUEUE_HOLD": _HELD,
+    "RESV_DEL_HOLD": _HELD,
+    "SPECIAL_EXIT": _HELD,
+    "RUNNING": _RUNNING,
+    "RESIZING": _RUNNING,
+    "SIGNALING": _RUNNING,
+    "STAGE_OUT": _RUNNING,
+    "STOPPED": _SUSPENDED,
+    "SUSPENDED": _SUSPENDED,
+    "COMPLETING": Meaning(Life.COMPLETING),
+    "PREEMPTED": Meaning(Life.QUEUED, reason="preempted", when_gone=JobState.ERROR),
+    "COMPLETED": _ended(JobState.DONE),
+    "FAILED": Meaning(Life.ENDED, JobState.ERROR, is_scripts_failure=True),
+    "CANCELLED": _ended(JobState.DELETED, "canceled"),
+    "REVOKED": _ended(JobState.DELETED, "it ran on another cluster of the federation"),
+    "TIMEOUT": _ended(JobState.TIMEOUT, "the scheduler ended it at its time limit"),
+    "DEADLINE": _ended(JobState.TIMEOUT, "the scheduler ended it at its deadline"),
+    "OUT_OF_MEMORY": _ended(JobState.ERROR, "out of memory"),
+    "NODE_FAIL": _ended(JobState.ERROR, "a node failed"),
+    "BOOT_FAIL": _ended(JobState.ERROR, "a node could not be started"),
+}
+"""Every state that decides something, by the name that ``squeue %T`` shows."""
+
+KEEP_LAST = frozenset({"LAUNCH_FAILED", "RECONFIG_FAIL", "UPDATE_DB"})
+"""States that say nothing of the job itself: what was known before stays."""
+
+
+def status_once_gone(status: SchedulerStatus, state: str) -> SchedulerStatus | None:
+    """What *state*, the last one listed, proves when the job is listed no more; None: nothing."""
+    if status.life is Life.ENDED:
+        return status
+    meaning = STATES.get(state)
+    if meaning is None or meaning.when_gone is None:
+        return None
+    return SchedulerStatus(Life.ENDED, meaning.when_gone, reason=meaning.reason)

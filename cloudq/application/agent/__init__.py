@@ -1,0 +1,1 @@
+"""The agent: what one cycle does, and what it is made of."""

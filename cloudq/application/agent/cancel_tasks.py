@@ -1,0 +1,69 @@
+"""Carry out requests to cancel single tasks of array jobs."""
+
+from __future__ import annotations
+
+from attrs import define
+
+from cloudq.application.agent.cancel_held_jobs import CANCEL_AGAIN_AFTER_S
+from cloudq.application.agent.held_job import Cancel, HeldJob, Holdings
+from cloudq.application.agent.job_trouble import JobTrouble
+from cloudq.application.agent.stop_claim import StopClaim
+from cloudq.domain.names import ClaimTag
+from cloudq.ports.clock import Clock
+from cloudq.ports.job_repository import TaskRequest
+
+
+@define
+class CancelTasks:
+    """Has the scheduler end tasks that their owner canceled; the others go on.
+
+    A request stays in the bucket until its task has ended, so nothing of it need be remembered.
+    """
+
+    stop_claim: StopClaim
+    clock: Clock
+    holdings: Holdings
+    trouble: JobTrouble
+
+    def __call__(self) -> None:
+        """Go on with every request."""
+        for tag, tasks in self._requested().items():
+            held = self.holdings.held.get(tag)
+            if held is not None:
+                with self.trouble.of(held):
+                    self._go_on(held, tasks)
+            elif tag not in self.holdings.invitations:
+                self._drop(tag, tasks)
+
+    def _requested(self) -> dict[ClaimTag, list[int]]:
+        requested: dict[ClaimTag, list[int]] = {}
+        for each in sorted(self.holdings.task_cancel_requests - self.holdings.drop_task_cancels):
+            requested.setdefault(each.tag, []).append(each.task)
+        return requested
+
+    def _go_on(self, held: HeldJob, tasks: list[int]) -> None:
+        if held.end is not None or held.cancel is not Cancel.NONE or not held.is_handed_over:
+            return
+        unfinished = _unfinished(held)
+        self._drop(held.tag, [task for task in tasks if task not in unfinished])
+        now = self.clock.elapsed()
+        due = [task for task in tasks if task in unfinished and self._is_due(held, task, now)]
+        if due:
+            self.stop_claim.cancel_tasks(held.tag, held.local_ids, due)
+            held.canceled_tasks.update(dict.fromkeys(due, now))
+
+    def _is_due(self, held: HeldJob, task: int, now: float) -> bool:
+        canceled_at = held.canceled_tasks.get(task)
+        return canceled_at is None or now - canceled_at >= CANCEL_AGAIN_AFTER_S
+
+    def _drop(self, tag: ClaimTag, tasks: list[int]) -> None:
+        self.holdings.drop_task_cancels.update(TaskRequest(tag, task) for task in tasks)
+
+
+def _unfinished(held: HeldJob) -> set[int]:
+    """The tasks that the array has and whose end is not in the record in the bucket."""
+    job = held.stored.job
+    if held.job.array_tid is None or job.is_final:
+        return set()
+    ended = {task for task, state in job.tasks.items() if state.state.is_final}
+    return set(held.job.array_tid) - ended

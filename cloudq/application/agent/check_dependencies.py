@@ -1,0 +1,105 @@
+"""What has become of the jobs that others wait for (protocol 7.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+from attrs import define, field
+
+from cloudq.domain.errors import JobNotFound, RecordRejected
+from cloudq.domain.jobs.job import Job, StoredJob
+from cloudq.domain.jobs.job_state import JobState
+from cloudq.ports.clock import Clock
+from cloudq.ports.job_repository import JobRepository
+
+LOOK_EVERY_S = 60.0
+MAX_LOOKS_A_CYCLE = 1000
+"""However many jobs are waited for, a cycle comes to its other steps; the rest is looked at later."""
+MAX_TOLD = 20
+"""Unfinished jobs looked at and named: each of them is reason enough to wait."""
+MAX_KEPT = 100_000
+MAX_KEPT_BYTES = 64 * 1024
+"""Of a record that is kept so that it need not be read again while it stays the same."""
+
+
+@define
+class _Look:
+    at: float
+    seen: StoredJob | None
+
+
+@define
+class CheckDependencies:
+    """Over means final in any state, or deleted. A distinct job is read once a minute."""
+
+    jobs: JobRepository
+    clock: Clock
+    _over: dict[str, JobState | None] = field(factory=dict, init=False)
+    """How a job ended; None for one that was deleted before anybody here saw its end."""
+    _looks: dict[str, _Look] = field(factory=dict, init=False)
+    _looks_left: int = field(default=MAX_LOOKS_A_CYCLE, init=False)
+
+    def begin_cycle(self) -> None:
+        """As many jobs may be looked at again as one cycle has time for."""
+        self._looks_left = MAX_LOOKS_A_CYCLE
+        if len(self._looks) > MAX_KEPT:
+            self._looks.clear()
+            self._over.clear()
+
+    def why_waiting(self, job: Job) -> str:
+        """What *job* still waits for, in words; empty if for nothing."""
+        needed = dict.fromkeys((*job.hold_jid, *job.hold_ok_jid))
+        unfinished = list(islice((each for each in needed if not self._is_over(each)), MAX_TOLD))
+        if unfinished:
+            return f"waits for {', '.join(unfinished)}{' and more' if len(unfinished) == MAX_TOLD else ''}"
+        gone = list(islice((each for each in job.hold_ok_jid if self._over[each] is None), MAX_TOLD))
+        if gone:
+            return (
+                f"waits for {', '.join(gone)} to be DONE, which cannot be known any more: deleted; "
+                "cancel this job, or submit it again without --hold_ok_jid"
+            )
+        return ""
+
+    def why_never(self, job: Job) -> str:
+        """Why *job* must not be run at all, in words; empty if no job it needs has failed."""
+        known = islice(self._failed(job.hold_ok_jid), MAX_TOLD)
+        failed = [f"{each} ended {state.value}" for each, state in known]
+        return f"not run: {', '.join(failed)}, and it was to run only after DONE" if failed else ""
+
+    def note_over(self, job: Job) -> None:
+        """An own job ended: nobody need ask the store."""
+        if job.uuid in self._looks:
+            self._over[job.uuid] = job.state
+
+    def _failed(self, job_ids: Iterable[str]) -> Iterator[tuple[str, JobState]]:
+        unfinished = 0
+        for job_id in job_ids:
+            state = self._over[job_id] if self._is_over(job_id) else None
+            unfinished += job_id not in self._over
+            if unfinished > MAX_TOLD:
+                return
+            if state is not None and state is not JobState.DONE:
+                yield job_id, state
+
+    def _is_over(self, job_id: str) -> bool:
+        now = self.clock.elapsed()
+        look = self._looks.get(job_id)
+        is_due = look is None or now - look.at >= LOOK_EVERY_S
+        if job_id not in self._over and is_due and self._looks_left > 0:
+            self._looks_left -= 1
+            self._looks[job_id] = self._look(job_id, look, now)
+        return job_id in self._over
+
+    def _look(self, job_id: str, before: _Look | None, now: float) -> _Look:
+        try:
+            known = before.seen if before else None
+            seen = self.jobs.load_if_changed(known) if known else self.jobs.load(job_id)
+        except JobNotFound:
+            self._over[job_id] = None
+            return _Look(now, None)
+        except RecordRejected:
+            return _Look(now, None)
+        if seen.job.is_final:
+            self._over[job_id] = seen.job.state
+        return _Look(now, seen if seen.size <= MAX_KEPT_BYTES else None)

@@ -1,0 +1,103 @@
+"""Make sure, before anything is run, that the store keeps conditional writes apart (protocol 8).
+
+Some stores take the conditions and ignore them; on those two agents would both own a job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from attrs import define, evolve, field
+
+from cloudq.application.agent.hold_lease import HoldLease
+from cloudq.application.agent.job_trouble import AgentLog
+from cloudq.application.shared.seconds_until import seconds_until
+from cloudq.domain.errors import StoreUnfit
+from cloudq.domain.stores.store_check import LIST_LAG_TOLERATED_S, StoreCheck
+from cloudq.ports.clock import Clock
+from cloudq.ports.system_registry import StoreProbe, SystemRegistry
+from cloudq.ports.workers import Workers
+
+LOST = (
+    "what an agent writes after another has taken its place may undo the other's work, an ended job may "
+    "stand in the history twice or not at all, and agents of one system in two homes may run a job twice"
+)
+"""What a person gives up: invariants I7 and I8, and two homes."""
+
+
+TOLD_FROM_S = 2.0
+
+
+@define
+class CheckStore:
+    """Races conditional writes once a day; the result goes along with the beats."""
+
+    registry: SystemRegistry
+    clock: Clock
+    workers: Workers
+    lease: HoldLease
+    log: AgentLog
+    accepts_weak: bool = False
+    """Whether a person chose to work without conditions."""
+    doubts: str = ""
+    """Why conditions may not hold there, by what is known of this machine; empty: nothing."""
+    _has_told: bool = field(default=False, init=False)
+
+    def __call__(self) -> None:
+        """Check if it is due. Raises `StoreUnfit`, and whatever keeps the store from answering."""
+        now = self.clock.now()
+        check = self.lease.store_check
+        if check is None or not check.is_recent(now):
+            probe = self.registry.probe(self.lease.identity.system, self.workers)
+            self._tell_of_old_listings()
+            check = StoreCheck(now, "; ".join(_flaws(probe)))
+        if self.doubts and self.doubts not in check.flaws:  # another machine may have made the check
+            check = evolve(check, flaws="; ".join(filter(None, (check.flaws, self.doubts))))
+        if check.is_weak:
+            self._accept_or_refuse(check)
+        self.lease.store_check = check
+
+    def _tell_of_old_listings(self) -> None:
+        """Say so if listings lag: claims are never listed, but jobs are found by a listing."""
+        system = self.lease.identity.system
+        name = self.registry.begin_listing_probe(system)
+        try:
+            shown_s = seconds_until(
+                lambda: self.registry.lists_probe(system, name), self.clock, LIST_LAG_TOLERATED_S
+            )
+        finally:
+            self.registry.end_listing_probe(system, name)
+        gone_s = seconds_until(
+            lambda: not self.registry.lists_probe(system, name), self.clock, LIST_LAG_TOLERATED_S
+        )
+        if shown_s is None or gone_s is None:
+            self.log.error(
+                "listings of this store are too old for cloudq: jobs are found late or not at all",
+                tolerated_s=LIST_LAG_TOLERATED_S,
+                look_at="cloudqcli doctor",
+            )
+        elif max(shown_s, gone_s) >= TOLD_FROM_S:
+            self.log.warning("listings of this store lag", new_s=round(shown_s), deleted_s=round(gone_s))
+
+    def _accept_or_refuse(self, check: StoreCheck) -> None:
+        if not self.accepts_weak:
+            raise StoreUnfit(
+                f"This store does not keep conditional writes apart ({check.flaws}): jobs could run twice "
+                "here, so no agent runs on it. docs/configuration.md says which stores do. To work on it all "
+                f"the same, set [agent] accept_weak_store = true: then {LOST}."
+            )
+        if not self._has_told:
+            self._has_told = True
+            self.log.warning(
+                "this store does not keep conditional writes apart, which [agent] accept_weak_store allows",
+                found=check.flaws,
+                lost=LOST,
+                rules="jobs for one system are taken, others wait; run agents of it in this home only",
+            )
+
+
+def _flaws(probe: StoreProbe) -> Iterator[str]:
+    if probe.winners != 1:
+        yield f"of several writers that created one key at once {probe.winners} were told they had"
+    if not probe.guards:
+        yield "a rewrite with a wrong ETag was accepted"

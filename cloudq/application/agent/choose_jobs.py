@@ -1,0 +1,181 @@
+"""Choose which of the jobs a system is invited to it takes now (protocol 7.2 to 7.4)."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from cloudq.application.agent.agent_settings import AgentSettings
+from cloudq.application.agent.check_dependencies import CheckDependencies
+from cloudq.application.agent.held_job import Holdings, Invitation
+from cloudq.application.agent.hold_lease import HoldLease
+from cloudq.application.agent.job_trouble import JobTrouble
+from cloudq.domain.errors import SchedulerUnavailable
+from cloudq.domain.jobs.claim import Claim
+from cloudq.domain.jobs.placement import (
+    MOST_BEYOND_FREE_SLOTS,
+    MOST_WHILE_NOTHING_WAITS,
+    RATE_OVER_S,
+    claim_delay,
+    expected_wait,
+    is_sooner_here,
+    why_claimed,
+)
+from cloudq.ports.batch_scheduler import BatchScheduler
+from cloudq.ports.clock import Clock
+from cloudq.ports.job_repository import JobRepository
+
+LATER = "other systems may start it sooner"
+MOST_LOOKED_AT = 50
+"""Jobs that may be other systems' by now, looked at in one cycle without a free slot."""
+
+
+@frozen
+class ChooseJobs:
+    """Says whose turn it is; the others learn why they wait."""
+
+    jobs: JobRepository
+    dependencies: CheckDependencies
+    scheduler: BatchScheduler
+    clock: Clock
+    settings: AgentSettings
+    holdings: Holdings
+    trouble: JobTrouble
+    lease: HoldLease
+
+    def __call__(self, due: list[Invitation], now: float) -> list[Invitation]:
+        """Those of *due*, all read, that are to be taken now, oldest first."""
+        self.dependencies.begin_cycle()
+        oldest_first = sorted(due, key=lambda each: -each.age_s(now))
+        pressing = [each for each in oldest_first if self._needs_no_room(each)]
+        others = [each for each in oldest_first if not self._needs_no_room(each)]
+        doubt = self.lease.doubt() if others else ""
+        for each in others:
+            each.note = doubt or self._why_it_waits(each)
+        waiting = [each for each in others if each.note and each.may_be_claimed]
+        pressing += [each for each in waiting[:MOST_LOOKED_AT] if self._is_claimed(each)]
+        ready = [each for each in others if not each.note]
+        pinned = self._within_room([each for each in ready if each.is_pinned], 0)
+        unpinned = [each for each in ready if not each.is_pinned]
+        return pressing + pinned + self._within_room(self._unpinned(unpinned, now), len(pinned))
+
+    def _needs_no_room(self, invitation: Invitation) -> bool:
+        """Whether it is over, held already, to be canceled, or never to be run."""
+        job, tag = invitation.read_record.job, invitation.tag
+        if job.is_final or job.claim >= tag.n or tag in self.holdings.cancel_requests:
+            return True
+        return bool(self.dependencies.why_never(job))
+
+    def _why_it_waits(self, invitation: Invitation) -> str:
+        job, system = invitation.read_record.job, self.settings.system
+        if invitation.tag.n == 1 and job.submit_to not in {"", system}:
+            return f"submitted to {job.submit_to}, not to {system}"
+        if not invitation.is_pinned and not self.settings.unpinned:
+            return f"{system} takes only jobs submitted to it"
+        if self.lease.is_store_weak and len(job.invited) > 1:
+            return f"its store cannot keep {' and '.join(job.invited)} apart: cancel it, and submit it to one"
+        return self.dependencies.why_waiting(job)
+
+    def _within_room(self, chosen: list[Invitation], taken: int) -> list[Invitation]:
+        room = max(0, self.settings.max_held - len(self.holdings.held) - taken)
+        for each in chosen[room:]:
+            each.note = f"{self.settings.system} holds {self.settings.max_held} jobs already"
+        for each in chosen[:room]:
+            each.placement = each.placement or f"submitted to {self.settings.system} alone"
+        return chosen[:room]
+
+    # Jobs that any of several systems may take -----------------------------------------------
+
+    def _unpinned(self, ready: list[Invitation], now: float) -> list[Invitation]:
+        """While nobody can say how much is free, all of them wait."""
+        if not ready:
+            return []
+        try:
+            free = self._free_slots()
+        except SchedulerUnavailable as error:
+            for each in ready:
+                each.note = str(error)
+            return []
+        at_once, left = self._that_start_at_once(ready, now, free or 0)
+        rest = ready[len(at_once) :]
+        for each in rest:
+            each.note = LATER
+        return at_once + ([] if left > 0 else self._that_wait_here(rest, now, free))
+
+    def _that_start_at_once(
+        self, ready: list[Invitation], now: float, free: int
+    ) -> tuple[list[Invitation], int]:
+        """One for each of the *free* slots, and those before them that others have by now; slots left.
+
+        The oldest are where everybody begins: a system that has just lost some looks before it tries,
+        or it would stay idle beside jobs that nobody has.
+        """
+        delay = self._delay(0.0)
+        has_lost_some = self._taken_elsewhere_per_s(now) > 0
+        chosen: list[Invitation] = []
+        for each in _older_than(delay, ready, now)[: max(free, MOST_LOOKED_AT)]:
+            if free < 1:
+                break
+            if not (has_lost_some and self._is_somebodys(each)):
+                free -= 1
+            each.placement = why_claimed(self.settings.system, 0.0, delay)
+            chosen.append(each)
+        return chosen, free
+
+    def _that_wait_here(self, rest: list[Invitation], now: float, free: int | None) -> list[Invitation]:
+        """Those that other systems have by now, to be let go of, and what is taken into the queue here."""
+        waiting = self._longest_wait()
+        wait = expected_wait(None if free is None else 0, self.holdings.recent_waits, waiting or 0.0)
+        delay = self._delay(wait)
+        may_take = MOST_BEYOND_FREE_SLOTS if wait != 0 else MOST_WHILE_NOTHING_WAITS
+        chosen: list[Invitation] = []
+        for each in _older_than(delay, rest, now)[:MOST_LOOKED_AT]:
+            if not self._is_somebodys(each):
+                is_sooner = is_sooner_here(wait, len(rest) - len(chosen), self._taken_elsewhere_per_s(now))
+                if may_take < 1 or not (is_sooner or waiting is None):  # the first one finds out
+                    break
+                may_take -= 1
+                each.placement = why_claimed(self.settings.system, wait, delay)
+            each.note = ""
+            chosen.append(each)
+        return chosen
+
+    def _is_claimed(self, invitation: Invitation) -> bool:
+        """Whether its claim exists already, whatever it would wait for; if not, it is never asked again.
+
+        What it waited for was over for the process that made the claim, and may be deleted by now.
+        """
+        is_claimed = False
+        with self.trouble.of_invitation(invitation):
+            invitation.may_be_claimed = is_claimed = self.jobs.claim(invitation.tag) is not None
+        return is_claimed
+
+    def _is_somebodys(self, invitation: Invitation) -> bool:
+        """Whether its claim exists; what goes wrong here does so again where the job is taken."""
+        claims: list[Claim | None] = []
+        with self.trouble.of_invitation(invitation):
+            claims.append(self.jobs.claim(invitation.tag))
+        return claims != [None]
+
+    def _taken_elsewhere_per_s(self, now: float) -> float:
+        recent = sum(1 for at in self.holdings.others_took if now - at <= RATE_OVER_S)
+        return recent / RATE_OVER_S
+
+    def _delay(self, wait_s: float | None) -> float:
+        return claim_delay(wait_s, self.settings.handicap_s, self.settings.poll_interval_s)
+
+    def _longest_wait(self) -> float | None:
+        """Seconds that a job has waited in the scheduler's queue; None if none waits there."""
+        waiting = [held.job for held in self.holdings.unfinished() if not held.has_started]
+        since = [job.time_ready or job.time_receive for job in waiting]
+        now = self.clock.now()
+        return max(((now - at).total_seconds() for at in since if at is not None), default=None)
+
+    def _free_slots(self) -> int | None:
+        free = self.scheduler.free_slots()
+        if free is None:
+            return None
+        return free - sum(1 for held in self.holdings.unfinished() if not held.has_started)
+
+
+def _older_than(delay_s: float, oldest_first: list[Invitation], now: float) -> list[Invitation]:
+    return [each for each in oldest_first if each.age_s(now) >= delay_s]

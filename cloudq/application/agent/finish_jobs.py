@@ -1,0 +1,373 @@
+"""Bring ended jobs' results into the bucket, in an order that can be repeated (protocol 5.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from attrs import define, evolve, field
+
+from cloudq.application.agent.check_dependencies import CheckDependencies
+from cloudq.application.agent.held_job import Cancel, HeldJob, Holdings, StagedOut
+from cloudq.application.agent.job_trouble import AgentLog, JobTrouble
+from cloudq.application.agent.keep_hold import KeepHold
+from cloudq.application.agent.permit import Permits
+from cloudq.application.agent.ship_logs import STREAMS, ShipLogs
+from cloudq.application.agent.watch_files import WatchFiles, told_of_loss, told_of_lost_outputs
+from cloudq.application.shared.end_job import load_or_none, with_history_key
+from cloudq.domain.errors import (
+    CloudqError,
+    LeaseLost,
+    RecordChanged,
+    StoreProblem,
+    WorkDirGone,
+    WorkspaceProblem,
+)
+from cloudq.domain.jobs.job import Job, StoredJob
+from cloudq.domain.jobs.job_state import JobState
+from cloudq.domain.names import ClaimTag
+from cloudq.ports.batch_scheduler import BatchScheduler
+from cloudq.ports.clock import Clock
+from cloudq.ports.job_repository import JobFiles, JobRepository
+from cloudq.ports.workers import Lane, Started, Workers
+
+WAIT_FOR_STAGE_OUT_S = 2.0
+PROGRESS_EVERY_S = 60.0
+TRIES_OF_CANCELED_JOBS = 5
+
+
+class StageOutGivenUp(CloudqError):
+    """Nobody waits for these outputs any more."""
+
+
+@define
+class FinishJobs:
+    """Stages out what ended, then writes the end: logs and outputs, record, history.
+
+    The markers go later, once the summary without the jobs is published.
+    """
+
+    jobs: JobRepository
+    keep_hold: KeepHold
+    files: JobFiles
+    scheduler: BatchScheduler
+    dependencies: CheckDependencies
+    clock: Clock
+    workers: Workers
+    holdings: Holdings
+    trouble: JobTrouble
+    ship_logs: ShipLogs
+    watch_files: WatchFiles
+    permits: Permits
+    log: AgentLog
+    system: str
+    _under_way: dict[ClaimTag, Started[StagedOut]] = field(factory=dict, init=False)
+
+    def __call__(self, *, may_try_again: bool = True) -> None:
+        """Start stage-outs, and finish the jobs whose stage-out is done.
+
+        Unless it *may_try_again*, a stage-out that went wrong before is left alone.
+        """
+        ended = [held for held in self.holdings.held.values() if held.end is not None]
+        now = self.clock.elapsed()
+        self._forget_abandoned()
+        begun = [each for each in ended if each.staged_out is None and each.stage_out is None]
+        begun = [held for held in begun if held.retry_at <= now and (may_try_again or not held.retries)]
+        begun = [held for held in begun if self._has_no_piece_under_way(held)]
+        begun = [held for held in begun if self._sees_files(held)]
+        for held in begun:
+            self._start(held)
+        self._wait(begun)
+        for held in ended:
+            self._take_result(held)
+            if held.staged_out is None and self._is_to_be_given_up(held):
+                self._give_up(held)
+        self.workers.map(self._finish, [held for held in ended if held.staged_out and held.retry_at <= now])
+
+    def _has_no_piece_under_way(self, held: HeldJob) -> bool:
+        """A piece that came after the whole log would never be deleted."""
+        held.give_up_shipping()
+        if self.ship_logs.has_ended(held):
+            return True
+        self._show_completing(held)
+        return False
+
+    def _sees_files(self, held: HeldJob) -> bool:
+        """Whether its files can be brought; a disk that is not mounted for a moment has lost none."""
+        with self.trouble.of(held):
+            had_files = held.is_elsewhere or held.space.owner() is not None
+            if self.watch_files.are_there(held):
+                if not had_files and held.end is not None:
+                    held.end = told_of_loss(held, held.end)
+                return True
+            self._show_completing(held)
+        return False
+
+    def _show_completing(self, held: HeldJob) -> None:
+        if held.job.state in {JobState.READY, JobState.RUN, JobState.DELETING}:
+            held.job = held.job.entered(JobState.COMPLETING, self.clock.now(), "stage-out")
+
+    def _start(self, held: HeldJob) -> None:
+        """Begin to stage out, unless this process still does, from before it lost its lease."""
+        held.job = evolve(held.job, time_stageout_start=self.clock.now())
+        held.stage_out = self._under_way.get(held.tag)
+        if held.stage_out is None:
+            held.stage_out = self._under_way[held.tag] = self.workers.start(
+                lambda: self._stage_out(held), Lane.STAGE_OUT
+            )
+
+    def _forget_abandoned(self) -> None:
+        """Stage-outs that ended after their jobs were let go of: nobody asks for what they came to."""
+        for tag, started in list(self._under_way.items()):
+            if tag not in self.holdings.held and started.is_done():
+                del self._under_way[tag]
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a stage-out is under way."""
+        return any(held.stage_out is not None for held in self.holdings.held.values())
+
+    def _wait(self, begun: list[HeldJob]) -> None:
+        """Most take no time. Those that last are looked at again, and held up no cycle twice."""
+        deadline = self.clock.elapsed() + WAIT_FOR_STAGE_OUT_S
+        for held in begun:
+            if held.stage_out is not None:
+                held.stage_out.wait(max(0.0, deadline - self.clock.elapsed()))
+
+    def _take_result(self, held: HeldJob) -> None:
+        """Take over what a stage-out came to; one that lasts shows as COMPLETING."""
+        if held.stage_out is None:
+            return
+        if not held.stage_out.is_done():
+            self._show_completing(held)
+            return
+        stage_out, held.stage_out = held.stage_out, None
+        self._under_way.pop(held.tag, None)
+        with self.trouble.of(held):
+            held.staged_out = self._result(held, stage_out)
+            if held.staged_out.has_lost_outputs and held.end is not None:
+                held.end = told_of_lost_outputs(held, held.end)
+            held.recovered()
+            held.job = evolve(held.job, time_stageout_finish=self.clock.now())
+
+    def _result(self, held: HeldJob, stage_out: Started[StagedOut]) -> StagedOut:
+        try:
+            return stage_out.result()
+        except CloudqError as error:
+            self._show_completing(held)
+            held.failed_stage_outs += not isinstance(error, (StoreProblem, LeaseLost))
+            raise
+
+    # Ending without the outputs --------------------------------------------------------------
+
+    def _is_to_be_given_up(self, held: HeldJob) -> bool:
+        """Whether the job was canceled while it is staged out.
+
+        One that was canceled before ended by that, and has results that its owner may want: it is
+        tried a few times.
+        """
+        if held.tag not in self.holdings.cancel_requests:
+            return False
+        return not _was_canceled_before(held) or held.failed_stage_outs >= TRIES_OF_CANCELED_JOBS
+
+    def _give_up(self, held: HeldJob) -> None:
+        """End the job without what is not in the bucket yet; its files stay where they are."""
+        assert held.end is not None  # noqa: S101 (only ended jobs come here)
+        code = "" if held.end.exit_code is None else f", exit code {held.end.exit_code}"
+        reason = (
+            f"canceled before its outputs were in the store: they stay in {held.job.workdir} on "
+            f"{self.system} for as long as [agent] keep_days says; its script had ended: "
+            f"{held.end.state.value}{code}"
+        )
+        held.is_given_up = True
+        held.end = evolve(held.end, state=JobState.DELETED, reason=reason)
+        held.stage_out, held.staged_out = None, StagedOut()
+        held.recovered()
+
+    # Logs and outputs ------------------------------------------------------------------------
+
+    def _stage_out(self, held: HeldJob) -> StagedOut:
+        if held.is_elsewhere:
+            return StagedOut(is_out_of_sight=True)
+        if held.space.owner() is None:
+            raise WorkspaceProblem(f"the files under {held.space.control_dir} are not there")
+        for task in held.job.task_ids:
+            for stream in STREAMS:
+                self._put_log(held, stream, task)
+        if held.may_have_log_pieces:
+            self.files.drop_log_pieces(held.tag)
+        if held.stored.job.time_stageout_start is not None:  # an earlier try may have been killed
+            self.files.drop_unfinished(held.tag)
+        try:
+            return StagedOut(held.space.pack_output(partial(self._put_output, held)))
+        except WorkDirGone:  # the logs are in the bucket, and there is nothing else to wait for
+            return StagedOut(has_lost_outputs=True)
+
+    def _put_log(self, held: HeldJob, stream: str, task: int | None) -> None:
+        if size := held.space.log_size(stream, task):
+            pieces = self._until_given_up(held, held.space.log_pieces(stream, task))
+            self.files.put_log(held.tag, stream, task, pieces, expected_bytes=size)
+
+    def _put_output(self, held: HeldJob, number: int, pieces: Iterator[bytes], expected_bytes: int) -> int:
+        wanted = self._until_given_up(held, pieces)
+        return self.files.put_output(held.tag, number, wanted, expected_bytes=expected_bytes)
+
+    def _until_given_up(self, held: HeldJob, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        """*pieces*, as long as somebody wants them: the end of an agent waits for no upload."""
+        for piece in pieces:
+            if held.is_given_up:
+                raise StageOutGivenUp(f"job {held.tag} was canceled while its outputs were brought")
+            if self.permits.has_stopped:
+                raise StageOutGivenUp(f"the agent ended while the outputs of job {held.tag} were brought")
+            yield piece
+
+    # Record and history ----------------------------------------------------------------------
+
+    def _finish(self, held: HeldJob) -> None:
+        with self.trouble.of(held):
+            if self._is_recorded(held):
+                self._put_away(held)
+
+    def _is_recorded(self, held: HeldJob) -> bool:
+        """Write the final record, once, and the history; whether the job is ours and over."""
+        if not held.stored.job.is_final:
+            try:
+                held.stored = self.jobs.replace(held.stored, self._final(held))
+            except RecordChanged:
+                return self._look_again(held)
+        self.jobs.put_history(held.stored.job.history_key)
+        return True
+
+    def _look_again(self, held: HeldJob) -> bool:
+        """Somebody rewrote the record: another claim's holder, or this agent before a crash."""
+        stored = load_or_none(self.jobs, held.tag.job_id)
+        is_over = stored is not None and stored.job.is_final and stored.job.claim in {0, held.tag.n}
+        if not is_over and self.keep_hold.is_replaced(held, stored):
+            self.holdings.let_go(held.tag, superseded=True)
+            return False
+        has_gone_back = stored is None or stored.job.revision <= held.stored.job.revision
+        held.stored = stored or self._put_again(held)
+        if is_over:
+            self.jobs.put_history(held.stored.job.history_key)
+            return True
+        held.retry_at = 0.0
+        if has_gone_back and held.job.time_stageout_finish is not None:
+            self._stage_out_again(held)
+            return False
+        return self._is_recorded(held)
+
+    def _stage_out_again(self, held: HeldJob) -> None:
+        """The bucket went back: what was brought before may be gone like the record."""
+        held.staged_out = None
+        held.job = evolve(held.job, time_stageout_finish=None)
+
+    def _put_again(self, held: HeldJob) -> StoredJob:
+        stored = self.keep_hold.put_record(held.tag, held.job)
+        held.job = stored.job
+        return stored
+
+    def _final(self, held: HeldJob) -> Job:
+        assert held.end is not None  # noqa: S101 (only ended jobs come here)
+        assert held.staged_out is not None  # noqa: S101 (and only once staged out)
+        staged_out, packed = held.staged_out, held.staged_out.packed
+        job = held.job.ended(held.end, self.clock.now())
+        if staged_out.is_out_of_sight:
+            notes = [
+                note for note in (job.error_msg, "its logs and outputs are out of this agent's sight") if note
+            ]
+            job = evolve(job, error_msg="; ".join(notes), size_output=0)
+        else:
+            job = evolve(
+                job,
+                size_output=packed.size,
+                output_archives=packed.archives,
+                output_files=packed.contents.files,
+                output_bytes=packed.contents.total_bytes,
+                left_out=packed.left_out,
+                left_out_count=packed.left_out_count,
+            )
+        if packed.left_out:
+            job = job.with_remark(f"left out of the output: {', '.join(packed.left_out)}")
+        return with_history_key(self.jobs, job)
+
+    def _put_away(self, held: HeldJob) -> None:
+        job, tag = held.stored.job, held.tag
+        if held.space.owner() is not None:
+            held.space.note_staged_out()
+        self.scheduler.forget(tag, held.local_ids)
+        self.dependencies.note_over(job)
+        self.holdings.held.pop(tag, None)
+        self.holdings.withdraw.add(tag)
+        if tag in self.holdings.cancel_requests:
+            self.holdings.drop_cancels.add(tag)
+        self.trouble.forget(tag)
+        self.log.info("job ended", job=job.uuid, state=job.state.value, exit_code=job.exit_code)
+
+
+@define
+class WriteRecords:
+    """Writes the records of live jobs that changed: states at once, mere progress now and then."""
+
+    jobs: JobRepository
+    keep_hold: KeepHold
+    clock: Clock
+    workers: Workers
+    holdings: Holdings
+    trouble: JobTrouble
+
+    def __call__(self) -> None:
+        """One write a job, however many states it passed in this cycle."""
+        self.workers.map(self._write, [held for held in self.holdings.held.values() if self._is_due(held)])
+
+    def _is_due(self, held: HeldJob) -> bool:
+        before, after = held.stored.job, held.job
+        if before is after or before == after:
+            return False
+        if _is_about_to_be_final(held):
+            return False  # its end is written soon
+        if evolve(before, tasks=after.tasks) != after:
+            return True
+        return self.clock.elapsed() - held.written_at >= PROGRESS_EVERY_S
+
+    def _write(self, held: HeldJob) -> None:
+        with self.trouble.of(held):
+            try:
+                held.stored = self.jobs.replace(held.stored, held.job)
+            except RecordChanged:
+                self._look_again(held)
+                return
+            held.job = held.stored.job
+            held.is_newly_claimed = False
+            held.written_at = self.clock.elapsed()
+            self._keep_copy(held)
+
+    def _keep_copy(self, held: HeldJob) -> None:
+        """Keep the record of a job that was handed over: the bucket may lose it while the job runs."""
+        if not held.is_copied and held.job.time_ready is not None and held.space.owner() is not None:
+            held.space.keep_job(held.job)
+            held.is_copied = True
+
+    def _look_again(self, held: HeldJob) -> None:
+        """Somebody rewrote the record: this claim may not be the newest any more."""
+        stored = load_or_none(self.jobs, held.tag.job_id)
+        if (stored is not None and stored.job.is_final) or self.keep_hold.is_replaced(held, stored):
+            self.holdings.let_go(held.tag, superseded=True)
+            return
+        if stored is None:
+            held.stored = self.keep_hold.put_record(held.tag, held.job)
+            held.job = held.stored.job
+        else:
+            held.stored = stored
+
+
+def _is_about_to_be_final(held: HeldJob) -> bool:
+    """Whether the job has ended and nothing keeps its final record from being written next."""
+    is_retried = held.retries > 0 and held.staged_out is None
+    return held.end is not None and held.stage_out is None and held.shipping is None and not is_retried
+
+
+def _was_canceled_before(held: HeldJob) -> bool:
+    """Whether the job was canceled before it ended, perhaps by the word of an agent before this one."""
+    return held.cancel is not Cancel.NONE or any(
+        change.state is JobState.DELETING for change in held.job.changes
+    )

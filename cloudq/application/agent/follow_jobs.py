@@ -1,0 +1,344 @@
+"""Follow handed-over jobs: one query for all, states only from evidence (protocol section 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from datetime import datetime
+
+from attrs import define, evolve, field, frozen
+
+from cloudq.application.agent.held_job import Cancel, HeldJob, Holdings
+from cloudq.application.agent.job_trouble import JobTrouble
+from cloudq.application.agent.name_follow_ups import name_follow_ups
+from cloudq.application.agent.note_silence import NoteSilence
+from cloudq.application.agent.stop_claim import StopClaim
+from cloudq.application.agent.watch_files import WatchFiles, told_of_loss
+from cloudq.domain.errors import SchedulerUnavailable
+from cloudq.domain.jobs.job import Job
+from cloudq.domain.jobs.job_shell import BLOCKED
+from cloudq.domain.jobs.job_state import JobState
+from cloudq.domain.jobs.outcome import Evidence, Life, SchedulerStatus, decide
+from cloudq.domain.jobs.task_states import TaskState, TaskStates, derive
+from cloudq.ports.batch_scheduler import BatchScheduler, LocalJob
+from cloudq.ports.clock import Clock
+from cloudq.ports.workers import Lane, Started, Workers
+from cloudq.ports.workspace import FirstMiss, TaskRecords
+
+NO_RECORDS = TaskRecords()
+WAIT_FOR_ANSWER_S = 2.0
+"""How long a cycle waits for an answer that it has just asked for; a later cycle takes it over."""
+JUDGE_AGAIN_AFTER_S = 60.0
+"""A record that could not be read for a moment changes nothing that a cheap look would show."""
+
+
+@frozen(eq=False)
+class _Asked:
+    """A query under way."""
+
+    local_ids: frozenset[str]
+    at: float
+    """Own clock."""
+    answer: Started[Mapping[str, LocalJob]]
+
+
+@define
+class FollowJobs:
+    """Looks at records every cycle and asks the scheduler when one changed or it is time."""
+
+    scheduler: BatchScheduler
+    stop_claim: StopClaim
+    files: WatchFiles
+    clock: Clock
+    workers: Workers
+    holdings: Holdings
+    trouble: JobTrouble
+    note_silence: NoteSilence
+    doubt: Callable[[], str]
+    """Why this home may be a copy, whose original has other records; empty if it is not."""
+    _doubt: str = field(default="", init=False)
+    _polled_at: float | None = field(default=None, init=False)
+    _asked: _Asked | None = field(default=None, init=False)
+    _has_heard: bool = field(default=False, init=False)
+    _unanswered: str = field(default="", init=False)
+    """What kept the last query from being answered."""
+
+    def __call__(self) -> None:
+        """One look at all live jobs; a failed query changes nothing.
+
+        Raises `SchedulerUnavailable` then, and again until a query is answered.
+        """
+        live = [held for held in self.holdings.unfinished() if held.is_handed_over]
+        if not live:
+            self._unanswered = ""
+            return
+        now = self.clock.elapsed()
+        self._take_answer(live)
+        if self._asked is None and (self._some_changed(live) or self._poll_is_due(now)):
+            self._asked = self._ask(live, now)
+            self._asked.answer.wait(WAIT_FOR_ANSWER_S)
+            self._take_answer(live)
+        if self._unanswered:
+            raise SchedulerUnavailable(self._unanswered)
+
+    def begin_epoch(self) -> None:
+        """An answer from before the lease was taken anew may be older than what is known by then."""
+        self._asked, self._has_heard = None, False
+
+    @property
+    def awaits_first_answer(self) -> bool:
+        """Whether a query is under way, and none was answered or failed since the lease was taken."""
+        return self._asked is not None and not self._has_heard
+
+    def _ask(self, live: list[HeldJob], now: float) -> _Asked:
+        self._polled_at = now
+        local_ids = tuple(local_id for held in live for local_id in held.local_ids)
+        answer = self.workers.start(lambda: self.scheduler.poll(local_ids), Lane.POLL)
+        return _Asked(frozenset(local_ids), now, answer)
+
+    def _take_answer(self, live: list[HeldJob]) -> None:
+        """Judge by the answer that was asked for, if it is there."""
+        asked = self._asked
+        if asked is None or not asked.answer.is_done():
+            return
+        self._asked, self._has_heard = None, True
+        try:
+            answer = asked.answer.result()
+        except SchedulerUnavailable as error:
+            self._unanswered = f"the scheduler gave no answer, all jobs keep their states: {error}"
+            self.note_silence(live, str(error), asked.at)
+            return
+        self._unanswered = ""
+        self.note_silence.ended()
+        self._judge_all(live, asked, answer)
+
+    def _judge_all(self, live: list[HeldJob], asked: _Asked, answer: Mapping[str, LocalJob]) -> None:
+        """Judge those that were asked for; what was handed over since is not in the answer."""
+        self._doubt = self.doubt()
+        for held in live:
+            if not asked.local_ids.issuperset(held.local_ids):
+                continue
+            basis = _basis(held, answer)
+            if held.judged != (basis, held.note) or asked.at - held.judged_at >= JUDGE_AGAIN_AFTER_S:
+                with self.trouble.of(held):
+                    self._judge_anew(held, answer, basis, asked.at)
+        name_follow_ups(self.scheduler, [held for held in live if held.end and not held.is_elsewhere])
+
+    def _poll_is_due(self, now: float) -> bool:
+        return self._polled_at is None or now - self._polled_at >= self.scheduler.poll_interval_s
+
+    def _some_changed(self, live: list[HeldJob]) -> bool:
+        changed = False
+        for held in live:
+            with self.trouble.of(held):
+                seen = None if held.is_elsewhere else held.space.fingerprint()
+                if seen != held.fingerprint:
+                    held.fingerprint, changed = seen, True
+        return changed
+
+    # One job ---------------------------------------------------------------------------------
+
+    def _judge_anew(self, held: HeldJob, answer: Mapping[str, LocalJob], basis: Hashable, now: float) -> None:
+        held.judged = None
+        self._judge(held, answer, now)
+        if not held.missed:  # else time alone will tell
+            held.judged, held.judged_at = (basis, held.note), now
+
+    def _judge(self, held: HeldJob, answer: Mapping[str, LocalJob], asked_at: float) -> None:
+        if not self.files.are_there(held):
+            held.missed = True  # to be looked at again, whatever else changes
+            return
+        known = _known_states(held)
+        pending = [task for task, state in known.items() if not state.state.is_final]
+        records = {} if held.is_elsewhere else held.space.records(pending)
+        if self._some_were_not_asked_for(held, records):
+            return
+        if words := _unanswered(held, pending, records, answer):
+            held.note = words
+            return
+        statuses = {task: _status(held, records.get(task, NO_RECORDS), task, answer) for task in pending}
+        records = {
+            task: self.files.make_up_for(held, task, records.get(task, NO_RECORDS), statuses[task])
+            for task in pending
+        }
+        absent_s = self._absent_s(held, statuses, records, asked_at)
+        decided = dict(known)
+        for task in pending:
+            state = self._decide(held, task, records[task], statuses[task], absent_s)
+            decided[task] = state or known[task]
+        self._cancel_extra_submissions(held, pending, records, answer)
+        self._apply(held, decided, records)
+
+    def _some_were_not_asked_for(self, held: HeldJob, records: Mapping[int | None, TaskRecords]) -> bool:
+        """Whether a submission that nobody knew of holds a lock; from now on it is followed."""
+        holders = {each.holder for each in records.values() if each.holder is not None}
+        unknown = holders - {BLOCKED, *held.local_ids}
+        held.local_ids = (*sorted(unknown), *held.local_ids)
+        return bool(unknown)
+
+    def _cancel_extra_submissions(
+        self,
+        held: HeldJob,
+        pending: list[int | None],
+        records: Mapping[int | None, TaskRecords],
+        answer: Mapping[str, LocalJob],
+    ) -> None:
+        """Once every lock is taken, a submission that holds none can do nothing but end at once."""
+        if len(held.local_ids) < 2 or held.is_elsewhere:
+            return
+        holders = {records.get(task, NO_RECORDS).holder for task in pending}
+        if None in holders:
+            return
+        extra = tuple(local_id for local_id in held.local_ids if local_id not in holders)
+        if extra and len(extra) < len(held.local_ids):
+            self.stop_claim.cancel(
+                [each for each in extra if each in answer and answer[each].may_be_of(held.tag)]
+            )
+            held.local_ids = tuple(local_id for local_id in held.local_ids if local_id in holders)
+            held.job = evolve(held.job, jobid=held.local_ids[0])
+
+    def _decide(
+        self,
+        held: HeldJob,
+        task: int | None,
+        records: TaskRecords,
+        status: SchedulerStatus | None,
+        absent_s: float,
+    ) -> TaskState | None:
+        own_exit = records.exit if records.exit and records.exit.local_id == records.holder else None
+        state = decide(
+            Evidence(
+                start=records.start,
+                exit=own_exit,
+                status=status,
+                cancel_accepted=held.cancel is Cancel.ACCEPTED or task in held.canceled_tasks,
+                absent_s=absent_s,
+                records_in_sight=not held.is_elsewhere,
+            )
+        )
+        if state is None or not state.state.is_final or own_exit:
+            return state
+        if self._doubt:  # the original of this home may have the record of another end, and the outputs
+            held.note = self._doubt
+            return None
+        if held.is_elsewhere:
+            return state
+        return state if self._can_start_no_more(held, task) else None
+
+    def _can_start_no_more(self, held: HeldJob, task: int | None) -> bool:
+        """Whether the script has started once or never will: a lock that is taken says so."""
+        holder = held.space.block(task)
+        if holder in {BLOCKED, *held.local_ids}:
+            return True
+        held.local_ids = (holder, *held.local_ids)
+        return False
+
+    def _absent_s(
+        self,
+        held: HeldJob,
+        statuses: Mapping[int | None, SchedulerStatus | None],
+        records: Mapping[int | None, TaskRecords],
+        asked_at: float,
+    ) -> float:
+        """Seconds from the first query that showed no live task to this one; kept for one-shot agents.
+
+        To the moment it was asked: whoever is held up afterwards has looked no longer for that.
+        """
+        lives = any(status is not None and status.life is not Life.ENDED for status in statuses.values())
+        proved = all(records.get(task, NO_RECORDS).exit for task in statuses)
+        if lives or proved or held.is_elsewhere:
+            if held.missed:
+                held.space.note_miss(None)
+                held.missed = False
+            return 0.0
+        boot_id, first = self.clock.boot_id(), held.space.first_miss()
+        if first is None or first.boot_id != boot_id:
+            first = FirstMiss(boot_id, self.clock.elapsed())
+            held.space.note_miss(first)
+        held.missed = True
+        return max(0.0, asked_at - first.at)
+
+    def _apply(
+        self,
+        held: HeldJob,
+        decided: dict[int | None, TaskState],
+        records: Mapping[int | None, TaskRecords],
+    ) -> None:
+        whole = derive(decided.values())
+        if whole is None:
+            return
+        if held.job.array_tid is not None:
+            states = {task: state for task, state in decided.items() if task is not None}
+            held.job = evolve(held.job, tasks=TaskStates.of(states))
+        started = [each.start.time for each in records.values() if each.start and each.start.time]
+        runs = any(state.state is JobState.RUN for state in decided.values())
+        if runs or (started and whole.state.is_final):
+            self._note_start(held, min(started) if started else self.clock.now())
+        if whole.state.is_final:
+            end = whole if held.job.array_tid is None else evolve(whole, reason=_failures(held.job))
+            held.end = told_of_loss(held, end)
+        elif held.cancel is Cancel.NONE:
+            self._enter(held, whole)
+
+    def _note_start(self, held: HeldJob, at: datetime) -> None:
+        if held.job.time_start is None:
+            held.job = evolve(held.job, time_start=at)
+            if held.job.time_ready is not None:
+                self.holdings.recent_waits.append(max(0.0, (at - held.job.time_ready).total_seconds()))
+
+    def _enter(self, held: HeldJob, whole: TaskState) -> None:
+        held.note = whole.reason
+        if whole.state is JobState.RUN:
+            held.job = held.job.running(held.job.time_start or self.clock.now(), whole.reason)
+        elif held.job.state is JobState.RUN:
+            held.job = held.job.entered(JobState.READY, self.clock.now(), whole.reason or "requeued")
+
+
+def _basis(held: HeldJob, answer: Mapping[str, LocalJob]) -> Hashable:
+    """All that a judgement rests on but time: thousands of unchanged jobs must cost next to nothing."""
+    said = [
+        (local_id, hash((frozenset(job.tasks.items()), job.unanswered)) if job else None)
+        for local_id, job in ((local_id, answer.get(local_id)) for local_id in held.local_ids)
+    ]
+    return (held.is_elsewhere, held.fingerprint, held.cancel, frozenset(held.canceled_tasks), *said)
+
+
+def _unanswered(
+    held: HeldJob,
+    pending: list[int | None],
+    records: Mapping[int | None, TaskRecords],
+    answer: Mapping[str, LocalJob],
+) -> str:
+    """Why nothing can be concluded: a submission that may run the script could not be asked about."""
+    holders = {records.get(task, NO_RECORDS).holder for task in pending}
+    candidates = held.local_ids if None in holders else [each for each in held.local_ids if each in holders]
+    words = (answer[local_id].unanswered for local_id in candidates if local_id in answer)
+    return next(filter(None, words), "")
+
+
+def _status(
+    held: HeldJob, records: TaskRecords, task: int | None, answer: Mapping[str, LocalJob]
+) -> SchedulerStatus | None:
+    """What the scheduler says of the submission that counts: the lock's holder, else any."""
+    ids = held.local_ids
+    if records.holder and records.holder != BLOCKED:
+        ids = (records.holder,)
+    found = [
+        answer[local_id].tasks[task]
+        for local_id in ids
+        if local_id in answer and task in answer[local_id].tasks and answer[local_id].may_be_of(held.tag)
+    ]
+    alive = [status for status in found if status.life is not Life.ENDED]
+    of_the_script = [status for status in found if status.tells_of_the_script]
+    return next(iter(alive or of_the_script or found), None)
+
+
+def _known_states(held: HeldJob) -> dict[int | None, TaskState]:
+    if held.job.array_tid is None:
+        return {None: TaskState(held.job.state)}
+    known = held.job.tasks.as_dict()
+    return {task: known.get(task, TaskState(JobState.READY)) for task in held.job.array_tid}
+
+
+def _failures(job: Job) -> str:
+    """Which tasks of an array did not succeed, and how they ended."""
+    return "; ".join(str(group) for group in job.tasks.groups if group.state is not JobState.DONE)

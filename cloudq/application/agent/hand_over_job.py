@@ -1,0 +1,348 @@
+"""Hand a claimed job over to the scheduler: at most once that counts (protocol section 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+
+from attrs import evolve, frozen
+
+from cloudq.application.agent.agent_settings import AgentSettings
+from cloudq.application.agent.held_job import HeldJob, StagedOut
+from cloudq.application.agent.job_trouble import AgentLog
+from cloudq.application.agent.permit import Permit
+from cloudq.application.agent.stop_claim import StopClaim
+from cloudq.domain.errors import (
+    CloudqError,
+    InvalidInput,
+    NoJobId,
+    SchedulerProblem,
+    SubmitDeferred,
+    SubmitRefused,
+    SubmitUncertain,
+    WorkDirOccupied,
+)
+from cloudq.domain.jobs.job import Job
+from cloudq.domain.jobs.job_shell import (
+    BLOCKED,
+)
+from cloudq.domain.jobs.job_state import JobState
+from cloudq.domain.jobs.task_states import TaskState, TaskStates
+from cloudq.domain.names import ClaimTag
+from cloudq.domain.scripts.local_script import local_name_of
+from cloudq.domain.scripts.submit_options import join_options, split_options
+from cloudq.ports.batch_scheduler import BatchScheduler, Submission
+from cloudq.ports.clock import Clock
+from cloudq.ports.workspace import Attempt, FirstMiss, Workspace
+
+LOST_AFTER_S = 600.0
+"""How long a job must be unknown whose files are gone; they may be out of sight for a moment."""
+MOST_ATTEMPTS_WITHOUT_ID = 3
+"""Attempts that end well and name no job, after which the job is given up: one may be an accident."""
+
+
+@frozen
+class HandOverJob:
+    """Brings a prepared job to the scheduler, or finds out that an earlier attempt did.
+
+    Runs in the background, on a copy of the held job that has a permit.
+    """
+
+    scheduler: BatchScheduler
+    workspace: Workspace
+    clock: Clock
+    settings: AgentSettings
+    stop_claim: StopClaim
+    log: AgentLog
+    doubt: Callable[[], str]
+    """Why this home may be a copy, whose original has other files; empty if it is not."""
+
+    def __call__(self, held: HeldJob) -> None:
+        """Go one step on; errors that may pass are raised, refusals end the job.
+
+        Raises `LeaseLost` where a successor may have ended the job and removed its lock long ago.
+        """
+        permit_of(held).require()
+        if held.is_elsewhere:
+            self._follow_only(held)
+        elif has_lost_its_files(held):
+            self._follow_lost(held)
+        elif attempts := held.space.attempts():
+            self._recover(held, attempts)
+        elif self.was_started_before(held):
+            self._follow_lost(held)
+        elif held.space.is_prepared():  # else they were removed since, and are made anew
+            held.space.create(held.owner(self.settings.system))
+            self._submit(held, 1)
+
+    # A job whose files are out of sight ------------------------------------------------------
+
+    def _follow_only(self, held: HeldJob) -> None:
+        held.local_ids = self.scheduler.find(held.tag)
+        if not held.local_ids:
+            held.back_off(
+                self.clock.elapsed(),
+                "its files are under another home: it is followed, never submitted again; "
+                "see 'cloudqcli requeue'",
+                longest_s=60.0,
+            )
+
+    def _follow_lost(self, held: HeldJob) -> None:
+        """Follow a job of this home whose files are gone; end it once nobody has known it for long.
+
+        Also one of which the ledger alone knows that it was started: a queue may be slow to show it.
+        """
+        found = self.scheduler.find(held.tag) or self.stop_claim.shown_as(held.tag, _recorded_id(held.job))
+        if found:
+            self._handed_over(held, found, "", split_options(held.job.submit_opt))
+            return
+        if held.space.owner() is None:
+            held.space.rebuild(held.owner(self.settings.system))
+        now, boot_id = self.clock.elapsed(), self.clock.boot_id()
+        first = held.space.first_miss()
+        if first is None or first.boot_id != boot_id:
+            first = FirstMiss(boot_id, now)
+            held.space.note_miss(first)
+        if now - first.at < LOST_AFTER_S:
+            note = "its files are gone, and the scheduler does not know it: it is looked for again"
+            held.back_off(now, note, longest_s=60.0)
+            return
+        self.end_unstarted(held, JobState.ERROR, self._lost(held, now - first.at))
+
+    def _lost(self, held: HeldJob, unknown_s: float) -> str:
+        """How a job ended that was started here, and that nothing knows any more."""
+        if held.job.time_ready is None:
+            started_at = self.workspace.started_at(held.tag, held.job.submission)
+            if started_at is not None:
+                return _started_before(held.tag, started_at)
+        return (
+            f"lost: its files under {held.space.work_dir} were removed before it had ended, and the "
+            f"scheduler has not known it for {unknown_s:.0f} s; it was not started again"
+        )
+
+    # An attempt ------------------------------------------------------------------------------
+
+    def was_started_before(self, held: HeldJob) -> bool:
+        """Whether this home started the same claim before, by its own ledger."""
+        submission = held.job.submission
+        return bool(submission) and self.workspace.started_at(held.tag, submission) is not None
+
+    def _options(self, held: HeldJob) -> tuple[str, ...]:
+        """The words for the submit command."""
+        return held.space.kept_options() if held.job.is_meta else split_options(held.job.submit_opt)
+
+    def _submission(self, held: HeldJob, attempt: int = 1) -> Submission:
+        return Submission(
+            tag=held.tag,
+            job_shell=held.space.job_shell_for(attempt),
+            work_dir=held.space.work_dir,
+            control_dir=held.space.control_dir,
+            options=self._options(held),
+            array=held.job.array_tid,
+            name=held.job.name,
+        )
+
+    def _learn_array(self, held: HeldJob) -> None:
+        """An array may be asked for inside the script or in the user's options, too."""
+        array = self.scheduler.planned_array(self._submission(held))
+        if array != held.job.array_tid:
+            held.job = evolve(held.job, array_tid=array)
+
+    def _submit(self, held: HeldJob, number: int) -> None:
+        try:
+            self._learn_array(held)
+            submission = self._submission(held, number)
+            command = self.scheduler.describe(submission)
+            permit_of(held).commit()  # no submission follows a cancel
+            files = held.space.begin_attempt(number, command, self.scheduler.submit_time_limit_s)
+            if held.job.submission:
+                self.workspace.note_start(held.tag, held.job.submission)
+            local_id = self.scheduler.submit(submission, files)
+        except (SubmitRefused, InvalidInput) as error:
+            self._refused(held, error)
+        except SubmitDeferred as error:
+            held.back_off(self.clock.elapsed(), str(error), first_s=30.0)
+        except SubmitUncertain as error:
+            held.note = str(error)
+        else:
+            self._handed_over(held, (local_id,), command, submission.options)
+
+    def _handed_over(
+        self, held: HeldJob, local_ids: tuple[str, ...], command: str, options: tuple[str, ...]
+    ) -> None:
+        held.recovered()
+        held.local_ids = local_ids
+        if held.job.time_ready is not None:
+            return
+        held.space.note_miss(None)  # what was missed while it was looked for tells nothing of its end
+        job = evolve(
+            held.job,
+            workdir=str(held.space.work_dir),
+            local_account=self.settings.account,
+            local_group=self.settings.group,
+            submit_command=command,
+            submit_opt_local=join_options(options),
+            local_name=local_name_of(held.job.name) if held.job.is_meta else held.job.name,
+        )
+        held.job = job.handed_over(local_ids[0], self.clock.now())
+        self.log.info("job handed over", job=held.job.uuid, name=held.job.name, local_id=local_ids[0])
+
+    def _refused(self, held: HeldJob, error: CloudqError) -> None:
+        found = self.scheduler.find(held.tag)
+        if found:
+            self._handed_over(held, found, "", self._options(held))
+        else:
+            self.end_unstarted(held, JobState.ERROR, str(error))
+
+    def end_unstarted(self, held: HeldJob, state: JobState, reason: str) -> None:
+        """End a job whose script has not started, once no submission can start it any more.
+
+        Not while the home is in doubt (protocol 6.7): a lock here says nothing of the original's.
+        """
+        if doubt := self.doubt():
+            held.back_off(self.clock.elapsed(), doubt, longest_s=60.0)
+            return
+        tasks = held.job.task_ids
+        is_its_place = self._make_place_for_locks(held)
+        started = self.stop_claim.block(held.space, tasks)
+        if started:
+            self._handed_over(held, started, "", split_options(held.job.submit_opt))
+            return
+        held.end = TaskState(state, reason=reason)
+        if not is_its_place and held.job.time_ready is None:
+            held.staged_out = StagedOut()  # what lies there was not made by this job
+        if held.job.array_tid is not None:
+            held.job = evolve(held.job, tasks=TaskStates.all_alike(held.job.array_tid, state))
+
+    def _make_place_for_locks(self, held: HeldJob) -> bool:
+        """Make the control directory if it is gone, or was never made, whatever lies beside it.
+
+        Returns whether the work directory is the job's own.
+        """
+        owner, found = held.owner(self.settings.system), held.space.owner()
+        if found is None and (held.job.time_ready is not None or self.was_started_before(held)):
+            held.space.rebuild(owner)  # what is in the work directory is the job's
+        elif found in {None, owner}:
+            try:
+                held.space.create(owner)
+            except WorkDirOccupied:
+                return False
+        return True
+
+    # After a crash, or an attempt without an answer ------------------------------------------
+
+    def _recover(self, held: HeldJob, attempts: tuple[Attempt, ...]) -> None:
+        last = attempts[-1]
+        options = self._options(held)
+        with suppress(SubmitRefused):  # then nothing was ever submitted
+            self._learn_array(held)
+        if started := self._started(held):
+            self._handed_over(held, started, last.command, options)
+            return
+        found, problems = self._told_by_files(held, attempts)
+        refusal = problems[-1]
+        if found:
+            self._handed_over(held, found, last.command, options)
+        elif isinstance(refusal, SubmitRefused):
+            self._refused(held, refusal)
+        elif not held.space.is_prepared():
+            self._follow_lost(held)
+        elif isinstance(refusal, SubmitDeferred):
+            self._submit(held, last.number + 1)
+        elif self._is_over(last):
+            self._look_for(held, last, options, problems)
+        else:
+            held.note = "a submit command is still running"
+
+    def _started(self, held: HeldJob) -> tuple[str, ...]:
+        """The local jobs that hold a lock: they have started for certain."""
+        records = held.space.records(held.job.task_ids).values()
+        holders = {each.holder for each in records if each.holder is not None}
+        return tuple(sorted(holders - {BLOCKED}))
+
+    def _told_by_files(
+        self, held: HeldJob, attempts: tuple[Attempt, ...]
+    ) -> tuple[tuple[str, ...], list[SchedulerProblem | None]]:
+        """The local jobs that the attempts' files name, and what went wrong with each attempt."""
+        found: list[str] = []
+        problems: list[SchedulerProblem | None] = []
+        for attempt in attempts:
+            try:
+                local_id = self.scheduler.submitted(held.space.attempt_files(attempt.number))
+            except (SubmitRefused, SubmitDeferred, SubmitUncertain) as error:
+                problems.append(error)
+            else:
+                problems.append(None)
+                found.extend([local_id] if local_id else [])
+        return tuple(dict.fromkeys(found)), problems
+
+    def _is_over(self, attempt: Attempt) -> bool:
+        """Whether the submit command of *attempt* can do nothing any more."""
+        if attempt.boot_id != self.clock.boot_id() or self.workspace.is_process_gone(attempt.process):
+            return True
+        return self.clock.elapsed() - attempt.begun_at >= attempt.time_limit_s
+
+    def _look_for(
+        self,
+        held: HeldJob,
+        last: Attempt,
+        options: tuple[str, ...],
+        problems: list[SchedulerProblem | None],
+    ) -> None:
+        """Ask the scheduler twice, some time apart, before submitting again.
+
+        The first look is kept with the claim's files, so that agents that live shortly get on. A
+        submit command that keeps ending well without naming a job is not repeated for ever.
+        """
+        problem = problems[-1]
+        now, boot_id = self.clock.elapsed(), self.clock.boot_id()
+        first = held.space.first_miss()
+        if first is not None and first.boot_id == boot_id and now - first.at < self.scheduler.poll_interval_s:
+            return
+        found = self.scheduler.find(held.tag)
+        held.is_looked_for = not found
+        if found:
+            held.space.note_miss(None)
+            self._handed_over(held, found, last.command, options)
+        elif first is None or first.boot_id != boot_id:
+            held.space.note_miss(FirstMiss(boot_id, self.clock.elapsed()))
+            held.note = (
+                f"{problem or 'an attempt to submit left no trace'}; looking for it before the next one"
+            )
+        else:
+            held.is_looked_for = False
+            held.space.note_miss(None)
+            nameless = [each for each in problems if isinstance(each, NoJobId)]
+            if problem is not None and len(nameless) >= MOST_ATTEMPTS_WITHOUT_ID:
+                self._refused(held, problem)
+            else:
+                self._submit(held, last.number + 1)
+
+
+def _started_before(tag: ClaimTag, at: datetime) -> str:
+    return (
+        f"not started again: claim {tag.n} of this job was started here on {at:%Y-%m-%d at %H:%M} UTC, and "
+        "its files are gone: they were removed, or the bucket was restored from a backup. To run the job "
+        f"once more: cloudqcli submit --rerun {tag.job_id}"
+    )
+
+
+def has_lost_its_files(held: HeldJob) -> bool:
+    """Whether it was handed over from this home, and its files were removed: never submit again.
+
+    Another home that follows the job may have recorded its start, and no more of it.
+    """
+    if held.space.owner() is None:
+        return held.job.time_ready is not None or held.job.time_start is not None
+    return held.space.lost() is not None
+
+
+def _recorded_id(job: Job) -> tuple[str, ...]:
+    return (job.jobid,) if job.jobid else ()
+
+
+def permit_of(held: HeldJob) -> Permit:
+    """The permit of a copy that background work has."""
+    assert held.permit is not None  # noqa: S101 (only such copies are handed over)
+    return held.permit

@@ -1,0 +1,371 @@
+"""Hold a system's lease: one process at a time acts for it (protocol section 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from threading import Lock
+
+from attrs import define, evolve, field, frozen
+
+from cloudq.domain.errors import LeaseLost, OutcomeUnknown, StoreProblem, WorkspaceProblem
+from cloudq.domain.jobs.lease import (
+    SKEW_TOLERATED,
+    HeldLease,
+    Lease,
+    LeaseNotes,
+    Offer,
+    ProcessIdentity,
+    SentLease,
+    Watch,
+    is_stale_by_store_clock,
+    why_copied,
+    why_doubted_before,
+    why_older,
+)
+from cloudq.domain.stores.store_check import StoreCheck
+from cloudq.ports.clock import Clock, IdSource, StoreTime
+from cloudq.ports.lease_memory import LeaseMemory
+from cloudq.ports.system_registry import SeenLease, SystemRegistry
+
+CONFIRMED_FOR_S = 10.0
+"""How long a confirmed heartbeat lets this process act without another one."""
+
+
+@frozen
+class AgentIdentity:
+    """What this process says of itself in its beats."""
+
+    system: str
+    process: ProcessIdentity
+    version: str
+    profile: str
+    offer: Offer
+
+
+@frozen
+class LeaseWait:
+    """Somebody else holds the lease: who, and how old its last beat is."""
+
+    holder: Lease
+    age_s: float
+
+
+@define
+class HoldLease:
+    """Takes, renews and gives back the lease of one system.
+
+    `beat` and `confirm` may be called from any thread; everything else from one.
+    """
+
+    registry: SystemRegistry
+    clock: Clock
+    store_time: StoreTime
+    ids: IdSource
+    identity: AgentIdentity
+    home: Callable[[], str]
+    """The id of this home."""
+    memory: LeaseMemory
+    is_process_gone: Callable[[ProcessIdentity], bool]
+    """Whether a process of this machine has certainly ended."""
+    one_shot: bool = False
+    """A run of one cycle cannot watch for long: it judges by the store's clock."""
+    store_check: StoreCheck | None = None
+    """What is known of the store, from one's own look or the holder before: goes on from epoch to epoch."""
+    last_error: str = ""
+    """Told to clients with the next heartbeat."""
+    busy: str = ""
+    """What goes on in the background; told with it, too."""
+    _held: HeldLease | None = field(default=None, init=False)
+    _watch: Watch | None = field(default=None, init=False)
+    _home: str = field(default="", init=False)
+    """The id of this home, from when the lease was taken."""
+    _own: LeaseNotes = field(factory=LeaseNotes, init=False)
+    """What this very process wrote: a home may be shared, and copied with the process that uses it."""
+    _cycle: int = field(default=0, init=False)
+    _confirmed_in: int = field(default=-1, init=False)
+    """The cycle in which the last confirmed heartbeat was sent."""
+    _refusal: StoreProblem | None = field(default=None, init=False)
+    _refused_in: int = field(default=-1, init=False)
+    """The cycle in which `confirm` got no answer."""
+    _lock: Lock = field(factory=Lock, init=False)
+    _confirming: Lock = field(factory=Lock, init=False)
+
+    @property
+    def epoch(self) -> int:
+        """The epoch held. Raises `LeaseLost` without one."""
+        if self._held is None:
+            raise LeaseLost(f"No lease of {self.identity.system} is held.")
+        return self._held.lease.epoch
+
+    def may_write(self) -> bool:
+        """Whether anything may still be written in the system's name."""
+        held = self._held
+        return held is not None and held.may_write(self._now(held))
+
+    def require(self) -> None:
+        """Raise `LeaseLost` unless this process may act now."""
+        if not self.may_write():
+            raise LeaseLost(f"The lease of {self.identity.system} could not be renewed in time.")
+
+    def begin_cycle(self) -> None:
+        """What was confirmed before counts no more for `confirm`."""
+        self._cycle += 1
+
+    def confirm(self) -> None:
+        """Make sure, right before acting on the scheduler or the home, that the lease is still held.
+
+        One heartbeat, the first time in a cycle and again after `CONFIRMED_FOR_S`. Raises `LeaseLost`,
+        or what kept the store from answering, which is asked no more in this cycle.
+        """
+        with self._confirming:
+            if self._refusal is not None and self._refused_in == self._cycle:
+                raise self._refusal
+            if not self._is_confirmed():
+                self._beat_for_certain()
+        self.require()
+
+    def _is_confirmed(self) -> bool:
+        held = self._held
+        is_fresh = held is not None and self.clock.elapsed() - held.sent_at < CONFIRMED_FOR_S
+        return is_fresh and self._confirmed_in == self._cycle
+
+    def _beat_for_certain(self) -> None:
+        try:
+            self.beat()
+        except StoreProblem as error:
+            self._refusal, self._refused_in = error, self._cycle
+            raise
+
+    @property
+    def is_store_weak(self) -> bool:
+        """Whether the store is known to ignore conditions."""
+        return self.store_check is not None and self.store_check.is_weak
+
+    def look_again(self) -> None:
+        """Raise `LeaseLost` if another process has taken the lease by the store's word; one GET.
+
+        For a store on which no condition stops what a former holder writes.
+        """
+        self.epoch  # noqa: B018 (raises)
+        seen = self.registry.newest_lease(self.identity.system)
+        if seen is not None and not self._own.wrote(seen.lease):
+            with self._lock:
+                self._held = None
+            raise LeaseLost(f"Another agent has taken the lease of {self.identity.system}.")
+
+    def is_lapsed(self) -> bool:
+        """Whether the lease must be taken anew."""
+        held = self._held
+        return held is None or held.is_lapsed(self._now(held))
+
+    def doubt(self) -> str:
+        """Why this home must start no jobs until a person confirms it; empty if it may."""
+        return self.memory.doubt()
+
+    # Taking --------------------------------------------------------------------------------------
+
+    def acquire(self, check_store: Callable[[], object] = lambda: None) -> LeaseWait | None:
+        """Try once to take the lease; None when it is held now, else who holds it.
+
+        To be repeated by a waiter: it needs two looks a whole time to live apart. *check_store* is
+        called once the lease may be taken and before anything is written for it.
+        """
+        with self._lock:  # a beat that is still under way must not bring the old epoch back
+            self._held = None
+        remembered = self.memory.notes()  # before the look: another process may write a newer one after it
+        asked_at = self.clock.elapsed()
+        seen = self.registry.newest_lease(self.identity.system)
+        if seen is not None and not self._may_succeed(seen, asked_at):
+            return LeaseWait(seen.lease, seen.age_s)
+        if seen is not None:
+            self.store_check = StoreCheck.parse(seen.lease.store_check)
+        check_store()
+        return self._take(seen, remembered)
+
+    def _take(self, seen: SeenLease | None, remembered: LeaseNotes) -> LeaseWait | None:
+        found, self._watch = None if seen is None else seen.lease, None
+        self._raise_doubt(found, remembered)
+        sent = self._sending(self._first(max(0 if found is None else found.epoch, remembered.epoch) + 1))
+        try:
+            self._held = self._taken(sent, seen)
+        except LeaseLost:
+            seen = self.registry.newest_lease(self.identity.system)
+            return LeaseWait(sent.lease, 0.0) if seen is None else LeaseWait(seen.lease, seen.age_s)
+        return None
+
+    def _raise_doubt(self, found: Lease | None, remembered: LeaseNotes) -> None:
+        """Note, before the lease is taken, why this home must start no job."""
+        system = self.identity.system
+        if remembered.has_newer_than(found, self.home()) and not self.is_store_weak:
+            self._doubt_bucket(found, why_older(system, found, remembered.epoch))
+        elif found is not None and self._is_of_a_copy(found):
+            self.memory.raise_doubt(why_copied(system, found.process.host))
+        elif found is not None and remembered.must_doubt(found):
+            self._doubt_bucket(found, why_doubted_before(system, found.process.host))
+
+    def _doubt_bucket(self, found: Lease | None, reason: str) -> None:
+        """Note that the bucket went back; who holds the lease next learns it from the lease."""
+        doubt = found.bucket_doubt if found is not None else ""
+        self.memory.raise_doubt(reason)
+        self.memory.keep(evolve(self.memory.notes(), bucket_doubt=doubt or self.ids.nonce()))
+
+    def _taken(self, sent: SentLease, seen: SeenLease | None) -> HeldLease:
+        try:
+            return self._confirmed(sent, self.registry.take_lease(self.identity.system, sent.lease, seen))
+        except OutcomeUnknown:
+            return self._read_back((sent,), "" if seen is None else seen.etag)
+        except LeaseLost:
+            self._note(lambda notes: notes.without(sent.lease.nonce))
+            raise
+
+    def _is_of_a_copy(self, holder: Lease) -> bool:
+        """Whether a home with the very id of this one held the lease, and wrote what this one never sent."""
+        return holder.home == self.home() and not self.memory.notes().knows(holder)
+
+    def _first(self, epoch: int) -> Lease:
+        me, self._home = self.identity, self.home()
+        return Lease(
+            epoch=epoch,
+            process=me.process,
+            nonce=self.ids.nonce(),
+            version=me.version,
+            profile=me.profile,
+            offer=me.offer,
+            last_error=self.last_error,
+            since=self.clock.now(),
+        )
+
+    def _may_succeed(self, seen: SeenLease, asked_at: float) -> bool:
+        """Judge a beat that was read after *asked_at*, maybe long before now.
+
+        One that was given back from a home with the id of this one, and is not noted here, is waited
+        for as any other: a network file system that caches names may not show the note yet.
+        """
+        holder, now = seen.lease, self.clock.elapsed()
+        if holder.released and not self._is_of_a_copy(holder):
+            return True
+        if not holder.released and self._holder_is_gone(holder):
+            return True
+        if self.one_shot:
+            return is_stale_by_store_clock(holder, seen.age_s)
+        if self._watch is None:
+            self._watch = Watch(holder.epoch, holder.nonce, now)
+        dead = self._watch.shows_a_dead_holder(holder, asked_at)
+        self._watch = self._watch.continued(holder, now)
+        return dead
+
+    def _holder_is_gone(self, holder: Lease) -> bool:
+        """Whether a process that wrote the lease from this very home has ended.
+
+        That a process looks like one of this machine proves nothing: a copied machine has the
+        same boot id and the same processes. What it wrote since it was copied is not noted here.
+        """
+        mine = self.identity.process
+        if holder.process == mine:
+            return self._own.wrote(holder)  # this very process, whose epoch lapsed: it takes the next one
+        if not mine.shares_process_table_with(holder.process) or not self.is_process_gone(holder.process):
+            return False
+        with suppress(WorkspaceProblem):
+            return self.memory.notes().wrote(holder)
+        return False
+
+    # Holding -------------------------------------------------------------------------------------
+
+    def beat_if_due(self) -> None:
+        """Send the next heartbeat when it is time."""
+        held = self._held
+        if held is not None and held.beat_is_due(self.clock.elapsed()):
+            self.beat()
+
+    def beat(self) -> None:
+        """Send a heartbeat; what is held counts from before it was sent, once it is confirmed.
+
+        One that is confirmed only after the lease lapsed came too late: a waiter may have seen the
+        heartbeat before it for a whole time to live, and act by now. Raises `LeaseLost` if another
+        process holds the lease.
+        """
+        with self._lock:
+            held, cycle = self._held, self._cycle
+            if held is None or held.is_lapsed(self._now(held)):
+                return
+            try:
+                confirmed = self._beaten(held)
+            except LeaseLost:
+                self._held = None
+                raise
+            if not held.is_lapsed(self._now(held)):
+                self._held, self._confirmed_in = confirmed, cycle
+
+    def release(self) -> None:
+        """Give the lease back, so that the next process need not wait."""
+        with self._lock:
+            held, self._held = self._held, None  # before a successor can see it
+            if held is not None and held.may_write(self._now(held)):
+                last = self._sending(held.lease.beaten(self.ids.nonce(), self.last_error, released=True))
+                self._confirmed(last, self.registry.beat(self.identity.system, last.lease, held.etag))
+
+    def _beaten(self, held: HeldLease) -> HeldLease:
+        """What is held after the next heartbeat.
+
+        A refusal counts at once if every attempt before it was answered, whatever nonce is in the
+        store: a copy of this process may draw the same ones.
+        """
+        sent, unanswered = (
+            self._sending(held.lease.beaten(self.ids.nonce(), self.last_error, busy=self.busy)),
+            held.unanswered,
+        )
+        try:
+            etag = self.registry.beat(self.identity.system, sent.lease, held.etag)
+            return self._confirmed(sent, etag)
+        except OutcomeUnknown:
+            unanswered = (*unanswered, sent)
+            self._held = evolve(held, unanswered=unanswered)
+        except LeaseLost:
+            self._note(lambda notes: notes.without(sent.lease.nonce))
+            if not unanswered:
+                raise
+        return self._read_back(unanswered, held.etag)
+
+    def _read_back(self, attempts: tuple[SentLease, ...], before: str) -> HeldLease:
+        """Which of *attempts* is in the store, where an object with the ETag *before* was."""
+        seen = self.registry.newest_lease(self.identity.system)
+        for sent in attempts:
+            if seen is not None and seen.lease.nonce == sent.lease.nonce:
+                return self._confirmed(sent, seen.etag)
+        if before == ("" if seen is None else seen.etag):
+            raise OutcomeUnknown(
+                f"The store does not say whether the lease of {self.identity.system} was written."
+            )
+        raise LeaseLost(f"Another agent has taken the lease of {self.identity.system}.")
+
+    def _sending(self, lease: Lease) -> SentLease:
+        """A lease that is about to be sent: its nonce is noted before.
+
+        Without the note it names no home, or the next process would take this one's home for a copy.
+        """
+        check = "" if self.store_check is None else str(self.store_check)
+        notes = self._note(lambda notes: notes.sending(lease.nonce))
+        lease = evolve(lease, store_check=check, home="" if notes is None else self._home)
+        if notes is not None:
+            lease = evolve(lease, bucket_doubt=notes.bucket_doubt)
+        return SentLease(lease, self.clock.elapsed(), self.store_time.mark())
+
+    def _confirmed(self, sent: SentLease, etag: str) -> HeldLease:
+        """What is held once the store has *sent* under *etag*."""
+        self._note(lambda notes: notes.with_confirmed(sent.lease))
+        return HeldLease.confirmed(sent, etag)
+
+    def _note(self, change: Callable[[LeaseNotes], LeaseNotes]) -> LeaseNotes | None:
+        """Note something in this process and in the home; the home's notes, if they could be kept."""
+        self._own = change(self._own)
+        with suppress(WorkspaceProblem):
+            notes = change(self.memory.notes())
+            self.memory.keep(notes)
+            return notes
+        return None
+
+    def _now(self, held: HeldLease) -> float:
+        """The time by which *held* is judged: own clock, and what passed while it stood still."""
+        unseen_s = self.store_time.passed_unseen_s(held.mark) - SKEW_TOLERATED * held.lease.time_to_live_s
+        return self.clock.elapsed() + max(0.0, unseen_s)

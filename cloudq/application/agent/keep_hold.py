@@ -1,0 +1,155 @@
+"""Whether a job is still ours: claims decide, and what the bucket lost of it is put again (protocol 5.6)."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from attrs import define, field
+
+from cloudq.application.agent.held_job import HeldJob
+from cloudq.application.agent.hold_lease import HoldLease
+from cloudq.application.agent.job_trouble import AgentLog
+from cloudq.application.agent.stop_claim import StopClaim
+from cloudq.application.shared.end_job import load_or_none
+from cloudq.domain.errors import ClaimMissing, StoreProblem
+from cloudq.domain.jobs.claim import Claim, ClaimKind
+from cloudq.domain.jobs.job import Job, StoredJob
+from cloudq.domain.names import ClaimTag
+from cloudq.ports.clock import Clock, IdSource
+from cloudq.ports.job_repository import JobFiles, JobQueue, JobRepository
+from cloudq.ports.workspace import Workspace
+
+TOLD_FOR_S = 3600.0
+MOST_TOLD = 20
+
+
+@define
+class KeepHold:
+    """Tells jobs that were ended, taken back or deleted from those that the bucket has lost.
+
+    Whoever ends or takes a job that is held makes a claim, or leaves a cancel request in its
+    holder's queue before the claims go. Where there is neither, nobody decided anything: the
+    bucket was restored from a backup, or a rule of its owner let objects expire.
+    """
+
+    jobs: JobRepository
+    queue: JobQueue
+    files: JobFiles
+    workspace: Workspace
+    stop_claim: StopClaim
+    clock: Clock
+    ids: IdSource
+    lease: HoldLease
+    log: AgentLog
+    _losses: deque[tuple[float, str]] = field(factory=lambda: deque(maxlen=MOST_TOLD), init=False)
+
+    def __call__(self) -> None:
+        """Raise `StoreProblem` while something was lost lately, so that the heartbeat tells of it."""
+        now = self.clock.elapsed()
+        while self._losses and now - self._losses[0][0] >= TOLD_FOR_S:
+            self._losses.popleft()
+        if self._losses:
+            raise StoreProblem(
+                f"{len(self._losses)} objects of unfinished jobs were missing from the store and were put "
+                f"again, the last: {self._losses[-1][1]}. Was the bucket restored from a backup, or does a "
+                "rule let its objects expire? Run cloudqcli doctor"
+            )
+
+    def is_replaced(self, held: HeldJob, stored: StoredJob | None = None) -> bool:
+        """Whether another claim took the job, or ended it. A claim of ours that vanished is put again.
+
+        Also whether the job was deleted before our claim was made: then *stored*, the present record, is
+        None. Raises `ClaimMissing` if *stored* names a newer claim that is absent.
+        """
+        if stored is None and held.is_newly_claimed and not self.files.holds_script(held.job):
+            return True
+        try:
+            newest = self.jobs.newest_claim(held.tag.job_id, held.tag.n)
+        except ClaimMissing:
+            newest = self._put_claim(held.tag, held.job, held.claim_nonce)
+            held.job = _remarked(held.job, "its claim")
+        if not self._is_ours(newest, held.tag):
+            return True
+        if stored is not None and stored.job.certain_claim > held.tag.n:
+            raise ClaimMissing(held.tag.job_id, stored.job.certain_claim)
+        return False
+
+    def newest_claim(self, tag: ClaimTag, job: Job) -> Claim | None:
+        """The newest claim on *job*, which this system held by *tag*.
+
+        If that claim has vanished it is put again; None if its job was canceled before.
+        """
+        try:
+            return self.jobs.newest_claim(tag.job_id, tag.n)
+        except ClaimMissing:
+            return self._put_claim(tag, job)
+
+    def put_record(self, tag: ClaimTag, job: Job) -> StoredJob:
+        """Put the record of *job* again, which is held by *tag*. Raises `RecordChanged` if there is one."""
+        stored = self.jobs.put_again(_remarked(job, "its record"))
+        self._tell(tag, f"the record of job ({tag.job_id})")
+        return stored
+
+    def recover(self, tag: ClaimTag) -> bool:
+        """Put again what the bucket lost of a job of which this home has the files; whether it is ours.
+
+        Where the record is gone, what was kept of it when it was handed over takes its place. Not
+        without a sign that nobody deleted the job: another home's agent may have ended it first.
+        """
+        space = self.workspace.space(tag)
+        if space.owner() is None:  # costs no request: a queue may be full of entries of jobs that are absent
+            return False
+        stored = load_or_none(self.jobs, tag.job_id)
+        if stored is None and not self._was_certainly_not_deleted(tag):
+            return False
+        job = stored.job if stored is not None else space.kept_job()
+        if job is None or job.is_final or job.claim not in {0, tag.n} or space.is_staged_out():
+            return False
+        if not self._is_ours(self.newest_claim(tag, job), tag):
+            return False
+        if stored is None:
+            self.put_record(tag, job)
+        return True
+
+    def _was_certainly_not_deleted(self, tag: ClaimTag) -> bool:
+        """Whether its queue entry is there, which goes before anybody may delete it, or it still runs."""
+        if self.queue.holds_marker(self.lease.identity.system, tag):
+            return True
+        return self.stop_claim.some_live(tag, self.stop_claim.scheduler.find(tag))
+
+    def _put_claim(self, tag: ClaimTag, job: Job, nonce: str = "") -> Claim | None:
+        newer = self.jobs.claim(ClaimTag(tag.job_id, tag.n + 1))
+        if newer is not None:
+            return newer
+        if self.queue.is_cancel_requested(self.lease.identity.system, tag):
+            return None
+        standing = self.jobs.create_claim(tag.job_id, self._claim(tag, job, nonce)).claim
+        self._tell(tag, f"claim {tag.n} of job ({tag.job_id})")
+        return standing
+
+    def _is_ours(self, newest: Claim | None, tag: ClaimTag) -> bool:
+        return newest is not None and newest.n == tag.n and newest.is_run_by(self.lease.identity.system)
+
+    def _claim(self, tag: ClaimTag, job: Job, nonce: str) -> Claim:
+        return Claim(
+            n=tag.n,
+            kind=ClaimKind.RUN,
+            nonce=nonce or self._noted_nonce(tag) or self.ids.nonce(),
+            time=self.clock.now(),
+            system=self.lease.identity.system,
+            epoch=self.lease.epoch,
+            home=job.home or self.workspace.home,
+            reason=job.placement,
+        )
+
+    def _noted_nonce(self, tag: ClaimTag) -> str:
+        owner = self.workspace.space(tag).owner()
+        return owner.nonce if owner is not None else ""
+
+    def _tell(self, tag: ClaimTag, what: str) -> None:
+        self._losses.append((self.clock.elapsed(), what))
+        self.log.warning("the store has lost something, it was put again", job=str(tag), lost=what)
+
+
+def _remarked(job: Job, lost: str) -> Job:
+    return job.with_remark(f"{lost} was missing from the store and was put again") if job.changes else job

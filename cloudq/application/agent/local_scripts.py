@@ -1,0 +1,45 @@
+"""What an agent makes of meta jobscripts: its own profile and surroundings applied."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from attrs import evolve, field, frozen
+
+from cloudq.domain.errors import InvalidInput, SubmitRefused
+from cloudq.domain.jobs.job import Job
+from cloudq.domain.jobs.job_shell import MetaSetting
+from cloudq.domain.scripts.jobscript import Jobscript
+from cloudq.domain.scripts.local_script import LocalScript, convert
+from cloudq.domain.scripts.meta_script import MetaScript
+from cloudq.domain.scripts.system_profile import SystemProfile
+
+
+@frozen
+class LocalScripts:
+    """Converts meta jobscripts for one system."""
+
+    system: str
+    profile: SystemProfile
+    environment: Mapping[str, str] = field(factory=lambda: MappingProxyType({}))
+    """What the commands that meta jobs call must know."""
+
+    def convert(self, job: Job, script: Jobscript) -> LocalScript:
+        """The script as it runs here. Raises `SubmitRefused` with all that keeps it from running."""
+        try:
+            meta = MetaScript.parse(script.name, script.body)
+            local = convert(meta, self.profile, job.mapping_of(self.system), job.array_tid)
+        except InvalidInput as error:
+            raise SubmitRefused("; ".join(error.problems)) from error
+        return evolve(local, environment={**self.environment, **local.environment})
+
+    def setting(self, job: Job, local: LocalScript, tools_dir: str) -> MetaSetting:
+        """What the script finds around itself."""
+        return MetaSetting(
+            environment=local.environment,
+            preamble=local.preamble,
+            tools_dir=tools_dir,
+            images=local.images,
+            array=job.array_tid,
+        )

@@ -1,0 +1,52 @@
+"""Name the jobs that a script submitted itself, as scripts do to get round time limits.
+
+cloudq does not follow them. Their owner must know, and their directory stays while they run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
+
+from attrs import evolve
+
+from cloudq.application.agent.held_job import HeldJob
+from cloudq.domain.errors import SchedulerUnavailable
+from cloudq.ports.batch_scheduler import BatchScheduler
+
+_MOST_NAMED = 10
+
+
+def name_follow_ups(scheduler: BatchScheduler, ended: Sequence[HeldJob]) -> None:
+    """Put a remark into each of *ended* in whose work directory another unfinished job is.
+
+    One query for all; if it fails, nothing is said.
+    """
+    if not ended:
+        return
+    try:
+        directories = scheduler.work_dirs()
+    except SchedulerUnavailable:
+        return
+    for held in ended:
+        found = _follow_ups(held, directories)
+        if found:
+            held.job = evolve(held.job, remarks=(*held.job.remarks, _remark(found)))
+
+
+def _follow_ups(held: HeldJob, directories: Mapping[str, str]) -> list[str]:
+    place = held.space.work_dir
+    return [
+        local_id
+        for local_id, directory in directories.items()
+        if local_id not in held.local_ids and PurePath(directory).is_relative_to(place)
+    ]
+
+
+def _remark(local_ids: Sequence[str]) -> str:
+    several = len(local_ids) > 1
+    shown = ", ".join(local_ids[:_MOST_NAMED]) + (" and others" if len(local_ids) > _MOST_NAMED else "")
+    return (
+        f"your script submitted {'jobs' if several else 'job'} {shown}, which cloudq does not follow: what "
+        f"{'they write' if several else 'it writes'} stays in the work directory and is not brought back"
+    )

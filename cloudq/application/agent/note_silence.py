@@ -1,0 +1,66 @@
+"""Tell the owners of jobs that the scheduler does not answer.
+
+Nothing else follows from its silence, not even for a script that left its end record: the scheduler
+may have put the job back and will run the script again (docs/decisions/0006-slurm.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from datetime import datetime
+
+from attrs import define, field
+
+from cloudq.application.agent.held_job import HeldJob
+from cloudq.application.agent.job_trouble import JobTrouble
+from cloudq.domain.jobs.outcome import ExitRecord
+from cloudq.domain.names import ClaimTag
+from cloudq.ports.clock import Clock
+
+TOLD_AFTER_S = 120.0
+"""Shorter pauses of a scheduler are no news."""
+
+
+@define
+class NoteSilence:
+    """Puts a note on every job that is followed, once the scheduler was silent for long."""
+
+    clock: Clock
+    trouble: JobTrouble
+    _from: float | None = field(default=None, init=False)
+    """Own clock: when the first query failed."""
+    _since: datetime | None = field(default=None, init=False)
+    _noted: dict[ClaimTag, Hashable] = field(factory=dict, init=False)
+    """The jobs that have their note, with what their records looked like then."""
+
+    def ended(self) -> None:
+        """The scheduler answered; the next look at each job replaces its note."""
+        self._from = None
+        self._noted.clear()
+
+    def __call__(self, live: Iterable[HeldJob], words: str, now: float) -> None:
+        """Note *words*, why a query failed, on the jobs that are followed."""
+        if self._from is None:
+            self._from, self._since = now, self.clock.now()
+        if now - self._from < TOLD_AFTER_S:
+            return
+        for held in live:
+            if self._noted.get(held.tag, NoteSilence) != held.fingerprint:
+                with self.trouble.of(held):
+                    self._noted[held.tag] = held.fingerprint
+                    held.note = self._note(held, words)
+
+    def _note(self, held: HeldJob, words: str) -> str:
+        since = f"no answer from the scheduler since {self._since:%Y-%m-%d %H:%M} UTC: {words}"
+        ends = _own_ends(held)
+        if not ends:
+            return since
+        left = f"exit code {ends[0].exit_code}" if held.job.array_tid is None else f"{len(ends)} tasks ended"
+        return f"its own record says: {left}; the state changes once the scheduler confirms it; {since}"
+
+
+def _own_ends(held: HeldJob) -> list[ExitRecord]:
+    if held.is_elsewhere:
+        return []
+    records = held.space.records(held.job.task_ids)
+    return [each.exit for each in records.values() if each.exit and each.exit.local_id == each.holder]

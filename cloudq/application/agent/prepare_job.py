@@ -1,0 +1,175 @@
+"""Make everything that a hand-over needs, beside its place, and publish it at once (protocol 4.9)."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from attrs import evolve, frozen
+
+from cloudq.application.agent.agent_settings import AgentSettings
+from cloudq.application.agent.held_job import HeldJob
+from cloudq.application.agent.local_scripts import LocalScripts
+from cloudq.application.agent.permit import Permit
+from cloudq.domain.errors import InputIsBig, SubmitRefused, WorkspaceFull, WorkspaceProblem
+from cloudq.domain.jobs.job import Job
+from cloudq.domain.jobs.job_shell import BLOCKED, JobShellPlan, MetaSetting, render_job_shell
+from cloudq.domain.scripts.header import Header, read_header
+from cloudq.domain.scripts.jobscript import Jobscript
+from cloudq.domain.scripts.submit_options import split_options
+from cloudq.ports.batch_scheduler import BatchScheduler, Submission
+from cloudq.ports.clock import IdSource
+from cloudq.ports.job_repository import JobFiles
+from cloudq.ports.workers import Lane
+from cloudq.ports.workspace import Making
+
+SMALL_INPUT_BYTES = 8 * 1024 * 1024
+"""Inputs up to this size do not wait behind bigger ones."""
+
+
+@frozen
+class PrepareJob:
+    """Runs in the background: reads the held job, changes nothing but files.
+
+    Until the rename the job has no files under its own name, and a cancel that makes them first
+    keeps this from publishing any.
+    """
+
+    files: JobFiles
+    scheduler: BatchScheduler
+    settings: AgentSettings
+    local_scripts: LocalScripts
+    ids: IdSource
+
+    def __call__(self, held: HeldJob, permit: Permit, lane: Lane) -> None:
+        """Prepare the job; what is not published is removed again.
+
+        Raises `InputIsBig` for an input that is too big for *lane*, whatever its record says;
+        `RecordRejected`, `ArchiveRejected`, `ObjectNotFound`, `SubmitRefused` or `InvalidInput`
+        for what cannot be run; `WorkAbandoned` or `LeaseLost` as soon as *permit* ends.
+        """
+        permit.require()
+        self._clear_unstarted(held)
+        making = held.space.making(f"{permit.epoch}.{self.ids.nonce()}")
+        try:
+            self._make(making, held, permit, None if lane is Lane.DOWNLOAD else SMALL_INPUT_BYTES)
+            permit.require()
+            self._publish(making, held)
+        except BaseException:
+            with suppress(WorkspaceProblem):  # the next epoch tries again
+                making.discard()
+            raise
+        held.space.create(held.owner(self.settings.system))
+
+    def lane_of(self, held: HeldJob) -> Lane:
+        """Big inputs have workers of their own, or small ones would wait behind them."""
+        is_big = held.has_big_input or (held.job.size_input or 0) > SMALL_INPUT_BYTES
+        return Lane.DOWNLOAD if held.job.has_input and is_big else Lane.PREPARE
+
+    def has_its_files(self, held: HeldJob) -> bool:
+        """Whether everything is in its place, made for this very claim."""
+        return held.space.is_prepared() and held.space.owner() == held.owner(self.settings.system)
+
+    def _clear_unstarted(self, held: HeldJob) -> None:
+        """Remove what lies in their place, is not all there or not for this claim, and was never started.
+
+        Agents before 0.9 made files in their place, half of them when they died. A bucket that went
+        back makes room for a claim of the same number, for which others were made.
+        """
+        space = held.space
+        if space.owner() is None or self.has_its_files(held) or space.attempts():
+            return
+        if all(records.holder is None for records in space.records(held.job.task_ids).values()):
+            space.remove()
+
+    def _publish(self, making: Making, held: HeldJob) -> None:
+        try:
+            making.publish()
+        except WorkspaceFull:
+            raise
+        except WorkspaceProblem as error:
+            if self._was_ended(held):
+                raise SubmitRefused("it was ended before it was started; no reason is recorded") from error
+            raise
+
+    def _was_ended(self, held: HeldJob) -> bool:
+        """Whether an agent blocked its locks, and died before the record said why."""
+        records = held.space.records(held.job.task_ids).values()
+        return not held.space.attempts() and any(each.holder == BLOCKED for each in records)
+
+    def _make(self, making: Making, held: HeldJob, permit: Permit, most_bytes: int | None) -> None:
+        job = held.job
+        making.create(held.owner(self.settings.system))
+        script = self.files.script(job)
+        if job.has_input:
+            self._fetch(making, job, permit, most_bytes)
+        # After the input, which may hold a file of this name: the script is what was submitted.
+        if job.is_meta:
+            permit.require()
+            self._install_converted(making, held, script)
+        else:
+            making.install_script(script.name, script.body)
+            header = read_header(script, split_options(job.submit_opt), self.scheduler.dialect.header)
+            self._install_job_shell(making, held, script, header)
+        permit.require()
+        making.note_baseline()
+
+    def _fetch(self, making: Making, job: Job, permit: Permit, most_bytes: int | None) -> None:
+        def note(done_bytes: int) -> None:
+            if most_bytes is not None and done_bytes > most_bytes:
+                raise InputIsBig(f"the input of job ({job.uuid}) is larger than {most_bytes} bytes")
+            permit.note(done_bytes)
+
+        making.require_room((job.size_input or 0) + (job.input_bytes or 0))
+        self.files.fetch_input(job.uuid, making.archive, note)
+        making.extract_input(job.input_contents, permit.require)
+
+    def _install_converted(self, making: Making, held: HeldJob, script: Jobscript) -> None:
+        """Install a converted meta jobscript; keep its options for the submit command as words."""
+        job = held.job
+        local = self.local_scripts.convert(job, script)
+        local_script = Jobscript(local.name, local.body)
+        self.files.put_local_script(held.tag, local_script)
+        making.install_script(local.name, local.body)
+        making.install_tools()
+        making.keep_options((*local.options, *split_options(job.submit_opt)))
+        tools = str(held.space.tools_dir)
+        setting = self.local_scripts.setting(job, local, tools)
+        self._install_job_shell(making, held, local_script, Header(), setting)
+        # The array may be asked for in the user's options, too.
+        array = self.scheduler.planned_array(self._submission(making, held))
+        if array != setting.array:
+            setting = self.local_scripts.setting(evolve(job, array_tid=array), local, tools)
+            self._install_job_shell(making, held, local_script, Header(), setting)
+
+    def _submission(self, making: Making, held: HeldJob) -> Submission:
+        """What would be submitted, while its files are in the making."""
+        return Submission(
+            tag=held.tag,
+            job_shell=making.job_shell,
+            work_dir=held.space.work_dir,
+            control_dir=held.space.control_dir,
+            options=making.kept_options(),
+            array=held.job.array_tid,
+            name=held.job.name,
+        )
+
+    def _install_job_shell(
+        self,
+        making: Making,
+        held: HeldJob,
+        script: Jobscript,
+        header: Header,
+        meta: MetaSetting | None = None,
+    ) -> None:
+        space = held.space
+        plan = JobShellPlan(
+            tag=held.tag,
+            control_dir=str(space.control_dir),
+            work_dir=str(space.work_dir),
+            script_path=str(space.work_dir / script.name),
+            has_shebang=script.has_shebang,
+            directives=header.directives,
+            interpreter=header.interpreter,
+            meta=meta,
+        )
+        making.install_job_shell(render_job_shell(plan, self.scheduler.dialect))

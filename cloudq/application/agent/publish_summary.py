@@ -1,0 +1,93 @@
+"""Tell clients of all unfinished jobs in one object, then delete the markers of ended ones."""
+
+from __future__ import annotations
+
+from attrs import define, field
+
+from cloudq.application.agent.held_job import Holdings
+from cloudq.application.agent.hold_lease import HoldLease
+from cloudq.application.agent.recall_jobs import RecallJobs
+from cloudq.domain.jobs.summary import ActiveJob, ActiveSummary
+from cloudq.ports.clock import Clock
+from cloudq.ports.job_repository import JobQueue
+from cloudq.ports.system_registry import SystemRegistry
+
+MANY_JOBS = 1000
+SHORTEST_INTERVAL_S = 5.0
+INTERVAL_OF_MANY_S = 60.0
+
+
+@define
+class PublishSummary:
+    """Rewrites the summary when it changed, and lets go of markers after it."""
+
+    registry: SystemRegistry
+    queue: JobQueue
+    clock: Clock
+    lease: HoldLease
+    system: str
+    holdings: Holdings
+    recall_jobs: RecallJobs
+    _published: ActiveSummary | None = field(default=None, init=False)
+    _published_at: float = field(default=0.0, init=False)
+
+    def __call__(self) -> None:
+        """Publish if it is due; then delete the markers and requests that are done with."""
+        summary = ActiveSummary(self.lease.epoch, self._lines())
+        if self._has_changed(summary):
+            if not self._is_due(summary):
+                return
+            self._publish(summary)
+        self._clean_up()
+
+    def stopped(self) -> None:
+        """Say that the agent ended on purpose, and leave nothing that is done with behind."""
+        self._publish(ActiveSummary(self.lease.epoch, self._lines(), stopped=True))
+        self._clean_up()
+
+    def _lines(self) -> tuple[ActiveJob, ...]:
+        held = [ActiveJob.of(each.job, each.note) for each in self.holdings.held.values()]
+        invited = [
+            ActiveJob.of(each.stored.job, each.note)
+            for each in self.holdings.invitations.values()
+            if each.stored is not None
+        ]
+        lines = {line.job_id: line for line in (*self.recall_jobs.lines(), *held, *invited)}
+        return tuple(sorted(lines.values(), key=lambda line: line.job_id))
+
+    def _has_changed(self, summary: ActiveSummary) -> bool:
+        before = self._published
+        return before is None or (before.epoch, before.jobs) != (summary.epoch, summary.jobs)
+
+    def _is_due(self, summary: ActiveSummary) -> bool:
+        if self._published is None or self._published.epoch != summary.epoch:
+            return True
+        interval = INTERVAL_OF_MANY_S if len(summary.jobs) > MANY_JOBS else SHORTEST_INTERVAL_S
+        return self.clock.elapsed() - self._published_at >= interval * 0.9
+
+    def _publish(self, summary: ActiveSummary) -> None:
+        self.registry.publish_summary(self.system, summary)
+        self._published, self._published_at = summary, self.clock.elapsed()
+
+    def _clean_up(self) -> None:
+        """Delete what the summary that is published now makes superfluous."""
+        self.recall_jobs.drop_older()
+        self._clear_queue()
+
+    def _clear_queue(self) -> None:
+        holdings = self.holdings
+        if holdings.withdraw:
+            self.queue.withdraw(self.system, sorted(holdings.withdraw))
+            holdings.withdraw.clear()
+        if holdings.drop_cancels or holdings.drop_follows or holdings.drop_task_cancels:
+            self.queue.drop_requests(
+                self.system,
+                sorted(holdings.drop_cancels),
+                sorted(holdings.drop_follows),
+                sorted(holdings.drop_task_cancels),
+            )
+            holdings.cancel_requests -= holdings.drop_cancels
+            holdings.task_cancel_requests -= holdings.drop_task_cancels
+            holdings.drop_cancels.clear()
+            holdings.drop_follows.clear()
+            holdings.drop_task_cancels.clear()

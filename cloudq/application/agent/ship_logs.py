@@ -1,0 +1,137 @@
+"""Bring growing logs into the bucket, soon when somebody follows them (protocol 7.5)."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from attrs import define, field
+
+from cloudq.application.agent.held_job import HeldJob, Holdings, Shipping
+from cloudq.application.agent.job_trouble import JobTrouble
+from cloudq.application.agent.permit import Permits
+from cloudq.domain.errors import LeaseLost, WorkAbandoned
+from cloudq.ports.clock import Clock
+from cloudq.ports.job_repository import JobFiles
+from cloudq.ports.workers import Lane, Workers
+
+STREAMS = ("stdout", "stderr")
+MAX_PIECE_BYTES = 4 * 1024 * 1024
+MIN_PIECE_BYTES = 128 * 1024
+SLOW_S, QUICK_S = 2.0, 0.5
+"""A piece that takes longer is followed by one of half its size; one that takes less, by a bigger one."""
+MAX_TURN_BYTES = 64 * 1024 * 1024
+MAX_TURN_S = 15.0
+"""After which another job's logs have their turn."""
+MIN_FOLLOW_INTERVAL_S = 2.0
+LONGEST_INTERVAL_S = 1800.0
+
+
+@define
+class ShipLogs:
+    """Puts pieces of new bytes: at once while followed, else after 1, 2, 4 … 30 minutes.
+
+    A job's turn goes on in the background and is bounded in bytes and time, and few jobs have
+    theirs at once. Nothing is skipped: a log that grows faster than the line arrives late, and
+    whole once the job has ended.
+    """
+
+    files: JobFiles
+    clock: Clock
+    workers: Workers
+    permits: Permits
+    holdings: Holdings
+    trouble: JobTrouble
+    _piece_bytes: int = field(default=MAX_PIECE_BYTES, init=False)
+
+    def __call__(self) -> None:
+        """Collect the turns that are over and begin those that are due."""
+        now = self.clock.elapsed()
+        held_jobs = list(self.holdings.unfinished())
+        for held in held_jobs:
+            self.has_ended(held)
+        for held in held_jobs:
+            if self._is_due(held, now):
+                self._begin(held)
+                self.has_ended(held)
+
+    def has_ended(self, held: HeldJob) -> bool:
+        """Collect the turn of *held* if it is over; whether none is under way."""
+        shipping = held.shipping
+        if shipping is None:
+            return True
+        if not shipping.started.is_done():
+            return False
+        held.shipping = None
+        held.log_offsets.update(shipping.offsets)
+        held.may_have_log_pieces |= shipping.has_put
+        held.is_log_behind = shipping.is_behind
+        held.logs_shipped_at = self.clock.elapsed()
+        with self.trouble.of_logs(held), suppress(LeaseLost, WorkAbandoned):
+            shipping.started.result()
+            held.logs_shipped += 1
+            held.log_trouble.recovered()
+        return True
+
+    def _is_due(self, held: HeldJob, now: float) -> bool:
+        if not held.has_started or held.is_elsewhere or held.shipping is not None:
+            return False
+        if held.log_trouble.retry_at > now:
+            return False
+        if not held.logs_shipped_at:
+            held.logs_shipped_at = now
+        waited = now - held.logs_shipped_at
+        if held.followed_until > now:
+            return waited >= MIN_FOLLOW_INTERVAL_S or not held.log_offsets or held.is_log_behind
+        if held.job.array_tid is not None:
+            return False
+        return waited >= min(LONGEST_INTERVAL_S, 60.0 * 2.0 ** min(held.logs_shipped, 10))
+
+    def _begin(self, held: HeldJob) -> None:
+        shipping = Shipping(self.permits.issue(), dict(held.log_offsets))
+        held.shipping = shipping
+        shipping.started = self.workers.start(lambda: self._ship(held, shipping), Lane.SHIP)
+
+    # In the background -----------------------------------------------------------------------
+
+    def _ship(self, held: HeldJob, shipping: Shipping) -> None:
+        turn = _Turn(self.clock.elapsed() + MAX_TURN_S)
+        for task in held.job.task_ids:
+            for stream in STREAMS:
+                self._ship_stream(held, shipping, turn, stream, task)
+
+    def _ship_stream(
+        self, held: HeldJob, shipping: Shipping, turn: _Turn, stream: str, task: int | None
+    ) -> None:
+        offset = shipping.offsets.get((stream, task), 0)
+        while piece := held.space.read_log(stream, task, offset, self._piece_bytes):
+            if turn.is_over(self.clock.elapsed()):
+                shipping.is_behind = True
+                return
+            shipping.permit.require()
+            shipping.has_put = True
+            self._put(held, stream, task, offset, piece)
+            turn.left_bytes -= len(piece)
+            offset += len(piece)
+            shipping.offsets[stream, task] = offset
+
+    def _put(self, held: HeldJob, stream: str, task: int | None, offset: int, piece: bytes) -> None:
+        began = self.clock.elapsed()
+        try:
+            self.files.put_log_piece(held.tag, stream, task, offset, piece)
+        finally:  # a piece that is too big for the line may get no answer in time at all
+            self._adapt(len(piece), self.clock.elapsed() - began)
+
+    def _adapt(self, size: int, took_s: float) -> None:
+        if took_s > SLOW_S:
+            self._piece_bytes = max(MIN_PIECE_BYTES, min(self._piece_bytes, size // 2))
+        elif took_s < QUICK_S:
+            self._piece_bytes = min(MAX_PIECE_BYTES, self._piece_bytes * 2)
+
+
+@define
+class _Turn:
+    ends_at: float
+    left_bytes: int = MAX_TURN_BYTES
+
+    def is_over(self, now: float) -> bool:
+        return self.left_bytes <= 0 or now >= self.ends_at

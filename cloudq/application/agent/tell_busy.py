@@ -1,0 +1,38 @@
+"""Tell in a few words what goes on in the background of an agent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cloudq.application.agent.held_job import Holdings, UnderWay
+from cloudq.ports.workers import Lane
+
+MB = 1_000_000
+
+
+def busy_words(holdings: Holdings) -> str:
+    """One line of bounded length, such as "submitting 2 jobs, shipping logs of 3 jobs"; empty when idle."""
+    held_jobs = list(holdings.held.values())
+    under_way = [held.hand_over for held in held_jobs if held.hand_over is not None]
+    making = [each for each in under_way if each.lane is not Lane.SUBMIT]
+    downloads = [each for each in making if each.job.has_input]
+    shipping = sum(held.shipping is not None for held in held_jobs)
+    behind = sum(held.is_log_behind and held.end is None for held in held_jobs)
+    told = (
+        (len(downloads), "downloading inputs of {}" + _progress(downloads)),
+        (len(making) - len(downloads), "preparing {}"),
+        (len(under_way) - len(making), "submitting {}"),
+        (sum(held.stage_out is not None for held in held_jobs), "staging out {}"),
+        (shipping or behind, "shipping logs of {}" + (f" ({behind} behind)" if behind else "")),
+    )
+    return ", ".join(words.format(_jobs(count)) for count, words in told if count)
+
+
+def _jobs(count: int) -> str:
+    return "1 job" if count == 1 else f"{count} jobs"
+
+
+def _progress(downloads: Sequence[UnderWay]) -> str:
+    done = sum(each.permit.done_bytes for each in downloads)
+    whole = sum(each.job.size_input or 0 for each in downloads)
+    return f" ({done // MB} of {max(whole, done) // MB} MB)"

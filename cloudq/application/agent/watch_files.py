@@ -1,0 +1,111 @@
+"""Jobs whose files are removed while they run, by a site that clears its scratch (protocol 5.7)."""
+
+from __future__ import annotations
+
+from attrs import define, evolve
+
+from cloudq.application.agent.held_job import HeldJob, Holdings
+from cloudq.application.agent.job_trouble import AgentLog, JobTrouble
+from cloudq.domain.jobs.job_state import JobState
+from cloudq.domain.jobs.outcome import Life, SchedulerStatus, StartRecord
+from cloudq.domain.jobs.task_states import TaskState
+from cloudq.ports.clock import Clock
+from cloudq.ports.workspace import LostFiles, SpaceOwner, TaskRecords
+
+MISSING_FOR_S = 120.0
+"""A file system that is not mounted for a moment has removed nothing."""
+TOUCH_EVERY_S = 86_400.0
+MOST_TOUCHED_A_CYCLE = 5
+
+
+@define
+class WatchFiles:
+    """Keeps the files of held jobs young, and makes the control directory anew where it was removed."""
+
+    system: str
+    clock: Clock
+    holdings: Holdings
+    trouble: JobTrouble
+    log: AgentLog
+
+    def __call__(self) -> None:
+        """Touch the files of some jobs, each once a day: purges go by age."""
+        now = self.clock.elapsed()
+        due = [held for held in self.holdings.held.values() if _is_to_be_touched(held, now)]
+        for held in sorted(due, key=lambda held: held.touched_at or 0.0)[:MOST_TOUCHED_A_CYCLE]:
+            with self.trouble.of_claim(held.tag):
+                held.touched_at = now
+                held.space.touch()
+
+    def are_there(self, held: HeldJob) -> bool:
+        """Whether the files of a job that was handed over can be looked at.
+
+        Where they were missing for long enough, the control directory is made anew: the job shell
+        may still write into it how the script ended.
+        """
+        if held.is_elsewhere or held.space.owner() is not None:
+            held.files_missing_since = None
+            return True
+        now = self.clock.elapsed()
+        if held.files_missing_since is None:
+            held.files_missing_since = now
+        if now - held.files_missing_since < MISSING_FOR_S:
+            held.note = f"its files under {held.space.control_dir} are not there: it is followed without them"
+            return False
+        held.space.rebuild(SpaceOwner(self.system, held.tag, held.claim_nonce))
+        self.log.warning("files of a job were removed while it ran", job=str(held.tag), where=_where(held))
+        return True
+
+    def make_up_for(
+        self, held: HeldJob, task: int | None, records: TaskRecords, status: SchedulerStatus | None
+    ) -> TaskRecords:
+        """The records of a task, with what can be known again where the files were removed.
+
+        The lock of a task that runs is taken for it, so that its exit record will count.
+        """
+        if held.is_elsewhere or records.start is not None or held.space.lost() is None:
+            return records
+        if status is None or status.life is Life.QUEUED or status.never_ran:
+            return records
+        holder = records.holder or held.space.take_lock(task, held.local_ids[0])
+        if holder not in held.local_ids:
+            return records
+        # When this run started is not known: the record may tell of a later one, or of another clock.
+        return evolve(records, holder=holder, start=StartRecord(holder, time=None))
+
+
+def told_of_loss(held: HeldJob, end: TaskState) -> TaskState:
+    """The *end* of a job, with what happened to its files; no success without its outputs."""
+    lost = None if held.is_elsewhere else held.space.lost()
+    if lost is None:
+        return end
+    words = f"its files under {_where(held, lost)} were removed while it ran"
+    return _without_outputs(end, words) if not lost.has_work_dir else _with_words(end, words)
+
+
+def told_of_lost_outputs(held: HeldJob, end: TaskState) -> TaskState:
+    """The *end* of a job whose work directory was gone when its outputs were to be brought."""
+    return _without_outputs(end, f"its work directory {held.space.work_dir} was removed")
+
+
+def _without_outputs(end: TaskState, words: str) -> TaskState:
+    if end.state is not JobState.DONE:
+        return _with_words(end, words)
+    code = "" if end.exit_code is None else f"exit code {end.exit_code}, but "
+    return TaskState(JobState.ERROR, end.exit_code, f"{code}{words}, and its outputs with them")
+
+
+def _with_words(end: TaskState, words: str) -> TaskState:
+    return evolve(end, reason="; ".join(part for part in (end.reason, words) if part))
+
+
+def _where(held: HeldJob, lost: LostFiles | None = None) -> str:
+    lost = lost or held.space.lost()
+    kept = lost is not None and lost.has_work_dir
+    return str(held.space.control_dir if kept else held.space.work_dir)
+
+
+def _is_to_be_touched(held: HeldJob, now: float) -> bool:
+    if held.is_elsewhere or held.end is not None:
+        return False
+    return held.touched_at is None or now - held.touched_at >= TOUCH_EVERY_S

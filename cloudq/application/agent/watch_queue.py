@@ -1,0 +1,107 @@
+"""Hear of new jobs and requests: one cheap look a poll, a listing when the doorbell rang."""
+
+from __future__ import annotations
+
+from attrs import define, field
+
+from cloudq.application.agent.held_job import Holdings, Invitation
+from cloudq.ports.clock import Clock
+from cloudq.ports.job_repository import JobQueue, Marker, QueueListing
+
+LIST_AT_LEAST_EVERY_S = 300.0
+FOLLOW_LASTS_S = 600.0
+LISTED_A_PART = 2
+"""Markers of jobs that are absent at two listings are deleted."""
+
+
+@define
+class WatchQueue:
+    """Brings what is under the system's queue into the holdings (protocol 7.1)."""
+
+    queue: JobQueue
+    clock: Clock
+    system: str
+    holdings: Holdings
+    _bell: str = field(default="", init=False)
+    _listed_at: float | None = field(default=None, init=False)
+    _after: str = field(default="", init=False)
+    """Where the part of the queue begins that is looked at; a queue of sane size has but one part."""
+    _rest_after: str = field(default="", init=False)
+    _times_listed: int = field(default=0, init=False)
+
+    def __call__(self) -> None:
+        """Look at the doorbell; list the queue if it rang, or has not been listed for long."""
+        bell = self.queue.doorbell(self.system, self._bell)
+        now = self.clock.elapsed()
+        is_done = self._is_done_with_part()
+        if bell == self._bell and not self._is_due(now) and not is_done:
+            return
+        if is_done and self._times_listed >= LISTED_A_PART:
+            self._after, self._times_listed = self._rest_after, 0
+        listing = self.queue.listing(self.system, self._after)
+        self._bell, self._listed_at, self._rest_after = bell, now, listing.rest_after
+        self._times_listed += 1
+        self._take(listing, now)
+
+    def list_again(self) -> None:
+        """List at the next call, whatever the doorbell says."""
+        self._listed_at = None
+
+    @property
+    def has_seen_all(self) -> bool:
+        """Whether all of the queue was listed in this epoch: what is not known now was not shown."""
+        return self._listed_at is not None and not self._sees_a_part
+
+    @property
+    def _sees_a_part(self) -> bool:
+        return bool(self._after or self._rest_after)
+
+    def _is_done_with_part(self) -> bool:
+        """Whether it is the next part's turn: every job of this one was read, or could not be."""
+        if not self._sees_a_part:
+            return False
+        return all(each.retries or not each.is_newly_listed for each in self.holdings.invitations.values())
+
+    def _is_due(self, now: float) -> bool:
+        return self._listed_at is None or now - self._listed_at >= LIST_AT_LEAST_EVERY_S
+
+    def _take(self, listing: QueueListing, now: float) -> None:
+        holdings = self.holdings
+        known = holdings.held.keys() | holdings.withdraw | holdings.superseded
+        markers = {marker.tag: marker for marker in listing.markers if marker.tag not in known}
+        if not self._sees_a_part:
+            holdings.vanished |= holdings.invitations.keys() - markers.keys()
+        holdings.invitations = {tag: self._invitation(marker, now) for tag, marker in markers.items()}
+        self._take_requests(listing)
+        held_markers = {marker.tag for marker in listing.markers}
+        for tag, held in holdings.held.items():
+            held.has_lost_its_marker = not self._sees_a_part and tag not in held_markers
+        self._note_follows(listing.follows, now)
+
+    def _take_requests(self, listing: QueueListing) -> None:
+        """Those listed; of held jobs whose part of the queue is not looked at, those known before."""
+        holdings = self.holdings
+        cancels, task_cancels = set(listing.cancels), set(listing.task_cancels)
+        if self._sees_a_part:
+            cancels |= holdings.cancel_requests & holdings.held.keys()
+            task_cancels |= {each for each in holdings.task_cancel_requests if each.tag in holdings.held}
+        holdings.cancel_requests, holdings.task_cancel_requests = cancels, task_cancels
+
+    def _invitation(self, marker: Marker, now: float) -> Invitation:
+        known = self.holdings.invitations.get(marker.tag)
+        if known is None:
+            return Invitation(marker.tag, marker.age_s, now)
+        known.listed_age_s, known.listed_at = marker.age_s, now
+        known.is_newly_listed = True
+        return known
+
+    def _note_follows(self, follows: tuple[Marker, ...], now: float) -> None:
+        stale = []
+        for request in follows:
+            held = self.holdings.held.get(request.tag)
+            if held is None or request.age_s > FOLLOW_LASTS_S:
+                stale.append(request.tag)
+            else:
+                held.followed_until = now + FOLLOW_LASTS_S - request.age_s
+        invited = self.holdings.invitations
+        self.holdings.drop_follows = {tag for tag in stale if tag not in invited}

@@ -1,0 +1,1 @@
+"""Clusters on AWS: creating, describing and deleting them."""

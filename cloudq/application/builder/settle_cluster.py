@@ -1,0 +1,128 @@
+"""Check all that can be known before anything is made, and settle what the user left open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from attrs import evolve, frozen
+
+from cloudq.application.builder.cluster_report import Report
+from cloudq.domain.clusters.cluster import Cluster
+from cloudq.domain.clusters.preset import Preset, instance_types
+from cloudq.domain.clusters.request import (
+    ClusterRequest,
+    JobBucket,
+    chosen_zone,
+    problems_with_access,
+)
+from cloudq.domain.errors import CloudUnavailable, InvalidInput
+from cloudq.domain.stores.endpoint import is_plain_http
+from cloudq.ports.cluster_provisioner import CloudAccount, Identity
+from cloudq.ports.presets import Presets
+
+Result = TypeVar("Result")
+
+
+@frozen
+class SettledCluster:
+    """A cluster with nothing left open."""
+
+    request: ClusterRequest
+    preset: Preset
+    identity: Identity
+    zone: str
+    by_role: bool
+    """Whether the nodes' role opens the job bucket; else a secret does."""
+
+
+@frozen
+class SettleCluster:
+    """The checks."""
+
+    account: CloudAccount
+    presets: Presets
+    report: Report
+
+    def __call__(self, request: ClusterRequest, cluster: Cluster) -> SettledCluster:
+        """Settle *request*, of which *cluster* exists already.
+
+        Raises `InvalidInput` that tells every problem at once.
+        """
+        problems = list(problems_with_access(request))
+        identity = self.account.identity()
+        preset = _noting(problems, lambda: self.presets.load(request.preset))
+        if not self.account.has_keypair(request.keypair):
+            problems.append(
+                f"key pair {request.keypair!r}: there is none of this name in {identity.region}; "
+                "make one with 'aws ec2 create-key-pair', or name another"
+            )
+        zone = _noting(problems, lambda: self._zone(request, preset, cluster)) if preset else None
+        own_region = self._own_region(request.store)
+        _noting(problems, lambda: self._look_at_store(request.store, own_region, identity))
+        problems.extend(_other_bucket(request.store, by_role=own_region is not None, cluster=cluster))
+        if problems or preset is None:
+            raise InvalidInput(problems)
+        store = evolve(request.store, region=request.store.region or own_region or "")
+        request = evolve(request, store=store)
+        return SettledCluster(request, preset, identity, zone or "", own_region is not None)
+
+    def _zone(self, request: ClusterRequest, preset: Preset, cluster: Cluster) -> str:
+        there = cluster.network.parameters.get("Zone", "") if cluster.network else ""
+        if there and request.zone and there != request.zone:
+            raise InvalidInput(
+                f"zone {request.zone}: the network of this cluster is in {there} already; "
+                "leave --zone out, or delete the cluster first"
+            )
+        types = instance_types(preset.configuration)
+        return chosen_zone(there or request.zone, types, self.account.offers(types))
+
+    def _own_region(self, store: JobBucket) -> str | None:
+        return self.account.own_bucket_region(store.bucket) if store.is_amazons else None
+
+    def _look_at_store(self, store: JobBucket, own_region: str | None, identity: Identity) -> None:
+        if is_plain_http(store.endpoint_url):
+            raise InvalidInput(
+                f"endpoint {store.endpoint_url}: a cluster on AWS reaches its jobs by https:// only, "
+                "for anybody on the way could replace a script"
+            )
+        if own_region is not None:
+            if own_region != identity.region:
+                self.report.note(
+                    f"bucket {store.bucket} is in {own_region}, the cluster in {identity.region}: "
+                    "that works, but every transfer between them costs"
+                )
+            return
+        if not store.profile:
+            raise InvalidInput(
+                f"bucket {store.bucket!r} does not belong to this account: name the profile of "
+                "~/.aws/credentials that has the keys to it with --cs_profile"
+            )
+        try:
+            self.account.look_at_bucket(store)
+        except CloudUnavailable as error:
+            self.report.note(
+                f"bucket {store.bucket} could not be looked at from here, the head node will try: {error}"
+            )
+
+
+def _other_bucket(store: JobBucket, *, by_role: bool, cluster: Cluster) -> list[str]:
+    """The network that is there already opens one bucket; another one takes another network."""
+    if cluster.network is None:
+        return []
+    there = cluster.network.parameters
+    opened = there.get("StoreBucket", ""), there.get("StorePrefix", "")
+    wanted = (store.bucket, store.prefix) if by_role else ("", "")
+    if "StoreBucket" not in there or opened == wanted:
+        return []
+    has = f"bucket {'/'.join(opened)}".rstrip("/") if opened[0] else "a bucket of another account or service"
+    return [f"the network of this cluster was made for {has}: name that one, or delete the cluster first"]
+
+
+def _noting(problems: list[str], ask: Callable[[], Result]) -> Result | None:
+    """What *ask* says; None, with the problems noted, if it cannot be had."""
+    try:
+        return ask()
+    except InvalidInput as error:
+        problems.extend(error.problems)
+        return None

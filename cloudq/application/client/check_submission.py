@@ -1,0 +1,138 @@
+"""Read and check what a user asks to be submitted: all problems are told at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from attrs import define, field, frozen
+
+from cloudq.application.client.submit_job import SubmitJob, SubmitRequest
+from cloudq.domain.errors import InvalidInput
+from cloudq.domain.jobs.dependency import parse_hold_jid, usable_ids
+from cloudq.domain.names import on_one_line
+from cloudq.domain.scripts.array_range import ArrayRange
+from cloudq.domain.scripts.directive import has_directives, marked_lines
+from cloudq.domain.scripts.jobscript import MAX_SCRIPT_BYTES, Jobscript, script_problems
+from cloudq.domain.scripts.meta_script import MetaScript
+from cloudq.domain.scripts.place import Place, place_job
+from cloudq.domain.scripts.submit_options import split_options
+from cloudq.ports.archives import Archives
+
+T = TypeVar("T")
+
+_NO_SYSTEM = (
+    "no system to submit to: name one with --submit_to. Only a meta jobscript goes without: its first lines "
+    "say '#$ project: …', '#$ resource: …' and '#$ n_resource: …'"
+)
+
+
+@define
+class Problems:
+    """What is wrong, collected for one report of all."""
+
+    found: list[str] = field(factory=list)
+
+    def collect(self, check: Callable[[], T]) -> T | None:
+        """What *check* gives; None if it found problems, which are kept."""
+        try:
+            return check()
+        except InvalidInput as error:
+            self.found.extend(error.problems)
+            return None
+
+
+@frozen
+class Draft:
+    """A submission as a user words it: nothing of it was looked at yet."""
+
+    script: Path
+    submit_to: str = ""
+    submit_opt: str = ""
+    hold_jid: str = ""
+    """Ids with commas between them; the next one, too."""
+    hold_ok_jid: str = ""
+    array_tid: str | None = None
+    inputs: tuple[Path, ...] = ()
+    only: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    force: bool = False
+
+
+@frozen
+class Checked:
+    """A submission that may be made, but for its inputs, which are not packed yet."""
+
+    request: SubmitRequest
+    warnings: tuple[str, ...]
+
+
+@frozen
+class CheckSubmission:
+    """Looks at everything that can be known before anything is written."""
+
+    archives: Archives
+    submit: SubmitJob
+
+    def __call__(self, draft: Draft) -> Checked:
+        """Check; raise `InvalidInput` with every problem, those that the store tells, too."""
+        problems = Problems()
+        body = problems.collect(lambda: read_script(draft.script))
+        meta = None
+        if body is not None:
+            meta = problems.collect(lambda: _read_directives(body, is_pinned=bool(draft.submit_to)))
+        hold = problems.collect(lambda: parse_hold_jid(draft.hold_jid))
+        hold_ok = problems.collect(lambda: parse_hold_jid(draft.hold_ok_jid, "hold_ok_jid"))
+        array = problems.collect(lambda: parse_array(draft.array_tid))
+        place = problems.collect(lambda: place_job(meta, draft.submit_to, draft.only, draft.without))
+        problems.collect(lambda: split_options(draft.submit_opt))
+        problems.collect(lambda: self.archives.check(draft.inputs, draft.script))
+        if problems.found or body is None or place is None:
+            raise InvalidInput([*problems.found, *self._problems_in_the_store(draft, place)])
+        request = SubmitRequest(
+            script=body,
+            submit_to=place.systems,
+            submit_opt=draft.submit_opt,
+            hold_jid=hold or (),
+            hold_ok_jid=hold_ok or (),
+            array_tid=array,
+            force=draft.force,
+            meta=meta,
+            only=place.only,
+            without=place.without,
+        )
+        return Checked(request, place.warnings)
+
+    def _problems_in_the_store(self, draft: Draft, place: Place | None) -> tuple[str, ...]:
+        return self.submit.problems_in_the_store(
+            usable_ids(draft.hold_jid),
+            usable_ids(draft.hold_ok_jid),
+            () if place is None else place.systems,
+            force=draft.force,
+        )
+
+
+def read_script(path: Path) -> Jobscript:
+    """The script in a file. Raises `InvalidInput` if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            body = file.read(MAX_SCRIPT_BYTES + 1)  # a device may never come to an end
+    except OSError as error:
+        raise InvalidInput(f"{on_one_line(path)}: cannot be read: {error.strerror or error}") from error
+    return Jobscript(path.name, body)
+
+
+def parse_array(text: str | None) -> ArrayRange | None:
+    """The tasks that were asked for, if any. Raises `InvalidInput`."""
+    return None if text is None else ArrayRange.parse(text)
+
+
+def _read_directives(script: Jobscript, *, is_pinned: bool) -> MetaScript | None:
+    """The script's directives if it is a meta jobscript, else None. Raises `InvalidInput`."""
+    if is_pinned and not has_directives(script.body):
+        Jobscript.checked(script.name, script.body)
+        return None
+    if not any(line.key for line in marked_lines(script.body)):
+        raise InvalidInput([_NO_SYSTEM, *script_problems(script.name, script.body)])
+    return MetaScript.parse(script.name, script.body)

@@ -1,0 +1,77 @@
+"""Delete finished jobs and agents' logs (protocol 3.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from attrs import frozen
+
+from cloudq.application.shared.find_holder import FindHolder, is_presumed_gone
+from cloudq.domain.errors import JobNotFound, JobStateConflict, NewerFormat, NoAgentLog, RecordRejected
+from cloudq.domain.jobs.job import Job
+from cloudq.ports.job_repository import JobQueue, JobRepository
+from cloudq.ports.system_registry import SystemRegistry
+
+
+@frozen
+class DeleteJob:
+    """Removes finished jobs from the bucket."""
+
+    jobs: JobRepository
+    queue: JobQueue
+    registry: SystemRegistry
+    find_holder: FindHolder
+
+    def __call__(self, job_id: str, *, force: bool = False) -> None:
+        """Delete one finished job with all its data.
+
+        Raises `JobNotFound`, and `JobStateConflict` while the job has not ended or its agent has
+        not let go of it; with *force* an agent that has been silent for ten times its time to
+        live is not waited for.
+        """
+        try:
+            job = self.jobs.load(job_id).job
+        except JobNotFound:
+            if self.jobs.remove_ghost(job_id):
+                return
+            raise
+        except NewerFormat:
+            raise
+        except RecordRejected as error:
+            raise RecordRejected(
+                f"{error}\nWhether it runs cannot be told, so nothing was deleted. If it is not needed, "
+                f"remove jobs/{job_id}/ and queue/*/{job_id}.* from the store with the store's own tools."
+            ) from error
+        if not job.is_final:
+            raise JobStateConflict(
+                f"Job ({job_id}) is {job.state.value}: only a finished job can be deleted. "
+                f"Cancel it first: cloudqcli cancel --id {job_id}"
+            )
+        if job.run_system and job.claim and self.queue.holds_marker(job.run_system, job.tag):
+            self._require_gone(job, force=force)
+            # An agent that comes back finds neither record nor claim: this tells it that both were deleted.
+            self.queue.request_cancel(job.run_system, job.tag)
+            self.queue.withdraw(job.run_system, [job.tag])
+        self.jobs.delete(job)
+
+    def _require_gone(self, job: Job, *, force: bool) -> None:
+        if not is_presumed_gone(self.find_holder.last_beat(job.run_system)):
+            raise JobStateConflict(
+                f"Job ({job.uuid}) is still being put away by the agent of {job.run_system}. Try again later."
+            )
+        if not force:
+            raise JobStateConflict(
+                f"Job ({job.uuid}) was not put away by the agent of {job.run_system}, which has been silent "
+                "for long. Use --force if it will not come back."
+            )
+
+    def all_finished(self) -> Iterator[str]:
+        """Delete every finished job whose agent has let go of it; yield each id once it is gone."""
+        queues = self.queue.markers_of_all()
+        held = {(system, marker.tag.job_id) for system, queue in queues.items() for marker in queue.markers}
+        return self.jobs.delete_finished(keep=lambda entry: (entry.system, entry.job_id) in held)
+
+    def agent_log(self, system: str) -> None:
+        """Delete the log of an agent. Raises `NoAgentLog`."""
+        if not self.registry.delete_agent_log(system):
+            raise NoAgentLog(f"There is no agent log of {system}.")

@@ -1,0 +1,104 @@
+"""Read what a job, or an agent, printed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from attrs import frozen
+
+from cloudq.domain.errors import InvalidInput
+from cloudq.domain.jobs.job import Job
+from cloudq.ports.clock import Clock
+from cloudq.ports.job_repository import JobFiles, JobQueue, JobRepository
+from cloudq.ports.system_registry import SystemRegistry
+
+STDOUT = "stdout"
+STDERR = "stderr"
+ASK_AGAIN_AFTER_S = 300.0
+
+
+@frozen
+class ReadLog:
+    """Streams logs out of the bucket; asks the agent for those that still grow."""
+
+    jobs: JobRepository
+    queue: JobQueue
+    files: JobFiles
+    registry: SystemRegistry
+    clock: Clock
+
+    def of_job(self, job: Job, stream: str, task: int | None) -> Iterator[bytes]:
+        """Everything in the bucket of one stream: all of it once the job has ended.
+
+        Raises `InvalidInput` for a task that the job does not have.
+        """
+        self.check_task(job, task)
+        if not job.claim:
+            return iter(())
+        if job.is_final:
+            return self.files.read_log(job.tag, stream, task)
+        return self.files.log_pieces(job.tag, stream, task)
+
+    def so_far(
+        self, job: Job, stream: str, task: int | None, *, wait_s: float, poll_s: float = 1.0
+    ) -> Iterator[bytes]:
+        """What there is now; of a running job that has shown nothing, wait for the first pieces."""
+        began = self.clock.elapsed()
+        while True:
+            is_empty = True
+            for piece in self.of_job(job, stream, task):
+                is_empty = False
+                yield piece
+            waited = self.clock.elapsed() - began
+            if not is_empty or job.is_final or not job.claim or waited >= wait_s:
+                return
+            self.clock.sleep(poll_s)
+            job = self.jobs.load(job.uuid).job
+
+    def follow(self, job_id: str, stream: str, task: int | None, *, poll_s: float) -> Iterator[bytes]:
+        """The stream as it grows, until the job has ended and all of it was given."""
+        job = self.jobs.load(job_id).job
+        self.check_task(job, task)
+        offset, asked_at = 0, None
+        while not job.is_final:
+            now = self.clock.elapsed()
+            if job.claim and (asked_at is None or now - asked_at >= ASK_AGAIN_AFTER_S):
+                self.ask_for(job)
+                asked_at = now
+            for piece in self._pieces(job, stream, task, offset):
+                offset += len(piece)
+                yield piece
+            self.clock.sleep(poll_s)
+            job = self.jobs.load(job_id).job
+        yield from _skip(self.of_job(job, stream, task), offset)
+
+    def _pieces(self, job: Job, stream: str, task: int | None, offset: int) -> Iterator[bytes]:
+        return self.files.log_pieces(job.tag, stream, task, offset) if job.claim else iter(())
+
+    def ask_for(self, job: Job) -> None:
+        """Ask the holder to bring the logs of a running job; to be repeated within 10 minutes."""
+        if job.claim and not job.is_final:
+            self.queue.request_follow(job.run_system, job.tag)
+            self.queue.ring(job.run_system)
+
+    def of_agent(self, system: str) -> Iterator[bytes]:
+        """The recent log of an agent. Raises `ObjectNotFound`."""
+        return self.registry.agent_log(system)
+
+    @staticmethod
+    def check_task(job: Job, task: int | None) -> None:
+        """Raise `InvalidInput` unless *job* has this task."""
+        if task in job.task_ids:
+            return
+        if task is None:
+            raise InvalidInput(f"Job ({job.uuid}) is an array ({job.array_tid}): name a task with --tid.")
+        has = f"tasks {job.array_tid}" if job.array_tid else "no tasks: it is no array job"
+        raise InvalidInput(f"Job ({job.uuid}) has {has}.")
+
+
+def _skip(pieces: Iterator[bytes], count: int) -> Iterator[bytes]:
+    for piece in pieces:
+        rest = piece[count:]
+        count -= len(piece) - len(rest)
+        if rest:
+            yield rest

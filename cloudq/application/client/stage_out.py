@@ -1,0 +1,69 @@
+"""Get a job's files out of the bucket into a directory of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from attrs import frozen
+
+from cloudq.domain.errors import ArchiveRejected, StagedOutInPart, TargetExists, WorkspaceFull
+from cloudq.domain.jobs.contents import Contents
+from cloudq.domain.jobs.job import Job
+from cloudq.ports.archives import Archives
+from cloudq.ports.job_repository import INPUT_ARCHIVE, JobFiles, output_archive
+
+INPUT, OUTPUT = "input", "output"
+"""Directories that archives are unpacked into."""
+
+
+@frozen
+class StageOut:
+    """Downloads script, inputs, outputs and logs into ``<into>/<id>``, overwriting nothing."""
+
+    files: JobFiles
+    archives: Archives
+
+    def __call__(self, job: Job, into: Path, *, unlimited: bool = False) -> Path:
+        """Return the new directory; it appears when all was brought that can be.
+
+        *unlimited* waives the limits of size of what is unpacked. Raises `TargetExists`, and
+        `StagedOutInPart` once the directory is there if an archive or a file of it was not brought.
+        """
+        target = into / job.uuid
+        if target.exists() or target.is_symlink():
+            raise TargetExists(f"{target} exists already: move it away, or choose another place with --into.")
+        problems: list[str] = []
+
+        def unpack(folder: Path) -> None:
+            problems.extend(self._unpacked(job, folder, unlimited=unlimited))
+
+        problems[:0] = self.files.download_all(job, target, unpack).problems
+        if problems:
+            raise StagedOutInPart(job.uuid, target, problems)
+        return target
+
+    def _unpacked(self, job: Job, folder: Path, *, unlimited: bool) -> Iterator[str]:
+        """Unpack what was downloaded; what was not brought of it."""
+        outputs = [output_archive(number) for number in range(1, (job.output_archives or 1) + 1)]
+        for directory, names, promised in (
+            (INPUT, [INPUT_ARCHIVE], job.input_contents),
+            (OUTPUT, outputs, job.output_contents),
+        ):
+            there = [folder / name for name in names if (folder / name).is_file()]
+            if there:
+                yield from self._extract(there, folder / directory, promised, unlimited=unlimited)
+
+    def _extract(
+        self, archives: Sequence[Path], into: Path, promised: Contents | None, *, unlimited: bool
+    ) -> Iterator[str]:
+        try:
+            refused = self.archives.extract(archives, into, promised, unlimited=unlimited)
+        except (ArchiveRejected, WorkspaceFull) as error:
+            kept = ", ".join(archive.name for archive in archives)
+            first = "make room" if isinstance(error, WorkspaceFull) else "look at it"
+            yield f"{into.name}: {error}; kept packed as {kept}: {first}, then unpack it or use --unlimited"
+            return
+        for archive in archives:
+            archive.unlink()
+        yield from (f"{into.name}: {each}" for each in refused)

@@ -1,0 +1,73 @@
+"""Wait until a job has ended, one small request a look."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from attrs import frozen
+
+from cloudq.domain.errors import StoreUnavailable, WaitTimedOut
+from cloudq.domain.jobs.job import Job, StoredJob
+from cloudq.ports.clock import Clock
+from cloudq.ports.job_repository import JobRepository
+
+HISTORY_WITHIN_S = 30.0
+"""How long after the end of a job its history entry is waited for: the two are separate writes."""
+LOOK_FOR_HISTORY_EVERY_S = 1.0
+
+
+@frozen
+class WaitForJob:
+    """Looks at the record again and again; a store that is down for a while is waited for too."""
+
+    jobs: JobRepository
+    clock: Clock
+
+    def __call__(
+        self,
+        job_id: str,
+        *,
+        timeout_s: float | None,
+        poll_s: float,
+        task: int | None = None,
+        changed: Callable[[Job], None] | None = None,
+    ) -> Job:
+        """Return the job once it, or only its *task*, has ended. Raises `WaitTimedOut`, `JobNotFound`.
+
+        A job that ended is in the history by then, unless its entry cannot be written for long.
+        """
+        began = self.clock.elapsed()
+        stored = self.jobs.load(job_id)
+        told = None
+        while True:
+            if changed is not None and stored.job.state is not told:
+                told = stored.job.state
+                changed(stored.job)
+            if stored.job.is_final:
+                self._await_history(stored.job)
+                return stored.job
+            if stored.job.state_of_task(task).is_final:
+                return stored.job
+            if timeout_s is not None and self.clock.elapsed() - began >= timeout_s:
+                raise WaitTimedOut(
+                    f"Job ({job_id}) is still {stored.job.state.value} after {timeout_s:g} s; it goes on."
+                )
+            self.clock.sleep(poll_s)
+            stored = self._look(stored)
+
+    def _await_history(self, job: Job) -> None:
+        began = self.clock.elapsed()
+        while self._is_missing_in_history(job) and self.clock.elapsed() - began < HISTORY_WITHIN_S:
+            self.clock.sleep(LOOK_FOR_HISTORY_EVERY_S)
+
+    def _is_missing_in_history(self, job: Job) -> bool:
+        try:
+            return not self.jobs.is_in_history(job)
+        except StoreUnavailable:
+            return True
+
+    def _look(self, known: StoredJob) -> StoredJob:
+        try:
+            return self.jobs.load_if_changed(known)
+        except StoreUnavailable:
+            return known

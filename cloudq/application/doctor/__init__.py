@@ -1,0 +1,1 @@
+"""What ``cloudqcli doctor`` examines."""

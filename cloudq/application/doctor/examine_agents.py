@@ -1,0 +1,83 @@
+"""Whether the systems' agents are there, up to date and well."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from attrs import frozen
+
+from cloudq.application.doctor.examine import Check
+from cloudq.application.doctor.examine_store import RIGHTS
+from cloudq.application.shared.list_agents import AgentReport, AgentState, ListAgents
+from cloudq.domain.finding import Finding, Level
+
+AGENTS = "agents"
+
+
+@frozen
+class ExamineAgents:
+    """Judges what agents tell of themselves."""
+
+    list_agents: ListAgents
+    version: str
+    """This cloudq's own."""
+
+    def checks(self) -> tuple[Check, ...]:
+        """One check, with a finding for each agent that is not well."""
+        return (Check(AGENTS, self._ask, needs=RIGHTS),)
+
+    def _ask(self) -> Iterator[Finding]:
+        agents = self.list_agents()
+        if not agents:
+            yield Finding(
+                Level.WARNING,
+                AGENTS,
+                "no agent ever reported",
+                "start one where jobs shall run: cloudqd --daemon",
+            )
+            return
+        alive = [agent.system for agent in agents if agent.state is AgentState.ALIVE]
+        if alive:
+            yield Finding(Level.OK, AGENTS, f"alive: {', '.join(alive)}")
+        for agent in agents:
+            yield from self._of(agent)
+
+    def _of(self, agent: AgentReport) -> Iterator[Finding]:
+        if agent.state is AgentState.UNKNOWN:
+            words = agent.last_error or "its agent left no beat"
+            yield Finding(
+                Level.PROBLEM, AGENTS, f"{agent.system}: {words}", "update cloudq here, or look there"
+            )
+            return
+        yield from _absent(agent)
+        if agent.version != self.version:
+            yield Finding(
+                Level.WARNING,
+                AGENTS,
+                f"{agent.system} runs cloudq {agent.version}, this is {self.version}",
+                "install the same version in both places",
+            )
+        if agent.last_error:
+            yield Finding(
+                Level.WARNING,
+                AGENTS,
+                f"{agent.system}: {agent.last_error}",
+                f"look at its log: cloudqcli log --agent {agent.system}",
+            )
+
+
+def _absent(agent: AgentReport) -> Iterator[Finding]:
+    if agent.state is AgentState.ALIVE:
+        return
+    jobs = (agent.jobs_held or 0) + (agent.jobs_waiting or 0)
+    silent = "was stopped" if agent.state is AgentState.STOPPED else "is away"
+    what = f"the agent of {agent.system} {silent} for {(agent.last_beat_s or 0.0) / 60:.0f} min"
+    if agent.state is AgentState.STOPPED and not jobs:
+        yield Finding(Level.OK, AGENTS, f"{what}; no job waits for it")
+        return
+    yield Finding(
+        Level.WARNING,
+        AGENTS,
+        f"{what}, with {jobs} jobs",
+        "start it: cloudqd --daemon; if it never comes back: cloudqcli requeue, or cloudqcli cancel --force",
+    )

@@ -1,0 +1,137 @@
+"""Jobs that nobody will ever bring to an end, and what is left of jobs that are gone (protocol 3.2, 3.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from attrs import frozen
+
+from cloudq.application.doctor.examine import Check
+from cloudq.application.doctor.examine_store import RIGHTS
+from cloudq.application.shared.cancel_job import CancelJob
+from cloudq.application.shared.end_job import EndJob, load_or_none
+from cloudq.domain.errors import JobNotFound, JobStateConflict, RecordRejected
+from cloudq.domain.finding import Finding, Level
+from cloudq.domain.jobs.claim import ClaimKind
+from cloudq.domain.names import ClaimTag
+from cloudq.ports.job_repository import JobQueue, JobRepository
+from cloudq.ports.store_examiner import JobSurveyor, StrayJob, Survey
+
+HALF_AFTER_S = 7 * 86_400.0
+"""A submission that is not complete by then never will be."""
+STALE_AFTER_S = 3_600.0
+"""An agent that acts has cleared its queue by then."""
+
+COLLECT = "run cloudqcli doctor --collect"
+MOST_NAMED = 5
+
+
+@frozen
+class ExamineJobs:
+    """One survey of the bucket; with *collect*, what it finds is brought to its end."""
+
+    surveyor: JobSurveyor
+    jobs: JobRepository
+    queue: JobQueue
+    end_job: EndJob
+    cancel: CancelJob
+    collect: bool = False
+
+    def checks(self) -> tuple[Check, ...]:
+        """One walk through the bucket answers them all."""
+        return (Check("jobs", self._ask, needs=RIGHTS),)
+
+    def _ask(self) -> Iterator[Finding]:
+        survey = self.surveyor.survey()
+        found = [*self._stray(survey.stray), *self._ghosts(survey), *self._stale_markers(survey)]
+        yield from found or [Finding(Level.OK, "jobs", "none is half submitted, forgotten or left over")]
+
+    # In no queue, and not in the history -----------------------------------------------------------
+
+    def _stray(self, stray: Sequence[StrayJob]) -> Iterator[Finding]:
+        half: list[str] = []
+        for each in stray:
+            if not each.has_manifest:
+                continue  # a ghost
+            try:
+                finding = self._judge(each, half)
+            except RecordRejected as error:
+                finding = Finding(
+                    Level.PROBLEM, "jobs", str(error), "update cloudq here, or look at that object"
+                )
+            if finding is not None:
+                yield finding
+        if half:
+            yield self._told(half, "half submitted for more than 7 days, and seen by nobody", self._end_half)
+
+    def _judge(self, stray: StrayJob, half: list[str]) -> Finding | None:
+        stored = load_or_none(self.jobs, stray.job_id)
+        if stored is None:
+            return None
+        if stored.job.is_final:
+            return self._told(
+                [stray.job_id],
+                "ended, and not in the history",
+                lambda _: self.end_job.confirm_final(stored.job),
+            )
+        newest = self.jobs.newest_claim(stray.job_id, stored.job.certain_claim)
+        if newest is None:
+            if stray.age_s > HALF_AFTER_S:
+                half.append(stray.job_id)
+            return None
+        if newest.kind is ClaimKind.CANCEL:
+            return self._told([stray.job_id], "canceled, but not to its end", self._end_half)
+        if newest.kind is ClaimKind.RUN and stray.age_s <= STALE_AFTER_S:
+            return None  # its agent puts the marker back when it looks
+        where = f"held by {newest.system}" if newest.kind is ClaimKind.RUN else "offered"
+        return Finding(
+            Level.WARNING,
+            "jobs",
+            f"job ({stray.job_id}) is {where}, and stands in no queue",
+            f"cloudqcli requeue --id {stray.job_id}",
+        )
+
+    def _end_half(self, job_id: str) -> None:
+        """By a claim first: whoever still submits it, or was invited meanwhile, finds that it is over."""
+        try:
+            self.cancel(job_id)
+        except (JobNotFound, JobStateConflict):
+            return  # it has ended meanwhile
+
+    # Gone, but for something ----------------------------------------------------------------------
+
+    def _ghosts(self, survey: Survey) -> Iterator[Finding]:
+        ghosts = sorted({*survey.ghosts, *(each.job_id for each in survey.stray if not each.has_manifest)})
+        if ghosts:
+            yield self._told(ghosts, "deleted, and not everything of it is gone", self.jobs.remove_ghost)
+
+    def _stale_markers(self, survey: Survey) -> Iterator[Finding]:
+        over = survey.finished | survey.unknown
+        for system, listing in sorted(self.queue.markers_of_all().items()):
+            stale = [
+                marker.tag
+                for marker in listing.markers
+                if marker.tag.job_id in over and marker.age_s > STALE_AFTER_S
+            ]
+            if stale:
+                yield self._stale(system, stale)
+
+    def _stale(self, system: str, stale: list[ClaimTag]) -> Finding:
+        def clear(_: str) -> None:
+            self.queue.withdraw(system, [tag for tag in stale if self._is_over(tag.job_id)])
+
+        return self._told([tag.job_id for tag in stale], f"over, and still in the queue of {system}", clear)
+
+    def _is_over(self, job_id: str) -> bool:
+        stored = load_or_none(self.jobs, job_id)
+        return stored is None or stored.job.is_final
+
+    def _told(self, job_ids: list[str], what: str, mend: Callable[[str], object]) -> Finding:
+        """A warning, or with *collect* what was done about it."""
+        named = ", ".join(dict.fromkeys(job_ids[:MOST_NAMED])) + (" …" if len(job_ids) > MOST_NAMED else "")
+        told = f"{len(job_ids)} {'job was' if len(job_ids) == 1 else 'jobs were'} {what}: {named}"
+        if not self.collect:
+            return Finding(Level.WARNING, "jobs", told, COLLECT)
+        for job_id in job_ids:
+            mend(job_id)
+        return Finding(Level.OK, "jobs", f"{told}; put right")

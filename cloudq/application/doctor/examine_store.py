@@ -1,0 +1,221 @@
+"""Try out whether the store does what cloudq relies on (protocol sections 1 and 8)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from attrs import frozen
+
+from cloudq.application.doctor.examine import Check
+from cloudq.application.shared.seconds_until import seconds_until
+from cloudq.domain.errors import StoreRefused, StoreUnavailable
+from cloudq.domain.finding import Finding, Level
+from cloudq.domain.stores.store_check import LIST_LAG_TOLERATED_S
+from cloudq.ports.clock import Clock, IdSource
+from cloudq.ports.store_examiner import ProbePlace, StoreExaminer
+from cloudq.ports.workers import Workers
+
+STORE, RIGHTS = "store", "rights"
+
+LEFT_AFTER_S = 3600.0
+"""Probes that are older are nobody's any more."""
+
+WRITERS = 8
+ROUNDS, DEEP_ROUNDS = 3, 25
+FEW, PAGE_OF_FEW = 5, 2
+MANY, PAGE_OF_MANY = 1_001, 1_000
+
+LIST_LAG_TOLD_S = 2.0
+SKEW_WORTH_A_WARNING_S = 60.0
+SKEW_THAT_S3_REFUSES_S = 900.0
+
+_UNREACHED = (
+    "look for a mistake in [store] endpoint_url; set HTTPS_PROXY where the network has a proxy; ask the site "
+    "whether connections to port 443 may be opened from here"
+)
+_RIGHTS_TO_GIVE = (
+    "let these keys list, read, write and delete there; docs/doctor.md has the names of the rights"
+)
+_LOCKS = (
+    "mount the file system so that its locks hold on every machine, or keep the store elsewhere; "
+    "docs/configuration.md says which file systems do, and what [agent] accept_weak_store costs"
+)
+_CONDITIONS = (
+    "use a store that keeps conditional writes apart; docs/configuration.md says which do, and what "
+    "[agent] accept_weak_store costs"
+)
+
+
+@frozen
+class ExamineStore:
+    """Checks that write only below a place of their own, and remove what they wrote."""
+
+    examiner: StoreExaminer
+    clock: Clock
+    ids: IdSource
+    workers: Workers
+    where: str
+    """The store in words."""
+    deep: bool = False
+    doubts: str = ""
+    """Why rewrites may undo one another there, by what is known of this machine; empty: nothing."""
+
+    def checks(self) -> tuple[Check, ...]:
+        """All of them, in the order in which they make sense."""
+        return (
+            Check(STORE, self._answers),
+            *((Check("file locks", self._locks),) if self.doubts else ()),
+            Check(RIGHTS, self._rights, needs=STORE),
+            Check("clock", self._clock, needs=RIGHTS),
+            Check("paging", lambda: self._with_place(self._paging), needs=RIGHTS),
+            Check("listing", lambda: self._with_place(self._listing), needs=RIGHTS),
+            Check("create if absent", lambda: self._with_place(self._creation), needs=RIGHTS),
+            Check("rewrite if unchanged", lambda: self._with_place(self._rewriting), needs=RIGHTS),
+        )
+
+    def _with_place(self, ask: Callable[[ProbePlace], Finding]) -> Iterator[Finding]:
+        place = self.examiner.place()
+        try:
+            yield ask(place)
+        finally:
+            self.examiner.remove(place)
+
+    def _answers(self) -> Iterator[Finding]:
+        try:
+            self.examiner.store_time()
+        except StoreUnavailable as error:
+            yield Finding(Level.PROBLEM, STORE, str(error), _UNREACHED)
+            return
+        except StoreRefused:
+            pass  # an answer: which rights there are is told by the next check
+        yield Finding(Level.OK, STORE, f"{self.where} answers")
+
+    def _locks(self) -> Iterator[Finding]:
+        yield Finding(Level.PROBLEM, "file locks", self.doubts, _LOCKS)
+
+    def _rights(self) -> Iterator[Finding]:
+        place = self.examiner.place()
+        asked: dict[str, Callable[[], object]] = {
+            "write": lambda: self.examiner.write(place, "right", "word"),
+            "read": lambda: self.examiner.read(place, "right"),
+            "list": lambda: list(self.examiner.names(place, PAGE_OF_FEW)),
+            "delete": lambda: self.examiner.delete(place, "right"),
+        }
+        refused = {right: error for right, ask in asked.items() if (error := _refusal(ask))}
+        if "write" in refused:
+            refused.pop("read", None)  # there was nothing to be read
+        yield from _told_rights(refused)
+        if not refused and (left := self.examiner.remove_leftovers(LEFT_AFTER_S)):
+            yield Finding(Level.OK, RIGHTS, f"removed {left} objects of an examination that was cut short")
+
+    def _clock(self) -> Iterator[Finding]:
+        before = self.clock.now()
+        ahead_s = (before - self.examiner.store_time()).total_seconds()
+        place = "ahead of" if ahead_s > 0 else "behind"
+        what = f"this machine's clock is {abs(ahead_s):.0f} s {place} the store's"
+        to_do = "set this machine's clock by the network (NTP)"
+        if abs(ahead_s) >= SKEW_THAT_S3_REFUSES_S:
+            yield Finding(Level.PROBLEM, "clock", f"{what}: S3 refuses such requests", to_do)
+        elif abs(ahead_s) >= SKEW_WORTH_A_WARNING_S:
+            yield Finding(Level.WARNING, "clock", f"{what}: times of jobs are off by that", to_do)
+        else:
+            yield Finding(Level.OK, "clock", "this machine's clock and the store's agree")
+
+    def _paging(self, place: ProbePlace) -> Finding:
+        count, page = (MANY, PAGE_OF_MANY) if self.deep else (FEW, PAGE_OF_FEW)
+        names = [f"{number:05}" for number in range(count)]
+        self.workers.map(lambda name: self.examiner.write(place, name, ""), names)
+        found = list(self.examiner.names(place, page))
+        what = f"of {count} keys, listed {page} at a time, {len(found)} were shown"
+        if found == names:
+            return Finding(Level.OK, "paging", what)
+        told = "" if len(found) == count else " and others were not"
+        return Finding(
+            Level.PROBLEM,
+            "paging",
+            f"{what}, in another order{told}",
+            "use another store: jobs would go unseen",
+        )
+
+    def _listing(self, place: ProbePlace) -> Finding:
+        """How old a LIST may be: a new key must be seen, and a deleted one gone, within a minute."""
+        self.examiner.write(place, "listed", "")
+        shown_s = seconds_until(
+            lambda: "listed" in self.examiner.names(place, PAGE_OF_FEW), self.clock, LIST_LAG_TOLERATED_S
+        )
+        self.examiner.delete(place, "listed")
+        gone_s = seconds_until(
+            lambda: "listed" not in self.examiner.names(place, PAGE_OF_FEW), self.clock, LIST_LAG_TOLERATED_S
+        )
+        if shown_s is None or gone_s is None:
+            what = "a new key was not listed" if shown_s is None else "a deleted key was still listed"
+            return Finding(
+                Level.PROBLEM,
+                "listing",
+                f"{what} after {LIST_LAG_TOLERATED_S:.0f} s: jobs would start late, or seem to be there",
+                "use another store, or ask its operator how old a listing may be",
+            )
+        if max(shown_s, gone_s) >= LIST_LAG_TOLD_S:
+            return Finding(
+                Level.WARNING,
+                "listing",
+                f"a LIST shows a new key after {shown_s:.0f} s and a deleted one for {gone_s:.0f} s: jobs "
+                "start that much later",
+                "nothing is lost by it; ask the store's operator whether listings can be newer",
+            )
+        return Finding(Level.OK, "listing", "a LIST shows at once what was written and deleted")
+
+    def _creation(self, place: ProbePlace) -> Finding:
+        rounds = DEEP_ROUNDS if self.deep else ROUNDS
+        winners = [self._race(place, f"{number}") for number in range(rounds)]
+        broken = sorted({won for won in winners if won != 1})
+        if not broken:
+            return Finding(
+                Level.OK, "create if absent", f"one winner in each of {rounds} rounds of {WRITERS} writers"
+            )
+        return Finding(
+            Level.PROBLEM,
+            "create if absent",
+            f"of {WRITERS} writers that created one key at once {' or '.join(map(str, broken))} were told "
+            "that they had: two systems could run one job",
+            _CONDITIONS,
+        )
+
+    def _race(self, place: ProbePlace, name: str) -> int:
+        words = [self.ids.nonce() for _ in range(WRITERS)]
+        return sum(self.workers.map(lambda word: self.examiner.create(place, name, word), words))
+
+    def _rewriting(self, place: ProbePlace) -> Finding:
+        check = "rewrite if unchanged"
+        first = self.examiner.write(place, "record", self.ids.nonce())
+        second = self.examiner.rewrite(place, "record", self.ids.nonce(), first)
+        if second is None:
+            return Finding(Level.PROBLEM, check, "a rewrite with the right ETag was refused", _CONDITIONS)
+        if self.examiner.rewrite(place, "record", self.ids.nonce(), first) is not None:
+            return Finding(
+                Level.PROBLEM,
+                check,
+                "a rewrite with an outdated ETag was accepted: what one writes another could undo",
+                _CONDITIONS,
+            )
+        return Finding(Level.OK, check, "a rewrite with an outdated ETag is refused")
+
+
+def _refusal(ask: Callable[[], object]) -> StoreRefused | None:
+    try:
+        ask()
+    except StoreRefused as error:
+        return error
+    return None
+
+
+def _told_rights(refused: dict[str, StoreRefused]) -> Iterable[Finding]:
+    if not refused:
+        return [Finding(Level.OK, RIGHTS, "may list, read, write and delete")]
+    alike: dict[tuple[str, str], list[str]] = {}
+    for right, error in refused.items():
+        alike.setdefault((error.refusal, error.advice), []).append(right)
+    return [
+        Finding(Level.PROBLEM, RIGHTS, f"may not {', '.join(rights)}: {refusal}", advice or _RIGHTS_TO_GIVE)
+        for (refusal, advice), rights in alike.items()
+    ]

@@ -1,0 +1,48 @@
+"""Uploads in parts that nobody completed: they cost as objects do and are in no listing of objects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from attrs import frozen
+
+from cloudq.application.doctor.examine import Check
+from cloudq.application.doctor.examine_store import RIGHTS
+from cloudq.domain.errors import StoreRefused
+from cloudq.domain.finding import Finding, Level
+from cloudq.ports.store_examiner import StoreExaminer
+
+UPLOADS = "uploads"
+ORPHAN_AFTER_S = 7 * 86_400.0
+"""An upload that is under way for longer is nobody's."""
+
+_RULE = "set a lifecycle rule on the bucket that aborts incomplete multipart uploads after 7 days"
+
+
+@frozen
+class ExamineUploads:
+    """Looks for old unfinished uploads of jobs' files; with *collect*, aborts them."""
+
+    examiner: StoreExaminer
+    collect: bool = False
+
+    def checks(self) -> tuple[Check, ...]:
+        """One question."""
+        return (Check(UPLOADS, self._ask, needs=RIGHTS),)
+
+    def _ask(self) -> Iterator[Finding]:
+        try:
+            old = self.examiner.unfinished_uploads(ORPHAN_AFTER_S)
+        except StoreRefused as error:
+            yield Finding(Level.WARNING, UPLOADS, f"unfinished uploads could not be read: {error}", _RULE)
+            return
+        if not old:
+            yield Finding(Level.OK, UPLOADS, "none was left unfinished for more than 7 days")
+            return
+        what = f"{len(old)} left unfinished for more than 7 days, such as {old[0].key}"
+        if not self.collect:
+            yield Finding(Level.WARNING, UPLOADS, what, f"run cloudqcli doctor --collect, or {_RULE}")
+            return
+        for upload in old:
+            self.examiner.abort_upload(upload)
+        yield Finding(Level.OK, UPLOADS, f"{what}; aborted")

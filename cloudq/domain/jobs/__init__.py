@@ -1,0 +1,1 @@
+"""Jobs: their records, states, claims and leases."""

@@ -1,0 +1,178 @@
+"""Trials that show a site whether cloudq judges its scheduler rightly: tiny jobs with a known end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from types import MappingProxyType
+
+from attrs import field, frozen
+
+from cloudq.domain.jobs.job import Job
+from cloudq.domain.jobs.job_state import JobState
+
+NOT_ALLOWED = 64
+"""Exit code by which a script says that the site does not let it do what the trial needs."""
+SECRETS = "^(AWS_|CLOUDQ_STORE_|CLOUDQ_AGENT_)"
+
+
+class Need(Enum):
+    """What a trial needs of a scheduler besides running a script."""
+
+    HOLD = "hold"
+    TIME_LIMIT = "time limit"
+    REQUEUE = "requeue"
+
+
+class Cancel(Enum):
+    """When the trial's job is cancelled."""
+
+    NEVER = "never"
+    WAITING = "while it waits"
+    RUNNING = "while it runs"
+
+
+class Verdict(Enum):
+    """What a trial showed."""
+
+    OK = "ok"
+    FAILED = "FAILED"
+    SKIPPED = "skipped"
+    NOT_RUN = "not run"
+    """It still waited in the scheduler's queue when time was up: nothing is known."""
+
+
+@frozen
+class Trial:
+    """One job and the end that cloudq must conclude."""
+
+    name: str
+    body: str
+    """The script, without its first line."""
+    state: JobState
+    exit_code: int | None = None
+    need: Need | None = None
+    cancel: Cancel = Cancel.NEVER
+    array: str = ""
+    tasks: Mapping[int, JobState] = field(factory=dict)
+    log: str = ""
+    """What its stdout must hold."""
+    never_starts: bool = False
+    exchanges_files: bool = False
+    """Whether the login node and the job show each other files while it runs."""
+
+    @property
+    def expected(self) -> str:
+        """The end in words."""
+        return in_words(self.state, self.exit_code)
+
+    def script(self, words: SchedulerWords) -> bytes:
+        """The whole script for a scheduler."""
+        return f"#!/bin/bash\n{self.body.replace('@REQUEUE@', words.requeue)}".encode()
+
+
+@frozen
+class SchedulerWords:
+    """How a scheduler is asked for what trials need; empty: it cannot be."""
+
+    hold: str = ""
+    time_limit: str = ""
+    """Options for the shortest useful time limit."""
+    requeue: str = ""
+    """Shell by which a running script has itself queued again."""
+    requeue_option: str = ""
+
+    def options(self, need: Need | None) -> str:
+        """The options of the submit command for *need*."""
+        table = {Need.HOLD: self.hold, Need.TIME_LIMIT: self.time_limit, Need.REQUEUE: self.requeue_option}
+        return "" if need is None else table[need]
+
+    def lacks(self, need: Need | None) -> bool:
+        """Whether *need* cannot be met."""
+        table = {Need.HOLD: self.hold, Need.TIME_LIMIT: self.time_limit, Need.REQUEUE: self.requeue}
+        return need is not None and not table[need]
+
+
+WORDS: Mapping[str, SchedulerWords] = MappingProxyType(
+    {
+        "slurm": SchedulerWords(
+            hold="--hold",
+            time_limit="--time=1",
+            requeue=f'scontrol requeue "$SLURM_JOB_ID" || exit {NOT_ALLOWED}; sleep 600',
+            requeue_option="--requeue",
+        ),
+        "gridengine": SchedulerWords(
+            hold="-h", time_limit="-l h_rt=0:0:20", requeue="exit 99", requeue_option="-r y"
+        ),
+        "pbs": SchedulerWords(hold="-h", time_limit="-l walltime=0:0:20"),
+        "local": SchedulerWords(),
+    }
+)
+
+_TASK = '"${SLURM_ARRAY_TASK_ID:-${SGE_TASK_ID:-${PBS_ARRAY_INDEX:-$ARY_TASK_ID}}}"'
+
+_EXCHANGE = """\
+for _ in $(seq 1200); do
+    for question in question.*; do
+        answer=answer.${question#question.}
+        if [ -e "$question" ] && ! [ -e "$answer" ]; then : >"$answer"; fi
+    done
+    if [ -e enough ]; then exit 0; fi
+    sleep 0.1
+done
+exit 1
+"""
+
+TRIALS = (
+    Trial("exit code 0", "sleep 1\n", JobState.DONE, 0),
+    Trial("exit code 3", "exit 3\n", JobState.ERROR, 3),
+    Trial("killed by a signal", "kill -KILL $$\n", JobState.ERROR, 137),
+    Trial("output", "echo to stdout; echo to stderr >&2\n", JobState.DONE, 0, log="to stdout\n"),
+    Trial("no secrets in its environment", f"! env | grep -E '{SECRETS}'\n", JobState.DONE, 0),
+    Trial(
+        "array with a failing task", f"if [ {_TASK} = 2 ]; then exit 5; fi\n", JobState.ERROR,
+        array="1-3", tasks={1: JobState.DONE, 2: JobState.ERROR, 3: JobState.DONE},
+    ),
+    Trial("time limit", "sleep 1200\n", JobState.TIMEOUT, need=Need.TIME_LIMIT),
+    Trial("cancelled while it runs", "sleep 1200\n", JobState.DELETED, cancel=Cancel.RUNNING),
+    Trial(
+        "cancelled while it is held", "sleep 1200\n", JobState.DELETED,
+        need=Need.HOLD, cancel=Cancel.WAITING, never_starts=True,
+    ),
+    Trial(
+        "queued again by the scheduler",
+        "if [ -e again ]; then echo second run; exit 0; fi\ntouch again\n@REQUEUE@\n",
+        JobState.DONE, 0, need=Need.REQUEUE, log="second run\n",
+    ),
+    Trial("files seen on both sides", _EXCHANGE, JobState.DONE, 0, exchanges_files=True),
+)  # fmt: skip
+
+
+def in_words(state: JobState, exit_code: int | None) -> str:
+    """An end as a table shows it."""
+    return state.value if exit_code is None else f"{state.value}, code {exit_code}"
+
+
+def judge(trial: Trial, job: Job, stdout: str) -> tuple[Verdict, str]:
+    """What the end of a trial's *job* shows, and why if it is not as it should be."""
+    if job.exit_code == NOT_ALLOWED and trial.need is Need.REQUEUE:
+        return Verdict.SKIPPED, "the site does not let a job queue itself again"
+    problem = next(iter(_problems(trial, job, stdout)), "")
+    return (Verdict.FAILED, problem) if problem else (Verdict.OK, "")
+
+
+def _problems(trial: Trial, job: Job, stdout: str) -> list[str]:
+    tasks = {task: state.state for task, state in job.tasks.items()}
+    wrong_code = trial.exit_code is not None and job.exit_code != trial.exit_code
+    checks = (
+        (job.state is not trial.state or wrong_code, job.error_msg or "another end"),
+        (trial.never_starts and job.time_start is not None, "it started although it was held"),
+        (trial.never_starts and job.exit_code is not None, "it has an exit code and never started"),
+        (bool(trial.tasks) and tasks != dict(trial.tasks), f"its tasks: {_shown(tasks)}"),
+        (trial.log not in stdout, f"its output is missing; there is {stdout[:60]!r}"),
+    )
+    return [words for is_wrong, words in checks if is_wrong]
+
+
+def _shown(tasks: Mapping[int, JobState]) -> str:
+    return ", ".join(f"{task} {state.value}" for task, state in tasks.items()) or "none"

@@ -1,0 +1,97 @@
+"""Which systems a meta job may be offered to: what it needs against what a system says it has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cloudq.domain.jobs.lease import Offer, OfferedResource
+from cloudq.domain.scripts.array_range import ArrayRange
+from cloudq.domain.scripts.meta_script import MetaScript
+from cloudq.domain.scripts.option_template import OptionTemplate
+from cloudq.domain.scripts.system_mapping import SystemMapping
+from cloudq.domain.scripts.system_profile import NO_CONTAINERS, Limits, ResourceProfile, SystemProfile
+from cloudq.domain.scripts.walltime import Walltime
+
+
+def offer_of(profile: SystemProfile, *, unpinned: bool = True, handicap_s: float = 0.0) -> Offer:
+    """What an agent with *profile* says of itself."""
+    limits = profile.limits
+    return Offer(
+        scheduler=profile.scheduler,
+        unpinned=unpinned,
+        handicap_s=handicap_s,
+        meta=True,
+        resources=tuple(_offered(name, told, profile) for name, told in profile.resources.items()),
+        any_resource=profile.resource is not None,
+        max_n=_most(profile.resource, limits.n_resource),
+        walltime=profile.walltime is not None,
+        max_walltime_s=limits.walltime.seconds if limits.walltime else None,
+        array_lists=limits.array_lists,
+        array_running=limits.array_running,
+        containers=profile.container_runtime != NO_CONTAINERS,
+    )
+
+
+def _offered(name: str, told: ResourceProfile, profile: SystemProfile) -> OfferedResource:
+    template = told.options or profile.resource
+    return OfferedResource(name, _most(template, told.max_n or profile.limits.n_resource))
+
+
+def _most(template: OptionTemplate | None, limit: int | None) -> int | None:
+    """Of what has no place for a number there is one to be had."""
+    return 1 if template is not None and "n" not in template.fields else limit
+
+
+def why_not(
+    offer: Offer,
+    script: MetaScript,
+    mapping: SystemMapping,
+    array: ArrayRange | None,
+    *,
+    is_pinned: bool,
+    is_chosen: bool,
+) -> tuple[str, ...]:
+    """All that keeps a system from running *script*; nothing if it may.
+
+    *is_pinned*: the job is for this system alone. *is_chosen*: its owner named the system, maybe
+    with others; one that nobody named must know the resource, for a system that would pass any
+    name on to its scheduler may not have it.
+    """
+    if not offer.meta:
+        return ("its agent is of an older release, which knows no meta jobscripts",)
+    reasons = [*_resource_reasons(offer, script, mapping, chosen=is_chosen), *_limit_reasons(offer, script)]
+    if not is_pinned and not offer.unpinned:
+        reasons.insert(0, "it takes only jobs submitted to it")
+    limits = Limits(array_lists=offer.array_lists, array_running=offer.array_running)
+    if problem := limits.array_problem(array):
+        reasons.append(problem)
+    return tuple(reasons)
+
+
+def _limit_reasons(offer: Offer, script: MetaScript) -> Iterator[str]:
+    most = Walltime(offer.max_walltime_s) if offer.max_walltime_s else None
+    if most is not None and script.walltime is not None and script.walltime > most:
+        yield f"walltime {script.walltime} is more than its {most}"
+    if script.walltime is not None and not offer.walltime:
+        yield "it has no option for a walltime"
+    if script.container_imgs and not offer.containers:
+        yield "it runs no containers"
+
+
+def _resource_reasons(
+    offer: Offer, script: MetaScript, mapping: SystemMapping, *, chosen: bool
+) -> Iterator[str]:
+    mapped = mapping.resource_options
+    if mapped is not None:
+        if _most(mapped, None) == 1 and script.n_resource > 1:
+            yield f"of resource {script.resource} there is only one to be had"
+        return
+    name = mapping.resource or script.resource
+    known = next((each for each in offer.resources if each.name == name), None)
+    if known is None and not (offer.any_resource and (chosen or mapping.resource)):
+        there_are = ", ".join(sorted(each.name for each in offer.resources)) or "none"
+        yield f"it knows no resource {name!r} (known: {there_are})"
+        return
+    most = known.max_n if known is not None and known.max_n is not None else offer.max_n
+    if most is not None and script.n_resource > most:
+        yield f"n_resource {script.n_resource} is more than its {most} of {name}"

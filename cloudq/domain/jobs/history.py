@@ -1,0 +1,38 @@
+"""A finished job in one line: what ``cloudqcli history`` lists."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from attrs import frozen
+
+from cloudq.domain.jobs.job import Job
+from cloudq.domain.jobs.job_state import JobState
+
+
+@frozen
+class HistoryEntry:
+    """One finished job; times are UTC, to the millisecond; ``name`` may be cut."""
+
+    job_id: str
+    name: str
+    state: JobState
+    system: str
+    time_finish: datetime
+    time_submit: datetime | None = None
+    time_start: datetime | None = None
+
+    @classmethod
+    def of(cls, job: Job) -> HistoryEntry:
+        """The entry of a job that has ended."""
+        if job.time_finish is None:
+            raise ValueError(f"job {job.uuid} has not ended")
+        return cls(
+            job_id=job.uuid,
+            name=job.name,
+            state=job.state,
+            system=job.run_system,
+            time_finish=job.time_finish,
+            time_submit=job.time_submit,
+            time_start=job.time_start,
+        )

@@ -1,0 +1,243 @@
+"""A task's state from evidence (protocol section 5): what it left, what the scheduler says.
+
+A question that failed is not evidence: callers pass only answers.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import Enum
+
+from attrs import field, frozen
+
+from cloudq.domain.jobs.job_shell import NOT_ITS_TURN
+from cloudq.domain.jobs.job_state import JobState
+from cloudq.domain.jobs.task_states import TaskState
+
+GRACE_S = 120.0
+"""How long a job may be missing from the scheduler, without an exit record, before it is lost."""
+
+_ENDED_BY_SIGNAL = frozenset(128 + number for number in (1, 2, 9, 10, 12, 15, 24))
+"""What a shell answers for HUP, INT, KILL, USR1, USR2, TERM and XCPU on Linux: whoever ends jobs
+sends these. 139 is a crash of the script's own, and 255 its own exit code."""
+
+
+@frozen
+class StartRecord:
+    """What the job shell wrote before it started the script."""
+
+    local_id: str
+    host: str = ""
+    time: datetime | None = None
+
+
+@frozen
+class ExitRecord:
+    """What the job shell wrote after the script ended."""
+
+    local_id: str
+    exit_code: int
+    signal: str = ""
+    """The signal the job shell was sent before the script ended, such as ``TERM``."""
+    host: str = ""
+    started: datetime | None = None
+    finished: datetime | None = None
+    stdout_size: int | None = None
+    stderr_size: int | None = None
+
+
+class Life(Enum):
+    """What a scheduler says of a local job that it knows."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMPLETING = "completing"
+    ENDED = "ended"
+
+
+def _is_final_or_none(_status: object, _field: object, verdict: JobState | None) -> None:
+    if verdict is not None and not verdict.is_final:
+        raise ValueError(f"{verdict} is not an end: no verdict")
+
+
+@frozen
+class SchedulerStatus:
+    """One local job (or task), as the scheduler reported it in a query that succeeded."""
+
+    life: Life
+    verdict: JobState | None = field(default=None, validator=_is_final_or_none)
+    """The final state the scheduler's own code stands for, once it ended.
+
+    DONE only where the code says that the exit code was 0 (Slurm's COMPLETED, ``Exit_status`` 0);
+    None where it merely says that the job is over, or says something we do not know.
+    """
+    exit_code: int | None = None
+    reason: str = ""
+    never_ran: bool = False
+    """The verdict rests on this: the job is gone and there is no account of any run of it.
+
+    Accounts come late, so it counts only where nothing of a start is seen either, once it was
+    missing for long enough or a cancel of ours was accepted.
+    """
+
+    @property
+    def tells_of_the_script(self) -> bool:
+        """Whether it may be the script's end: not that of a submission which found the lock taken."""
+        return not (self.verdict is JobState.ERROR and self.exit_code == NOT_ITS_TURN)
+
+
+@frozen
+class Evidence:
+    """All that is known of one task."""
+
+    start: StartRecord | None = None
+    exit: ExitRecord | None = None
+    status: SchedulerStatus | None = None
+    """None: a successful query did not show the task."""
+    cancel_accepted: bool = False
+    absent_s: float = 0.0
+    """Seconds on one's own clock since the first successful query that showed no live task."""
+    grace_s: float = GRACE_S
+    records_in_sight: bool = True
+    """Whether records would be seen if there were any: not where another home holds them."""
+
+
+def decide(evidence: Evidence) -> TaskState | None:
+    """What *evidence* proves; None while it proves nothing new.
+
+    DONE takes an exit record with code 0, or the scheduler's word for it about a script that was
+    seen to start; whatever contradicts it wins.
+    """
+    status = evidence.status
+    if status is not None and status.life is not Life.ENDED:
+        return TaskState(_ALIVE[status.life], reason=status.reason)
+    if status is not None and not _counts(status, evidence):
+        status = None
+    if not evidence.records_in_sight:
+        return _decide_out_of_sight(status)
+    record = _record_that_counts(evidence)
+    if status is None or status.verdict is None:
+        return _decide_without_verdict(evidence, record)
+    if record is None:
+        return _decide_without_record(evidence, status, status.verdict)
+    return _decide_from_both(record, status.verdict, status.reason, evidence)
+
+
+def _counts(status: SchedulerStatus, evidence: Evidence) -> bool:
+    return status.tells_of_the_script and (not status.never_ran or _has_never_run(evidence))
+
+
+def _has_never_run(evidence: Evidence) -> bool:
+    if not evidence.records_in_sight or evidence.start is not None or evidence.exit is not None:
+        return False
+    return evidence.cancel_accepted or evidence.absent_s >= evidence.grace_s
+
+
+def _decide_out_of_sight(status: SchedulerStatus | None) -> TaskState | None:
+    """Without records a verdict is all there is, and no answer never means an end (protocol 4.5)."""
+    if status is None or status.verdict is None:
+        return None
+    reason, code = status.reason or _VERDICT_SAYS[status.verdict], status.exit_code
+    if status.verdict is not JobState.DONE:
+        return TaskState(status.verdict, code or None, reason)
+    if code:
+        return TaskState(JobState.ERROR, code, f"exit code {code}, by the scheduler's word")
+    return TaskState(JobState.DONE, 0, reason)
+
+
+_ALIVE = {
+    Life.QUEUED: JobState.READY,
+    Life.RUNNING: JobState.RUN,
+    Life.COMPLETING: JobState.RUN,
+}
+
+_VERDICT_SAYS = {
+    JobState.DONE: "no exit record; the scheduler's own word",
+    JobState.ERROR: "the scheduler says it failed",
+    JobState.TIMEOUT: "the scheduler ended it at its time limit",
+    JobState.DELETED: "the scheduler says it was deleted",
+}
+
+
+def _record_that_counts(evidence: Evidence) -> ExitRecord | None:
+    """The exit record, unless it tells of another run than the one that started last.
+
+    A job shell removes the record of the run before a requeue, but may be killed before it does.
+    """
+    record, start = evidence.exit, evidence.start
+    if record is None or start is None:
+        return record
+    if record.local_id != start.local_id:
+        return None
+    known = record.started is not None and start.time is not None
+    # One run writes one time into both; a requeue may be on a machine whose clock is behind.
+    return None if known and record.started != start.time else record
+
+
+def _decide_without_verdict(evidence: Evidence, record: ExitRecord | None) -> TaskState | None:
+    if record is not None:
+        return _from_record(record, canceled=evidence.cancel_accepted)
+    if evidence.absent_s < evidence.grace_s:
+        return None
+    if evidence.cancel_accepted:
+        return TaskState(JobState.DELETED, reason="canceled")
+    return TaskState(JobState.ERROR, reason=_lost(evidence))
+
+
+def _decide_without_record(
+    evidence: Evidence, status: SchedulerStatus, verdict: JobState
+) -> TaskState | None:
+    reason, code = status.reason or _VERDICT_SAYS[verdict], status.exit_code
+    if verdict is JobState.DONE and not code:
+        return _decide_on_word_alone(evidence, reason)
+    if verdict is JobState.DONE:
+        return TaskState(JobState.ERROR, code, f"exit code {code}, by the scheduler's word")
+    if verdict is JobState.ERROR and evidence.cancel_accepted and (not code or code in _ENDED_BY_SIGNAL):
+        return TaskState(JobState.DELETED, code or None, "canceled")
+    return TaskState(verdict, code or None, reason)  # a failed job's 0 is no exit code of the script
+
+
+def _decide_on_word_alone(evidence: Evidence, reason: str) -> TaskState | None:
+    """The scheduler says exit code 0, the job shell (yet) nothing."""
+    if evidence.absent_s < evidence.grace_s:
+        return None
+    if evidence.start is None:
+        return TaskState(
+            JobState.ERROR, reason="lost: the scheduler says it finished, but the script never started"
+        )
+    return TaskState(JobState.DONE, 0, reason)
+
+
+def _decide_from_both(record: ExitRecord, verdict: JobState, reason: str, evidence: Evidence) -> TaskState:
+    deleted = verdict is JobState.DELETED
+    own_end = _from_record(record, canceled=evidence.cancel_accepted or deleted)
+    if deleted and own_end.state is not JobState.DELETED:
+        return own_end  # it had ended before anybody ended it
+    if (
+        deleted
+        or verdict is JobState.TIMEOUT
+        or (verdict is JobState.ERROR and own_end.state is JobState.DONE)
+    ):
+        return TaskState(verdict, record.exit_code, reason or _VERDICT_SAYS[verdict])
+    if verdict is JobState.ERROR and own_end.state is JobState.ERROR and reason:
+        return TaskState(own_end.state, own_end.exit_code, f"{reason}; {own_end.reason}")
+    return own_end
+
+
+def _from_record(record: ExitRecord, *, canceled: bool) -> TaskState:
+    """A script that was told to end and then exits with 0 was canceled: it need not be complete."""
+    code = record.exit_code
+    if canceled and (record.signal or code in _ENDED_BY_SIGNAL):
+        return TaskState(JobState.DELETED, code, "canceled")
+    if code == 0:
+        return TaskState(JobState.DONE, 0)
+    told = f", after it was sent {record.signal}" if record.signal else ""
+    return TaskState(JobState.ERROR, code, f"exit code {code}{told}")
+
+
+def _lost(evidence: Evidence) -> str:
+    started = evidence.start
+    where = f"started on {started.host or 'a host unknown'}" if started else "never seen to start"
+    return (
+        f"lost: {where}, unknown to the scheduler for {evidence.absent_s:.0f} s, and it left no exit record"
+    )

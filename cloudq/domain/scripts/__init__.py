@@ -1,0 +1,1 @@
+"""Jobscripts: what they ask for, and how a system understands it."""

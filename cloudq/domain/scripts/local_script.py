@@ -1,0 +1,185 @@
+"""Conversion: meta jobscript, profile, mapping → what is really run on one system.
+
+Pure. Options are words for the submit command, never lines of a script; a value never becomes a
+word of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
+
+from attrs import frozen
+
+from cloudq.domain.errors import InvalidInput
+from cloudq.domain.names import MAX_FILE_NAME_BYTES
+from cloudq.domain.scripts.array_range import ArrayRange
+from cloudq.domain.scripts.meta_script import MetaScript
+from cloudq.domain.scripts.option_template import OptionTemplate
+from cloudq.domain.scripts.submit_options import join_options
+from cloudq.domain.scripts.system_mapping import SystemMapping
+from cloudq.domain.scripts.system_profile import (
+    NO_CONTAINERS,
+    ResourceProfile,
+    SystemProfile,
+    walltime_values,
+)
+
+_SUFFIX = "_local"
+
+
+@frozen(kw_only=True)
+class LocalScript:
+    """A script as one system runs it, with all that belongs to it."""
+
+    name: str
+    body: bytes
+    has_shebang: bool
+    interpreter: str
+    options: tuple[str, ...]
+    """Words for the submit command."""
+    environment: Mapping[str, str]
+    """Variables that the job shell exports."""
+    preamble: tuple[str, ...]
+    """Lines of shell that the job shell runs."""
+    images: tuple[str, ...]
+    """URLs of CONTAINER_IMG0, 1, …"""
+    array: ArrayRange | None = None
+
+
+def convert(
+    script: MetaScript, profile: SystemProfile, mapping: SystemMapping, array: ArrayRange | None = None
+) -> LocalScript:
+    """What *script* becomes on the system of *mapping*. Raises `InvalidInput` with all problems."""
+    conversion = _Conversion(script, profile, mapping)
+    problems = list(mapping.problems())
+    options: list[str] = []
+    parts = (conversion.project, conversion.resource, conversion.walltime)
+    for part in () if problems else parts:
+        try:
+            options.extend(part())
+        except InvalidInput as error:
+            problems.extend(error.problems)
+    problems.extend(conversion.limit_problems(array))
+    if problems:
+        raise InvalidInput([f"{mapping.system}: {problem}" for problem in problems])
+    return LocalScript(
+        name=local_name_of(script.name),
+        body=script.plain_body,
+        has_shebang=script.has_shebang,
+        interpreter=script.interpreter,
+        options=(*options, *script.other_opts),
+        environment=_environment(profile, mapping),
+        preamble=(*profile.preamble, *(f"module load {module}" for module in profile.modules)),
+        images=script.container_imgs,
+        array=array,
+    )
+
+
+def local_name_of(name: str) -> str:
+    """What the converted script is called: ``mjob.sh`` becomes ``mjob_local.sh``."""
+    path = PurePosixPath(name)
+    suffix = path.suffix if len(path.suffix.encode()) <= 20 else ""
+    stem = name.removesuffix(suffix).encode()[: MAX_FILE_NAME_BYTES - len(_SUFFIX) - len(suffix.encode())]
+    return f"{stem.decode(errors='ignore')}{_SUFFIX}{suffix}"
+
+
+def _environment(profile: SystemProfile, mapping: SystemMapping) -> dict[str, str]:
+    runtime = profile.container_runtime
+    chosen = {"CLOUDQ_CONTAINER_RUNTIME": runtime} if runtime else {}
+    return {"SYSTEM": mapping.system, **chosen}
+
+
+@frozen
+class _Conversion:
+    script: MetaScript
+    profile: SystemProfile
+    mapping: SystemMapping
+
+    def project(self) -> tuple[str, ...]:
+        """Options for the project, where the system has a place for one."""
+        template = self.profile.project
+        if template is None:
+            return ()
+        return template.fill({"project": self.mapping.project or self.script.project})
+
+    def resource(self) -> tuple[str, ...]:
+        """Options for so many of the resource."""
+        template, name = self._resource_template()
+        n = self.script.n_resource
+        if "n" not in template.fields and n > 1:
+            raise InvalidInput(f"n_resource {n}: of resource {name} there is only one to be had")
+        values = {"n": str(n), "resource": name}
+        return template.fill({each: values[each] for each in template.fields})
+
+    def walltime(self) -> tuple[str, ...]:
+        """Options for the time limit, if one was asked for."""
+        walltime = self.script.walltime
+        if walltime is None:
+            return ()
+        if self.profile.walltime is None:
+            raise InvalidInput(f"walltime {walltime}: profile {self.profile.name} has no option for it")
+        return self.profile.walltime.fill(walltime_values(walltime))
+
+    def limit_problems(self, array: ArrayRange | None) -> Iterator[str]:
+        """What is more than the system gives."""
+        script, limits = self.script, self.profile.limits
+        most = self._most()
+        if most is not None and script.n_resource > most:
+            yield f"n_resource {script.n_resource}: at most {most} of resource {self._resource_name()}"
+        if limits.walltime is not None and script.walltime is not None and script.walltime > limits.walltime:
+            yield f"walltime {script.walltime}: at most {limits.walltime}"
+        if problem := limits.array_problem(array):
+            yield problem
+        if script.container_imgs and self.profile.container_runtime == NO_CONTAINERS:
+            yield "container_img: there is no container runtime"
+
+    def _resource_template(self) -> tuple[OptionTemplate, str]:
+        name = self._resource_name()
+        mapped = self.mapping.resource_options
+        if mapped is not None:
+            return mapped, name
+        known = self.profile.resources.get(name)
+        template = known.options if known is not None and known.options is not None else self.profile.resource
+        if template is None:
+            there_are = ", ".join(sorted(self.profile.resources)) or "none"
+            raise InvalidInput(
+                f"resource {name!r} is not known to profile {self.profile.name}, which has {there_are}; "
+                "the configuration may say what it is called there"
+            )
+        return template, name
+
+    def _resource_name(self) -> str:
+        mapped = self.mapping.resource
+        return mapped if mapped and not mapped.startswith("-") else self.script.resource
+
+    def _most(self) -> int | None:
+        if self.mapping.resource.startswith("-"):
+            return None
+        known = self.profile.resources.get(self._resource_name(), ResourceProfile())
+        return self.profile.limits.n_resource if known.max_n is None else known.max_n
+
+
+_SUBMIT_COMMANDS: Mapping[str, tuple[str, str]] = {
+    "local": ("local", "--array={}"),
+    "slurm": ("sbatch", "--array={}"),
+    "gridengine": ("qsub", "-t {}"),
+    "pbs": ("qsub", "-J {}"),
+}
+"""How each scheduler's submit command begins, and how it is asked for an array."""
+
+
+def preview(local: LocalScript, scheduler: str) -> str:
+    """What would be submitted, for people to read."""
+    command, array_option = _SUBMIT_COMMANDS.get(scheduler, ("submit", "--array={}"))
+    array = array_option.format(local.array).split(" ") if local.array else []
+    lines = [
+        f"submit command  {join_options([command, *array, *local.options, local.name])}",
+        *(f"environment     {name}={value}" for name, value in local.environment.items()),
+        *(f"image           CONTAINER_IMG{n} from {url}" for n, url in enumerate(local.images)),
+        *(f"before it       {line}" for line in local.preamble),
+        f"interpreter     {local.interpreter}",
+        f"local script    {local.name}",
+    ]
+    body = local.body.decode(errors="replace")
+    return "\n".join([*lines, "", body if body.endswith("\n") else body + "\n"])

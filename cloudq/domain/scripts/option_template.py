@@ -1,0 +1,84 @@
+"""Options of a submit command with places for values: ``--partition={resource} --nodes={n}``.
+
+A template is split into words first and values are put into words afterwards: whatever a value
+holds, it never becomes a word of its own, and never an option.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from string import Formatter
+
+from attrs import field, frozen
+
+from cloudq.domain.errors import InvalidInput
+from cloudq.domain.scripts.submit_options import split_options
+
+MAX_TEMPLATE_CHARS = 4_000
+
+Part = tuple[str, str]
+"""A literal text and the field that follows it, which may be empty."""
+
+
+@frozen
+class OptionTemplate:
+    """The words of a template; one that is empty gives no options."""
+
+    text: str = ""
+    words: tuple[tuple[Part, ...], ...] = field(default=(), repr=False)
+
+    @classmethod
+    def parse(cls, text: str, fields: frozenset[str]) -> OptionTemplate:
+        """Read a template with these *fields*; raise `InvalidInput` with all that is wrong with it."""
+        if len(text) > MAX_TEMPLATE_CHARS:
+            raise InvalidInput(f"options of more than {MAX_TEMPLATE_CHARS} characters")
+        given = split_options(text, "options")
+        problems: list[str] = []
+        words = tuple(_parts(word, fields, problems) for word in given)
+        if given and not given[0].startswith("-"):
+            problems.append(f"{given[0]!r} is no option: a submit command would take it for the jobscript")
+        if problems:
+            raise InvalidInput([f"{text!r}: {problem}" for problem in problems])
+        return cls(text, words)
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """The fields it has places for."""
+        return frozenset(name for word in self.words for _, name in word if name)
+
+    def fill(self, values: Mapping[str, str]) -> tuple[str, ...]:
+        """The words with *values* in their places, as many as the template has.
+
+        Raises `InvalidInput` for a value that would be an option where a value belongs.
+        """
+        return tuple(_filled(word, values) for word in self.words)
+
+
+def _parts(word: str, fields: frozenset[str], problems: list[str]) -> tuple[Part, ...]:
+    try:
+        found = list(Formatter().parse(word))
+    except ValueError as error:
+        problems.append(f"{error}; a brace that is meant is written twice")
+        return ()
+    return tuple(_checked_parts(found, fields, problems))
+
+
+def _checked_parts(
+    found: list[tuple[str, str | None, str | None, str | None]], fields: frozenset[str], problems: list[str]
+) -> Iterator[Part]:
+    for literal, name, spec, conversion in found:
+        if name is not None and (name not in fields or spec or conversion):
+            known = ", ".join(f"{{{each}}}" for each in sorted(fields))
+            shown = name + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else "")
+            problems.append(f"there is no field {{{shown}}}, only {known}")
+        yield literal, name or ""
+
+
+def _filled(word: tuple[Part, ...], values: Mapping[str, str]) -> str:
+    text = "".join(literal + (values[name] if name else "") for literal, name in word)
+    begins_with_value = bool(word) and not word[0][0] and bool(word[0][1])
+    if begins_with_value and text.startswith("-"):
+        raise InvalidInput(f"{word[0][1]} {text!r} begins with '-' and would be taken for an option")
+    if any(char in text for char in "\0\n\r"):
+        raise InvalidInput(f"{text!r} has a line break or NUL in it")
+    return text

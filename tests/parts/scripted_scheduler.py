@@ -1,0 +1,507 @@
+"""A batch scheduler in memory, for tests and simulations: time moves only with the given clock.
+
+It does to a claim's files what a real scheduler's job shells would do, and remembers every start
+of a script, so that a test can count them. Faults are asked for by setting fields.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
+from itertools import count
+from pathlib import Path
+
+from attrs import define, field, frozen
+
+from cloudq.adapters.schedulers.local.options import DIRECTIVE, read_local_options
+from cloudq.domain.errors import (
+    SchedulerUnavailable,
+    SubmitDeferred,
+    SubmitRefused,
+    SubmitUncertain,
+)
+from cloudq.domain.jobs.job_shell import NOT_ITS_TURN, ShellDialect, attempt_of, record_name
+from cloudq.domain.jobs.job_state import JobState
+from cloudq.domain.jobs.outcome import Life, SchedulerStatus
+from cloudq.domain.names import ClaimTag
+from cloudq.domain.scripts.array_range import ArrayRange
+from cloudq.domain.scripts.header import HeaderSyntax
+from cloudq.domain.scripts.submit_options import join_options
+from cloudq.ports.batch_scheduler import AttemptFiles, LocalJob, Submission
+from cloudq.ports.clock import Clock
+
+_RECORD_TIME = "%Y-%m-%dT%H:%M:%SZ"
+_TERMINATED = 143
+_NO_CONTACT = "scripted: socket timed out on send/recv operation"
+
+
+@frozen
+class Script:
+    """What a script does when it is run."""
+
+    duration_s: float = 0.0
+    exit_code: int = 0
+    stdout: str = ""
+    stderr: str = ""
+    outputs: Mapping[str, bytes] = field(factory=dict)
+    """Files it writes into the work directory, as it ends."""
+    dies_without_record: bool = False
+    """The job shell dies with it: killed, the node lost, the disk full."""
+
+
+@frozen
+class Start:
+    """One start of a script."""
+
+    tag: ClaimTag
+    task: int | None
+    local_id: str
+    at: float
+
+
+class SubmitFault(Enum):
+    """What may happen to a submission."""
+
+    REFUSED = "refused"
+    REFUSED_BUT_TAKEN = "refused, and taken all the same"
+    DEFERRED = "deferred"
+    FAILED_BUT_TAKEN = "failed, and taken all the same"
+    LOST = "no answer, nothing done"
+    ANSWER_LOST = "no answer, done"
+    LATE = "no answer, done later"
+
+
+Behaviour = Callable[[Submission, int | None], Script]
+
+
+@define
+class _Task:
+    status: SchedulerStatus = field(factory=lambda: SchedulerStatus(Life.QUEUED))
+    run: int = 0
+    """Which run this is; an end planned for an earlier one is void."""
+    shell_holds: bool = False
+    """Whether its job shell took the lock and runs the script."""
+    started: str = ""
+
+
+@define
+class _Job:
+    local_id: str
+    submission: Submission
+    tasks: dict[int | None, _Task]
+    limit_s: float | None
+    attempt: int
+    """Which one its job shell said it belongs to when it was submitted."""
+    ended_at: float | None = None
+
+    def is_ended(self) -> bool:
+        return all(task.status.life is Life.ENDED for task in self.tasks.values())
+
+    def running(self) -> int:
+        return sum(task.status.life is Life.RUNNING for task in self.tasks.values())
+
+    def room(self) -> float:
+        """How many more of its tasks may run at once."""
+        array = self.submission.array
+        limit = float("inf") if array is None else array.max_running or float("inf")
+        return limit - self.running()
+
+
+class ScriptedScheduler:
+    """A `BatchScheduler` whose scripts do what *behaviour* says.
+
+    Whoever moves the clock may call `advance` so that files change when they would; every
+    method of the port does so first.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        behaviour: Behaviour | None = None,
+        *,
+        slots: int | None = None,
+        poll_interval_s: float = 2.0,
+        submit_time_limit_s: float = 10.0,
+        forget_after_s: float | None = None,
+        late_by_s: float = 5.0,
+        record_lag_s: float = 0.0,
+    ) -> None:
+        self.starts: list[Start] = []
+        self.submissions: list[tuple[str, Submission]] = []
+        self.queries = 0
+        self.canceled: list[str] = []
+        self.strangers: dict[str, str] = {}
+        """Unfinished jobs that nobody submitted through cloudq, with their directories."""
+        self.unavailable = False
+        """While set, every question fails."""
+        self.holds_queue = False
+        """While set, nothing starts."""
+        self.submit_faults: deque[SubmitFault] = deque()
+        """What happens to the next submissions, one each; then all is well."""
+        self.cancel_lag_s = 0.0
+        """How much later than accepted cancels are carried out."""
+        self.late: list[Submission] = []
+        """What it will take yet, of submissions that it has not answered."""
+        self._clock = clock
+        self._behaviour: Behaviour = behaviour or (lambda _submission, _task: Script())
+        self._slots = slots
+        self._poll_interval_s = poll_interval_s
+        self._submit_time_limit_s = submit_time_limit_s
+        self._forget_after_s = forget_after_s
+        self._late_by_s = late_by_s
+        self._record_lag_s = record_lag_s
+        self._jobs: dict[str, _Job] = {}
+        self._ids = count(1)
+        self._order = count()
+        self._plan: list[tuple[float, int, Callable[[float], object]]] = []
+
+    @property
+    def dialect(self) -> ShellDialect:
+        return ShellDialect(
+            HeaderSyntax(DIRECTIVE), '"$SCRIPTED_JOB_ID"', '"${SCRIPTED_TASK_ID:-}"', forward_signals=False
+        )
+
+    @property
+    def poll_interval_s(self) -> float:
+        return self._poll_interval_s
+
+    @property
+    def submit_time_limit_s(self) -> float:
+        return self._submit_time_limit_s
+
+    def unfit_commands(self) -> tuple[str, ...]:
+        return ()
+
+    # Submitting -------------------------------------------------------------------------------
+
+    def planned_array(self, submission: Submission) -> ArrayRange | None:
+        return submission.array
+
+    def describe(self, submission: Submission) -> str:
+        read_local_options(submission.options)
+        array = ("--array", str(submission.array)) if submission.array else ()
+        return join_options(["scripted", *array, *submission.options, str(submission.job_shell)])
+
+    def submit(self, submission: Submission, files: AttemptFiles) -> str:
+        self.advance()
+        try:
+            read_local_options(submission.options)
+        except SubmitRefused as refusal:
+            return _refuse(files, str(refusal))
+        fault = self._next_fault(submission)
+        if not submission.control_dir.is_dir():
+            raise SubmitDeferred("scripted: no place for the answer, so nothing is run")
+        if fault is None:
+            return self._accept(submission, files)
+        if fault in {SubmitFault.REFUSED_BUT_TAKEN, SubmitFault.FAILED_BUT_TAKEN}:
+            self._accept(submission, None)
+        if fault in {SubmitFault.REFUSED, SubmitFault.REFUSED_BUT_TAKEN}:
+            return _refuse(files, "scripted: refused")
+        if fault is SubmitFault.FAILED_BUT_TAKEN:
+            return _refuse(files, _NO_CONTACT)
+        if fault is SubmitFault.DEFERRED:
+            raise SubmitDeferred("scripted: too many jobs for the moment")
+        if fault is SubmitFault.ANSWER_LOST:
+            self._accept(submission, None)
+        if fault is SubmitFault.LATE:
+            self.late.append(submission)
+            self._at(self._clock.elapsed() + self._late_by_s, lambda _: self._accept_late(submission, files))
+        raise SubmitUncertain(f"scripted: {fault.value}")
+
+    def _next_fault(self, submission: Submission) -> SubmitFault | None:
+        fault = self.submit_faults.popleft() if self.submit_faults else None
+        return fault if submission.job_shell.exists() else SubmitFault.REFUSED
+
+    def submitted(self, files: AttemptFiles) -> str | None:
+        if files.status.exists() and files.status.read_text() != "0":
+            words = files.stderr.read_text()
+            raise SubmitUncertain(words) if words == _NO_CONTACT else SubmitRefused(words)
+        return files.stdout.read_text() if files.stdout.exists() else None
+
+    def _accept(self, submission: Submission, files: AttemptFiles | None) -> str:
+        local_id = str(next(self._ids))
+        job_shell = _content(submission.job_shell)
+        options = read_local_options(submission.options, job_shell)
+        tasks: list[int | None] = [None] if submission.array is None else list(submission.array)
+        attempt = attempt_of(job_shell.decode())
+        limit = float(options.time.seconds) if options.time else None
+        self._jobs[local_id] = _Job(local_id, submission, {task: _Task() for task in tasks}, limit, attempt)
+        self.submissions.append((local_id, submission))
+        if files is not None:
+            files.stdout.write_text(local_id)
+            files.status.write_text("0")
+        self._start_waiting(self._clock.elapsed())
+        return local_id
+
+    def _accept_late(self, submission: Submission, files: AttemptFiles) -> None:
+        self.late.remove(submission)
+        if submission.job_shell.exists():  # else the scheduler finds no script to copy
+            self._accept(submission, files)
+
+    # Asking -----------------------------------------------------------------------------------
+
+    def find(self, tag: ClaimTag) -> tuple[str, ...]:
+        self._ask()
+        return tuple(job.local_id for job in self._jobs.values() if job.submission.tag == tag)
+
+    def poll(self, local_ids: Sequence[str]) -> Mapping[str, LocalJob]:
+        self._ask()
+        return {
+            local_id: LocalJob({task: each.status for task, each in job.tasks.items()}, job.submission.tag)
+            for local_id in local_ids
+            if (job := self._jobs.get(local_id)) is not None
+        }
+
+    def work_dirs(self) -> Mapping[str, str]:
+        self._ask()
+        return dict(self.strangers)
+
+    def free_slots(self) -> int | None:
+        self._ask()
+        if self._slots is None:
+            return None
+        alive = (
+            task.status.life is not Life.ENDED for job in self._jobs.values() for task in job.tasks.values()
+        )
+        return max(0, self._slots - sum(alive))
+
+    def _ask(self) -> None:
+        self.advance()
+        self.queries += 1
+        if self.unavailable:
+            raise SchedulerUnavailable("scripted: no answer")
+
+    # Ending -----------------------------------------------------------------------------------
+
+    def cancel(self, local_ids: Sequence[str]) -> None:
+        self._ask()
+        self.canceled.extend(local_ids)
+        doomed = [job for local_id in local_ids if (job := self._jobs.get(local_id)) is not None]
+
+        def end(_: float) -> None:
+            for job in doomed:
+                self._stop(job, JobState.DELETED, "canceled")
+
+        self._carry_out(end)
+
+    def cancel_tasks(self, local_id: str, tasks: Sequence[int]) -> None:
+        self._ask()
+        job = self._jobs.get(local_id)
+
+        def end_tasks(now: float) -> None:
+            for number in tasks:
+                if job and number in job.tasks and job.tasks[number].status.life is not Life.ENDED:
+                    self._end(job, number, JobState.DELETED, _TERMINATED, "canceled", now)
+            self._start_waiting(now)
+
+        self._carry_out(end_tasks)
+
+    def _carry_out(self, cancel: Callable[[float], object]) -> None:
+        now = self._clock.elapsed()
+        if self.cancel_lag_s:
+            self._at(now + self.cancel_lag_s, cancel)
+        else:
+            cancel(now)
+
+    def forget(self, tag: ClaimTag, local_ids: Sequence[str]) -> None:
+        for local_id in local_ids:
+            job = self._jobs.get(local_id)
+            if job is not None and job.submission.tag == tag and job.is_ended():
+                del self._jobs[local_id]
+
+    def preempt(self, local_id: str) -> None:
+        """End a running job as a scheduler does that wants its place for another."""
+        self.advance()
+        if job := self._jobs.get(local_id):
+            self._stop(job, JobState.ERROR, "preempted")
+
+    def requeue(self, local_id: str) -> None:
+        """Put a job that runs back into the queue under its own id; its script is cut off."""
+        self.advance()
+        for task in self._jobs[local_id].tasks.values():
+            if task.status.life is Life.RUNNING:
+                task.run += 1
+                task.shell_holds = False
+                task.status = SchedulerStatus(Life.QUEUED, reason="requeued")
+        self._start_waiting(self._clock.elapsed())
+
+    def lose(self, local_id: str) -> None:
+        """Forget a job as if it had never been; whatever ran is cut off."""
+        self._jobs.pop(local_id, None)
+
+    def reset(self) -> None:
+        """Forget all jobs and begin ids anew, as a controller does whose state was lost."""
+        self._jobs.clear()
+        self._ids = count(1)
+
+    def _stop(self, job: _Job, verdict: JobState, reason: str) -> None:
+        if self._jobs.get(job.local_id) is not job:  # forgotten meanwhile
+            return
+        for number, task in job.tasks.items():
+            if task.status.life is not Life.ENDED:
+                self._end(job, number, verdict, _TERMINATED, reason, self._clock.elapsed())
+        self._start_waiting(self._clock.elapsed())
+
+    # Time -------------------------------------------------------------------------------------
+
+    def advance(self) -> None:
+        """Let everything happen that was due by now, in its order."""
+        now = self._clock.elapsed()
+        self._start_waiting(now)
+        while self._plan and self._plan[0][0] <= now:
+            due, _, happen = heapq.heappop(self._plan)
+            happen(due)
+        self._forget_old(now)
+
+    def next_event(self) -> float | None:
+        """When something is due next, on the clock's `elapsed`; None if nothing is planned."""
+        return self._plan[0][0] if self._plan else None
+
+    def _at(self, due: float, happen: Callable[[float], object]) -> None:
+        heapq.heappush(self._plan, (due, next(self._order), happen))
+
+    def _forget_old(self, now: float) -> None:
+        for job in list(self._jobs.values()):
+            if self._forget_after_s is None or job.ended_at is None:
+                continue
+            if now - job.ended_at >= self._forget_after_s:
+                del self._jobs[job.local_id]
+
+    # What job shells do -----------------------------------------------------------------------
+
+    def _start_waiting(self, now: float) -> None:
+        if self.holds_queue:
+            return
+        alive = [job for job in self._jobs.values() if job.ended_at is None]
+        if not alive:
+            return
+        slots = float("inf") if self._slots is None else self._slots
+        free = slots - sum(job.running() for job in alive)
+        for job in alive:
+            queued = [item for item in job.tasks.items() if item[1].status.life is Life.QUEUED]
+            for number, task in queued[: int(min(free, job.room(), len(queued)))]:
+                self._start(job, number, task, now)
+                free -= 1
+
+    def _start(self, job: _Job, number: int | None, task: _Task, now: float) -> None:
+        task.run += 1
+        task.status = SchedulerStatus(Life.RUNNING)
+        run = task.run
+        if not self._take_lock(job, number, task):
+            refused = (JobState.ERROR, NOT_ITS_TURN if job.submission.job_shell.exists() else 127)
+            self._at(now, lambda due: self._end_of_run(job, number, run, *refused, "", due))
+            return
+        self.starts.append(Start(job.submission.tag, number, job.local_id, now))
+        script = self._behaviour(job.submission, number)
+        for stream in ("stdout", "stderr"):
+            text = getattr(script, stream)
+            with (job.submission.control_dir / record_name(stream, number)).open("a") as file:
+                file.write(text)
+        limit = job.limit_s
+        if limit is not None and limit < script.duration_s:
+            reason = f"ran longer than its time limit of {limit:.0f} s"
+            ends = (now + limit, JobState.TIMEOUT, _TERMINATED, reason)
+        else:
+            code = script.exit_code
+            ends = (now + script.duration_s, JobState.ERROR if code else JobState.DONE, code, "")
+        due, verdict, code, reason = ends
+        self._at(due, lambda at: self._end_of_run(job, number, run, verdict, code, reason, at))
+
+    def _take_lock(self, job: _Job, number: int | None, task: _Task) -> bool:
+        """Do what the job shell does before the script; whether it may be started."""
+        control = job.submission.control_dir
+        task.started = self._clock.now().strftime(_RECORD_TIME)
+        lock = control / record_name("lock", number)
+        start = control / f"{record_name('start', number)}.{job.local_id}"
+        submission = f"local_id={job.local_id}\nattempt={job.attempt}\n"
+        try:
+            task.shell_holds = not lock.exists() or lock.read_text().startswith(submission)
+            if task.shell_holds:
+                _write(start, f"{submission}host=scripted\ntime={task.started}\n")
+                if not lock.exists():
+                    lock.hardlink_to(start)
+                (control / record_name("exit", number)).unlink(missing_ok=True)
+        except OSError:  # the claim's files were removed: a real job shell finds no script either
+            task.shell_holds = False
+        return task.shell_holds
+
+    def _end_of_run(
+        self, job: _Job, number: int | None, run: int, verdict: JobState, code: int, reason: str, due: float
+    ) -> None:
+        task = job.tasks[number]
+        is_known = self._jobs.get(job.local_id) is job
+        if is_known and task.run == run and task.status.life is Life.RUNNING:
+            self._end(job, number, verdict, code, reason, due)
+            self._start_waiting(due)
+
+    def _end(
+        self, job: _Job, number: int | None, verdict: JobState, code: int, reason: str, due: float
+    ) -> None:
+        task = job.tasks[number]
+        was_running = task.status.life is Life.RUNNING
+        task.status = SchedulerStatus(Life.ENDED, verdict, code if was_running else None, reason)
+        if was_running and task.shell_holds:
+            self._leave_files(job, number, task, code, cut_off=verdict in _CUT_OFF or reason == "preempted")
+        task.shell_holds = False
+        if job.is_ended():
+            job.ended_at = due
+
+    def _leave_files(self, job: _Job, number: int | None, task: _Task, code: int, *, cut_off: bool) -> None:
+        script = self._behaviour(job.submission, number)
+        submission = job.submission
+        if not submission.control_dir.is_dir() or not submission.work_dir.is_dir():
+            return
+        if not cut_off:
+            for name, content in script.outputs.items():
+                path = submission.work_dir / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+        if script.dies_without_record:
+            return
+        told = {
+            "local_id": job.local_id,
+            "exit_code": code,
+            "signal": "TERM" if cut_off else "",
+            "host": "scripted",
+            "started": task.started,
+            "finished": self._clock.now().strftime(_RECORD_TIME),
+            "stdout_size": _size_of(submission.control_dir / record_name("stdout", number)),
+            "stderr_size": _size_of(submission.control_dir / record_name("stderr", number)),
+        }
+        text = "".join(f"{name}={value}\n" for name, value in told.items())
+        record, run = submission.control_dir / record_name("exit", number), task.run
+        if not self._record_lag_s:
+            _write(record, text)
+            return
+
+        def show(_: float) -> None:
+            if submission.control_dir.is_dir() and task.run == run:
+                _write(record, text)
+
+        self._at(self._clock.elapsed() + self._record_lag_s, show)
+
+
+_CUT_OFF = frozenset({JobState.TIMEOUT, JobState.DELETED})
+
+
+def _refuse(files: AttemptFiles, words: str) -> str:
+    files.stderr.write_text(words)
+    files.status.write_text("1")
+    raise SubmitUncertain(words) if words == _NO_CONTACT else SubmitRefused(words)
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_name(f"{path.name}.tmp")
+    temporary.write_text(text)
+    temporary.replace(path)
+
+
+def _size_of(path: Path) -> str:
+    """Nothing for a log that somebody removed, as a job shell writes it."""
+    return str(path.stat().st_size) if path.exists() else ""
+
+
+def _content(path: Path) -> bytes:
+    return path.read_bytes() if path.exists() else b""

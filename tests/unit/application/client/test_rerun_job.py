@@ -1,0 +1,102 @@
+"""An ended job is run once more as a new job: all of it, or the tasks that failed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cloudq.adapters.archives import ZipArchives
+from cloudq.application.client.rerun_job import RerunRequest
+from cloudq.domain.errors import JobNotFound, JobStateConflict
+from cloudq.domain.jobs.job_state import JobState
+from tests.parts.scripted_scheduler import Script
+from tests.parts.world import World
+
+
+def fails_once(world: World, *failing: int | None) -> object:
+    """A system whose scripts, or these tasks of them, fail in the first job."""
+    first: list[str] = []
+
+    def behaviour(submission: object, task: int | None) -> Script:
+        job_id = submission.tag.job_id  # type: ignore[attr-defined]
+        first.append(job_id)
+        return Script(exit_code=4 if job_id == first[0] and task in failing else 0)
+
+    return world.system(behaviour=behaviour)
+
+
+def test_an_ended_job_is_run_again_with_all_that_it_was_given(world: World, tmp_path: Path) -> None:
+    agent = world.agent(fails_once(world, None))  # type: ignore[arg-type]
+    data = tmp_path / "numbers.txt"
+    data.write_text("1 2 3")
+    ZipArchives().pack([data], tmp_path / "input.zip")
+    first = world.submit("alpha", submit_opt="--time 60s", input_archive=tmp_path / "input.zip")
+    agent.until_final(first)
+
+    again = world.client().rerun(RerunRequest(first), tmp_path).job
+    agent.until_final(again.uuid)
+
+    before, after = world.job(first), world.job(again.uuid)
+    assert (before.state, after.state) == (JobState.ERROR, JobState.DONE)
+    assert (after.name, after.submit_to, after.submit_opt, after.has_input) == (
+        before.name, "alpha", "--time 60s", True,
+    )  # fmt: skip
+    assert world.body(f"jobs/{again.uuid}/input.zip") == world.body(f"jobs/{first}/input.zip")
+
+
+def test_a_job_that_several_systems_were_invited_to_is_offered_to_them_again(
+    world: World, tmp_path: Path
+) -> None:
+    agent = world.agent(fails_once(world, None))  # type: ignore[arg-type]
+    first = world.submit("alpha", "beta")
+    agent.until_final(first)
+
+    again = world.client().rerun(RerunRequest(first, force=True), tmp_path).job
+
+    assert again.invited == ("alpha", "beta")
+
+
+def test_only_the_tasks_that_failed_are_run_again(world: World, tmp_path: Path) -> None:
+    agent = world.agent(fails_once(world, 3, 7, 8))  # type: ignore[arg-type]
+    first = world.submit("alpha", array="1-9%2")
+    agent.until_final(first)
+
+    again = world.client().rerun(RerunRequest(first, only_failed=True), tmp_path).job
+    agent.until_final(again.uuid)
+
+    job = world.job(again.uuid)
+    assert (str(job.array_tid), job.state) == ("3,7-8:1%2", JobState.DONE)
+    assert sorted(job.tasks.as_dict()) == [3, 7, 8]
+
+
+def test_a_failed_job_without_tasks_is_all_that_failed(world: World, tmp_path: Path) -> None:
+    agent = world.agent(fails_once(world, None))  # type: ignore[arg-type]
+    first = world.submit("alpha")
+    agent.until_final(first)
+
+    again = world.client().rerun(RerunRequest(first, only_failed=True), tmp_path).job
+
+    assert again.array_tid is None
+
+
+@pytest.mark.parametrize("array", [None, "1-3"])
+def test_where_nothing_failed_there_is_nothing_to_run_again(
+    world: World, tmp_path: Path, array: str | None
+) -> None:
+    agent = world.agent(world.system())
+    first = world.submit("alpha", array=array)
+    agent.until_final(first)
+
+    with pytest.raises(JobStateConflict, match="Nothing of job"):
+        world.client().rerun(RerunRequest(first, only_failed=True), tmp_path)
+
+
+def test_a_job_that_has_not_ended_or_never_was_is_not_run_again(world: World, tmp_path: Path) -> None:
+    job_id = world.submit("alpha")
+    rerun = world.client().rerun
+
+    with pytest.raises(JobStateConflict, match="has not ended yet: INIT"):
+        rerun(RerunRequest(job_id), tmp_path)
+    with pytest.raises(JobNotFound):
+        rerun(RerunRequest("00000000"), tmp_path)

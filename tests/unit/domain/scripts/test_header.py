@@ -1,0 +1,105 @@
+"""What of a user's script and options goes into the job shell."""
+
+from __future__ import annotations
+
+import pytest
+
+from cloudq.adapters.schedulers.pbs.scheduler import PBS_DIALECT
+from cloudq.adapters.schedulers.slurm.scheduler import SLURM_DIALECT
+from cloudq.domain.scripts.header import Header, HeaderSyntax, late_lines, read_header
+from cloudq.domain.scripts.jobscript import Jobscript
+from tests.parts.cases import case
+
+GRID = HeaderSyntax("#$", anywhere=True, interpreter_option="-S")
+OTHER = HeaderSyntax("#SBATCH")
+
+
+@pytest.mark.parametrize(
+    ("body", "options", "header"),
+    [
+        ("#$ -j y\necho\n#$ -r n", (), Header(("#$ -j y", "#$ -r n"))),
+        ("#$ -S /usr/bin/python3", (), Header((), "/usr/bin/python3")),
+        ("#$-S /bin/sh -j y", (), Header(("#$ -j y",), "/bin/sh")),
+        ("#$ -j y -S '/bin/sh' -r n # -S", (), Header(("#$ -j y -r n # -S",), "/bin/sh")),
+        ("#$ -S /bin/sh\n#$ -S /bin/ksh", (), Header((), "/bin/ksh")),
+        ("#$ -S /bin/sh", ("-V", "-S", "/bin/ksh"), Header((), "/bin/ksh")),
+        ("#$ -N x-S y\n#$ -Sx /bin/sh\n#$", (), Header(("#$ -N x-S y", "#$ -Sx /bin/sh", "#$"))),
+        ("#$ -S", ("-S",), Header(("#$ -S",))),
+    ],
+)
+def test_the_interpreter_is_taken_out_of_the_lines(
+    body: str, options: tuple[str, ...], header: Header
+) -> None:
+    assert read_header(Jobscript("job.sh", body.encode()), options, GRID) == header
+
+
+def test_where_no_option_names_an_interpreter_all_lines_are_copied() -> None:
+    script = Jobscript("job.sh", b"#SBATCH -S 1\necho\n#SBATCH -n 1\n")
+
+    assert read_header(script, ("-S", "2"), OTHER) == Header(("#SBATCH -S 1",))
+
+
+# PBS ----------------------------------------------------------------------------------------------
+
+PBS = HeaderSyntax("#PBS", indented=True, interpreter_option="-S", may_adjoin=True)
+
+
+@pytest.mark.parametrize(
+    ("body", "options", "header"),
+    [
+        ("#PBS -S /bin/csh\n#PBS -N x", (), Header(("#PBS -N x",), "/bin/csh")),
+        ("#PBS -N x -S/bin/csh -j oe", (), Header(("#PBS -N x -j oe",), "/bin/csh")),
+        ("#PBS -S /bin/csh@node1,/bin/sh", (), Header((), "/bin/sh")),
+        ("#PBS -S /bin/csh@node1,/bin/sh@node2", (), Header((), "/bin/csh")),
+        ("#PBS -S /bin/csh", ("-S/bin/ksh",), Header((), "/bin/ksh")),
+    ],
+)
+def test_interpreter_of_a_pbs_script_is_found(body: str, options: tuple[str, ...], header: Header) -> None:
+    assert read_header(Jobscript("job.pbs", body.encode()), options, PBS) == header
+
+
+def test_interpreter_of_the_reported_pbs_script_is_csh() -> None:
+    script = Jobscript("job.pbs", case("19", "job.pbs").encode())
+
+    assert read_header(script, (), PBS_DIALECT.header).interpreter == "/bin/csh"
+
+
+# Lines of other schedulers, and lines that nobody reads -------------------------------------------
+
+
+def test_slurm_is_given_the_lines_that_it_reads_of_others() -> None:
+    script = Jobscript("job.sh", case("06", "job.sh").encode())
+
+    assert read_header(script, (), SLURM_DIALECT.header).directives == (
+        "#PBS -N pbsname", "#PBS -l walltime=00:01:00", "#PBS -o pbs.out",
+    )  # fmt: skip
+
+
+def test_lines_after_the_first_command_are_named_with_their_numbers() -> None:
+    assert list(late_lines(Jobscript("job.sh", case("21", "job.sh").encode()))) == [
+        "job.sh lines 4, 5: #SBATCH comes after the first command and means nothing there"
+    ]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "#!/bin/bash\n#SBATCH -n 1\n\n# text\n#PBS -N x\necho\n",
+        "echo\n# SBATCH -n 1\n#SBATCHES\n#PBSX\n#$ -l x=1\n",
+        "cat >job <<'END'\n#!/bin/bash\n#SBATCH -n 1\nEND\n",
+        'cat >job <<-"A B"\n\t#PBS -N x\n\tA B\n',
+        "cat >job <<END\n#SBATCH -n 1\n#PBS -N x\n",
+        ": PBS reads on\n#PBS -N x\n",
+        "#PBS -l \\\n walltime=5 \\\n -q y\n#PBS -N x\n",
+    ],
+)
+def test_lines_that_are_read_or_are_another_scripts_are_not_named(body: str) -> None:
+    assert list(late_lines(Jobscript("job.sh", body.encode()))) == []
+
+
+def test_lines_behind_a_here_document_are_named() -> None:
+    body = "cat <<<x\ncat <<END\n#SBATCH -n 1\nEND\n#LOCAL --slots 2\n  #BSUB -J x\n"
+
+    assert [text.partition(": ")[0] for text in late_lines(Jobscript("j", body.encode()))] == [
+        "j line 5", "j line 6",
+    ]  # fmt: skip

@@ -1,0 +1,68 @@
+"""The pages on meta jobscripts and profiles show what is really so."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from cloudq.adapters.systems import load_profile, reading, shipped_profiles
+from cloudq.domain.scripts.directive import DIRECTIVES
+from cloudq.domain.scripts.local_script import convert, preview
+from cloudq.domain.scripts.meta_script import MetaScript
+from cloudq.domain.scripts.system_mapping import SystemMapping
+from cloudq.domain.scripts.system_profile import PROJECT_FIELDS, RESOURCE_FIELDS, WALLTIME_FIELDS
+
+DOCS = Path(__file__).parents[4] / "docs"
+SCRIPT = b"#$ project: imaging\n#$ resource: gpu\n#$ n_resource: 2\n#$ walltime: 90m\necho\n"
+
+
+def page(name: str) -> str:
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
+def block(text: str, after: str) -> str:
+    """The first block of code after a heading."""
+    return re.findall(r"```\w+\n(.*?)```", text[text.index(after) :], re.DOTALL)[0]
+
+
+def test_the_site_that_is_added_is_converted_as_shown(tmp_path: Path) -> None:
+    guide = page("add-your-site.md")
+    (tmp_path / "kaede.toml").write_text(block(guide, "## 1."))
+    local = convert(
+        MetaScript.parse("mjob.sh", SCRIPT), load_profile("kaede", tmp_path), SystemMapping("kaede")
+    )
+    [command, *shown, rest] = block(guide, "## 2.").splitlines()
+
+    assert (command, rest) == ("$ cloudqcli convert --script mjob.sh --system kaede", "…")
+    assert preview(local, "slurm").splitlines()[: len(shown)] == shown
+
+
+def test_every_key_of_a_profile_is_in_its_table() -> None:
+    guide = page("add-your-site.md")
+    keys = [
+        "extends",
+        *reading._TOP,
+        *(f"[{table}] {key}" for table, readers in reading._TABLES.items() for key in readers),
+        *(f"[resources.NAME] {key}" for key in reading._RESOURCE),
+    ]
+
+    assert [key for key in keys if f"\n| `{key}` | " not in guide] == []
+    fields = PROJECT_FIELDS | RESOURCE_FIELDS | WALLTIME_FIELDS
+    assert [field for field in fields if f"`{{{field}}}`" not in guide] == []
+
+
+def test_every_directive_and_profile_is_in_its_table() -> None:
+    guide = page("meta-jobscripts.md")
+
+    assert [name for name in (*DIRECTIVES, *shipped_profiles()) if f"\n| `{name}` |" not in guide] == []
+
+
+def test_the_options_in_the_table_are_those_of_the_profiles() -> None:
+    guide = page("meta-jobscripts.md")
+    for name in shipped_profiles():
+        profile = load_profile(name, Path("nowhere"))
+        [row] = [line for line in guide.splitlines() if line.startswith(f"| `{name}` |")]
+        for template in (profile.project, profile.resource, profile.walltime):
+            if template is not None:
+                words = template.text.replace("{project}", "P").replace("{resource}", "R").replace("{n}", "N")
+                assert f"`{words.replace('{walltime_hms}', 'H:MM:SS')}`" in row

@@ -1,0 +1,107 @@
+"""``cloudqcli log``: bytes as they are, what there is of a running job, what a terminal gets."""
+
+from __future__ import annotations
+
+import pytest
+
+from cloudq.entrypoints.shared.terminal import LogText
+from tests.parts.scripted_scheduler import Script
+from tests.unit.entrypoints.cloudqcli.conftest import Cli
+
+ODD = b"caf\xc3\xa9 \xff \x1b[31mred\x1b[0m \x1b]0;title\x07\r\n"
+
+
+def test_gives_stdout_or_stderr_of_an_ended_job(cli: Cli) -> None:
+    job_id = cli.ended(script=Script(5, 0, "to stdout\n", "to stderr\n"))
+
+    assert cli("log", "--id", job_id).stdout == "to stdout\n"
+    assert cli("log", "--id", job_id, "--error").stdout == "to stderr\n"
+    assert cli("log", job_id).stderr == ""
+
+
+def test_gives_a_task_of_an_array(cli: Cli) -> None:
+    job_id = cli.ended("--array_tid", "1-4", script=Script(5, 0, "a task\n"))
+
+    assert cli("log", "--id", job_id, "--tid", "2").stdout == "a task\n"
+
+
+def test_says_which_tasks_an_array_has(cli: Cli) -> None:
+    job_id = cli.ended("--array_tid", "1-4", script=Script(5, 0, "a task\n"))
+    without, wrong = cli("log", job_id), cli("log", job_id, "--tid", "9")
+
+    assert (without.exit_code, wrong.exit_code) == (2, 2)
+    assert without.stderr == f"cloudqcli: Job ({job_id}) is an array (1-4:1): name a task with --tid.\n"
+    assert wrong.stderr == f"cloudqcli: Job ({job_id}) has tasks 1-4:1.\n"
+
+
+def test_waits_a_moment_for_the_first_pieces_of_a_running_job(cli: Cli) -> None:
+    """Its agent hears of the request in its next cycle."""
+    agent = cli.agent(Script(600, 0, "so far\n"))
+    job_id = cli.submit()
+    agent.cycles(3)
+
+    assert cli("log", job_id).stdout in {"so far\n", ""}
+
+
+def test_says_when_nothing_of_a_running_job_has_arrived(cli: Cli) -> None:
+    agent = cli.agent(Script(600))
+    job_id = cli.submit()
+    agent.cycles(3)
+    result = cli("log", job_id)
+
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == f"Job ({job_id}) is RUN; nothing of this log has arrived yet.\n"
+
+
+def test_says_when_a_job_was_not_taken_yet(cli: Cli) -> None:
+    job_id = cli.submit()
+    result = cli("log", job_id)
+
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == f"Job ({job_id}) is INIT: it has not been taken yet and has no log.\n"
+
+
+def test_follows_a_job_to_its_end(cli: Cli) -> None:
+    cli.agent(Script(300, 0, "all of it\n"))
+    job_id = cli.submit()
+
+    assert cli("log", job_id, "--follow").stdout == "all of it\n"
+
+
+def test_bytes_reach_a_pipe_as_they_are(cli: Cli) -> None:
+    job_id = cli.ended(script=Script(5, 0, "something\n"))
+    cli.world.store.put(f"jobs/{job_id}/1/stdout", ODD)
+
+    assert cli("log", job_id).stdout_bytes == ODD
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, len(ODD)])
+def test_a_terminal_gets_colours_and_no_other_controls(size: int) -> None:
+    """However the bytes are cut into pieces; colours end with the log."""
+    text = LogText()
+    pieces = [text.feed(ODD[at : at + size]) for at in range(0, len(ODD), size)]
+
+    assert "".join(pieces) + text.finish() == ("café \\xff \x1b[31mred\x1b[0m \\x1b]0;title\\x07\r\n\x1b[0m")
+
+
+def test_a_colour_that_never_ends_is_written_out() -> None:
+    text = LogText()
+
+    assert text.feed(b"\x1b[31") + text.finish() == "\\x1b[31"
+
+
+def test_gives_an_agent_s_log(cli: Cli) -> None:
+    cli.world.store.put("logs/alpha/cloudqd.log", b"acting for alpha\n")
+
+    assert cli("log", "--agent", "alpha").stdout == "acting for alpha\n"
+
+
+def test_says_that_an_agent_has_no_log(cli: Cli) -> None:
+    result = cli("log", "--agent", "alpha")
+
+    assert (result.exit_code, result.stderr) == (5, "cloudqcli: There is no agent log of alpha.\n")
+
+
+def test_a_job_or_an_agent_must_be_named(cli: Cli) -> None:
+    assert cli("log").exit_code == 2
+    assert cli("log", "3f7e7681", "--agent", "alpha").exit_code == 2
