@@ -125,34 +125,3 @@ class ThreadWorkers:
         under_way = [future for threads in self._lanes.values() for future in threads.close()]
         wait(under_way, timeout=CLOSE_WITHIN_S)
         self._pool.shutdown(wait=True, cancel_futures=True)
-
-
-@frozen
-class _Outcome(Generic[R]):
-    value: R | None
-    error: Exception | None
-
-    def is_done(self) -> bool:
-        return True
-
-    def wait(self, seconds: float) -> None:
-        """It is done already."""
-
-    def result(self) -> R:
-        if self.error is not None:
-            raise self.error
-        return self.value  # type: ignore[return-value]  # set whenever there is no error
-
-
-@frozen
-class InlineWorkers:
-    """Everything at once and in order: for tests, simulations and library calls."""
-
-    def map(self, work: Callable[[T], R], items: Iterable[T]) -> list[R]:
-        return [work(item) for item in items]
-
-    def start(self, work: Callable[[], R], lane: Lane) -> _Outcome[R]:  # noqa: ARG002 (as the port has it)
-        try:
-            return _Outcome(work(), None)
-        except Exception as error:  # noqa: BLE001 (kept for whoever asks for the result)
-            return _Outcome(None, error)

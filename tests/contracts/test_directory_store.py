@@ -304,7 +304,8 @@ def test_a_bad_key_is_refused_on_disk_and_in_memory(store: DirectoryStore, root:
 
 def test_only_writers_load_the_locks() -> None:
     code = (
-        "import sys, pathlib, tempfile; from cloudq.adapters.object_stores.directory.store import DirectoryStore;"
+        "import sys, pathlib, tempfile;"
+        "from cloudq.adapters.object_stores.directory.store import DirectoryStore;"
         "DirectoryStore(pathlib.Path(tempfile.mkdtemp())).list_page('');"
         "sys.exit(bool({'filelock', 'fcntl', 'boto3'} & set(sys.modules)))"
     )

@@ -28,8 +28,9 @@ from cloudq.domain.jobs.task_states import TaskState, TaskStates
 from cloudq.domain.names import ClaimTag
 from cloudq.domain.scripts.array_range import ArrayRange
 from cloudq.domain.scripts.meta_script import MetaScript
-from cloudq.entrypoints.cloudqcli.output import active_record, job_record, json_text
+from cloudq.entrypoints.cloudqcli.output import active_record, job_record
 from cloudq.entrypoints.cloudqcli.tables import history_line, list_line, stat_lines
+from cloudq.entrypoints.shared.json_output import json_text
 from cloudq.testing.fake_clock import FakeClock
 from tests.builders import JOB_ID, a_claim, a_finished_job, a_job, a_lease
 from tests.fuzz.damage import damaged, damaged_bytes, damaged_text

@@ -14,11 +14,11 @@ import pytest
 
 from cloudq.adapters.clock import RandomIds, SystemClock
 from cloudq.adapters.object_stores.wrappers.retrying import RetryingStore
-from cloudq.adapters.workers import InlineWorkers
 from cloudq.bootstrap.client import wire_client
 from cloudq.client import Client
 from cloudq.domain.errors import StoreUnavailable
 from cloudq.domain.jobs.job_state import JobState
+from tests.parts.inline_workers import InlineWorkers
 from tests.parts.s3_services import BUCKET, S3Service, open_s3
 from tests.parts.scripted_s3 import Answer, ScriptedS3, an_error, scripted_s3
 from tests.parts.site import Site, ended, wait_until

@@ -16,7 +16,7 @@ from cloudq.adapters.presets import PRESETS
 from cloudq.application.builder.cluster_report import Report
 from cloudq.bootstrap.builder import BuilderParts, builder_parts
 from cloudq.entrypoints.cloudqaws import main
-from cloudq.entrypoints.cloudqaws.session import BuilderSession
+from cloudq.entrypoints.cloudqaws.session import Session
 from tests.parts.pcluster.part import BUILDER_KEY, JOBS, KEYPAIR, STORE_KEY, Cloud
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("pcluster"), pytest.mark.timeout(600)]
@@ -55,7 +55,7 @@ class User:
             said, report = report.say, evolve(report, say=say)
             return self.wrap(builder_parts(home, os.environ, profile, report, poll_s=0.3))
 
-        return CliRunner().invoke(main, list(args), obj=BuilderSession(connect))
+        return CliRunner().invoke(main, list(args), obj=Session(connect))
 
     def done(self, *args: str) -> Result:
         """Run a command that must succeed."""

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from cloudq.adapters.clock import RandomIds, SystemClock
-from cloudq.adapters.workers import InlineWorkers
 from cloudq.application.doctor.examine import examine
 from cloudq.bootstrap.client import wire_client
 from cloudq.client import Client
 from cloudq.config import load_config
 from cloudq.domain.finding import Finding, Level
+from tests.parts.inline_workers import InlineWorkers
 from tests.parts.s3_services import S3Service
 from tests.parts.scripted_s3 import Answer, an_error, an_object, scripted_s3
 from tests.parts.site import Site

@@ -9,7 +9,6 @@ from typing import Any
 
 from attrs import define, evolve, field
 
-from cloudq.adapters.workers import InlineWorkers
 from cloudq.adapters.workspace import DirectoryLeaseMemory, DirectoryWorkspace
 from cloudq.application.agent.agent_settings import AgentSettings
 from cloudq.application.agent.local_scripts import LocalScripts
@@ -29,6 +28,7 @@ from cloudq.ports.object_store import ObjectStore
 from cloudq.testing.fake_clock import FakeClock
 from cloudq.testing.memory_store import MemoryStore
 from tests.builders import a_process
+from tests.parts.inline_workers import InlineWorkers
 from tests.parts.scripted_scheduler import Behaviour, ScriptedScheduler
 from tests.parts.serial_ids import SerialIds
 from tests.parts.trap import Trap, Trapped, TrappedWorkspace

@@ -10,7 +10,6 @@ from zipfile import ZipFile
 
 from attrs import define, evolve, field
 
-from cloudq.adapters.workers import InlineWorkers
 from cloudq.application.client.rerun_job import RerunRequest
 from cloudq.application.client.submit_job import SubmitRequest, Submitted
 from cloudq.bootstrap.client import ClientParts, wire_client
@@ -20,6 +19,7 @@ from cloudq.domain.names import ClaimTag
 from cloudq.domain.scripts.array_range import ArrayRange
 from cloudq.domain.scripts.jobscript import Jobscript
 from cloudq.domain.scripts.meta_script import MetaScript
+from tests.parts.inline_workers import InlineWorkers
 from tests.parts.scripted_scheduler import Script
 from tests.parts.trap import Killed
 from tests.simulation.gate import Gated, Process

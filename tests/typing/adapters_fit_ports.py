@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from cloudq.adapters.schedulers.local.scheduler import LocalScheduler
     from cloudq.adapters.schedulers.pbs.scheduler import PbsScheduler
     from cloudq.adapters.schedulers.slurm.scheduler import SlurmScheduler
-    from cloudq.adapters.workers import InlineWorkers, ThreadWorkers
+    from cloudq.adapters.workers import ThreadWorkers
     from cloudq.adapters.workspace import DirectoryWorkspace
     from cloudq.ports.archives import Archives
     from cloudq.ports.batch_scheduler import BatchScheduler
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from cloudq.ports.workers import Workers
     from cloudq.ports.workspace import Workspace
     from cloudq.testing.memory_store import MemoryStore
+    from tests.parts.inline_workers import InlineWorkers
     from tests.parts.memory_clusters import MemoryCloud
     from tests.parts.scripted_scheduler import ScriptedScheduler
 

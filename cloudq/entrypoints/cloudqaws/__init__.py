@@ -9,17 +9,19 @@ from __future__ import annotations
 import click
 
 from cloudq import __version__
-from cloudq.entrypoints.cloudqaws.session import BuilderGroup
-from cloudq.entrypoints.cloudqcli.options import common_options
+from cloudq.entrypoints.cloudqaws.session import Session
+from cloudq.entrypoints.shared.group import LazyGroup
+from cloudq.entrypoints.shared.options import common_options
 
 _COMMANDS = {"create": "create", "list": "show", "delete": "delete", "preset": "preset"}
 
 
 @click.group(
-    cls=BuilderGroup,
+    cls=LazyGroup,
     modules=_COMMANDS,
     package="cloudq.entrypoints.cloudqaws.commands",
     program="cloudqaws",
+    session=Session,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, prog_name="cloudqaws", message="%(prog)s %(version)s")

@@ -7,13 +7,11 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from cloudq.entrypoints.cloudqcli.group import LazyGroup
-from cloudq.entrypoints.cloudqcli.options import option
-from cloudq.entrypoints.cloudqcli.session import Session
+from cloudq.entrypoints.shared.options import CommonOptions, option
 from cloudq.entrypoints.shared.terminal import cut, printable, tell
 
 if TYPE_CHECKING:
@@ -32,12 +30,12 @@ def _connect(home: Path, profile: str, report: Report) -> BuilderParts:
     return builder_parts(home, os.environ, profile, report)
 
 
-class BuilderSession(Session):
-    """As a client's; *connect_builder* can be replaced by a test."""
+class Session(CommonOptions):
+    """The options, and the builder that is made of them; *connect* can be replaced by a test."""
 
-    def __init__(self, connect_builder: Connect = _connect) -> None:
+    def __init__(self, connect: Connect = _connect) -> None:
         super().__init__()
-        self._connect_builder = connect_builder
+        self._connect = connect
 
     def builder(self, profile: str = "", *, quiet: bool = False) -> BuilderParts:
         """What builds clusters; with *quiet* nothing but results goes to stdout."""
@@ -46,11 +44,8 @@ class BuilderSession(Session):
 
         talk = _Talk(say=tell if quiet else click.echo)
         report = Report(say=talk.said, note=talk.noted, progress=talk.progressed)
-        if self.level:
-            from cloudq.entrypoints.shared.logging import configure_logging  # noqa: PLC0415
-
-            configure_logging(self.level)
-        return self._connect_builder(config_home(os.environ), profile, report)
+        self.configure_logging()
+        return self._connect(config_home(os.environ), profile, report)
 
 
 class _Talk:
@@ -77,15 +72,7 @@ class _Talk:
             click.echo(_CLEAR, nl=False, err=True)
 
 
-class BuilderGroup(LazyGroup):
-    """Commands that get a `BuilderSession`."""
-
-    def make_context(self, info_name: str | None, args: list[str], *more: Any, **extra: Any) -> click.Context:
-        extra["obj"] = extra.get("obj") or BuilderSession()
-        return super().make_context(info_name, args, *more, **extra)
-
-
-pass_session = click.make_pass_decorator(BuilderSession, ensure=True)
+pass_session = click.make_pass_decorator(Session)
 
 profile_option = option(
     "--profile", metavar="NAME", help="AWS profile to build with; the default one otherwise."

@@ -9,8 +9,9 @@ from __future__ import annotations
 import click
 
 from cloudq import __version__
-from cloudq.entrypoints.cloudqcli.group import LazyGroup
-from cloudq.entrypoints.cloudqcli.options import common_options
+from cloudq.entrypoints.cloudqcli.session import Session
+from cloudq.entrypoints.shared.group import LazyGroup
+from cloudq.entrypoints.shared.options import common_options
 
 _COMMANDS = {
     "init": "init",
@@ -29,7 +30,14 @@ _COMMANDS = {
 }
 
 
-@click.group(cls=LazyGroup, modules=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    modules=_COMMANDS,
+    package="cloudq.entrypoints.cloudqcli.commands",
+    program="cloudqcli",
+    session=Session,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="cloudqcli", message="%(prog)s %(version)s")
 @common_options
 def main() -> None:

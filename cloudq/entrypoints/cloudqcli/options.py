@@ -1,59 +1,14 @@
-"""Options that several commands share, in both spellings: ``--log_level`` and ``--log-level``."""
+"""Options that several commands of ``cloudqcli`` share."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-from cloudq.entrypoints.cloudqcli.session import Session
-
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-
-
-def option(name: str, *more: str, **settings: Any) -> Callable[[Command], Command]:
-    """A click option; a name with underscores is accepted with hyphens, too."""
-    spellings = dict.fromkeys((name, name[:2] + name[2:].replace("_", "-")))
-    return click.option(*spellings, *more, **settings)
-
-
-def common_options(command: Command) -> Command:
-    """``--config`` and ``--log_level``, before or after the name of the command."""
-    with_level = option(
-        "--log_level",
-        type=click.Choice(LEVELS, case_sensitive=False),
-        expose_value=False,
-        callback=_remember_level,
-        help="Log to stderr from this level on; DEBUG shows tracebacks.",
-    )
-    with_config = click.option(
-        "--config",
-        type=click.Path(path_type=Path),
-        metavar="FILE",
-        expose_value=False,
-        callback=_remember_config,
-        help="Configuration file instead of ~/.cloudq/config.toml.",
-    )
-    return with_level(with_config(command))
-
-
-def _remember_level(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
-    session = ctx.ensure_object(Session)
-    session.level = value or session.level
-
-
-def _remember_config(ctx: click.Context, _: click.Parameter, value: Path | None) -> None:
-    session = ctx.ensure_object(Session)
-    session.config_file = value or session.config_file
-
-
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead.")
-wait_option = functools.partial(click.option, "--wait", is_flag=True)
+from cloudq.entrypoints.shared.options import Command
 
 
 def job_id_option(command: Command) -> Callable[..., Any]:

@@ -1,14 +1,11 @@
-"""Records as JSON: times in UTC (ISO 8601), the names that ``stat`` shows, one document a command."""
+"""Records for JSON: times in UTC (ISO 8601), the names that ``stat`` shows."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TypeVar
-
-import click
 
 if TYPE_CHECKING:
     from cloudq.application.shared.list_agents import AgentReport
@@ -34,35 +31,10 @@ _AGENT_FIELDS = (
 )  # fmt: skip
 
 
-def print_json(document: object) -> None:
-    """One JSON document on stdout."""
-    click.echo(json_text(document, indent=2))
-
-
-def json_text(document: object, indent: int | None = None) -> str:
-    """*document* as JSON that shows no control character as itself, in whatever alphabet it is."""
-    text = json.dumps(document, indent=indent, ensure_ascii=False)
-    return "".join(char if char.isprintable() or char == "\n" else _escaped(char) for char in text)
-
-
-def _escaped(char: str) -> str:
-    return json.dumps(char)[1:-1]
-
-
 def begun(items: Iterable[T]) -> Iterator[T]:
     """The same, the first of them fetched already."""
     rest = iter(items)
     return chain(tuple(islice(rest, 1)), rest)
-
-
-def print_json_list(items: Iterable[dict[str, Any]]) -> None:
-    """A JSON list on stdout, item by item as they come."""
-    click.echo("[", nl=False)
-    separator = "\n"
-    for item in items:
-        click.echo(f"{separator}  {json_text(item)}", nl=False)
-        separator = ",\n"
-    click.echo("\n]")
 
 
 def job_record(job: Job) -> dict[str, Any]:

@@ -7,9 +7,10 @@ from threading import Barrier, Event, current_thread
 
 import pytest
 
-from cloudq.adapters.workers import InlineWorkers, ThreadWorkers
+from cloudq.adapters.workers import ThreadWorkers
 from cloudq.application.agent.background_work import BackgroundWork
 from cloudq.ports.workers import Lane
+from tests.parts.inline_workers import InlineWorkers
 from tests.parts.world import RecordingLog
 
 SOON_S = 10.0

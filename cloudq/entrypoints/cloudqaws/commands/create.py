@@ -9,13 +9,13 @@ import click
 
 from cloudq.entrypoints.cloudqaws.output import cluster_record
 from cloudq.entrypoints.cloudqaws.session import (
-    BuilderSession,
+    Session,
     interruptible,
     pass_session,
     profile_option,
 )
-from cloudq.entrypoints.cloudqcli.options import common_options, json_option, option
-from cloudq.entrypoints.cloudqcli.output import print_json
+from cloudq.entrypoints.shared.json_output import print_json
+from cloudq.entrypoints.shared.options import common_options, json_option, option
 from cloudq.entrypoints.shared.terminal import tell
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ _STORE_OPTIONS = ("cs_bucket", "cs_endpoint", "cs_profile")
 @common_options
 @pass_session
 def command(
-    session: BuilderSession,
+    session: Session,
     /,
     name: str,
     keypair: str,
@@ -104,7 +104,7 @@ def command(
         tell("'cloudqaws list' tells when it is COMPLETED; the same command waits for it.")
 
 
-def _job_bucket(session: BuilderSession, given: Mapping[str, str | None]) -> JobBucket:
+def _job_bucket(session: Session, given: Mapping[str, str | None]) -> JobBucket:
     """What the options tell; without a bucket the one that this machine's client uses."""
     from cloudq.domain.clusters.request import JobBucket  # noqa: PLC0415
     from cloudq.domain.errors import ConfigProblem  # noqa: PLC0415

@@ -6,13 +6,13 @@ import click
 
 from cloudq.entrypoints.cloudqaws.output import cluster_record
 from cloudq.entrypoints.cloudqaws.session import (
-    BuilderSession,
+    Session,
     interruptible,
     pass_session,
     profile_option,
 )
-from cloudq.entrypoints.cloudqcli.options import common_options, json_option, option
-from cloudq.entrypoints.cloudqcli.output import print_json
+from cloudq.entrypoints.shared.json_output import print_json
+from cloudq.entrypoints.shared.options import common_options, json_option, option
 from cloudq.entrypoints.shared.terminal import tell
 
 
@@ -23,7 +23,7 @@ from cloudq.entrypoints.shared.terminal import tell
 @json_option
 @common_options
 @pass_session
-def command(session: BuilderSession, name: str, profile: str | None, no_wait: bool, as_json: bool) -> None:
+def command(session: Session, name: str, profile: str | None, no_wait: bool, as_json: bool) -> None:
     """Remove a cluster with all its machines, or what there is of one."""
     builder = session.builder(profile or "", quiet=as_json)
     again = f"'cloudqaws delete --name {name}' goes on where this one stopped."

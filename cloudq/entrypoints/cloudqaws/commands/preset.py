@@ -6,7 +6,7 @@ import os
 
 import click
 
-from cloudq.entrypoints.cloudqcli.options import common_options, option
+from cloudq.entrypoints.shared.options import common_options, option
 from cloudq.entrypoints.shared.terminal import printable
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 
 from cloudq.entrypoints.cloudqaws.output import cluster_lines, cluster_record
-from cloudq.entrypoints.cloudqaws.session import BuilderSession, pass_session, profile_option
-from cloudq.entrypoints.cloudqcli.options import common_options, json_option
-from cloudq.entrypoints.cloudqcli.output import print_json
+from cloudq.entrypoints.cloudqaws.session import Session, pass_session, profile_option
+from cloudq.entrypoints.shared.json_output import print_json
+from cloudq.entrypoints.shared.options import common_options, json_option
 from cloudq.entrypoints.shared.terminal import tell
 
 
@@ -16,7 +16,7 @@ from cloudq.entrypoints.shared.terminal import tell
 @json_option
 @common_options
 @pass_session
-def command(session: BuilderSession, profile: str | None, as_json: bool) -> None:
+def command(session: Session, profile: str | None, as_json: bool) -> None:
     """List the clusters that were asked for, in the region of the profile."""
     from cloudq.domain.clusters.cluster import ClusterState  # noqa: PLC0415
 

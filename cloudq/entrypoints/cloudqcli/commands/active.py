@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import click
 
-from cloudq.entrypoints.cloudqcli.options import common_options, json_option
-from cloudq.entrypoints.cloudqcli.output import active_record, print_json
+from cloudq.entrypoints.cloudqcli.output import active_record
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
 from cloudq.entrypoints.cloudqcli.tables import list_header, list_line
+from cloudq.entrypoints.shared.json_output import print_json
+from cloudq.entrypoints.shared.options import common_options, json_option
 from cloudq.entrypoints.shared.terminal import tell
 
 

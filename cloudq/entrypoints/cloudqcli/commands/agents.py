@@ -5,9 +5,10 @@ from __future__ import annotations
 import click
 
 from cloudq.entrypoints.cloudqcli.agent_table import agent_lines
-from cloudq.entrypoints.cloudqcli.options import common_options, json_option
-from cloudq.entrypoints.cloudqcli.output import agent_record, print_json
+from cloudq.entrypoints.cloudqcli.output import agent_record
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
+from cloudq.entrypoints.shared.json_output import print_json
+from cloudq.entrypoints.shared.options import common_options, json_option
 
 
 @click.command

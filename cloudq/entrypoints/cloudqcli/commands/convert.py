@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from cloudq.entrypoints.cloudqcli.options import common_options, option
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
+from cloudq.entrypoints.shared.options import common_options, option
 from cloudq.entrypoints.shared.terminal import tell
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
-from cloudq.entrypoints.cloudqcli.options import common_options, job_id_option, one_of
+from cloudq.entrypoints.cloudqcli.options import job_id_option, one_of
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
+from cloudq.entrypoints.shared.options import common_options
 
 
 @click.command

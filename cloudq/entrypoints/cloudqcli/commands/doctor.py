@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cloudq.entrypoints.cloudqcli.options import common_options, json_option
-from cloudq.entrypoints.cloudqcli.output import print_json
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
+from cloudq.entrypoints.shared.json_output import print_json
+from cloudq.entrypoints.shared.options import common_options, json_option
 from cloudq.entrypoints.shared.terminal import printable, tell_progress
 
 if TYPE_CHECKING:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import click
 
-from cloudq.entrypoints.cloudqcli.options import common_options, json_option
-from cloudq.entrypoints.cloudqcli.output import begun, history_records, print_json_list
+from cloudq.entrypoints.cloudqcli.output import begun, history_records
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
 from cloudq.entrypoints.cloudqcli.tables import history_header, history_line
+from cloudq.entrypoints.shared.json_output import print_json_list
+from cloudq.entrypoints.shared.options import common_options, json_option
 
 
 @click.command

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cloudq.entrypoints.cloudqcli.options import common_options, option
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
+from cloudq.entrypoints.shared.options import common_options, option
 from cloudq.entrypoints.shared.terminal import printable, tell, tell_progress
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from cloudq.domain.errors import NoAgentLog, ObjectNotFound
-from cloudq.entrypoints.cloudqcli.options import common_options, job_id_option, one_of
+from cloudq.entrypoints.cloudqcli.options import job_id_option, one_of
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
+from cloudq.entrypoints.shared.options import common_options
 from cloudq.entrypoints.shared.terminal import LogText, tell, tell_progress
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from cloudq.entrypoints.cloudqcli.holding import claim_option, decided_claim
-from cloudq.entrypoints.cloudqcli.options import common_options, job_id_option, needs_id, option
+from cloudq.entrypoints.cloudqcli.options import job_id_option, needs_id
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
+from cloudq.entrypoints.shared.options import common_options, option
 from cloudq.entrypoints.shared.terminal import tell
 
 if TYPE_CHECKING:

@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from cloudq.domain.errors import StagedOutInPart
-from cloudq.entrypoints.cloudqcli.options import common_options, job_id_option, needs_id
+from cloudq.entrypoints.cloudqcli.options import job_id_option, needs_id
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
+from cloudq.entrypoints.shared.options import common_options
 from cloudq.entrypoints.shared.terminal import printable, tell, tell_progress
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import click
 
-from cloudq.entrypoints.cloudqcli.options import common_options, job_id_option, json_option, needs_id
-from cloudq.entrypoints.cloudqcli.output import job_record, print_json
+from cloudq.entrypoints.cloudqcli.options import job_id_option, needs_id
+from cloudq.entrypoints.cloudqcli.output import job_record
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
 from cloudq.entrypoints.cloudqcli.tables import stat_lines
+from cloudq.entrypoints.shared.json_output import print_json
+from cloudq.entrypoints.shared.options import common_options, json_option
 
 
 @click.command

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import click
 
-from cloudq.entrypoints.cloudqcli.options import common_options, json_option, one_of, option
-from cloudq.entrypoints.cloudqcli.output import job_record, print_json
+from cloudq.entrypoints.cloudqcli.options import one_of
+from cloudq.entrypoints.cloudqcli.output import job_record
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
+from cloudq.entrypoints.shared.json_output import print_json
+from cloudq.entrypoints.shared.options import common_options, json_option, option
 from cloudq.entrypoints.shared.terminal import printable, tell, tell_progress
 
 if TYPE_CHECKING:

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from attrs import define, evolve
 
-from cloudq.adapters.workers import InlineWorkers
 from cloudq.adapters.workspace import DirectoryWorkspace
 from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
 from cloudq.application.agent.held_job import HeldJob
@@ -22,6 +21,7 @@ from cloudq.domain.jobs.job_state import JobState
 from cloudq.ports.workers import Lane
 from cloudq.ports.workspace import SpaceOwner
 from tests.parts.held_up_workers import held_up
+from tests.parts.inline_workers import InlineWorkers
 from tests.parts.scripted_scheduler import Script
 from tests.parts.trap import During
 from tests.parts.world import SCRIPT, Agent, System, World

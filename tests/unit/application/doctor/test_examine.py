@@ -12,7 +12,6 @@ import pytest
 from attrs import evolve, frozen
 
 from cloudq.adapters.job_repository import BucketJobQueue, BucketJobRepository, BucketSystemRegistry
-from cloudq.adapters.workers import InlineWorkers
 from cloudq.application.client.submit_job import SubmitRequest
 from cloudq.application.doctor.examine import Check, examine
 from cloudq.application.doctor.examine_machine import ExamineAgentHere, ExamineConfiguration
@@ -33,6 +32,7 @@ from cloudq.ports.object_store import ListPage, ObjectStore, UnfinishedUpload
 from cloudq.ports.own_machine import Access, Room
 from tests.builders import a_claim, a_finished_job, a_job, a_lease
 from tests.parts.counting_store import CountingStore
+from tests.parts.inline_workers import InlineWorkers
 from tests.parts.scripted_scheduler import Script
 from tests.parts.trap import Killed, Trap, Trapped
 from tests.parts.world import SCRIPT, World

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from cloudq.adapters.local_files import UNFINISHED, DiskFiles
-from cloudq.adapters.workers import InlineWorkers
 from cloudq.application.job_tools.copy_objects import CopyObjects
 from cloudq.domain.errors import (
     CloudqError,
@@ -21,6 +20,7 @@ from cloudq.domain.errors import (
 from cloudq.domain.stores.copy_places import parse_place
 from tests.builders import NOON
 from tests.parts.dict_store import DictStore
+from tests.parts.inline_workers import InlineWorkers
 
 
 class Bench:

@@ -16,7 +16,7 @@ from cloudq.bootstrap.builder import BuilderParts
 from cloudq.domain.clusters.cluster import Cluster, Part, Stack, StackState
 from cloudq.entrypoints.cloudqaws import main
 from cloudq.entrypoints.cloudqaws.output import cluster_lines, cluster_record
-from cloudq.entrypoints.cloudqaws.session import BuilderSession
+from cloudq.entrypoints.cloudqaws.session import Session
 from tests.parts.builder import World
 from tests.unit.entrypoints.cloudqcli.test_help import HEAVY, POSIX_ONLY, WITHOUT_POSIX, python
 
@@ -39,7 +39,7 @@ class Builder:
                 object.__setattr__(parts.create.report, name, to)
             return parts
 
-        return CliRunner().invoke(main, list(args), obj=BuilderSession(connect))
+        return CliRunner().invoke(main, list(args), obj=Session(connect))
 
 
 @pytest.fixture

@@ -5,31 +5,40 @@ from __future__ import annotations
 import importlib
 import io
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
 
 from cloudq.entrypoints.shared.faults import faults_reported
-
-_PACKAGE = "cloudq.entrypoints.cloudqcli.commands"
+from cloudq.entrypoints.shared.options import CommonOptions
 
 
 class LazyGroup(click.Group):
-    """Commands by name, each in a module of *package* that calls it ``command``."""
+    """Commands by name, each in a module of *package* that calls it ``command``.
+
+    Each run gets a *session* of its own, unless a test brings one.
+    """
 
     def __init__(
         self,
         *args: Any,
         modules: Mapping[str, str],
-        package: str = _PACKAGE,
-        program: str = "cloudqcli",
+        package: str,
+        program: str,
+        session: Callable[[], CommonOptions],
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self._modules = modules
         self._package = package
         self._program = program
+        self._session = session
+
+    def make_context(self, info_name: str | None, args: list[str], *more: Any, **extra: Any) -> click.Context:
+        """The context of one run."""
+        extra["obj"] = extra.get("obj") or self._session()
+        return super().make_context(info_name, args, *more, **extra)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click asks so)
         """The names, in the order in which a user meets the commands."""
