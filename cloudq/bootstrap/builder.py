@@ -12,7 +12,6 @@ from cloudq.adapters.own_wheel import own_wheel
 from cloudq.adapters.preset_files import PresetFiles
 from cloudq.application.builder.await_stack import POLL_S, AwaitStack
 from cloudq.application.builder.cluster_report import Report
-from cloudq.application.builder.copy_preset import CopyPreset
 from cloudq.application.builder.create_cluster import CreateCluster
 from cloudq.application.builder.delete_cluster import DeleteCluster
 from cloudq.application.builder.list_clusters import ListClusters
@@ -29,7 +28,6 @@ class BuilderParts:
     create: CreateCluster
     delete: DeleteCluster
     list: ListClusters
-    copy_preset: CopyPreset
 
 
 def builder_parts(
@@ -69,5 +67,4 @@ def wire_builder(
         create=CreateCluster(provisioner, account, presets, settle, wheel, await_stack, report),
         delete=DeleteCluster(provisioner, account, await_stack, report),
         list=ListClusters(provisioner),
-        copy_preset=CopyPreset(presets),
     )

@@ -44,11 +44,6 @@ class StoreProbe:
     guards: bool
     """Whether a rewrite with a wrong ETag was refused."""
 
-    @property
-    def is_fit(self) -> bool:
-        """Whether a claim would have exactly one owner."""
-        return self.winners == 1 and self.guards
-
 
 class SystemRegistry(Protocol):
     """Leases and summaries of all systems.

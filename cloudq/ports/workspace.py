@@ -76,7 +76,6 @@ Returns how many there were.
 class LostFiles:
     """Files of a claim that somebody removed before it had ended."""
 
-    noticed: datetime
     has_work_dir: bool
     """Whether only cloudq's own files went, and the work directory is still the job's."""
 

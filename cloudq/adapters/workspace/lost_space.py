@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from cloudq.adapters.filesystem import read_fields, replace_file, write_fields
@@ -24,11 +24,7 @@ def read_lost(control_dir: Path) -> LostFiles | None:
     if not os.path.lexists(control_dir / _NOTE):
         return None
     fields = read_fields(control_dir / _NOTE) or {}
-    try:
-        at = datetime.fromisoformat(fields.get("time", "")).astimezone(UTC)
-    except (ValueError, OverflowError):
-        at = datetime.fromtimestamp((control_dir / _NOTE).lstat().st_mtime, UTC)
-    return LostFiles(at, has_work_dir=fields.get("work_dir") == "kept")
+    return LostFiles(has_work_dir=fields.get("work_dir") == "kept")
 
 
 def is_own_directory(path: Path) -> bool:

@@ -31,10 +31,7 @@ COMPUTE_NODE_FILE = "compute-node.sh"
 FILES = (NETWORK_FILE, CONFIGURATION_FILE, HEAD_NODE_FILE, COMPUTE_NODE_FILE)
 
 NETWORK_PARAMETERS = ("ClusterName", "Zone")
-"""What every template of a network takes; it may take `STORE_PARAMETERS` as well."""
-
-STORE_PARAMETERS = ("StoreBucket", "StorePrefix", "SecretArn")
-"""How the machines get to the job bucket: by their role, or with the keys in a secret."""
+"""The parameters of every network template, beside ``StoreBucket``, ``StorePrefix`` and ``SecretArn``."""
 
 NETWORK_OUTPUTS = ("VpcId", "HeadNodeSubnetId", "ComputeSubnetId")
 """What every network tells; it may tell ``StorePolicyArn`` and ``SecretPolicyArn`` as well."""

@@ -25,7 +25,6 @@ class JobState(Enum):
 
 
 FINAL_STATES = frozenset({JobState.DONE, JobState.ERROR, JobState.TIMEOUT, JobState.DELETED})
-ACTIVE_STATES = frozenset(JobState) - FINAL_STATES
 
 _BY_RELEASE = frozenset({JobState.INIT})
 

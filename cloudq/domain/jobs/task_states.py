@@ -80,13 +80,6 @@ class TaskStates:
         """The same as a dictionary of task ids."""
         return dict(self.items())
 
-    def derived(self) -> TaskState | None:
-        """The job's own state: running before queued before the worst end; None without tasks.
-
-        The exit code is that of the lowest task in the worst state.
-        """
-        return derive(TaskState(group.state, group.exit_code) for group in self.groups)
-
 
 def _lasting_reason(state: TaskState) -> str:
     """The reason of a failure, unless it only repeats the state or the exit code."""

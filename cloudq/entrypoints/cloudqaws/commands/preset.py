@@ -15,9 +15,8 @@ from cloudq.entrypoints.shared.terminal import printable
 @common_options
 def command(preset_name: str) -> None:
     """Copy a preset to where you can edit it; 'create --preset_name' then takes yours."""
-    from cloudq.application.builder.copy_preset import CopyPreset  # noqa: PLC0415
     from cloudq.bootstrap.builder import presets_of  # noqa: PLC0415
     from cloudq.config import config_home  # noqa: PLC0415
 
-    place = CopyPreset(presets_of(config_home(os.environ)))(preset_name)
+    place = presets_of(config_home(os.environ)).copy(preset_name)
     click.echo(f"Preset ({preset_name}) has been copied to {printable(str(place))}.")

@@ -23,7 +23,6 @@ states = st.builds(TaskState, st.sampled_from(list(JobState)), st.none() | st.in
 
 def test_without_tasks_there_is_no_state() -> None:
     assert derive([]) is None
-    assert TaskStates().derived() is None
 
 
 @pytest.mark.parametrize(
@@ -75,7 +74,7 @@ def test_an_array_is_final_only_if_every_task_is(tasks: list[TaskState]) -> None
 def test_the_exit_code_is_that_of_the_lowest_task_in_the_worst_state() -> None:
     tasks = {1: TaskState(S.DONE, 0), 4: TaskState(S.ERROR, 7), 2: TaskState(S.ERROR, 3)}
 
-    assert TaskStates.of(tasks).derived() == TaskState(S.ERROR, 3)
+    assert derive(tasks[task] for task in sorted(tasks)) == TaskState(S.ERROR, 3)
 
 
 def test_a_job_that_is_not_over_has_no_exit_code() -> None:
