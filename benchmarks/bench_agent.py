@@ -1,7 +1,7 @@
-"""Memory of an agent, and what a cycle in which nothing changed costs it.
+"""Measure the memory of an agent, and the cost of a cycle in which nothing changed.
 
-Idle: the command `cloudqd` itself. With live jobs: the same parts in a process of their own, over a
-scheduler in memory that lets every job wait.
+Idle: the command `cloudqd` itself. With live jobs: the same parts in a separate process, with a scheduler in
+memory that lets every job wait.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from tests.parts.scripted_scheduler import ScriptedScheduler
 from tests.parts.site import Site, wait_until
 
 CYCLES = 7
-CYCLE_S = 2.1  # longer than the scheduler's own interval, so that each cycle asks it
+CYCLE_S = 2.1  # longer than the scheduler's own interval, so that each cycle queries it
 
 
 class Silence:
-    """An agent's log that keeps nothing."""
+    """An agent's log that discards everything."""
 
     def info(self, event: str, **about: object) -> None: ...
     def warning(self, event: str, **about: object) -> None: ...
@@ -44,7 +44,7 @@ class Silence:
 
 
 def waiting_agent(config: Config) -> AgentParts:
-    """An agent as `cloudqd` wires it, but for its log and its scheduler."""
+    """Wire an agent as `cloudqd` does, except for its log and its scheduler."""
     clock, workers = SystemClock(), ThreadWorkers(config.agent.num_procs)
     scheduler = ScriptedScheduler(clock)
     scheduler.holds_queue = True
@@ -59,7 +59,7 @@ def waiting_agent(config: Config) -> AgentParts:
 
 
 def live(jobs: int) -> None:
-    """In a process of its own: hold *jobs* jobs; print what that took."""
+    """Hold *jobs* jobs and print the cost; runs in a separate process."""
     without_fsync()
     parts = waiting_agent(load_config(os.environ))
     assert parts.run.lease.acquire() is None

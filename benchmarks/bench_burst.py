@@ -1,4 +1,4 @@
-"""Many jobs at once on the local scheduler: all of one script name, submitted by 8 threads."""
+"""Measure many jobs at once on the embedded scheduler, all with one script name, submitted by 8 threads."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SCRIPT = '#!/bin/bash\necho $$ >>{starts}/$(basename "$PWD")\n'
 
 
 def submit_all(site: Site, script: Path, jobs: int) -> list[str]:
-    """Submit from several threads, each with a client of its own."""
+    """Submit from several threads, each with its own client."""
 
     def some(count: int) -> list[str]:
         with site.client() as client:

@@ -1,4 +1,4 @@
-"""How long users wait for commands: as a ratio to starting Python, which every machine can compare."""
+"""Measure how long users wait for commands, as a ratio to the start of Python, to compare machines."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BUDGET_HELP_S = 0.25
 
 
 def pair(site: Site, runs: int, *words: str) -> tuple[float, float]:
-    """Median seconds of a command, and its median ratio to a Python that does nothing, run in turn."""
+    """Return the median seconds of a command and its median ratio to an idle Python, both run in turn."""
     command = [sys.executable, "-m", "cloudq.entrypoints.cloudqcli", *words]
     nothing = [sys.executable, "-c", "pass"]
     took, ratios = [], []
@@ -36,7 +36,7 @@ def run(site: Site, argv: list[str]) -> None:
 
 
 def fill(site: Site, unfinished: int, finished: int) -> str:
-    """Put jobs into the store; return the id of one."""
+    """Put jobs into the store and return the id of one."""
     script = site.script("#!/bin/bash\n:\n")
     store = open_store(load_config(site.environment()).store, SystemClock())
     repository = BucketJobRepository(store, RandomIds())

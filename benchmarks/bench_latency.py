@@ -1,4 +1,4 @@
-"""From submit to DONE: one trivial job on an idle agent, submitted at any moment between two polls."""
+"""Measure the time from submit to DONE of one trivial job on an idle agent, submitted between two polls."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def row(site: Site, kind: str, interval_s: float, runs: int) -> tuple[str, ...]:
     with site.agent(), site.client() as client:
         wait_until(lambda: "acting for" in (site.root / "agent.out").read_text())
         for run in range(runs):
-            time.sleep(interval_s * (run + 0.5) / runs)  # the agent's phase must not decide
+            time.sleep(interval_s * (run + 0.5) / runs)  # independent of the agent's phase
             took.append(seconds_of(lambda: submit_to_done(client, site, script)))
     return kind, f"{interval_s:g} s", spread(took), "10.3 s (7.6-13.6), Slurm" if interval_s == 5 else ""
 
 
 def slurm_row(place: Path, s3: dict[str, str], interval_s: float, runs: int) -> tuple[str, ...]:
-    """The same on a real Slurm of this machine."""
+    """Measure the same on a real Slurm on this machine."""
     slurm = Slurm()
     slurm.start()
     try:

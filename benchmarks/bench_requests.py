@@ -1,4 +1,4 @@
-"""Requests of each operation, counted on a store in memory, and what Amazon S3 would charge for them."""
+"""Count the requests of each operation on a store in memory, and price them as Amazon S3 does."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.parts.scripted_scheduler import Script
 from tests.parts.world import POLL_S, Agent, World
 
 DOLLARS = {"PUT": 5e-6, "POST": 5e-6, "LIST": 5e-6, "GET": 4e-7, "DELETE": 0.0}
-"""A request of the Standard class in us-east-1. POST deletes up to a thousand keys."""
+"""The price of one request of the Standard class in us-east-1. One POST deletes up to 1,000 keys."""
 HOUR = int(3600 / POLL_S)
 HOURS_A_MONTH = 730
 
@@ -23,7 +23,7 @@ Row = tuple[str, str, str, str, str]
 
 
 class Scene:
-    """A world whose store counts, with one agent."""
+    """A world with one agent, whose store counts requests."""
 
     def __init__(self, tmp: Path) -> None:
         self.world = World(tmp)

@@ -1,7 +1,7 @@
-"""An agent with many live jobs on Slurm: what it asks in a minute, and what that costs it.
+"""Measure an agent with many live jobs on Slurm: its queries per minute and their cost.
 
-Slurm's commands are stand-ins on a cluster without nodes, so that every job waits; with `--real`, a
-Slurm that is started for it, and jobs that are held.
+By default, stand-ins replace Slurm's commands, on a cluster without nodes, so that every job waits. With
+`--real`, a Slurm is started for the measurement, and the jobs are held.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ exit $code
 
 @frozen
 class Cluster:
-    """What an agent and the jobs need of a Slurm, and where its commands are noted."""
+    """A Slurm for the agent and the jobs, and the log of its commands."""
 
     environment: dict[str, str]
     calls: CallLog
@@ -69,14 +69,14 @@ def real(place: Path) -> Iterator[Cluster]:
 
 
 def hold(site: Site, jobs: int, submit_opt: str) -> None:
-    """Let the agent hand *jobs* jobs over."""
+    """Let the agent hand over *jobs* jobs."""
     script = site.script("#!/bin/bash\n:\n")
     with site.client() as client:
         for _ in range(jobs):
             client.submit(script, submit_to=site.system, submit_opt=submit_opt, force=True)
     out = site.root / "agent.out"
     wait_until(lambda: out.read_text().count("job handed over") >= jobs, LONGEST_S)
-    time.sleep(3 * INTERVAL_S)  # until the records are written
+    time.sleep(3 * INTERVAL_S)  # until the records have been written
 
 
 def row(place: Path, cluster: Cluster, jobs: int, seconds: float) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What the benchmarks share: tables, medians, processes that are timed."""
+"""Provide tables, medians and timed processes to the benchmarks."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))  # the parts of the tests serve here too
+sys.path.insert(0, str(ROOT))  # the benchmarks use parts of the tests
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def table(title: str, head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table whose columns are as wide as they must be."""
+    """Print a table whose columns are as wide as their content."""
     cells = [list(map(str, row)) for row in (head, *rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
     print(f"\n{title}")
@@ -30,41 +30,41 @@ def table(title: str, head: Sequence[str], rows: Sequence[Sequence[object]]) -> 
 
 
 def median(values: Sequence[float]) -> float:
-    """The middle one: one slow run says nothing."""
+    """Return the middle value, which a single slow run does not distort."""
     return statistics.median(values)
 
 
 def spread(values: Sequence[float]) -> str:
-    """Median and range, in seconds."""
+    """Return the median and the range, in seconds."""
     return f"{median(values):.2f} s ({min(values):.2f}-{max(values):.2f})"
 
 
 def without_fsync() -> None:
-    """What is counted here does not depend on how fast a disk is."""
+    """Turn off fsync: the counts must not depend on the speed of a disk."""
     os.fsync = lambda _: None
 
 
 def scratch() -> tempfile.TemporaryDirectory[str]:
-    """A directory in memory where there is one: what is counted must not wait for a disk either."""
+    """Create a directory in memory if possible, so that no count depends on a disk."""
     memory = Path("/dev/shm")
     return tempfile.TemporaryDirectory(prefix="cloudq-bench-", dir=memory if memory.is_dir() else None)
 
 
 def seconds_of(work: Callable[[], object]) -> float:
-    """How long *work* takes."""
+    """Return the seconds that *work* takes."""
     began = time.perf_counter()
     work()
     return time.perf_counter() - began
 
 
 def cpu_seconds(pid: int) -> float:
-    """What a process has computed so far, without its children."""
+    """Return the CPU seconds of a process so far, without its children."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 def peak_mb(pid: int | str = "self") -> float:
-    """The most memory that a process has had so far, in MB (2**20 bytes)."""
+    """Return the highest memory use of a process so far, in MB (2**20 bytes)."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 1024
@@ -73,7 +73,7 @@ def peak_mb(pid: int | str = "self") -> float:
 
 @contextmanager
 def moto() -> Iterator[dict[str, str]]:
-    """An S3 service on this machine with one bucket: the variables that lead to it."""
+    """Start an S3 service with one bucket on this machine; yield the variables that lead to it."""
     from tests.parts.s3_services import BUCKET, S3Service  # noqa: PLC0415 (found once ROOT is on the path)
 
     server = subprocess.Popen(

@@ -1,7 +1,7 @@
 """Submit a job once, run it on any cluster you have an account on.
 
-``from cloudq import Client`` is the way in for programs; see ``examples/library.py``. Names are
-loaded when they are first used, so that importing the package costs nothing.
+``from cloudq import Client`` is the entry point for programs; see ``examples/library.py``. Names are loaded
+when they are first used, so that importing the package costs nothing.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The client: what ``cloudqcli`` and programs that ``import cloudq`` call.
+"""The client library, which ``cloudqcli`` and programs that ``import cloudq`` call.
 
-Nothing here prints; everything is typed; errors are `cloudq.CloudqError` and its subclasses.
+It prints nothing. All methods are typed; errors are `cloudq.CloudqError` and its subclasses.
 """
 
 from __future__ import annotations
@@ -40,21 +40,20 @@ from cloudq.ports.archives import Archives
 
 @frozen
 class Client:
-    """Submits, watches, cancels and fetches jobs.
+    """Submit, watch, cancel and fetch jobs.
 
-    Make one with `Client.connect`; it keeps connections open and may be used for many calls, by
-    one thread at a time. It is a context manager.
+    Make one with `Client.connect`; it keeps connections open and may be used for many calls, by one thread at
+    a time. It is a context manager.
     """
 
     _parts: ClientParts = field(repr=False)
 
     @classmethod
     def connect(cls, config: Config | Path | str | None = None) -> Client:
-        """A client of the bucket that *config* names.
+        """Return a client of the bucket that *config* names.
 
-        A path is that of a configuration file; None stands for ``~/.cloudq/config.toml`` and
-        ``CLOUDQ_*`` variables, or the embedded default without any. Nothing is sent yet.
-        Raises `ConfigProblem`.
+        A path is that of a configuration file; None stands for ``~/.cloudq/config.toml`` and ``CLOUDQ_*``
+        variables, or the embedded default if there are none. No request is sent yet. Raises `ConfigProblem`.
         """
         return cls(client_parts(config))
 
@@ -67,7 +66,7 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Close connections."""
+        """Close all connections."""
         self._parts.close()
 
     # Submitting ------------------------------------------------------------------------------
@@ -88,24 +87,24 @@ class Client:
     ) -> Submitted:
         """Submit the jobscript in the file *script* to the system *submit_to*.
 
-        A meta jobscript needs no *submit_to*: without it, and without ``run_on`` in the script,
-        the first system runs it that can.
+        A meta jobscript needs no *submit_to*: without it, and without ``run_on`` in the script, the job runs
+        on the first eligible system that takes it.
 
         Args:
             submit_opt: options for that system's submit command, quoted as for a shell.
-            hold_jid: ids of jobs that must have ended, in whatever state, before it starts.
-            hold_ok_jid: ids of jobs that must be DONE before it starts; it ends DELETED, without
-                being run, if one of them ends otherwise.
+            hold_jid: ids of jobs that must be final, in any state, before the job starts.
+            hold_ok_jid: ids of jobs that must be DONE before the job starts; if one of them ends in
+                another state, the job becomes DELETED without being run.
             array_tid: task ids of an array job, such as ``1-4`` or ``1-10:2``.
             inputs: files and directories to put into the job's work directory.
-            only: systems that a meta jobscript may run on, if it is to run on no other.
-            without: systems that it must not run on.
+            only: the only systems on which a meta jobscript may run; empty for no restriction.
+            without: systems on which it must not run.
             force: submit even to a system whose agent never reported.
 
         Raises:
-            InvalidInput: with every problem at once; nothing was submitted.
-            UnknownSystem: no agent ever reported as *submit_to*, others did.
-            MaybeSubmitted: the store did not confirm; the message names the job.
+            InvalidInput: with all problems at once; nothing was submitted.
+            UnknownSystem: no agent ever reported as *submit_to*, but others did.
+            MaybeSubmitted: the store did not confirm the submission; the message names the job.
         """
         draft = Draft(
             script=Path(script),
@@ -139,14 +138,14 @@ class Client:
         without: Sequence[str] = (),
         force: bool = False,
     ) -> Submitted:
-        """Submit an ended job once more, with its script, options and inputs, as a new job.
+        """Submit a final job once more, with its script, options and inputs, as a new job.
 
         Args:
-            failed: only the tasks that did not end DONE.
-            submit_to: another system than the first time; the other arguments as for `submit`.
+            failed: run only the tasks that are not DONE.
+            submit_to: another system than the first time; the other arguments are those of `submit`.
 
-        Raises `JobNotFound`, `JobStateConflict` for a job that has not ended or in which nothing
-        failed, and what `submit` raises.
+        Raises `JobNotFound`, `JobStateConflict` for a job that is not final or in which nothing failed, and
+        the errors of `submit`.
         """
         request = RerunRequest(
             job_id=checked_job_id(job_id),
@@ -161,22 +160,22 @@ class Client:
         with TemporaryDirectory(prefix="cloudq-") as scratch:
             return self._parts.rerun(request, Path(scratch))
 
-    # Looking ---------------------------------------------------------------------------------
+    # Queries ---------------------------------------------------------------------------------
 
     def job(self, job_id: str) -> Job:
-        """One job, finished or not. Raises `JobNotFound`."""
+        """Return one job, finished or not. Raises `JobNotFound`."""
         return self._parts.query.job(checked_job_id(job_id))
 
     def jobs(self) -> ActiveJobs:
-        """All unfinished jobs, oldest first, with warnings about systems that are away."""
+        """Return all unfinished jobs, oldest first, with warnings about systems that are away."""
         return self._parts.query.active()
 
     def agents(self) -> tuple[AgentReport, ...]:
-        """Every system whose agent ever reported, by name, and how its agent is."""
+        """Return the state of the agent of every system whose agent ever reported, sorted by name."""
         return self._parts.list_agents()
 
     def history(self, last: int | None = None) -> Iterator[HistoryEntry]:
-        """Finished jobs, newest first; only the *last* so many if given."""
+        """Yield finished jobs, newest first; at most *last* jobs if given."""
         return self._parts.query.history(last)
 
     def wait(
@@ -188,12 +187,12 @@ class Client:
         poll: float = 2.0,
         changed: Callable[[Job], None] | None = None,
     ) -> Job:
-        """Wait until a job has ended and return it; *changed* hears of each change of state.
+        """Wait until a job is final and return it; *changed* is called after each change of state.
 
         Args:
             tid: wait only for this task of an array job.
-            timeout: seconds to wait at most; `WaitTimedOut` is raised after them.
-            poll: seconds between two looks, each one small request.
+            timeout: seconds after which `WaitTimedOut` is raised.
+            poll: seconds between two looks; each look is one small request.
         """
         return self._parts.wait(
             checked_job_id(job_id), timeout_s=timeout, poll_s=poll, task=tid, changed=changed
@@ -202,10 +201,10 @@ class Client:
     def log(
         self, job_id: str, *, tid: int | None = None, error: bool = False, wait: float = 0.0
     ) -> Iterator[bytes]:
-        """What a job (or the task *tid*) printed to stdout, or with *error* to stderr, in pieces.
+        """Yield the output of a job, or of its task *tid*: stdout, or with *error* stderr, in pieces.
 
-        Of a running job: what has arrived so far; its agent is asked to bring more, and if there
-        is nothing at all yet, it is given *wait* seconds for it.
+        For a running job, this is the output that has arrived so far. Its agent is asked to upload more; if
+        nothing has arrived yet, the call waits up to *wait* seconds.
         """
         job = self.job(job_id)
         stream = STDERR if error else STDOUT
@@ -216,13 +215,13 @@ class Client:
     def follow_log(
         self, job_id: str, *, tid: int | None = None, error: bool = False, poll: float = 2.0
     ) -> Iterator[bytes]:
-        """The same from the beginning until the job has ended, as it grows."""
+        """Yield the output of a job as it grows, from the beginning until the job is final."""
         return self._parts.read_log.follow(
             checked_job_id(job_id), STDERR if error else STDOUT, tid, poll_s=poll
         )
 
     def agent_log(self, system: str) -> Iterator[bytes]:
-        """The recent log of the agent of *system*."""
+        """Return the recent log of the agent of *system*."""
         return self._parts.read_log.of_agent(checked_system(system))
 
     def stage_out(
@@ -235,8 +234,8 @@ class Client:
     ) -> Path:
         """Download a job's script, inputs, outputs and logs into the new directory ``into/<id>``.
 
-        *unlimited* waives the limits of size of what is unpacked. *warn* hears what the job's agent
-        had to leave out. Raises `StagedOutInPart` once all else is there.
+        *unlimited* waives the size limits on unpacked archives. *warn* is called for each file that the job's
+        agent had to leave out. Raises `StagedOutInPart` after everything else is in the directory.
         """
         job = self.job(job_id)
         for line in left_out_lines(job):
@@ -246,24 +245,23 @@ class Client:
     def examine(
         self, *, deep: bool = False, collect: bool = False, begin: Callable[[str], object] = lambda _: None
     ) -> Iterator[Finding]:
-        """Try the store out, look at agents and jobs; what is found comes as it is found.
+        """Test the store and examine agents and jobs; yield each finding at once.
 
-        With *deep* more than a thousand small objects are put and removed; with *collect* what is
-        found half done or left over is brought to its end. *begin* hears what is looked at next.
+        *deep* also writes and removes more than a thousand small objects. *collect* finishes or removes what
+        is incomplete or left over. *begin* is called with the name of each check before it runs.
         """
         return examine(self._parts.doctor(deep, collect), begin)
 
-    # Ending ----------------------------------------------------------------------------------
+    # Ending jobs -----------------------------------------------------------------------------
 
     def cancel(
         self, job_id: str, *, tid: int | None = None, force: bool = False, claim: int | None = None
     ) -> CancelResult:
-        """Cancel a job: ended at once if nobody runs it, else requested of its agent.
+        """Cancel a job: end it at once if it has no holder, else ask its agent to end it.
 
-        With *tid* only that task of an array job, the others go on. With *force* the job ends
-        without the system that holds it, which may go on with it until its agent is back; if
-        *claim* is given, only while that is the number of its `holder`'s claim.
-        Raises `JobStateConflict` if it has ended in another way.
+        *tid* cancels only that task of an array job; the others continue. *force* ends the job without its
+        holder, which may keep running it until its agent returns; if *claim* is given, only while that is the
+        number of its `holder`'s claim. Raises `JobStateConflict` if the job ended in another way.
         """
         chosen = checked_job_id(job_id)
         if tid is not None:
@@ -275,7 +273,7 @@ class Client:
         return self._parts.cancel(chosen)
 
     def holder(self, job_id: str) -> Holder | None:
-        """Which system runs a job, by which claim, and when its agent last reported; None: none does."""
+        """Return a job's holder: its system, claim and last report; None if no system holds the job."""
         return self._parts.find_holder(checked_job_id(job_id))
 
     def requeue(
@@ -283,22 +281,23 @@ class Client:
     ) -> Requeued:
         """Offer a job again, to the systems *to* or to those that were invited before.
 
-        A job that nobody holds is offered to these and to no others any more. One that is held is
-        taken back if *claim* is the number of its `holder`'s claim, and that system's agent has
-        been silent for ten times its time to live, or with *force*: then it may run twice.
-        May be called again after a crash. Raises `JobStateConflict`, `UnknownSystem`.
+        A job without a holder is offered to these systems and no others. A job with a holder is taken back if
+        *claim* is the number of its `holder`'s claim and that system's agent has been silent for ten times
+        its time to live, or with *force*: then the job may run twice. The call may be repeated after a crash.
+        Raises `JobStateConflict`, `UnknownSystem`.
         """
         return self._parts.requeue(RequeueRequest(checked_job_id(job_id), named_systems(to), claim, force))
 
     def delete(self, job_id: str, *, force: bool = False) -> None:
         """Delete a finished job with all its files from the bucket.
 
-        With *force* even if its agent, which has not put it away, has been silent for long.
+        *force* deletes it even if its agent has not put it away, provided that the agent has been silent for
+        long.
         """
         self._parts.delete(checked_job_id(job_id), force=force)
 
     def delete_finished(self) -> Iterator[str]:
-        """Delete every finished job; the ids come as they go, so exhaust the iterator."""
+        """Delete every finished job; yield each id as its job is deleted, so exhaust the iterator."""
         return self._parts.delete.all_finished()
 
     def delete_agent_log(self, system: str) -> None:
@@ -308,7 +307,7 @@ class Client:
 
 @frozen
 class Preview:
-    """What a meta jobscript would become, for people to read."""
+    """The script to which a meta jobscript would be converted, as text for people to read."""
 
     text: str
     warnings: tuple[str, ...] = ()
@@ -323,9 +322,9 @@ def preview_conversion(
     submit_opt: str = "",
     array_tid: str | None = None,
 ) -> Preview:
-    """Convert a meta jobscript as the agent of *system* would; nothing is asked of anybody.
+    """Convert a meta jobscript as the agent of *system* would; sends no request.
 
-    Raises `InvalidInput` with every problem, `ConfigProblem` if the system's profile is not known.
+    Raises `InvalidInput` with all problems, `ConfigProblem` if the system's profile is not known.
     """
     from cloudq.bootstrap.profiles import profile_of  # noqa: PLC0415  submitting reads no profile
 
@@ -351,7 +350,7 @@ def _read_meta(path: Path) -> MetaScript:
 
 
 def left_out_lines(job: Job) -> Iterator[str]:
-    """What of a job's outputs could not go along, a line each; of very many a part."""
+    """Yield a line for each file that was left out of a job's outputs; if there are very many, for some."""
     for each in job.left_out:
         yield f"left out of the output: {each}"
 
@@ -363,7 +362,7 @@ def _as_text(job_ids: Sequence[str] | str) -> str:
 def _with_inputs(
     request: SubmitRequest, inputs: Sequence[Path], archives: Archives, scratch: Path
 ) -> tuple[SubmitRequest, tuple[str, ...]]:
-    """The request with its inputs packed, and a warning for each that does not go along."""
+    """Return the request with its inputs packed, and a warning for each input that was left out."""
     if not inputs:
         return request, ()
     archive = scratch / "input.zip"

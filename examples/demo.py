@@ -1,9 +1,9 @@
-"""From nothing to a result on this machine: no account, no root, nothing left behind.
+"""Run a job from installation to result on this machine, without an account or root; leave nothing behind.
 
     python examples/demo.py
 
-Starts an agent in a fresh directory, submits an array job to it and shows what a user sees.
-Needs only that cloudq is installed; ends with a status other than 0 at any surprise.
+Starts an agent in a fresh directory, submits an array job to it and shows what a user sees. Needs only an
+installed cloudq. The exit status is not 0 if anything differs from what the demonstration promises.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LONGEST_S = 55
 
 
 class Surprise(Exception):
-    """Something is not as the demonstration promises."""
+    """A difference from what the demonstration promises."""
 
 
 def main() -> int:
@@ -45,19 +45,19 @@ def main() -> int:
 
 
 def fresh_environment(directory: Path) -> dict[str, str]:
-    """This environment without any configuration of cloudq, and with a home of its own."""
+    """Return this environment without any configuration of cloudq, and with a separate home."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("CLOUDQ_")}
     return {
         **kept,
         "CLOUDQ_HOME": str(directory / "home"),
         "CLOUDQ_AGENT_DAEMON_INTERVAL": "1",
-        "CLOUDQ_AGENT_ALLOW_ROOT": "true",  # jobs of your own on a machine of your own: in a container, say
+        "CLOUDQ_AGENT_ALLOW_ROOT": "true",  # your own jobs on your own machine, for example in a container
     }
 
 
 @contextmanager
 def an_agent(environ: dict[str, str]) -> Iterator[None]:
-    """An agent in the background, which is stopped whatever happens."""
+    """Run an agent in the background, and stop it in any case."""
     show(environ, "cloudqd", "--daemon", "--detach")
     try:
         yield
@@ -66,7 +66,7 @@ def an_agent(environ: dict[str, str]) -> Iterator[None]:
 
 
 def submit_and_look(environ: dict[str, str], directory: Path) -> None:
-    """Everything a user does with a job."""
+    """Submit a job and do everything that a user does with it."""
     script = str(EXAMPLES / "ljob_array.local.sh")
     submit = ("submit", "--script", script, "--submit_to", "local")
     said = show(environ, "cloudqcli", *submit, "--array_tid", f"{TASKS[0]}-{TASKS[-1]}")
@@ -84,7 +84,7 @@ def submit_and_look(environ: dict[str, str], directory: Path) -> None:
 
 
 def wait_for(environ: dict[str, str], job_id: str) -> None:
-    """Wait for an array job as a script does: by another job that is held for it."""
+    """Wait for an array job as a script does: with a second job that is held for it."""
     script = str(EXAMPLES / "ljob_hello.local.sh")
     options = ("--script", script, "--submit_to", "local", "--hold_jid", job_id, "--wait")
     show(environ, "cloudqcli", "submit", *options)
@@ -94,7 +94,7 @@ def wait_for(environ: dict[str, str], job_id: str) -> None:
 
 
 def show_tree(folder: Path) -> None:
-    """The files that came back, and what is in the outputs."""
+    """Print the names of the files that were staged out, and the output of each task."""
     print(f"\n# What came back, in {folder.name}:")
     for path in sorted(folder.rglob("*")):
         if path.is_file():
@@ -106,7 +106,7 @@ def show_tree(folder: Path) -> None:
 
 
 def check_nothing_runs(environ: dict[str, str], directory: Path) -> None:
-    """The agent has given back what it held, and no process knows of the directory."""
+    """Check that the agent gave back its lease, and that no process refers to the directory."""
     said = show(environ, "cloudqd", "--status", status=13)
     expect("stopped" in said, "the agent still runs")
     mine = os.fsencode(directory)
@@ -114,12 +114,12 @@ def check_nothing_runs(environ: dict[str, str], directory: Path) -> None:
         try:
             knows = mine in (process / "environ").read_bytes() + (process / "cmdline").read_bytes()
         except OSError:
-            continue  # it has ended, or is somebody else's
+            continue  # it has ended, or belongs to another user
         expect(not knows, f"process {process.name} was left running")
 
 
 def show(environ: dict[str, str], command: str, *arguments: str, status: int = 0) -> str:
-    """Run a command as the user would type it, show it and what it said."""
+    """Run a command as the user would type it, and print it with its output."""
     print(f"\n$ {shlex.join([command, *arguments])}", flush=True)
     ended = run(environ, command, *arguments)
     print(ended.stdout, end="")
@@ -143,14 +143,14 @@ def run(environ: dict[str, str], command: str, *arguments: str) -> subprocess.Co
 
 
 def program(command: str) -> list[str]:
-    """The installed command of this very Python, else any, else its module."""
+    """Return the installed command of this Python, otherwise one on PATH, otherwise its module."""
     beside = Path(sys.executable).with_name(command)
     found = str(beside) if beside.is_file() else shutil.which(command)
     return [found] if found else [sys.executable, "-m", f"cloudq.entrypoints.{command}"]
 
 
 def expect(is_so: bool, surprise: str) -> None:
-    """Raise `Surprise` unless it is so."""
+    """Raise `Surprise` unless *is_so* is true."""
     if not is_so:
         raise Surprise(surprise)
 

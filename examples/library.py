@@ -1,9 +1,9 @@
-"""Use cloudq from a program: submit a job, wait for it, print what it printed.
+"""Use cloudq from a program: submit a job, wait for it, and print its output.
 
     python examples/library.py [SYSTEM]
 
-The store is the one of ~/.cloudq/config.toml and CLOUDQ_* variables; without any it is a
-directory of this machine, where ``cloudqd --daemon`` must run.
+The store is the one of ~/.cloudq/config.toml and the CLOUDQ_* variables. Without either, it is a directory on
+this machine, where ``cloudqd --daemon`` must run.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SCRIPT = Path(__file__).with_name("ljob_hello.local.sh")
 
 
 def main(system: str) -> int:
-    """Submit, wait, print; the exit status is 0 if the job was DONE."""
+    """Submit, wait and print; return exit status 0 if the job was DONE."""
     with Client.connect() as client:
         submitted = client.submit(SCRIPT, submit_to=system)
         for warning in submitted.warnings:

@@ -1,4 +1,4 @@
-"""What all tests share: a clean environment, golden files, steady property tests."""
+"""Provide a clean environment, golden files and repeatable property tests to all tests."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ __all__ = [  # fixtures for all
     "weak_moto_service",
 ]
 
-# A busy machine is no reason for a property test to fail; CI has the time for more examples.
+# A busy machine must not make a property test fail. CI has the time for more examples.
 settings.register_profile("cloudq", deadline=None, max_examples=100 if os.environ.get("CI") == "true" else 40)
-# Long searches, as `make fuzz` runs them: docs/hostile-input.md says what they came to.
+# Long searches, as `make fuzz` runs them; docs/hostile-input.md has the results.
 settings.register_profile(
     "deep", deadline=None, max_examples=int(os.environ.get("FUZZ_EXAMPLES", "10000")),
     phases=[Phase.generate] if os.environ.get("FUZZ_NO_SHRINK") else list(Phase), database=None,
@@ -46,21 +46,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    """No test sees the developer's own settings or credentials, nor the job that the tests may run in."""
+    """Hide the developer's settings and credentials, and the job that may run the tests, from all tests."""
     for name in list(os.environ):
         if name.startswith(("CLOUDQ_", "AWS_", "SLURM_", "SBATCH_", "SQUEUE_", "SACCT_", "SGE_")):
             del os.environ[name]
-    if os.geteuid() == 0:  # agents of tests, which build their environment from this one, run as it does
+    if os.geteuid() == 0:  # agents in tests derive their environment from this one and run as the same user
         os.environ[ALLOW_ROOT] = "true"
-    # A shell that was told to run the tests in its background has what they start be deaf to Ctrl-C, and
-    # `nohup` has it be deaf to the end of a session: a shell cannot trap what it was started deaf to.
+    # A shell that runs the tests in its background makes the processes that they start ignore Ctrl-C, and
+    # `nohup` makes them ignore the end of a session. A shell cannot trap a signal that it ignored when it
+    # started.
     for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, usual)
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:
-    """A test's name stands in the environment of what it starts, which holds no word of 128 KiB."""
+    """Shorten ids: a test's name is in the environment of its processes, where no word may have 128 KiB."""
     if not isinstance(val, str | bytes) or len(val) <= MAX_VALUE_IN_A_NAME:
         return None
     start = val[:MAX_VALUE_IN_A_NAME]
@@ -70,7 +71,7 @@ def pytest_make_parametrize_id(val: object) -> str | None:
 
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
-    """Compare a text with ``golden/NAME`` beside the test, or rewrite that with --update-golden."""
+    """Compare a text with ``golden/NAME`` beside the test, or rewrite that file with --update-golden."""
     folder = Path(request.path).parent / "golden"
 
     def check(name: str, text: str) -> None:

@@ -1,1 +1,1 @@
-"""Ports made real: stores, schedulers, disks, clocks."""
+"""The implementations of the ports: stores, schedulers, disks, clocks."""

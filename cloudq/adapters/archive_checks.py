@@ -1,4 +1,4 @@
-"""What an archive that somebody else made may hold and unpack to."""
+"""Checks of untrusted archives: their contents and their unpacked size."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cloudq.domain.jobs.archive_names import decoded, encoded
 from cloudq.domain.jobs.contents import Contents
 
 BAD_ARCHIVE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
-"""What the zipfile module raises for archives that are damaged, or made to damage."""
+"""The errors that the zipfile module raises for damaged or malicious archives."""
 
 ENCODED_NAME = struct.pack("<HH", 0x7163, 0)
 """The extra field of an entry whose name `archive_names.encoded` changed."""
@@ -28,7 +28,7 @@ MAX_LINK_BYTES = 4096
 
 _ENCRYPTED = 1
 _ENTRY = b"PK\1\2"
-"""What each entry of the table of contents begins with."""
+"""The bytes at the beginning of each entry of the table of contents."""
 _RESERVE_BYTES = 256 << 20
 _RESERVED_SHARE = 20
 _NO_LIMIT = 1 << 62
@@ -36,23 +36,23 @@ _NO_LIMIT = 1 << 62
 
 @frozen
 class ArchiveLimits:
-    """What an archive may unpack to."""
+    """The limits for an archive and for what it unpacks to."""
 
     entries: int = 200_000
     directory_bytes: int = 64 << 20
-    """Of the archive's own table of contents, which is read as a whole."""
+    """The size of the archive's table of contents, which is read as a whole."""
     total_bytes: int = 256 << 30
-    """Where nobody promised how much it is."""
+    """The unpacked size, where no record states it."""
     ratio: int = 200
-    """Unpacked bytes for one packed where nobody promised how much it is; not judged below *free_bytes*."""
+    """Unpacked bytes per packed byte, where no record states the size; not checked below *free_bytes*."""
     free_bytes: int = 1 << 30
 
     def waived(self) -> ArchiveLimits:
-        """No limits of size."""
+        """Return limits that allow any size."""
         return ArchiveLimits(_NO_LIMIT, _NO_LIMIT, _NO_LIMIT, _NO_LIMIT, _NO_LIMIT)
 
     def promised(self) -> ArchiveLimits:
-        """Only those that keep the table of contents in memory: the sizes were promised."""
+        """Return only the limits that bound the table of contents in memory: a record states the sizes."""
         return evolve(self, total_bytes=_NO_LIMIT, ratio=_NO_LIMIT, free_bytes=_NO_LIMIT)
 
 
@@ -60,9 +60,9 @@ class ArchiveLimits:
 def opened_archive(
     archive: Path, limits: ArchiveLimits, *, may_link: bool = False
 ) -> Iterator[tuple[zipfile.ZipFile, Contents]]:
-    """The archive and what it holds. Raises `ArchiveRejected` for what no honest archive holds.
+    """Open *archive*; yield it and its contents. Raises `ArchiveRejected` for contents that are not allowed.
 
-    Whatever an archive says of its table of contents, no more of it is read than *limits* allow.
+    Whatever size the archive states for its table of contents, no more than *limits* allow is read.
     """
     with _BoundedReader(io.FileIO(archive), limits) as file, zipfile.ZipFile(file) as opened:
         file.is_opening = False
@@ -71,7 +71,7 @@ def opened_archive(
 
 
 def check_promise(found: Contents, promised: Contents) -> None:
-    """Raise `ArchiveRejected` if archives hold more than their maker said."""
+    """Raise `ArchiveRejected` if archives hold more than the job's record states."""
     for what, more, less in (
         ("files", found.files, promised.files),
         ("bytes", found.total_bytes, promised.total_bytes),
@@ -81,7 +81,7 @@ def check_promise(found: Contents, promised: Contents) -> None:
 
 
 def check_room(needed: int, place: Path) -> None:
-    """Raise `WorkspaceFull` unless *needed* bytes fit at *place*, and a reserve for others besides."""
+    """Raise `WorkspaceFull` unless *place* has room for *needed* bytes and a reserve for others."""
     usage = shutil.disk_usage(place)
     reserve = min(_RESERVE_BYTES, usage.total // _RESERVED_SHARE)
     if needed > usage.free - reserve:
@@ -92,12 +92,12 @@ def check_room(needed: int, place: Path) -> None:
 
 
 def is_link(entry: zipfile.ZipInfo) -> bool:
-    """Whether an entry says that it is a symbolic link; its content is the target."""
+    """Return whether an entry is marked as a symbolic link; its content is the target."""
     return stat.S_ISLNK(entry.external_attr >> 16)
 
 
 def parts_of(entry: zipfile.ZipInfo) -> list[bytes]:
-    """The parts of an entry's path, as the file system it came from had them."""
+    """Return the parts of an entry's path, as they were on the file system that it came from."""
     name = entry.orig_filename.removesuffix("/")
     raw = decoded(name) if _is_encoded(entry) else name.encode("utf-8", "surrogateescape")
     return raw.split(b"/")
@@ -108,7 +108,7 @@ def _is_encoded(entry: zipfile.ZipInfo) -> bool:
 
 
 class _BoundedReader(io.BufferedReader):
-    """A file of which the zipfile module reads no table of contents that is too large for memory."""
+    """A file whose table of contents is rejected, while zipfile opens it, if it is too large for memory."""
 
     def __init__(self, raw: io.RawIOBase, limits: ArchiveLimits) -> None:
         super().__init__(raw)

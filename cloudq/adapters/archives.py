@@ -1,8 +1,8 @@
-"""Zip archives on the client's side, on any operating system.
+"""Zip archives on the client, on any operating system.
 
-What is extracted here goes into a directory that was made for it and that nobody else writes to,
-so checked names are enough; the agent's extraction beside running jobs trusts less. Links are made
-last: nothing is ever written through one.
+Archives are extracted into a new directory to which no other process writes, so checked names are
+enough; the agent, which extracts beside running jobs, trusts less. Links are made last, so that
+nothing is ever written through one.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ _CHUNK = 1 << 20
 
 @frozen
 class NameRules:
-    """Which names the file system takes that archives are extracted to."""
+    """The names that are accepted by the file system to which archives are extracted."""
 
     takes_bytes: bool = sys.platform.startswith("linux")
-    """Whether a name need not be text."""
+    """True if a name need not be text."""
     is_windows: bool = os.name == "nt"
 
     def name_of(self, part: bytes) -> str:
-        """One part of a path as it is called here."""
+        """Return the name of one part of a path on this file system."""
         if self.is_windows:
             return for_windows(encoded(part))
         return os.fsdecode(part) if self.takes_bytes else encoded(part)
@@ -64,12 +64,12 @@ class ZipArchives:
     names: NameRules = field(factory=NameRules)
 
     def check(self, paths: Sequence[Path], script: Path) -> None:
-        """Raise `InvalidInput` with all that keeps *paths* from going along with *script*."""
+        """Raise `InvalidInput` with all problems of submitting *paths* with *script*."""
         if problems := _problems(_named(paths), script):
             raise InvalidInput(problems)
 
     def pack(self, paths: Sequence[Path], archive: Path) -> Packed:
-        """Pack files and directories under their own last names."""
+        """Pack files and directories, each under the last part of its path."""
         stream, left_out = ZipStream(), LeftOut()
         with archive.open("wb") as file:
             for path, name in _named(paths):
@@ -103,7 +103,7 @@ class ZipArchives:
                 raise
 
     def _check_count(self, stream: ZipStream) -> None:
-        """Raise for more than an agent extracts: what is accepted here must not be refused there."""
+        """Raise `InvalidInput` for more than an agent extracts: it must not refuse what is accepted here."""
         if stream.files > self.limits.entries or stream.directory_bytes > self.limits.directory_bytes:
             raise InvalidInput(
                 f"the inputs are more than {self.limits.entries} files, or their names are longer than "
@@ -144,7 +144,7 @@ def _problems(named: Sequence[tuple[Path, str]], script: Path) -> list[str]:
 
 
 def _twin(path: Path, name: str, seen: Mapping[str, Path], script: Path) -> str:
-    """What else would have *name* in the work directory, in words."""
+    """Return, in words, what else would have *name* in the work directory; empty if nothing."""
     if name in seen:
         return on_one_line(seen[name])
     is_the_script_s = name == script.name and script.exists() and not path.samefile(script)
@@ -179,11 +179,11 @@ class _Extraction:
     refused: LeftOut = field(factory=LeftOut)
     links: list[tuple[list[bytes], bytes]] = field(factory=list)
     taken: dict[str, int] = field(factory=dict)
-    """How many files had a name, which two names may be for the file system."""
+    """The number of files per name, where two names count as one if the file system confuses them."""
     is_case_blind: bool = False
 
     def look(self, archives: Sequence[Path]) -> Contents:
-        """What the archives hold in all; their tables of contents are judged."""
+        """Check the tables of contents of the archives; return their total contents."""
         files = total_bytes = 0
         for archive in archives:
             with _readable(archive), opened_archive(archive, self.limits, may_link=True) as (_, found):
@@ -224,7 +224,7 @@ class _Extraction:
         return directory
 
     def _free_place(self, parts: Sequence[bytes]) -> Path:
-        """Where a file goes. What this file system would put over another gets a name beside it."""
+        """Return the place for a file; a file that would replace another one here gets a different name."""
         wanted = target = self._directory(parts[:-1]) / self.names.name_of(parts[-1])
         while number := self.taken.get(self._key(target), 0):
             self.taken[self._key(wanted)] = number + 1
@@ -261,7 +261,7 @@ def _shown(parts: Sequence[bytes]) -> str:
 
 @contextmanager
 def _readable(archive: Path) -> Iterator[None]:
-    """Tell what the zipfile module raises for a damaged archive as one that is refused."""
+    """Translate the errors of the zipfile module for a damaged archive into `ArchiveRejected`."""
     try:
         yield
     except BAD_ARCHIVE as error:
@@ -269,7 +269,7 @@ def _readable(archive: Path) -> Iterator[None]:
 
 
 def _is_case_blind(directory: Path) -> bool:
-    """Whether the file system takes two names for one that differ in case only."""
+    """Return whether the file system treats names that differ only in case as the same."""
     probe = directory / ".cloudq-case"
     probe.touch()
     try:

@@ -1,4 +1,4 @@
-"""This machine's clocks and its randomness; imports on every system a client runs on."""
+"""This machine's clocks and randomness; this module imports on every system that a client runs on."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class SystemClock:
-    """The real `Clock`. After `wake`, in any thread or signal handler, nobody sleeps any more."""
+    """The real `Clock`. After a `wake` in any thread or signal handler, `sleep` returns at once."""
 
     def __init__(self) -> None:
-        # A SimpleQueue may be put to from a signal handler; an Event's lock may not be taken there.
+        # A signal handler may put into a SimpleQueue; it may not take the lock of an Event.
         self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._woken = False
         self._boot_id = _read_boot_id()
@@ -40,7 +40,7 @@ class SystemClock:
         self._bell.put(None)  # one ring wakes every sleeper
 
     def wake(self) -> None:
-        """End every sleep, those to come too: the process was asked to stop."""
+        """End all current and future sleeps: the process was asked to stop."""
         self._woken = True
         self._bell.put(None)
 
@@ -56,7 +56,7 @@ class RandomIds:
 
 
 def _elapsed() -> float:
-    # CLOCK_MONOTONIC stands still while a Linux machine is suspended: a lease would seem fresh.
+    # On Linux, CLOCK_MONOTONIC stops while the machine is suspended: an old lease would seem fresh.
     clock = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic() if clock is None else time.clock_gettime(clock)
 
@@ -65,5 +65,5 @@ def _read_boot_id() -> str:
     try:
         return _BOOT_ID.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError):
-        # Unknown: an id that nobody else has, so that no two runs compare their clocks.
+        # Unknown: use a unique id, so that no two runs compare their clocks.
         return f"run-{secrets.token_hex(8)}"

@@ -1,7 +1,7 @@
-"""Files that others may be writing at the same moment, on a disk that may be full.
+"""Files that other processes may write at the same time, on a disk that may be full.
 
-Everything is private to the user (0600, 0700), never follows a link in the last part of a path,
-and is there whole or not at all.
+Everything is private to the user (0600, 0700) and appears completely or not at all; a link in the last
+part of a path is never followed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 @contextmanager
 def told_as_workspace_problem(what: str) -> Iterator[None]:
-    """Translate what the operating system says while doing *what*."""
+    """Translate the operating system's errors while doing *what* into cloudq's."""
     try:
         yield
     except OSError as error:
@@ -39,12 +39,12 @@ def told_as_workspace_problem(what: str) -> Iterator[None]:
 
 
 def is_full(error: OSError) -> bool:
-    """Whether there is no space, quota or inode left."""
+    """Return whether *error* means that no space, quota or inode is left."""
     return error.errno in _FULL
 
 
 def make_private_dir(path: Path) -> None:
-    """Make a directory for this user alone; one that exists must be a real directory."""
+    """Make a directory that only this user can access; an existing one must be a real directory."""
     path.parent.mkdir(mode=PRIVATE_DIR, parents=True, exist_ok=True)
     with suppress(FileExistsError):
         path.mkdir(mode=PRIVATE_DIR)
@@ -54,7 +54,7 @@ def make_private_dir(path: Path) -> None:
 
 
 def replace_file(path: Path, content: bytes, mode: int = PRIVATE_FILE) -> None:
-    """Write a file durably: a reader sees the old content or the new, also after a power cut."""
+    """Write a file durably: a reader sees the old content or the new, even after a power cut."""
     temporary = _written_beside(path, content, mode)
     try:
         temporary.replace(path)
@@ -65,9 +65,10 @@ def replace_file(path: Path, content: bytes, mode: int = PRIVATE_FILE) -> None:
 
 
 def create_file(path: Path, content: bytes, mode: int = PRIVATE_FILE) -> bool:
-    """Create a file durably if it is absent; return whether it was this call that did.
+    """Create a file durably if it is absent; return whether this call did.
 
-    link(2) of a complete file: exclusive on network file systems too, and never seen half-written.
+    A complete file is linked with link(2): this is exclusive on network file systems too, and no
+    process sees a half-written file.
     """
     temporary = _written_beside(path, content, mode)
     try:
@@ -78,7 +79,7 @@ def create_file(path: Path, content: bytes, mode: int = PRIVATE_FILE) -> bool:
 
 def link_file(existing: Path, new: Path) -> bool:
     """Link *existing* to *new* durably if *new* is absent; return whether this call did."""
-    with suppress(OSError):  # NFS may answer EEXIST to a link it made: what is there decides
+    with suppress(OSError):  # NFS may report EEXIST for its own link: the file there decides
         os.link(existing, new, follow_symlinks=False)
     linked = _same_file(existing, new)
     if not linked and not os.path.lexists(new):
@@ -89,24 +90,24 @@ def link_file(existing: Path, new: Path) -> bool:
 
 
 def write_new_file(target: Path, pieces: Iterator[bytes]) -> int:
-    """Write *pieces* to the new file *target*; return its size. What fails leaves no file behind.
+    """Write *pieces* to the new file *target*; return its size. A failed write leaves no file behind.
 
-    Raises what *pieces* raises, and OSError for the file itself.
+    Raises the errors of *pieces*, and OSError for the file itself.
     """
-    first = next(pieces, b"")  # an object that is absent must not leave an empty file
+    first = next(pieces, b"")  # an absent object must not leave an empty file
     with target.open("xb") as file:
         try:
             return file.write(first) + sum(map(file.write, pieces))
         except BaseException:
-            file.close()  # Windows removes no open file
+            file.close()  # Windows does not remove open files
             target.unlink(missing_ok=True)
             raise
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[bool]:
-    """Hold the lock file *path* until the end or the death of this process; whether it was free."""
-    from filelock import FileLock, Timeout  # noqa: PLC0415 (few need it, and it takes long)
+    """Hold the lock file *path* for the block, or until this process dies; yield whether it was free."""
+    from filelock import FileLock, Timeout  # noqa: PLC0415 (few callers need this slow import)
 
     lock = FileLock(path, mode=PRIVATE_FILE)
     with told_as_workspace_problem(f"lock {path}"):
@@ -132,7 +133,7 @@ def sync_dir(path: Path) -> None:
 
 
 _FOREIGN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-"""A link is not followed, and a pipe in a file's place does not hold the reader up."""
+"""A link is not followed, and a pipe in a file's place does not block the reader."""
 
 
 @contextmanager
@@ -158,17 +159,17 @@ def opened_foreign(path: Path) -> Iterator[int]:
 
 
 def read_record(path: Path, limit: int = MAX_RECORD_BYTES) -> bytes | None:
-    """The content of a small regular file; None if it is absent, too large or something else."""
+    """Return the content of a small regular file; None if it is absent, too large or something else."""
     try:
         with opened_foreign(path) as handle:
             size = os.fstat(handle).st_size
-            return None if size > limit else os.read(handle, size)  # what grows now was not complete
+            return None if size > limit else os.read(handle, size)  # a file that still grows is not complete
     except OSError:
         return None
 
 
 def read_fields(path: Path) -> dict[str, str] | None:
-    """The ``name=value`` lines of a record; None if there is none that can be read."""
+    """Return the ``name=value`` lines of a record; None if it cannot be read."""
     content = read_record(path)
     if content is None:
         return None
@@ -177,19 +178,19 @@ def read_fields(path: Path) -> dict[str, str] | None:
 
 
 def write_fields(fields: Mapping[str, object]) -> bytes:
-    """*fields* as ``name=value`` lines that `read_fields` reads; line breaks become blanks."""
+    """Return *fields* as ``name=value`` lines that `read_fields` reads; line breaks become blanks."""
     lines = (f"{name}={' '.join(str(value).splitlines())}\n" for name, value in fields.items())
     return "".join(lines).encode(errors="replace")
 
 
 MAX_TOUCHED = 500
-"""Files of one tree: whoever makes millions keeps them young by himself."""
+"""The limit of files per tree: users who make millions of files must renew their times themselves."""
 
 
 def touch_tree(root: Path) -> None:
-    """Make the access times of at most `MAX_TOUCHED` files new; what cannot be touched is left.
+    """Renew the access times of at most `MAX_TOUCHED` files; skip those that cannot be touched.
 
-    Modification times stay: they tell what has changed.
+    Modification times stay: they show which files have changed.
     """
     now = time.time_ns()
     places = itertools.chain([str(root)], (entry.path for entry in _entries_below(root)))
@@ -211,7 +212,7 @@ def _entries_below(root: Path) -> Iterator[os.DirEntry[str]]:
 def remove_tree(path: Path) -> None:
     """Remove a file, a link or a whole directory, whatever its modes; links are not followed.
 
-    Raises OSError for what cannot be removed even so.
+    Raises OSError for anything that cannot be removed even so.
     """
     if path.is_symlink() or not path.is_dir():
         path.unlink(missing_ok=True)

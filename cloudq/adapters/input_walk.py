@@ -1,4 +1,4 @@
-"""What an input consists of: links are followed, whether to files or to directories, circles are not."""
+"""The contents of an input: links to files and directories are followed, but not in a circle."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _Identity = tuple[int, int]
 
 @frozen
 class FoundInput:
-    """A file or a directory that goes along."""
+    """A file or a directory that is included."""
 
     path: str
     name: str
-    """In the archive, with slashes."""
+    """The path in the archive, with slashes."""
     info: os.stat_result
 
     @property
@@ -34,7 +34,8 @@ class FoundInput:
 class InputWalk:
     """Everything under the file or directory *root*, which is called *name* in the archive.
 
-    What cannot go along is noted: links that lead nowhere or in a circle, sockets, fifos, devices.
+    Files that cannot be included are noted: links that lead nowhere or in a circle, sockets, fifos,
+    devices.
     """
 
     root: Path
@@ -42,7 +43,7 @@ class InputWalk:
     left_out: LeftOut
 
     def found(self) -> Iterator[FoundInput]:
-        """What goes along, directories before what is in them. Raises `InvalidInput`."""
+        """Yield what is included, each directory before its contents. Raises `InvalidInput`."""
         to_enter: list[tuple[str, str, frozenset[_Identity]]] = [(str(self.root), self.name, frozenset())]
         while to_enter:
             path, name, above = to_enter.pop()

@@ -1,4 +1,4 @@
-"""Files that cannot go along, by name as long as there are few of them."""
+"""Files that could not be included, listed by name as long as there are few of them."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _KINDS = {
 
 @define
 class LeftOut:
-    """Notes names with reasons; of very many it keeps the first ones and the count."""
+    """A list of names with reasons; of very many, only the first ones and the count are kept."""
 
     count: int = 0
     _named: list[str] = field(factory=list)
 
     def note(self, path: str, reason: str) -> None:
-        """Note that the file at *path* stays behind, because of *reason*."""
+        """Note that the file at *path* is left out because of *reason*."""
         self.count += 1
         if len(self._named) < MAX_NAMED:
             name = encoded(os.fsencode(path))
@@ -34,11 +34,11 @@ class LeftOut:
             self._named.append(f"{shown} ({reason})")
 
     def named(self) -> tuple[str, ...]:
-        """A line each; of very many the last one says how many more there are."""
+        """Return one line per file; if there are very many, the last line gives the number of the others."""
         more = self.count - len(self._named)
         return (*self._named, *((f"… and {more} more",) if more else ()))
 
 
 def kind_in_words(mode: int) -> str:
-    """What a file that is neither regular nor a directory is."""
+    """Return the kind of a file that is neither regular nor a directory, in words."""
     return _KINDS.get(stat.S_IFMT(mode), "no file")

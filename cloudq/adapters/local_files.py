@@ -1,4 +1,4 @@
-"""Files of whoever runs a command, written whole or not at all."""
+"""Files of the user who runs a command, written completely or not at all."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from cloudq.domain.errors import InvalidInput
 from cloudq.domain.names import on_one_line
 
 UNFINISHED = ".cloudq-part-"
-"""What the name of a file begins with while it is written."""
+"""The beginning of a file's name while it is written."""
 
 
 class Stopped(Exception):
-    """Nobody wants the file any more."""
+    """The error that ends the writing of a file that is no longer wanted."""
 
 
 @frozen
@@ -48,7 +48,7 @@ class DiskFiles:
         return tuple(sorted(walk.files))
 
     def write(self, target: Path, pieces: Iterator[bytes]) -> None:
-        first = next(pieces, b"")  # an object that is absent must not leave an empty file
+        first = next(pieces, b"")  # an absent object must not leave an empty file
         with told_as_workspace_problem(f"write {on_one_line(target)}"):
             target.parent.mkdir(parents=True, exist_ok=True)
             unfinished = target.with_name(f"{UNFINISHED}{os.urandom(8).hex()}")
@@ -82,7 +82,7 @@ _Identity = tuple[int, int]
 
 @define
 class _Walk:
-    """A walk through a directory that follows links, but no circle of them."""
+    """A walk through a directory that follows links, but not in a circle."""
 
     root: str
     files: list[str] = field(factory=list)

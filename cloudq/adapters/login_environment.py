@@ -1,7 +1,7 @@
-"""The environment that a login would give: what jobs, and commands that submit them, are run in.
+"""The environment that a login would give, in which jobs and the commands that submit them run.
 
-An agent is started somewhere: in a virtual environment, over ``ssh -A``, in a step of an MPI job. What
-belongs to that moment is left out, each kind with its reason (`LEFT_OUT`); everything else stays as it is.
+An agent may be started in a virtual environment, over ``ssh -A`` or in a step of an MPI job. Variables that
+belong to that situation are left out, each kind for its reason (`LEFT_OUT`); all others stay as they are.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from attrs import frozen
 
 @frozen
 class Rule:
-    """Variables of one kind, and why no job gets them."""
+    """Variables of one kind, and the reason why no job gets them."""
 
     reason: str
     names: tuple[str, ...]
-    """Patterns of whole names."""
+    """Patterns that match whole names."""
 
     def fits(self, name: str) -> bool:
-        """Whether *name* is of this kind."""
+        """Return whether *name* is of this kind."""
         return any(re.fullmatch(pattern, name) for pattern in self.names)
 
 
@@ -98,14 +98,14 @@ STAYS = re.compile(
     r"|SGE_(?:ROOT|CELL|CLUSTER_NAME|QMASTER_PORT|EXECD_PORT)"
     r"|PBS_(?:CONF_FILE|DEFAULT|SERVER|EXEC|HOME)"
 )
-"""How a site's own commands find and enter their scheduler; counts before `LEFT_OUT`."""
+"""Variables by which a site's commands find and access their scheduler; overrides `LEFT_OUT`."""
 
 _OF_A_STEP = re.compile(r"SLURM_(?:JOB|STEP)_ID|JOB_ID|PBS_JOBID|OMPI_COMM_WORLD_RANK|PMIX?_RANK")
 _OF_ITS_NODE = re.compile(
     r"(?:CUDA|ROCR|HIP)_VISIBLE_DEVICES|GPU_DEVICE_ORDINAL|ZE_AFFINITY_MASK|TMPDIR"
     r"|PE|QUEUE|QUEUE_NAME|RESTARTED|ARC|REQNAME|REQUEST|ENVIRONMENT"
 )
-"""What a scheduler sets for one step beside its own variables; a login may set these, too."""
+"""Variables that a scheduler sets for a step besides its own; a login may set these, too."""
 
 _CONDA = re.compile(r"_?CONDA_.*|_CE_(?:CONDA|M)|MAMBA_.*|PIXI_.*")
 _MANAGED = re.compile(r"/\.?pyenv/versions/|/uv/python/|/mise/installs/|/\.asdf/installs/")
@@ -116,19 +116,19 @@ _SUBMIT_COMMANDS = ("sbatch", "qsub")
 
 @frozen
 class Interpreter:
-    """The Python that runs the agent, as `sys` tells."""
+    """The Python that runs the agent, as `sys` describes it."""
 
     prefix: str
     base_prefix: str
 
     @classmethod
     def own(cls) -> Interpreter:
-        """The one that runs this."""
+        """Return the interpreter that runs this code."""
         return cls(sys.prefix, sys.base_prefix)
 
 
 def login_environment(environ: Mapping[str, str], interpreter: Interpreter | None = None) -> dict[str, str]:
-    """What *environ* would be after a login: for jobs and for commands that submit them."""
+    """Return *environ* as it would be after a login, for jobs and for commands that submit them."""
     own = _prefixes(environ, interpreter or Interpreter.own())
     is_step = any(_OF_A_STEP.fullmatch(name) for name in environ)
     kept = {}
@@ -144,7 +144,7 @@ def login_environment(environ: Mapping[str, str], interpreter: Interpreter | Non
 
 
 def reason_to_leave_out(name: str) -> str:
-    """Why no job gets the variable *name*, whatever its value; empty if it stays."""
+    """Return why no job gets the variable *name*, whatever its value; empty if it stays."""
     if STAYS.fullmatch(name):
         return ""
     return next((rule.reason for rule in LEFT_OUT if rule.fits(name)), "")
@@ -154,7 +154,7 @@ def reason_to_leave_out(name: str) -> str:
 
 
 def _prefixes(environ: Mapping[str, str], interpreter: Interpreter) -> frozenset[str]:
-    """The directories that came with the agent's Python, and an activated one that is no login's."""
+    """Return the directories of the agent's Python and of an environment that no login activates."""
     found = {environ.get("VIRTUAL_ENV", ""), _activated_conda(environ)}
     if interpreter.prefix != interpreter.base_prefix:
         found.add(interpreter.prefix)
@@ -166,25 +166,25 @@ def _prefixes(environ: Mapping[str, str], interpreter: Interpreter) -> frozenset
 
 
 def _activated_conda(environ: Mapping[str, str]) -> str:
-    """A conda environment that somebody activated; ``base`` is what logins often do by themselves."""
+    """Return the activated conda environment, unless it is ``base``, which logins often activate."""
     return "" if environ.get("CONDA_DEFAULT_ENV") == "base" else environ.get("CONDA_PREFIX", "")
 
 
 def _is_personal(base_prefix: str, environ: Mapping[str, str]) -> bool:
-    """Whether a Python was not brought by the site's modules, which a job has as the login has them."""
+    """Return whether a Python is not from the site's modules, which a job keeps as the login has them."""
     is_managed = (Path(base_prefix) / "conda-meta").is_dir() or _MANAGED.search(f"{base_prefix}/")
     return bool(is_managed) or not environ.get("LOADEDMODULES")
 
 
 def _is_dedicated(prefix: str, home: str) -> bool:
-    """Whether nothing but a Python and its packages is there: else a job would lose much more."""
+    """Return whether *prefix* holds only a Python and its packages: else a job would lose much more."""
     if prefix in _SYSTEM_PREFIXES or f"{home}/".startswith(f"{prefix}/") or prefix == f"{home}/.local":
         return False
     return not any((Path(prefix) / "bin" / command).exists() for command in _SUBMIT_COMMANDS)
 
 
 def _without(value: str, prefixes: Iterable[str]) -> str | None:
-    """*value*, a path or a list of such, without those below *prefixes*; None if nothing is left."""
+    """Return *value*, a path or a list of paths, without those below *prefixes*; None if none is left."""
     inside = tuple(f"{prefix}/" for prefix in prefixes)
     if not any(prefix in value for prefix in prefixes):
         return value

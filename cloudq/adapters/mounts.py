@@ -1,4 +1,4 @@
-"""Which file system a path lies on, and how far its file locks reach (Linux: ``/proc/self/mountinfo``).
+"""The file system of a path, and the reach of its file locks (Linux: ``/proc/self/mountinfo``).
 
 Sources of the rules: mount(8), nfs(5) (``local_lock``, ``nolock``), Lustre's operations manual
 (``flock``, ``localflock``), mount.cifs(8) (``nobrl``), BeeGFS's ``tuneUseGlobalFileLocks``.
@@ -19,7 +19,7 @@ _ESCAPED = re.compile(r"\\([0-7]{3})")
 
 
 class LockReach(Enum):
-    """How far an advisory lock (``flock``) on a file system reaches."""
+    """The reach of an advisory lock (``flock``) on a file system."""
 
     EVERYWHERE = auto()
     """All machines that share the file system respect it."""
@@ -40,12 +40,12 @@ class Mount:
 
     @property
     def is_local(self) -> bool:
-        """Whether the file system belongs to this machine alone."""
+        """Return whether the file system belongs to this machine alone."""
         return self.kind in _LOCAL
 
     @property
     def lock_reach(self) -> LockReach:
-        """How far file locks reach there."""
+        """The reach of file locks on this file system."""
         if self.is_local:
             return LockReach.EVERYWHERE
         judge = _SHARED.get(self.kind)
@@ -53,13 +53,13 @@ class Mount:
 
     @property
     def in_words(self) -> str:
-        """The mount for a message: its point, its type, and the options that concern locks."""
+        """The mount as text for a message: its point, its type, and the options that concern locks."""
         about_locks = sorted(option for option in self.options if _ABOUT_LOCKS.match(option))
         return f"{self.point} ({', '.join((self.kind, *about_locks))})"
 
 
 def mount_of(path: Path, table: Path = MOUNT_TABLE) -> Mount | None:
-    """The file system that *path* lies on; None where the system does not tell (macOS, Windows)."""
+    """Return the file system of *path*, or None if the system does not report it (macOS, Windows)."""
     try:
         text = os.fsdecode(table.read_bytes())
     except OSError:
@@ -68,12 +68,12 @@ def mount_of(path: Path, table: Path = MOUNT_TABLE) -> Mount | None:
 
 
 def parse_mounts(text: str) -> tuple[Mount, ...]:
-    """The mounts in a ``mountinfo`` text, in its order; lines of another shape are left out."""
+    """Return the mounts in a ``mountinfo`` text, in its order; skip lines of another format."""
     return tuple(mount for line in text.splitlines() if (mount := _parse_line(line)) is not None)
 
 
 def find_mount(path: PurePosixPath, mounts: tuple[Mount, ...]) -> Mount | None:
-    """The mount that holds the absolute *path*: the deepest one, of several at one point the last."""
+    """Return the mount that holds the absolute *path*: the deepest one; of several at one point, the last."""
     above = {str(path), *(str(parent) for parent in path.parents)}
     holding = [mount for mount in mounts if mount.point in above]
     deepest = max((len(mount.point) for mount in holding), default=0)
@@ -91,7 +91,7 @@ def _parse_line(line: str) -> Mount | None:
 
 
 def _unescaped(text: str) -> str:
-    """Blanks and backslashes are written in octal there."""
+    """Decode the octal escapes with which the table writes blanks and backslashes."""
     return _ESCAPED.sub(lambda found: chr(int(found[1], 8)), text)
 
 

@@ -1,4 +1,4 @@
-"""This machine's files and commands, as an examination asks for them."""
+"""This machine's files and commands, as an examination needs them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ThisMachine:
     """The port `OwnMachine`."""
 
     environ: Mapping[str, str]
-    """Where commands are looked for."""
+    """The environment whose PATH is searched for commands."""
 
     def access(self, path: Path) -> Access | None:
         if os.name != "posix":
@@ -62,5 +62,5 @@ class ThisMachine:
 
 
 def _nearest(directory: Path) -> Path:
-    """*directory*, or what it would be made in."""
+    """Return *directory*, or its nearest parent that exists."""
     return next(path for path in (directory, *directory.parents) if path.exists())

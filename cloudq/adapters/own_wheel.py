@@ -1,6 +1,6 @@
-"""This very cloudq as a wheel, made from where it is installed: there need not be a source tree.
+"""This installation of cloudq as a wheel, built without a source tree.
 
-The same files make the same bytes, so that one version is one object wherever it is built.
+The same files give the same bytes, so that a version is the same object wherever it is built.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _WHEEL = "Wheel-Version: 1.0\nGenerator: cloudq\nRoot-Is-Purelib: true\nTag: py3
 
 
 def own_wheel() -> Wheel:
-    """The wheel. Raises `ConfigProblem` if cloudq is not installed but run from its files."""
+    """Return the wheel. Raises `ConfigProblem` if cloudq is not installed but run from its files."""
     try:
         installed = distribution("cloudq")
     except PackageNotFoundError as error:
@@ -43,7 +43,7 @@ def _package() -> Iterator[tuple[str, bytes]]:
 
 
 def _metadata(installed: Distribution) -> Iterator[tuple[str, bytes]]:
-    # An installation in development has what setuptools calls PKG-INFO; the contents are the same.
+    # A development installation has setuptools' PKG-INFO instead; the contents are the same.
     metadata = installed.read_text("METADATA") or installed.read_text("PKG-INFO") or ""
     yield "METADATA", _of_this_version(metadata)
     yield "WHEEL", _WHEEL.encode()
@@ -51,7 +51,7 @@ def _metadata(installed: Distribution) -> Iterator[tuple[str, bytes]]:
 
 
 def _of_this_version(metadata: str) -> bytes:
-    """An installation in development may have been described when it was older; licences do not go along."""
+    """Set the version, which may be outdated in a development installation, and drop licence files."""
     head, blank, description = metadata.partition("\n\n")
     lines = [line for line in head.splitlines() if not line.startswith(("Version:", "License-File:"))]
     lines.insert(1, f"Version: {VERSION}")

@@ -1,6 +1,6 @@
-"""Run a command and wait for it on every system that a client runs on; Windows has no other way.
+"""Run a command to its end on every system that a client runs on; Windows has no other way.
 
-What belongs to agents and jobs, with process groups and process tables, is in `process`.
+Functions for agents and jobs, with process groups and process tables, are in `process`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from attrs import frozen
 
 @frozen
 class Ended:
-    """A command that ran to its end."""
+    """The result of a command that ran to its end."""
 
     status: int
     stdout: str
@@ -21,13 +21,13 @@ class Ended:
 
 
 class DidNotEnd(Exception):
-    """The command could not be started, or gave no answer in time; then it was killed."""
+    """The command could not be started, or it gave no answer in time and was killed."""
 
 
 def run_portably(argv: Sequence[str], env: Mapping[str, str], timeout_s: float) -> Ended:
-    """Run *argv* without a shell and return all it printed. Raises `DidNotEnd`.
+    """Run *argv* without a shell and return everything that it printed. Raises `DidNotEnd`.
 
-    An interrupt from the terminal reaches the command as well, and it has ended when that goes on.
+    An interrupt from the terminal reaches the command, too; it has ended when the interrupt is raised here.
     """
     try:
         done = subprocess.run(

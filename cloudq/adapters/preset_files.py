@@ -1,4 +1,4 @@
-"""Presets as directories: a user's own below ``~/.cloudq/presets``, the shipped ones in the package."""
+"""Presets as directories: the user's below ``~/.cloudq/presets``, the shipped ones in the package."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from cloudq.domain.errors import ConfigProblem, InvalidInput, TargetExists
 
 MAX_FILE_BYTES = 1 << 20
 MAX_TEMPLATE_BYTES = 51_200
-"""What CloudFormation takes with a request."""
+"""The largest template that CloudFormation accepts in a request."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
 @frozen
 class PresetFiles:
-    """The real `Presets`; *own* is the directory of the user's."""
+    """The real `Presets`; *own* is the directory of the user's presets."""
 
     own: Path
 
@@ -78,7 +78,7 @@ class PresetFiles:
         return text
 
     def _content(self, name: str, problems: list[str]) -> tuple[str, dict[str, bytes]]:
-        """Where the preset is and what its files hold; the user's own go first."""
+        """Return the place of a preset and the contents of its files; the user's presets take precedence."""
         own = self.own / _checked(name)
         if own.is_dir():
             return str(own), {file: _read(own / file, problems) for file in FILES}
@@ -113,7 +113,7 @@ def _read(path: Path, problems: list[str]) -> bytes:
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that stands twice, and keeps CloudFormation's short forms such as ``!Ref`` as values."""
+    """A loader that refuses duplicate keys and keeps CloudFormation's short forms (``!Ref``) as values."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         mapping: dict[Hashable, Any] = super().construct_mapping(node, deep=deep)
@@ -178,7 +178,7 @@ def _wrong_placeholders(configuration: Mapping[str, Any], place: str) -> Iterato
 
 def _wrong_network(network: Mapping[str, Any], text: bytes, place: str) -> Iterator[str]:
     if not network:
-        return  # told already
+        return  # already reported
     for section, names in (("Parameters", NETWORK_PARAMETERS), ("Outputs", NETWORK_OUTPUTS)):
         there = network.get(section) or {}
         for name in names:

@@ -1,7 +1,7 @@
-"""The only place that starts processes, and knows one process from another.
+"""Starting and identifying processes; apart from `portable_process`, no other module starts any.
 
-Process tables are Linux's ``/proc``; where there is none, a process counts as alive as long as
-its pid is in use.
+The process table is Linux's ``/proc``; without it, a process counts as alive as long as its pid is
+in use.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _DEAD = frozenset({"Z", "X", "x"})
 
 @frozen
 class Command:
-    """What is to be started: no shell, no terminal, nothing inherited but what stands here."""
+    """A command to start: without a shell or a terminal, and it inherits only what is given here."""
 
     argv: tuple[str, ...]
     cwd: Path
@@ -47,35 +47,35 @@ class Command:
 
 @frozen
 class DetachedProcess:
-    """A process in a session of its own, which outlives the one that started it."""
+    """A process in a separate session, which outlives the process that started it."""
 
     identity: ProcessIdentity
     _popen: subprocess.Popen[bytes] = field(repr=False, eq=False)
 
     def wait(self, timeout_s: float) -> int | None:
-        """Its exit status, negative for a signal; None if it still runs after *timeout_s*."""
+        """Return its exit status, negative for a signal, or None if it still runs after *timeout_s*."""
         try:
             return self._popen.wait(timeout_s)
         except subprocess.TimeoutExpired:
             return None
 
     def kill(self) -> None:
-        """End it and what it started; it is waited for."""
+        """Kill it and the processes that it started, and wait for it."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._popen.pid, signal.SIGKILL)
         self._popen.wait()
 
     def let_go(self) -> None:
-        """Stop watching it; it runs on."""
+        """Stop watching it; it continues to run."""
         _LET_GO.append(self._popen)
 
 
 _LET_GO: list[subprocess.Popen[bytes]] = []
-"""Children that nobody waits for; they are collected when the next one is started."""
+"""Children that no caller waits for; those that ended are collected when the next one is started."""
 
 
 def start_detached(command: Command, stdin: int = subprocess.DEVNULL) -> DetachedProcess:
-    """Start *command*; raises OSError if it cannot be started."""
+    """Start *command*. Raises OSError if it cannot be started."""
     _LET_GO[:] = [popen for popen in _LET_GO if popen.poll() is None]
     with _open_output(command.stdout) as stdout, _open_output(command.stderr) as stderr:
         popen = subprocess.Popen(
@@ -92,14 +92,15 @@ def start_detached(command: Command, stdin: int = subprocess.DEVNULL) -> Detache
 
 
 def start_helper(script: Path, words: Sequence[str], command: Command) -> DetachedProcess:
-    """Start *script*, a program of cloudq's own, which finds the environment of *command* on stdin.
+    """Start *script*, one of cloudq's programs, which reads the environment of *command* from stdin.
 
-    That is not the program's own: what this interpreter needs (a module's ``LD_LIBRARY_PATH``) is not
-    the command's, and no variable is changed or lost on the way. Raises OSError.
+    The program itself runs in a different environment: variables that this interpreter needs (a
+    module's ``LD_LIBRARY_PATH``) do not reach the command, and no variable of the command is changed
+    or lost on the way. Raises OSError.
     """
     argv = (sys.executable, "-I", "-S", str(script), *words)
     own = {name: os.environ[name] for name in _NEEDED_BY_PYTHON if name in os.environ}
-    with os.fdopen(os.memfd_create("environment"), "wb") as file:  # no file that a full disk keeps away
+    with os.fdopen(os.memfd_create("environment"), "wb") as file:  # in memory, so a full disk is no problem
         file.write(b"".join(os.fsencode(f"{name}={value}\0") for name, value in command.env.items()))
         file.seek(0)
         return start_detached(evolve(command, argv=argv, env=own), file.fileno())
@@ -111,14 +112,14 @@ def _open_output(path: Path | None) -> IO[bytes]:
 
 @frozen
 class Finished:
-    """A command that ran to its end."""
+    """The result of a command that ran to its end."""
 
     status: int
-    """Its exit status, negative for a signal."""
+    """The exit status, negative for a signal."""
     stdout: str
     stderr: str
     began_at: float = field(default=0.0, eq=False)
-    """Seconds on this machine's clock, which runs through suspends."""
+    """Seconds on this machine's clock, which continues during suspends."""
     ended_at: float = field(default=0.0, eq=False)
 
 
@@ -126,14 +127,14 @@ MAX_ANSWER_BYTES = 64 << 20
 
 
 class AnswerTooLong(SchedulerUnavailable):
-    """A query printed more than is read: less must be asked for."""
+    """The error for a query that printed more than is read: the caller must ask for less."""
 
 
 def run_to_end(command: Command, timeout_s: float, max_bytes: int = MAX_ANSWER_BYTES) -> Finished:
-    """Run a query and return all it printed; *command* names no files.
+    """Run a query and return everything that it printed; *command* names no files for its output.
 
-    Raises `SchedulerUnavailable` if it cannot be started, is late, or prints too much: then it
-    and whatever it started are killed.
+    Raises `SchedulerUnavailable` if it cannot be started, times out or prints too much; it is then
+    killed with all processes that it started.
     """
     began_at = _elapsed()
     try:
@@ -152,7 +153,7 @@ def run_to_end(command: Command, timeout_s: float, max_bytes: int = MAX_ANSWER_B
         try:
             told = _read_all(popen, command.argv[0], time.monotonic() + timeout_s, max_bytes)
         except BaseException:
-            if popen.poll() is None:  # else its number may be another group's by now
+            if popen.poll() is None:  # otherwise another group may have its number
                 os.killpg(popen.pid, signal.SIGKILL)
             raise
     return Finished(popen.returncode, *told, began_at, _elapsed())
@@ -164,7 +165,7 @@ def _elapsed() -> float:
 
 
 def _read_all(popen: subprocess.Popen[bytes], name: str, ends: float, max_bytes: int) -> tuple[str, str]:
-    """Both streams to their ends, and the process with them."""
+    """Read both streams to their ends, and wait for the process."""
     read: dict[int, list[bytes]] = {pipe.fileno(): [] for pipe in (popen.stdout, popen.stderr) if pipe}
     size = 0
     with selectors.DefaultSelector() as selector:
@@ -191,16 +192,17 @@ def _read_all(popen: subprocess.Popen[bytes], name: str, ends: float, max_bytes:
 
 
 def start_recording(command: Command, note: Path, status: Path, limit_s: float) -> DetachedProcess:
-    """Start *command*, which notes its process in *note* and its exit status in *status*.
+    """Start *command* under a recorder, which notes its process in *note* and the exit status in *status*.
 
-    It is ended after *limit_s*, whether anybody still waits for it or not. No shell runs it: one would
-    drop variables that it has no name for, such as exported functions. Raises OSError.
+    The command is ended after *limit_s*, even if no process waits for it any longer. No shell runs it:
+    a shell would drop variables whose names it does not accept, such as exported functions. Raises
+    OSError.
     """
     return start_helper(_RECORDER, (str(note), str(status), f"{limit_s:.0f}", *command.argv), command)
 
 
 def noted_identity(note: str, starter: ProcessIdentity) -> ProcessIdentity | None:
-    """The process that left *note* (its ``/proc/PID/stat``) after *starter* started it."""
+    """Return the process that left *note* (its ``/proc/PID/stat``) after *starter* started it, or None."""
     pid, fields = note.partition(" ")[0], note.rpartition(")")[2].split()
     if not re.fullmatch("[0-9]{1,9}", pid) or len(fields) <= 19:
         return None
@@ -211,28 +213,28 @@ _PR_SET_DUMPABLE = 4
 
 
 def hide_own_memory() -> bool:
-    """Keep other processes of this account from reading this one's memory and environment in ``/proc``.
+    """Stop other processes of this account from reading this one's memory and environment in ``/proc``.
 
     A job runs under the agent's account, and the agent's keys may be in its environment. No core
     dump is written either. Processes that this one starts are not affected. Returns whether the
-    system can do it (Linux).
+    system supports this (Linux).
     """
     prctl = getattr(ctypes.CDLL(None), "prctl", None)
     return prctl is not None and prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) == 0
 
 
 def is_root() -> bool:
-    """Whether this process may do anything on this machine."""
+    """Return whether this process has all rights on this machine."""
     return os.geteuid() == 0
 
 
 def own_identity() -> ProcessIdentity:
-    """This process."""
+    """Return the identity of this process."""
     return identity_of(os.getpid())
 
 
 def account() -> str:
-    """Whose processes these are: a user name, or a number that has none."""
+    """Return the user name that these processes run under, or the user id if it has no name."""
     uid = os.geteuid()
     try:
         return pwd.getpwuid(uid).pw_name
@@ -241,7 +243,7 @@ def account() -> str:
 
 
 def group() -> str:
-    """The group of new files: a name, or a number that has none."""
+    """Return the group of new files: its name, or the group id if it has no name."""
     gid = os.getegid()
     try:
         return grp.getgrgid(gid).gr_name
@@ -250,7 +252,7 @@ def group() -> str:
 
 
 def identity_of(pid: int) -> ProcessIdentity:
-    """The process that has *pid* now; ``started`` is empty if it cannot be told."""
+    """Return the process that has *pid* now; ``started`` is empty if it cannot be determined."""
     found = _stat_fields(pid)
     return ProcessIdentity(
         host=os.uname().nodename,
@@ -262,7 +264,7 @@ def identity_of(pid: int) -> ProcessIdentity:
 
 
 def is_gone(process: ProcessIdentity) -> bool:
-    """Whether *process* has certainly ended; False when it cannot be seen from here."""
+    """Return whether *process* has certainly ended; False if it is not visible from here."""
     here = own_identity()
     if process.host != here.host:
         return False
@@ -281,14 +283,14 @@ def _runs(process: ProcessIdentity) -> bool:
 
 
 def send_signal(process: ProcessIdentity, number: signal.Signals) -> bool:
-    """Send a signal to exactly *process*; return whether it was there to get it."""
+    """Send a signal to exactly *process*; return whether it still existed."""
     if is_gone(process) or not process.shares_process_table_with(own_identity()):
         return False
     try:
         handle = os.pidfd_open(process.pid)
     except ProcessLookupError:
         return False
-    try:  # the handle names one process for good; now make sure it is the right one
+    try:  # the handle stays with one process; make sure that it is the right one
         if not _runs(process):
             return False
         signal.pidfd_send_signal(handle, number)
@@ -302,8 +304,8 @@ def send_signal(process: ProcessIdentity, number: signal.Signals) -> bool:
 def kill_group(leader: ProcessIdentity, marks: Sequence[bytes]) -> None:
     """Kill what is left of the process group that *leader* leads or led.
 
-    Once the leader is gone its number may be another's: then only members whose environment
-    holds all of *marks* are killed.
+    Once the leader is gone, another group may have its number: then only members whose environment
+    contains all of *marks* are killed.
     """
     if not leader.shares_process_table_with(own_identity()):
         return
@@ -316,7 +318,7 @@ def kill_group(leader: ProcessIdentity, marks: Sequence[bytes]) -> None:
 
 
 def _members(group: int) -> list[ProcessIdentity]:
-    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 (names are all)
+    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 (only names are needed)
     found = {pid: _stat_fields(pid) for pid in pids}
     return [identity_of(pid) for pid, stat in found.items() if stat and stat[2] == str(group)]
 
@@ -330,7 +332,7 @@ def _environment_holds(pid: int, marks: Sequence[bytes]) -> bool:
 
 
 def format_identity(process: ProcessIdentity) -> str:
-    """*process* as one line that `parse_identity` reads."""
+    """Return *process* as one line that `parse_identity` reads."""
     return " ".join(
         part or "-"
         for part in (
@@ -340,7 +342,7 @@ def format_identity(process: ProcessIdentity) -> str:
 
 
 def parse_identity(text: str) -> ProcessIdentity | None:
-    """Read what `format_identity` wrote; None if it is anything else."""
+    """Parse a line that `format_identity` wrote; return None for anything else."""
     parts = ["" if part == "-" else part for part in text.split(" ")]
     if len(parts) != 5 or not re.fullmatch("[0-9]{1,9}", parts[0]):
         return None
@@ -349,12 +351,12 @@ def parse_identity(text: str) -> ProcessIdentity | None:
 
 
 def _stat_fields(pid: int) -> tuple[str, str, str] | None:
-    """State, start time and process group, or None if there is no such process."""
+    """Return state, start time and process group, or None if the process does not exist."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
     except OSError:
         return None
-    fields = text.rpartition(")")[2].split()  # the name in parentheses may hold anything
+    fields = text.rpartition(")")[2].split()  # the name in parentheses may contain anything
     return (fields[0], fields[19], fields[2]) if len(fields) > 19 else None
 
 

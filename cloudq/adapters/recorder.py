@@ -1,11 +1,11 @@
-"""Runs a submit command and leaves records of it, though the agent that started this may die.
+"""Runs a submit command and leaves records of it, even if the agent that started this dies.
 
     python -I -S recorder.py NOTE STATUS LIMIT COMMAND…          (the environment on stdin)
 
 NOTE gets this process's ``/proc/PID/stat`` before the command is started, STATUS the command's exit
-status once it ended (128 + N for a signal; 124 if it was ended after LIMIT seconds). The command gets
-exactly the environment that stdin holds, as NUL-terminated ``name=value``: a shell in between would
-drop what it has no name for, such as exported functions. It knows nothing but the standard library.
+status after it ended (128 + N for a signal; 124 if it was ended after LIMIT seconds). The command gets
+exactly the environment on stdin, as NUL-terminated ``name=value``: a shell in between would drop variables
+whose names it does not accept, such as exported functions. This script uses only the standard library.
 """
 
 # ruff: noqa: PTH105, PTH123
@@ -27,7 +27,7 @@ _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def main(argv: list[str]) -> int:
-    """Run the command; the answer is its exit status."""
+    """Run the command and return its exit status."""
     note, status, limit, *command = argv
     _note_self(note)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
@@ -36,7 +36,7 @@ def main(argv: list[str]) -> int:
     if not child:
         become(command, environment)
     with suppress(OSError):
-        os.setpgid(child, child)  # the child does so too: whoever comes first
+        os.setpgid(child, child)  # the child does this, too; either may be first
     code = _wait(child, float(limit))
     _replace(status, f"{code}\n".encode())
     return code
@@ -54,7 +54,7 @@ def _replace(path: str, content: bytes) -> None:
 
 
 def read_environment(handle: int) -> dict[bytes, bytes]:
-    """What was written as NUL-terminated ``name=value``."""
+    """Return the variables that were written as NUL-terminated ``name=value``."""
     with os.fdopen(handle, "rb", closefd=False) as file:
         pairs = (item.partition(b"=") for item in file.read().split(b"\0"))
     return {name: value for name, found, value in pairs if found}
@@ -86,7 +86,7 @@ def _say(words: str) -> None:
 
 
 def _wait(child: int, limit_s: float) -> int:
-    """The exit status of *child*, which gets TERM after *limit_s* and KILL some seconds later."""
+    """Return the exit status of *child*, which gets TERM after *limit_s* and KILL some seconds later."""
     if _has_ended(child, limit_s):
         return _status_of(child)
     for number in (signal.SIGTERM, signal.SIGKILL):

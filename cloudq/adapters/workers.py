@@ -1,4 +1,4 @@
-"""Workers: threads for waiting on many requests at once, or the caller itself."""
+"""Worker threads, which wait for many requests at once."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 FEWER: Mapping[Lane, int] = MappingProxyType({Lane.POLL: 1, Lane.DOWNLOAD: 3, Lane.SHIP: 3})
-"""Lanes that have one thing to do at once, or could fill a slow line with as many as the others have."""
+"""Lanes with fewer threads: one task at a time is enough, or more could fill a slow network line."""
 CLOSE_WITHIN_S = 10.0
-"""How long the end of the process waits for background work, which may hang in a request."""
+"""The time that an ending process waits for background work, which may hang in a request."""
 
 
 @frozen
@@ -38,10 +38,10 @@ class _StartedInThread(Generic[R]):
 
 @define(eq=False)
 class _BackgroundThreads:
-    """At most *count* threads, made when they are needed.
+    """At most *count* threads, created when they are needed.
 
-    They are daemons, unlike those of an executor: work that hangs in a request must not keep the
-    process from ending.
+    Unlike those of an executor, they are daemon threads: work that hangs in a request must not keep
+    the process from ending.
     """
 
     name: str
@@ -65,7 +65,7 @@ class _BackgroundThreads:
         return future
 
     def close(self) -> list[Future[Any]]:
-        """Cancel work that waits and take no more; return the work that is under way."""
+        """Cancel waiting work and accept no more; return the work that is in progress."""
         with self._lock:
             unfinished = list(self._unfinished)
         for _ in self._threads:
@@ -86,7 +86,7 @@ class _BackgroundThreads:
 def _do(work: Callable[[], R], future: Future[R]) -> None:
     try:
         result = work()
-    except BaseException as error:  # noqa: BLE001 (kept for whoever asks for the result)
+    except BaseException as error:  # noqa: BLE001 (raised again by result())
         future.set_exception(error)
     else:
         future.set_result(result)
@@ -94,7 +94,7 @@ def _do(work: Callable[[], R], future: Future[R]) -> None:
 
 @frozen
 class ThreadWorkers:
-    """At most *count* threads for `map`, and threads of its own for each lane."""
+    """At most *count* threads for `map`, and separate threads for each lane."""
 
     count: int
     _pool: ThreadPoolExecutor = field(init=False)
@@ -121,7 +121,7 @@ class ThreadWorkers:
         return _StartedInThread(self._lanes[lane].start(work))
 
     def close(self) -> None:
-        """Start nothing that waits; wait for work under way, a bounded time for that of lanes."""
+        """Drop waiting work and wait for work in progress, at most `CLOSE_WITHIN_S` for that of lanes."""
         under_way = [future for threads in self._lanes.values() for future in threads.close()]
         wait(under_way, timeout=CLOSE_WITHIN_S)
         self._pool.shutdown(wait=True, cancel_futures=True)

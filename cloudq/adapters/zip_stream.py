@@ -1,4 +1,4 @@
-"""Writing a zip archive as a stream: nothing of it is held, but for its table of contents."""
+"""Zip archives written as a stream: only the table of contents is held in memory."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from cloudq.domain.jobs.archive_names import encoded
 
 PIECE_BYTES = 1 << 20
 MAX_NAME_BYTES = 32 << 10
-"""Of a whole path, encoded; the format has 64 KiB."""
+"""The limit for a whole path, encoded; the format allows 64 KiB."""
 
 _ZIP64_FROM = 1 << 30
 _OLDEST = (1980, 1, 1, 0, 0, 0)
 _ENTRY_BYTES = 46 + len(ENCODED_NAME) + 32
-"""What an entry takes in the table of contents besides its name."""
+"""The size of an entry in the table of contents, without its name."""
 
 
 class _Sink:
-    """What the zipfile module writes into; it can neither seek nor tell."""
+    """The file into which the zipfile module writes; it has no position to set or to read."""
 
     def __init__(self) -> None:
         self.held = bytearray()
@@ -36,7 +36,7 @@ class _Sink:
         return len(piece)
 
     def flush(self) -> None:
-        """Everything that is written is there."""
+        """Do nothing: everything that was written is already held."""
 
     def take(self) -> bytes:
         piece = bytes(self.held)
@@ -47,14 +47,14 @@ class _Sink:
 
 @define
 class ZipStream:
-    """One archive. Each method yields what of it is complete; whoever asks has to take all."""
+    """An archive. Generators yield the bytes that are complete; the caller must consume them all."""
 
     level: int = 6
     files: int = field(default=0, init=False)
     total_bytes: int = field(default=0, init=False)
-    """What the entries unpack to."""
+    """The unpacked size of the entries."""
     directory_bytes: int = field(default=0, init=False)
-    """Of the table of contents so far."""
+    """The size of the table of contents so far."""
     _sink: _Sink = field(factory=_Sink, init=False)
     _zip: zipfile.ZipFile = field(init=False)
 
@@ -68,13 +68,13 @@ class ZipStream:
 
     @property
     def packed_bytes(self) -> int:
-        """Bytes of the archive so far."""
+        """The size of the archive so far, in bytes."""
         return self._sink.taken + len(self._sink.held)
 
     def add_file(self, path: bytes, info: os.stat_result, source: BinaryIO) -> Iterator[bytes]:
-        """Add what *source* holds, as far as it did when *info* was asked for.
+        """Add the content of *source*, up to the size that it had when *info* was requested.
 
-        Raises OSError if it cannot be read to that end; the entry then holds what could be.
+        Raises OSError if it cannot be read that far; the entry then holds what could be read.
         """
         left = info.st_size
         entry = self._entry(path, info, stat.S_IFREG)
@@ -95,13 +95,13 @@ class ZipStream:
         self.total_bytes += len(target)
 
     def add_directory(self, path: bytes, info: os.stat_result) -> None:
-        """Add a directory, which need not be said of one with files in it."""
+        """Add a directory; one that contains files need not be added."""
         entry = self._entry(path + b"/", info, stat.S_IFDIR)
         entry.compress_type = zipfile.ZIP_STORED
         self._zip.writestr(entry, b"")
 
     def finish(self) -> Iterator[bytes]:
-        """The rest, once nothing more is added."""
+        """Yield the rest of the archive, once nothing more is added."""
         self._zip.close()
         yield self._sink.take()
 

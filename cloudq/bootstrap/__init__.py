@@ -1,4 +1,4 @@
-"""The composition root: a configuration becomes wired use cases; every part can be replaced.
+"""The composition root, which wires use cases from a configuration; every part can be replaced.
 
-Clients import `cloudq.bootstrap.client` alone: what only an agent needs runs on Linux only.
+Clients import only `cloudq.bootstrap.client`: the parts that only an agent needs run on Linux only.
 """

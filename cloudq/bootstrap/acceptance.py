@@ -1,4 +1,4 @@
-"""Wire what tries out a site's scheduler: a client and an agent in one process, over a store in memory."""
+"""Wire the trials of a site's scheduler: a client and an agent in one process, over a store in memory."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ READERS = 4
 
 @frozen
 class AcceptanceParts:
-    """What tries out the scheduler, and what it runs on."""
+    """The wired trials, and the profile and directory that they use."""
 
     try_scheduler: TryScheduler
     profile: SystemProfile
     home: Path
-    """A directory of its own below the agent's home, removed in the end."""
+    """A separate directory below the agent's home, removed at the end."""
 
 
 @contextmanager
 def acceptance_parts(
     config: Config, options: str, log: AgentLog, report: Callable[[str], object]
 ) -> Iterator[AcceptanceParts]:
-    """Wire the trials for the profile that *config* names, with an agent that runs until the end.
+    """Wire the trials for the profile that *config* names, with an agent that runs until the context ends.
 
-    *options* go with every job. No store is asked: *config* need not name a usable one. Raises
+    *options* are added to every job. No store is contacted, so *config* need not name a usable one. Raises
     `ConfigProblem`.
     """
     profile = agent_profile(config)
@@ -84,7 +84,7 @@ def acceptance_parts(
         workers.close()
         with told_as_workspace_problem(f"remove {home}"):
             remove_tree(home)
-            with suppress(OSError):  # another one is under way
+            with suppress(OSError):  # another run uses it
                 home.parent.rmdir()
 
 
@@ -95,7 +95,7 @@ def _running(agent: AgentParts) -> Iterator[None]:
     def run() -> None:
         try:
             agent.run.forever()
-        except BaseException as error:  # noqa: BLE001 (told by the thread that waits for results)
+        except BaseException as error:  # noqa: BLE001 (raised again by the waiting thread)
             failures.append(error)
 
     thread = threading.Thread(target=run, name="agent", daemon=True)

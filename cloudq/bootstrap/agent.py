@@ -76,12 +76,12 @@ from cloudq.ports.workspace import Workspace
 
 LOOK_AT_BEAT_EVERY_S = 1.0
 ADVANCE_QUEUE_EVERY_S = 0.5
-"""How long a slot of the local scheduler may stay free while a job waits for it."""
+"""The seconds for which a slot of the embedded scheduler may stay free while a job waits for it."""
 
 
 @frozen
 class AgentWorld:
-    """All that an agent meets outside itself."""
+    """Everything outside itself that an agent uses."""
 
     store: ObjectStore
     scheduler: BatchScheduler
@@ -94,20 +94,20 @@ class AgentWorld:
     is_process_gone: Callable[[ProcessIdentity], bool]
     log: AgentLog
     unfit_commands: Callable[[], Sequence[str]] = tuple
-    """What the scheduler's commands do not take, probed before anything is run."""
+    """Returns the options that the scheduler's commands lack, probed before anything is run."""
     local_scripts: LocalScripts | None = None
-    """What is made of meta jobscripts; None: they are refused."""
+    """Converts meta jobscripts; None to refuse them."""
     log_file: Path | None = None
     store_doubts: str = ""
-    """Why the store's conditions may not hold, by what is known of this machine."""
+    """Why the store's conditions may not hold, as far as this machine shows."""
     advance_queue: Callable[[], object] | None = None
-    """What the queue of a scheduler of our own needs while no cycle looks at it."""
+    """Advances the queue of the embedded scheduler between cycles; None for other schedulers."""
     note_trouble: Callable[[str], object] = lambda _: None
-    """Keep what is wrong where `cloudqd --status` reads it on this machine."""
+    """Notes a problem of the agent where `cloudqd --status` reads it on this machine."""
     wake: Callable[[], None] = lambda: None
-    """End every sleep of *clock*."""
+    """Ends every sleep of *clock*."""
     close: Callable[[], None] = lambda: None
-    """Wait for work under way and close what is open."""
+    """Waits for work under way and closes what is open."""
 
 
 @frozen
@@ -116,24 +116,24 @@ class AgentParts:
 
     run: RunAgent
     background: tuple[BackgroundWork, ...]
-    """The heartbeat, and whatever else must not wait for a cycle."""
+    """The heartbeat, and any other work that must not wait for a cycle."""
     lease: HoldLease
     holdings: Holdings
     wake: Callable[[], None]
     close: Callable[[], None]
 
     def start_background(self) -> None:
-        """Begin to beat and to do what else goes on beside the cycles."""
+        """Start the heartbeat and the other background work."""
         for work in self.background:
             work.start()
 
     def stop_background(self) -> None:
-        """End it."""
+        """Stop the background work."""
         for work in self.background:
             work.stop()
 
     def stop(self) -> None:
-        """Ask the agent to finish the step it is in and end; once, safe in a signal handler."""
+        """Ask the agent to finish its current step and end; call it once; safe in a signal handler."""
         self.run.stop()
         self.wake()
 
@@ -146,7 +146,7 @@ def wire_agent(
     *,
     one_shot: bool = False,
 ) -> AgentParts:
-    """Wire an agent; its beats go to the store directly, everything else through the fence."""
+    """Wire an agent; its heartbeats go to the store directly, everything else through the fence."""
     identity = AgentIdentity(settings.system, world.process, VERSION, profile, offer)
     dated = DatedStore(world.store, world.clock)
     world = evolve(world, store=dated)
@@ -165,7 +165,7 @@ def wire_agent(
     permits = Permits(lease)
     cycle = _wire_cycle(world, settings, lease, holdings, permits)
     registry = cycle.publish_summary.registry
-    probed = BucketSystemRegistry(world.store, world.ids)  # as it is: before there is a lease, too
+    probed = BucketSystemRegistry(world.store, world.ids)  # unfenced: it is probed before there is a lease
     run = RunAgent(
         lease=lease,
         check_store=CheckStore(
@@ -201,7 +201,7 @@ def _background(world: AgentWorld, lease: HoldLease) -> tuple[BackgroundWork, ..
         return (heartbeat,)
 
     def advance_while_acting() -> None:
-        if lease.may_write():  # else another login node's agent starts what waits, on its machine
+        if lease.may_write():  # otherwise, another login node's agent starts waiting jobs there
             advance()
 
     return heartbeat, BackgroundWork("local queue", advance_while_acting, ADVANCE_QUEUE_EVERY_S, world.log)
@@ -279,7 +279,7 @@ def _wire_cycle(
 
 
 def agent_parts(config: Config, log: AgentLog, log_file: Path | None, *, one_shot: bool) -> AgentParts:
-    """Wire the agent that *config* describes. Raises `ConfigProblem` for what cannot run here."""
+    """Wire the agent that *config* describes. Raises `ConfigProblem` if it cannot run here."""
     profile = _with_limits_of_this_machine(agent_profile(config))
     world = _real_world(config, profile, log, log_file)
     return _wire_for(config, profile, world, one_shot=one_shot)
@@ -288,7 +288,7 @@ def agent_parts(config: Config, log: AgentLog, log_file: Path | None, *, one_sho
 def agent_over(
     config: Config, profile: SystemProfile, store: ObjectStore, log: AgentLog
 ) -> tuple[AgentParts, BatchScheduler]:
-    """Wire an agent with *profile* over *store* in place of the configured one; return its scheduler, too."""
+    """Wire an agent with *profile* over *store* instead of the configured one; also return its scheduler."""
     profile = _with_limits_of_this_machine(profile)
     world = evolve(_real_world(config, profile, log, None), store=store)
     return _wire_for(config, profile, world, one_shot=False), world.scheduler
@@ -311,7 +311,7 @@ def _wire_for(config: Config, profile: SystemProfile, world: AgentWorld, *, one_
 
 
 def _with_limits_of_this_machine(profile: SystemProfile) -> SystemProfile:
-    """The scheduler of our own has no more slots than this machine has CPUs."""
+    """Limit the embedded scheduler to as many slots as this machine has CPUs."""
     if profile.scheduler != "local" or profile.limits.n_resource is not None:
         return profile
     return evolve(profile, limits=evolve(profile.limits, n_resource=usable_cpus()))

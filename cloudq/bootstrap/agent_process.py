@@ -1,8 +1,8 @@
-"""The process of an agent, seen by whoever starts, looks at or stops it on the same machine.
+"""The process of an agent, for commands that start, query or stop it on the same machine.
 
-Each agent notes its process in its home, one file a system and host: homes may be shared by
-several login nodes. A process is known by pid, start time and boot, so that nobody else's is
-ever taken for it.
+Each agent notes its process in its home, in one file per system and host, because several login nodes may
+share a home. A process is identified by pid, start time and boot, so that no other process is mistaken for
+it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class AgentProcess:
     config: Config
 
     def note(self) -> None:
-        """This very process is the agent from now on."""
+        """Note that this process is the agent."""
         path = self._file(process.own_identity().host)
         with told_as_workspace_problem(f"write {path}"):
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -52,9 +52,9 @@ class AgentProcess:
             self._trouble.unlink(missing_ok=True)
 
     def note_trouble(self, words: str) -> None:
-        """Keep what is wrong with the agent on this host; empty: nothing is any more.
+        """Note the problem of the agent on this host; an empty text removes the note.
 
-        The heartbeat says it, too, but not while the store refuses heartbeats.
+        The heartbeat reports it too, but not while the store refuses heartbeats.
         """
         with told_as_workspace_problem(f"write {self._trouble}"):
             if words:
@@ -64,30 +64,30 @@ class AgentProcess:
                 self._trouble.unlink(missing_ok=True)
 
     def noted_trouble(self) -> str:
-        """What is wrong with the agent on this host, as it noted last."""
+        """Return the problem that the agent on this host noted last; empty if there is none."""
         return (read_record(self._trouble) or b"").decode(errors="replace")
 
     def forget(self) -> None:
-        """This process is not the agent any more."""
+        """Remove the note that this process is the agent."""
         path = self._file(process.own_identity().host)
         if self._read(path) == process.own_identity():
             path.unlink(missing_ok=True)
 
     def running(self) -> ProcessIdentity | None:
-        """The agent's process here, if it lives."""
+        """Return the agent's process on this host if it is alive, else None."""
         noted = self._read(self._file(process.own_identity().host))
         return None if noted is None or process.is_gone(noted) else noted
 
     def elsewhere(self) -> tuple[str, ...]:
-        """Other hosts on which an agent of this home noted itself and did not sign off."""
+        """Return the other hosts on which an agent of this home noted itself and did not remove the note."""
         here = process.own_identity().host
         noted = [self._read(path) for path in sorted(self._folder.glob(f"{self.config.agent.name}@*"))]
         return tuple(each.host for each in noted if each is not None and each.host != here)
 
     def guard(self) -> None:
-        """Make this process fit to run jobs of others: not as root, its memory hidden from them.
+        """Make this process fit to run jobs of others: refuse to run as root, hide its memory from them.
 
-        Raises `ConfigProblem` for root, unless that is allowed.
+        Raises `ConfigProblem` for root, unless the configuration allows it.
         """
         if process.is_root() and not self.config.agent.allow_root:
             raise ConfigProblem(
@@ -99,9 +99,9 @@ class AgentProcess:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Be the only agent of this home and system where the store may be unable to see to it.
+        """Ensure that this is the only agent of this home and system if a weak store is accepted.
 
-        Raises `AgentRunsAlready`, also for one on another host if the home is shared.
+        Raises `AgentRunsAlready`, also for an agent on another host if the home is shared.
         """
         if not self.config.agent.accept_weak_store:
             yield
@@ -128,11 +128,11 @@ class AgentProcess:
             )
 
     def ask_to_end(self, agent: ProcessIdentity) -> bool:
-        """Send SIGTERM to exactly this process; whether it was there to get it."""
+        """Send SIGTERM to exactly this process; return whether it was there to receive it."""
         return process.send_signal(agent, signal.SIGTERM)
 
     def wait_for_end(self, agent: ProcessIdentity, timeout_s: float) -> bool:
-        """Wait until it is gone; False if it still runs after *timeout_s*."""
+        """Wait until *agent* is gone; return False if it still runs after *timeout_s*."""
         clock, elapsed = SystemClock(), stopwatch()
         while not process.is_gone(agent):
             if elapsed() >= timeout_s:
@@ -141,7 +141,7 @@ class AgentProcess:
         return True
 
     def start(self, options: Sequence[str], output: Path) -> DetachedProcess:
-        """Start ``cloudqd`` with *options* in the background; what it prints goes to *output*."""
+        """Start ``cloudqd`` with *options* in the background; its output goes to the file *output*."""
         with told_as_workspace_problem(f"start an agent in {self.config.home}"):
             self.config.home.mkdir(mode=0o700, parents=True, exist_ok=True)
             output.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -174,20 +174,20 @@ class AgentProcess:
 
 
 def newest_lease(config: Config) -> SeenLease | None:
-    """Who acted last for the system, as the store knows it: one LIST and one GET."""
+    """Return the newest lease of the system: one LIST and one GET."""
     registry = BucketSystemRegistry(open_store(config.store, SystemClock()), RandomIds())
     return registry.newest_lease(config.agent.name)
 
 
 def stopwatch() -> Callable[[], float]:
-    """Seconds since now."""
+    """Return a function that returns the seconds since this call."""
     clock = SystemClock()
     began = clock.elapsed()
     return lambda: clock.elapsed() - began
 
 
 def _inherited(home: Path) -> dict[str, str]:
-    """This process's environment; what is relative in it must not depend on where one stands."""
+    """Return this process's environment with absolute paths: the agent has another working directory."""
     given = os.environ.get("PYTHONPATH", "")
     paths = [str(Path(path).absolute()) for path in given.split(os.pathsep) if path]
     root = Path(__file__).absolute().parents[2]

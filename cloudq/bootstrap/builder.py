@@ -1,4 +1,4 @@
-"""Wire what builds clusters. Nothing that only POSIX has is imported: it runs where clients run."""
+"""Wire the builder. It imports nothing that needs POSIX, because it runs wherever clients run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from cloudq.ports.presets import Presets, Wheel
 
 @frozen
 class BuilderParts:
-    """Everything the builder can do."""
+    """All use cases of the builder, wired."""
 
     create: CreateCluster
     delete: DeleteCluster
@@ -33,7 +33,7 @@ class BuilderParts:
 def builder_parts(
     home: Path, environ: Mapping[str, str], profile: str, report: Report, poll_s: float = POLL_S
 ) -> BuilderParts:
-    """Wire it for AWS with one of the user's profiles; nothing is sent."""
+    """Wire the builder for AWS with one of the user's profiles; sends nothing."""
     from cloudq.adapters.parallelcluster.account import AwsAccount  # noqa: PLC0415 (boto3 takes long to load)
     from cloudq.adapters.parallelcluster.aws import Aws  # noqa: PLC0415
     from cloudq.adapters.parallelcluster.command import Pcluster  # noqa: PLC0415
@@ -47,7 +47,7 @@ def builder_parts(
 
 
 def presets_of(home: Path) -> PresetFiles:
-    """The presets of the user whose cloudq lives in *home*."""
+    """Return the presets of the user whose cloudq home is *home*."""
     return PresetFiles(home / "presets")
 
 
@@ -60,7 +60,7 @@ def wire_builder(
     wheel: Callable[[], Wheel] = own_wheel,
     poll_s: float = POLL_S,
 ) -> BuilderParts:
-    """Wire it over any cloud."""
+    """Wire the builder over any cloud."""
     await_stack = AwaitStack(provisioner, clock, report, poll_s)
     settle = SettleCluster(account, presets, report)
     return BuilderParts(

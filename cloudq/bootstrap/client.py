@@ -55,15 +55,15 @@ from cloudq.ports.object_store import ObjectStore
 from cloudq.ports.workers import Workers
 
 NO_NAMES = NameTables()
-"""Every project and resource is called the same everywhere."""
+"""No mapping: every project and resource has the same name on every system."""
 
 READERS = 16
-"""Small reads in flight at once; the store's latency is what a list waits for."""
+"""The number of small reads in flight at once; a listing takes as long as the store's latency allows."""
 
 
 @frozen
 class ClientParts:
-    """Everything a client can do."""
+    """All use cases of a client, wired."""
 
     check_submission: CheckSubmission
     submit: SubmitJob
@@ -82,12 +82,12 @@ class ClientParts:
     requeue: RequeueJob
     archives: Archives
     doctor: Callable[[bool, bool], tuple[Check, ...]]
-    """The checks of the store: whether thoroughly, and whether to put right what is found."""
+    """Returns the doctor's checks; the arguments are *deep* and *collect*."""
     close: Callable[[], None]
 
 
 def client_parts(config: Config | Path | str | None) -> ClientParts:
-    """Wire a client for *config*: one that was read, its file, or None for the usual places."""
+    """Wire a client for *config*: a loaded configuration, its file, or None for the default places."""
     if not isinstance(config, Config):
         config = load_config(os.environ, path=Path(config) if config is not None else None)
     clock = SystemClock()
@@ -103,7 +103,7 @@ def client_parts(config: Config | Path | str | None) -> ClientParts:
 
 
 def settings_checks(config: StoreConfig, clock: Clock) -> tuple[Check, ...]:
-    """What is to be asked of the bucket's settings; a directory has none."""
+    """Return the checks of the bucket's settings; a directory has none."""
     reader = settings_reader_of(config, clock)
     return () if reader is None else ExamineSettings(reader, config.prefix).checks()
 
@@ -120,10 +120,10 @@ def wire_client(
     doubts: str = "",
     settings: Callable[[], tuple[Check, ...]] = lambda: (),
 ) -> ClientParts:
-    """Wire a client over *store*; *name* is how others see who did something, *where* what it is.
+    """Wire a client over *store*; *name* shows other users who acted, *where* describes the store.
 
-    *settings* gives the checks of the bucket's settings; *doubts* says why the store's conditions may
-    not hold, by what is known of this machine.
+    *settings* returns the checks of the bucket's settings; *doubts* states why the store's conditions may not
+    hold, as far as this machine shows.
     """
     bare_store = store
     know_store = KnowStore(BucketSystemRegistry(store, ids))

@@ -1,4 +1,4 @@
-"""Wire what copies between buckets and files for a job."""
+"""Wire the use case that copies between buckets and files for a job."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _CONFIG_FILE = "CLOUDQ_CONFIG"
 
 @frozen
 class CopyParts:
-    """What copies, and what ends it: work under way is waited for or, where it can be, stopped."""
+    """The copy use case, and the function that ends it: it stops work under way, or waits for it."""
 
     copy: CopyObjects
     close: Callable[[], None]
@@ -35,10 +35,10 @@ class CopyParts:
 def copy_parts(
     environ: Mapping[str, str], endpoint: str, profile: str, report: Callable[[int, int], None]
 ) -> CopyParts:
-    """Wire it for the store that the configuration names, or for *endpoint* and *profile*.
+    """Wire the copy use case for the configured store, or for *endpoint* and *profile*.
 
-    The configuration is the one in ``CLOUDQ_CONFIG``, else in the usual place. Raises
-    `ConfigProblem` and `InvalidInput`.
+    The configuration is the one in ``CLOUDQ_CONFIG``, else in the default place. Raises `ConfigProblem` and
+    `InvalidInput`.
     """
     own = _configured(environ)
     store = evolve(own, **_given(endpoint, profile))
@@ -80,7 +80,7 @@ def _checked(name: str, check: Callable[[str], Value], text: str) -> Value:
 
 
 def _open_bucket(config: StoreConfig, own: StoreConfig) -> ObjectStore:
-    """The store; a directory for a bucket must be there, as buckets must, and be none of cloudq's own."""
+    """Open a bucket; a directory that serves as a bucket must exist and hold no records of cloudq."""
     directory = config.directory
     if directory is not None:
         if not own.bucket and own.directory == directory.parent and config.bucket in TOP_LEVEL:

@@ -1,4 +1,4 @@
-"""Put an examination together: what there is to ask on this machine, of this store."""
+"""Assemble the checks for this machine and its store."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PROBES_AT_ONCE = 8
 
 
 def store_problems(config: Config) -> tuple[Finding, ...]:
-    """What keeps the store from being used from here; tried with a few small objects, which are removed."""
+    """Return what keeps this machine from using the store, tested with a few small objects, then removed."""
     clock, ids, workers = SystemClock(), RandomIds(), ThreadWorkers(PROBES_AT_ONCE)
     try:
         examiner = BucketExaminer(open_store(config.store, clock), ids)
@@ -40,7 +40,7 @@ def store_problems(config: Config) -> tuple[Finding, ...]:
 
 
 def machine_checks(config: Config) -> tuple[Check, ...]:
-    """What is to be asked of this machine, before the store is."""
+    """Return the checks of this machine, which come before those of the store."""
     machine = ThisMachine(_login(config))
     configuration = ExamineConfiguration(
         machine,
@@ -52,14 +52,14 @@ def machine_checks(config: Config) -> tuple[Check, ...]:
 
 
 def is_agent_here(config: Config) -> bool:
-    """Whether an agent is configured on this machine, or has run here."""
+    """Return whether an agent is configured on this machine, or has run here."""
     usual = AgentConfig()
     chosen = (config.agent.name, config.agent.profile) != (usual.name, usual.profile)
     return chosen or any((config.home / trace).is_dir() for trace in ("cache", "run"))
 
 
 def _agent_checks(config: Config, machine: ThisMachine) -> tuple[Check, ...]:
-    from cloudq.bootstrap.schedulers import build_scheduler, commands_of  # noqa: PLC0415 (no agent, no POSIX)
+    from cloudq.bootstrap.schedulers import build_scheduler, commands_of  # noqa: PLC0415 (agents only: POSIX)
 
     def scheduler_of(profile: SystemProfile) -> BatchScheduler:
         return build_scheduler(profile, config.home, _Silence())[0]
@@ -76,23 +76,23 @@ def _agent_checks(config: Config, machine: ThisMachine) -> tuple[Check, ...]:
 
 
 def _login(config: Config) -> Mapping[str, str]:
-    """The environment in which an agent looks for commands."""
+    """Return the environment in which an agent looks for commands."""
     if not is_agent_here(config):
         return os.environ
-    from cloudq.adapters.login_environment import login_environment  # noqa: PLC0415 (no agent, no POSIX)
+    from cloudq.adapters.login_environment import login_environment  # noqa: PLC0415 (agents only: POSIX)
 
     return login_environment(os.environ)
 
 
 def _credentials(environ: Mapping[str, str]) -> tuple[Path, ...]:
-    """Where boto3 finds keys, if they are in a file."""
+    """Return the file in which boto3 looks for keys."""
     named = environ.get("AWS_SHARED_CREDENTIALS_FILE")
     return (Path(named) if named else Path.home() / ".aws" / "credentials",)
 
 
 @frozen
 class _Silence:
-    """A log for a scheduler that is asked one question."""
+    """A log that discards everything, for a scheduler that is asked one question."""
 
     def info(self, event: str, **about: object) -> None: ...
     def warning(self, event: str, **about: object) -> None: ...

@@ -1,4 +1,4 @@
-"""The identity of an agent's home, for the person who looks after it (protocol 6.7)."""
+"""Inspect and settle the identity of an agent's home, for the person in charge of it (protocol 6.7)."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from cloudq.bootstrap.agent_process import newest_lease
 from cloudq.config import Config
 
 OF_THE_ORIGINAL = ("cache", "scheduler")
-"""Work directories, and the queue of the local scheduler: a copy of them must not be run or followed."""
+"""Work directories, and the queue of the embedded scheduler: a copy must be neither run nor followed."""
 
 
 def lease_memory(config: Config) -> DirectoryLeaseMemory:
-    """What the home keeps of the lease of this system: one memory for each store, whose epochs differ."""
+    """Return the home's memory of this system's lease; each store has its own, since epochs differ."""
     store = config.store
     place = "\n".join((store.endpoint_url, store.bucket, store.prefix))
     digest = hashlib.sha256(place.encode()).hexdigest()[:16]
@@ -25,14 +25,14 @@ def lease_memory(config: Config) -> DirectoryLeaseMemory:
 
 
 def doubt_of(config: Config) -> str:
-    """Why the agent of this home starts no jobs; empty if it does, or never ran here."""
+    """Return why the agent of this home starts no jobs; empty if it starts jobs, or never ran here."""
     return lease_memory(config).doubt() if config.home.is_dir() else ""
 
 
 def confirm_home(config: Config) -> None:
-    """The home is the only one of its identity, wherever it is, and the bucket is as it should be.
+    """Confirm that the home is the only one with its identity, and that the bucket is as it should be.
 
-    Raises `StoreProblem` if the store does not tell of the lease.
+    Raises `StoreProblem` if the store does not return the lease.
     """
     standing = newest_lease(config)
     forget_place(config.home)
@@ -40,13 +40,13 @@ def confirm_home(config: Config) -> None:
 
 
 def make_home_anew(config: Config) -> tuple[Path, ...]:
-    """Give the home another id, as if it had never been used; return what was put aside.
+    """Give the home another id, as if it had never been used; return the directories that were set aside.
 
-    The ledger of starts stays: it only ever keeps jobs from running twice.
+    The ledger of starts stays: it can only keep jobs from running twice.
     """
     suffix = f".of-{DirectoryWorkspace(config.home, SystemClock(), RandomIds()).home}"
     with told_as_workspace_problem(f"change {config.home}"):
-        (config.home / "home").unlink()  # first: without an id nothing of the original is one's own
+        (config.home / "home").unlink()  # first: a home without an id owns nothing of the original
         aside = tuple(_put_aside(config.home / name, suffix) for name in OF_THE_ORIGINAL)
         remove_tree(config.home / "lease")
     forget_place(config.home)

@@ -1,4 +1,4 @@
-"""What the commands that meta jobs call must know of the agent's configuration."""
+"""The environment variables that pass the agent's configuration to the commands of meta jobs."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from cloudq.config.schema import KEYS, variable_of
 
 
 def job_environment(config: Config) -> Mapping[str, str]:
-    """Variables for every meta job; no key is among them.
+    """Return the variables for every meta job; they contain no secret.
 
-    The store is told as the agent has it, for variables may have overridden the file.
+    The store's settings are those of the agent, because variables may have overridden the file.
     """
     told = {
         "CLOUDQ_HOME": str(config.home.absolute()),
@@ -25,7 +25,7 @@ def job_environment(config: Config) -> Mapping[str, str]:
 
 
 def _of_store(store: StoreConfig) -> dict[str, str]:
-    """The settings of the store but for its prefix: jobs copy to and from whole buckets."""
+    """Return the settings of the store except its prefix: jobs copy to and from whole buckets."""
     keys = [key for key in KEYS if key.section == "store" and key.name != "prefix"]
     return {
         variable_of(key): str(value).lower() if key.type is bool else str(value)

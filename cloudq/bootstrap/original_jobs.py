@@ -1,4 +1,4 @@
-"""Jobs of the original CloudQ in the same bucket: recognised and named, never read or changed."""
+"""Recognize jobs of the original CloudQ in the same bucket; never read or change them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cloudq.ports.object_store import ObjectStore
 
 
 def notice_of_original_jobs(config: Config) -> tuple[str, ...]:
-    """What a user should know about them; nothing if there are none. One LIST, and one more if any.
+    """Return a notice for the user if the bucket has such jobs; one LIST, or two if a key looks like one.
 
     Raises `StoreProblem` if the store cannot be used.
     """
@@ -25,7 +25,7 @@ def notice_of_original_jobs(config: Config) -> tuple[str, ...]:
 
 
 def _holds_original_job(store: ObjectStore) -> bool:
-    """Whether the first page shows one: enough to say so, whatever else there is."""
+    """Return whether the first page of the listing shows such a job, which is enough for the notice."""
     for prefix in store.list_page("", delimiter="/").prefixes:
         key = f"{prefix}manifest.json"
         if is_original_key(key):

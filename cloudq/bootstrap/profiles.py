@@ -11,20 +11,20 @@ from cloudq.domain.scripts.system_profile import SystemProfile
 
 
 def own_profiles(config: Config) -> Path:
-    """Where a site's own profiles lie."""
+    """Return the directory of a site's own profiles."""
     return config.home / "systems"
 
 
 def agent_profile(config: Config) -> SystemProfile:
-    """The profile to run an agent with; raises `ConfigProblem` where there is none of the name."""
+    """Return the profile of this machine's agent; raise `ConfigProblem` if there is none of this name."""
     return load_profile(config.agent.profile, own_profiles(config))
 
 
 def profile_of(config: Config, system: str, chosen: str = "") -> SystemProfile:
-    """The profile that *system* most likely has, as far as this machine can know.
+    """Return the profile that *system* most likely has, as far as this machine can know.
 
-    The *chosen* one; one of one's own with the system's name; that of this machine's agent if it
-    has the name; one that comes with cloudq and has the name. Raises `ConfigProblem`.
+    In this order: the *chosen* one; a site's own profile with the system's name; the profile of this
+    machine's agent if the agent has the name; a shipped profile with the name. Raises `ConfigProblem`.
     """
     own = own_profiles(config)
     if chosen:

@@ -16,15 +16,15 @@ from cloudq.domain.scripts.system_profile import SystemProfile
 from cloudq.ports.batch_scheduler import BatchScheduler
 
 Advance = Callable[[], object] | None
-"""What the queue of a scheduler of our own needs while no cycle looks at it."""
+"""Advances the queue of the embedded scheduler between cycles; None for other schedulers."""
 
 
 def build_scheduler(
     profile: SystemProfile, home: Path, log: AgentLog, may_start: Callable[[], bool] = lambda: True
 ) -> tuple[BatchScheduler, Advance]:
-    """The scheduler of *profile*, for the agent whose directory is *home*.
+    """Return the scheduler of *profile* for the agent with the directory *home*, and its `Advance`.
 
-    One of our own starts what waits in its queue while *may_start*.
+    The embedded scheduler starts waiting jobs only while *may_start* returns True.
     """
     if profile.scheduler == "local":
         return _local(profile, home, may_start)
@@ -32,7 +32,7 @@ def build_scheduler(
 
 
 def commands_of(profile: SystemProfile) -> tuple[str, ...]:
-    """The commands that the scheduler of *profile* is spoken to with."""
+    """Return the commands that the scheduler of *profile* provides and cloudq runs."""
     return _COMMANDS[profile.scheduler]
 
 

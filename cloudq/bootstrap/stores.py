@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
 
 def open_store(config: StoreConfig, clock: Clock) -> ObjectStore:
-    """The bucket or directory, with retries. Nothing is sent; boto3 is loaded only for S3."""
+    """Return the bucket or directory, with retries. Sends nothing; loads boto3 only for S3."""
     return RetryingStore(_open(config, clock), clock)
 
 
 def settings_reader_of(config: StoreConfig, clock: Clock) -> SettingsReader | None:
-    """What reads the bucket's settings; None for a directory, which has none. Nothing is sent."""
+    """Return a reader of the bucket's settings; None for a directory, which has none. Sends nothing."""
     return None if config.directory is not None else _open_bucket(config, clock)
 
 
 def doubts_of(config: StoreConfig) -> str:
-    """Why conditional writes may fail there by what this machine knows; empty: nothing is known.
+    """Return why conditional writes may fail there, as far as this machine knows; empty for no known reason.
 
-    Agents rewrite records of a directory store under file locks. No test on one machine shows that
-    another one does not respect them.
+    Agents rewrite records of a directory store under file locks. No test on one machine can show that another
+    machine does not respect them.
     """
     mount = None if config.directory is None else mount_of(config.directory)
     if mount is None or mount.lock_reach is not LockReach.THIS_HOST:

@@ -1,6 +1,6 @@
-"""The configuration: options before ``CLOUDQ_*`` variables before the file before defaults.
+"""The configuration. Options override ``CLOUDQ_*`` variables, these the file, and the file the defaults.
 
-Reading it writes nothing and changes nothing; every problem is named at once, with its place.
+Reading it writes and changes nothing; all problems are reported at once, each with its place.
 """
 
 from __future__ import annotations

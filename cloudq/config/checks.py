@@ -1,7 +1,7 @@
-"""What is asked of single values. Each check returns the value as it is kept, or raises.
+"""Checks of single values; each returns the value as it is kept, or raises `ValueError`.
 
-The messages say what would be right; the caller adds the place. `Lowered` is no failure: it
-carries the value that is used and has the user told.
+The messages describe valid values; the caller adds the place. `Lowered` is not an error: it carries the value
+that is used, and the user is informed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from attrs import frozen
 from cloudq.domain.errors import InvalidInput
 from cloudq.domain.names import checked_system
 
-# Compiled when they are first used: a client should not wait for patterns it does not need.
+# Compiled on first use, so that a client does not wait for patterns that it does not need.
 _BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 _IP_ADDRESS = r"[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+"
 _RESERVED_STARTS = ("xn--", "sthree-", "amzn-s3-demo-")
@@ -28,25 +28,25 @@ LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 @frozen
 class Lowered:
-    """A name that had capitals; names are lower case."""
+    """A name that had capitals, in lower case, as names must be."""
 
     value: str
 
 
 def anything(value: str | bool | float) -> str | bool | float:
-    """Nothing is asked besides the type."""
+    """Accept every value of the right type."""
     return value
 
 
 def word(value: str) -> str:
-    """A printable text without blanks around it."""
+    """Check a printable text without blanks around it."""
     if value != value.strip() or not value.isprintable():
         raise ValueError("has blanks around it or characters that cannot be printed")
     return value
 
 
 def system(value: str) -> str | Lowered:
-    """A system's name, lowered if need be."""
+    """Check a system's name, and convert it to lower case if needed."""
     lowered = value.lower()
     try:
         checked_system(lowered)
@@ -56,7 +56,7 @@ def system(value: str) -> str | Lowered:
 
 
 def level(value: str) -> str:
-    """A level of logging, in any case."""
+    """Check a log level, in any case; return it in upper case."""
     upper = value.upper()
     if upper not in LEVELS:
         raise ValueError(f"must be one of {', '.join(LEVELS)}, not {value!r}")
@@ -64,7 +64,7 @@ def level(value: str) -> str:
 
 
 def one_of(*choices: str) -> Callable[[str], str]:
-    """One of a few words."""
+    """Return a check for one of a few words."""
 
     def check(value: str) -> str:
         if value not in choices:
@@ -75,7 +75,7 @@ def one_of(*choices: str) -> Callable[[str], str]:
 
 
 def between(low: float, high: float) -> Callable[[float], float]:
-    """A number from *low* to *high*."""
+    """Return a check for a number from *low* to *high*."""
 
     def check(value: float) -> float:
         if not low <= value <= high:
@@ -86,7 +86,7 @@ def between(low: float, high: float) -> Callable[[float], float]:
 
 
 def bucket(value: str) -> str:
-    """A bucket's name by Amazon's rules, which every S3 service accepts; empty is judged later."""
+    """Check a bucket's name by Amazon's rules, which every S3 service accepts; empty is checked later."""
     if not value:
         return value
     if re.fullmatch(_BUCKET, value) is None or ".." in value:
@@ -102,14 +102,14 @@ def bucket(value: str) -> str:
 
 
 def region(value: str) -> str:
-    """A region's name."""
+    """Check a region's name."""
     if value and re.fullmatch(_REGION, value) is None:
         raise ValueError(f"{value!r} is not a region such as us-east-1")
     return value
 
 
 def prefix(value: str) -> str:
-    """A prefix of keys: plain parts between slashes; kept with one slash at its end."""
+    """Check a prefix of keys: plain parts between slashes; return it with one slash at its end."""
     stripped = value.strip("/")
     if not stripped:
         return ""
@@ -123,7 +123,7 @@ def prefix(value: str) -> str:
 
 
 def endpoint_url(value: str) -> str:
-    """``file:///dir``, ``http(s)://host[:port][/path]`` or empty."""
+    """Check ``file:///dir``, ``http(s)://host[:port][/path]`` or an empty text."""
     if not value:
         return value
     scheme, separator, rest = value.partition("://")

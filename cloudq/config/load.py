@@ -1,4 +1,4 @@
-"""Read the configuration: collect values by precedence, name every problem, build the result."""
+"""Read the configuration: collect values by precedence, report all problems, build the result."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MAX_FILE_BYTES = 1024 * 1024
 
 
 def config_home(environ: Mapping[str, str] | None = None) -> Path:
-    """The directory of everything cloudq keeps: ``CLOUDQ_HOME``, else ``~/.cloudq``."""
+    """Return the directory for everything that cloudq keeps: ``CLOUDQ_HOME``, else ``~/.cloudq``."""
     environ = os.environ if environ is None else environ
     chosen = environ.get("CLOUDQ_HOME", "")
     if chosen:
@@ -42,11 +42,11 @@ def load_config(
     path: Path | None = None,
     overrides: Mapping[str, str] = MappingProxyType({}),
 ) -> Config:
-    """Read *path* (by default ``config.toml`` in *home*, which need not exist) and the rest.
+    """Read *path* (by default ``config.toml`` in *home*, which need not exist) and the other sources.
 
-    *overrides* win over the variables of *environ* (by default those of this process), which win
-    over the file. Overrides are named by ``section.key``, such as ``{"log.level": "DEBUG"}``. Raises
-    `ConfigProblem` that names every problem with its place.
+    *overrides* take precedence over the variables of *environ* (by default those of this process), which take
+    precedence over the file. Overrides are named by ``section.key``, such as ``{"log.level": "DEBUG"}``.
+    Raises `ConfigProblem`, which names every problem with its place.
     """
     environ = os.environ if environ is None else environ
     home = config_home(environ) if home is None else home
@@ -94,7 +94,7 @@ def _frozen(tables: Mapping[str, Mapping[str, str]]) -> Mapping[str, Mapping[str
 
 
 def _store(reading: Reading, home: Path, environ: Mapping[str, str]) -> StoreConfig:
-    """The store's section, in which one value depends on another."""
+    """Return the store's section, in which some values depend on others."""
     values = _section(reading, "store")
     given = "store.endpoint_url" in reading.places
     if not given and not reading.places.get("store.bucket"):
@@ -114,7 +114,7 @@ def _store(reading: Reading, home: Path, environ: Mapping[str, str]) -> StoreCon
 
 
 def _problems_between(reading: Reading, values: Mapping[str, Any]) -> list[str]:
-    """What is wrong with values of the store's section that are right each by itself."""
+    """Return the problems of values of the store's section that are valid alone but not together."""
     problems = []
     if is_plain_http(str(values["endpoint_url"])) and not values["allow_plain_http"]:
         problems.append(f"{reading.places['store.endpoint_url']}: {PLAIN_HTTP}")

@@ -1,4 +1,4 @@
-"""What a read configuration looks like: frozen values, checked before they get here."""
+"""The model of a loaded configuration: frozen values that were checked before."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def _nothing() -> Mapping[str, Mapping[str, str]]:
 
 @frozen
 class StoreConfig:
-    """Where the jobs are: a bucket of an S3 service, or a directory."""
+    """The place of the jobs: a bucket of an S3 service, or a directory."""
 
     endpoint_url: str
-    """``file:///dir``, ``http(s)://…``, or empty for Amazon's own."""
+    """``file:///dir``, ``http(s)://…``, or empty for Amazon S3."""
     bucket: str = ""
     profile: str = ""
     region: str = ""
@@ -33,14 +33,14 @@ class StoreConfig:
     prefix: str = ""
     """Empty, or ends with a slash."""
     sse: str = ""
-    """Server-side encryption that is asked for; empty: as the bucket does it."""
+    """The server-side encryption to request; empty for the bucket's own setting."""
     sse_kms_key_id: str = ""
     checksums: str = "auto"
     allow_plain_http: bool = False
 
     @property
     def in_words(self) -> str:
-        """Which store this is, for people."""
+        """A description of the store for people."""
         if (directory := self.directory) is not None:
             return f"the directory {directory / self.prefix if self.prefix else directory}"
         below = f", below {self.prefix}" if self.prefix else ""
@@ -48,7 +48,7 @@ class StoreConfig:
 
     @property
     def directory(self) -> Path | None:
-        """The directory of a ``file://`` store, the bucket one below it; None for S3."""
+        """The directory of a ``file://`` store, including the bucket below it if any; None for S3."""
         if not self.endpoint_url.startswith(FILE_SCHEME):
             return None
         path = unquote(self.endpoint_url.removeprefix(FILE_SCHEME))
@@ -58,7 +58,7 @@ class StoreConfig:
 
 @frozen
 class AgentConfig:
-    """How the agent of this machine acts."""
+    """The settings of this machine's agent."""
 
     name: str = "local"
     profile: str = "local"
@@ -73,21 +73,21 @@ class AgentConfig:
 
 @frozen
 class ClientConfig:
-    """How this user's client calls itself in the records it writes; empty: it does not."""
+    """The name of this user's client in the records that it writes; empty if none is configured."""
 
     name: str = ""
 
 
 @frozen
 class LogConfig:
-    """What is logged."""
+    """The settings of the log."""
 
     level: str = "INFO"
 
 
 @frozen
 class Config:
-    """One machine's configuration."""
+    """The configuration of one machine."""
 
     home: Path
     """The directory of configuration, logs, cache and, by default, the store."""
@@ -96,15 +96,15 @@ class Config:
     client: ClientConfig = ClientConfig()
     log: LogConfig = LogConfig()
     projects: Mapping[str, Mapping[str, str]] = field(factory=_nothing)
-    """Project name → system → what the project is called there."""
+    """Project name → system → the project's name on that system."""
     resources: Mapping[str, Mapping[str, str]] = field(factory=_nothing)
-    """Resource name → system → what the resource is called there, or options with ``{n}``."""
+    """Resource name → system → the resource's name on that system, or options with ``{n}``."""
     path: Path | None = None
     """The file that was read, if any."""
     notices: tuple[str, ...] = ()
-    """What the user should be told on stderr; nothing of it is wrong."""
+    """Messages for the user, printed on stderr; none of them is an error."""
 
     @property
     def log_directory(self) -> Path:
-        """Where the agent's logs go."""
+        """The directory of the agent's logs."""
         return self.home / "log"

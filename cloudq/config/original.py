@@ -1,4 +1,4 @@
-"""What the original CloudQ 1.x leaves behind: recognised, named, never read or touched."""
+"""Recognize what the original CloudQ 1.x left behind; never read or change it."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ _KEY = r"[0-9a-f]{8}/manifest\.json"
 
 
 def find_original(home: Path) -> tuple[Path, ...]:
-    """Files and directories of the original's configuration under *home*."""
+    """Return the files and directories of the original's configuration under *home*."""
     return tuple(home / place for place in _PLACES if _exists(home / place))
 
 
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
-    except OSError:  # a place we may not even look at is none we would name
+    except OSError:  # a place without access is not reported
         return False
 
 
 def is_original_key(key: str) -> bool:
-    """Whether an object's key is that of a job of the original: ours are below ``jobs/``."""
+    """Return whether *key* is that of a job of the original; jobs of this cloudq are below ``jobs/``."""
     return re.fullmatch(_KEY, key) is not None

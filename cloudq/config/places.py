@@ -1,7 +1,7 @@
-"""On which line of a TOML file a key stands: the parser of the standard library does not say.
+"""Find the line of each key in a TOML file, which the parser of the standard library does not report.
 
-Good enough for messages: what it cannot follow (tables within lines, keys within texts of
-several lines) is found at the nearest enclosing key, or nowhere.
+This is good enough for messages. Keys that it cannot follow (in inline tables, or in multi-line strings) get
+the line of the nearest enclosing key, or none.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Path = tuple[str, ...]
 
 
 def find_lines(text: str) -> dict[Path, int]:
-    """The line, counted from 1, of every table and key."""
+    """Return the line, counted from 1, of every table and key."""
     found: dict[Path, int] = {}
     table: Path = ()
     inside = ""
@@ -35,7 +35,7 @@ def find_lines(text: str) -> dict[Path, int]:
 
 
 def line_of(lines: dict[Path, int], path: Path) -> int | None:
-    """The line of *path*, else of what encloses it."""
+    """Return the line of *path*, else of the nearest table that encloses it, else None."""
     while path:
         if path in lines:
             return lines[path]
@@ -44,7 +44,7 @@ def line_of(lines: dict[Path, int], path: Path) -> int | None:
 
 
 def _note(found: dict[Path, int], path: Path, number: int) -> None:
-    """``[a.b]`` is the place of ``a`` too, unless that has one of its own before."""
+    """Note a line; ``[a.b]`` is the line of ``a`` too, unless ``a`` already has one."""
     for length in range(1, len(path) + 1):
         found.setdefault(path[:length], number)
 
@@ -54,7 +54,7 @@ def _split(dotted: str) -> Path:
 
 
 def _opened(value: str) -> str:
-    """The quotes of a text that begins in *value* and goes on in the next line."""
+    """Return the quotes of a multi-line string that begins in *value* and continues in the next line."""
     for quotes in ('"""', "'''"):
         if value.lstrip().startswith(quotes) and value.count(quotes) == 1:
             return quotes

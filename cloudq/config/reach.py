@@ -1,4 +1,4 @@
-"""Object stores that only one site reaches: said when somebody chooses one, not when a job hangs."""
+"""Object stores that only one site can reach: warn when a user chooses one, not when a job hangs."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from types import MappingProxyType
 from cloudq.config.model import StoreConfig
 
 INSIDE_ONLY: Mapping[str, str] = MappingProxyType({"s3.v3.abci.ai": "ABCI"})
-"""The hosts of such services, and the site that alone reaches each."""
+"""The hosts of such services, each with the only site that can reach it."""
 
 
 def notices_of_reach(store: StoreConfig) -> tuple[str, ...]:
-    """What to know of where *store* can be reached from. Nothing is asked of anybody."""
+    """Return notices about the places from which *store* can be reached. Sends nothing."""
     from urllib.parse import urlsplit  # noqa: PLC0415  only `cloudqcli init` asks
 
     host = (urlsplit(store.endpoint_url).hostname or "").rstrip(".")

@@ -1,4 +1,4 @@
-"""Values, places, notices and problems as they are collected from one source after another."""
+"""Collect values, places, notices and problems from one source after another."""
 
 from __future__ import annotations
 
@@ -55,18 +55,18 @@ _ACCEPTED: dict[type, tuple[type, ...]] = {str: (str,), bool: (bool,), int: (int
 
 @define
 class Reading:
-    """What was found so far; a later source overrides an earlier one."""
+    """Everything found so far; a later source overrides an earlier one."""
 
     values: dict[str, Value] = field(factory=dict)
     places: dict[str, str] = field(factory=dict)
-    """Where each value came from, by ``section.key``; values that could not be used too."""
+    """The source of each value by ``section.key``, including values that could not be used."""
     tables: dict[str, dict[str, dict[str, str]]] = field(factory=lambda: {name: {} for name in TABLES})
     notices: list[str] = field(factory=list)
     problems: list[str] = field(factory=list)
 
     def add_file(self, name: str, text: str, content: Mapping[str, Any]) -> None:
-        """Everything a parsed file says."""
-        from cloudq.config.places import find_lines, line_of  # noqa: PLC0415  without a file not needed
+        """Add the contents of a parsed file."""
+        from cloudq.config.places import find_lines, line_of  # noqa: PLC0415  only needed with a file
 
         lines = find_lines(text)
 
@@ -87,7 +87,7 @@ class Reading:
                 self._refuse(place(section), section, value, (*SECTIONS, *TABLES), what)
 
     def add_variables(self, environ: Mapping[str, str]) -> None:
-        """Every ``CLOUDQ_SECTION_KEY``; one that looks like it and is none is told, not refused."""
+        """Add every ``CLOUDQ_SECTION_KEY``; warn about unknown variables of this form instead of failing."""
         for variable, text in environ.items():
             if key := BY_VARIABLE.get(variable):
                 self._add_text(f"variable {variable}", key, text)
@@ -96,7 +96,7 @@ class Reading:
                 self.notices.append(f"variable {variable} means nothing to cloudq{hint}")
 
     def add_options(self, overrides: Mapping[str, str]) -> None:
-        """Values given on the command line, by ``section.key``."""
+        """Add the values given on the command line, by ``section.key``."""
         for dotted, text in overrides.items():
             key = BY_DOTTED[dotted]
             self._add_text(f"option --{key.section}_{key.name}", key, text)
@@ -152,14 +152,14 @@ class Reading:
     def _add(self, place: str, key: Key, value: Value) -> None:
         self.places[key.dotted] = place
         if key.type is str and value == "" and key.default == "":
-            self.values[key.dotted] = value  # the same as left out
+            self.values[key.dotted] = value  # the same as an omitted key
             return
         checked = self._checked(place, key.check, value)
         if checked is not None:
             self.values[key.dotted] = checked
 
     def _checked(self, place: str, check: Callable[..., Any], value: Value) -> Value | None:
-        """The value as it is kept; None, with the problem noted, if it is no good."""
+        """Return the value as it is kept; None, with the problem noted, if it is invalid."""
         try:
             checked: Value | checks.Lowered = check(value)
         except ValueError as error:
@@ -184,7 +184,7 @@ class Reading:
 
 
 def _unusable(section: str, value: str) -> Iterable[str]:
-    """What is wrong with a name, or options, that a meta job will be submitted with."""
+    """Return what is wrong with a name, or with options, for the submission of a meta job."""
     if not value.startswith("-"):
         return ()
     from cloudq.domain.scripts.system_mapping import SystemMapping  # noqa: PLC0415  most files have no options
@@ -194,7 +194,7 @@ def _unusable(section: str, value: str) -> Iterable[str]:
 
 
 def _shown(path: tuple[str, ...]) -> str:
-    """``[section] key`` or ``[projects.NAME] SYSTEM``; what stands before any section as it is."""
+    """Return ``[section] key`` or ``[projects.NAME] SYSTEM``; a key outside all sections as it is."""
     if len(path) == 1:
         return path[0]
     return f"[{'.'.join(path[:-1])}] {path[-1]}"

@@ -1,4 +1,4 @@
-"""Every key the configuration knows, as a table: the rest of the package is driven by it."""
+"""The table of all configuration keys, which drives the rest of the package."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Value = str | bool | int | float
 
 @frozen
 class Key:
-    """One key: its type, its default, what else is asked of its value, what it is for."""
+    """A configuration key: its type, its default, the check of its value, and its help text."""
 
     section: str
     name: str
@@ -24,16 +24,16 @@ class Key:
     help: str
     check: Callable[..., Value | checks.Lowered] = checks.anything
     example: str = ""
-    """For the file that ``cloudqcli init`` writes, where the default tells nothing."""
+    """The value in the file that ``cloudqcli init`` writes, if the default is empty."""
 
     @property
     def dotted(self) -> str:
-        """``section.name``, as `load_config` takes overrides."""
+        """The key as ``section.name``, as `load_config` takes overrides."""
         return f"{self.section}.{self.name}"
 
     @property
     def place(self) -> str:
-        """``[section] name``, as messages show it."""
+        """The key as ``[section] name``, as messages show it."""
         return f"[{self.section}] {self.name}"
 
 
@@ -127,7 +127,7 @@ TABLES = {
 
 
 def variable_of(key: Key) -> str:
-    """The environment variable that overrides *key*."""
+    """Return the environment variable that overrides *key*."""
     return f"CLOUDQ_{key.section}_{key.name}".upper()
 
 

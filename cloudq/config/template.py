@@ -34,13 +34,13 @@ _TAIL = """\
 
 
 def render_config(values: Mapping[str, Value] = MappingProxyType({})) -> str:
-    """The text of a configuration file with *values* (by ``section.key``) set, the rest shown."""
+    """Return a configuration file with *values* set (by ``section.key``) and all other keys commented out."""
     sections = [_render_section(section, values) for section in SECTIONS]
     return "\n".join([_HEAD, *sections, _TAIL])
 
 
 def write_new_config(path: Path, text: str) -> None:
-    """Write a file for this user alone, in a directory for this user alone.
+    """Write a file, and its directory if needed, to which only this user has access.
 
     Raises `ConfigProblem` if the file exists already, or cannot be written.
     """
@@ -59,7 +59,7 @@ def _write_new(path: Path, text: str) -> None:
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
             file.write(text)
     except BaseException:
-        path.unlink(missing_ok=True)  # half a configuration is worse than none
+        path.unlink(missing_ok=True)  # a partial configuration is worse than none
         raise
 
 
@@ -79,7 +79,7 @@ def _render_key(key: Key, values: Mapping[str, Value]) -> str:
 
 
 def _toml(value: Value) -> str:
-    """The value as TOML writes it: JSON's way, but for DEL, which JSON leaves as it is."""
-    import json  # noqa: PLC0415  as above
+    """Return the value in TOML, which is written like JSON except for DEL, which JSON does not escape."""
+    import json  # noqa: PLC0415  only `cloudqcli init` renders
 
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

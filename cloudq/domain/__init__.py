@@ -1,1 +1,1 @@
-"""Rules of the game: values and pure functions. No clock, no randomness, no I/O, no logging."""
+"""The rules, as values and pure functions: no clock, no randomness, no I/O, no logging."""

@@ -1,4 +1,4 @@
-"""Every error cloudq raises on purpose has one root and carries the command's exit status.
+"""The errors that cloudq raises on purpose: all have one root and carry the command's exit status.
 
 The exit statuses are part of the interface and documented in ``docs/exit-statuses.md``.
 """
@@ -11,10 +11,10 @@ from pathlib import Path
 
 
 class CloudqError(Exception):
-    """Something cloudq could not do, said in words a user can act on.
+    """A failure of cloudq, described so that a user can act on it.
 
-    ``exit_code`` is the status a command ends with; ``transient`` says that the same call may
-    succeed later without anybody changing anything.
+    ``exit_code`` is the exit status of the command; ``transient`` is True if the same call may succeed
+    later without any change by a person.
     """
 
     exit_code: int = 1
@@ -22,13 +22,13 @@ class CloudqError(Exception):
 
 
 class UsageProblem(CloudqError):
-    """What was asked cannot be asked like this; nothing was done."""
+    """The request is not valid in this form; nothing was done."""
 
     exit_code = 2
 
 
 class InvalidInput(UsageProblem):
-    """Bad input, all problems at once."""
+    """The input is invalid; the error lists all problems at once."""
 
     def __init__(self, problems: Sequence[str] | str) -> None:
         self.problems = (problems,) if isinstance(problems, str) else tuple(problems)
@@ -36,7 +36,7 @@ class InvalidInput(UsageProblem):
 
 
 class ConfigProblem(InvalidInput):
-    """The configuration cannot be used; every problem is named with its place."""
+    """The configuration cannot be used; the error lists every problem with its place."""
 
     exit_code = 3
 
@@ -45,9 +45,10 @@ class ConfigProblem(InvalidInput):
 
 
 class StoreProblem(CloudqError):
-    """The object store did not do what was asked.
+    """The object store did not do what was requested.
 
-    ``date`` is when it said so, by its own clock, if it answered and told.
+    ``date`` is the time of the store's answer by its own clock; None without an answer or without a time in
+    it.
     """
 
     exit_code = 4
@@ -55,15 +56,15 @@ class StoreProblem(CloudqError):
 
 
 class StoreUnavailable(StoreProblem):
-    """No usable answer came: nothing is known about what was asked."""
+    """No usable answer was received from the store, so the outcome of the request is unknown."""
 
     transient = True
 
 
 class StoreRefused(StoreProblem):
-    """The store answered and said no: no such bucket, no right, a request it cannot take.
+    """The store refused the request: no such bucket, no permission, or a request that it cannot process.
 
-    ``refusal`` is what it said, ``advice`` what a user can do about it, if anything is known.
+    ``refusal`` is the store's reason; ``advice`` is what a user can do about it, if that is known.
     """
 
     def __init__(self, refusal: str, advice: str = "") -> None:
@@ -73,14 +74,14 @@ class StoreRefused(StoreProblem):
 
 
 class StoreUnfit(StoreRefused):
-    """The store does not keep conditional writes apart, so nothing would run exactly once."""
+    """The store does not enforce conditional writes, so nothing would run exactly once."""
 
 
 class ClaimMissing(StoreUnavailable):
-    """A claim is absent although something in the bucket says that it was made: nothing is known.
+    """A claim is absent although something in the bucket shows that it was made: nothing is known.
 
-    The bucket was restored from a backup, a lifecycle rule expired the claim, or somebody deleted
-    it. Nobody may take this for a job that nobody holds.
+    The bucket was restored from a backup, a lifecycle rule expired the claim, or someone deleted it. This
+    never means that no system holds the job.
     """
 
     def __init__(self, job_id: str, n: int) -> None:
@@ -93,7 +94,7 @@ class ClaimMissing(StoreUnavailable):
 
 
 class ObjectNotFound(StoreProblem):
-    """There is no object under this key."""
+    """The store has no object under this key."""
 
     def __init__(self, key: str, date: datetime | None = None) -> None:
         self.key = key
@@ -102,21 +103,21 @@ class ObjectNotFound(StoreProblem):
 
 
 class PreconditionFailed(StoreProblem):
-    """A conditional write lost: the key exists, or its object is not the expected one."""
+    """A conditional write failed: the key exists, or its object is not the expected one."""
 
 
 class WriteConflict(StoreProblem):
-    """The store saw two conditional writes at once and decided neither; ask again."""
+    """The store received two conditional writes at once and decided neither; try again."""
 
     transient = True
 
 
 class OutcomeUnknown(StoreUnavailable):
-    """A write may or may not have happened: read it back before concluding anything."""
+    """A write may or may not have happened; read the object back before concluding anything."""
 
 
 class ObjectTooLarge(StoreProblem):
-    """An object is larger than anything cloudq writes there."""
+    """An object is larger than anything that cloudq writes there."""
 
 
 # Jobs ----------------------------------------------------------------------------------------
@@ -133,7 +134,7 @@ class JobNotFound(CloudqError):
 
 
 class StagedOutInPart(CloudqError):
-    """A part of a job's files could not be brought; everything else was."""
+    """Some files of a job could not be brought; all others were."""
 
     exit_code = 16
 
@@ -145,33 +146,33 @@ class StagedOutInPart(CloudqError):
 
 
 class NoAgentLog(CloudqError):
-    """There is no log of this agent in the store."""
+    """The store contains no log of this agent."""
 
     exit_code = 5
 
 
 class TargetExists(UsageProblem):
-    """There is something already where files would be written; nothing was touched."""
+    """Something exists already where files would be written; nothing was changed."""
 
 
 class RecordRejected(CloudqError):
-    """Something read from the bucket is not what cloudq writes there; it was not used."""
+    """Data read from the bucket is not what cloudq writes there; it was not used."""
 
     exit_code = 6
 
 
 class NewerFormat(RecordRejected):
-    """A record was written by a newer cloudq whose format this one cannot read."""
+    """A record was written by a newer cloudq, in a format that this one cannot read."""
 
 
 class JobStateConflict(CloudqError):
-    """The job is not in a state in which this can be done."""
+    """The state of the job does not allow this operation."""
 
     exit_code = 7
 
 
 class IllegalTransition(JobStateConflict):
-    """A change of state that no job may make."""
+    """No job may make this change of state."""
 
 
 class JobIdTaken(CloudqError):
@@ -179,7 +180,7 @@ class JobIdTaken(CloudqError):
 
 
 class RecordChanged(CloudqError):
-    """Somebody else rewrote the record since it was read."""
+    """Another process rewrote the record after it was read."""
 
     transient = True
 
@@ -191,7 +192,7 @@ class MaybeSubmitted(CloudqError):
 
 
 class WaitTimedOut(CloudqError):
-    """What was waited for did not happen in time; it may still happen."""
+    """The awaited event did not happen in time; it may still happen."""
 
     exit_code = 9
     transient = True
@@ -201,7 +202,7 @@ class WaitTimedOut(CloudqError):
 
 
 class UnknownSystem(UsageProblem):
-    """No agent ever reported under this name."""
+    """No agent has ever reported under this name."""
 
 
 class AgentRunsAlready(CloudqError):
@@ -211,7 +212,7 @@ class AgentRunsAlready(CloudqError):
 
 
 class AgentEndedAtOnce(CloudqError):
-    """An agent that was started in the background has ended; its own status is passed on."""
+    """An agent that was started in the background has ended; its own exit status is passed on."""
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
@@ -226,39 +227,39 @@ class LeaseLost(CloudqError):
 
 
 class WorkAbandoned(CloudqError):
-    """Background work was ended because nobody wants its result any more."""
+    """Background work was ended because its result is no longer needed."""
 
     exit_code = 10
     transient = True
 
 
 class InputIsBig(CloudqError):
-    """An input is larger than what is fetched among small ones: it is fetched among the big ones."""
+    """An input is too large to be fetched with the small ones; it is fetched with the big ones."""
 
     exit_code = 11
     transient = True
 
 
 class WorkspaceProblem(CloudqError):
-    """The agent's own directory cannot be used as it must be."""
+    """The agent's own directory cannot be used as required."""
 
     exit_code = 11
 
 
 class WorkDirOccupied(WorkspaceProblem):
-    """Something is in the place of a work directory that its claim is not known to have made."""
+    """The place of a work directory contains something that its claim is not known to have made."""
 
 
 class WorkDirGone(WorkspaceProblem):
-    """The control directory of a claim is there, and the work directory that was beside it is not."""
+    """The work directory of a claim is gone, although its control directory exists."""
 
 
 class HomeInDoubt(WorkspaceProblem):
-    """The home is a copy, or older or newer than the bucket: no job is started until a person confirms."""
+    """The home is a copy, or older or newer than the bucket; no job starts until a person confirms it."""
 
 
 class WorkspaceFull(WorkspaceProblem):
-    """No space, quota or inodes are left where the job's files must go."""
+    """No space, quota or inodes are left for the job's files."""
 
     transient = True
 
@@ -268,27 +269,27 @@ class ArchiveRejected(WorkspaceProblem):
 
 
 class SchedulerProblem(CloudqError):
-    """The batch scheduler did not do what was asked."""
+    """The scheduler did not do what was requested."""
 
     exit_code = 12
 
 
 class SchedulerUnavailable(SchedulerProblem):
-    """No usable answer came from the scheduler: nothing is known."""
+    """No usable answer was received from the scheduler, so nothing is known."""
 
     transient = True
 
 
 class SchedulerUnfit(SchedulerProblem):
-    """The scheduler's commands on this machine do not take what cloudq needs of them."""
+    """The scheduler's commands on this machine do not support what cloudq needs of them."""
 
 
 class SubmitRefused(SchedulerProblem):
-    """The scheduler refused the job for good; the message holds its own words."""
+    """The scheduler rejected the job permanently; the message contains its own words."""
 
 
 class SubmitDeferred(SchedulerProblem):
-    """The scheduler refused the job for a limit or budget of the moment."""
+    """The scheduler rejected the job because of a temporary limit or budget."""
 
     transient = True
 
@@ -300,45 +301,45 @@ class SubmitUncertain(SchedulerProblem):
 
 
 class NoJobId(SubmitUncertain):
-    """The submit command ended well and named no job: to repeat it may never lead anywhere."""
+    """The submit command succeeded but named no job; repeating it may never help."""
 
 
 # Clusters in a cloud -------------------------------------------------------------------------
 
 
 class ToolMissing(ConfigProblem):
-    """A command that the builder needs is not there, or of a version that it cannot use."""
+    """A command that the builder needs is missing, or its version cannot be used."""
 
 
 class ConfigurationRejected(ConfigProblem):
-    """The configuration of a cluster cannot be used; nothing was made of it."""
+    """The configuration of a cluster cannot be used; nothing was created from it."""
 
 
 class ClusterConflict(CloudqError):
-    """The cluster is not as it must be for this: somebody else works on it, or changed it by other means."""
+    """The cluster is not in the required state: someone else works on it, or changed it by other means."""
 
     exit_code = 7
 
 
 class NameTaken(ClusterConflict):
-    """A stack has this name already, and it is not cloudq's."""
+    """A stack that is not cloudq's has this name already."""
 
 
 class CloudProblem(CloudqError):
-    """The cloud did not do what was asked."""
+    """The cloud did not do what was requested."""
 
     exit_code = 15
 
 
 class CloudUnavailable(CloudProblem):
-    """No usable answer came from the cloud: nothing is known about what was asked."""
+    """No usable answer was received from the cloud, so the outcome of the request is unknown."""
 
     transient = True
 
 
 class CloudRefused(CloudProblem):
-    """The cloud answered and said no: no right, expired credentials, a limit of the account."""
+    """The cloud refused the request: no permission, expired credentials, or a limit of the account."""
 
 
 class ClusterFailed(CloudProblem):
-    """A cluster could not be made or removed; the message holds the cloud's own events."""
+    """A cluster could not be created or deleted; the message contains the cloud's own events."""

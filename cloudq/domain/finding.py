@@ -1,4 +1,4 @@
-"""What an examination found: how bad it is, what it is, what to do about it."""
+"""The findings of an examination: how bad each is, what it is and what to do about it."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from attrs import frozen
 
 
 class Level(Enum):
-    """How bad a finding is."""
+    """The severity of a finding."""
 
     OK = "ok"
     WARNING = "warning"
     """It works, but not as it should, or not for long."""
     PROBLEM = "problem"
-    """Jobs cannot be submitted, run or brought back before somebody does something."""
+    """Jobs cannot be submitted, run or brought back until someone acts."""
     NOT_ASKED = "could not ask"
-    """Nothing is known: the question itself failed."""
+    """Nothing is known, because the question itself failed."""
 
 
 @frozen
@@ -30,5 +30,5 @@ class Finding:
 
     @property
     def is_bad(self) -> bool:
-        """Whether not all is known to be well enough to work."""
+        """Return True for a problem, and for a question that failed."""
         return self.level in {Level.PROBLEM, Level.NOT_ASKED}

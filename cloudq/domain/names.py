@@ -1,7 +1,7 @@
-"""Names and ids: what may appear in a key, in a path, on a command line.
+"""Names and ids, and the checks for names that go into a key, a path or a command line.
 
-Whoever can write to the bucket can write any name there, so every name is checked against its
-pattern before it is used for anything.
+Anyone who can write to the bucket can write any name there, so every name is checked against its pattern
+before any use.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ _TAG = re.compile(r"([0-9a-f]{8})\.([1-9][0-9]{0,5})")
 _LOCAL_JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\[\]-]{0,127}")
 
 MAX_FILE_NAME_BYTES = 200
-"""Leaves room for suffixes below the 255 bytes of common file systems."""
+"""The limit for file names, which leaves room for suffixes below the 255 bytes of common file systems."""
 
 
 def is_job_id(text: str) -> bool:
-    """Whether *text* is a job id: 8 hexadecimal digits, lower case."""
+    """Return whether *text* is a job id: 8 hexadecimal digits, lower case."""
     return _JOB_ID.fullmatch(text) is not None
 
 
@@ -44,18 +44,18 @@ def checked_system(text: str) -> str:
 
 
 def checked_local_job_id(text: str) -> str:
-    """Return *text* if a scheduler could have given it; raise `InvalidInput` otherwise."""
+    """Return *text* if it can be a scheduler job id; raise `InvalidInput` otherwise."""
     if _LOCAL_JOB_ID.fullmatch(text) is None:
         raise InvalidInput(f"{text!r} is not a local job id")
     return text
 
 
 def file_name_problem(name: str) -> str | None:
-    """Say why *name* is not a plain file name, or None.
+    """Return why *name* is not a plain file name, or None if it is one.
 
-    Blanks and quotes are fine: they are a user's own choice and are quoted where they are used.
-    Separators of any system, control characters and names with a meaning of their own are not;
-    nor is a colon: on Windows ``C:name`` is a file of another drive, wherever it is joined to.
+    Blanks and quotes are accepted: the user chose them, and they are quoted where they are used. Path
+    separators of any system, control characters and names with a special meaning are not. Nor is a colon:
+    on Windows, ``C:name`` is a file on another drive, whatever path it is joined to.
     """
     if not name or name in {".", ".."}:
         return f"{name!r} is not a file name"
@@ -69,7 +69,7 @@ def file_name_problem(name: str) -> str | None:
 
 
 def on_one_line(name: object) -> str:
-    """*name* for a message: as it is, or quoted where control characters would break the line."""
+    """Return *name* for a message: unchanged, or quoted if control characters would break the line."""
     text = str(name)
     return text if text.isprintable() else repr(text)
 
@@ -83,7 +83,7 @@ def checked_file_name(name: str) -> str:
 
 @frozen(order=True)
 class ClaimTag:
-    """One claim on one job, ``<job id>.<n>``: names markers, work directories, local jobs."""
+    """A claim on a job, ``<job id>.<n>``, which names queue entries, work directories and scheduler jobs."""
 
     job_id: str
     n: int

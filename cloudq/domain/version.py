@@ -1,4 +1,4 @@
-"""Which cloudq this is."""
+"""The version of this cloudq."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Commands: parse, call a use case, print."""
+"""The commands: parse the options, call a use case, print."""

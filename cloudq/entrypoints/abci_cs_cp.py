@@ -1,4 +1,4 @@
-"""``abci_cs_cp``: how jobs copy between buckets and files. The reference is ``docs/job-tools.md``."""
+"""``abci_cs_cp``, which copies between buckets and files in jobs. The reference is ``docs/job-tools.md``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ USAGE = "usage: abci_cs_cp SRC DST [ENDPOINT [PROFILE]], one of SRC and DST in a
 
 
 class Progress:
-    """Counts what was copied and tells it now and then, if somebody watches."""
+    """Count what was copied, and show it from time to time if stderr is a terminal."""
 
     def __init__(self, elapsed: Callable[[], float]) -> None:
         self._elapsed = elapsed
@@ -31,7 +31,7 @@ class Progress:
         self._files = self._bytes = 0
 
     def add(self, files: int, size: int) -> None:
-        """Count; safe in threads."""
+        """Add to the counts; safe in threads."""
         with self._lock:
             self._files += files
             self._bytes += size
@@ -57,7 +57,7 @@ def main(ctx: click.Context, places: tuple[str, ...]) -> None:
 
 def _copy(source: str, target: str, endpoint: str = "", profile: str = "") -> None:
     places = parse_place(source), parse_place(target)
-    from cloudq.bootstrap.agent_process import stopwatch  # noqa: PLC0415 (a wrong name is told at once)
+    from cloudq.bootstrap.agent_process import stopwatch  # noqa: PLC0415 (bad places fail before it)
     from cloudq.bootstrap.copying import copy_parts  # noqa: PLC0415
 
     parts = copy_parts(os.environ, endpoint, profile, Progress(stopwatch()).add)
@@ -66,7 +66,7 @@ def _copy(source: str, target: str, endpoint: str = "", profile: str = "") -> No
 
 
 def _end(number: int, _: FrameType | None) -> None:
-    """Leave through every ``finally``: nothing half-written stays."""
+    """Exit through every ``finally``, so that no partial file stays."""
     sys.exit(128 + number)
 
 

@@ -1,1 +1,1 @@
-"""What the application asks of the world, as Protocols whose docstrings are promises."""
+"""The interfaces that the application needs, as Protocols whose docstrings are promises."""

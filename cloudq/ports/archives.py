@@ -1,4 +1,4 @@
-"""Archives of files that travel with a job."""
+"""Archives of the files that belong to a job."""
 
 from __future__ import annotations
 
@@ -13,29 +13,30 @@ from cloudq.domain.jobs.contents import Contents
 
 @frozen
 class Packed:
-    """What was packed, and what could not go along."""
+    """The contents that were packed, and the files that could not be included."""
 
     contents: Contents
     left_out: tuple[str, ...] = ()
-    """Names with the reason; of very many a part, and the last one says how many more there are."""
+    """Names with reasons; only a part of very many, and then the last entry states how many are missing."""
     left_out_count: int = 0
 
 
 class Archives(Protocol):
-    """Packs and extracts zip archives as streams, on any operating system."""
+    """A tool that packs and extracts zip archives as streams, on any operating system."""
 
     def check(self, paths: Sequence[Path], script: Path) -> None:
-        """Raise `InvalidInput` for every path that cannot go along with *script*.
+        """Raise `InvalidInput` for every path that cannot be packed along with *script*.
 
-        It is missing, unreadable, or has the name of another one or, as another file, of the script.
+        Such a path is missing, unreadable, or has the same name as another path or, if it is another file,
+        as the script.
         """
         ...
 
     def pack(self, paths: Sequence[Path], archive: Path) -> Packed:
-        """Pack files, and directories with all they hold, under their own last names.
+        """Pack files, and directories with all their contents, each under the last part of its path.
 
-        Links are followed. Raises `InvalidInput` for what cannot be read, and for more than an
-        agent takes.
+        Links are followed. Raises `InvalidInput` for files that cannot be read, and for more than an agent
+        accepts.
         """
         ...
 
@@ -47,11 +48,11 @@ class Archives(Protocol):
         *,
         unlimited: bool = False,
     ) -> tuple[str, ...]:
-        """Extract into the new directory *into*, which is there whole or not; nothing ever leaves it.
+        """Extract into the new directory *into*, which appears complete or not at all; nothing leaves it.
 
-        Returns single entries that were not brought, with the reason. Raises `ArchiveRejected` for
-        archives that would leave it or hold more than was *promised*, and `WorkspaceFull` if they
-        hold more than is free. Without a promise a fixed ratio and size are the limits. *unlimited*
+        Returns the entries that were not extracted, with reasons. Raises `ArchiveRejected` for archives
+        that would leave the directory or contain more than was *promised*, and `WorkspaceFull` if they
+        contain more than is free. Without a promise, a fixed ratio and size are the limits. *unlimited*
         waives all limits of size.
         """
         ...

@@ -1,4 +1,4 @@
-"""A batch scheduler, asked as seldom as possible."""
+"""The interface to a batch scheduler, which is queried as seldom as possible."""
 
 from __future__ import annotations
 
@@ -16,134 +16,137 @@ from cloudq.domain.scripts.array_range import ArrayRange
 
 @frozen
 class Submission:
-    """What is handed to the scheduler; all paths absolute."""
+    """A job for the scheduler; all paths are absolute."""
 
     tag: ClaimTag
     job_shell: Path
     work_dir: Path
     control_dir: Path
-    """Where ``stdout[.task]`` and ``stderr[.task]`` go unless the user's options say otherwise."""
+    """The directory for ``stdout[.task]`` and ``stderr[.task]``, unless the user's options name another
+    place."""
     options: tuple[str, ...] = ()
-    """The user's own, as words."""
+    """The user's own options, as words."""
     array: ArrayRange | None = None
     name: str = ""
-    """What the job is called unless the user's options say otherwise."""
+    """The name of the job, unless the user's options give another one."""
 
 
 @frozen
 class AttemptFiles:
-    """Where one attempt to submit leaves what the submit command printed."""
+    """The files in which one attempt leaves the output of the submit command."""
 
     stdout: Path
     stderr: Path
     status: Path
-    """The command's exit status, written once it ended."""
+    """The file for the command's exit status, written after the command ended."""
     process: Path
-    """What tells the process that runs the command, written by itself."""
+    """The file that identifies the process that runs the command, written by that process."""
 
 
 @frozen
 class LocalJob:
-    """A local job that a query showed; a job that is no array has the one task None."""
+    """A scheduler job that a query showed; a job that is not an array has the one task None."""
 
     tasks: Mapping[int | None, SchedulerStatus]
     tag: ClaimTag | None = None
-    """Whose it is, where the scheduler tells: local ids begin anew when a scheduler is reset."""
+    """The claim of the job, if the scheduler shows it: a scheduler that is reset reuses its ids."""
     unanswered: str = ""
-    """Why the scheduler could not be asked about this job, in its words; nothing is known then."""
+    """Why the scheduler could not be queried about this job, in its own words; then nothing is known."""
 
     def may_be_of(self, tag: ClaimTag) -> bool:
-        """Whether nothing says that it is another's."""
+        """Return True unless the job is known to belong to another claim."""
         return self.tag is None or self.tag == tag
 
 
 class BatchScheduler(Protocol):
     """One kind of scheduler on this machine.
 
-    ``SchedulerUnavailable`` from any method means the question failed: it answers nothing.
+    ``SchedulerUnavailable`` from any method means that the query failed; it proves nothing.
     """
 
     @property
     def dialect(self) -> ShellDialect:
-        """What a job shell must know."""
+        """The properties of the scheduler that a job shell depends on."""
         ...
 
     @property
     def poll_interval_s(self) -> float:
-        """Seconds between two queries unless a job's own records changed."""
+        """Seconds between two queries, unless a job's own records changed."""
         ...
 
     @property
     def submit_time_limit_s(self) -> float:
-        """Seconds after which a submit command that still runs will do nothing any more."""
+        """Seconds after which a submit command that still runs has no effect any longer."""
         ...
 
     def unfit_commands(self) -> tuple[str, ...]:
-        """What the commands on this machine do not take of what is needed of them, in their own words.
+        """Return what is needed of the commands on this machine and rejected by them, in their own words.
 
-        Each form that the adapter uses is tried once, cheaply and without submitting anything. Empty
-        if all of them work.
+        Each form that the adapter uses is tried once, cheaply and without submitting anything. The result
+        is empty if all of them work.
         """
         ...
 
     def planned_array(self, submission: Submission) -> ArrayRange | None:
-        """The tasks that *submission* will have: its own, or those its options or script ask for.
+        """Return the tasks of *submission*: its own, or those for which its options or script ask.
 
-        Raises `SubmitRefused` if they contradict each other or are more than the scheduler takes.
+        Raises `SubmitRefused` if they contradict each other, or if there are more than the scheduler
+        accepts.
         """
         ...
 
     def describe(self, submission: Submission) -> str:
-        """The submit command as a user would type it. Raises `SubmitRefused` as `submit`."""
+        """Return the submit command as a user would type it. Raises `SubmitRefused` like `submit`."""
         ...
 
     def submit(self, submission: Submission, files: AttemptFiles) -> str:
-        """Hand a job over; return its local job id.
+        """Submit a job; return its scheduler job id.
 
-        Raises `SubmitRefused` (for good, with the scheduler's words), `SubmitDeferred` (a limit
-        of the moment), `SubmitUncertain` (no answer: it may have been submitted).
+        Raises `SubmitRefused` (permanently, with the scheduler's words), `SubmitDeferred` (a temporary
+        limit), or `SubmitUncertain` (no answer: the job may have been submitted).
         """
         ...
 
     def submitted(self, files: AttemptFiles) -> str | None:
-        """The local job id that an earlier attempt's files tell, or None. Raises as `submit`."""
+        """Return the scheduler job id in the files of an earlier attempt, or None. Raises like `submit`."""
         ...
 
     def find(self, tag: ClaimTag) -> tuple[str, ...]:
-        """Local ids of all jobs submitted under *tag*, finished ones too if still known."""
+        """Return the ids of all jobs submitted under *tag*, including finished ones that are still known."""
         ...
 
     def poll(self, local_ids: Sequence[str]) -> Mapping[str, LocalJob]:
-        """One query for all; an id that is missing in the answer is not known to the scheduler.
+        """Query all jobs at once; an id that is missing in the answer is not known to the scheduler.
 
-        An id that the scheduler cannot look up at the moment is in the answer, `unanswered`: it
-        does not keep the others from being answered.
+        An id that the scheduler cannot look up at the moment is in the answer, `unanswered`; the others are
+        answered as usual.
         """
         ...
 
     def cancel(self, local_ids: Sequence[str]) -> None:
-        """Ask that jobs end; those ended or unknown are no error. Returns once accepted."""
+        """Ask the scheduler to end jobs; ended or unknown ones are no error. Return once it accepts."""
         ...
 
     def cancel_tasks(self, local_id: str, tasks: Sequence[int]) -> None:
-        """Ask that single tasks of an array job end; the same promises as `cancel`."""
+        """Ask the scheduler to end single tasks of an array job, with the same promises as `cancel`."""
         ...
 
     def forget(self, tag: ClaimTag, local_ids: Sequence[str]) -> None:
-        """The ends of *tag*'s jobs are safely recorded: what is kept of them, in a queue too, may go.
+        """Discard what is kept, also in a queue, about jobs of *tag* whose final states are safely recorded.
 
-        Those of *local_ids* that are another's by now are left alone.
-        Raises `SchedulerUnavailable` where something has to go and did not: try again.
+        Jobs in *local_ids* that now belong to another claim are left alone. Raises `SchedulerUnavailable`
+        if something must be discarded and was not: try again.
         """
         ...
 
     def work_dirs(self) -> Mapping[str, str]:
-        """Where this account's unfinished jobs start, or were submitted from, by local job id.
+        """Return where this account's unfinished jobs start, or were submitted from, by scheduler job id.
 
-        Jobs that cloudq did not submit are among them, its own need not be. One query for all.
+        The result includes jobs that cloudq did not submit; cloudq's own jobs may be missing. One query for
+        all.
         """
         ...
 
     def free_slots(self) -> int | None:
-        """How many jobs could start now; None if the scheduler does not tell."""
+        """Return how many jobs could start now; None if the scheduler does not report it."""
         ...

@@ -1,4 +1,4 @@
-"""Time, ids and randomness: whatever would make a run unrepeatable."""
+"""Time, ids and randomness: everything that would make a run unrepeatable."""
 
 from __future__ import annotations
 
@@ -7,47 +7,53 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """This machine's clocks."""
+    """The clocks of this machine."""
 
     def now(self) -> datetime:
-        """The time in UTC, to the millisecond: for records and people, never compared with another's."""
+        """Return the time in UTC, to the millisecond.
+
+        It is for records and people, and never compared with another machine's time.
+        """
         ...
 
     def elapsed(self) -> float:
-        """Seconds on a clock that never jumps and runs through suspends; meaningless across boots."""
+        """Return seconds on a clock that never jumps and runs during suspends; meaningless across boots."""
         ...
 
     def boot_id(self) -> str:
-        """An id that changes with each boot: `elapsed` compares only within one."""
+        """Return an id that changes with each boot: `elapsed` is comparable only within one boot."""
         ...
 
     def sleep(self, seconds: float) -> None:
-        """Wait; may return early when the process is asked to stop."""
+        """Wait; may return early if the process is asked to stop."""
         ...
 
 
 class StoreTime(Protocol):
-    """The store's clock, as its answers tell it, beside this machine's.
+    """The store's clock, as its answers show it, compared with this machine's.
 
-    Shows time that passed while this machine and its clocks stood still (a suspended virtual machine).
+    It reveals time that passed while this machine and its clocks stood still (a suspended virtual machine).
     """
 
     def mark(self) -> float | None:
-        """How far the store's clock was at most ahead of `Clock.elapsed`; None before any answer."""
+        """Return how far the store's clock was at most ahead of `Clock.elapsed`; None before any answer."""
         ...
 
     def passed_unseen_s(self, mark: float | None) -> float:
-        """Seconds by which the store's clock has certainly moved on since *mark* and the own one did not."""
+        """Return the seconds by which the store's clock advanced since *mark*, and this machine's did not.
+
+        Only what is certain counts.
+        """
         ...
 
 
 class IdSource(Protocol):
-    """Fresh ids."""
+    """A source of new ids."""
 
     def job_id(self) -> str:
-        """8 random hexadecimal digits; may collide with an existing job's."""
+        """Return 8 random hexadecimal digits, which may collide with an existing job's id."""
         ...
 
     def nonce(self) -> str:
-        """An id that never collides."""
+        """Return an id that never collides."""
         ...

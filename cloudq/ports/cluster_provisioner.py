@@ -1,4 +1,4 @@
-"""Clusters in a cloud: their stacks, and what they need of the account around them."""
+"""Clusters in a cloud: their stacks, and what they need from the account."""
 
 from __future__ import annotations
 
@@ -12,54 +12,54 @@ from cloudq.domain.clusters.request import JobBucket
 
 
 class ClusterProvisioner(Protocol):
-    """Makes and removes the stacks of clusters.
+    """Create and delete the stacks of clusters.
 
-    Nothing is remembered between calls: what exists in the cloud is all there is to know. Every
-    method raises `CloudUnavailable` if no answer came, and `CloudRefused` for one that says no.
+    Nothing is remembered between calls: only what exists in the cloud counts. Every method raises
+    `CloudUnavailable` if no answer was received, and `CloudRefused` for a refusal.
     """
 
     def find(self, name: str) -> Cluster:
-        """What exists of a cluster. Raises `NameTaken` if a stack with its name is not cloudq's."""
+        """Return what exists of a cluster. Raises `NameTaken` if a stack with its name is not cloudq's."""
         ...
 
     def clusters(self) -> tuple[Cluster, ...]:
-        """Every cluster of which anything exists, by name. Stacks that are not cloudq's are left out."""
+        """Return every cluster of which any part exists, by name, without stacks that are not cloudq's."""
         ...
 
     def create_network(self, name: str, template: str, parameters: Mapping[str, str]) -> None:
-        """Begin to make the network; no error if somebody began before. Does not wait."""
+        """Start to create the network; no error if this was started before. Does not wait."""
         ...
 
     def create_nodes(self, name: str, configuration: str) -> None:
-        """Begin to make the nodes; no error if somebody began before. Does not wait.
+        """Start to create the nodes; no error if this was started before. Does not wait.
 
-        Raises `ConfigurationRejected` with all that is wrong with *configuration*; then nothing was made.
+        Raises `ConfigurationRejected` with all problems of *configuration*; then nothing was created.
         """
         ...
 
     def check_nodes(self, name: str, configuration: str, *, deeply: bool) -> None:
-        """Raise `ConfigurationRejected` if *configuration* cannot be used; makes nothing.
+        """Raise `ConfigurationRejected` if *configuration* cannot be used; create nothing.
 
-        *deeply*: with what the cloud says of its values, else its form alone.
+        If *deeply* is set, the cloud checks the values too; otherwise only the form is checked.
         """
         ...
 
     def delete(self, name: str, part: Part) -> None:
-        """Begin to remove a part; no error if it is gone or going. Does not wait."""
+        """Start to delete a part; no error if it is gone or being deleted. Does not wait."""
         ...
 
     def last_event(self, name: str, part: Part) -> str:
-        """What happened last in a part, for somebody who waits; empty if that cannot be told."""
+        """Return the last event in a part, for a user who waits; empty if it cannot be determined."""
         ...
 
     def failures(self, name: str, part: Part) -> tuple[str, ...]:
-        """What failed in a part in the cloud's own words, the first one first; later ones follow from it."""
+        """Return the failures in a part, in the cloud's own words; later ones follow from the first one."""
         ...
 
 
 @frozen
 class Identity:
-    """In whose name and where everything is made."""
+    """The account and the region in which everything is created."""
 
     account: str
     region: str
@@ -67,59 +67,59 @@ class Identity:
 
 @frozen
 class SetupPlace:
-    """Where a cluster's nodes get their scripts and their cloudq from."""
+    """The place from which a cluster's nodes get their scripts and their cloudq."""
 
     bucket: str
     prefix: str
 
     def url(self, name: str) -> str:
-        """Where the file *name* is."""
+        """Return the URL of the file *name*."""
         return f"s3://{self.bucket}/{self.prefix}/{name}"
 
 
 class CloudAccount(Protocol):
-    """What a cluster needs besides its stacks. Errors are those of `ClusterProvisioner`."""
+    """The resources that a cluster needs besides its stacks. Errors are those of `ClusterProvisioner`."""
 
     def identity(self) -> Identity:
-        """Whose account it is. Raises `ConfigProblem` without region or credentials."""
+        """Return the account and the region. Raises `ConfigProblem` without region or credentials."""
         ...
 
     def has_keypair(self, name: str) -> bool:
-        """Whether there is such an SSH key pair in this region."""
+        """Return whether this region has an SSH key pair of this name."""
         ...
 
     def offers(self, types: tuple[str, ...]) -> Mapping[str, frozenset[str]]:
-        """Each zone that can be used, and which of *types* it has."""
+        """Return each zone that can be used, and which of *types* it has."""
         ...
 
     def own_bucket_region(self, bucket: str) -> str | None:
-        """The region of a bucket that belongs to this account; None if it is none of its own."""
+        """Return the region of a bucket that belongs to this account; None if the bucket does not."""
         ...
 
     def look_at_bucket(self, store: JobBucket) -> None:
-        """Raise `InvalidInput` if the keys of *store* do not open it; `CloudUnavailable` if none answers."""
+        """Raise `InvalidInput` if the keys do not open *store*, `CloudUnavailable` if there is no answer."""
         ...
 
     def place_files(self, cluster: str, files: Mapping[str, bytes]) -> SetupPlace:
-        """Put *files* where only this account, and the cluster's nodes, can read them; again is no error."""
+        """Put *files* where only this account and the cluster's nodes can read them; may be repeated."""
         ...
 
     def setup_place(self, cluster: str) -> SetupPlace:
-        """Where `place_files` puts a cluster's files."""
+        """Return the place where `place_files` puts a cluster's files."""
         ...
 
     def keep_secret(self, cluster: str, profile: str) -> str:
-        """Keep the keys of *profile* where only roles that are let in read them; returns the secret's name.
+        """Store the keys of *profile* where only permitted roles can read them; return the secret's name.
 
-        Again is no error, and renews them. Raises `ConfigProblem` if the profile has no keys or ones
-        that expire. The keys are in no other place that this makes.
+        Repeating it is no error, and renews the keys. Raises `ConfigProblem` if the profile has no keys, or
+        keys that expire. Nothing else that this creates contains the keys.
         """
         ...
 
     def forget(self, cluster: str) -> None:
-        """Remove files and secret of a cluster; no error if there are none."""
+        """Remove the files and the secret of a cluster; no error if there are none."""
         ...
 
     def leftovers(self, cluster: str) -> tuple[str, ...]:
-        """What is left of a deleted cluster and may cost, in words; empty if that cannot be told."""
+        """Return what is left of a deleted cluster and may cost money, in words; empty if this is unknown."""
         ...

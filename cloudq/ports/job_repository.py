@@ -1,6 +1,6 @@
-"""Jobs in the bucket, in the domain's words: who writes what, in which order, is protocol.md's.
+"""The jobs in the bucket, in terms of the domain; protocol.md defines who writes what, in which order.
 
-Besides what each method names, all may raise `StoreUnavailable` and `StoreRefused`. A record
+Besides the errors that each method names, all may raise `StoreUnavailable` and `StoreRefused`. A record
 that cannot be read raises `RecordRejected` (`NewerFormat` for a newer major format).
 """
 
@@ -21,7 +21,7 @@ from cloudq.domain.scripts.jobscript import Jobscript
 
 @frozen
 class ClaimResult:
-    """The claim that stands under a number, and whether this call created it."""
+    """The claim that exists under a number, and whether this call created it."""
 
     claim: Claim
     is_ours: bool
@@ -29,16 +29,16 @@ class ClaimResult:
 
 @frozen
 class Marker:
-    """An invitation to a system, or the sign that it holds the job."""
+    """A queue entry: it invites a system to take a job, or shows that the system holds it."""
 
     tag: ClaimTag
     age_s: float
-    """Seconds since it was put, by the store's clock."""
+    """Seconds since the entry was written, by the store's clock."""
 
 
 @frozen(order=True)
 class TaskRequest:
-    """A request that concerns one task of an array job."""
+    """A request for one task of an array job."""
 
     tag: ClaimTag
     task: int
@@ -46,18 +46,18 @@ class TaskRequest:
 
 @frozen
 class QueueListing:
-    """What is under one system's queue."""
+    """The contents of one system's queue."""
 
     markers: tuple[Marker, ...] = ()
     cancels: tuple[ClaimTag, ...] = ()
     task_cancels: tuple[TaskRequest, ...] = ()
     follows: tuple[Marker, ...] = ()
     rest_after: str = ""
-    """Where the next listing goes on to see the rest; empty: there is none."""
+    """The place after which the next listing continues; empty if this listing is complete."""
 
 
 def keep_none(_: HistoryEntry) -> bool:
-    """Nothing is kept."""
+    """Keep no entry."""
     return False
 
 
@@ -65,24 +65,24 @@ INPUT_ARCHIVE = "input.zip"
 
 
 def output_archive(number: int) -> str:
-    """The file name of one of the archives of a job's outputs, counted from 1."""
+    """Return the file name of one of the archives of a job's outputs, counted from 1."""
     return "output.zip" if number == 1 else f"output.{number:d}.zip"
 
 
 @frozen
 class Downloaded:
-    """What was written, and what of the archives could not be, in words."""
+    """The files that were written, and the problems with archives, in words."""
 
     files: Sequence[Path]
     problems: tuple[str, ...] = ()
 
 
 def leave_as_it_is(_: Path) -> None:
-    """Nothing is done with what was downloaded."""
+    """Leave the downloaded files unchanged."""
 
 
 def forget_progress(_: int) -> None:
-    """Nobody asks how far a transfer has come."""
+    """Ignore the progress of a transfer."""
 
 
 class JobRepository(Protocol):
@@ -91,8 +91,8 @@ class JobRepository(Protocol):
     def reserve(self, job: Job) -> StoredJob:
         """Create the manifest, which reserves the id.
 
-        Raises `JobIdTaken`; `OutcomeUnknown` if it cannot be known who created it. A nonce that
-        *job* has is kept, so that such a call may be made again with the same job.
+        Raises `JobIdTaken`, and `OutcomeUnknown` if it cannot be known which process created it. A nonce
+        that *job* already has is kept, so the call may be repeated with the same job.
         """
         ...
 
@@ -101,7 +101,7 @@ class JobRepository(Protocol):
         ...
 
     def load_if_changed(self, known: StoredJob) -> StoredJob:
-        """Read it again; *known* itself if nothing changed. Raises `JobNotFound`."""
+        """Read the manifest again; return *known* itself if nothing changed. Raises `JobNotFound`."""
         ...
 
     def replace(self, known: StoredJob, job: Job) -> StoredJob:
@@ -109,39 +109,39 @@ class JobRepository(Protocol):
         ...
 
     def put_again(self, job: Job) -> StoredJob:
-        """Create the manifest of *job* that the store has lost. Raises `RecordChanged` if there is one."""
+        """Create the manifest of *job*, which the store has lost. Raises `RecordChanged` if there is one."""
         ...
 
     def create_claim(self, job_id: str, claim: Claim) -> ClaimResult:
-        """Create claim number ``claim.n`` if it is absent; say which one stands."""
+        """Create claim number ``claim.n`` if it is absent; return the one that now exists."""
         ...
 
     def claim(self, tag: ClaimTag) -> Claim | None:
-        """The claim under this number, or None."""
+        """Return the claim under this number, or None."""
         ...
 
     def newest_claim(self, job_id: str, known: int = 0) -> Claim | None:
-        """The claim with the highest number; None while nobody made any.
+        """Return the claim with the highest number; None if there is no claim yet.
 
-        *known* is the number of a claim that was made for certain (by the manifest, by a queue
-        entry, by the caller itself). Raises `ClaimMissing` if a claim is absent that was made.
+        *known* is the number of a claim that certainly was made (according to the manifest, a queue entry,
+        or the caller itself). Raises `ClaimMissing` if a claim is absent that was made.
         """
         ...
 
     def history_key(self, job: Job) -> str:
-        """The key of the ended *job*'s history entry, to be kept in its manifest."""
+        """Return the key of the ended *job*'s history entry, to be kept in its manifest."""
         ...
 
     def put_history(self, history_key: str) -> None:
-        """Put the entry (again). Raises `RecordRejected` for what is no key of an entry."""
+        """Put the entry (again). Raises `RecordRejected` if *history_key* is not the key of an entry."""
         ...
 
     def is_in_history(self, job: Job) -> bool:
-        """Whether the entry of the ended *job* was put."""
+        """Return whether the entry of the ended *job* was put."""
         ...
 
     def history(self, last: int | None = None) -> Iterator[HistoryEntry]:
-        """Finished jobs, newest first; entries that cannot be read are skipped."""
+        """Yield finished jobs, newest first; entries that cannot be read are skipped."""
         ...
 
     def delete(self, job: Job) -> None:
@@ -152,35 +152,35 @@ class JobRepository(Protocol):
         ...
 
     def delete_finished(self, keep: Callable[[HistoryEntry], bool] = keep_none) -> Iterator[str]:
-        """Delete every job of the history but those to *keep*; yield the ids once they are gone."""
+        """Delete every job of the history except those to *keep*; yield each id once the job is gone."""
         ...
 
     def remove_ghost(self, job_id: str) -> bool:
-        """Remove what is left of a job whose manifest is absent; whether there was anything."""
+        """Remove what is left of a job whose manifest is absent; return whether there was anything."""
         ...
 
 
 class JobQueue(Protocol):
-    """The queues of systems: markers, requests and doorbells."""
+    """The queues of systems: queue entries, requests and doorbells."""
 
     def invite(self, system: str, tag: ClaimTag) -> None:
-        """Put the marker that invites *system* to create ``run`` claim ``tag.n``."""
+        """Put the queue entry that invites *system* to create ``run`` claim ``tag.n``."""
         ...
 
     def withdraw(self, system: str, tags: Sequence[ClaimTag]) -> None:
-        """Delete exactly these markers."""
+        """Delete exactly these queue entries."""
         ...
 
     def request_cancel(self, system: str, tag: ClaimTag, task: int | None = None) -> None:
-        """Ask the holder of claim ``tag.n`` to end its local job, or only one task of it."""
+        """Ask the holder of claim ``tag.n`` to end its scheduler job, or only one task of it."""
         ...
 
     def is_cancel_requested(self, system: str, tag: ClaimTag) -> bool:
-        """Whether the holder of claim ``tag.n`` was asked to end its local job, read and not listed."""
+        """Return whether the holder of claim ``tag.n`` was asked to end its job, by a read, not a listing."""
         ...
 
     def request_follow(self, system: str, tag: ClaimTag) -> None:
-        """Ask the holder to bring logs soon; to be repeated while they are wanted."""
+        """Ask the holder to upload new log output soon; repeat this as long as it is wanted."""
         ...
 
     def drop_requests(
@@ -194,49 +194,49 @@ class JobQueue(Protocol):
         ...
 
     def ring(self, system: str) -> None:
-        """Ring the doorbell, after anything was put under the system's queue."""
+        """Ring the doorbell, after any write to the system's queue."""
         ...
 
     def doorbell(self, system: str, known: str) -> str:
-        """What the doorbell says now; equal to *known* if it has not rung since."""
+        """Return the current value of the doorbell; equal to *known* if it has not rung since."""
         ...
 
     def listing(self, system: str, after: str = "") -> QueueListing:
-        """Everything under the queue of *system*, all pages; of more than any sane number, a part.
+        """Return all objects in the queue of *system*, from all pages; only a part of an absurdly long queue.
 
-        The next part is what a listing tells *after* this one's ``rest_after``. Nothing may be
-        concluded from a marker that is not there.
+        The next part is the listing *after* this one's ``rest_after``. Nothing may be concluded from the
+        absence of a queue entry.
         """
         ...
 
     def markers_of_all(self) -> dict[str, QueueListing]:
-        """The queues of all systems, in one listing."""
+        """Return the queues of all systems, from one listing."""
         ...
 
     def holds_marker(self, system: str, tag: ClaimTag) -> bool:
-        """Whether the marker of claim ``tag.n`` is in the queue of *system*, read and not listed."""
+        """Return whether *system* has the queue entry of claim ``tag.n``, by a read, not a listing."""
         ...
 
 
 class JobFiles(Protocol):
-    """What belongs to a job besides its record. Bulk transfers are streamed."""
+    """The files of a job besides its record. Bulk transfers are streamed."""
 
     def put_script(self, job_id: str, script: Jobscript) -> None: ...
 
     def script(self, job: Job) -> Jobscript:
-        """The script as submitted. Raises `RecordRejected` if it is absent or too large."""
+        """Return the script as submitted. Raises `RecordRejected` if it is absent or too large."""
         ...
 
     def holds_script(self, job: Job) -> bool:
-        """Whether the script is there, which goes first when a job is deleted."""
+        """Return whether the script exists; a deletion removes it first."""
         ...
 
     def are_complete(self, job: Job) -> bool:
-        """Whether all that goes along with an unclaimed *job* is there: its script, its inputs."""
+        """Return whether all files of an unclaimed *job* exist: its script and its inputs."""
         ...
 
     def put_local_script(self, tag: ClaimTag, script: Jobscript) -> None:
-        """Keep what a meta jobscript became, for its owner to look at."""
+        """Store the converted form of a meta jobscript, for its owner to inspect."""
         ...
 
     def put_input(self, job_id: str, archive: Path) -> None: ...
@@ -244,8 +244,8 @@ class JobFiles(Protocol):
     def fetch_input(self, job_id: str, target: Path, note: Callable[[int], object] = forget_progress) -> int:
         """Download the input archive to *target*, over what an earlier try left; return its size.
 
-        *note* gets the bytes that are there after each piece; what it raises ends the download.
-        Raises `RecordRejected` if it is absent.
+        *note* gets the number of bytes so far after each piece; an exception from it ends the download.
+        Raises `RecordRejected` if the archive is absent.
         """
         ...
 
@@ -262,23 +262,23 @@ class JobFiles(Protocol):
         ...
 
     def put_log_piece(self, tag: ClaimTag, stream: str, task: int | None, offset: int, piece: bytes) -> None:
-        """Put bytes of a log that still grows, the first of them at *offset*."""
+        """Write bytes of a log that still grows, the first of them at *offset*."""
         ...
 
     def read_log(self, tag: ClaimTag, stream: str, task: int | None) -> Iterator[bytes]:
-        """A complete log, streamed; nothing if it was empty."""
+        """Yield the pieces of a complete log; nothing if it was empty."""
         ...
 
     def log_pieces(self, tag: ClaimTag, stream: str, task: int | None, offset: int = 0) -> Iterator[bytes]:
-        """The bytes from *offset* on that pieces give without a gap, overlaps dropped."""
+        """Yield the bytes from *offset* on that the pieces contain without a gap; overlaps are dropped."""
         ...
 
     def drop_log_pieces(self, tag: ClaimTag) -> None:
-        """Delete all pieces of a claim, once the whole logs are there."""
+        """Delete all pieces of a claim, once the whole logs are stored."""
         ...
 
     def drop_unfinished(self, tag: ClaimTag) -> None:
-        """Abort uploads of a claim's results that somebody began and did not finish."""
+        """Abort uploads of a claim's results that were begun and not finished."""
         ...
 
     def put_output(
@@ -286,18 +286,18 @@ class JobFiles(Protocol):
     ) -> int:
         """Upload output archive *number*, counted from 1, as it is made; return its size.
 
-        *pieces* are taken once: what breaks is begun again by whoever makes them.
+        *pieces* are read once: if the upload fails, the caller must make them again.
         """
         ...
 
     def download_all(
         self, job: Job, into: Path, finish: Callable[[Path], None] = leave_as_it_is
     ) -> Downloaded:
-        """Script, input archive, logs and output archives of *job*, into the new directory *into*.
+        """Download script, input archive, logs and output archives of *job* into the new directory *into*.
 
-        Names are checked before anything is written. An archive that is not there, or for which there
-        is no room, costs that archive. *finish* gets the directory before it has its name.
-        Raises `InvalidInput` if it exists already or cannot be made, `JobNotFound` if the job is
-        deleted meanwhile.
+        Names are checked before anything is written. If an archive is absent, or there is no room for it,
+        only that archive is missing. *finish* gets the directory before it has its final name. Raises
+        `InvalidInput` if *into* exists already or cannot be made, and `JobNotFound` if the job is deleted
+        during the download.
         """
         ...

@@ -1,4 +1,4 @@
-"""What a home keeps of the lease from one process to the next (protocol 6.5 to 6.7)."""
+"""The notes about the lease that a home keeps from one process to the next (protocol 6.5 to 6.7)."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ class LeaseMemory(Protocol):
     """The memory of one system's lease in one home. Every method may raise `WorkspaceProblem`."""
 
     def notes(self) -> LeaseNotes:
-        """What was kept last."""
+        """Return the notes that were kept last."""
         ...
 
     def keep(self, notes: LeaseNotes) -> None:
-        """Keep *notes* in place of what was kept before, durably."""
+        """Replace the kept notes with *notes*, durably."""
         ...
 
     def doubt(self) -> str:
-        """Why a person must confirm this home before it starts jobs; empty if nothing is wrong."""
+        """Return why a person must confirm this home before it starts jobs; empty if nothing is wrong."""
         ...
 
     def raise_doubt(self, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""The files of whoever runs a command."""
+"""The files of the user who runs a command."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ class LocalFiles(Protocol):
     """Files that are read and written by name; links are followed, as all commands do."""
 
     def is_file(self, path: Path) -> bool:
-        """Whether there is a file, which can be read to an end."""
+        """Return whether *path* is a file that can be read to its end."""
         ...
 
     def is_directory(self, path: Path) -> bool:
-        """Whether there is a directory."""
+        """Return whether *path* is a directory."""
         ...
 
     def size(self, path: Path) -> int:
-        """Bytes in the file."""
+        """Return the number of bytes in the file."""
         ...
 
     def below(self, directory: Path) -> tuple[str, ...]:
-        """All files below *directory*, in order, relative to it, with slashes.
+        """Return all files below *directory*, in order, relative to it, with slashes.
 
-        Raises `InvalidInput`, for all at once, for what is neither a file nor a directory, cannot
-        be listed, or leads in circles.
+        Raises one `InvalidInput` for everything that is neither a file nor a directory, cannot be listed,
+        or leads in circles.
         """
         ...
 
     def write(self, target: Path, pieces: Iterator[bytes]) -> None:
-        """Write *pieces*. The file is there whole or not at all.
+        """Write *pieces* to *target*, which appears complete or not at all.
 
-        One that was there is replaced; directories are made as needed. Nothing is made if the first
-        piece cannot be had. Raises what *pieces* raises, and `WorkspaceProblem`.
+        An existing file is replaced; directories are made as needed. Nothing is made if the first piece
+        cannot be obtained. Raises what *pieces* raises, and `WorkspaceProblem`.
         """
         ...
 
     def scratch(self) -> AbstractContextManager[Path]:
-        """A name for a new file, which is removed in the end."""
+        """Return a context with a name for a new file, which is removed at the end."""
         ...
 
     def stop(self) -> None:
-        """Have every `write` that is under way fail soon; none leaves anything behind."""
+        """Make every running `write` fail soon; none leaves anything behind."""
         ...

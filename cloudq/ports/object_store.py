@@ -1,4 +1,4 @@
-"""The bucket, as little of it as every store has."""
+"""The interface to the bucket, limited to what every store has."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class StoredObject:
     body: bytes
     etag: str
     last_modified: datetime
-    """Store's clock, UTC."""
+    """The time of the last write by the store's clock, UTC."""
     date: datetime
-    """When the store answered, by its own clock, UTC."""
+    """The time of the answer by the store's clock, UTC."""
 
     @property
     def age_s(self) -> float:
@@ -30,16 +30,16 @@ class StoredObject:
 
 @frozen
 class Unchanged:
-    """The object still has the ETag that the reader knows."""
+    """The answer that an object still has the ETag of the reader's copy."""
 
     etag: str
     date: datetime | None = field(default=None, eq=False)
-    """When the store answered, by its own clock, UTC; None if it did not say."""
+    """The time of the answer by the store's clock, UTC; None if the answer did not contain it."""
 
 
 @frozen
 class ListedObject:
-    """A key with what a LIST tells about its object."""
+    """A key, with what a LIST shows about its object."""
 
     key: str
     size: int
@@ -48,12 +48,12 @@ class ListedObject:
 
 @frozen
 class UnfinishedUpload:
-    """An upload in parts that was begun and neither completed nor aborted. Its parts cost as objects do."""
+    """A multipart upload that was neither completed nor aborted. Its parts cost as much as objects."""
 
     key: str
     id: str
     age_s: float
-    """Seconds since it was begun, by the store's clock alone."""
+    """Seconds since the upload began, by the store's clock alone."""
 
 
 @frozen
@@ -62,35 +62,35 @@ class ListPage:
 
     objects: tuple[ListedObject, ...]
     prefixes: tuple[str, ...]
-    """Common prefixes, each ending with the delimiter, when one was given."""
+    """Common prefixes, each ending with the delimiter, if one was given."""
     date: datetime
-    """When the store answered, by its own clock, UTC."""
+    """The time of the answer by the store's clock, UTC."""
     limit: int
 
     @property
     def is_full(self) -> bool:
-        """Whether more may follow: never trust a store's own word that this was the last page."""
+        """Return whether more may follow, even if the store itself calls this page the last."""
         return len(self.objects) + len(self.prefixes) >= self.limit
 
     @property
     def last(self) -> str:
-        """The key to start after for the next page."""
+        """The key after which the next page starts."""
         last_object = self.objects[-1].key if self.objects else ""
         last_prefix = self.prefixes[-1] + "\U0010ffff" if self.prefixes else ""
         return max(last_object, last_prefix)
 
 
 MAX_CONTROL_BYTES = 8 * 1024 * 1024
-"""No record that cloudq reads whole is larger."""
+"""The limit for records that cloudq reads as a whole; none is larger."""
 
 
 class ObjectStore(Protocol):
     """One bucket (and prefix) of an object store.
 
-    Keys are relative to the prefix. Reads see the newest confirmed write. Every method may
-    raise `StoreUnavailable` (no usable answer: nothing is known) and `StoreRefused` (an answer
-    that will not change by itself: no bucket, no right). Control requests have one deadline over
-    all their retries, 20 s; uploads, `download` and `read` have none.
+    Keys are relative to the prefix. Reads see the newest confirmed write. Every method may raise
+    `StoreUnavailable` (no usable answer: nothing is known) and `StoreRefused` (an answer that will not
+    change by itself: no such bucket, no permission). Control requests have one deadline over all their
+    retries, 20 s; uploads, `download` and `read` have none.
     """
 
     def get(self, key: str, *, max_bytes: int = MAX_CONTROL_BYTES) -> StoredObject:
@@ -104,37 +104,37 @@ class ObjectStore(Protocol):
     def get_if_changed(
         self, key: str, etag: str, *, max_bytes: int = MAX_CONTROL_BYTES
     ) -> StoredObject | Unchanged:
-        """Read a small object unless it still has *etag*. Raises as `get`."""
+        """Read a small object unless it still has *etag*. Raises like `get`."""
         ...
 
     def put(self, key: str, body: bytes) -> str:
-        """Write whatever was there before; return the new ETag."""
+        """Write an object, whatever was there before; return the new ETag."""
         ...
 
     def put_if_absent(self, key: str, body: bytes) -> str:
-        """Create *key*; of any number of writers exactly one succeeds, and gets the ETag.
+        """Create *key*; exactly one of any number of writers succeeds, and gets the ETag.
 
-        Raises `PreconditionFailed` if it exists, `OutcomeUnknown` if it may have been
-        created by this very call: the caller reads back and compares its nonce.
+        Raises `PreconditionFailed` if the key exists, and `OutcomeUnknown` if this call may have created
+        it: then the caller reads the object back and compares its nonce.
         """
         ...
 
     def put_if_match(self, key: str, body: bytes, etag: str) -> str:
         """Replace the object that has *etag*; return the new ETag.
 
-        Raises `PreconditionFailed` if it is another one or gone, `OutcomeUnknown` as
-        `put_if_absent` does.
+        Raises `PreconditionFailed` if the object is another one or gone, and `OutcomeUnknown` like
+        `put_if_absent`.
         """
         ...
 
     def list_page(
         self, prefix: str, *, start_after: str = "", delimiter: str = "", limit: int = 1000
     ) -> ListPage:
-        """One LIST of keys that begin with *prefix* and come after *start_after*."""
+        """Return one page of keys that begin with *prefix* and come after *start_after*, from one LIST."""
         ...
 
     def delete(self, keys: Sequence[str]) -> None:
-        """Delete objects; keys without one are no error. One request a thousand keys."""
+        """Delete objects; keys without one are no error. One request per thousand keys."""
         ...
 
     def upload(self, key: str, source: Path) -> None:
@@ -142,23 +142,23 @@ class ObjectStore(Protocol):
         ...
 
     def upload_pieces(self, key: str, pieces: Iterator[bytes], *, expected_bytes: int = 0) -> int:
-        """Write an object of a size that nobody knows yet, in bounded memory; return its size.
+        """Write an object of unknown size, in bounded memory; return its size.
 
-        *expected_bytes* is a guess, from above where possible. Nothing has the key unless *pieces*
-        came to their end. What they raise is raised; they are taken once, so an upload that broke is
-        begun again by whoever can make them again.
+        *expected_bytes* is an estimate, too high rather than too low. The key does not exist until all
+        *pieces* were read. Exceptions from *pieces* are passed on. They are read once, so after a failed
+        upload the caller must make them again.
         """
         ...
 
     def unfinished_uploads(self, prefix: str) -> Iterator[UnfinishedUpload]:
-        """Uploads of keys that begin with *prefix* which nobody completed; some may be under way.
+        """Yield incomplete uploads of keys that begin with *prefix*; some may be under way.
 
-        Raises `StoreRefused` where the service does not list them.
+        Raises `StoreRefused` if the service does not list them.
         """
         ...
 
     def abort_upload(self, upload: UnfinishedUpload) -> None:
-        """Remove the parts of *upload*; one that is gone is no error."""
+        """Remove the parts of *upload*; an upload that is gone is no error."""
         ...
 
     def download(self, key: str, target: Path, *, max_bytes: int | None = None) -> int:
@@ -169,5 +169,5 @@ class ObjectStore(Protocol):
         ...
 
     def read(self, key: str) -> Iterator[bytes]:
-        """The object's bytes in pieces, streamed. Raises `ObjectNotFound` at the first."""
+        """Yield the object's bytes in pieces, streamed. Raises `ObjectNotFound` at the first piece."""
         ...

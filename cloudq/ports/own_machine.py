@@ -1,4 +1,4 @@
-"""What an examination asks of the machine it runs on."""
+"""The facts about its own machine that an examination needs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from attrs import frozen
 
 @frozen
 class Access:
-    """Who besides its owner may do what with a file or directory."""
+    """The access of users other than the owner to a file or directory, and whether it is ours."""
 
     others_read: bool
     others_write: bool
@@ -20,28 +20,31 @@ class Access:
 
 @frozen
 class Room:
-    """What is left on a file system for this user."""
+    """The free space on a file system for this user."""
 
     free_bytes: int
     free_files: int | None
-    """None where files are not counted."""
+    """The number of files that can still be created; None if files are not counted."""
 
 
 class OwnMachine(Protocol):
-    """Questions about files and commands here. May raise `WorkspaceProblem`: no answer."""
+    """Queries about files and commands on this machine. They raise `WorkspaceProblem` without an answer."""
 
     def access(self, path: Path) -> Access | None:
-        """Who may do what; None if there is no such file, or the system knows no modes."""
+        """Return the access of others; None if there is no such file, or the system has no file modes."""
         ...
 
     def why_not_writable(self, directory: Path) -> str:
-        """Why no file can be made in *directory*, or where it would be made; empty if one can: tried."""
+        """Return why no file can be created in *directory*, or where it would be made; empty if one can.
+
+        This is tried with a temporary file.
+        """
         ...
 
     def room(self, directory: Path) -> Room:
-        """What is left where *directory*, or the nearest one above it that exists, is."""
+        """Return the free space for *directory*, or for the nearest directory above it that exists."""
         ...
 
     def missing(self, commands: Sequence[str]) -> tuple[str, ...]:
-        """Those of *commands* that a login would not find."""
+        """Return those *commands* that would not be found after a login."""
         ...

@@ -1,4 +1,4 @@
-"""Presets of clusters and the program that goes onto their head nodes."""
+"""Presets of clusters, and the program that is installed on their head nodes."""
 
 from __future__ import annotations
 
@@ -12,31 +12,32 @@ from cloudq.domain.clusters.preset import Preset
 
 
 class Presets(Protocol):
-    """Where presets are: a user's own go before those that come with cloudq."""
+    """The available presets; a user's own take precedence over those that come with cloudq."""
 
     def load(self, name: str) -> Preset:
-        """A preset. Raises `ConfigProblem` that names all that is missing or wrong, with its file."""
+        """Return a preset. Raises `ConfigProblem` that names everything missing or wrong, with its file."""
         ...
 
     def copy(self, name: str) -> Path:
-        """Make a shipped preset the user's own, to be edited. Raises `TargetExists` rather than overwrite."""
+        """Copy a shipped preset for the user to edit. Raises `TargetExists` instead of overwriting a file."""
         ...
 
     def person_policies(self, boundary: str) -> Mapping[str, str]:
-        """Policies of the cloud by file name: the person's who builds clusters, and the machines' boundary.
+        """Return the cloud policies for the person who builds clusters and for the boundary, by file name.
 
-        With *boundary*, its ARN, the person's policy lets roles be made only under it.
+        The boundary limits the machines' roles. With *boundary*, its ARN, the person's policy permits roles
+        only under it.
         """
         ...
 
     def text_of(self, configuration: Mapping[str, Any]) -> str:
-        """A configuration as the text that goes to the cloud."""
+        """Return a configuration as the text that is sent to the cloud."""
         ...
 
 
 @frozen
 class Wheel:
-    """This very cloudq, to be installed elsewhere."""
+    """The wheel of this very cloudq, to be installed elsewhere."""
 
     name: str
     content: bytes = field(repr=False)

@@ -1,4 +1,4 @@
-"""What an examination needs of the store besides what cloudq does with it every day."""
+"""The requests to the store that only an examination makes."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from cloudq.ports.object_store import UnfinishedUpload
 
 @frozen
 class ProbePlace:
-    """A place in the bucket that one examination has for itself."""
+    """A place in the bucket that belongs to one examination."""
 
     name: str
 
 
 class StoreExaminer(Protocol):
-    """Single requests on keys of the examination's own.
+    """Single requests on keys that belong to the examination.
 
-    All may raise `StoreUnavailable` (also where an outcome stays unknown) and `StoreRefused`.
+    All methods may raise `StoreUnavailable` (also if an outcome stays unknown) and `StoreRefused`.
     """
 
     def place(self) -> ProbePlace:
-        """A place where nobody else writes. No request."""
+        """Return a place where no other process writes. Sends no request."""
         ...
 
     def store_time(self) -> datetime:
-        """What time it is by the store's clock."""
+        """Return the time by the store's clock."""
         ...
 
     def write(self, place: ProbePlace, name: str, word: str) -> str:
-        """Write *word*, whatever was there; return the ETag."""
+        """Write *word*, whatever was there before; return the ETag."""
         ...
 
     def read(self, place: ProbePlace, name: str) -> str:
@@ -42,19 +42,19 @@ class StoreExaminer(Protocol):
         ...
 
     def create(self, place: ProbePlace, name: str, word: str) -> bool:
-        """Create it if it is absent; whether the store says that this call did."""
+        """Write *word* if *name* is absent; return whether the store answers that this call created it."""
         ...
 
     def rewrite(self, place: ProbePlace, name: str, word: str, etag: str) -> str | None:
-        """Rewrite what has *etag*; the new ETag, None if the store said that it has another."""
+        """Rewrite the object with *etag*; return its new ETag, or None if the store reports another one."""
         ...
 
     def names(self, place: ProbePlace, page: int) -> Iterator[str]:
-        """The names under *place*, listed *page* at a time."""
+        """Yield the names under *place*, listed *page* at a time."""
         ...
 
     def delete(self, place: ProbePlace, name: str) -> None:
-        """Delete one of them."""
+        """Delete *name* under *place*."""
         ...
 
     def remove(self, place: ProbePlace) -> None:
@@ -62,26 +62,26 @@ class StoreExaminer(Protocol):
         ...
 
     def remove_leftovers(self, older_than_s: float) -> int:
-        """Delete what examinations left that were cut short; how many objects it was."""
+        """Delete the leftovers of interrupted examinations; return the number of objects."""
         ...
 
     def unfinished_uploads(self, older_than_s: float) -> Sequence[UnfinishedUpload]:
-        """Uploads of jobs' files that were begun so long ago, by the store's clock, and not completed.
+        """Return unfinished uploads of job files that began at least *older_than_s* seconds ago.
 
-        Raises `StoreRefused` where the service does not list them.
+        Their age is that by the store's clock. Raises `StoreRefused` if the service does not list them.
         """
         ...
 
     def abort_upload(self, upload: UnfinishedUpload) -> None:
-        """Remove its parts."""
+        """Remove the parts of *upload*."""
         ...
 
 
 class SettingsReader(Protocol):
-    """Reads the settings of a bucket. May raise `StoreUnavailable`."""
+    """A reader of the settings of a bucket. May raise `StoreUnavailable`."""
 
     def settings(self) -> BucketSettings:
-        """What the bucket's owner has set; what could not be read is told as such."""
+        """Return the settings of the bucket's owner; they name each setting that could not be read."""
         ...
 
 
@@ -92,25 +92,25 @@ class StrayJob:
     job_id: str
     has_manifest: bool
     age_s: float
-    """Since its manifest, or its newest object if there is none, was written, by the store's clock."""
+    """Seconds by the store's clock since its manifest, or without one its newest object, was written."""
 
 
 @frozen
 class Survey:
-    """The bucket's jobs, by what is there of them. Ids in ascending order."""
+    """The jobs of the bucket, grouped by what exists of them. Ids are in ascending order."""
 
     finished: frozenset[str]
-    """In the history."""
+    """Jobs in the history."""
     stray: tuple[StrayJob, ...]
     ghosts: tuple[str, ...]
-    """In the history, and nothing else is there of them."""
+    """Jobs in the history of which nothing else exists."""
     unknown: frozenset[str]
-    """In a queue, and nothing else is there of them."""
+    """Jobs in a queue of which nothing else exists."""
 
 
 class JobSurveyor(Protocol):
-    """Looks at the whole bucket, without reading a record."""
+    """A survey of the whole bucket that reads no record."""
 
     def survey(self) -> Survey:
-        """One walk through all ids, one through the history and the queues, one LIST a stray job."""
+        """Return the survey: one walk through ids, one through history and queues, one LIST per stray job."""
         ...

@@ -1,4 +1,4 @@
-"""What systems tell of themselves in the bucket: leases, summaries, agent logs."""
+"""The objects that systems publish about themselves in the bucket: leases, summaries, agent logs."""
 
 from __future__ import annotations
 
@@ -20,59 +20,59 @@ class SeenLease:
     lease: Lease
     age_s: float
     etag: str = ""
-    """What a rewrite of exactly this lease must match; empty for one of an agent from before `lease.json`."""
+    """The ETag that a rewrite of exactly this lease must match; empty for a lease older than `lease.json`."""
 
 
 @frozen
 class SystemSign:
-    """What one LIST of all systems shows of one: nothing of it was read yet."""
+    """The facts about one system in a LIST of all systems, before anything of it is read."""
 
     system: str
     has_lease: bool
     beat_age_s: float
-    """Seconds since the last beat by the store's clock; meaningless without a lease."""
+    """Seconds since the last heartbeat by the store's clock; meaningless without a lease."""
     summary_epoch: int = 0
-    """The epoch of its newest summary; 0 when it has none."""
+    """The epoch of its newest summary; 0 if there is none."""
 
 
 @frozen
 class StoreProbe:
-    """What the store did with conditional writes that were raced."""
+    """The behavior of the store when conditional writes were raced."""
 
     winners: int
-    """How many of the writers that created one key at once were told that they had."""
+    """How many of the writers that raced for one key were confirmed by the store as its creator."""
     guards: bool
     """Whether a rewrite with a wrong ETag was refused."""
 
 
 class SystemRegistry(Protocol):
-    """Leases and summaries of all systems.
+    """The leases and summaries of all systems.
 
-    May raise `StoreUnavailable`, `StoreRefused`, `RecordRejected`.
+    All methods may raise `StoreUnavailable`, `StoreRefused` or `RecordRejected`.
     """
 
     def systems(self) -> Mapping[str, SystemSign]:
-        """Every system whose agent ever reported, by name, from one LIST."""
+        """Return every system whose agent ever reported, by name, from one LIST."""
         ...
 
     def newest_lease(self, system: str) -> SeenLease | None:
-        """Read the lease with its last heartbeat, None if no agent ever took it."""
+        """Read the lease with its last heartbeat; return None if no agent ever took it."""
         ...
 
     def lease(self, sign: SystemSign) -> SeenLease | None:
-        """Read the lease that *sign* tells of, None if it tells of none."""
+        """Read the lease that *sign* shows; return None if it shows none."""
         ...
 
     def take_lease(self, system: str, lease: Lease, predecessor: SeenLease | None) -> str:
         """Put *lease* in the place of exactly *predecessor*; return the ETag.
 
-        Raises `LeaseLost` if another process was first, `OutcomeUnknown` if it may have been
-        this very call: the caller reads the lease and compares nonces.
+        Raises `LeaseLost` if another process was first, and `OutcomeUnknown` if this call may have
+        succeeded: then the caller reads the lease and compares nonces.
         """
         ...
 
     def beat(self, system: str, lease: Lease, etag: str) -> str:
-        """Rewrite the lease that has *etag*; return the new ETag. Raises as `take_lease`."""
+        """Rewrite the lease that has *etag*; return the new ETag. Raises like `take_lease`."""
         ...
 
     def publish_summary(self, system: str, summary: ActiveSummary) -> None:
@@ -80,7 +80,7 @@ class SystemRegistry(Protocol):
         ...
 
     def summary_epochs(self, system: str, below: int) -> Sequence[int]:
-        """The older epochs of which a listing shows a summary; it may be old."""
+        """Return the older epochs that have a summary, according to a listing, which may be old."""
         ...
 
     def drop_summaries(self, system: str, epochs: Sequence[int]) -> None:
@@ -88,13 +88,14 @@ class SystemRegistry(Protocol):
         ...
 
     def summary(self, sign: SystemSign) -> ActiveSummary | None:
-        """Read a system's newest summary, None if it has none."""
+        """Read a system's newest summary; return None if it has none."""
         ...
 
     def probe(self, system: str, workers: Workers) -> StoreProbe:
-        """Race conditional writes on a key of their own, and remove it.
+        """Race conditional writes on a separate key, and remove it.
 
-        Raises `StoreUnavailable` or `WriteConflict` if the outcome of one is unknown: that is no result.
+        Raises `StoreUnavailable` or `WriteConflict` if the outcome of a write is unknown: then there is no
+        result.
         """
         ...
 
@@ -103,11 +104,11 @@ class SystemRegistry(Protocol):
         ...
 
     def lists_probe(self, system: str, name: str) -> bool:
-        """Whether a listing shows it."""
+        """Return whether a listing shows the key *name*."""
         ...
 
     def end_listing_probe(self, system: str, name: str) -> None:
-        """Delete it."""
+        """Delete the key *name*."""
         ...
 
     def publish_agent_log(self, system: str, log: Path) -> None:
@@ -115,9 +116,9 @@ class SystemRegistry(Protocol):
         ...
 
     def agent_log(self, system: str) -> Iterator[bytes]:
-        """The agent's recent log. Raises `ObjectNotFound`."""
+        """Yield the agent's recent log in pieces. Raises `ObjectNotFound`."""
         ...
 
     def delete_agent_log(self, system: str) -> bool:
-        """Delete the agent's log; whether there was one."""
+        """Delete the agent's log; return whether there was one."""
         ...

@@ -1,4 +1,4 @@
-"""Doing several things at once, a bounded number of them."""
+"""Concurrent work by a bounded number of workers."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ R_co = TypeVar("R_co", covariant=True)
 
 
 class Lane(Enum):
-    """A kind of background work. Each lane has workers of its own: none waits for another lane."""
+    """A kind of background work. Each lane has its own workers, so none waits for another lane."""
 
     SUBMIT = "submit"
-    """Submit commands and the questions of a recovery."""
+    """Submit commands and the queries of a recovery."""
     POLL = "poll"
     """The query for the states of all jobs."""
     PREPARE = "prepare"
@@ -32,7 +32,7 @@ class Started(Protocol[R_co]):
     """Work that was started and may still run."""
 
     def is_done(self) -> bool:
-        """Whether it ended, one way or the other."""
+        """Return whether the work has ended, successfully or not."""
         ...
 
     def wait(self, seconds: float) -> None:
@@ -40,7 +40,7 @@ class Started(Protocol[R_co]):
         ...
 
     def result(self) -> R_co:
-        """What it returned, once it is done; raises what it raised."""
+        """Return the result once the work is done; raise what it raised."""
         ...
 
 
@@ -48,12 +48,12 @@ class Workers(Protocol):
     """A bounded number of workers."""
 
     def map(self, work: Callable[[T], R], items: Iterable[T]) -> list[R]:
-        """Do *work* for every item; return all results in order once all have ended.
+        """Run *work* on every item; return all results in order after all have ended.
 
         If any raised, one of their exceptions is raised after all have ended.
         """
         ...
 
     def start(self, work: Callable[[], R], lane: Lane) -> Started[R]:
-        """Begin *work* as soon as its lane has a free worker, and return at once."""
+        """Start *work* as soon as its lane has a free worker; return at once."""
         ...

@@ -1,9 +1,9 @@
-"""The agent's own directory on this machine: work directories and what lies beside them.
+"""The agent's home on this machine: work directories and the files beside them.
 
-Layout (protocol 4.2): the script runs in ``cache/<id>`` (``<id>.<n>`` from the second claim on);
-cloudq's own files of a claim lie under ``cache/.cloudq/<id>.<n>/``. Everything that a hand-over
-needs is made in ``cache/.cloudq/.making.<id>.<n>.<epoch>.<nonce>/`` and gets its name by one rename
-that never replaces anything (protocol 4.9).
+Layout (protocol 4.2): the script runs in ``cache/<id>`` (``<id>.<n>`` from the second claim on); cloudq's
+own files of a claim are under ``cache/.cloudq/<id>.<n>/``. Everything that a hand-over needs is made in
+``cache/.cloudq/.making.<id>.<n>.<epoch>.<nonce>/`` and gets its name by one rename that never replaces
+anything (protocol 4.9).
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from cloudq.ports.batch_scheduler import AttemptFiles
 
 @frozen
 class SpaceOwner:
-    """Whose claim a space belongs to; a space that names another is refused."""
+    """The claim to which a space belongs; a space that names another claim is rejected."""
 
     system: str
     tag: ClaimTag
     nonce: str
-    """The claim's."""
+    """The nonce of the claim."""
 
 
 @frozen
@@ -40,7 +40,7 @@ class Attempt:
     command: str
     time_limit_s: float
     begun_at: float
-    """`Clock.elapsed` of the boot *boot_id*."""
+    """The time of `Clock.elapsed` in the boot *boot_id*."""
     boot_id: str
     process: str
     """The process that runs the submit command, as `Workspace.is_process_gone` judges it."""
@@ -48,10 +48,10 @@ class Attempt:
 
 @frozen
 class TaskRecords:
-    """What one task's job shell left."""
+    """The files that the job shell of one task left."""
 
     holder: str | None = None
-    """The local job id in the lock, `job_shell.BLOCKED`, or None without a lock."""
+    """The scheduler job id in the lock, `job_shell.BLOCKED`, or None without a lock."""
     start: StartRecord | None = None
     """The start record of the holder."""
     exit: ExitRecord | None = None
@@ -66,30 +66,30 @@ class FirstMiss:
 
 
 PutArchive = Callable[[int, Iterator[bytes], int], int]
-"""Takes an archive's number, counted from 1, its bytes, and a guess from above at how many there are.
+"""A function that takes an archive's number, counted from 1, its bytes, and an upper estimate of its size.
 
-Returns how many there were.
+It returns the actual size in bytes.
 """
 
 
 @frozen
 class LostFiles:
-    """Files of a claim that somebody removed before it had ended."""
+    """The files of a claim that someone removed before the claim had ended."""
 
     has_work_dir: bool
-    """Whether only cloudq's own files went, and the work directory is still the job's."""
+    """Whether only cloudq's own files are gone, and the work directory is still the job's."""
 
 
 @frozen
 class PackedOutput:
-    """What was packed of a work directory's new and changed files."""
+    """The archives of the new and changed files of a work directory."""
 
     size: int
-    """Bytes of all archives; 0 and no archive when there was nothing to pack."""
+    """Bytes of all archives; 0, and no archive, if there was nothing to pack."""
     contents: Contents
     archives: int
     left_out: tuple[str, ...] = ()
-    """Sockets, links that lead outside and the like, with the reason; of very many a part."""
+    """Sockets, links that lead outside and the like, with reasons; only a part of very many."""
     left_out_count: int = 0
 
 
@@ -97,24 +97,24 @@ NO_OUTPUT = PackedOutput(0, NOTHING, 0)
 
 
 def go_on() -> None:
-    """Nothing speaks against going on."""
+    """Do nothing: there is no reason to stop."""
 
 
 class Making(Protocol):
-    """The files of a claim while they are made, in a directory that nobody else writes to.
+    """The files of a claim while they are made, in a directory to which no other process writes.
 
-    Methods raise `WorkspaceFull` when there is no space left. Those that may take long call
-    *check* again and again, which raises what is to end them.
+    Methods raise `WorkspaceFull` if no space is left. Those that may take long call *check* repeatedly; an
+    exception from it ends them.
     """
 
     @property
     def archive(self) -> Path:
-        """Where the input archive is downloaded to."""
+        """The path to which the input archive is downloaded."""
         ...
 
     @property
     def job_shell(self) -> Path:
-        """Where the job shell is while it is made."""
+        """The path of the job shell before it is published."""
         ...
 
     def create(self, owner: SpaceOwner) -> None:
@@ -122,7 +122,7 @@ class Making(Protocol):
         ...
 
     def install_script(self, name: str, body: bytes) -> Path:
-        """Write the user's script, executable, into the work directory to be."""
+        """Write the user's script, executable, into the future work directory."""
         ...
 
     def install_job_shell(self, text: str) -> None:
@@ -130,46 +130,47 @@ class Making(Protocol):
         ...
 
     def install_tools(self) -> Path:
-        """Put the commands that meta jobs call beside the work directory."""
+        """Install the commands that meta jobs call, beside the work directory."""
         ...
 
     def keep_options(self, options: Sequence[str]) -> None:
-        """Keep the words for the submit command, so that a later attempt has the same."""
+        """Store the words for the submit command, so that a later attempt uses the same ones."""
         ...
 
     def kept_options(self) -> tuple[str, ...]:
-        """The words kept. Raises `WorkspaceProblem` if there are none."""
+        """Return the stored words. Raises `WorkspaceProblem` if there are none."""
         ...
 
     def require_room(self, needed: int) -> None:
-        """Raise `WorkspaceFull` unless that many bytes fit on the disk, and a reserve besides."""
+        """Raise `WorkspaceFull` unless the disk has room for *needed* bytes and a reserve."""
         ...
 
     def extract_input(self, promised: Contents | None, check: Callable[[], object] = go_on) -> None:
-        """Extract the input archive into the work directory to be, and remove the archive.
+        """Extract the input archive into the future work directory, and remove the archive.
 
-        Raises `ArchiveRejected` for one that would leave it or holds more than was *promised*.
+        Raises `ArchiveRejected` for an archive that would leave the directory or contains more than was
+        *promised*.
         """
         ...
 
     def note_baseline(self) -> None:
-        """Remember the work directory's files as they are, once: they are no output."""
+        """Record the files that the work directory has now, once: they are not outputs."""
         ...
 
     def publish(self) -> None:
-        """Give everything its name, all at once.
+        """Give all files their final names at once.
 
         Raises `WorkspaceProblem` if the claim has files already, which stay as they are.
         """
         ...
 
     def discard(self) -> None:
-        """Remove what was not published."""
+        """Remove everything that was not published."""
         ...
 
 
 class ClaimSpace(Protocol):
-    """The files of one claim. Methods raise `WorkspaceFull` when there is no space left."""
+    """The files of one claim. Methods raise `WorkspaceFull` if no space is left."""
 
     @property
     def tag(self) -> ClaimTag: ...
@@ -179,49 +180,49 @@ class ClaimSpace(Protocol):
     def control_dir(self) -> Path: ...
     @property
     def tools_dir(self) -> Path:
-        """Where the commands that meta jobs call are, if they were installed."""
+        """The directory of the commands that meta jobs call, if they were installed."""
         ...
 
     @property
     def job_shell(self) -> Path:
-        """The one of the first attempt to submit."""
+        """The job shell of the first attempt."""
         ...
 
     @property
     def archive(self) -> Path:
-        """Where an output archive is packed."""
+        """The path at which an output archive is packed."""
         ...
 
     def owner(self) -> SpaceOwner | None:
-        """Whose it is; None if it does not exist here."""
+        """Return the owner of the space; None if the space does not exist here."""
         ...
 
     def create(self, owner: SpaceOwner) -> None:
-        """Make it for *owner*, or finish its work directory; nothing happens if all is there.
+        """Make the space for *owner*, or complete its work directory; do nothing if everything exists.
 
-        Raises `WorkspaceProblem` if it is another's, `WorkDirOccupied` if the work directory is: then
-        the control directory is made.
+        Raises `WorkspaceProblem` if the space belongs to another claim, and `WorkDirOccupied` if the work
+        directory does: then the control directory is made.
         """
         ...
 
     def making(self, name: str) -> Making:
-        """Where its files are made before they are published, apart from those under other names."""
+        """Return the place where files are made before they are published; each *name* has its own."""
         ...
 
     def is_prepared(self) -> bool:
-        """Whether everything that a hand-over needs is there."""
+        """Return whether everything that a hand-over needs exists."""
         ...
 
     def job_shell_for(self, attempt: int) -> Path:
-        """The job shell that says that it belongs to *attempt*, made from the one of the first."""
+        """Return the job shell with the number of *attempt*, made from the one of the first attempt."""
         ...
 
     def kept_options(self) -> tuple[str, ...]:
-        """The words kept. Raises `WorkspaceProblem` if there are none."""
+        """Return the stored words. Raises `WorkspaceProblem` if there are none."""
         ...
 
     def attempts(self) -> tuple[Attempt, ...]:
-        """All attempts to submit, in order."""
+        """Return all attempts, in order."""
         ...
 
     def begin_attempt(self, number: int, command: str, time_limit_s: float) -> AttemptFiles:
@@ -229,88 +230,88 @@ class ClaimSpace(Protocol):
         ...
 
     def attempt_files(self, number: int) -> AttemptFiles:
-        """Where attempt *number* leaves what the submit command printed."""
+        """Return the files in which attempt *number* leaves the output of the submit command."""
         ...
 
     def fingerprint(self) -> Hashable:
-        """A value that differs once a lock, start or exit record has changed."""
+        """Return a value that differs once a lock, start record or exit record has changed."""
         ...
 
     def records(self, tasks: Sequence[int | None]) -> Mapping[int | None, TaskRecords]:
-        """Locks, start and exit records of *tasks*, the directory listed anew."""
+        """Return locks, start and exit records of *tasks*, from a new listing of the directory."""
         ...
 
     def block(self, task: int | None) -> str:
-        """Take the lock so that no submission may start the task; return who holds it now.
+        """Take the lock so that no submission may start the task; return the current holder.
 
-        `job_shell.BLOCKED`, or the local job id of a job shell that was first (protocol 4.7).
+        This is `job_shell.BLOCKED`, or the scheduler job id of a job shell that was first (protocol 4.7).
         """
         ...
 
     def first_miss(self) -> FirstMiss | None:
-        """The noted first query that did not show the job, if any."""
+        """Return the noted first query that did not show the job, if any."""
         ...
 
     def note_miss(self, miss: FirstMiss | None) -> None:
-        """Note it durably; None: the job was seen again."""
+        """Note *miss* durably; None means that the job was seen again."""
         ...
 
     def log_path(self, stream: str, task: int | None) -> Path:
-        """Where ``stdout`` or ``stderr`` of a task is, whether it exists yet or not."""
+        """Return the path of ``stdout`` or ``stderr`` of a task, whether the file exists yet or not."""
         ...
 
     def log_size(self, stream: str, task: int | None) -> int:
-        """The bytes of a log; 0 if it is absent, or is no file that the job's own shell wrote."""
+        """Return the bytes of a log; 0 if it is absent, or not a file that the job's own shell wrote."""
         ...
 
     def log_pieces(self, stream: str, task: int | None) -> Iterator[bytes]:
-        """The whole log in pieces; nothing where `log_size` says 0. Raises `WorkspaceProblem`."""
+        """Yield the whole log in pieces; nothing if `log_size` returns 0. Raises `WorkspaceProblem`."""
         ...
 
     def read_log(self, stream: str, task: int | None, offset: int, limit: int) -> bytes:
-        """At most *limit* bytes of a log from *offset* on; nothing if it is not there yet."""
+        """Return at most *limit* bytes of a log from *offset* on; nothing if it does not exist yet."""
         ...
 
     def pack_output(self, put: PutArchive) -> PackedOutput:
-        """Hand what is new or changed since the baseline to *put*, in as many archives as it takes.
+        """Pass what is new or changed since the baseline to *put*, in as many archives as needed.
 
-        Raises what *put* raises, and `WorkDirGone` if somebody removed the work directory.
+        Raises what *put* raises, and `WorkDirGone` if someone removed the work directory.
         """
         ...
 
     def rebuild(self, owner: SpaceOwner) -> None:
-        """Make the control directory anew after it was removed; the work directory too if it is gone.
+        """Make the control directory again after it was removed, and the work directory if it is gone, too.
 
-        Nothing of a file system that is not mounted is taken for removed: raises `WorkspaceProblem`.
+        Files on a file system that is not mounted do not count as removed: raises `WorkspaceProblem`.
         """
         ...
 
     def lost(self) -> LostFiles | None:
-        """What `rebuild` noted; None if the files are those that were made."""
+        """Return what `rebuild` noted; None if the files are the original ones."""
         ...
 
     def take_lock(self, task: int | None, local_id: str) -> str:
-        """Take a task's lock for the local job that is known to run it; return who holds it now."""
+        """Take a task's lock for the scheduler job that is known to run it; return the current holder."""
         ...
 
     def touch(self) -> None:
-        """Make the access times of its files new, of a bounded number; contents and marks stay."""
+        """Renew the access times of a bounded number of its files; contents and modification times stay."""
         ...
 
     def keep_job(self, job: Job) -> None:
-        """Keep a copy of the record, for the case that the bucket loses it."""
+        """Store a copy of the record, in case the bucket loses it."""
         ...
 
     def kept_job(self) -> Job | None:
-        """The copy; None if there is none that can be read."""
+        """Return the copy; None if there is none that can be read."""
         ...
 
     def is_staged_out(self) -> bool:
-        """Whether `note_staged_out` was called."""
+        """Return whether `note_staged_out` was called."""
         ...
 
     def note_staged_out(self) -> None:
-        """The bucket confirmed everything: the space may go after its time."""
+        """Record that the bucket confirmed everything, so that the space may be removed after its time."""
         ...
 
     def remove(self) -> None:
@@ -319,48 +320,48 @@ class ClaimSpace(Protocol):
 
 
 class Workspace(Protocol):
-    """All claims' spaces under one home directory."""
+    """The spaces of all claims under one home directory."""
 
     @property
     def home(self) -> str:
-        """The random id of this home, made once."""
+        """The random id of this home, which is made once."""
         ...
 
     def space(self, tag: ClaimTag) -> ClaimSpace:
-        """The space of a claim, whether it exists or not."""
+        """Return the space of a claim, whether it exists or not."""
         ...
 
     def note_start(self, tag: ClaimTag, submission: str) -> None:
-        """Note durably, apart from the space, that *tag* of *submission* goes to the scheduler now."""
+        """Note durably, apart from the space, that *tag* of *submission* is now being submitted."""
         ...
 
     def started_at(self, tag: ClaimTag, submission: str) -> datetime | None:
-        """When `note_start` was called for *tag* of *submission*, within a year; None if never.
+        """Return when `note_start` was called for *tag* of *submission*, within a year; None if never.
 
-        Raises `WorkspaceProblem` if it cannot be known.
+        Raises `WorkspaceProblem` if this cannot be known.
         """
         ...
 
     def is_process_gone(self, process: str) -> bool:
-        """Whether a process recorded in an `Attempt` has certainly ended."""
+        """Return whether a process recorded in an `Attempt` has certainly ended."""
         ...
 
     def unfinished(self) -> tuple[ClaimTag, ...]:
-        """The claims of which there is a space that was not staged out."""
+        """Return the claims with a space that was not staged out."""
         ...
 
     def remove_expired(
         self, keep_s: float, in_use: Callable[[], Collection[str]] = tuple
     ) -> tuple[ClaimTag, ...]:
-        """Remove spaces staged out longer than *keep_s* ago; return their tags.
+        """Remove spaces that were staged out longer than *keep_s* ago; return their tags.
 
-        Those stay whose work directory holds a directory that is *in_use*, which is asked at most once,
-        and only where there is a space to be removed; what it raises is passed on.
+        A space stays if its work directory contains a directory that is *in_use*. This function is called
+        at most once, and only if there is a space to be removed; its exceptions are passed on.
         """
         ...
 
     def remove_unpublished(self, system: str, epoch: int) -> None:
-        """Remove what agents of *system* made under other epochs than *epoch* and did not publish.
+        """Remove what agents of *system* made under epochs other than *epoch* and did not publish.
 
         The name of each `ClaimSpace.making` begins with the epoch and a dot.
         """

@@ -1,1 +1,1 @@
-"""What tests of programs that use cloudq may want."""
+"""Test doubles for programs that use cloudq."""

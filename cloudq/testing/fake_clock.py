@@ -1,4 +1,4 @@
-"""A clock that stands still until it is told."""
+"""A clock that stands still until a test advances it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NOON = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
 
 @define
 class FakeClock:
-    """The port `Clock`; sleeping is what makes time pass."""
+    """An implementation of the port `Clock`; time passes only by sleeping and by `pass_by`."""
 
     seconds: float = 0.0
     boot: str = "boot-1"
@@ -29,5 +29,5 @@ class FakeClock:
         self.seconds += seconds
 
     def pass_by(self, seconds: float) -> None:
-        """Let time pass."""
+        """Advance the time."""
         self.seconds += seconds

@@ -34,10 +34,10 @@ class _Held:
 
 
 class MemoryStore:
-    """The port `ObjectStore` in this process; any number of threads may use it.
+    """An implementation of the port `ObjectStore` in memory; any number of threads may use it.
 
-    As on S3, an ETag tells the content alone: the same bytes written again have the same one.
-    A deep copy is a bucket of its own with the same objects and the same clock.
+    As on S3, an ETag depends on the content alone: the same bytes written again have the same ETag. A deep
+    copy is an independent bucket with the same objects and the same clock.
     """
 
     def __init__(self, now: Callable[[], datetime]) -> None:
@@ -53,7 +53,7 @@ class MemoryStore:
         return copied
 
     def snapshot(self) -> Mapping[str, bytes]:
-        """Everything that is there, by key in order."""
+        """Return all objects, by key in order."""
         with self._lock:
             return {key: self._held[key].body for key in sorted(self._held)}
 
@@ -118,10 +118,10 @@ class MemoryStore:
         return len(body)
 
     def unfinished_uploads(self, prefix: str) -> Iterator[UnfinishedUpload]:  # noqa: ARG002
-        return iter(())  # every write here is one
+        return iter(())  # every write here is atomic
 
     def abort_upload(self, upload: UnfinishedUpload) -> None:
-        """There is none."""
+        """Do nothing: there are no unfinished uploads."""
 
     def download(self, key: str, target: Path, *, max_bytes: int | None = None) -> int:
         return write_new_file(target, at_most(self.read(key), max_bytes, key))

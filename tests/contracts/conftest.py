@@ -1,4 +1,4 @@
-"""The stores on which everything that stands on a store is tried, with a clock that tests move."""
+"""Provide the stores, with an adjustable clock, on which everything that uses a store is tested."""
 
 from __future__ import annotations
 
@@ -38,13 +38,14 @@ def store_time() -> StoreTime:
 def store(store_time: StoreTime, request: pytest.FixtureRequest) -> CountingStore:
     """An empty store that counts requests.
 
-    The dictionary takes any key, as S3 does; memory refuses those that no directory could hold.
+    The dictionary accepts any key, as S3 does; the store in memory refuses keys that a directory cannot
+    hold.
     """
     return CountingStore(request.param(store_time.now))
 
 
 def put_foreign(store: CountingStore, *keys: str) -> None:
-    """Put objects that are not cloudq's, as far as the store takes such keys."""
+    """Put objects that are not cloudq's, if the store accepts such keys."""
     for key in keys:
         with suppress(StoreRefused):
             store.put(key, b"foreign")

@@ -1,4 +1,4 @@
-"""What every batch scheduler promises, on real processes and on scripted ones."""
+"""Test the contract of every batch scheduler, on real processes and on scripted ones."""
 
 from __future__ import annotations
 
@@ -41,23 +41,23 @@ Scripts = Callable[[int | None], Script]
 
 
 class Rig:
-    """A scheduler with two slots, and what a test must know of its kind."""
+    """A scheduler with two slots, and the facts about its kind that a test needs."""
 
     options: Sequence[str] = ()
-    """Every job's."""
+    """The options of every job."""
     harmless: Sequence[str] = ("--slots", "2")
     refused: tuple[str, str] = ("--partition=gpu", "--partition")
-    """An option that only the scheduler itself can refuse, and what it then says."""
+    """An option that only the scheduler itself can refuse, and a part of its message."""
     senseless: Sequence[str] = ("--wait", "--time=60", "--slots=none", "--array=1-4")
     one_second = "--time=1s"
     sparse = "1,5,9%1"
     """Tasks 1, 5 and 9, one at a time."""
     array_words: Sequence[str] = ("--array", "1-4:1")
-    """How four tasks are asked for, some of it."""
+    """Some of the words that request four tasks."""
     leaves_record_when_canceled = True
     tells_free_slots = True
     forgets = True
-    """Whether it forgets a job as soon as it is told to."""
+    """Whether the scheduler forgets a job as soon as `forget` is called."""
 
     clock: Clock
     workspace: DirectoryWorkspace
@@ -65,7 +65,7 @@ class Rig:
     ids: list[str]
 
     def another(self) -> BatchScheduler:
-        """A second agent's view of the same scheduler."""
+        """Return a second agent's view of the same scheduler."""
         raise NotImplementedError
 
     def prepare(self, space: DirectoryClaimSpace, scripts: Scripts, tasks: Sequence[int | None]) -> None:
@@ -78,10 +78,10 @@ class Rig:
         return self.clock.elapsed()
 
     def let_time_run_out(self, local_id: str) -> None:
-        """Nothing to do where a second is a second."""
+        """Do nothing: here a limit of one second is one second."""
 
     def clean_up(self) -> None:
-        """Nothing runs."""
+        """Do nothing: no process is left."""
 
 
 class RealRig(Rig):
@@ -105,7 +105,7 @@ class RealRig(Rig):
 
 
 class LocalRig(RealRig):
-    """The scheduler on this machine."""
+    """The embedded scheduler on this machine."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -123,7 +123,7 @@ class LocalRig(RealRig):
 
 
 class FakeSlurmRig(RealRig):
-    """Slurm's commands, played by scripts that run jobs for real."""
+    """Stand-ins for Slurm's commands, which run jobs for real."""
 
     step_s = 0.05
     harmless = ("--comment", "hello world")
@@ -145,7 +145,7 @@ class FakeSlurmRig(RealRig):
 
 
 class FakePbsRig(RealRig):
-    """PBS's commands, played by scripts that run jobs for real."""
+    """Stand-ins for PBS's commands, which run jobs for real."""
 
     step_s = 0.05
     harmless = ("-A", "hello world")
@@ -169,7 +169,7 @@ class FakePbsRig(RealRig):
 
 
 class RealPbsRig(FakePbsRig):
-    """A real PBS with one node, of which a job takes half."""
+    """A real PBS with one node, half of which each job takes."""
 
     step_s = 0.2
 
@@ -187,7 +187,7 @@ class RealPbsRig(FakePbsRig):
 
 
 class SlurmRig(RealRig):
-    """A real Slurm, on which a job takes half of all CPUs."""
+    """A real Slurm, on which each job takes half of all CPUs."""
 
     step_s = 0.2
     options = ("--exclusive",)
@@ -213,7 +213,7 @@ class SlurmRig(RealRig):
 
 
 class FakeGridEngineRig(RealRig):
-    """Grid Engine's commands, played by scripts that run jobs for real."""
+    """Stand-ins for Grid Engine's commands, which run jobs for real."""
 
     step_s = 0.05
     harmless = ("-A", "hello world")
@@ -222,7 +222,7 @@ class FakeGridEngineRig(RealRig):
     one_second = "-l h_rt=0:0:1"
     sparse = "1-9:4%1"
     array_words = ("-t", "1-4:1")
-    leaves_record_when_canceled = False  # qdel kills
+    leaves_record_when_canceled = False  # qdel kills the job shell
     forgets = False
 
     def __init__(self, folder: Path) -> None:
@@ -244,11 +244,11 @@ class FakeGridEngineRig(RealRig):
 
 
 class GridEngineRig(FakeGridEngineRig):
-    """A real Grid Engine, of which a job takes half of what there is of a resource."""
+    """A real Grid Engine, on which each job takes half of a resource."""
 
     step_s = 0.2
     options = ("-l", "rt_F=2")
-    tells_free_slots = False  # of slots there are more than of that
+    tells_free_slots = False  # there are more free slots than units of that resource
 
     def __init__(self, folder: Path, cell: GridEngine) -> None:
         self.real = cell
@@ -262,7 +262,7 @@ class GridEngineRig(FakeGridEngineRig):
 
 
 class ScriptedRig(Rig):
-    """Scripts are played on a clock that is turned by hand."""
+    """A scheduler that plays scripts on a clock that the test moves."""
 
     def __init__(self, folder: Path) -> None:
         self.clock = FakeClock()
@@ -330,7 +330,7 @@ _numbers = count(1)
 def a_space(
     rig: Rig, script: Script | Scripts | None = None, array: str | None = None
 ) -> DirectoryClaimSpace:
-    """A claim's space where everything is ready to be handed over."""
+    """Create a claim's space in which everything is ready for the hand-over."""
     space = rig.workspace.space(ClaimTag(f"{next(_numbers):08x}", 1))
     scripts = script if callable(script) else lambda _task: script or Script()
     tasks = submission_of(space, array=array).array or [None]
@@ -354,7 +354,7 @@ def until(
 ) -> Mapping[int | None, SchedulerStatus]:
     begun = rig.elapsed()
     while True:
-        job = rig.scheduler.poll([local_id]).get(local_id)  # gone and not yet accounted for: missing
+        job = rig.scheduler.poll([local_id]).get(local_id)  # gone but not yet in the accounting: missing
         if job is not None and job.tasks and wanted(job.tasks):
             return job.tasks
         assert rig.elapsed() - begun < PATIENCE_S, job

@@ -1,4 +1,4 @@
-"""`ClusterProvisioner` and `CloudAccount`: in memory, and ParallelCluster on a cloud that can hold it."""
+"""Test `ClusterProvisioner` and `CloudAccount`: in memory, and with ParallelCluster on a simulated cloud."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ENDS_S = 60.0
 
 @define
 class Harness:
-    """An adapter, and how a test looks behind it."""
+    """An adapter, and the means of a test to look behind it."""
 
     provisioner: ClusterProvisioner
     account: CloudAccount
@@ -45,7 +45,7 @@ class Harness:
     fail: Callable[[str, str], None]
 
     def settled(self, name: str = "c") -> Cluster:
-        """The cluster once none of its stacks is being made or removed."""
+        """Return the cluster once none of its stacks is being created or deleted."""
         ends = time.monotonic() + ENDS_S
         while time.monotonic() < ends:
             cluster = self.provisioner.find(name)
@@ -60,7 +60,7 @@ class Harness:
         return self.settled()
 
     def configuration(self, cluster: Cluster) -> str:
-        """One that both adapters take."""
+        """Return a configuration that both adapters accept."""
         assert cluster.network is not None
         outputs = cluster.network.outputs
         subnets = {"head_subnet": outputs["HeadNodeSubnetId"], "compute_subnet": outputs["ComputeSubnetId"]}
@@ -154,7 +154,7 @@ def real_harness(cloud: Cloud) -> Harness:
 
 @pytest.fixture(params=["memory", pytest.param("parallelcluster", marks=pytest.mark.xdist_group("pcluster"))])
 def there(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Harness]:
-    """An adapter and its cloud, empty but for a key pair and a bucket."""
+    """An adapter and its cloud, which contains only a key pair and a bucket."""
     if request.param == "memory":
         yield memory_harness()
         return
@@ -171,7 +171,7 @@ def there(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
     ]
 )
 def with_nodes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Harness:
-    """The same where nodes can be made, too: that needs the real command."""
+    """The same harness where nodes can be created, too; this needs the real command."""
     if request.param == "memory":
         return memory_harness()
     cloud: Cloud = request.getfixturevalue("cloud")
@@ -183,7 +183,7 @@ def with_nodes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
 
 class TestNetwork:
     def test_its_life(self, there: Harness) -> None:
-        """Made once however often it is asked for, found with what it tells, removed for good."""
+        """Create it twice to get one, find it with its outputs, and delete it twice for good."""
         provisioner = there.provisioner
         assert not provisioner.find("c").exists
         assert provisioner.clusters() == ()

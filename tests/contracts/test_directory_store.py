@@ -1,4 +1,4 @@
-"""DirectoryStore: processes that share it, and what a file system can do to it."""
+"""Test DirectoryStore: several processes that share it, and failures of the file system."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def store(root: Path) -> DirectoryStore:
 
 
 def run_writers(*arguments: list[str]) -> list[str]:
-    """Run a process for each, all at once; return what they printed."""
+    """Run one process per list of arguments, all at once; return their output."""
     writers = [
         subprocess.Popen(
             [sys.executable, str(WRITER), *argument],
@@ -116,7 +116,7 @@ def test_a_lock_that_somebody_keeps_is_trouble_that_may_pass(
 
 @pytest.fixture
 def no_links(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file system that knows no hard links."""
+    """Simulate a file system without hard links."""
 
     def link(*_: object) -> None:
         raise OSError(errno.EPERM, os.strerror(errno.EPERM))

@@ -1,4 +1,4 @@
-"""`JobFiles`: scripts, inputs, logs, outputs (protocol sections 2 and 7.5)."""
+"""Test `JobFiles`: scripts, inputs, logs, outputs (protocol sections 2 and 7.5)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _job_files(store: CountingStore, ids: SerialIds) -> JobFiles:
 
 
 def a_file(folder: Path, content: bytes) -> Path:
-    """A file with that content."""
+    """Create a file with that content."""
     file = folder / "file"
     file.write_bytes(content)
     return file
@@ -199,7 +199,7 @@ class TestLogPieces:
         job_files = BucketJobFiles(DictStore(lambda: NOON), SerialIds())
         for start, length in spans:
             job_files.put_log_piece(TAG, "stdout", None, start, log[start : start + length])
-        stand = dict(spans)  # of two that begin at one place, the later took the earlier one's
+        stand = dict(spans)  # of two pieces at one offset, the later one replaced the earlier one
         covered = {p for start, length in stand.items() for p in range(start, min(start + length, len(log)))}
         end = next(place for place in range(offset, len(log) + offset + 1) if place not in covered)
 
@@ -222,7 +222,7 @@ class TestLogPieces:
 class TestDownloadAll:
     @pytest.fixture
     def job(self, job_files: JobFiles, tmp_path: Path) -> Job:
-        """An array job with everything there is."""
+        """An array job with every kind of file."""
         job_files.put_script(JOB_ID, Jobscript("run.sh", b"#!/bin/sh\n"))
         job_files.put_input(JOB_ID, a_file(tmp_path, b"input"))
         job_files.put_log(TAG, "stdout", 1, iter([b"out 1"]))

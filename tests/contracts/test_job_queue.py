@@ -1,4 +1,4 @@
-"""`JobQueue`: markers, requests and doorbells; and what each costs (protocol sections 2 and 10)."""
+"""Test `JobQueue`: queue entries, requests and doorbells, and their costs (protocol sections 2 and 10)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`JobRepository`: manifests, claims, history, deletion; and what each costs (protocol section 10)."""
+"""Test `JobRepository`: manifests, claims, history, deletion, and their costs (protocol section 10)."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class TestManifests:
     def test_a_manifest_with_a_history_key_of_something_else_is_rejected(
         self, jobs: JobRepository, store: CountingStore, history_key: str
     ) -> None:
-        """Whoever puts the entry again would overwrite that key."""
+        """A process that puts the history entry again would overwrite that key."""
         store.put(MANIFEST, encode_job(a_finished_job(history_key=history_key)))
 
         with pytest.raises(RecordRejected, match="history_key"):
@@ -203,7 +203,7 @@ FAULTS: list[list[Fault]] = [
 
 
 class TestWritesWithoutAPlainAnswer:
-    """Protocol section 1: read back and compare the nonce."""
+    """Test protocol section 1: read back and compare the nonce."""
 
     @pytest.fixture
     def faulty(self, store: CountingStore) -> FaultyStore:
@@ -445,7 +445,7 @@ class TestDelete:
         assert {"script", "1", "input.zip"} == set(parts[:-3])
 
     def test_it_costs_one_list_and_four_deletions(self, jobs: JobRepository, store: CountingStore) -> None:
-        """With the manifest's GET and the markers' LIST: 1 GET + 2 LIST + 3 POST + 1 DELETE."""
+        """With the manifest's GET and the queue entries' LIST: 1 GET + 2 LIST + 3 POST + 1 DELETE."""
         job = _finished(jobs, store, JOB_ID)
         store.reset()
 
@@ -457,7 +457,7 @@ class TestDelete:
         assert set(counts) <= {"POST", "DELETE"}
 
     def test_foreign_keys_below_the_job_go_with_it(self, jobs: JobRepository, store: CountingStore) -> None:
-        """A console leaves empty objects that stand for folders; they would keep the job's ghost."""
+        """A console leaves empty objects that represent folders; they would keep the deleted job visible."""
         job = _finished(jobs, store, JOB_ID)
         put_foreign(store, f"jobs/{JOB_ID}/", f"jobs/{JOB_ID}/1/", f"jobs/{JOB_ID}/a//b", f"jobs/{JOB_ID}/\n")
 
@@ -528,7 +528,7 @@ class TestDeleteFinished:
         assert store.inner.list_page("").objects == ()
 
     def test_it_leaps_over_unfinished_jobs(self, jobs: JobRepository, store: CountingStore) -> None:
-        """Three finished jobs among very many cost no walk through all of them."""
+        """Three finished jobs among very many unfinished ones need no walk through all of them."""
         finished = (1, 2000, 3999)
         for n in finished:
             _finished(jobs, store, f"{n:08x}")
@@ -611,13 +611,13 @@ class TestGhosts:
 
 
 def _finish(jobs: JobRepository, count: int) -> None:
-    """Only the history entries of that many jobs, each a second after the other."""
+    """Put only the history entries of *count* jobs, one second apart."""
     for n in range(count):
         jobs.put_history(jobs.history_key(a_finished_job(f"{n:08x}", at(n))))
 
 
 def _finished(jobs: JobRepository, store: CountingStore, job_id: str, objects: int = 10) -> Job:
-    """A finished job with that many objects besides its history entry (manifest and claim at least)."""
+    """Create a finished job with *objects* objects besides its history entry: at least manifest and claim."""
     job = a_finished_job(job_id)
     job = jobs.reserve(evolve(job, history_key=jobs.history_key(job))).job
     jobs.put_history(job.history_key)

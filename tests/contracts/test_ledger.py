@@ -1,4 +1,4 @@
-"""What a workspace remembers of starts, apart from the directories of the jobs (protocol 4.8)."""
+"""Test the ledger: the starts that a workspace records outside the directories of the jobs (protocol 4.8)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The port ObjectStore: one suite for every adapter.
+"""Test the port ObjectStore: one suite for every adapter.
 
-Where a request may end without a known outcome, a test does what cloudq does: it reads back.
+Where the outcome of a request may be unknown, a test reads the object back, as cloudq does.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ MANY = 1203
 CEPH = pytest.param("ceph", marks=[pytest.mark.real, pytest.mark.xdist_group("ceph")])
 KEEP_WRITERS_APART = ("memory", "directory", "moto", CEPH)
 SERVE_ONE_WRITER = ("a store without conditions",)
-"""Who keeps these promises only while one writes at a time (protocol 8)."""
+"""Stores that keep these promises only while one process at a time writes (protocol 8)."""
 
 
 @pytest.fixture(params=[*KEEP_WRITERS_APART, *SERVE_ONE_WRITER])
 def open_store(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[OpenStore]:
-    """Opens the same empty store again and again, as several users of it would."""
+    """A function that opens the same empty store again at each call, as several users would."""
     yield from _opener(request, tmp_path, monkeypatch)
 
 
@@ -55,7 +55,7 @@ def open_store(
 def open_raced_store(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[OpenStore]:
-    """The same of the stores on which many may write at once."""
+    """The same for the stores on which several processes may write at once."""
     yield from _opener(request, tmp_path, monkeypatch)
 
 
@@ -290,7 +290,7 @@ def test_of_many_racing_creators_one_wins(open_raced_store: OpenStore) -> None:
 
 
 def creates(store: ObjectStore, key: str, nonce: bytes) -> bool:
-    """Whether we created it; an unknown outcome is read back."""
+    """Return True if this call created the key; an unknown outcome is read back."""
     try:
         store.put_if_absent(key, nonce)
     except PreconditionFailed:
@@ -312,7 +312,7 @@ def test_no_update_is_lost(open_raced_store: OpenStore) -> None:
 
 
 def leave_a_mark(store: ObjectStore) -> None:
-    """Add a mark, exactly once; an unknown outcome is read back."""
+    """Add a mark exactly once; an unknown outcome is read back."""
     mark = uuid.uuid4().hex.encode()
     while True:
         found = store.get("marks")
@@ -507,7 +507,7 @@ def test_an_upload_replaces_what_was_there(store: ObjectStore, tmp_path: Path) -
 
 
 def pieces_of(content: bytes, size: int = 1_000_000) -> Iterator[bytes]:
-    """A stream that can be taken once."""
+    """Return a stream that can be consumed once."""
     return (content[start : start + size] for start in range(0, len(content), size))
 
 
@@ -539,7 +539,7 @@ def test_a_stream_that_breaks_leaves_nothing_behind(store: ObjectStore, after: i
 
 def test_a_stream_goes_up_in_bounded_memory(store: ObjectStore, request: pytest.FixtureRequest) -> None:
     if isinstance(store, MemoryStore | LookFirstStore):
-        return  # what it holds is its memory
+        return  # its content is in memory anyway
     store.upload_pieces("jobs/a/1/small", iter([b"warm up"]))
     tracemalloc.start()
     try:

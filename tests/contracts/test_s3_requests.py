@@ -1,4 +1,4 @@
-"""What S3Store sends and how it takes answers; a scripted service plays those no real one gives on demand."""
+"""Test the requests of S3Store and its handling of answers, with a scripted service for the rare ones."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.parts.scripted_s3 import Answer, ScriptedS3, an_error, an_object, scr
 
 @pytest.fixture(autouse=True)
 def credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """None but these, whatever the developer has."""
+    """Provide only these credentials, whatever the developer has."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "an-access-key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a-very-secret-key")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
@@ -34,7 +34,7 @@ def credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @contextmanager
 def a_store(*answers: Answer) -> Iterator[tuple[S3Store, ScriptedS3]]:
-    """A store on a service that gives these answers."""
+    """Open a store on a service that gives these answers."""
     with (
         scripted_s3(*answers) as service,
         closing(open_s3(bucket="jobs", endpoint_url=service.endpoint_url, prefix="pre fix/")) as store,
@@ -69,7 +69,7 @@ def test_a_control_request_is_sent_once_whatever_happens(trouble: Answer) -> Non
 
 
 def test_a_service_out_of_reach_is_one_trouble_whatever_was_asked() -> None:
-    """Who tells each trouble once tells of it once."""
+    """One failure produces one message, so a caller that reports each message once reports it once."""
     with a_store() as (store, _):
         pass
     said = set()
@@ -280,7 +280,7 @@ def test_a_refused_upload_says_why(tmp_path: Path) -> None:
         store.upload("a/key", source)
 
 
-# Where nothing is sent -----------------------------------------------------------------------
+# Requests that are not sent ------------------------------------------------------------------
 
 
 def test_missing_credentials_are_said(monkeypatch: pytest.MonkeyPatch) -> None:

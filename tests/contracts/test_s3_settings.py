@@ -1,4 +1,4 @@
-"""Reading a bucket's settings from an S3 service, and understanding its answers."""
+"""Test reading a bucket's settings from an S3 service, and interpreting its answers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cloudq.domain.stores.bucket_settings import BucketSettings, LifecycleRule
 
 
 class Service:
-    """Answers each request with what a test gives, or with the error of a bucket without that setting."""
+    """A service that gives the answers of a test, or the error of a bucket without that setting."""
 
     def __init__(self, **answers: Any) -> None:
         self._answers = answers

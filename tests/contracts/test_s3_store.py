@@ -1,4 +1,4 @@
-"""S3Store and a service that is wrong, closed or guarded."""
+"""Test S3Store with a service that is wrong, unreachable or protected."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def guarded_service(ceph_service: S3Service, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.fixture
 def closed_port() -> Iterator[int]:
-    """A port on which nobody listens, and nobody else will."""
+    """A port on which no process listens, and which no other process will get."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         yield held.getsockname()[1]
@@ -85,11 +85,11 @@ def test_an_upload_that_nobody_finished_is_found_and_aborted(
         [found] = store.unfinished_uploads("jobs/")
 
         assert (found.key, found.id) == ("jobs/a/1/output.zip", begun["UploadId"])
-        if "ceph" in request.node.name:  # moto says 2010
+        if "ceph" in request.node.name:  # moto answers with the year 2010
             assert 0 <= found.age_s < 60
         assert list(store.unfinished_uploads("logs/")) == []
         store.abort_upload(found)
-        store.abort_upload(found)  # gone already
+        store.abort_upload(found)  # already gone
         assert list(store.unfinished_uploads("")) == []
 
 
@@ -169,7 +169,7 @@ def write_keys(file: Path, access_key: str) -> None:
 
 @pytest.fixture
 def key_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The credentials file of this test alone, with keys that will expire."""
+    """The credentials file of this test only, with keys that will expire."""
     file = tmp_path / "credentials"
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
@@ -181,7 +181,7 @@ def key_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def a_store_with_keys(
     *answers: Answer, now: list[float] | None = None
 ) -> Iterator[tuple[S3Store, ScriptedS3]]:
-    """A store that reads its keys from the file, on a service that gives these answers."""
+    """Open a store that reads its keys from the file, on a service that gives these answers."""
     clock = now or [0.0]
     keys = {"profile": "mine", "elapsed": lambda: clock[0]}
     with (
@@ -272,7 +272,7 @@ def test_keys_that_are_there_only_later_are_found(key_file: Path, monkeypatch: p
         assert keys_used(service) == ["new"]
 
 
-# What a bucket asks for ----------------------------------------------------------------------
+# Requirements of a bucket --------------------------------------------------------------------
 
 LOCKED = an_error(
     400,

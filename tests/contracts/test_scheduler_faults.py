@@ -1,4 +1,4 @@
-"""What no real scheduler can be made to do, on each: commands that fail, hang, lie, or come late."""
+"""Test faults that no real scheduler has on demand: commands that fail, hang, print garbage or are late."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`SystemRegistry`: leases, summaries, agent logs; and what each costs (protocol sections 2 and 6)."""
+"""Test `SystemRegistry`: leases, summaries, agent logs, and their costs (protocol sections 2 and 6)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def registry(store: CountingStore, ids: SerialIds) -> SystemRegistry:
 
 @define
 class BeforeEachGet(PassingOn):
-    """A store on which one of *acts* comes in before each GET."""
+    """A store on which the next of *acts* runs before each GET."""
 
     inner: CountingStore
     acts: list[Callable[[], object]]
@@ -50,12 +50,12 @@ class BeforeEachGet(PassingOn):
 
 
 def an_old_lease(store: CountingStore, epoch: int) -> None:
-    """What an agent of cloudq 2.0 puts."""
+    """Put a lease as an agent of cloudq 2.0 does."""
     store.put(keys.old_lease("alpha", epoch), encode_lease(a_lease(epoch)))
 
 
 def old_agents_take_turns(store: CountingStore, last: int) -> None:
-    """Three old agents, one after the other, of which the *last* is there now."""
+    """Simulate three old agents, one after the other; the *last* one is running now."""
     for epoch in range(last - 2, last + 1):
         an_old_lease(store, epoch)
         store.delete([keys.old_lease("alpha", old) for old in range(1, epoch - 1)])
@@ -95,7 +95,7 @@ class TestSystems:
     def test_what_shuts_out_old_agents_is_no_agent(
         self, registry: SystemRegistry, store: CountingStore
     ) -> None:
-        """It is put before the first lease: a client in between must not find an agent without one."""
+        """It is put before the first lease, so that a client in between finds no agent without a lease."""
         put_foreign(store, keys.old_lease("alpha", keys.LAST_EPOCH))
 
         assert registry.systems() == {}

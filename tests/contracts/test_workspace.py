@@ -1,4 +1,4 @@
-"""What a workspace promises; the one on this machine's disk keeps it."""
+"""Test the contract of a workspace on the implementation for this machine's disk."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_home_is_named_once(workspace: DirectoryWorkspace, tmp_path: Path, clo
 
 
 def test_a_home_that_somebody_spoilt_is_a_problem(workspace: DirectoryWorkspace) -> None:
-    workspace.home  # noqa: B018 (made by asking)
+    workspace.home  # noqa: B018 (the access creates it)
     (workspace.root / "home").write_text("../../etc")
 
     with pytest.raises(WorkspaceProblem, match="home"):
@@ -214,7 +214,7 @@ def test_a_script_replaces_a_link_and_does_not_follow_it(space: DirectoryClaimSp
 
 
 def made(space: DirectoryClaimSpace, name: str, data: bytes = b"data") -> DirectoryClaimSpace:
-    """Everything that a hand-over needs, not published yet."""
+    """Prepare everything that a hand-over needs, without publishing it."""
     making = space.making(name)
     making.create(OWNER)
     (making.work_dir / "data").write_bytes(data)
@@ -236,7 +236,7 @@ def test_what_is_made_gets_its_names_all_at_once(workspace: DirectoryWorkspace) 
     assert {path.name for path in space.work_dir.iterdir()} == {"data", "run.sh"}
     assert space.job_shell.is_file()
     assert not making.control_dir.exists()
-    assert space.pack_output(lambda *_: 0).archives == 0  # the baseline holds for the new names
+    assert space.pack_output(lambda *_: 0).archives == 0  # the baseline applies to the new names
 
 
 def test_work_directory_gets_its_name_after_a_crash(workspace: DirectoryWorkspace) -> None:
@@ -416,7 +416,7 @@ def test_locks_go_on_when_a_file_can_have_no_more_names(
 
 
 def record(space: DirectoryClaimSpace, **fields: object) -> TaskRecords:
-    """What is read of an exit record with *fields*."""
+    """Return the records that are read from an exit record with *fields*."""
     told = {"local_id": "42", "exit_code": 0} | fields
     (space.control_dir / "lock").write_text("local_id=42\n")
     (space.control_dir / "start.42").write_text("local_id=42\nhost=node1\ntime=2026-01-31T12:00:00Z\n")
@@ -662,7 +662,7 @@ def test_an_archive_that_lies_about_its_sizes_is_rejected(space: DirectoryClaimS
 
 @define
 class Bucket:
-    """Takes archives as a store does."""
+    """A bucket that accepts archives as a store does."""
 
     archives: list[bytes] = field(factory=list)
     expected: int = 0

@@ -1,4 +1,4 @@
-"""Damage done to what cloudq wrote: everywhere a value may stand, something that it never writes there."""
+"""Damage the data that cloudq wrote: replace values with others that cloudq never writes there."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RAW = (
     b"NaN", b"Infinity", b"-Infinity", b"1e999", b"9" * 5000, b'"\\ud800"', b'"\\u0000"', b'"\xff\xfe"',
     b"'a'", b"[" * 5000, b'{"a":1,"a":2}', b"tru", b"\xef\xbb\xbf1", b"//x\n1", b"1 2", b"0x10", b"\x00", b"",
 )  # fmt: skip
-"""What stands for a value in JSON text and is none, or none that can be gone on with."""
+"""Text in place of a JSON value that is not valid JSON, or that a reader cannot use."""
 
 _PLACEHOLDER = "the value to be replaced"
 
@@ -36,7 +36,7 @@ values = st.sampled_from(VALUES) | st.text(max_size=20) | st.integers()
 
 
 def places(record: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The path of every value inside *record*."""
+    """Yield the path of every value inside *record*."""
     inside = record.items() if isinstance(record, dict) else enumerate(record)
     for name, value in inside:
         yield (*at, name)
@@ -46,7 +46,7 @@ def places(record: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 @st.composite
 def damaged_json(draw: st.DrawFn, body: bytes) -> bytes:
-    """The record *body* with up to four of its values changed, dropped, moved or made no JSON."""
+    """Draw the record *body* with up to four values changed, dropped, moved or replaced with invalid JSON."""
     record = json.loads(body)
     raw: bytes | None = None
     for _ in range(draw(st.integers(1, 4))):
@@ -72,7 +72,7 @@ def damaged_json(draw: st.DrawFn, body: bytes) -> bytes:
 
 @st.composite
 def damaged_bytes(draw: st.DrawFn, body: bytes) -> bytes:
-    """*body* with up to four stretches cut out, repeated, overwritten or put in."""
+    """Draw *body* with up to four stretches cut out, repeated, overwritten or inserted."""
     for _ in range(draw(st.integers(1, 4))):
         start = draw(st.integers(0, len(body)))
         end = min(len(body), start + draw(st.sampled_from([0, 1, 2, 4, 8, 64, 100_000])))
@@ -82,7 +82,7 @@ def damaged_bytes(draw: st.DrawFn, body: bytes) -> bytes:
 
 
 def damaged(body: bytes) -> st.SearchStrategy[bytes]:
-    """Either of the two, or something else altogether."""
+    """Draw either of the two, or unrelated bytes."""
     anything = st.binary(max_size=40) | st.sampled_from(RAW)
     try:
         record = json.loads(body)
@@ -96,7 +96,7 @@ def damaged(body: bytes) -> st.SearchStrategy[bytes]:
 
 @st.composite
 def damaged_text(draw: st.DrawFn, text: str, alphabet: str) -> str:
-    """*text*, as a command printed it, with lines and characters lost, doubled, moved or foreign."""
+    """Draw *text*, a command's output, with lines and characters lost, doubled, moved or replaced."""
     for _ in range(draw(st.integers(1, 5))):
         lines = text.split("\n")
         place = draw(st.integers(0, len(lines) - 1))

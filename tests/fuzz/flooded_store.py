@@ -1,4 +1,4 @@
-"""A store with very many objects that take no memory: they are made when somebody lists them."""
+"""Provide a store with very many objects that take no memory: they are created when they are listed."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tests.parts.dict_store import DictStore
 
 @define
 class FloodedStore(DictStore):
-    """A `DictStore` in which *total* more objects seem to lie, whose keys *key_of* gives in order."""
+    """A `DictStore` that seems to contain *total* more objects, whose keys *key_of* gives in order."""
 
     total: int = 0
     key_of: Callable[[int], str] = str
     body: bytes | None = None
-    """What each of their manifests holds; None: they are absent."""
+    """The content of each of their manifests; None: the manifests are absent."""
     gone: set[str] = field(factory=set)
     lists: int = 0
     gets: int = 0

@@ -1,4 +1,4 @@
-"""A world whose bucket anybody may have written to, on a disk where nothing may change elsewhere."""
+"""Provide a world whose bucket an attacker can write to, on a disk where no other file may change."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SECRET = b"nothing that cloudq may read, write or move"
 
 @define
 class HostileWorld:
-    """Agents and clients over a store that takes any key and any bytes, and a sentinel beside them."""
+    """Agents and clients over a store that accepts any key and any bytes, with sentinel files beside them."""
 
     tmp: Path
     world: World = field(init=False)
@@ -45,7 +45,7 @@ class HostileWorld:
         return self.world.submit("alpha", **about)
 
     def put(self, key: str, body: bytes) -> None:
-        """Write behind everybody's back, and ring."""
+        """Write directly to the store, and ring the doorbell."""
         self.store.put(key, body)
         self.ring()
 
@@ -56,14 +56,14 @@ class HostileWorld:
         return Client(self.world.client())
 
     def cycle(self, count: int = 1) -> None:
-        """Cycles as the daemon runs them: what is wrong with the bucket ends none of them otherwise."""
+        """Run cycles as the daemon does; errors of cloudq in a cycle are suppressed."""
         for _ in range(count):
             with suppress(CloudqError):
                 self.agent.cycle()
             self.world.clock.pass_by(POLL_S)
 
     def until_done(self, *job_ids: str, longest: int = 400) -> None:
-        """Cycles until these jobs, whose records nobody touched, are DONE."""
+        """Run cycles until these jobs, whose records were not attacked, are DONE."""
         for _ in range(longest):
             if all(self.world.job(each).is_final for each in job_ids):
                 break
@@ -74,14 +74,14 @@ class HostileWorld:
         )
 
     def check(self) -> None:
-        """Nothing was told as a defect, no file changed elsewhere, each script ran once a claim."""
+        """Check that no defect was logged, no other file changed, and each script ran once per claim."""
         assert self.world.log.defects() == []
         assert self._outside() == self._before
         started = [(start.tag, start.task) for start in self.system.scheduler.starts]
         assert len(set(started)) == len(started)
 
     def ask(self, into: Path, job_id: str) -> list[str]:
-        """Ask a client everything about a job; what it says that is wrong."""
+        """Run every query and command of a client on a job; return the messages of the errors."""
         client = self.client()
         questions: tuple[Callable[[], object], ...] = (
             lambda: client.job(job_id),
@@ -101,7 +101,7 @@ class HostileWorld:
         return said
 
     def _outside(self) -> dict[str, str]:
-        """Every file that is neither the agent's own nor where a client was told to write."""
+        """Return the hashes of all files that neither the agent owns nor a client was asked to write."""
         own_names = ("cache", "home", "ledger", "lease", "place")
         ours = (*(self.tmp / "inside/alpha" / name for name in own_names), self.tmp / "into")
         return {

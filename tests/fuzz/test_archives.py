@@ -1,4 +1,4 @@
-"""Archives that anybody may have put into the bucket: nothing outside their directory, nothing unbounded."""
+"""Test archives from an attacker: nothing is written outside their directory, and nothing is unbounded."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LIMITS = ArchiveLimits(entries=1000, directory_bytes=MB, total_bytes=64 * MB, ra
 
 @define
 class Place:
-    """A directory to extract into, with things beside it that must stay as they are."""
+    """A directory to extract into, with files beside it that must not change."""
 
     folder: Path
 

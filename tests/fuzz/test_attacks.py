@@ -1,4 +1,4 @@
-"""Attacks with a name, each on a whole agent and a whole client: what the attacker wanted does not happen."""
+"""Test named attacks on a whole agent and a whole client: the attacker does not reach the goal."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.fuzz.hostile_world import SECRET, HostileWorld
 from tests.parts.scripted_scheduler import Script
 
 STEERING = "\x1b[2J\x1b]0;owned\x07\x9b31m\u202egnp\u2028\r\nroot#\x00\x08"
-"""Clears the screen, names the window, turns text around, begins a line of its own."""
+"""Text that clears the screen, sets the window title, reverses text and starts a new line."""
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def long_running(hostile: HostileWorld) -> None:
 
 
 def run(hostile: HostileWorld, *words: str) -> str:
-    """What a command prints, on both streams."""
+    """Return the output of a command, from both streams."""
     session = Session(connect=lambda _: hostile.client())
     return CliRunner().invoke(main, list(words), obj=session).output
 
@@ -140,7 +140,7 @@ def test_a_claim_with_an_impossible_number_is_no_claim(hostile: HostileWorld, n:
 
 
 def test_a_claim_after_a_gap_stops_the_job_and_nobody_else(hostile: HostileWorld) -> None:
-    """Whoever can write claims can take a job back: it ends here, and is not run a second time."""
+    """An attacker who can write claims can take a job back: it ends here, and is not run a second time."""
     long_running(hostile)
     victim, honest = hostile.submit(), hostile.submit()
     hostile.cycle(3)
@@ -167,7 +167,7 @@ def test_a_lease_from_the_future_is_waited_for_and_succeeded(hostile: HostileWor
 def test_a_lease_of_the_last_epoch_stops_the_agent_until_it_is_removed_and_it_says_so(
     hostile: HostileWorld,
 ) -> None:
-    """Who can write leases can stop an agent; the warning names the key."""
+    """An attacker who can write leases can stop an agent; the warning names the key."""
     job_id = hostile.submit()
     hostile.put("systems/alpha/lease.json", encode_lease(a_lease(10**18 - 1)))
     hostile.cycle(100)
@@ -216,11 +216,11 @@ def test_an_input_with_it_ends_the_job_with_words_and_the_output_with_it_is_refu
     hostile.check()
 
 
-# What a job does to its own files --------------------------------------------------------------------
+# A job that changes its own files --------------------------------------------------------------------
 
 
 def swapped(directory: Path) -> Iterator[None]:
-    """A directory that is a link by the time it is entered."""
+    """Replace a directory with a link before it is entered."""
     (directory / "sub").mkdir()
     (directory / "sub/passwd").write_text("harmless")
     yield
@@ -231,7 +231,7 @@ def swapped(directory: Path) -> Iterator[None]:
 def test_a_directory_that_a_job_swaps_for_a_link_while_it_is_packed_is_not_followed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The swap comes after the walk has listed the directory and before a file in it is opened."""
+    """The directory is replaced after the walk has listed it and before a file in it is opened."""
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc/passwd").write_bytes(SECRET)
     work = tmp_path / "work"
@@ -371,7 +371,7 @@ class Terminal(io.TextIOWrapper):
 def test_a_log_reaches_a_pipe_byte_for_byte_and_a_terminal_tamed(
     kind: Callable[[io.BytesIO], io.TextIOWrapper], is_terminal: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Colours, tabs and line ends pass: they are what logs are made of. A pipe gets what the job wrote."""
+    """A terminal gets colors, tabs and line ends, because logs need them. A pipe gets the job's bytes."""
     log = STEERING.encode() + b"\xff\xfe\x1b[31mred\x1b[0m\tok\n"
     shown = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", kind(shown))
@@ -412,7 +412,7 @@ def test_a_time_at_either_end_of_the_calendar_is_shown_everywhere(
 def test_options_in_a_record_are_words_for_the_scheduler_or_refused(
     hostile: HostileWorld, options: str
 ) -> None:
-    """What each scheduler makes of words: tests/integration/test_metacharacters.py."""
+    """tests/integration/test_metacharacters.py covers the treatment of words by each scheduler."""
     victim, honest = hostile.submit(), hostile.submit()
     rewrite(hostile, victim, submit_opt=options)
     hostile.until_done(honest)

@@ -1,4 +1,4 @@
-"""Whole agents and clients on a bucket in which anything may have been rewritten, moved or made up."""
+"""Test whole agents and clients on a bucket in which any object may be rewritten, moved or forged."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ STRANGE_KEYS = (
 
 @st.composite
 def attacks(draw: st.DrawFn, hostile: HostileWorld, victims: list[str], spared: tuple[str, ...]) -> None:
-    """One thing done to the bucket; what is of the *spared* jobs is left alone."""
+    """Attack the bucket once, without touching the objects of the *spared* jobs."""
     keys = sorted(
         key
         for key in hostile.store.objects

@@ -1,4 +1,4 @@
-"""A bucket filled up on purpose: agents stay alive in bounded memory and time, honest jobs are served."""
+"""Test a bucket that was flooded: agents survive with bounded memory and time, and serve honest jobs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def hostile(tmp_path: Path) -> HostileWorld:
 def flooded(
     hostile: HostileWorld, total: int, key_of: Callable[[int], str], body: bytes | None = None
 ) -> FloodedStore:
-    """The world's store with that many keys more, for everybody in it."""
+    """Replace the world's store with one that has *total* more keys."""
     store = FloodedStore(hostile.world.clock.now, hostile.store.objects, total, key_of, body)
     hostile.store = hostile.world.store = store
     hostile.agent = hostile.world.agent(hostile.system)
@@ -55,7 +55,7 @@ def little_memory(limit: int) -> Iterator[None]:
 def test_a_million_markers_neither_stop_an_agent_nor_keep_an_honest_job_out(
     hostile: HostileWorld, body: bytes | None
 ) -> None:
-    """Its id comes after all of theirs in every LIST. Scaled down: eight parts of a thousand each."""
+    """The honest job comes last in every LIST. The test is scaled down to eight parts of a thousand each."""
     store = flooded(hostile, 8_000, a_marker, body)
     hostile.world.ids.count = 0x0FFFFFFF
     with pytest.MonkeyPatch.context() as patch:
@@ -67,7 +67,7 @@ def test_a_million_markers_neither_stop_an_agent_nor_keep_an_honest_job_out(
             before = store.lists, store.gets
             hostile.cycle()
             assert store.lists - before[0] < 20
-            assert store.gets - before[1] < 1_100  # a record each, and a claim where there is none
+            assert store.gets - before[1] < 1_100  # one per record, one per claim without a record
             if hostile.world.job(honest).is_final:
                 break
     hostile.until_done(honest)
@@ -86,7 +86,7 @@ def test_a_cycle_with_a_million_markers_takes_bounded_memory_and_few_requests(ho
 
 
 def test_requests_to_cancel_a_strangers_jobs_do_not_fill_the_day(hostile: HostileWorld) -> None:
-    """Each takes a question to the scheduler, of which a cycle asks a few."""
+    """Each request needs one query to the scheduler, and a cycle makes only a few of them."""
     flooded(hostile, 5_000, lambda n: f"queue/alpha/{n:08x}.1.cancel")
     hostile.cycle(1)
     asked = hostile.system.scheduler.queries
@@ -196,7 +196,7 @@ def test_a_record_with_it_takes_little_memory_and_stops_nobody(hostile: HostileW
             "systems/beta/lease.json", "systems/beta/active/1.json"],
 )  # fmt: skip
 def test_a_huge_object_is_not_read_to_its_end(hostile: HostileWorld, key: str) -> None:
-    """What a store does with `max_bytes` is for its own tests: here, that there is a limit for each."""
+    """The tests of a store cover `max_bytes`; this one checks that every read has a limit."""
     victim = hostile.submit()
     limits: list[tuple[str, int]] = []
     get = hostile.store.get

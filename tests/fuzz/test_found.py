@@ -1,4 +1,4 @@
-"""What the fuzzers found, each once more by itself."""
+"""Repeat each finding of the fuzzers as a single test."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_slots_and_times_of_5000_digits_are_not_read() -> None:
 
 
 def test_the_logs_of_task_0_are_brought_out(tmp_path: Path) -> None:
-    """Found on the way: an array that a scheduler was asked for in its own words may begin at 0."""
+    """Found during other work: an array that was requested in a scheduler's own words may begin at 0."""
     store = DictStore(FakeClock().now)
     files = BucketJobFiles(store, SerialIds())
     job = a_finished_job(array_tid=ArrayRange.parse("0-1", lowest=0))

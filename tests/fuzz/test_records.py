@@ -1,4 +1,4 @@
-"""Records and keys that anybody may have written, and what job shells leave: as they are meant, or not."""
+"""Test records and keys from an attacker, and files of job shells: they are read correctly or rejected."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ SUMMARY = ActiveSummary(7, (ActiveJob.of(a_job(), "waits"), ActiveJob.of(a_job(u
 
 
 def shown(record: Any) -> str:
-    """All that commands print of a job."""
+    """Return everything that commands print about a job."""
     return "\n".join(
         [*stat_lines(record), list_line(ActiveJob.of(record, "x"), long=True), json_text(job_record(record))]
     )

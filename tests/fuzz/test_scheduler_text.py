@@ -1,4 +1,4 @@
-"""What scheduler commands print, damaged: an answer, or `SchedulerUnavailable`, and never DONE from rubbish."""
+"""Test damaged output of scheduler commands: an answer or `SchedulerUnavailable`, never a false DONE."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ READERS: dict[str, tuple[str, Callable[[str], Any], Callable[[Any], Iterable[Sch
 
 @pytest.mark.parametrize("command", READERS)
 def test_what_a_command_prints_is_read_when_it_is_whole(command: str) -> None:
-    """Else the fuzzer below would damage what nobody understands anyway."""
+    """Otherwise the fuzzer below would damage text that no parser reads anyway."""
     text, read, _ = READERS[command]
 
     assert read(text)
@@ -134,7 +134,7 @@ def test_what_a_command_prints_is_read_when_it_is_whole(command: str) -> None:
 @pytest.mark.parametrize("command", READERS)
 @given(data=st.data())
 def test_damaged_output_of_a_command_is_an_answer_or_none(command: str, data: st.DataObject) -> None:
-    """None of the jobs above ended well and none of the damage says so: no state DONE comes of it."""
+    """None of the jobs above succeeded and no damage changes that, so no state DONE may result."""
     text, read, verdicts = READERS[command]
     shown = data.draw(damaged_text(text, ODD).filter(_says_nothing_of_a_good_end))
     try:
@@ -149,7 +149,7 @@ def test_damaged_output_of_a_command_is_an_answer_or_none(command: str, data: st
 
 
 def _says_nothing_of_a_good_end(text: str) -> bool:
-    """An exit status whose digits were cut away, or became 0, is the scheduler's own word for DONE."""
+    """Return False if an exit status lost its digits or became 0, the scheduler's own word for DONE."""
     lines = [line.replace(" ", "").replace('"', "") for line in text.split("\n")]
     return not any("COMPLETED" in line or _is_a_good_end(line) for line in lines)
 

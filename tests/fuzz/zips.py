@@ -1,4 +1,4 @@
-"""Zip archives that no honest program makes."""
+"""Build zip archives that no ordinary program creates."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 
 def an_archive(*entries: tuple[str, bytes], mode: int = 0, compressed: bool = True) -> bytes:
-    """An archive with *entries*; *mode* is what kind of file the last one says to be."""
+    """Build an archive with *entries*; *mode* is the file type that the last entry states."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED) as archive:
         for number, (name, content) in enumerate(entries):
@@ -25,12 +25,12 @@ def an_archive(*entries: tuple[str, bytes], mode: int = 0, compressed: bool = Tr
 
 
 def a_bomb(size: int) -> bytes:
-    """*size* zeros."""
+    """Build an archive of *size* zeros."""
     return an_archive(("zeros", b"\0" * size))
 
 
 def nested(size: int, depth: int) -> bytes:
-    """Archives in archives; only the outermost is ever opened."""
+    """Build archives inside archives; only the outermost one is ever opened."""
     packed = a_bomb(size)
     for _ in range(depth):
         packed = an_archive(("inner.zip", packed))
@@ -38,7 +38,7 @@ def nested(size: int, depth: int) -> bytes:
 
 
 def overlapping(count: int, size: int) -> bytes:
-    """*count* entries that all unpack the same packed bytes: more is written than was ever packed."""
+    """Build *count* entries that all unpack the same packed bytes, and so write more than was packed."""
     packed = zlib.compressobj(9, zlib.DEFLATED, -15)
     body = packed.compress(b"\0" * size) + packed.flush()
     kernel = _local("0", body, size, zlib.crc32(b"\0" * size)) + body
@@ -47,7 +47,7 @@ def overlapping(count: int, size: int) -> bytes:
 
 
 def quoted_overlap(count: int, size: int) -> bytes:
-    """Each entry's packed bytes begin with a stored block that holds the next entry's local header."""
+    """Build entries whose packed bytes each begin with a stored block: the next entry's local header."""
     crc = zlib.crc32(b"\0" * size)
     packed = zlib.compressobj(9, zlib.DEFLATED, -15)
     body = packed.compress(b"\0" * size) + packed.flush()
@@ -69,7 +69,10 @@ def quoted_overlap(count: int, size: int) -> bytes:
 
 
 def with_many_entries(count: int, *, hides_its_size: bool = False) -> bytes:
-    """A table of contents of *count* empty files; one that hides it tells a smaller one, too."""
+    """Build a table of contents of *count* empty files.
+
+    With *hides_its_size*, it also states a smaller size.
+    """
     entry = _central("n", b"", 0, 0, 0)
     directory = entry * count
     end = _end(min(count, 0xFFFF), len(directory), 0)
@@ -79,7 +82,7 @@ def with_many_entries(count: int, *, hides_its_size: bool = False) -> bytes:
 
 
 def lying_about_its_size(told: int, real: int) -> bytes:
-    """One entry that unpacks to more than its table of contents tells."""
+    """Build one entry that unpacks to more than its table of contents states."""
     packed = zlib.compressobj(9, zlib.DEFLATED, -15)
     body = packed.compress(b"\0" * real) + packed.flush()
     crc = zlib.crc32(b"\0" * told)
@@ -89,7 +92,7 @@ def lying_about_its_size(told: int, real: int) -> bytes:
 
 
 def names_of(archive: bytes) -> Iterable[str]:
-    """The names as the zipfile module reads them."""
+    """Return the names as the zipfile module reads them."""
     with zipfile.ZipFile(io.BytesIO(archive)) as opened:
         return opened.namelist()
 

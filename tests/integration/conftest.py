@@ -1,4 +1,4 @@
-"""Sites on every kind of store, and on a cluster."""
+"""Fixtures: sites on every kind of store, and on a cluster."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.parts.slurm_site import login_node
     ]
 )
 def site(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
-    """A machine whose jobs go through a directory, through moto, or through Ceph RGW."""
+    """A machine whose jobs pass through a directory, moto or Ceph RGW."""
     tmp_path.mkdir(exist_ok=True)
     if request.param == "directory":
         return Site(tmp_path)
@@ -40,7 +40,7 @@ def site(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
 
 @pytest.fixture
 def local_site(tmp_path: Path) -> Site:
-    """A machine with the embedded default: a directory as its store."""
+    """A machine with the embedded default configuration, whose store is a directory."""
     return Site(tmp_path)
 
 
@@ -48,7 +48,7 @@ def local_site(tmp_path: Path) -> Site:
 def slurm_site(
     slurm: Slurm, moto_service: S3Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Site]:
-    """A login node of the cluster whose jobs come through moto."""
+    """A login node of the cluster, with moto as its store."""
     yield _login_node(slurm, moto_service, tmp_path, monkeypatch)
     slurm.clear()
 
@@ -63,7 +63,7 @@ def accounted_site(
 
 
 def _login_node(slurm: Slurm, service: S3Service, root: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
-    for name, value in service.environment().items():  # for the test's own client
+    for name, value in service.environment().items():  # for the client in the test process
         monkeypatch.setenv(name, value)
     return login_node(slurm, service, root)
 
@@ -76,7 +76,7 @@ def home(tmp_path: Path) -> Home:
 
 @pytest.fixture
 def running_agent(home: Home) -> Iterator[None]:
-    """An agent of that home, in the background."""
+    """An agent that runs in that home in the background."""
     started = home.cloudqd("--daemon", "--detach")
     assert started.returncode == 0, started.stderr
     yield

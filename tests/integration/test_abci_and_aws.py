@@ -1,4 +1,4 @@
-"""What the page on ABCI and AWS walks through: two clusters, one bucket, stand-ins for both schedulers."""
+"""The page on ABCI and AWS, step by step: two clusters, one bucket, stand-ins for both schedulers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def login_node(name: str, profile: str, root: Path, variables: dict[str, str]) -
 def sites(
     moto_service: S3Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[Site, Site]]:
-    """A login node of ABCI, the head node of a cluster in AWS, and a bucket that both reach."""
+    """A login node of ABCI, the head node of a cluster on AWS, and a bucket that both can reach."""
     for name, value in moto_service.environment().items():
         monkeypatch.setenv(name, value)
     store = {
@@ -64,7 +64,7 @@ def test_jobs_for_both_one_of_them_and_either(sites: tuple[Site, Site]) -> None:
         either = offered.job.uuid
         there = submitted(client, "mjob_array.sh", submit_to="abci", array_tid="1-4:1")
         own = submitted(client, "ljob_array.abci.sh", submit_to="abci", submit_opt="-P gaa50000")
-        ended(client, there)  # else the other agent looks at it a minute later
+        ended(client, there)  # otherwise the other agent checks this job only a minute later
         after = submitted(client, "mjob_array.sh", submit_to="aws", array_tid="1-4:1", hold_ok_jid=there)
         jobs = ended(client, either, there, after, own)
         printed = [text_of(client.log(job_id, tid=1)) for job_id in (there, after, own)]

@@ -1,4 +1,4 @@
-"""``cloudqd --acceptance`` on every scheduler: all that cloudq concludes is right, and nothing is left."""
+"""``cloudqd --acceptance`` on every scheduler: cloudq concludes correctly and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ALL = ALWAYS | {"time limit", "cancelled while it is held", "queued again by the
 
 
 def site_with(root: Path, profile: str, variables: Mapping[str, str]) -> Site:
-    """A home whose profile is asked often; no store is configured that could be used."""
+    """A home whose profile polls often, with a store that cannot be used."""
     root.mkdir(exist_ok=True)
     unusable = {"CLOUDQ_STORE_ENDPOINT_URL": "https://127.0.0.1:1", "CLOUDQ_STORE_BUCKET": "no-such-bucket"}
     secret = {"AWS_SECRET_ACCESS_KEY": "x", "CLOUDQ_AGENT_PROFILE": profile}
@@ -37,7 +37,7 @@ def site_with(root: Path, profile: str, variables: Mapping[str, str]) -> Site:
 
 
 def accepted(site: Site, *words: str) -> dict[str, str]:
-    """The result of each trial, by name; the command must succeed and leave nothing."""
+    """Return the result of each trial by name; the command must succeed and leave nothing behind."""
     done = site.run("cloudqd", "--acceptance", "--json", *words)
 
     assert done.returncode == 0, done.stdout + done.stderr

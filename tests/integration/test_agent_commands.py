@@ -1,4 +1,4 @@
-"""``cloudqd`` as processes: started, looked at, stopped, told to go."""
+"""``cloudqd`` as processes: start, status, stop and signals."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def wait_until(is_so: Callable[[], bool], longest_s: float = 30.0) -> None:
 
 
 def test_an_agent_is_started_looked_at_and_stopped(home: Home) -> None:
-    """--detach says success once the store names the process as the one that acts."""
+    """--detach reports success once the lease names the new process."""
     started = home.cloudqd("--daemon", "--detach")
     [pid] = re.findall(r"pid ([0-9]+)", started.stdout)
     second = home.cloudqd("--daemon", "--detach")
@@ -50,7 +50,7 @@ def test_an_agent_is_started_looked_at_and_stopped(home: Home) -> None:
 
 
 def test_cron_can_run_an_agent_cycle_by_cycle(home: Home) -> None:
-    """Without --daemon: one cycle each; what runs meanwhile is found again."""
+    """Without --daemon each call runs one cycle; the next call finds the jobs that ran in between."""
     job_id = home.submit("sleep 1; echo done")
     for _ in range(40):
         cycle = home.cloudqd()
@@ -73,7 +73,7 @@ def test_one_cycle_beside_a_running_agent_does_nothing_and_says_so(home: Home) -
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_an_agent_in_order(home: Home, number: signal.Signals) -> None:
-    """It gives the lease back and exits 0; the job goes on and the next agent finds its end."""
+    """The agent gives up its lease and exits with 0; the job runs on, and the next agent sees its result."""
     agent = home.start("-m", "cloudq.entrypoints.cloudqd", "--daemon")
     job_id = home.submit("sleep 3; echo survived")
     wait_until(lambda: home.state(job_id) == "RUN")
@@ -101,7 +101,7 @@ def test_a_detached_agent_that_cannot_start_says_why(home: Home) -> None:
 
 
 def test_stop_never_signals_a_stranger(home: Home) -> None:
-    """A note that is left of an earlier boot, or of a pid that is somebody else's now."""
+    """The note may be from an earlier boot, or its pid may now belong to another process."""
     stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     try:
         mine = process.identity_of(stranger.pid)
@@ -118,7 +118,7 @@ def test_stop_never_signals_a_stranger(home: Home) -> None:
 
 
 def test_stop_says_on_which_host_an_agent_of_this_home_runs(home: Home) -> None:
-    """Homes are shared by login nodes; a signal reaches only this one."""
+    """Login nodes share homes, but a signal reaches only processes on its own node."""
     note = home.path / "run" / "local@login2"
     note.parent.mkdir(parents=True)
     note.write_text("4711 12345 boot-1 ns-1 login2")
@@ -157,7 +157,7 @@ def test_an_agent_started_for_another_system_leaves_this_one_alone(home: Home) -
 
 @pytest.mark.usefixtures("running_agent")
 def test_a_reader_that_has_enough_is_no_error(home: Home) -> None:
-    """As with ``head``: no traceback, no complaint."""
+    """As with ``head``: no traceback and no complaint."""
     job_id = home.submit("seq 200000")
     home.cloudqcli("submit", "--script", home.script("true"), "--submit_to", "local", "--hold_jid", job_id,
                    "--wait")  # fmt: skip

@@ -1,4 +1,4 @@
-"""A whole agent whose scheduler fails, hangs, talks nonsense or loses answers: no wrong state, one run."""
+"""A whole agent whose scheduler fails, hangs, returns nonsense or loses answers: no wrong state, one run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FaultySite]:
         yield rig
 
 
-# Questions without an answer ---------------------------------------------------------------------
+# Queries without an answer -----------------------------------------------------------------------
 
 
 def test_while_the_queue_cannot_be_read_no_state_changes(rig: FaultySite) -> None:
@@ -116,7 +116,7 @@ def test_submissions_whose_answers_are_late_lost_or_never_come_run_once_each(rig
         ]
 
     assert rig.runs(*names) == [1] * len(names)
-    assert rig.submissions() == len(names) + 3  # three were never submitted, and once more each
+    assert rig.submissions() == len(names) + 3  # three were never submitted, so each is submitted once more
 
 
 def test_a_limit_of_the_moment_lets_a_job_wait_as_init_and_try_again(rig: FaultySite) -> None:

@@ -1,4 +1,4 @@
-"""The three walks of `docs/architecture.md`, compared with the calls of one job from submission to end."""
+"""The three lists in `docs/architecture.md`, compared with the calls during the life of one job."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def calls_noted() -> Iterator[list[str]]:
 
 
 def first_missing(walk: str, calls: list[str]) -> str:
-    """The first step of *walk* that *calls* do not have after the steps before it; empty if there is none."""
+    """Return the first step of *walk* missing in *calls* after the steps before it, or an empty string."""
     rest = iter(calls)
     return next((step for step in steps_of(walk) if step not in rest), "")
 

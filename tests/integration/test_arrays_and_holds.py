@@ -25,7 +25,7 @@ case $ARY_TASK_ID in
 *) exec sleep 300 ;;
 esac
 """
-"""Of six, two at a time: the second and the fifth go on until they are canceled, the sixth waits."""
+"""Six tasks, two at a time: the second and the fifth run until they are canceled, the sixth waits."""
 
 
 @pytest.fixture

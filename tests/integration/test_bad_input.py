@@ -1,4 +1,4 @@
-"""Bad input through the real commands: what is wrong, where, what to do, and nothing done."""
+"""Bad input to the real commands: they report the fault, its place and the remedy, and change nothing."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ GOOD = "#!/bin/bash\necho hello\n"
 
 
 def refused(site: Site, *words: str, status: int = 2, command: str = "cloudqcli") -> str:
-    """What a command says that must fail: on stderr, line by line, without a traceback."""
+    """Run a command that must fail and return its stderr lines, which contain no traceback."""
     done = site.run(command, *words)
 
     assert (done.returncode, done.stdout) == (status, ""), done.stderr
@@ -43,12 +43,12 @@ def submission(site: Site, *options: str, script: Path | None = None) -> tuple[s
 
 
 def submitted(site: Site, *options: str, script: Path | None = None) -> str:
-    """The id of a job that was submitted."""
+    """Submit a job and return its id."""
     return site.cli(*submission(site, *options, script=script)).partition("(")[2].partition(")")[0]
 
 
 def stored(site: Site) -> list[str]:
-    """Every object in a site's directory store."""
+    """Return the keys of all objects in the directory store of a site."""
     store = site.home / "store"
     return sorted(
         path.relative_to(store).as_posix()
@@ -61,7 +61,7 @@ def stored(site: Site) -> list[str]:
 
 
 def test_a_script_that_cannot_be_read_is_named_with_the_reason(local_site: Site, tmp_path: Path) -> None:
-    """A loop of links stands for all that cannot be read: it keeps out root, too."""
+    """A loop of links stands for every unreadable file, because even root cannot open it."""
     (tmp_path / "folder.sh").mkdir()
     (tmp_path / "loop.sh").symlink_to("loop.sh")
     said = {
@@ -119,7 +119,7 @@ def test_inputs_that_cannot_go_along_are_all_named(local_site: Site, tmp_path: P
 
 
 def test_odd_names_and_no_shebang_run_as_they_should(local_site: Site, tmp_path: Path) -> None:
-    """Without a #! line /bin/bash runs it; blanks and quotes in names reach nobody's shell."""
+    """Without a #! line /bin/bash runs the script; no shell interprets the blanks and quotes in its name."""
     name = 'it\'s a "job" $(touch evil) ..sh'
     local_site.script('[[ -n $BASH_VERSION ]] && echo "bash ran $(basename "$0")" && cat "in put\'s"', name)
     (tmp_path / "in put's").write_text("of the input\n")
@@ -164,7 +164,7 @@ def test_an_unclosed_quote_and_jobs_that_are_not_there_are_refused_together(loca
 
 
 def test_an_option_that_the_scheduler_does_not_have_ends_the_job_with_its_name(local_site: Site) -> None:
-    """Quoted words stay together: the blank in the comment makes no option of its own."""
+    """Quoted words stay together: the blank in the comment does not start a new option."""
     with local_site.client() as client, local_site.agent():
         unknown = submitted(local_site, "--submit_opt", '--comment="a b" --slots "1 2"')
         known = submitted(local_site, "--submit_opt", "--slots '1' --time=\"2m\"")
@@ -200,7 +200,7 @@ def test_a_running_job_is_not_deleted(local_site: Site) -> None:
 
 
 def test_an_agent_that_died_is_told_by_submit_and_list(local_site: Site) -> None:
-    """Killed without a word; the job waits and runs when an agent is back."""
+    """The agent is killed without warning; the job waits and runs when an agent is back."""
     running = local_site.start_agent()
     lease = local_site.home / "store" / "systems" / local_site.system / "lease.json"
     wait_until(lease.exists)
@@ -220,11 +220,11 @@ def test_an_agent_that_died_is_told_by_submit_and_list(local_site: Site) -> None
         ended(client, job_id)
 
 
-# Records that anybody may have written -----------------------------------------------------------
+# Records that anyone may have written ------------------------------------------------------------
 
 
 def test_records_that_cannot_be_read_stop_neither_agent_nor_commands(local_site: Site) -> None:
-    """Other jobs go on; nothing is written where such a record points to."""
+    """Other jobs continue, and nothing is written to the places that such a record names."""
     jobs = local_site.home / "store" / "jobs"
     changes = {
         "no JSON": "this is no JSON",
@@ -284,14 +284,14 @@ def test_an_empty_bucket_name_is_a_problem_of_the_configuration(tmp_path: Path) 
 
 @pytest.fixture
 def closed_port() -> Iterator[int]:
-    """A port of this machine where nobody listens, kept from others meanwhile."""
+    """A port of this machine on which no process listens, reserved so that none can start to."""
     with socket.socket() as kept:
         kept.bind(("127.0.0.1", 0))
         yield kept.getsockname()[1]
 
 
 def test_a_service_that_is_not_there_is_named_after_20_seconds(tmp_path: Path, closed_port: int) -> None:
-    """The commands wait side by side; each tries again meanwhile, in case it comes back."""
+    """The commands run side by side; each retries for 20 s in case the service comes back."""
     endpoint = f"http://127.0.0.1:{closed_port}"
     site = on_s3(tmp_path, endpoint)
     site.script(GOOD)
@@ -356,7 +356,7 @@ NO_KEYS = Answer(body=b"<ListBucketResult><IsTruncated>false</IsTruncated></List
 
 
 def impatient_client(service: ScriptedS3, monkeypatch: pytest.MonkeyPatch) -> Client:
-    """A client that gives up after 2 s where the real one does after 20."""
+    """A client that gives up after 2 s instead of 20 s."""
 
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "any")
@@ -385,7 +385,7 @@ def test_a_store_that_is_busy_is_asked_again_and_told_when_it_stays_so(
 
 @pytest.fixture
 def tiny_home(tmp_path: Path) -> Iterator[Site]:
-    """A site whose agent has half a megabyte for everything, and a store elsewhere."""
+    """A site whose agent has half a megabyte of disk in total, and whose store is elsewhere."""
     site = Site(tmp_path, {"CLOUDQ_STORE_ENDPOINT_URL": (tmp_path / "store").as_uri()})
     site.home.mkdir()
     if mount(site, "size=512k").returncode:
@@ -404,7 +404,7 @@ def mount(site: Site, options: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_jobs_wait_for_room_on_a_full_disk_and_others_go_on(tiny_home: Site, tmp_path: Path) -> None:
-    """An input without room, an output that fills the disk: neither is lost, nothing runs twice."""
+    """An input that does not fit, an output that fills the disk: neither is lost, and nothing runs twice."""
     (tmp_path / "big.bin").write_bytes(os.urandom(700_000))
     counts = f"#!/bin/bash\necho run >> {tmp_path}/runs\nwc -c < big.bin\n"
     with tiny_home.client() as client, tiny_home.agent() as agent:

@@ -1,4 +1,4 @@
-"""``cloudqaws`` with the real ``pcluster`` on a cloud that holds its clusters."""
+"""``cloudqaws`` with the real ``pcluster``, on a stand-in for AWS that keeps its clusters."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ The stack (your-cluster-nodes) is deleting. Please wait a minute.
 The stack (your-cluster-vpc) is deleting. Please wait a minute.
 AWS compute cluster (your-cluster) has been deleted.
 """
-"""As the original prints them."""
+"""The output of the original."""
 
 
 @define
 class User:
-    """Somebody at a terminal, who may be interrupted."""
+    """A user at a terminal, whose commands can be interrupted."""
 
     cloud: Cloud
     wrap: Callable[[BuilderParts], BuilderParts] = lambda parts: parts
     when_told: Callable[[], None] = lambda: None
-    """What happens each time a command has said something."""
+    """The callback after each message that a command prints."""
 
     def __call__(self, *args: str) -> Result:
         def connect(home: Path, profile: str, report: Report) -> BuilderParts:
@@ -64,7 +64,7 @@ class User:
         return result
 
     def interrupted(self, where: str, *args: str) -> None:
-        """Run a command that is interrupted when it has just called *where* of the cloud."""
+        """Run a command and interrupt it right after it has called *where* of the cloud."""
 
         class Interrupting:
             def __init__(self, real: Any) -> None:
@@ -117,7 +117,7 @@ def test_states_are_shown_while_stacks_come_and_go(user: User) -> None:
     user.cloud.order(held=["your-cluster-nodes"])
     user.done(*CREATE, *OWN_BUCKET, "--no-wait")
     assert "your-cluster     CREATING\n" in user.done("list").stdout
-    # Once it has said what it waits for, and not before.
+    # The callback releases the stacks only after the command has reported what it waits for.
     patient = User(user.cloud, when_told=lambda: user.cloud.order(held=[]))
     waited = patient.done(*CREATE, *OWN_BUCKET).stdout.splitlines()
     assert waited == MADE.splitlines()[1:]
@@ -169,7 +169,7 @@ def test_interrupted_at_each_step_it_ends_the_same_and_makes_nothing_twice(user:
 
 
 def test_no_key_is_in_anything_that_was_made(user: User) -> None:
-    """Recognisable keys are planted, and everything is searched: only the secret itself may have them."""
+    """Recognizable keys are planted and everything is searched: only the secret itself may contain them."""
     cloud = user.cloud
     foreign = ("--cs_profile", "jobs", "--cs_endpoint", f"{cloud.endpoint_url}/", "--cs_bucket", JOBS)
     said = [
@@ -182,13 +182,13 @@ def test_no_key_is_in_anything_that_was_made(user: User) -> None:
     assert tuple(kept.values()) == STORE_KEY
 
     everything = "\n".join([*(each.output for each in said), *_everything(cloud)])
-    assert "cloudq/your-cluster/store" in everything  # the search sees what nodes are told
+    assert "cloudq/your-cluster/store" in everything  # the search covers what the nodes receive
     for word in (*STORE_KEY, *BUILDER_KEY):
         assert word not in everything
 
 
 def _everything(cloud: Cloud) -> Iterator[str]:
-    """Templates, parameters, launch templates with user data, policies, objects, tables, files, arguments."""
+    """Yield templates, parameters, user data, policies, objects, tables, files and arguments."""
     formation, ec2, s3, iam = (cloud.client(each) for each in ("cloudformation", "ec2", "s3", "iam"))
     for stack in formation.describe_stacks()["Stacks"]:
         yield str(stack)
@@ -212,14 +212,14 @@ def _everything(cloud: Cloud) -> Iterator[str]:
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_shipped_preset_passes_parallelcluster_s_own_checks(user: User, preset: str) -> None:
-    """Its form before there is a network; then, in one that is there, its values, too."""
+    """Before the network exists only the form is checked; once it exists, the values are checked, too."""
     files = json.loads(user.done(*CREATE, *OWN_BUCKET, "--preset_name", preset, "--dry-run", "--json").stdout)
     assert "clusters/your-cluster" in files["cluster.yaml"]
 
     user.interrupted("create_network", *CREATE, *OWN_BUCKET, "--preset_name", preset)
     user.done(*CREATE, *OWN_BUCKET, "--preset_name", preset, "--dry-run")
     [*_, last] = [call for call in user.cloud.calls.read_text().splitlines() if "create-cluster" in call]
-    assert "--dryrun true --region" in last  # nothing was left out
+    assert "--dryrun true --region" in last  # no check was skipped
 
 
 def test_bad_input_is_told_before_anything_is_made(user: User) -> None:

@@ -1,4 +1,4 @@
-"""The scripts of compute nodes, run as they are in a scratch root, on stand-ins for dnf and docker."""
+"""The scripts of compute nodes, run unchanged in a scratch root, on stand-ins for dnf and docker."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DROP_IN = "etc/systemd/system/docker.socket.d/cloudq.conf"
 
 @pytest.fixture
 def node() -> Iterator[HeadNode]:
-    """A node as ParallelCluster leaves it to the script: for that, a head node is no different."""
+    """A node as ParallelCluster hands it to the script; for this purpose a head node is the same."""
     with head_node() as made:
         yield made
 

@@ -1,4 +1,4 @@
-"""The examples, as a newcomer runs them: real processes, a fresh home, nothing left behind."""
+"""The examples as a newcomer runs them: real processes, a fresh home, nothing left behind."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_demonstration_ends_well_and_leaves_nothing(tmp_path: Path) -> None:
-    """The job is DONE, its output on screen, the agent gone and the directory too."""
+    """The job is DONE and its output is on the screen; the agent and the directory are gone."""
     ended = subprocess.run(
         [sys.executable, "examples/demo.py"],
         cwd=ROOT,
@@ -34,7 +34,7 @@ def test_the_demonstration_ends_well_and_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_the_demonstration_notices_when_something_is_wrong(tmp_path: Path) -> None:
-    """A surprise is told, and the agent is stopped all the same."""
+    """An unexpected result is reported, and the agent is stopped anyway."""
     broken = tmp_path / "examples"
     broken.mkdir()
     for example in (ROOT / "examples").iterdir():
@@ -59,7 +59,7 @@ def test_the_demonstration_notices_when_something_is_wrong(tmp_path: Path) -> No
 
 @pytest.mark.usefixtures("running_agent")
 def test_a_program_submits_waits_and_reads(home: Home) -> None:
-    """``examples/library.py``, with the store that the configuration names."""
+    """``examples/library.py`` with the store that the configuration names."""
     ended = home.run(str(ROOT / "examples" / "library.py"))
     first, second = ended.stdout.splitlines()
 

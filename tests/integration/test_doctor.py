@@ -1,4 +1,4 @@
-"""``doctor`` on real stores, and on such as a user meets when something is wrong."""
+"""``doctor`` on real stores, and on the broken ones that a user may meet."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_keys_that_may_only_read_are_told_what_they_may_not(
 
 
 def test_a_clock_that_is_off_by_days_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The service's clock stands still, at noon of a day in January."""
+    """The clock of the service is fixed at noon of a day in January."""
     answers = (NOTHING_THERE, an_object(b""), an_object(b"word"), NOTHING_THERE, Answer(204))
     with scripted_s3(*answers, NOTHING_THERE, NOTHING_THERE) as service:
         found = list(islice(client_of(service.endpoint_url, monkeypatch, tmp_path).examine(), 3))
@@ -108,7 +108,7 @@ def test_a_clock_that_is_off_by_days_is_told(monkeypatch: pytest.MonkeyPatch, tm
 
 
 class IgnoresConditions:
-    """A store that takes conditions and does not keep to them."""
+    """A store that accepts conditions and ignores them."""
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner

@@ -1,4 +1,4 @@
-"""The example jobscripts, as far as they can be run here."""
+"""The example jobscripts, as far as they can run here."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TASK_VARIABLES = {
 LAST = {"SGE_TASK_LAST": "4", "SLURM_ARRAY_TASK_MAX": "4"}
 
 RUNTIME = '[ "$1" = exec ] || exit 0; cp train.py seen.py; [ -d data ] || exit 9; exit {code}'
-"""A container that keeps the program that it was to run."""
+"""A container runtime that saves the program instead of running it."""
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def total(folder: Path) -> int:
 
 
 def test_the_array_for_any_system_runs_on_this_machine(local_site: Site, tmp_path: Path) -> None:
-    """As its own first lines say, without a name of a system."""
+    """As its first lines promise, it runs without naming a system."""
     (local_site.home).mkdir(parents=True, exist_ok=True)
     (local_site.home / "config.toml").write_bytes((EXAMPLES / "names.toml").read_bytes())
     script = str(EXAMPLES / "mjob_array.sh")
@@ -63,7 +63,7 @@ def test_the_array_for_any_system_runs_on_this_machine(local_site: Site, tmp_pat
 @pytest.mark.xdist_group("slurm")
 @pytest.mark.timeout(300)
 def test_both_arrays_run_on_a_real_slurm(slurm_site: Site, tmp_path: Path) -> None:
-    """The one for any system with names for this one, and the one in Slurm's own words."""
+    """The portable array with the names of this system, and the array with Slurm's own options."""
     (slurm_site.home / "config.toml").write_text('[resources.cpu]\ncluster = "--ntasks={n}"\n')
     with slurm_site.client() as client, slurm_site.agent():
         submitted = [
@@ -80,7 +80,7 @@ def test_both_arrays_run_on_a_real_slurm(slurm_site: Site, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("site", TASK_VARIABLES)
 def test_the_tasks_of_an_array_for_one_system_share_the_same_sum(site: str, tmp_path: Path) -> None:
-    """With the variables that its scheduler sets."""
+    """Each task gets its number in the variable that the scheduler of the site sets."""
     script = EXAMPLES / f"ljob_array.{site}.sh"
     for task in range(1, 5):
         subprocess.run(
@@ -96,7 +96,7 @@ def test_the_tasks_of_an_array_for_one_system_share_the_same_sum(site: str, tmp_
 @pytest.mark.parametrize("code", [0, 3])
 @pytest.mark.parametrize("framework", ["pt", "tf"])
 def test_a_training_hands_its_program_to_the_container(box: ToolBox, framework: str, code: int) -> None:
-    """And ends with the container's status, and keeps no images of digits."""
+    """The script exits with the status of the container, and keeps no images of digits."""
     box.add_runtime("apptainer", body=RUNTIME.format(code=code))
     path = EXAMPLES / f"mjob_{framework}_mnist.sh"
     script = box.root / "mjob_local.sh"

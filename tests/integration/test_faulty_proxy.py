@@ -1,4 +1,4 @@
-"""The bad way to a store that other tests use does what it says, and nothing else."""
+"""The faulty connection that other tests use injects the configured faults and no others."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def credentials(moto_service: S3Service, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def store_at(service: S3Service, prefix: str) -> S3Store:
-    """A store that tries everything once."""
+    """A store that sends each request once, without retries."""
     return open_s3(bucket=BUCKET, endpoint_url=service.endpoint_url, prefix=prefix)
 
 
@@ -50,7 +50,7 @@ def test_every_kind_of_fault_is_met_and_some_writes_without_an_answer_were_done(
 
 
 def attempts(store: S3Store, count: int) -> dict[str, StoreProblem]:
-    """Guarded writes, each tried once; those that went wrong, by key."""
+    """Try guarded writes once each, and return the errors of those that failed, by key."""
     failed = {}
     for key in map(str, range(count)):
         try:
@@ -73,7 +73,7 @@ def test_a_way_that_is_down_refuses_connections_until_it_is_back(moto_service: S
 
 
 def ask_until_refused(store: S3Store) -> None:
-    """A connection that was open is broken first."""
+    """Send a request, and a second one if the first only finds that an open connection broke."""
     try:
         store.get("key")
     except StoreUnavailable:

@@ -1,4 +1,4 @@
-"""The main job on a real Grid Engine, through moto: every end as it was, every script once."""
+"""The main job on a real Grid Engine, through moto: every final state is right, every script runs once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BASH = "#!/bin/bash\n"
 def cell_site(
     grid_engine: GridEngine, moto_service: S3Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Site]:
-    """A login node of the cell whose jobs come through moto."""
+    """A login node of the cell, with moto as its store."""
     for name, value in moto_service.environment().items():
         monkeypatch.setenv(name, value)
     yield login_node(grid_engine, moto_service, tmp_path)
@@ -45,7 +45,7 @@ def out(client: Client, job_id: str, tid: int | None = None, *, error: bool = Fa
 
 
 def running(client: Client, job_id: str) -> str:
-    """The local id, once the job runs."""
+    """Wait until the job runs and return its scheduler job id."""
     wait_until(lambda: client.job(job_id).state is JobState.RUN, 90)
     return client.job(job_id).jobid
 

@@ -1,4 +1,4 @@
-"""Field reports on a real Grid Engine, and what it cannot start: its reason, never an exit code."""
+"""Field reports on a real Grid Engine, and jobs that it cannot start: a reason, never an exit code."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ echo "link ${CHAIN:-0}" >>chain.txt
 def cell_site(
     grid_engine: GridEngine, moto_service: S3Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Site]:
-    """A login node of the cell whose jobs come through moto."""
+    """A login node of the cell, with moto as its store."""
     for name, value in moto_service.environment().items():
         monkeypatch.setenv(name, value)
     yield login_node(grid_engine, moto_service, tmp_path)
@@ -80,7 +80,7 @@ def test_follow_up_of_a_script_is_named_and_keeps_its_directory(
             assert told(job) == ("DONE", 0)
             assert f"your script submitted job {second}, which cloudq does not follow" in job.remarks[0]
         wait_until(lambda: grid_engine.states().get(second) == "r", 60)
-        assert site.run("cloudqd").returncode == 0  # one cycle, which removes what may be removed
+        assert site.run("cloudqd").returncode == 0  # one cycle, which removes the files that it may remove
         (work_dir / "go").touch()
         wait_until(lambda: second not in grid_engine.states(), 60)
         assert (work_dir / "chain.txt").read_text() == "link 0\nlink 1\n"
@@ -89,6 +89,6 @@ def test_follow_up_of_a_script_is_named_and_keeps_its_directory(
 
 
 def _chain(cell: GridEngine) -> str:
-    """A script that submits itself; a job has not all that it takes to do so."""
+    """A script that submits itself; it sets up the environment for that, which a job lacks."""
     exports = "".join(f"export {name}={value}\n" for name, value in cell.environment().items())
     return CHAIN.replace("#!/bin/bash\n", f"#!/bin/bash\n{exports}export PATH=$PATH:/usr/bin\n", 1)

@@ -1,4 +1,4 @@
-"""What a real Grid Engine cannot be made to do, and no other does: see also `test_scheduler_faults`."""
+"""Faults that a real Grid Engine cannot show and no other scheduler has: see also `test_scheduler_faults`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _numbers = count(1)
 
 
 class Rig:
-    """One agent's scheduler in a cell of stand-ins; time passes for it only when a test says so."""
+    """The scheduler of one agent in a cell of stand-ins; its clock advances only when a test advances it."""
 
     def __init__(self, folder: Path) -> None:
         self.cell = FakeGridEngine(folder)
@@ -65,7 +65,7 @@ class Rig:
         wait_until(lambda: self.status(local_id).life is life)
 
     def is_gone(self, local_id: str) -> None:
-        """The job has left the queue, and this agent has seen that."""
+        """Wait until the job has left the queue, and make sure that this agent has noticed."""
         self.cell.wait_until_gone(local_id)
         assert self.poll(local_id) is None
 
@@ -83,7 +83,7 @@ DOWN = {
 }
 
 
-# Asking ------------------------------------------------------------------------------------------
+# Queries -----------------------------------------------------------------------------------------
 
 
 def test_a_thousand_jobs_are_one_query(rig: Rig) -> None:
@@ -131,7 +131,7 @@ def test_an_id_that_was_given_anew_is_anothers_job(rig: Rig) -> None:
         assert scheduler.find(first.tag) == ()
 
 
-# Submitting --------------------------------------------------------------------------------------
+# Submissions -------------------------------------------------------------------------------------
 
 
 def test_logs_are_complete_where_their_path_would_mean_something_to_qsub(rig: Rig, tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_logs_are_complete_where_their_path_would_mean_something_to_qsub(rig: Ri
     assert logs == [f"{space.work_dir}\n", "err\n"]
 
 
-# What left the queue -----------------------------------------------------------------------------
+# Jobs that left the queue ------------------------------------------------------------------------
 
 
 def test_a_job_that_is_not_listed_is_missing_until_accounting_tells(rig: Rig) -> None:

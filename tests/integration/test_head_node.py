@@ -1,4 +1,4 @@
-"""The script of the head node, run as it is: an agent that works, from a wheel, in a scratch root."""
+"""The script of the head node, run unchanged: from a wheel, in a scratch root, to an agent that works."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ echo "from a node of $SYSTEM: $SLURM_JOB_NUM_NODES"
 
 @frozen
 class Case:
-    """A machine, and what its script is called with."""
+    """A machine, and the arguments of its script."""
 
     machine: HeadNode
     service: S3Service
@@ -74,7 +74,7 @@ class Case:
         return done.status, done.said
 
     def acts(self) -> bool:
-        """Whether the agent that was started last has the lease."""
+        """Return whether the agent that was started last holds the lease."""
         said = self.machine.run(*self.agent("--status", "--json"))
         return said.returncode == 0 and json.loads(said.stdout)["pid"] == self.machine.agent_pid()
 
@@ -85,11 +85,11 @@ class Case:
 
 @contextmanager
 def case(slurm: Slurm | None, service: S3Service, wheel: Wheel, **surroundings: str) -> Iterator[Case]:
-    """A head node before its script has run; the set-up bucket and the secret are there."""
+    """A head node before its script has run; the set-up bucket and the secret exist."""
     with head_node(slurm, **surroundings) as machine:
         machine.put_object(f"{SET_UP}/{wheel.name}", wheel.content)
         machine.put_secret(SECRET, STORED)
-        # So that a test need not wait for the next question at the profile's own pace.
+        # So that a test does not wait for the poll interval of the shipped profile.
         own = machine.home / ".cloudq" / "systems"
         own.mkdir(parents=True, mode=0o700)
         (own / "parallelcluster.toml").write_text("poll_interval = 1\n")
@@ -98,20 +98,20 @@ def case(slurm: Slurm | None, service: S3Service, wheel: Wheel, **surroundings: 
 
 @pytest.fixture(scope="module")
 def wheel() -> Wheel:
-    """The one that the builder puts into the set-up bucket."""
+    """The wheel that the builder puts into the set-up bucket."""
     return pinned_to_what_is_here(own_wheel())
 
 
 @pytest.fixture
 def fresh(moto_service: S3Service, wheel: Wheel) -> Iterator[Case]:
-    """For what goes wrong before the scheduler matters."""
+    """A head node for faults that occur before the scheduler matters."""
     with case(None, moto_service, wheel) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
 def booted(slurm: Slurm, moto_service: S3Service, wheel: Wheel) -> Iterator[Case]:
-    """The head node of the cluster, whose nodes have their instance type as a feature, as on a real one."""
+    """The head node of the cluster, whose nodes have their instance type as a feature, as real ones do."""
     feature = ("AvailableFeatures=c5.xlarge", "ActiveFeatures=c5.xlarge")
     for node in slurm.nodes:
         assert slurm.run("scontrol", "update", f"NodeName={node}", *feature).returncode == 0
@@ -126,7 +126,7 @@ def booted(slurm: Slurm, moto_service: S3Service, wheel: Wheel) -> Iterator[Case
 
 @pytest.fixture
 def client(booted: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Client:
-    """The user's own machine: another home, another key."""
+    """A client on the user's own machine, with another home and another key."""
     for name, value in booted.service.environment().items():
         monkeypatch.setenv(name, value)
     (tmp_path / "config.toml").write_text(f'[resources.cpu]\n{SYSTEM} = "c5.xlarge"\n')
@@ -224,11 +224,11 @@ def test_run_twice_it_ends_the_same_and_keeps_what_the_user_changed(booted: Case
 
 
 def test_the_key_is_in_one_file_of_the_user_alone_and_nowhere_else(booted: Case, client: Client) -> None:
-    """Not in a log, an argument, a unit, a configuration, nor in what the agent put into the bucket."""
+    """No log, argument, unit or configuration has the key, and nothing that the agent put into the bucket."""
     credentials = booted.machine.home / ".aws" / "credentials"
     stored = configparser.RawConfigParser()
     stored.read(credentials)
-    there = {booted.machine.notes / "secrets.json", credentials}  # Secrets Manager itself is one of them
+    there = {booted.machine.notes / "secrets.json", credentials}  # the first is Secrets Manager itself
     files = [path for path in booted.machine.root.rglob("*") if path.is_file() and path not in there]
 
     assert dict(stored["cloudq"]) == json.loads(STORED)
@@ -314,5 +314,5 @@ def planted_in(data: bytes) -> bool:
 def read(path: Path) -> bytes:
     try:
         return path.read_bytes()
-    except OSError:  # it has ended meanwhile
+    except OSError:  # the process has ended in the meantime
         return b""

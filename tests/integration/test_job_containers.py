@@ -1,4 +1,4 @@
-"""`cq_container_run` as a process of a job: what each runtime is told, and what comes of it."""
+"""`cq_container_run` as a process of a job: the arguments of each runtime, and the results."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_docker_runs_the_command_itself_as_this_user_with_the_jobs_variables(box
     assert f"<--init> <--user> <{IDS}>" in told
     assert told.endswith("<--entrypoint=python3> <ubuntu:24.04> " + CMD_TOLD.removeprefix("<python3> "))
     assert all(f"<--env> <{name}>" in told for name in ("ARY_TASK_ID", "GREETING", "HOME"))
-    assert "a b" not in told.replace('"a b; $HOME"', "")  # no value is seen by others on this node
+    assert "a b" not in told.replace('"a b; $HOME"', "")  # no value is visible to others on this node
     assert "<PATH>" not in told
 
 
@@ -248,7 +248,7 @@ def test_a_word_for_gpus_that_means_nothing_is_told(box: ToolBox) -> None:
 
 
 def test_a_signal_reaches_the_runtime(box: ToolBox) -> None:
-    """It is the process itself that the scheduler started: nothing stands between."""
+    """The command replaces itself with the runtime, so that the scheduler's signal reaches it directly."""
     box.add_runtime("apptainer", body="trap 'exit 7' TERM; echo up; while :; do sleep 0.05; done")
     process = box.start("cq_container_run", str(an_image(box)), "ls")
     assert process.stdout is not None
@@ -261,8 +261,8 @@ def test_a_signal_reaches_the_runtime(box: ToolBox) -> None:
 
 # In a real sandbox ------------------------------------------------------------------------------
 
-# bubblewrap does what apptainer would: the image is the root, what is bound is the same inside. The
-# commands in it are this machine's own.
+# bubblewrap does what apptainer would: the image is the root, and a bound path is the same inside. The
+# commands in it are those of this machine.
 SANDBOX = """\
 shift
 args=()

@@ -63,7 +63,7 @@ class Job:
 
 @pytest.fixture
 def job(tmp_path: Path) -> Job:
-    """A job on a machine with nothing configured but where to look."""
+    """A job on a machine whose configuration file has no settings."""
     job = Job(ToolBox(tmp_path / "it's a $HOME é"))
     job.configure()
     return job
@@ -77,7 +77,7 @@ def job(tmp_path: Path) -> Job:
     ]
 )
 def job_with_bucket(request: pytest.FixtureRequest, tmp_path: Path) -> Job:
-    """A job with a bucket in a directory, in moto, or in Ceph RGW, by a profile of the user's own."""
+    """A job with a bucket in a directory, in moto or in Ceph RGW, by a profile of the user."""
     job = Job(ToolBox(tmp_path / "it's a $HOME é"), f"{uuid.uuid4()}/")
     if request.param == "directory":
         (tmp_path / "store" / BUCKET).mkdir(parents=True)
@@ -91,7 +91,7 @@ def job_with_bucket(request: pytest.FixtureRequest, tmp_path: Path) -> Job:
 
 @pytest.fixture
 def service_job(job: Job, moto_service: S3Service) -> Job:
-    """A job whose configuration knows no S3 service, while there is one."""
+    """A job whose configuration has no S3 service, although there is one."""
     job.write_profile("tests", moto_service)
     return Job(job.box, f"{uuid.uuid4()}/")
 
@@ -163,7 +163,7 @@ def test_a_bucket_that_is_not_there_is_told(job_with_bucket: Job) -> None:
 
 
 def test_a_service_and_a_profile_may_be_named(service_job: Job, moto_service: S3Service) -> None:
-    """Whatever the configuration says of another store."""
+    """They work even if the configuration names another store."""
     job = service_job
     (job.here / "x").write_text("content")
 
@@ -174,7 +174,7 @@ def test_a_service_and_a_profile_may_be_named(service_job: Job, moto_service: S3
 
 
 def test_the_prefix_of_cloudqs_own_records_is_not_the_jobs(job: Job, tmp_path: Path) -> None:
-    """`s3://bucket/key` is that key, as every other tool has it."""
+    """`s3://bucket/key` means exactly that key, as in every other tool."""
     (tmp_path / "store" / "bucket").mkdir(parents=True)
     job.configure(endpoint_url=f"file://{tmp_path}/store", bucket="another", prefix="team/cloudq")
     (job.here / "x").write_text("content")
@@ -269,7 +269,7 @@ def test_a_name_like_an_option_is_a_name(job_with_bucket: Job) -> None:
 
 
 def test_what_lies_in_the_work_directory_is_no_part_of_it(job_with_bucket: Job) -> None:
-    """Nor what the job tells its own Python."""
+    """Neither modules in the work directory nor the job's Python variables affect the command."""
     job = job_with_bucket
     for name in ("json.py", "cloudq.py", "boto3.py"):
         (job.here / name).write_text("raise SystemExit('ran what the job brought along')")
@@ -298,13 +298,13 @@ def test_a_broken_configuration_is_told_with_its_place(job: Job) -> None:
 
 
 def test_terminated_it_leaves_nothing_half_written(job: Job, tmp_path: Path) -> None:
-    """Both objects are far from copied when it comes."""
+    """The signal arrives long before either object is copied."""
     store = tmp_path / "store" / "bucket"
     store.mkdir(parents=True)
     job.configure(endpoint_url=f"file://{tmp_path}/store")
     for name in ("a", "b"):
         with (store / name).open("wb") as file:
-            file.truncate(4 << 30)  # holes cost nothing to keep, but seconds to copy
+            file.truncate(4 << 30)  # a sparse file takes no space, but takes seconds to copy
     process = job.box.start("abci_cs_cp", "s3://bucket/", "in", **job.environ())
     ends = time.monotonic() + WITHIN_S
     while not any(path.stat().st_size for path in (job.here / "in").glob(".cloudq-part-*")):

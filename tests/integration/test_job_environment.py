@@ -1,4 +1,4 @@
-"""A job's environment and limits, compared with those of the same script submitted by hand."""
+"""The environment and limits of a job, compared with those of the same script submitted by hand."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ OF_EACH_JOB = {
         "SGE_STDERR_PATH", "TMPDIR", "TMP",
     },
 }  # fmt: skip
-"""What is another's in every job, submitted by hand or not; the page says so."""
+"""The variables that differ between any two jobs, even if submitted by hand; the page lists them."""
 
 
 @pytest.mark.parametrize("page", OF_EACH_JOB)
@@ -45,7 +45,7 @@ def test_page_names_every_variable_that_differs(page: str) -> None:
 def compare(
     site: Site, login: Mapping[str, str], plain: Path, submit_opt: str, always: set[str]
 ) -> dict[str, tuple[set[str], bool]]:
-    """By surrounding: the variables that differ beside *always*, and whether the limits are the same."""
+    """Return, by surrounding, the variables that differ beyond *always*, and whether the limits are equal."""
     found = {}
     for name, start in starts(site.root, login):
         with site.client() as client, agent(site, start, login):
@@ -77,7 +77,7 @@ def test_slurm_job_finds_what_it_finds_by_sbatch(slurm_site: Site, slurm: Slurm,
 def cell_site(
     grid_engine: GridEngine, moto_service: S3Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Site]:
-    """A login node of the cell whose jobs come through moto."""
+    """A login node of the cell, with moto as its store."""
     for name, value in moto_service.environment().items():
         monkeypatch.setenv(name, value)
     yield grid_engine_login(grid_engine, moto_service, tmp_path)

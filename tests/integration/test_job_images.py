@@ -1,4 +1,4 @@
-"""`cq_image` as processes of a job: pulled once, kept, bounded, whatever is killed meanwhile."""
+"""`cq_image` as processes of a job: one pull per image, a bounded cache, whichever process is killed."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_an_image_is_pulled_once_and_its_file_printed(box: ToolBox) -> None:
 
 
 def test_the_image_a_job_uses_is_a_name_of_its_own(box: ToolBox) -> None:
-    """Whoever removes the other name takes nothing from the job."""
+    """Removing the cached name does not take the image from the job."""
     box.add_runtime("apptainer")
     image = Path(box.run("cq_image", UBUNTU).stdout.strip("\n"))
     for cached in box.images.glob("*.sif"):
@@ -85,7 +85,7 @@ def test_ten_tasks_at_once_pull_once(locking_box: ToolBox) -> None:
 
 
 def test_two_images_are_pulled_beside_each_other(locking_box: ToolBox) -> None:
-    """A slow image holds up nobody who wants another one."""
+    """A slow pull does not block a job that wants another image."""
     box = locking_box
     box.add_runtime("apptainer", pull_s=30)
     slow = box.start("cq_image", UBUNTU)
@@ -98,7 +98,7 @@ def test_two_images_are_pulled_beside_each_other(locking_box: ToolBox) -> None:
 
 
 def test_a_killed_holder_of_the_lock_holds_nobody_up(locking_box: ToolBox) -> None:
-    """Neither when the job and all its processes are killed, nor is anything half-pulled used."""
+    """The lock is free again even if the job and all its processes are killed; no partial image is used."""
     box = locking_box
     box.add_runtime("apptainer", pull_s=30)
     holder = box.start("cq_image", UBUNTU)
@@ -199,13 +199,13 @@ def test_a_runtime_that_pulls_nothing_and_says_it_did_is_not_believed(box: ToolB
 
 
 def test_the_cache_is_bounded_and_the_least_recently_used_go_first(box: ToolBox) -> None:
-    """Three images of some 1,010 bytes fit; the second was used longest ago."""
+    """Three images of about 1,010 bytes fit; the second is the least recently used."""
     box.add_runtime("apptainer", size=1000)
     limit = {"CLOUDQ_IMAGE_CACHE_BYTES": "3300"}
     for number, name in enumerate("abc"):
         job = box.another_job(f"0000000{number}.1")
         assert job.run("cq_image", f"docker://{name}", **limit).returncode == 0
-    for number in (0, 2):  # used once more, a before c, both after b
+    for number in (0, 2):  # used again: a before c, both after b
         box.another_job("0000000f.1").run("cq_image", f"docker://{'abc'[number]}", **limit)
     end_all_jobs(box)
 
@@ -254,7 +254,7 @@ def test_a_home_out_of_sight_proves_no_jobs_end(box: ToolBox) -> None:
 
 
 def end_all_jobs(box: ToolBox) -> None:
-    """The agent removes what belongs to jobs."""
+    """End all jobs as the agent does: remove what belongs to them."""
     for claim in (box.root / "claims").iterdir():
         subprocess.run(["rm", "-r", str(claim)], check=True)
 

@@ -1,4 +1,4 @@
-"""The job shell on real bash: a script starts at most once, and how it ended is written down."""
+"""The job shell on real bash: a script starts at most once, and its outcome is recorded."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def run(
 def signalled(
     space: DirectoryClaimSpace, dialect: ShellDialect, number: signal.Signals
 ) -> tuple[int, str, str]:
-    """Run, and send a signal as this kind of scheduler does once the script says it is ready."""
+    """Run the script, and signal it as this kind of scheduler does once it reports that it is ready."""
     process = started(space)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
@@ -133,7 +133,7 @@ def test_a_script_that_a_signal_does_not_end_is_waited_for(
 
 
 def test_a_signal_that_comes_as_the_script_starts_is_passed_on(space: DirectoryClaimSpace) -> None:
-    # The shell signals itself where the next thing it does is to start the script.
+    # The shell signals itself right after it forks the process that starts the script.
     prepare(space, "#!/bin/bash\nexec sleep 60\n", FORWARD)
     text = space.job_shell.read_text()
     assert text.count("cq_waiter=$!\n") == 1
@@ -160,7 +160,7 @@ def test_a_signal_that_comes_before_the_script_has_started_is_kept_for_it(
 def test_a_signal_that_is_delivered_at_once_with_another_is_passed_on(
     space: DirectoryClaimSpace, name: str
 ) -> None:
-    # Slurm sends CONT and then the signal: where no processor is free, the job shell gets both at once.
+    # Slurm sends CONT and then the signal; on a busy machine the job shell gets both at once.
     body = f"#!/bin/bash\ntrap 'echo caught; exit 7' {name}\necho ready\nwhile :; do sleep 0.02; done\n"
     prepare(space, body, FORWARD)
     process = started(space)
@@ -192,7 +192,7 @@ def test_signals_reach_the_script_where_the_job_shell_has_no_bell(space: Directo
 def test_the_script_has_no_open_files_but_its_own_streams(space: DirectoryClaimSpace) -> None:
     prepare(space, f"#!{sys.executable}\nimport os\nprint(sorted(os.listdir('/proc/self/fd')))\n", COPY)
 
-    assert run(space)[1] == "['0', '1', '2', '3']\n"  # 3 is what lists them
+    assert run(space)[1] == "['0', '1', '2', '3']\n"  # 3 is the descriptor of the listing itself
 
 
 @each_dialect
@@ -241,7 +241,7 @@ def test_another_attempt_that_got_the_same_id_from_a_scheduler_that_was_reset_st
 
     assert (code, out) == (NOT_ITS_TURN, "")
     assert "belongs to local job '42', attempt 2: the script was not started again" in err
-    assert space.records([None]) == before  # not even its time
+    assert space.records([None]) == before  # not even its time changed
     assert run(space, attempt=2)[:2] == (3, "run\n")  # a requeue
 
 
@@ -273,7 +273,7 @@ def test_a_script_is_run_by_its_own_interpreter(space: DirectoryClaimSpace, dial
 
 
 def shown_by(directory: Path) -> str:
-    """An interpreter that shows its words."""
+    """The path of an interpreter that prints its arguments."""
     program = directory / "show"
     program.write_text("#!/bin/bash\nprintf '<%s>' \"$@\"\n")
     program.chmod(0o700)
@@ -490,7 +490,7 @@ def test_signals_that_keep_coming_do_not_cost_the_record(
 
 
 def _send_many(process: subprocess.Popen[str], dialect: ShellDialect) -> None:
-    """TERM, and then CONT again and again, but not for ever: a busy machine would never get through."""
+    """Send TERM and CONT in turn, up to 100 times: without a limit a busy machine would never finish."""
     number = signal.SIGTERM
     for _ in range(100):
         if process.poll() is not None:
@@ -501,7 +501,7 @@ def _send_many(process: subprocess.Popen[str], dialect: ShellDialect) -> None:
             process.wait(0.005)
 
 
-# Output that the user's options send elsewhere ---------------------------------------------------
+# Output that the user's options redirect ---------------------------------------------------------
 
 
 def logs(space: DirectoryClaimSpace, task: int | None = None) -> list[str]:
@@ -546,7 +546,7 @@ def test_what_a_script_says_as_a_signal_ends_everything_is_copied(space: Directo
     out, _ = process.communicate(timeout=20)
 
     assert process.returncode == 7
-    assert out.startswith("last words\n")  # once more if the signal reached it twice
+    assert out.startswith("last words\n")  # repeated if the signal reached the script twice
     assert logs(space)[0] == f"ready\n{out}"
 
 
@@ -600,11 +600,11 @@ def test_a_job_that_is_told_to_stay_starts_where_it_is(space: DirectoryClaimSpac
     assert done.stdout == "/usr\nfrom stdin\n"
 
 
-# What the script wrote is on the disk before its end is told ---------------------------------------
+# The script's output is on the disk before its exit record --------------------------------------
 
 
 def with_sync(space: DirectoryClaimSpace, folder: Path, command: str) -> str:
-    """A PATH with another ``sync``; the variable ``$record`` of *command* is the end record's name."""
+    """A PATH with another ``sync``; in *command*, the variable ``$record`` is the path of the exit record."""
     folder.mkdir()
     record = shlex.quote(str(space.control_dir / "exit"))
     (folder / "sync").write_text(f"#!/bin/bash\nrecord={record}\n{command}\n")

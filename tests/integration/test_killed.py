@@ -1,4 +1,4 @@
-"""Agents killed with -9 while real jobs run: one run each, the right end."""
+"""Agents killed with -9 while real jobs run: each job runs once and gets the right final state."""
 
 from __future__ import annotations
 
@@ -65,13 +65,13 @@ def test_a_paused_agent_that_wakes_after_its_successor_took_over_does_no_harm(
             paused.kill()
             paused.wait()
 
-        # Either may have ended the last job without the other's knowledge: the next one tidies up.
+        # Either may have ended the last job without the other noticing; the next agent cleans up.
         with local_site.agent():
             check_all(client, expected | {later: 0}, tmp_path / "runs")
 
 
 def pause_between_writes(agent: subprocess.Popen[bytes]) -> None:
-    """A stopped process keeps the locks it has; only a directory has any, and nobody could write there."""
+    """Stop the agent between writes: a directory store, unlike others, has locks that would block writers."""
     while True:
         agent.send_signal(signal.SIGSTOP)
         wait_until(lambda: Path(f"/proc/{agent.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T")
@@ -82,7 +82,7 @@ def pause_between_writes(agent: subprocess.Popen[bytes]) -> None:
 
 
 def forget_the_lease(site: Site) -> None:
-    """As if the paused one were on another login node, and silent for a whole time to live."""
+    """Pretend that the paused agent is on another login node and has been silent for a whole time to live."""
     for noted in (site.home / "run").iterdir():
         noted.unlink()
     lease = site.home / "store" / "systems" / site.system / "lease.json"

@@ -1,4 +1,4 @@
-"""A job tries to get at the agent's secrets; the agent runs as it does for users."""
+"""A job tries to read the agent's secrets; the agent runs as it does for users."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The local scheduler with real processes that are killed, outlived and hurried."""
+"""The embedded scheduler with real processes that are killed, outlive their agent, or exceed their limits."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PATIENCE_S = 30.0
 
 
 class Machine:
-    """One agent's scheduler and workspace."""
+    """The scheduler and workspace of one agent."""
 
     def __init__(self, folder: Path) -> None:
         self.workspace = DirectoryWorkspace(folder / "home", SystemClock(), RandomIds())
@@ -149,7 +149,7 @@ def test_nothing_lingers_once_the_queue_was_removed(machine: Machine) -> None:
     supervisor = machine.process(local_id, "run")
 
     shutil.rmtree(machine.root)
-    os.kill(supervisor.pid, signal.SIGTERM)  # it would look by itself within half a minute
+    os.kill(supervisor.pid, signal.SIGTERM)  # it would check by itself within half a minute
 
     until(lambda: is_gone(supervisor))
 

@@ -18,7 +18,7 @@ def submit(client: Client, site: Site, body: str, name: str = "job.sh", **option
 
 
 def waiting(client: Client, job_id: str) -> str:
-    """The job, once the scheduler has it: those that come later stand behind it."""
+    """Wait until the scheduler has the job, so that later ones queue behind it, and return its id."""
     wait_until(lambda: client.job(job_id).state is JobState.READY)
     return job_id
 

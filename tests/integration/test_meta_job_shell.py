@@ -1,4 +1,4 @@
-"""The job shell of a meta job on real bash: what its script finds around itself."""
+"""The job shell of a meta job on real bash: the environment that its script gets."""
 
 from __future__ import annotations
 

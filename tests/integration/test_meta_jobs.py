@@ -31,7 +31,7 @@ SHOWN = "local  -: line 9 of mjob_local.sh\n"
 
 
 def reported(client: Client, site: Site) -> None:
-    """Once the agent has told what its system offers."""
+    """Wait until the agent has published the offer of its system."""
     wait_until(lambda: site.system in client._parts.submit.find_systems.registry.systems())
 
 

@@ -28,7 +28,7 @@ NAMES = '[resources.small]\ncell = "-pe smp {n}"\nlocal = "cpu"\n'
 
 @pytest.fixture
 def sites(grid_engine: GridEngine, tmp_path: Path) -> Iterator[tuple[Site, Site]]:
-    """A login node of the cell and a workstation, with one store between them."""
+    """A login node of the cell and a workstation, which share one store."""
     tmp_path.mkdir(exist_ok=True)
     store = {"CLOUDQ_STORE_ENDPOINT_URL": f"file://{tmp_path}/store"}
     profile = {"CLOUDQ_AGENT_PROFILE": "gridengine"}

@@ -28,7 +28,7 @@ NAMES = '[resources.small]\ncluster = "--partition=main --ntasks={n}"\nlocal = "
 
 @pytest.fixture
 def sites(slurm: Slurm, tmp_path: Path) -> Iterator[tuple[Site, Site]]:
-    """A login node of the cluster and a workstation, with one store between them."""
+    """A login node of the cluster and a workstation, which share one store."""
     tmp_path.mkdir(exist_ok=True)
     store = {"CLOUDQ_STORE_ENDPOINT_URL": f"file://{tmp_path}/store"}
     cluster = Site(

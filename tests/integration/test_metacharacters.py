@@ -1,6 +1,6 @@
-"""What a shell would execute, in every directive, on every scheduler: nothing of it is ever executed.
+"""Shell metacharacters in every directive, on every scheduler: none of them is ever executed.
 
-A value is refused with words, or arrives character by character. Whoever executes one leaves a file.
+A value is refused with a message or arrives character by character. If one is executed, it creates a file.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from tests.parts.world import text_of
 pytestmark = pytest.mark.timeout(600)
 
 PATIENCE_S = 240.0
-"""How long the first job may take to end: the promise is what happens, not how soon on a busy machine."""
+"""How long the first job may take: the test is about what happens, not how soon on a busy machine."""
 
 HEAD = {"project": "imaging", "resource": "small", "n_resource": "1"}
 REFUSED = ("run_on", "project", "resource", "n_resource", "walltime")
-"""Directives whose values never hold any of it."""
+"""The directives whose values may contain none of these characters."""
 
 
 def nasty(trap: Path) -> list[str]:
-    """Values that leave the file *trap* if anybody executes them."""
+    """Values that create the file *trap* if they are executed."""
     touch = f"touch {trap}"
     return [
         f"$({touch})", f"`{touch}`", f"x; {touch} && {touch}", f"x' | {touch} ; '", f'x\\" ; {touch} ; "',
@@ -45,7 +45,7 @@ def nasty(trap: Path) -> list[str]:
 
 
 def broken(trap: Path) -> list[str]:
-    """Values with what breaks a line somewhere, though not in a script."""
+    """Values with characters that end or break a line in some programs, though not in a script."""
     return [f"x{char}touch {trap}" for char in ("\r", "\x0b", "\x0c", "\x85", "\u2028", "\0", "\x1b")]
 
 
@@ -64,9 +64,9 @@ class Place:
     profile: str
     environment: dict[str, str]
     option: str = ""
-    """Empty: there is none."""
+    """Empty if the scheduler has no such option."""
     body: str = "true\n"
-    """What makes a job print what arrived, where the scheduler tells jobs."""
+    """A script body that prints the value that arrived, on schedulers that pass it to jobs."""
     prints: bool = False
 
 
@@ -138,7 +138,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
 
 @pytest.fixture
 def trap(tmp_path: Path) -> Iterator[Path]:
-    """A file that nobody may make."""
+    """A file that must never be created."""
     path = tmp_path / "executed"
     yield path
     assert not path.exists()
@@ -182,7 +182,7 @@ def test_a_client_refuses_what_a_directive_cannot_hold_with_its_line(
 
 
 def test_no_agent_executes_a_value_that_its_client_let_pass(place: Place, tmp_path: Path, trap: Path) -> None:
-    """A client that checks nothing puts the script into the bucket."""
+    """The script is put into the bucket by a client that checks nothing."""
     site = site_of(place, tmp_path)
     cases = [(directive, value) for directive in REFUSED for value in nasty(trap) + broken(trap)]
     with site.client() as client:
@@ -255,7 +255,7 @@ def test_a_mapped_project_arrives_as_it_is_or_the_job_says_why_not(
     for job, value in zip(jobs, values, strict=True):
         if job.state is JobState.DONE:
             arrived = any(value in word for word in shlex.split(job.submit_command))
-            assert arrived == (place.profile != "local")  # which ignores projects
+            assert arrived == (place.profile != "local")  # the embedded scheduler ignores projects
         else:
             assert (job.state, job.error_msg != "") == (JobState.ERROR, True)
 
@@ -271,7 +271,7 @@ def test_a_name_with_a_line_break_is_refused_by_the_configuration_or_the_client(
 
 
 def submit_as(site: Site, value: str, table: str = "projects.imaging") -> str:
-    """Submit with a configuration that calls the project, or the resource, so on the system."""
+    """Submit with a configuration that maps the project, or the resource, to *value* on the system."""
     site.home.mkdir(parents=True, exist_ok=True)
     (site.home / "config.toml").write_text(f"[{table}]\nhere = {json.dumps(value)}\n")
     with site.client() as client:

@@ -35,7 +35,7 @@ def started(runs: Path, at_least: int) -> None:
 
 
 def all_once(site: Site, client: Client, expected: dict[str, int], runs: Path) -> None:
-    """What was suspended may have left the last tidying up to another agent."""
+    """Check all jobs with one more agent, because the suspended ones may have left work behind."""
     with site.agent():
         check_all(client, expected, runs)
 
@@ -90,13 +90,13 @@ def test_a_copied_home_starts_nothing_until_a_person_has_decided(
         original = HostedAgent(local_site, "login1", TIME_TO_LIVE_S)
         started(runs, 4)
         original.suspend()
-        with suppress(shutil.Error):  # jobs end meanwhile
+        with suppress(shutil.Error):  # jobs end while the files are copied
             shutil.copytree(local_site.home, clone.home, ignore=shutil.ignore_patterns("store"))
         original.resume()
-        if not knows_its_place:  # nothing about the disk or the machine differs
+        if not knows_its_place:  # as if disk and machine were the same
             (clone.home / "place").unlink()
         noted = read_notes(clone)
-        wait_until(lambda: read_lease(local_site)["nonce"] not in noted)  # it goes on: with a heartbeat
+        wait_until(lambda: read_lease(local_site)["nonce"] not in noted)  # the original sent a heartbeat
         original.suspend()
         copy = HostedAgent(clone, "login1", TIME_TO_LIVE_S)
         with ended_at_last(original, copy):

@@ -1,4 +1,4 @@
-"""What jobs make comes back, whatever it is: the cases of field reports and their relatives."""
+"""Outputs of jobs come back, whatever they are: the cases of field reports and similar ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PATIENCE_S = 240.0
 
 
 def done(site: Site, script: Path, *words: str) -> tuple[Job, str]:
-    """The job once it is DONE, and what ``submit`` said besides."""
+    """Run a job until it is DONE, and return it with the warnings of ``submit``."""
     with site.agent():
         submitted = site.run("cloudqcli", "submit", "--script", str(script), "--submit_to", "local", *words)
         assert submitted.returncode == 0, submitted.stderr
@@ -33,7 +33,7 @@ def done(site: Site, script: Path, *words: str) -> tuple[Job, str]:
 
 
 def staged_out(site: Site, job: Job, into: str = "back") -> tuple[Path, str]:
-    """The job's new directory, and what ``stageout`` said besides."""
+    """Stage out, and return the job's new directory with the warnings of ``stageout``."""
     brought = site.run("cloudqcli", "stageout", "--id", job.uuid, "--into", into)
     assert brought.returncode == 0, brought.stderr
     return site.root / brought.stdout.strip(), brought.stderr
@@ -133,7 +133,7 @@ def test_every_name_that_a_file_can_have_comes_back(local_site: Site) -> None:
 
 
 def escaped(byte: int) -> str:
-    """A byte as bash reads it in ``$'…'``."""
+    """Return a byte as bash reads it in ``$'…'``."""
     return f"\\x{byte:02x}"
 
 
@@ -157,7 +157,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_outputs_larger_than_what_is_free_come_back_and_disturb_nobody(
     small_disk: Path, tmp_path: Path
 ) -> None:
-    """120 MB of output on a disk of 200 MB; packing takes no second copy there."""
+    """120 MB of output on a disk of 200 MB; packing makes no second copy there."""
     site = Site(small_disk, {"CLOUDQ_STORE_ENDPOINT_URL": f"file://{tmp_path}/store"})
     body = "#!/bin/bash\nhead -c 120000000 /dev/urandom >large\nsleep 2\ncp large /dev/null\n"
     most, over = [0], threading.Event()

@@ -1,4 +1,4 @@
-"""A whole agent on PBS, its stand-in and a real one: every end as it was, every script once."""
+"""A whole agent on PBS, stand-in and real: every final state is right, every script runs once."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def pbs(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pbs]:
 
 @pytest.fixture
 def pbs_site(pbs: Pbs, tmp_path: Path) -> Site:
-    """A login node whose jobs come through a directory."""
+    """A login node whose store is a directory."""
     return site_on(pbs, tmp_path)
 
 
@@ -66,7 +66,7 @@ def qstat(pbs: Pbs, *words: str) -> str:
 
 
 def in_state(client: Client, job_id: str, state: JobState) -> str:
-    """The local id, once the job is so."""
+    """Wait until the job is in *state*, and return its scheduler job id."""
     wait_until(lambda: client.job(job_id).state is state and bool(client.job(job_id).jobid))
     return client.job(job_id).jobid
 

@@ -1,4 +1,4 @@
-"""Commands of PBS that fail, hang, lie, come late, or are of another version."""
+"""Commands of PBS that fail, hang, report wrong data, come late, or are of another version."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _numbers = count(1)
 
 
 class Rig:
-    """One agent's scheduler on a complex of stand-ins."""
+    """The scheduler of one agent on a complex of stand-ins."""
 
     def __init__(self, folder: Path) -> None:
         self.pbs = FakePbs(folder)
@@ -82,7 +82,7 @@ def test_a_job_is_gone_only_if_qstat_says_so_by_name(rig: Rig, fault: dict[str, 
     local_id = rig.submit(rig.space("exit 4"))
     rig.ended(local_id)
     successor = rig.another()
-    rig.pbs.next_fails("qstat", {}, *[fault] * 3)  # the queue is told, of what is not in it nothing
+    rig.pbs.next_fails("qstat", {}, *[fault] * 3)  # only jobs in the queue can be looked up
 
     job = successor.poll([local_id])[local_id]
     assert job.tasks == {}
@@ -206,7 +206,7 @@ def test_a_history_too_long_to_be_read_hides_no_job_that_runs(rig: Rig) -> None:
     assert rig.another(most_bytes=8_000).find(space.tag) == (local_id,)
 
 
-# What is known -----------------------------------------------------------------------------------
+# States and evidence -----------------------------------------------------------------------------
 
 
 def test_a_job_that_moved_to_another_server_is_as_it_was(rig: Rig) -> None:
@@ -260,7 +260,7 @@ def test_an_end_that_was_seen_is_not_asked_for_again(rig: Rig) -> None:
 
 
 def test_a_job_that_a_script_submits_is_not_taken_for_the_scripts_own(rig: Rig) -> None:
-    # With -V it would inherit all that its parent has.
+    # With -V the new job inherits the whole environment of its parent.
     space = rig.space(
         f'PATH={rig.pbs.home}/bin:$PATH; cp "$0" "$0.2"; echo "sleep 30" >"$0.2"; qsub -V -h "$0.2"'
     )
@@ -361,7 +361,7 @@ def test_a_waiting_task_that_is_deleted_never_gets_an_exit_code(rig: Rig) -> Non
 
 
 def test_a_job_of_an_older_agent_is_found_though_json_made_a_number_of_its_tag(rig: Rig) -> None:
-    rig.pbs.set(lists_own=False)  # so JSON is what is asked for
+    rig.pbs.set(lists_own=False)  # so that qstat is asked for JSON
     tag = ClaimTag("12345678", 10)
     rig.pbs.set(holds=True)
     space = rig.space()

@@ -1,4 +1,4 @@
-"""PBS's stand-in prints what a real one printed; a real one that is named by REAL_PBS must do so, too."""
+"""PBS's stand-in prints what a real one printed; so must the real one that REAL_PBS names."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ Rows = dict[str, dict[str, str]]
 
 @define
 class Complex:
-    """A PBS whose commands are typed in a directory with some scripts."""
+    """A PBS whose commands run in a directory with some scripts."""
 
     pbs: FakePbs | RealPbs
     folder: Path
 
     def type(self, command: str) -> Transcript:
-        """Run a line of shell."""
+        """Run one line of shell and return its transcript."""
         done = subprocess.run(
             ["/bin/bash", "-c", command], cwd=self.folder, env=os.environ | self.pbs.environment(),
             capture_output=True, text=True, timeout=60, check=False,
@@ -52,7 +52,7 @@ class Complex:
         return rows_of(self.type(command))
 
     def until(self, local_id: str, states: str, options: str = "") -> Rows:
-        """The rows by id once all of them are in one of *states*."""
+        """Wait until all rows of the job are in one of *states*, and return them by id."""
         command = f"qstat -x -f -w {options} '{local_id}'"
         wait_until(lambda: {row["job_state"] for row in self.rows(command).values()} <= set(states))
         return self.rows(command)
@@ -75,7 +75,7 @@ def stand_in(tmp_path: Path) -> Iterator[FakePbs]:
 
 
 def rows_of(answer: Transcript) -> Rows:
-    """What cloudq looks at, by the task's index or, for other rows, ``""``; names and times left out."""
+    """Return what cloudq reads, by task index or, for other rows, ``""``; names and times are left out."""
     rows: Rows = {}
     row: dict[str, str] = {}
     for line in answer.stdout.split("\n"):
@@ -97,14 +97,14 @@ def _plain(value: str) -> str:
 
 
 def said(answer: Transcript) -> str:
-    """The first line of what a command complained about, without the ids in it."""
+    """Return the first line of a command's stderr, with the ids replaced."""
     return re.sub(r"[0-9]+(\[[0-9]*\])?\.\w+", "ID", answer.stderr.split("\n")[0])
 
 
 # Refusals ----------------------------------------------------------------------------------------
 
 SETTING = re.compile(r"rt_H|-j |-k |-S |-a |-p |-W |select|mem=|@|A=|for |long\.sh|20000|: +|^qsub -f ok.sh$")
-"""In commands whose refusal takes a setting of the server, or that the stand-in does not check."""
+"""Refused commands that depend on a setting of the server, or that the stand-in does not check."""
 REFUSED = [each for each in all_of("qsub") if each.status and not SETTING.search(each.command)]
 
 
@@ -171,7 +171,7 @@ def test_an_id_that_cannot_be_looked_up_hides_no_other(pbs: Complex) -> None:
 
     for ids in (f"12.elsewhere {local_id}", f"{local_id} 12.elsewhere"):
         mine = pbs.type(f"qstat -x -f -t {ids}")
-        assert (mine.status, said(mine)) == (1, said(real))  # the status in the transcript is of a pipe
+        assert (mine.status, said(mine)) == (1, said(real))  # the status in the transcript is that of a pipe
         assert set(rows_of(mine)) == {""}
 
 
@@ -203,7 +203,7 @@ def test_an_exceeded_limit_is_shown_as_by_the_real_one(pbs: Complex) -> None:
 
 
 def _block(listing: str, name: str) -> Transcript:
-    """One job's part of a listing."""
+    """Return the part of a listing that belongs to one job."""
     blocks = re.split(r"(?m)^(?=Job Id: )", listing)
     return Transcript("", next(each for each in blocks if f"Job_Name = {name}\n" in each), "", 0)
 
@@ -220,7 +220,7 @@ def test_dependencies_are_shown_as_by_the_real_one(pbs: Complex) -> None:
     array = pbs.submit(f"-J 1-3 -W depend=afterok:99999.{server} ok.sh")
     real = rows_of(transcript(15, "qstat -x -t -f -w $(qselect -x -N depa)"))
     mine = pbs.until(array, "F", "-t")
-    mine["[]"].pop("comment", None)  # a real one leaves a task's there once it was asked for the tasks
+    mine["[]"].pop("comment", None)  # a real one keeps a task's there after a query for the tasks
     assert mine == real
 
 
@@ -261,7 +261,7 @@ def test_tasks_of_a_deleted_array_are_shown_as_by_the_real_one(pbs: Complex) -> 
     again = pbs.type(f"qdel {waiting}")
     none = pbs.type(f"qdel '{local_id.replace('[]', '[9]')}'")
     real = rows_of(transcript(12, "n=$(qselect -N lists); qstat -x -f ${n%%[*}[6]", -1))["[6]"]
-    assert deleted | {"Exit_status": ""} == real | {"Exit_status": ""}  # PBS sets the array's now and then
+    assert deleted | {"Exit_status": ""} == real | {"Exit_status": ""}  # PBS sets the array's only sometimes
     for mine, theirs in ((again, transcript(5, "n=$(qselect -N subdel); qdel", -1)),
                          (none, transcript(5, "n=$(qselect -N subdel); qdel", 2))):  # fmt: skip
         assert (mine.status, said(mine)) == (theirs.status, said(theirs))
@@ -307,7 +307,7 @@ def test_json_shows_the_first_of_several_ids_alone(pbs: Complex) -> None:
     assert list(json.loads(pbs.type(f"qstat -f -F json {first} {second}").stdout)["Jobs"]) == [first]
 
 
-# What takes a manager or a broken node -----------------------------------------------------------
+# Cases that need a manager or a broken node ------------------------------------------------------
 
 
 def test_a_failed_node_is_shown_as_by_the_real_one(stand_in: FakePbs, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Jobs that name no system, and three live agents: each runs once, where it can start first."""
+"""Jobs that name no system, and three live agents: each job runs once, where it can start first."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ pytestmark = [pytest.mark.real, pytest.mark.xdist_group("slurm"), pytest.mark.ti
 
 COUNT = int(os.environ.get("UNPINNED_JOBS", "24"))
 FULL = os.environ.get("FULL_SYSTEMS", "slurm").split(",")
-"""Of the clusters, each once: the one where everything is taken."""
+"""The clusters to fill completely, one per run of the test."""
 
 MOST_HELD = 3
-"""By the system that is full, of all jobs: it takes one a cycle, a second each, until a job has waited there
-for twice as long as usual, which is two seconds at least."""
+"""The most jobs that the full system may hold: it claims one per cycle of one second, until a job has waited
+there for twice as long as usual, which is at least two seconds."""
 
 
 @frozen
 class Others:
-    """Jobs that are none of cloudq's, and take a whole system."""
+    """Jobs outside cloudq that fill a whole system."""
 
     run: Callable[..., CompletedProcess[str]]
     submit: tuple[str, ...]
     running: tuple[str, ...]
-    """What prints something once they run."""
+    """A command that prints something once they run."""
     end: tuple[str, ...]
 
     def take_all(self) -> None:
@@ -53,7 +53,7 @@ class Others:
 
 @pytest.fixture
 def sites(slurm: Slurm, grid_engine: GridEngine, tmp_path: Path) -> Iterator[dict[str, Site]]:
-    """A login node of each cluster and a workstation, which lets the others go first."""
+    """A login node of each cluster, and a workstation that lets the others claim first."""
     yield three_sites(tmp_path, slurm, grid_engine, interval_s=1, handicap_s=2)
     slurm.clear()
     grid_engine.clear()
@@ -97,7 +97,7 @@ def test_unpinned_jobs_run_once_each_and_hardly_any_waits_where_all_is_taken(
             agents.enter_context(site.agent())
         wait_for_reports(client, *sites)
         before = submitted(client, sites["local"], runs, 4, submit_to=full)
-        ended(client, *before)  # what that system remembers are jobs that hardly waited
+        ended(client, *before)  # so that the system remembers only jobs that hardly waited
         others[full].take_all()
         expected = submitted(client, sites["local"], runs, COUNT)
         wait_until(lambda: not unfinished_elsewhere(client, expected, full), 600)
@@ -114,7 +114,7 @@ def test_unpinned_jobs_run_once_each_and_hardly_any_waits_where_all_is_taken(
 
 
 def submitted(client: Client, site: Site, runs: Path, count: int, submit_to: str = "") -> dict[str, int]:
-    """Short jobs; exit codes by id."""
+    """Submit short jobs and return their expected exit codes by id."""
     expected = {}
     for number in range(count):
         code = 3 if number % 5 == 0 else 0
@@ -133,7 +133,7 @@ def unfinished_elsewhere(client: Client, job_ids: dict[str, int], full: str) -> 
 
 
 def report(full: str, jobs: list[Job], held: list[Job]) -> None:
-    """Figures, for whoever runs it with ``--log-cli-level=INFO``."""
+    """Log the figures, which ``--log-cli-level=INFO`` shows."""
     of_others = [job for job in jobs if job.run_system != full]
     waits = [
         (job.time_start - job.time_submit).total_seconds()

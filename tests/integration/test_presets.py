@@ -1,4 +1,4 @@
-"""The shipped presets, read by those for whom they are: ParallelCluster, CloudFormation, linters."""
+"""The shipped presets, checked by their consumers: ParallelCluster, CloudFormation and linters."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ print(json.dumps(told))
 
 
 def checked_by_parallelcluster(configurations: dict[str, dict[str, Any]]) -> dict[str, str]:
-    """What ParallelCluster's own schema finds wrong with each, without a connection to AWS."""
+    """Return what ParallelCluster's own schema rejects in each, without a connection to AWS."""
     python = pcluster_command().resolve().parent / "python"
     done = subprocess.run(
         [python, "-W", "ignore", "-c", SCHEMA_CHECK],
@@ -130,7 +130,7 @@ class Cloud:
         self.stacks = boto3.client("cloudformation", region_name=REGION)
 
     def make(self, **parameters: str) -> dict[str, str]:
-        """Create the stack; its outputs."""
+        """Create the stack and return its outputs."""
         given = {"ClusterName": "mine", "Zone": f"{REGION}a", **parameters}
         self.stacks.create_stack(
             StackName="mine-vpc",
@@ -147,7 +147,7 @@ class Cloud:
         return dict(found)
 
     def ways_out(self, vpc: str) -> list[str]:
-        """What the default routes of its tables lead to; moto does not tell whose the tables are."""
+        """Return the target kinds of all default routes; moto does not show which route table is whose."""
         of_vpc = [{"Name": "vpc-id", "Values": [vpc]}]
         tables = self.ec2.describe_route_tables(Filters=of_vpc)["RouteTables"]
         routes = [route for table in tables for route in table["Routes"]]

@@ -1,4 +1,4 @@
-"""Processes are told apart, and jobs do not inherit the agent's own life."""
+"""Processes are identified reliably, and jobs do not share the agent's process state."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_the_rest_of_a_group_is_killed_after_its_leader_is_gone(tmp_path: Path) 
     kill_group(leader.identity, [b"MARK=8"])
     assert not is_gone(rest)
     kill_group(leader.identity, [b"MARK=7"])
-    while not is_gone(rest):  # the time limit of the test ends this
+    while not is_gone(rest):  # the time limit of the test ends this loop
         pass
 
 
@@ -121,7 +121,7 @@ def test_a_late_query_is_killed_with_all_it_started(tmp_path: Path) -> None:
         run_to_end(shell('sleep 60 & echo $! >"$1"; wait', str(note)), 0.3)
 
     left = identity_of(int(note.read_text()))
-    while not is_gone(left):  # the time limit of the test ends this
+    while not is_gone(left):  # the time limit of the test ends this loop
         pass
 
 
@@ -211,7 +211,7 @@ def test_records_are_left_though_the_one_who_started_it_is_gone(tmp_path: Path) 
     )
     subprocess.run([sys.executable, "-c", started, tmp_path], check=True, timeout=60)
 
-    while not (tmp_path / "status").exists():  # the time limit of the test ends this
+    while not (tmp_path / "status").exists():  # the time limit of the test ends this loop
         pass
     assert (tmp_path / "status").read_text() == "0\n"
 

@@ -1,7 +1,7 @@
-"""Everything fails at once on real schedulers, and nothing is lost, run twice, or told wrongly.
+"""Everything fails at once on real schedulers, and no job is lost, run twice or recorded wrongly.
 
-The bucket is behind a way on which a tenth of all requests is refused, lost, delayed or cut; agents and
-clients are killed at any moment; schedulers go away for a while.
+The bucket is behind a connection on which a tenth of all requests is refused, lost, delayed or cut; agents
+and clients are killed at any moment; schedulers stop for a while.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from tests.parts.site import Site, ended, wait_until
 pytestmark = [pytest.mark.timeout(3600)]
 
 JOBS = int(os.environ.get("STORM_JOBS", "24"))
-"""What half a minute is enough for; ``STORM_JOBS=300`` takes six."""
+"""The number of jobs that half a minute is enough for; ``STORM_JOBS=300`` takes six."""
 LONGEST_JOB_S = float(os.environ.get("STORM_LONGEST_JOB", "6"))
 SEED = int(os.environ.get("STORM_SEED", "1"))
 SHARE = float(os.environ.get("STORM_FAULTS", "0.1"))
@@ -47,11 +47,11 @@ log = logging.getLogger(__name__)
 
 @frozen
 class Rig:
-    """A site whose way to the store is bad, and the means to make everything worse."""
+    """A site with a faulty connection to its store, and the means to cause more faults."""
 
     site: Site
     steady: Site
-    """The same seen on a good way, for what the test itself wants to know."""
+    """The same site on a good connection, for the checks of the test itself."""
     way: FaultyProxy
     runs: Path
     stop_scheduler: Callable[[], None]
@@ -62,7 +62,7 @@ class Rig:
         return self.site.script(body)
 
     def keys(self, prefix: str, delimiter: str = "") -> list[str]:
-        """What the bucket has there."""
+        """Return the keys and key prefixes in the bucket below *prefix*."""
         store = open_store(load_config(self.steady.environment()).store, SystemClock())
         page = store.list_page(prefix, delimiter=delimiter)
         assert len(page.objects) + len(page.prefixes) < 1000
@@ -72,15 +72,15 @@ class Rig:
         return (self.site.root / "agent.out").read_text()
 
     def has_no_answer(self) -> bool:
-        """Whether the agent, by its own words, waits for its scheduler."""
+        """Return whether the agent's log shows that it waits for its scheduler."""
         return self.log().rfind(NO_ANSWER) > self.log().rfind("everything works again")
 
     def tell(self) -> str:
         return f"{self.keys('queue/')}\n{self.log()[-3000:]}"
 
     def check(self, client: Client, confirmed: set[str]) -> set[str]:
-        """Every job that anybody ever saw ended right after one run; ids of those that nobody saw."""
-        # A final record comes before its history entry, which a loaded machine puts seconds later.
+        """Check that every job in the history ended right after one run, and return the ids of all others."""
+        # The final record precedes its history entry, on a loaded machine by seconds.
         wait_until(lambda: confirmed <= {entry.job_id for entry in client.history()}, 120)
         seen = {entry.job_id for entry in client.history()}
         check_all(client, {job_id: code_of(job_id) for job_id in seen}, self.runs)
@@ -111,7 +111,7 @@ def rig(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Rig]:
-    for name, value in moto_service.environment().items():  # for the test's own client
+    for name, value in moto_service.environment().items():  # for the client in the test process
         monkeypatch.setenv(name, value)
     cluster = request.getfixturevalue(request.param)
     if request.param == "slurm":

@@ -1,6 +1,6 @@
-"""Every row of the original's tables of meta jobscripts, on every kind of scheduler, by whole agents.
+"""Every row of the original's tables of meta jobscripts, on every kind of scheduler, with whole agents.
 
-One bundle of jobs a system; then row by row what became of them. ``docs/seed-tables.md`` tells the results.
+Each system runs one bundle of jobs, then each row is checked. ``docs/seed-tables.md`` has the results.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ dear reader
 
 @frozen
 class Shown:
-    """What a system made of the jobs."""
+    """The results of the jobs on one system."""
 
     system: str
     jobs: dict[str, Job]
@@ -59,9 +59,9 @@ class Shown:
     tasks: dict[int, str]
     staged: Path
     objects: dict[str, str]
-    """What the job left in the bucket, by the rest of the key."""
+    """The objects that the job left in the bucket, by key without the prefix."""
     told: str
-    """What the scheduler itself tells of the job with options."""
+    """The scheduler's own description of the job with options."""
 
     def options(self, job: str) -> str:
         return self.jobs[job].submit_opt_local
@@ -79,13 +79,13 @@ class Scheduler:
 
     environment: dict[str, str]
     walltime: str
-    """So short that a job of the test outlasts it."""
+    """A limit that one job of the test exceeds."""
     own_option: str
-    """That names a job, where the scheduler names jobs."""
+    """An option that sets the job's name, where the scheduler has names."""
     past_limit: Callable[[str], None] = lambda _local_id: None
     tell: Callable[[str], str] = lambda _local_id: ""
     forgets_soon: bool = False
-    """Whether it must be asked about a job before the other jobs have ended."""
+    """True if the scheduler must be queried about a job before the other jobs have ended."""
 
 
 @contextmanager
@@ -161,7 +161,7 @@ def shown(
         pytest.MonkeyPatch.context() as patch,
     ):
         site = kind.site(root / "site", scheduler.environment, moto_service, str(uuid.uuid4()))
-        # For the test itself: no process that it starts gets them.
+        # Only for the test itself: the processes that it starts do not get these variables.
         patch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(root / "site" / "user" / ".aws" / "credentials"))
         patch.setenv("AWS_PROFILE", "first")
         patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
@@ -316,7 +316,7 @@ def container_img_variables(shown: Shown) -> None:
 
 def ary_task_id(shown: Shown) -> None:
     assert {task: text.split()[1] for task, text in shown.tasks.items()} == {1: "1", 3: "3", 5: "5"}
-    assert "\nARY_" not in f"\n{shown.file('environment.txt')}"  # none in a job that is no array
+    assert "\nARY_" not in f"\n{shown.file('environment.txt')}"  # absent in a job that is no array
 
 
 def ary_task_first(shown: Shown) -> None:
@@ -352,7 +352,7 @@ ROWS: dict[str, Callable[[Shown], None]] = {
     "ARY_TASK_LAST": ary_task_last,
     "ARY_TASK_STEPSIZE": ary_task_stepsize,
 }
-"""What the original's tables call it, and what must be so."""
+"""The names in the original's tables, each with its check."""
 
 
 @pytest.mark.real

@@ -1,4 +1,4 @@
-"""An agent on a line of 2 MB/s: what fills the line holds up no submission, no state and no cancel.
+"""An agent on a line of 2 MB/s: a transfer that fills the line delays no submission, state or cancel.
 
 With ``SLOW_LINE_FULL_SIZE=1`` the sizes are those of the field report: a 200 MB input, and the agent's own
 interval of 5 s.
@@ -39,7 +39,7 @@ for _ in $(seq 1 600); do head -c 4000000 /dev/zero | tr '\\0' '.'; echo; sleep 
 
 @define
 class SlowSite:
-    """A site whose agent, and nobody else, reaches the store over the slow line."""
+    """A site of which only the agent reaches the store over the slow line."""
 
     site: Site
     line: FaultyProxy
@@ -97,7 +97,7 @@ def test_full_line_holds_up_no_submission_and_no_cancel(slow_site: SlowSite) -> 
     with site.agent():
         chatty = slow_site.submit(CHATTY, "chatty.sh")
         seconds_until(lambda: slow_site.state(chatty) is JobState.RUN)
-        next(client.log(chatty, wait=30.0))  # somebody follows it from now on
+        next(client.log(chatty, wait=30.0))  # from here on a client follows the log
         big = slow_site.submit("#!/bin/bash\ntouch ran\n", "big.sh", data)
         seconds_until(lambda: slow_site.state(big) is JobState.INIT and bool(client.job(big).claim))
         time.sleep(3 * INTERVAL_S)
@@ -106,7 +106,7 @@ def test_full_line_holds_up_no_submission_and_no_cancel(slow_site: SlowSite) -> 
         other = slow_site.submit("#!/bin/bash\nsleep 600\n", "other.sh")
         submit_s = seconds_until(lambda: client.job(other).time_ready is not None)
         cycles = slow_site.cycles() - before
-        assert slow_site.state(big) is JobState.INIT  # its input is still on its way
+        assert slow_site.state(big) is JobState.INIT  # its input is still being downloaded
 
         client.cancel(big)
         cancel_big_s = seconds_until(lambda: slow_site.state(big) is JobState.DELETED)
@@ -115,7 +115,7 @@ def test_full_line_holds_up_no_submission_and_no_cancel(slow_site: SlowSite) -> 
         cancel_chatty_s = seconds_until(lambda: any(records.glob("exit*")))
         client.cancel(other)
         client.wait(other, timeout=60, poll=0.2)
-    print(  # noqa: T201 (what was measured)
+    print(  # noqa: T201 (the measured values)
         f"\nsubmitted after {submit_s:.1f} s, {cycles} cycles of {INTERVAL_S:.0f} s; canceled after "
         f"{cancel_big_s:.1f} s (its {INPUT_BYTES // MB} MB input came), {cancel_chatty_s:.1f} s (chatty)"
     )

@@ -1,4 +1,4 @@
-"""The main job on a real Slurm, through moto: every end as it was, every script once."""
+"""The main job on a real Slurm, through moto: every final state is right, every script runs once."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_time_limits_and_signals_end_a_job_as_the_script_answers_them(slurm_site
         plain = submit(client, site, BASH + "echo begun\nexec sleep 300\n")
         trap = submit(client, site, BASH + "trap 'echo ended; exit 7' TERM\n" + loop)
         deaf = submit(client, site, BASH + "trap '' TERM\n" + loop)
-        # Slurm sends it up to 30 s early, and to nobody while the job shell is being started.
+        # Slurm sends the signal up to 30 s early, and drops it while the job shell is being started.
         warned = submit(
             client, site, BASH + "#SBATCH --signal=B:USR1@30 -t 2\ntrap 'echo warned; exit 5' USR1\n" + loop
         )
@@ -225,7 +225,7 @@ def test_each_task_of_an_array_is_told_as_it_is_while_it_waits_and_as_it_ended(
 
 
 def tasks(job: Job) -> dict[int, tuple[str, int | None]]:
-    """How each task stands."""
+    """Return the state and exit code of each task."""
     return {task: (each.state.value, each.exit_code) for task, each in job.tasks.items()}
 
 
@@ -258,7 +258,7 @@ def test_what_slurm_forgot_and_no_record_tells_is_told_as_accounting_has_it(
 ) -> None:
     site, slurm = accounted_site, slurm_with_accounting
     waits = f"echo begun; while ! [ -e {site.root}/go ]; do sleep 0.1; done\n"
-    kills = "kill -KILL 0\n"  # the job shell with all the rest: no exit record
+    kills = "kill -KILL 0\n"  # kills the job shell, too: no exit record
     only_2 = "[ $SLURM_ARRAY_TASK_ID = 1 ] || "
     with site.client() as client:
         with site.agent():
@@ -301,7 +301,7 @@ def test_a_node_that_fails_and_a_job_that_must_make_room_are_told_as_they_were(
     slurm_site: Site, slurm: Slurm
 ) -> None:
     site = slurm_site
-    # Newer versions say 0 at the first run, older ones nothing.
+    # Newer versions set it to 0 in the first run, older ones do not set it.
     again = BASH + 'echo run; [ "${SLURM_RESTART_COUNT:-0}" != 0 ] || sleep 300\n'
     with site.client() as client, site.agent():
         lost = submit(client, site, BASH + "#SBATCH --no-requeue -w n1\nsleep 300\n")
@@ -309,7 +309,7 @@ def test_a_node_that_fails_and_a_job_that_must_make_room_are_told_as_they_were(
         running(client, lost), running(client, moved)
         slurm.set_node("n1", "down")
         wait_until(lambda: client.job(lost).is_final, 120)
-        # It may be back by itself: then there is nothing to resume.
+        # The node may be back already; then there is nothing to resume.
         slurm.run("scontrol", "update", "NodeName=n1", "State=RESUME")
         pushed = submit(client, site, again, submit_opt="--exclusive --requeue -w n2")
         running(client, pushed)

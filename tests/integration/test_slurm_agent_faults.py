@@ -1,4 +1,4 @@
-"""A whole agent whose Slurm fails in ways of its own: see also `test_agent_faults`."""
+"""A whole agent whose Slurm fails in ways that only Slurm has: see also `test_agent_faults`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ while not os.path.exists("{root}/go"):
     time.sleep(0.05)
 os.killpg(os.getpgrp(), 9)
 """
-"""Takes its job shell along: only Slurm knows of its end."""
+"""A script that kills its job shell, too, so that only Slurm has evidence of its end."""
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def rig(tmp_path: Path) -> Iterator[FaultySite]:
         yield rig
 
 
-# Questions without an answer ---------------------------------------------------------------------
+# Queries without an answer -----------------------------------------------------------------------
 
 
 def test_an_exit_code_that_scontrol_did_not_tell_is_asked_for_again(rig: FaultySite) -> None:
@@ -79,7 +79,7 @@ def test_what_only_accounting_knows_waits_for_accounting(rig: FaultySite) -> Non
             assert rig.told(client, job_id) == [("ERROR", 137)]
 
 
-# What Slurm itself did ---------------------------------------------------------------------------
+# Failures reported by Slurm ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_a_query_that_was_limited_does_not_say_that_a_job_is_forgotten(rig: Faul
         assert rig.told(client, job_id) == [("ERROR", 137)]
 
 
-# How much is asked -------------------------------------------------------------------------------
+# Number of queries -------------------------------------------------------------------------------
 
 
 def test_however_many_jobs_wait_one_squeue_runs_at_a_time(rig: FaultySite) -> None:
@@ -159,4 +159,4 @@ def test_however_many_jobs_wait_one_squeue_runs_at_a_time(rig: FaultySite) -> No
 
     assert rig.fake.most_at_once("squeue") == 1
     assert rig.fake.calls("sbatch") == 14 + 8
-    assert (rig.fake.calls("scontrol"), rig.fake.calls("sacct")) == (2, 0)  # one of them a probe
+    assert (rig.fake.calls("scontrol"), rig.fake.calls("sacct")) == (2, 0)  # one of them is a probe

@@ -1,4 +1,4 @@
-"""Field reports on a real Slurm: the scripts as they came, and what becomes of them."""
+"""Field reports on a real Slurm: the scripts as they were reported, and their results."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_follow_up_of_a_script_is_named_and_keeps_its_directory(slurm_site: Site
             assert told(job) == ("DONE", 0)
             assert f"your script submitted job {second}, which cloudq does not follow" in job.remarks[0]
         slurm.wait_for_state(second, "RUNNING")
-        assert site.run("cloudqd").returncode == 0  # one cycle, which removes what may be removed
+        assert site.run("cloudqd").returncode == 0  # one cycle, which removes the files that it may remove
         slurm.wait_for_state(second, "COMPLETED", longest_s=120)
         work_dir = site.home / "cache" / job_id
         assert (work_dir / "chain.txt").read_text() == "link 0\nlink 1\n"

@@ -1,4 +1,4 @@
-"""What a real Slurm cannot be made to do, and no other scheduler does: see also `test_scheduler_faults`."""
+"""Faults that a real Slurm cannot show and no other scheduler has: see also `test_scheduler_faults`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _numbers = count(1)
 
 
 class Rig:
-    """One agent's scheduler on a cluster of stand-ins."""
+    """The scheduler of one agent on a cluster of stand-ins."""
 
     def __init__(self, folder: Path) -> None:
         self.slurm = FakeSlurm(folder)
@@ -91,7 +91,7 @@ def test_a_thousand_jobs_are_one_query(rig: Rig) -> None:
     assert rig.slurm.calls("sacct") == 0
 
 
-# Submitting --------------------------------------------------------------------------------------
+# Submissions -------------------------------------------------------------------------------------
 
 
 def test_a_task_beyond_the_clusters_limit_is_refused_before_it_is_submitted(rig: Rig) -> None:
@@ -116,7 +116,7 @@ def test_the_own_clusters_name_beside_an_id_makes_no_difference(rig: Rig) -> Non
     assert rig.submit(rig.space()) == "7"
 
 
-# What is known -----------------------------------------------------------------------------------
+# States and evidence -----------------------------------------------------------------------------
 
 
 def test_a_waiting_task_that_is_gone_from_its_array_was_canceled(rig: Rig) -> None:

@@ -1,4 +1,4 @@
-"""Agents killed, or held up, at the worst moments on a real Slurm: every script once, every end right."""
+"""Agents killed or delayed at the worst moments on a real Slurm: one run per script, right final states."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ pytestmark = [pytest.mark.real, pytest.mark.xdist_group("slurm"), pytest.mark.ti
 
 
 def be_on_another_login_node(site: Site) -> None:
-    """As if who acts for the site were on another host: agents on one host tell each other's processes."""
+    """Pretend that the holder is on another host: agents on one host recognize each other's processes."""
     for noted in (site.home / "run").iterdir():
         noted.unlink()
 
 
 def note(client: Client, job_id: str) -> str:
-    """Why an unfinished job waits, in its agent's words."""
+    """Return the reason that the agent gives for an unfinished job to wait."""
     return next((each.note for each in client.jobs().jobs if each.job_id == job_id), "")
 
 
@@ -54,7 +54,7 @@ def test_a_job_runs_once_at_whatever_step_of_the_hand_over_its_agent_is_killed(
 
             check_all(client, expected, runs)
 
-    # From the claim on to the record that says READY.
+    # From the claim to the record with the state READY.
     assert {"http.client.send", "os.mkdir", "os.link", "os.rename", FORK, "after the fork"} <= set(steps)
     assert steps[0] == "http.client.send", steps
 

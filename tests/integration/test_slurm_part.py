@@ -1,4 +1,4 @@
-"""The Slurm that the other tests run on does what a site's does."""
+"""The Slurm that the other tests run on behaves as a site's Slurm does."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ SLEEPS = "echo ready; sleep 600"
 
 @frozen
 class Cluster:
-    """The part, and where a test's scripts and outputs lie."""
+    """The test's Slurm, and the directory of a test's scripts and outputs."""
 
     slurm: Slurm
     folder: Path
 
     def submit(self, body: str, *options: str) -> str:
-        """Submit a script whose output is in the file with its id; return the id."""
+        """Submit a script whose output goes to the file named by its id, and return the id."""
         script = self.folder / "script"
         script.write_text(f"#!/bin/bash\n{body}\n")
         output = (

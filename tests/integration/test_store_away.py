@@ -1,4 +1,4 @@
-"""The store is away for longer than a lease lives, while jobs run, end, and are asked about."""
+"""The store is unreachable for longer than the time to live, while jobs run, end, and are queried."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.parts.slurm_site import running
 pytestmark = [pytest.mark.timeout(1800)]
 
 AWAY_S = float(os.environ.get("STORE_AWAY", "20"))
-"""``STORE_AWAY=300`` lets a lease with its real time to live lapse; a short one has a short lease."""
+"""``STORE_AWAY=300`` lets a lease with the real time to live lapse; a short time comes with a short lease."""
 TIME_TO_LIVE = None if AWAY_S > TIME_TO_LIVE_S else 12.0
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ exit 3
 
 @frozen
 class Rig:
-    """A site on a way to the store that can be closed, and the same site on one that cannot."""
+    """A site whose connection to the store can be closed, and the same site on one that cannot."""
 
     site: Site
     steady: Site
@@ -70,7 +70,7 @@ class Rig:
         return seen.lease.epoch
 
     def warnings(self) -> list[str]:
-        """What the agent complained about, without the times."""
+        """Return the warnings of the agent, without their times."""
         lines = (self.site.root / "agent.out").read_text().splitlines()
         return [line.partition("[")[2] for line in lines if "[warning" in line]
 
@@ -81,7 +81,7 @@ class Rig:
 def rig(
     request: pytest.FixtureRequest, moto_service: S3Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Rig]:
-    for name, value in moto_service.environment().items():  # for the test's own client
+    for name, value in moto_service.environment().items():  # for the client in the test process
         monkeypatch.setenv(name, value)
     (tmp_path / "runs").mkdir()
     direct = {"CLOUDQ_STORE_ENDPOINT_URL": moto_service.endpoint_url}
@@ -129,14 +129,14 @@ def test_what_runs_while_the_store_is_away_goes_on_and_its_end_comes_with_the_st
     finally:
         agent.kill()
     log.info("away for %.0f s, the agent said:\n%s", AWAY_S, "\n".join(told))
-    # A line with every poll would be dozens.
+    # One line per poll would make dozens.
     assert len(told) == len(set(told)) <= 8
     assert any("Connection refused" in line for line in told)
     assert len([line for line in told if "not acting" in line]) == 1
 
 
 def check_what_users_are_told(site: Site, job_id: str) -> None:
-    """Commands say what is wrong and where, and nothing else: no job is missing, no list is empty."""
+    """Commands report the fault and its place, and do not claim that a job is missing or a list empty."""
     script = str(site.script("#!/bin/bash\n", "other.sh"))
     asked = [
         ["list"], ["history"], ["stat", job_id], ["log", job_id], ["cancel", job_id], ["stageout", job_id],

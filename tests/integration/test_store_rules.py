@@ -19,7 +19,7 @@ LINGERS = "#!/bin/bash\necho works\nuntil [ -e '{go}' ]; do sleep 0.1; done\nech
 
 @frozen
 class Guarded:
-    """A site whose keys are in a file, on a way to the store that enforces rules."""
+    """A site with its keys in a file, and a connection to the store that enforces rules."""
 
     site: Site
     way: FaultyProxy

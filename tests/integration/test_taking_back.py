@@ -1,4 +1,4 @@
-"""Real agents that are killed, and whose jobs are given to others or ended without them."""
+"""Real agents that are killed, and whose jobs are moved to other systems or ended without them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ echo "ran on {name}"
 
 
 def held_by_a_killed_agent(site: Site, client: Client) -> tuple[str, list[Path]]:
-    """A job that runs on the site, whose agent is no more; and the files that its script looks at."""
+    """Return a job that runs on the site, whose agent was killed, and the files that its script reads."""
     runs, go_on = site.root / "runs", site.root / "go_on"
     script = site.script(SCRIPT.format(runs=runs, go_on=go_on, name="$(cat {})".format(site.root / "name")))
     agent = site.start_agent()
@@ -51,7 +51,7 @@ def another_system(site: Site) -> Site:
 
 
 def queue_of(client: Client) -> list[str]:
-    """Every key under the queues."""
+    """Return every key below the queues."""
     store = client._parts.take_back.jobs.store  # type: ignore[attr-defined]
     return [listed.key for listed in store.list_page("queue/").objects]
 

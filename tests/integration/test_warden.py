@@ -1,4 +1,4 @@
-"""What runs the daemons of test parts lets nothing outlive a test."""
+"""The warden of the daemons in test parts lets no process outlive a test."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from tests.parts.warden import Warden
 
 ROOT = Path(__file__).parents[2]
-# Its child is in a session of its own, and an orphan as soon as it is there.
+# Its child is in a separate session, and an orphan from the start.
 FORKS = "setsid sh -c 'echo $$ > child; exec sleep 600' & echo $$ > daemon; exec sleep 600 > held"
 KILLED = f"""\
 import os, signal

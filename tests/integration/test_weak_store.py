@@ -20,7 +20,7 @@ ACCEPTED = {"CLOUDQ_AGENT_ACCEPT_WEAK_STORE": "true"}
 
 @pytest.fixture
 def unwilling(weak_moto_service: S3Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
-    """A machine with such a store whose owner accepted nothing."""
+    """A machine with such a store, which its owner has not accepted."""
     service = weak_moto_service
     for name, value in service.environment().items():
         monkeypatch.setenv(name, value)
@@ -34,12 +34,12 @@ def unwilling(weak_moto_service: S3Service, tmp_path: Path, monkeypatch: pytest.
 
 @pytest.fixture
 def site(unwilling: Site) -> Site:
-    """The same, accepted."""
+    """The same machine after its owner accepted the store."""
     return evolve(unwilling, variables=unwilling.variables | ACCEPTED)
 
 
 def counting_script(site: Site, then: str = "") -> Path:
-    """A script that leaves a line each time it is started."""
+    """A script that writes a line each time it starts."""
     return site.script(f"#!/bin/bash\necho $$ >> {site.root}/starts\n{then}\n")
 
 
@@ -85,8 +85,8 @@ def test_cron_can_run_an_agent_cycle_by_cycle(site: Site) -> None:
 
 
 def test_a_job_is_canceled_by_its_agent_whether_it_was_taken_or_not(site: Site) -> None:
-    """The first before the agent was there again, the second while it runs."""
-    assert site.run("cloudqd").returncode == 0  # it has reported, and is away
+    """The first is canceled before the agent is back, the second while it runs."""
+    assert site.run("cloudqd").returncode == 0  # it has reported and stopped
     script = counting_script(site, "sleep 60")
     with site.client() as client:
         early = client.submit(script, submit_to="local").job.uuid
@@ -122,9 +122,9 @@ def test_an_agent_that_is_killed_is_followed_by_another_of_its_home(site: Site) 
 
 
 def test_one_agent_runs_in_a_home_even_while_it_is_held_up(site: Site) -> None:
-    """Elsewhere a second one would wait for the lease of the first, and take it after long silence.
+    """On other stores a second agent waits for the lease of the first, and takes it after a long silence.
 
-    Here the first goes on where it stood when it wakes, and nothing but the lock would stop it.
+    Here the first one continues where it was when it wakes; only the lock prevents both from acting.
     """
     with site.agent() as first:
         wait_until(lambda: site.run("cloudqd", "--status").returncode == 0)

@@ -1,4 +1,4 @@
-"""What `docs/architecture.md` names: packages, functions, and the functions of each walk in order."""
+"""Read the names in `docs/architecture.md`: packages, functions, and the functions of each walk in order."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WALKS = (SUBMIT, HAND_OVER, RECORD)
 
 
 def names_in(text: str) -> list[str]:
-    """The dotted names below `cloudq` in *text*, in order."""
+    """Return the dotted names below `cloudq` in *text*, in order."""
     return re.findall(r"\bcloudq(?:\.\w+)+", text)
 
 
@@ -22,7 +22,7 @@ def page() -> str:
 
 
 def steps_of(walk: str) -> list[str]:
-    """The names in the numbered list of the section *walk*."""
+    """Return the names in the numbered list of the section *walk*."""
     _, _, rest = page().partition(f"\n## {walk}\n")
     section = rest.partition("\n## ")[0]
     return names_in("".join(re.findall(r"^[0-9]+\. .*\n(?:    ?.*\n)*", section, re.MULTILINE)))

@@ -1,4 +1,4 @@
-"""A builder whose cloud is in memory, and a preset that makes next to nothing."""
+"""Provide a builder whose cloud is in memory, and a preset that creates almost nothing."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ OWN_BUCKET, FOREIGN_BUCKET = "my-jobs", "jobs-elsewhere"
 
 
 def write_preset(folder: Path, **files: str | None) -> Path:
-    """A preset; *files* by name without ending replace those that would be there, None leaves one out."""
+    """Write a preset; *files*, by name without suffix, replace the default ones; None leaves a file out."""
     folder.mkdir(parents=True, exist_ok=True)
     content = dict.fromkeys(FILES, "#!/bin/bash\n")
     content |= {NETWORK_FILE: NETWORK, CONFIGURATION_FILE: CONFIGURATION}
@@ -55,18 +55,18 @@ def write_preset(folder: Path, **files: str | None) -> Path:
 
 
 def own_store() -> JobBucket:
-    """A bucket of the account that builds."""
+    """Return a bucket of the account that builds."""
     return JobBucket(OWN_BUCKET)
 
 
 def foreign_store(profile: str = "abci") -> JobBucket:
-    """A bucket of another service."""
+    """Return a bucket of another service."""
     return JobBucket(FOREIGN_BUCKET, "https://s3.abci.ai", profile)
 
 
 @define
 class World:
-    """The builder of one user, and all that it said."""
+    """The builder of one user, and all its messages."""
 
     home: Path
     clock: FakeClock = field(factory=FakeClock)
@@ -82,7 +82,7 @@ class World:
         )
 
     def builder(self, cloud: Any = None) -> BuilderParts:
-        """A builder that knows nothing of earlier ones; *cloud* instead of its own."""
+        """Return a builder without knowledge of earlier ones; *cloud* replaces the world's own cloud."""
         report = Report(self.said.append, self.noted.append, self.progress.append)
         there = cloud or self.cloud
         return wire_builder(
@@ -90,7 +90,7 @@ class World:
         )
 
     def request(self, name: str = "c", **others: Any) -> ClusterRequest:
-        """What a user asks for."""
+        """Return a user's request for a cluster."""
         return ClusterRequest(
             **{"name": name, "keypair": "my-key", "store": own_store(), "preset": "tiny", **others}
         )
@@ -104,6 +104,6 @@ class World:
         return self.builder().delete(name, wait=wait)
 
     def state(self, name: str = "c") -> str:
-        """What the list shows; empty if it does not show the cluster."""
+        """Return the state in the list; empty if the list does not show the cluster."""
         shown = {cluster.name: cluster.state.value for cluster in self.builder().list()}
         return shown.get(name, "")

@@ -1,4 +1,4 @@
-"""The files of field reports, as they came."""
+"""Read the original files of field reports."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ CASES = Path(__file__).parents[1] / "cases"
 
 
 def case(number: str, name: str) -> str:
-    """The text of a file of case *number*."""
+    """Return the text of a file of case *number*."""
     return (CASES / number / name).read_text(encoding="utf-8")

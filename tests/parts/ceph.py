@@ -1,6 +1,6 @@
-"""A real S3 service on loopback: Ceph with one monitor, one manager, one OSD and its gateway.
+"""Run a real S3 service on loopback: Ceph with one monitor, one manager, one OSD and its gateway.
 
-Everything lies in one new directory and ends with `Ceph.stop`; nothing outlives it.
+All its files are in one new directory. `Ceph.stop` ends everything and leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -77,19 +77,19 @@ rgw enable ops log = false
 
 
 class CephDidNotStart(Exception):
-    """A part of Ceph did not come up; the message holds what it said last."""
+    """A part of Ceph did not start; the message contains its last output."""
 
 
 def missing_commands() -> list[str]:
-    """What of Ceph is not installed here."""
+    """Return the commands of Ceph that are not installed here."""
     return [command for command in COMMANDS if shutil.which(command) is None]
 
 
 class Ceph:
-    """The services, once started, and how to reach them."""
+    """The services, once started, and their addresses."""
 
     def __init__(self) -> None:
-        # Not under pytest's directories: the path of a socket has 107 bytes.
+        # Not under pytest's directories: the path of a socket has at most 107 bytes.
         self._home = Path(tempfile.mkdtemp(prefix="ceph-"))
         self._environment = {**os.environ, "CEPH_CONF": str(self._home / "ceph.conf")}
         self._daemons: list[subprocess.Popen[bytes]] = []
@@ -101,7 +101,7 @@ class Ceph:
         return f"http://127.0.0.1:{self._rgw_port}"
 
     def start(self) -> None:
-        """Start everything and make the user; raises `CephDidNotStart`."""
+        """Start everything and create the user; raises `CephDidNotStart`."""
         try:
             self._configure()
             self._start_monitor()
@@ -115,7 +115,7 @@ class Ceph:
             raise
 
     def stop(self) -> None:
-        """End what was started, the last first, and remove its data."""
+        """Stop the services in reverse order of their start, and remove their data."""
         for daemon in reversed(self._daemons):
             daemon.send_signal(signal.SIGTERM)
             try:
@@ -155,7 +155,7 @@ class Ceph:
         self._wait_until("the OSD is up", self._osd_is_up)
 
     def _osd_is_up(self) -> bool:
-        # An OSD that speaks before it knows the monitor's map is told "wrong fsid" and gives up.
+        # An OSD that contacts the monitor before it has the monitor's map gets "wrong fsid" and exits.
         if self._daemons[-1].poll() is not None and self._osd_starts < MAX_OSD_STARTS:
             self._osd_starts += 1
             del self._daemons[-1]

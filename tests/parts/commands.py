@@ -1,4 +1,4 @@
-"""The commands as processes of their own, in a home that a test can throw away."""
+"""Run the commands as separate processes, in a home that a test can discard."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ WITHIN_S = 90
 
 @define
 class Home:
-    """A ``CLOUDQ_HOME`` of its own, whose agent polls every half a second."""
+    """A separate ``CLOUDQ_HOME``, whose agent polls every half a second."""
 
     path: Path
 
     @property
     def environ(self) -> dict[str, str]:
-        """What a user of this home has in the environment."""
+        """Return the environment of a user of this home."""
         return {
             **os.environ,
             "PYTHONPATH": str(ROOT),
@@ -41,21 +41,21 @@ class Home:
         )
 
     def run(self, *args: str) -> subprocess.CompletedProcess[str]:
-        """Run a Python program to its end."""
+        """Run a Python program until it ends."""
         process = self.start(*args)
         out, err = process.communicate(timeout=WITHIN_S)
         return subprocess.CompletedProcess(args, process.returncode, out, err)
 
     def cloudqcli(self, *args: str) -> subprocess.CompletedProcess[str]:
-        """Run a client's command."""
+        """Run a command of the client."""
         return self.run("-m", "cloudq.entrypoints.cloudqcli", *args)
 
     def cloudqd(self, *args: str) -> subprocess.CompletedProcess[str]:
-        """Run an agent's command."""
+        """Run a command of the agent."""
         return self.run("-m", "cloudq.entrypoints.cloudqd", *args)
 
     def script(self, body: str) -> str:
-        """A jobscript."""
+        """Write a jobscript and return its path."""
         path = self.path.with_name("job.sh")
         path.write_text(f"#!/bin/bash\n{body}\n")
         return str(path)
@@ -67,7 +67,7 @@ class Home:
         return said.stdout[5:13]
 
     def state(self, job_id: str) -> str:
-        """The state that ``stat`` shows."""
+        """Return the state that ``stat`` shows."""
         [line] = [
             line for line in self.cloudqcli("stat", job_id).stdout.splitlines() if line.startswith("state")
         ]

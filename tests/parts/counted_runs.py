@@ -1,4 +1,4 @@
-"""Jobs that write down each of their runs, so that a test can count them."""
+"""Provide jobs that record each of their runs, so that a test can count them."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ sleep $((16#${{id:6:1}} * {longest_ms} / 15))e-3
 echo done > result.txt
 case $id in *[05af]) exit 3 ;; esac
 """
-"""One script for all: how long it takes and how it ends follow from the job's id alone."""
+"""One script for all jobs: its duration and its exit code depend only on the job's id."""
 
 
 def code_of(job_id: str) -> int:
-    """How a job of `KNOWS_ITS_END` ends."""
+    """Return the exit code of a job of `KNOWS_ITS_END`."""
     return 3 if job_id[-1] in "05af" else 0
 
 
 def submit_many(site: Site, client: Client, count: int, runs: Path, longest_s: float = 1.0) -> dict[str, int]:
-    """Jobs of one script name that end with 0 or 3; exit codes by id."""
+    """Submit jobs with one script name that exit with 0 or 3; return the exit codes by id."""
     runs.mkdir()
     expected = {}
     for number in range(count):
@@ -51,7 +51,7 @@ def submit_many(site: Site, client: Client, count: int, runs: Path, longest_s: f
 def submit_counted(
     site: Site, client: Client, runs: Path, *, seconds: float = 0.1, code: int = 0, **options: Any
 ) -> str:
-    """One job that writes down its runs; its id."""
+    """Submit one job that records its runs; return its id."""
     body = COUNTS_ITS_RUNS.format(runs=runs, seconds=seconds, code=code)
     return client.submit(site.script(body), submit_to=site.system, force=True, **options).job.uuid
 
@@ -68,6 +68,6 @@ def check_all(client: Client, expected: dict[str, int], runs: Path) -> None:
         assert jobs[job_id].size_output
     assert sorted(entry.job_id for entry in client.history()) == sorted(expected)
     ends = time.monotonic() + 60
-    while left := client.jobs().jobs:  # the agents' summary comes every 5 s
+    while left := client.jobs().jobs:  # the agents' summary is written every 5 s
         assert time.monotonic() < ends, left
         time.sleep(0.1)

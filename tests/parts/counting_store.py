@@ -1,4 +1,4 @@
-"""A store that counts requests as a provider would bill them, and remembers their order."""
+"""Provide a store that counts requests as a provider bills them, and keeps their order."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ from cloudq.ports.object_store import (
 
 @define
 class CountingStore:
-    """Passes everything on to *inner*.
+    """A store that passes every request on to *inner*.
 
-    ``requests`` holds (kind, key or prefix) in order; kinds are PUT, GET, LIST, DELETE (one key)
-    and POST (up to a thousand keys to delete at once). ``limits`` holds what each LIST asked for.
+    ``requests`` contains (kind, key or prefix) in order. The kinds are PUT, GET, LIST, DELETE (one key)
+    and POST (up to 1,000 keys to delete at once). ``limits`` contains the page size that each LIST
+    requested.
     """
 
     inner: ObjectStore
@@ -33,11 +34,11 @@ class CountingStore:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many requests of each kind, without those that were not made."""
+        """Return the number of requests of each kind; kinds without a request are left out."""
         return dict(Counter(kind for kind, _ in self.requests))
 
     def reset(self) -> None:
-        """Count from zero."""
+        """Start counting from zero."""
         self.requests.clear()
         self.deleted.clear()
         self.limits.clear()

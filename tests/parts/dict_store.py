@@ -1,4 +1,4 @@
-"""The least a store can be: a dictionary that takes any key, as S3 does, however foreign."""
+"""Provide the smallest possible store: a dictionary that accepts any key, as S3 does."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from cloudq.ports.object_store import (
 
 @define
 class DictStore:
-    """The port `ObjectStore` in a dictionary, for tests of what stands on it."""
+    """The port `ObjectStore` in a dictionary, for tests of code that uses a store."""
 
     now: Callable[[], datetime]
     objects: dict[str, tuple[bytes, datetime]] = field(factory=dict)
@@ -86,10 +86,10 @@ class DictStore:
         return len(body)
 
     def unfinished_uploads(self, prefix: str) -> Iterator[UnfinishedUpload]:
-        return iter(())  # every write here is one
+        return iter(())  # every write here is atomic
 
     def abort_upload(self, upload: UnfinishedUpload) -> None:
-        """There is none."""
+        """Do nothing: there are no unfinished uploads."""
 
     def download(self, key: str, target: Path, *, max_bytes: int | None = None) -> int:
         if key not in self.objects:

@@ -10,7 +10,7 @@ from cloudq.domain.errors import PreconditionFailed
 
 
 def create(store: DirectoryStore, nonce: str, *keys: str) -> None:
-    """Try to create each key; print those that were ours."""
+    """Try to create each key; print the keys that this process created."""
     for key in keys:
         try:
             store.put_if_absent(key, nonce.encode())
@@ -20,7 +20,7 @@ def create(store: DirectoryStore, nonce: str, *keys: str) -> None:
 
 
 def mark(store: DirectoryStore, name: str, times: str) -> None:
-    """Add a mark of one's own to an object, again and again."""
+    """Add this process's mark to an object, *times* times."""
     for number in range(int(times)):
         while True:
             found = store.get("marks")

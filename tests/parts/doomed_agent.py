@@ -1,9 +1,9 @@
-"""A real agent in a process of its own that is killed, or stopped, right before a chosen step of a hand-over.
+"""Run a real agent as a process that is killed, or stopped, right before a chosen step of a hand-over.
 
-A step is what leaves a trace: a change of a file or directory, a request to the store, a process that is
-started. The interpreter itself tells of each before it happens (`sys.addaudithook`). Between two steps
-nothing happens that a successor could see, but for what a process that was started does: so the moment right
-after that is a step, too.
+A step is an action that leaves a trace: a change of a file or directory, a request to the store, or the start
+of a process. The interpreter announces each step before it happens (`sys.addaudithook`). Between two steps,
+nothing happens that a successor could see, except for the actions of a process that was started. So the
+moment right after such a start is a step, too.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from attrs import frozen
 
 from tests.parts.site import Site, wait_until
 
-# Agents and clients are forked from a process that has loaded everything and has one thread: that is fast.
+# Agents and clients are forked from a process that has one thread and has loaded all modules: this is fast.
 FORKED = multiprocessing.get_context("forkserver")
 FORKED.set_forkserver_preload(
     [
@@ -44,16 +44,16 @@ WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 
 @frozen
 class Doom:
-    """What becomes of an agent, and when: only steps that concern one job are counted."""
+    """The signal for an agent, and its time: only steps that concern one job are counted."""
 
     job_id: str
     before: int | str | None = None
-    """The number of a step, or the event of the first that counts; None: it lives on."""
+    """The number of a step, or the event of the first step that counts; None: the agent lives on."""
     signal: signal.Signals = signal.SIGKILL
 
 
 class DoomedAgent:
-    """``cloudqd --daemon`` of a site, until its doom."""
+    """The process ``cloudqd --daemon`` of a site, until the signal."""
 
     def __init__(self, site: Site, doom: Doom, time_to_live_s: float | None = None) -> None:
         self._told, tells = FORKED.Pipe(duplex=False)
@@ -65,27 +65,27 @@ class DoomedAgent:
         tells.close()
 
     def step(self, longest_s: float = 60.0) -> str:
-        """The step before which its doom came."""
+        """Return the step before which the signal was sent."""
         assert self._told.poll(longest_s), "the agent met no such step"
         return self._told.recv_bytes().decode()
 
     def wait_until_killed(self) -> None:
-        """It is gone, by its own doom."""
+        """Wait until the agent has been killed by its own signal."""
         self._process.join(60)
         assert self._process.exitcode == -signal.SIGKILL
 
     def wait_until_stopped(self) -> None:
-        """It stands still."""
+        """Wait until the agent is stopped."""
         stat = Path(f"/proc/{self._process.pid}/stat")
         wait_until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T")
 
     def resume(self) -> None:
-        """Go on after a stop."""
+        """Continue after a stop."""
         assert self._process.pid is not None
         os.kill(self._process.pid, signal.SIGCONT)
 
     def kill(self) -> None:
-        """End it now."""
+        """Kill the agent now."""
         self._process.kill()
         self._process.join(60)
 
@@ -109,7 +109,7 @@ def _live(
 
 
 def shorten_leases(time_to_live_s: float) -> None:
-    """Let the leases of this process last *time_to_live_s*; a waiter looks every second."""
+    """Set the time to live of this process's leases; a waiter looks every second."""
     from cloudq.application.agent import hold_lease, run_agent
 
     hold_lease.Lease = partial(hold_lease.Lease, time_to_live_s=time_to_live_s)  # type: ignore[misc, assignment]
@@ -117,7 +117,7 @@ def shorten_leases(time_to_live_s: float) -> None:
 
 
 class _Fate:
-    """Sees each step, and signals this very process before the chosen one."""
+    """A hook that sees each step, and signals this process before the chosen one."""
 
     def __init__(self, doom: Doom, tells: Connection) -> None:
         self._doom, self._tells = doom, tells
@@ -143,5 +143,5 @@ class _Fate:
         if self._doom.before not in (next(self._numbers), event):
             return
         self._tells.send_bytes(event.encode())
-        # To this thread and no other: it must not get any further.
+        # Signal this thread and no other: it must not get any further.
         signal.pthread_kill(threading.get_ident(), self._doom.signal)

@@ -1,4 +1,4 @@
-"""Clients that submit one job after the other and are killed -9 in the middle of it."""
+"""Run clients that submit one job after the other and are killed with SIGKILL while they do so."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ LIVES_S = (0.3, 2.5)
 
 @define
 class DoomedClients:
-    """One client after the other, each with a short life."""
+    """A sequence of clients, each with a short life."""
 
     site: Site
     script: Path
     seed: int
     confirmed: set[str] = field(factory=set, init=False)
-    """Jobs of which a client said that they were submitted."""
+    """The jobs whose submission a client confirmed."""
     problems: Counter[str] = field(factory=Counter, init=False)
-    """What clients said that did not submit a job, or may not have."""
+    """The errors that clients reported for jobs that were not submitted, or may not have been."""
     killed: int = field(default=0, init=False)
 
     def submit(self, count: int) -> None:
-        """Go on until that many submissions were confirmed."""
+        """Run clients until *count* submissions were confirmed."""
         chance = random.Random(self.seed)
         while len(self.confirmed) < count:
             self._live(chance.uniform(*LIVES_S), count)
@@ -57,7 +57,7 @@ class DoomedClients:
                 job_id, problem = told.recv()
                 self.confirmed |= {job_id} - {""}
                 self.problems.update({problem} - {""})
-        except (EOFError, OSError):  # it was killed in the middle of a word, or it had said all
+        except (EOFError, OSError):  # it was killed in the middle of a message, or had sent all
             told.close()
 
 

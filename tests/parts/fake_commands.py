@@ -1,6 +1,6 @@
-"""What stand-ins for a scheduler's commands share: one state file, and faults on demand.
+"""Provide one state file, and faults on demand, to the stand-ins for a scheduler's commands.
 
-Run with nothing but the standard library, by commands that are processes of their own.
+The commands are separate processes, which import only the standard library.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 @contextmanager
 def opened_state(home: Path) -> Iterator[dict[str, Any]]:
-    """The state, for this process alone, written back at the end."""
+    """Lock the state for this process alone, yield it, and write it back at the end."""
     with (home / "lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         path = home / "state.json"
@@ -30,7 +30,7 @@ def opened_state(home: Path) -> Iterator[dict[str, Any]]:
 
 
 def make_commands(folder: Path, script: Path, names: tuple[str, ...]) -> None:
-    """Executables in *folder* that run *script* under the names of a scheduler's commands."""
+    """Write executables into *folder* that run *script* under the names of a scheduler's commands."""
     folder.mkdir(parents=True)
     for name in names:
         path = folder / name
@@ -39,7 +39,7 @@ def make_commands(folder: Path, script: Path, names: tuple[str, ...]) -> None:
 
 
 class FakeScheduler:
-    """The test's side: the state that the commands share, and where they are."""
+    """The test's side: the state that the commands share, and the place of the commands."""
 
     def __init__(self, home: Path, script: Path, names: tuple[str, ...], state: dict[str, Any]) -> None:
         self.home = home
@@ -51,11 +51,11 @@ class FakeScheduler:
 
     @property
     def path(self) -> str:
-        """A PATH on which the commands come first."""
+        """Return a PATH on which the stand-ins come first."""
         return f"{self._bin}{os.pathsep}{os.environ['PATH']}"
 
     def state(self) -> AbstractContextManager[dict[str, Any]]:
-        """Read and change everything."""
+        """Open the whole state to read and change it."""
         return opened_state(self.home)
 
     def set(self, **changes: Any) -> None:
@@ -64,33 +64,33 @@ class FakeScheduler:
             state.update(changes)
 
     def next_fails(self, command: str, *faults: dict[str, Any]) -> None:
-        """What happens at the next calls of *command*, one each."""
+        """Set the faults of the next calls of *command*, one for each call."""
         with self.state() as state:
             state["faults"].setdefault(command, []).extend(faults)
 
     def goes_away(self, fault: dict[str, Any], *commands: str) -> None:
-        """What happens at every call of *commands*, of all if none is named, until `comes_back`."""
+        """Set the fault of every call of *commands* (default: all) until `comes_back`."""
         self.set(away=dict.fromkeys(commands or self._names, fault))
 
     def comes_back(self) -> None:
-        """All is well again."""
+        """End the fault of `goes_away`."""
         self.set(away={})
 
     def asked(self, command: str) -> list[list[str]]:
-        """The words of every call of *command* so far."""
+        """Return the words of every call of *command* so far."""
         with self.state() as state:
             return list(state["calls"].get(command, []))
 
     def calls(self, command: str, *words: str) -> int:
-        """How often it was run, with all of *words* among its own."""
+        """Return the number of calls of *command* whose words include all of *words*."""
         return sum(set(words) <= set(call) for call in self.asked(command))
 
     def reset(self) -> None:
-        """What the scheduler knew of jobs is lost, accounts are not: ids begin anew."""
+        """Make the scheduler lose its jobs but keep the accounts; ids start again from 1."""
         self.set(next=1, jobs={})
 
     def wait_until(self, is_so: Callable[[dict[str, Any]], bool]) -> None:
-        """Until it is so with the jobs."""
+        """Wait until *is_so* is true of the jobs."""
         ends = time.monotonic() + 30
         while True:
             with self.state() as state:
@@ -103,7 +103,7 @@ class FakeScheduler:
 def run_command(
     home: Path, commands: Mapping[str, Callable[[list[str]], int]], name: str, words: list[str]
 ) -> int:
-    """Play one command, or the next fault that a test asked for."""
+    """Play one command, or the next fault that a test requested."""
     if words[-1:] == ["--version"]:
         print("a stand-in 1.0")
         return 0

@@ -1,7 +1,7 @@
-"""Stand-ins for what only a head node has: dnf, aws, runuser, systemd, CloudWatch's agent.
+"""Play the commands that only a head node has: dnf, aws, runuser, systemd, CloudWatch's agent.
 
-Run as ``python fake_head_node.py COMMAND …`` with the standard library alone. What they were called with is
-noted line by line; where they would reach into AWS they ask the service that the test's notes name.
+Run as ``python fake_head_node.py COMMAND …`` with only the standard library. Each call is noted on one line.
+Where the real commands would contact AWS, these contact the service that the test's notes name.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from pathlib import Path
 HOME = Path(os.environ.get("FAKE_HEAD_NODE", ""))
 COMMANDS = ("dnf", "aws", "curl", "runuser", "systemctl", "amazon-cloudwatch-agent-ctl")
 PACKAGES = {"docker": "docker", "nvidia-container-toolkit": "nvidia-ctk"}
-"""Their commands are noted and do nothing."""
+"""The packages known here; calls of their commands are noted and do nothing."""
 RESTART_S = 0.5
-"""Instead of RestartSec."""
+"""The replacement for RestartSec."""
 
 PYTHON = """\
 #!/bin/bash
@@ -38,13 +38,13 @@ fi
 
 
 def world() -> dict[str, str]:
-    """What the test told: where things are that a machine in AWS would simply have."""
+    """Return the test's notes: the places of things that a machine in AWS simply has."""
     told: dict[str, str] = json.loads((HOME / "world.json").read_text())
     return told
 
 
 def dnf(words: list[str]) -> int:
-    """``install … PACKAGE``, as far as it is known here."""
+    """Play ``install … PACKAGE`` for the packages known here."""
     bin_directory = Path("/usr/local/bin")
     if words[-1] == "python3.11":
         path, text = bin_directory / "python3.11", PYTHON.format(**world())
@@ -61,7 +61,7 @@ def dnf(words: list[str]) -> int:
 
 
 def aws(words: list[str]) -> int:
-    """``s3 cp URL FILE`` and ``secretsmanager get-secret-value``, from what the test put there."""
+    """Play ``s3 cp URL FILE`` and ``secretsmanager get-secret-value`` with the test's data."""
     if words[:2] == ["s3", "cp"]:
         url, target = words[-2:]
         source = HOME / "bucket" / url.removeprefix("s3://")
@@ -80,15 +80,15 @@ def aws(words: list[str]) -> int:
 
 
 def runuser(words: list[str]) -> int:
-    """``-u USER -- COMMAND …``: everybody is one user here."""
+    """Play ``-u USER -- COMMAND …``: all users are the same here."""
     os.execvp(words[3], words[3:])
 
 
 def systemctl(words: list[str]) -> int:
-    """Only what a script needs to install one service; ``restart`` keeps it running like systemd."""
+    """Play only what a script needs to install one service; ``restart`` keeps it running as systemd does."""
     verb, *units = [word for word in words if not word.startswith("--")]
     if verb == "restart":
-        for unit in filter(_has_file, units):  # those of packages are only noted
+        for unit in filter(_has_file, units):  # the units of packages are only noted
             _stop(unit)
             _supervise(unit)
     elif verb == "stop":
@@ -98,7 +98,7 @@ def systemctl(words: list[str]) -> int:
 
 
 def do_nothing(_: list[str]) -> int:
-    """It was noted that it was called."""
+    """Do nothing: the call was noted."""
     return 0
 
 
@@ -136,7 +136,7 @@ def _supervise(unit: str) -> None:
 
 
 def _service(unit: str) -> dict[str, list[str]]:
-    """The section of the unit that says how to run it."""
+    """Return the section of the unit that describes how to run it."""
     section, found = "", {}
     for line in Path("/etc/systemd/system", unit).read_text().splitlines():
         if line.startswith("["):

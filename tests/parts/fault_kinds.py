@@ -1,4 +1,4 @@
-"""Every kind of scheduler as commands that are stand-ins, and the words in which each of them fails."""
+"""Describe each kind of scheduler: stand-ins for its commands, and the messages of their failures."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _numbers = count(1)
 
 @frozen(kw_only=True)
 class Kind:
-    """A kind of scheduler: its commands, and what they say."""
+    """A kind of scheduler: its commands and their messages."""
 
     profile: str
     fake: Callable[[Path, int], Fake]
@@ -50,17 +50,17 @@ class Kind:
     query: str
     cancel: str
     down: Fault
-    """What a question meets while the scheduler is away."""
+    """The fault that a query meets while the scheduler is away."""
     told: str
-    """What of it an owner is told."""
+    """The part of its message that the owner sees."""
     unreadable: tuple[tuple[Fault, ...], ...]
-    """Ways in which the list of jobs may be none; the calls of one question."""
+    """Ways in which the list of jobs may be unreadable: the faults of the calls of one query."""
     unanswered: str
-    """What a submission says that may have happened."""
+    """The message of a submission that may have succeeded."""
     limit: str
-    """What it says about a limit of the moment."""
+    """The message of a submission that exceeds a temporary limit."""
     refusal: str
-    """What it says that will never be."""
+    """The message of a permanent refusal."""
     strange_state: str
     first_id: str
     is_over: Callable[[dict[str, Any], str], bool]
@@ -97,7 +97,7 @@ _QMASTER_DOWN: Fault = {"do": "fail", "words": _SEND_ERROR}
 GRID_ENGINE = Kind(
     profile="gridengine",
     fake=lambda folder, slots: FakeGridEngine(folder, slots=slots),
-    # Accounting is asked for only after a while: these jobs are judged by what is listed.
+    # Accounting is queried only after a while, so these jobs are judged by the list.
     scheduler=lambda environ, warn: GridEngineScheduler(
         GRID_ENGINE_TIMES, elapsed=lambda: 0.0, environ=environ, warn=warn
     ),
@@ -153,7 +153,7 @@ class FaultRig:
         self.scheduler = self.another()
 
     def another(self) -> Scheduler:
-        """A successor's, which knows nothing."""
+        """Return the scheduler of a successor without any knowledge of earlier jobs."""
         return self.kind.scheduler({**os.environ, **self.fake.environment()}, self.warned.append)
 
     def space(self, body: str = "sleep 30") -> DirectoryClaimSpace:
@@ -165,7 +165,7 @@ class FaultRig:
         return self.scheduler.submit(submission_of(space, (), array), files)
 
     def running(self) -> str:
-        """The local id of a job that runs."""
+        """Return the scheduler job id of a running job."""
         local_id = self.submit(self.space())
         wait_until(lambda: self.status(local_id).life is Life.RUNNING)
         return local_id

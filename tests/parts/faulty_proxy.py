@@ -1,8 +1,8 @@
-"""The way to an S3 service at its worst: requests and answers are refused, lost, delayed and cut, or crawl.
+"""Put a faulty connection before an S3 service: refused, lost, delayed, cut off or slow requests and answers.
 
-A process of its own. Requests pass as they are, their Host too, so that their signatures stay good. Run as
-``python faulty_proxy.py UPSTREAM_PORT SHARE SEED BYTES_PER_S``: prints its port, then answers each line of
-its stdin with what it did so far, and ends with its stdin.
+Runs as a separate process. Requests pass unchanged, including their Host, so that their signatures stay
+valid. Run as ``python faulty_proxy.py UPSTREAM_PORT SHARE SEED BYTES_PER_S``: it prints its port, answers
+each line of its stdin with the counts so far, and ends with its stdin.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 MAX_HEAD_BYTES = 1 << 20
 CHUNK_BYTES = 1 << 16
-"""What a connection may send before another one has its turn."""
+"""The number of bytes that a connection may send before it is another one's turn."""
 SLOW_S = (0.5, 4.0)
 RESET_AT_CLOSE = struct.pack("ii", 1, 0)
-"""SO_LINGER: who waits for an answer sees the connection break."""
+"""A value for SO_LINGER: the waiting peer sees the connection break."""
 
 BEFORE = {"slow down": 4, "reset before": 3, "conflict": 3}
-"""Kinds of faults before anything was done, and how often of all faults each is."""
+"""The kinds of faults before the request took effect, and their weights among all faults."""
 AFTER = {"reset after": 4, "error after": 2, "cut": 3, "slow": 1}
-"""Kinds of faults after it was done."""
+"""The kinds of faults after the request took effect, and their weights."""
 FAULTS = BEFORE | AFTER
 
 ERROR = '<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code><Message>{words}</Message></Error>'
@@ -67,7 +67,7 @@ RULES = {
         "User: arn:aws:iam::1:user/me is not authorized to perform: s3:PutObject on resource: x",
     ),
 }  # fmt: skip
-"""What Amazon S3 enforces and moto does not, by name of the rule, and how it refuses."""
+"""Rules that Amazon S3 enforces and moto does not, by name, and the refusal of each."""
 STATUSES |= RULES
 
 
@@ -86,7 +86,7 @@ class FaultyProxy:
         )
         assert self._process.stdout is not None
         self.service = evolve(upstream, endpoint_url=f"http://{HOST}:{int(self._process.stdout.readline())}")
-        """The service as it is reached on this way."""
+        """The service as it is reached through the proxy."""
 
     def goes_down(self) -> None:
         """Break all connections and refuse new ones."""
@@ -97,11 +97,11 @@ class FaultyProxy:
         self._tell("up")
 
     def heals(self) -> None:
-        """No faults from now on."""
+        """Inject no more faults."""
         self._tell("heal")
 
     def enforces(self, rule: str, word: str = "") -> None:
-        """Refuse what breaks a rule of `RULES`; of the rules about keys, *word* is the access key."""
+        """Refuse requests that break a rule of `RULES`; for the rules on keys, *word* is the access key."""
         self._tell(f"rule {rule}={word}")
 
     def enforces_nothing(self) -> None:
@@ -109,14 +109,14 @@ class FaultyProxy:
         self._tell("no rules")
 
     def injected(self) -> dict[str, int]:
-        """How many faults of each kind there were; ``passed`` are the requests without any.
+        """Return the number of faults of each kind; ``passed`` counts the requests without any.
 
-        ``doorbell`` are the looks at one: an agent begins each of its cycles with it.
+        ``doorbell`` counts the reads of a doorbell: an agent begins each of its cycles with one.
         """
         return self._tell("count")
 
     def close(self) -> None:
-        """End it."""
+        """End the proxy."""
         self._process.communicate(timeout=30)
 
     def _tell(self, word: str) -> dict[str, int]:
@@ -130,7 +130,7 @@ class FaultyProxy:
 
 @contextmanager
 def faulty_way_to(upstream: S3Service, share: float, seed: int) -> Iterator[FaultyProxy]:
-    """A proxy before *upstream* by which a *share* of all requests meets a fault."""
+    """Run a proxy before *upstream* that injects a fault into a *share* of all requests."""
     proxy = FaultyProxy(upstream, share, seed)
     try:
         yield proxy
@@ -140,7 +140,7 @@ def faulty_way_to(upstream: S3Service, share: float, seed: int) -> Iterator[Faul
 
 @contextmanager
 def slow_way_to(upstream: S3Service, bytes_per_s: int) -> Iterator[FaultyProxy]:
-    """A proxy before *upstream* that carries so many bytes in each direction, all connections together."""
+    """Run a proxy before *upstream* that limits the bytes per second of all connections in each direction."""
     proxy = FaultyProxy(upstream, 0.0, 0, bytes_per_s)
     try:
         yield proxy
@@ -149,7 +149,7 @@ def slow_way_to(upstream: S3Service, bytes_per_s: int) -> Iterator[FaultyProxy]:
 
 
 class Line:
-    """One direction of a line: connections take turns, a chunk each."""
+    """One direction of a line: connections take turns, one chunk each."""
 
     def __init__(self, bytes_per_s: int) -> None:
         self._bytes_per_s = bytes_per_s
@@ -176,7 +176,7 @@ class Proxy:
         self._rules: dict[str, str] = {}
         self._connections: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
-        # Nobody else may take the port while this is down, and whoever connects is to be refused.
+        # No other process may take the port while this is down, and connections must then be refused.
         self._placeholder = _bound(0)
         self._port: int = self._placeholder.getsockname()[1]
 
@@ -214,13 +214,13 @@ class Proxy:
             while await self._pass_on(reader, writer):
                 pass
         except (OSError, asyncio.IncompleteReadError):
-            pass  # either side has gone
+            pass  # one of the two sides is gone
         finally:
             self._connections.discard(writer)
             writer.close()
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """One request and its answer; whether the connection goes on."""
+        """Pass on one request and its answer; return whether the connection stays open."""
         head = await reader.readuntil(b"\r\n\r\n")
         if _value(head, b"expect"):
             writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -245,7 +245,7 @@ class Proxy:
         writer.write(answer_head)
         await self._send(writer, answer_body[: len(answer_body) // 2] if fault == "cut" else answer_body)
         if fault == "cut":
-            writer.close()  # in good order: what was written is to arrive
+            writer.close()  # in good order: the written data must arrive
             return False
         return True
 
@@ -274,11 +274,11 @@ class Proxy:
         return "slow down" if kind == "conflict" and not is_conditional else kind
 
     def _broken_rule(self, head: bytes) -> str:
-        """The first rule that a request breaks."""
+        """Return the first rule that a request breaks."""
         return next((rule for rule, about in self._rules.items() if _breaks(rule, about, head)), "")
 
     async def _ask(self, head: bytes, body: bytes) -> tuple[bytes, bytes]:
-        """The service's whole answer, on a connection of its own."""
+        """Return the service's whole answer, over a separate connection."""
         reader, writer = await asyncio.open_connection(HOST, self._upstream_port, limit=MAX_HEAD_BYTES)
         try:
             writer.write(head + body)
@@ -332,7 +332,7 @@ def _error(fault: str, *, is_head: bool) -> tuple[bytes, bytes]:
 
 
 def _reset(writer: asyncio.StreamWriter) -> bool:
-    """Break a connection; it does not go on."""
+    """Break a connection and return False: it does not stay open."""
     with suppress(OSError):
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_AT_CLOSE)
     writer.transport.abort()

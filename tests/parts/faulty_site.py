@@ -1,4 +1,4 @@
-"""A whole agent on a scheduler that is a stand-in, and jobs that tell of their runs."""
+"""Run a whole agent on a stand-in for a scheduler, with jobs that record their runs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class FaultySite:
     kind: Kind
     site: Site
     fake: Any
-    """The stand-in: each kind has means of its own."""
+    """The stand-in; its methods differ between kinds."""
 
     def submit(self, client: Client, body: str, name: str) -> str:
         script = self.site.script(body.format(root=self.site.root, name=name), f"{name}.sh")
@@ -39,14 +39,14 @@ class FaultySite:
         return job_id
 
     def let_go(self) -> None:
-        """Let the scripts that wait end."""
+        """Let the waiting scripts end."""
         (self.site.root / "go").touch()
 
     def runs(self, *names: str) -> list[int]:
         return [len((self.site.root / f"runs.{name}").read_text().splitlines()) for name in names]
 
     def submissions(self) -> int:
-        """How often the command was run by which jobs get in."""
+        """Return how often the submit command was run."""
         calls: int = self.fake.calls(self.kind.submit)
         return calls
 
@@ -54,22 +54,22 @@ class FaultySite:
         return (self.site.root / "agent.out").read_text()
 
     def wait_for_calls(self, command: str, more: int) -> None:
-        """Until a command was run some more times."""
+        """Wait until a command was run *more* times."""
         before = self.fake.calls(command)
         wait_until(lambda: self.fake.calls(command) >= before + more)
 
     def wait_until_over(self, local_id: str) -> None:
-        """Until the scheduler itself has ended the job."""
+        """Wait until the scheduler itself has ended the job."""
         self.fake.wait_until(lambda jobs: self.kind.is_over(jobs, local_id))
 
     def told(self, client: Client, *job_ids: str) -> list[tuple[str, int | None]]:
-        """How jobs ended."""
+        """Return the final states and exit codes of jobs."""
         return [(job.state.value, job.exit_code) for job in ended(client, *job_ids)]
 
 
 @contextmanager
 def faulty_site(kind: Kind, folder: Path) -> Iterator[FaultySite]:
-    """A site of this kind; whatever a test did to its scheduler is over afterwards."""
+    """Run a site of this kind, and undo all faults of its scheduler afterwards."""
     fake = kind.fake(folder, 8)
     site = Site(folder, {**fake.environment(), "CLOUDQ_AGENT_PROFILE": kind.profile}, "cluster")
     own = site.home / "systems"

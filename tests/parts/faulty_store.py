@@ -1,4 +1,4 @@
-"""A store whose next guarded writes go wrong in a way that a test chooses."""
+"""Provide a store whose next guarded writes fail in a way that a test chooses."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ Fault = Callable[[Write], str]
 
 
 def lost_request(_: Write) -> str:
-    """The request never reached the store; nobody can know."""
+    """Lose the request: it never reaches the store, and the outcome is unknown."""
     raise OutcomeUnknown("no answer")
 
 
 def lost_answer(write: Write) -> str:
-    """The store did as it was asked; its answer was lost."""
+    """Lose the answer: the store carries out the write."""
     write()
     raise OutcomeUnknown("no answer")
 
 
 def lost_answer_then_412(write: Write) -> str:
-    """As `lost_answer`, but the store's own client asked again and was told that the key exists."""
+    """Lose the answer as `lost_answer` does; the store's own client retries and gets a 412."""
     write()
     raise PreconditionFailed("412")
 
 
 def conflict(_: Write) -> str:
-    """409: two writes at once, neither decided."""
+    """Answer 409: of two simultaneous writes, neither is decided."""
     raise WriteConflict("409")
 
 
 @define
 class FaultyStore(PassingOn):
-    """Passes everything on to *inner*; each guarded write takes the next of *faults*, if any."""
+    """A store that passes requests on to *inner*; each guarded write takes the next of *faults*, if any."""
 
     inner: ObjectStore
     faults: deque[Fault] = field(factory=deque)

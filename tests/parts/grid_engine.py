@@ -1,7 +1,7 @@
-"""A real Grid Engine on loopback: one qmaster and one execution host in a cell of their own.
+"""Run a real Grid Engine on loopback: one qmaster and one execution host in a separate cell.
 
-It needs root, but no systemd, no entry in /etc/hosts and no file outside its one new directory, and
-nothing outlives it, not even when the test run is killed (`warden.Warden`).
+It needs root, but no systemd, no entry in /etc/hosts and no file outside its one new directory. Nothing
+outlives it, not even when the test run is killed (`warden.Warden`).
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from tests.parts.warden import Warden
 
 COMMANDS = ("sge_qmaster", "sge_execd", "qsub", "qstat", "qacct", "qdel", "qconf")
 PROGRAMS = Path("/usr/lib/gridengine")
-"""Where Debian has the daemons themselves and what makes a new cell."""
+"""The directory in which Debian has the daemons and the tools that create a cell."""
 SHARED = Path("/usr/share/gridengine")
 
 START_TIMEOUT_S = 60.0
 QUEUE = "main.q"
 GIDS = 20
-"""Groups for the jobs of one cell: more than there are slots."""
+"""The number of group ids for the jobs of one cell: more than there are slots."""
 
 BOOTSTRAP = """\
 admin_user              none
@@ -51,7 +51,7 @@ CONFIGURATION = {
     "execd_spool_dir": "{home}/spool/execd",
     "mailer": "/bin/true",
     "gid_range": "{first_gid}-{last_gid}",
-    # What a login shell reads is the developer's: a killed job may leave a lock of theirs behind.
+    # A login shell would read the developer's files, and a killed job may leave one of their locks behind.
     "login_shells": "ksh",
     "min_uid": "0",
     "min_gid": "0",
@@ -93,26 +93,26 @@ QUEUE_CONFIGURATION = {
 
 
 class GridEngineDidNotStart(Exception):
-    """A part of Grid Engine did not come up; the message holds what it said last."""
+    """A part of Grid Engine did not start; the message contains its last output."""
 
 
 def why_not_here() -> str:
-    """What keeps Grid Engine from being started; empty if nothing does."""
+    """Return the reason why Grid Engine cannot be started here; empty if it can."""
     missing = [command for command in COMMANDS if shutil.which(command, path=SBIN) is None]
     if missing:
         return f"Grid Engine is not installed here: {', '.join(missing)}"
-    # Its daemons trust nobody else.
+    # Its daemons trust no other user.
     return "Grid Engine is started by root only" if os.geteuid() else ""
 
 
 @frozen(kw_only=True)
 class GridEngineSettings:
-    """How a cell is to be."""
+    """The settings of a cell."""
 
     slots: int = 8
-    """So many jobs run at once, whatever this machine has."""
+    """The number of jobs that run at once, independent of this machine."""
     resources: tuple[tuple[str, int], ...] = (("rt_F", 4), ("rt_G.small", 8), ("rt_C.small", 16))
-    """Consumables, as ABCI names them, and how many of each the host has."""
+    """The consumables, with ABCI's names, and their number on the host."""
 
 
 class GridEngine:
@@ -152,22 +152,22 @@ class GridEngine:
             raise
 
     def stop(self) -> None:
-        """End all daemons and all jobs with whatever they started, and remove the directory."""
+        """End all daemons and all jobs with their child processes, and remove the directory."""
         self._warden.close()
 
     def environment(self) -> dict[str, str]:
-        """What a process needs to use this cell."""
+        """Return the variables that a process needs to use this cell."""
         return dict(self._variables)
 
     def run(self, *command: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-        """Run one of Grid Engine's commands to its end, whatever that is."""
+        """Run one of Grid Engine's commands until it ends, with any exit status."""
         return subprocess.run(
             command, env=self._environ, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True,
             timeout=60, check=False,
         )  # fmt: skip
 
     def wait_until(self, what: str, holds: Callable[[], bool], longest_s: float = START_TIMEOUT_S) -> None:
-        """Ask until it holds; raises `GridEngineDidNotStart` when it never does."""
+        """Wait until *holds* is true; raises `GridEngineDidNotStart` if it never is."""
         ends = time.monotonic() + longest_s
         while not holds():
             if time.monotonic() > ends:
@@ -175,28 +175,28 @@ class GridEngine:
             time.sleep(0.1)
 
     def states(self) -> dict[str, str]:
-        """The state letters of every job that is listed; of an array those of its last line."""
+        """Return the state letters of every listed job; for an array, those of its last line."""
         rows = [line.split() for line in self.run("qstat", "-u", "*").stdout.splitlines()[2:]]
         return {row[0]: row[4] for row in rows}
 
     def clear(self) -> None:
-        """Delete all jobs, whatever a test left behind."""
+        """Delete all jobs that a test left behind."""
         self.start_qmaster()
         self.run("qdel", "-u", "*")
         self.wait_until("no job is left", lambda: not self.run("qstat", "-u", "*").stdout)
 
     def stop_qmaster(self, *, crash: bool = False) -> None:
-        """End the qmaster in good order, or kill it; jobs run on."""
+        """Shut the qmaster down, or kill it; jobs continue to run."""
         self._warden.stop("qmaster", signal.SIGKILL if crash else signal.SIGTERM)
 
     def start_qmaster(self) -> None:
-        """Start the qmaster with the state it had, and wait until it answers."""
+        """Start the qmaster with its earlier state, and wait until it answers."""
         if "qmaster" not in self._warden.running():
             self._start("qmaster", "sge_qmaster")
         self.wait_until("the qmaster answers", lambda: not self.run("qconf", "-sh").returncode)
 
     def _make_cell(self) -> None:
-        self.home.chmod(0o755)  # within everybody's reach: jobs are started by other processes
+        self.home.chmod(0o755)  # readable for everyone: other processes start the jobs
         for name in ("cell/common", "bin", "spool/db", "spool/qmaster/job_scripts", "spool/execd", "log"):
             (self.home / name).mkdir(parents=True)
         (self.home / "util").symlink_to(SHARED / "util")
@@ -204,8 +204,8 @@ class GridEngine:
         self._write("cell/common/act_qmaster", f"{self.host}\n")
         self._write("cell/common/host_aliases", f"{self.host} {' '.join(self._other_names())}\n")
         self._make(PROGRAMS / "spoolinit", "berkeleydb", "libspoolb", str(self.home / "spool/db"), "init")
-        # Each job is known, and killed, by a group of its own: those of another cell on this machine,
-        # of another test run, must be others. Ports are.
+        # Each job is identified, and killed, by its own group id. So a cell of another test run on this
+        # machine must use other ids; its ports are different, and the ids are derived from them.
         first_gid = 20_000 + int(self._variables["SGE_EXECD_PORT"]) % 2_000 * GIDS
         gids = {"first_gid": first_gid, "last_gid": first_gid + GIDS - 1}
         told = {name: value.format(home=self.home, **gids) for name, value in CONFIGURATION.items()}
@@ -217,7 +217,7 @@ class GridEngine:
         self._make(make, "managers", getpass.getuser())
 
     def _other_names(self) -> list[str]:
-        """Whatever this host's addresses are called: Grid Engine takes the first name for the host's own."""
+        """Return the names of this host's addresses: Grid Engine takes the first name for the host's own."""
         names = {"localhost", socket.gethostname(), socket.getfqdn()}
         for address in ("127.0.0.1", self.host):
             with suppress(OSError):
@@ -239,7 +239,7 @@ class GridEngine:
         self._configure("-Aq", "queue", queue.format(host=self.host, slots=self.settings.slots))
 
     def _changed(self, text: str, values: dict[str, str]) -> str:
-        """A configuration with some of its lines replaced."""
+        """Return a configuration with some of its lines replaced."""
         lines = [line for line in text.splitlines() if line.partition(" ")[0] not in values]
         return "\n".join([*lines, *(f"{name} {value}" for name, value in values.items())]) + "\n"
 
@@ -271,7 +271,7 @@ class GridEngine:
         self._warden.start(name, str(PROGRAMS / program), environ=self._environ, log=log)
 
     def _queue_is_up(self) -> bool:
-        # A sixth column would hold state letters, such as u for a host that cannot be reached.
+        # A sixth column would contain state letters, such as u for an unreachable host.
         lines = [line.split() for line in self.run("qstat", "-f").stdout.splitlines()]
         return any(line and line[0].startswith(f"{QUEUE}@") and len(line) == 5 for line in lines)
 
@@ -282,7 +282,7 @@ class GridEngine:
 
 @pytest.fixture(scope="session")
 def grid_engine() -> Iterator[GridEngine]:
-    """A cell: tests that use it are marked ``real`` and share the xdist group ``gridengine``.
+    """Run a cell: tests that use it are marked ``real`` and share the xdist group ``gridengine``.
 
     A test that leaves jobs calls `GridEngine.clear` when it ends.
     """

@@ -1,4 +1,4 @@
-"""A login node of a Grid Engine cell."""
+"""Provide a login node of a Grid Engine cell."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.parts.site import Site
 
 
 def login_node(cell: GridEngine, service: S3Service, root: Path) -> Site:
-    """A machine that can submit to *cell*; its jobs come through *service*."""
+    """Return a machine that can submit to *cell*, with its jobs in *service*."""
     root.mkdir(exist_ok=True)
     variables = {
         "CLOUDQ_STORE_ENDPOINT_URL": service.endpoint_url,

@@ -1,8 +1,8 @@
-"""A head node in a scratch root: the script of a preset runs there as it is, on stand-ins for what AWS has.
+"""Run the unchanged script of a preset on a head node in a scratch root, with stand-ins for AWS.
 
-Real are the shell, Python and pip, the wheel, the commands of Slurm and the agent itself; `fake_head_node`
-is the rest. bubblewrap gives the script a root of its own, so that it may write to ``/etc`` and ``/opt``;
-the home directory has the same path inside and outside, as compute nodes see it. Nothing outlives the test.
+The shell, Python and pip, the wheel, the commands of Slurm and the agent are real; `fake_head_node` is the
+rest. bubblewrap gives the script a separate root, so that it may write to ``/etc`` and ``/opt``. The home
+directory has the same path inside and outside, as compute nodes see it. Nothing outlives the test.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ LOG_GROUP = "/aws/parallelcluster/mine-202611230000"
 BOOT_TIMEOUT_S = 180.0
 OF_THE_HOST = ("hosts", "resolv.conf", "ld.so.cache", "localtime")
 THERE_LATER = "/usr/bin/python3.11"
-"""Whatever this machine has: on the other one dnf brings it."""
+"""The interpreter that dnf installs on the head node, whatever this machine has."""
 SLURM_COMMANDS = ("sbatch", "squeue", "scontrol", "scancel", "sinfo", "sacct")
 
 
 @frozen
 class Boot:
-    """What came of running the script once."""
+    """The result of one run of the script."""
 
     status: int
     said: str
@@ -55,7 +55,7 @@ class HeadNode:
     warden: Warden
     slurm: Slurm | None
     surroundings: Mapping[str, str]
-    """Variables that lead to what would simply be there in AWS: for the script and for services."""
+    """Variables for the script and for services, which replace what a machine in AWS simply has."""
     boots: int = 0
 
     @property
@@ -64,16 +64,16 @@ class HeadNode:
 
     @property
     def home(self) -> Path:
-        """Of the user whom the agent runs as."""
+        """Return the home of the user that the agent runs as."""
         return self.root / "home" / USER
 
     @property
     def notes(self) -> Path:
-        """Where the stand-ins keep theirs."""
+        """Return the directory of the stand-ins' notes."""
         return self.root / "notes"
 
     def boot(self, script: bytes, *arguments: str) -> Boot:
-        """Run the script as ParallelCluster does, to its end."""
+        """Run the script as ParallelCluster does, until it ends."""
         self.boots += 1
         file = self.root / "head-node.sh"
         file.write_bytes(script)
@@ -88,33 +88,33 @@ class HeadNode:
         return Boot(int(status.read_text()), log.read_text())
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        """Run a command on the machine to its end."""
+        """Run a command on the machine until it ends."""
         argv = self._inside(*command)
         return subprocess.run(
             argv, env=self._environ(), capture_output=True, text=True, timeout=60, check=False
         )
 
     def calls(self, command: str) -> list[list[str]]:
-        """What a stand-in was called with."""
+        """Return the arguments of a stand-in's calls."""
         lines = (self.notes / "calls").read_text().splitlines() if (self.notes / "calls").exists() else []
         return [words for name, *words in map(json.loads, lines) if name == command]
 
     def agent_pid(self) -> int:
-        """The process that the service last started."""
+        """Return the process id that the service started last."""
         return int((self.notes / "main.pid").read_text())
 
     def agent_log(self) -> str:
-        """For a test that fails."""
+        """Return the agent's log, to explain a failed test."""
         return (self.home / ".cloudq" / "log" / "cloudqd.log").read_text()[-5000:]
 
     def put_object(self, url: str, data: bytes) -> None:
-        """Into the set-up bucket."""
+        """Put an object into the set-up bucket."""
         path = self.notes / "bucket" / url.removeprefix("s3://")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
 
     def put_gpu(self) -> None:
-        """A device of NVIDIA's."""
+        """Create a device of NVIDIA's."""
         device = self.root / "sys/bus/pci/devices/0000:00:1e.0"
         device.mkdir(parents=True)
         (device / "vendor").write_text("0x10de\n")
@@ -123,7 +123,7 @@ class HeadNode:
         (self.notes / "secrets.json").write_text(json.dumps({name: text}))
 
     def set_up(self) -> None:
-        """Lay out the root."""
+        """Create the files of the root."""
         for name in ("etc/chef", "etc/systemd/system", "opt/slurm/bin", "bin", "usr-local", "notes"):
             (self.root / name).mkdir(parents=True)
         self.home.mkdir(parents=True, mode=0o700)
@@ -135,7 +135,7 @@ class HeadNode:
         world = {
             "python": str(python),
             "dependencies": str(dependencies),
-            # The user has the ids of whoever runs the tests, so that all files are theirs.
+            # The user has the ids of the account that runs the tests, so that all files belong to it.
             "service_environment": json.dumps({"CLOUDQ_AGENT_ALLOW_ROOT": "true", **self.surroundings}),
         }
         (self.notes / "world.json").write_text(json.dumps(world))
@@ -147,14 +147,14 @@ class HeadNode:
                 shutil.copy(Path("/etc", name), etc / name)
         ids = f"{os.getuid()}:{os.getgid()}"
         users = f"{USER}:x:{ids}::{self.home}:/bin/bash\n{getpass.getuser()}:x:{ids}::/:/bin/bash\n"
-        (etc / "passwd").write_text(users)  # the other one is who runs the tests' Slurm
+        (etc / "passwd").write_text(users)  # the other user is the one who runs the tests' Slurm
         (etc / "group").write_text(f"{USER}:x:{os.getgid()}:\n")
         (etc / "nsswitch.conf").write_text("passwd: files\ngroup: files\nhosts: files dns\n")
         told = {"cluster": {"log_group_name": LOG_GROUP, "cw_logging_enabled": "true"}}
         (etc / "chef" / "dna.json").write_text(json.dumps(told))
 
     def _lay_out_python(self) -> Path:
-        """The host's interpreter, where it is seen although what dnf brings later is hidden."""
+        """Lay out the host's interpreter where it stays visible, while what dnf installs later is hidden."""
         own = Path(sys.base_prefix, "bin", f"python3.{sys.version_info.minor}")
         if own.resolve() != Path(THERE_LATER):
             return own
@@ -176,13 +176,13 @@ class HeadNode:
                 _executable(self.root / "opt/slurm/bin" / name, f"{known} {words}")
 
     def _environ(self) -> dict[str, str]:
-        """Like the one that ParallelCluster gives; pip must not ask an index."""
+        """Return an environment like ParallelCluster's; pip must not contact an index."""
         path = f"{self.root}/bin:/usr/local/bin:/usr/bin:/bin"
         known = {"FAKE_HEAD_NODE": str(self.notes)}
         return {**self.surroundings, **known, "PATH": path, "PIP_NO_INDEX": "1", "LANG": "C.UTF-8"}
 
     def _inside(self, *command: str) -> list[str]:
-        """*command* with the root of this machine; processes and network are the host's."""
+        """Return *command* with the root of this machine; processes and network are the host's."""
         seen = [sys.base_prefix, sys.prefix, str(ROOT / "tests" / "parts")]
         seen += [str(self.slurm.home)] if self.slurm else []
         own = {"etc": "/etc", "opt": "/opt", "usr-local": "/usr/local/bin"}
@@ -211,7 +211,7 @@ def _executable(path: Path, line: str) -> None:
 
 
 def link_dependencies(folder: Path) -> None:
-    """A directory with what cloudq depends on, and nothing else of this environment."""
+    """Fill a directory with cloudq's dependencies, and with nothing else of this environment."""
     folder.mkdir()
     for found in _required(distribution("cloudq"), {}).values():
         for top in {
@@ -223,7 +223,7 @@ def link_dependencies(folder: Path) -> None:
 
 
 def pinned_to_what_is_here(wheel: Wheel) -> Wheel:
-    """*wheel* with requirements that the linked dependencies meet: the tests ask no index."""
+    """Return *wheel* with requirements that the linked dependencies meet: the tests contact no index."""
     lines = (
         f"{name}=={found.version} --hash=sha256:{'0' * 64}\n"
         for name, found in _required(distribution("cloudq"), {}).items()
@@ -237,7 +237,7 @@ def pinned_to_what_is_here(wheel: Wheel) -> Wheel:
 
 
 def _required(of: Distribution, found: dict[str, Distribution]) -> dict[str, Distribution]:
-    """What a distribution needs on this machine, by name, with all that those need."""
+    """Return all direct and indirect dependencies of a distribution on this machine, by name."""
     for requirement in map(Requirement, of.requires or ()):
         applies = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
         if applies and requirement.name not in found:
@@ -248,7 +248,7 @@ def _required(of: Distribution, found: dict[str, Distribution]) -> dict[str, Dis
 
 @contextmanager
 def head_node(slurm: Slurm | None = None, **surroundings: str) -> Iterator[HeadNode]:
-    """A machine as it is before its script has run."""
+    """Provide a machine in its state before the first run of the script."""
     if shutil.which("bwrap") is None:
         complain = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
         complain("not installed here: bubblewrap")

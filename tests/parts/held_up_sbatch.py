@@ -1,4 +1,4 @@
-"""An ``sbatch`` in front of the real one, in which the first submission of chosen jobs is held up."""
+"""Put an ``sbatch`` before the real one, which holds up the first submission of chosen jobs."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from pathlib import Path
 
 from tests.parts.site import Site, wait_until
 
-# Each job has its files here, named after its claim. Whoever is to be held up finds a file that says how.
+# Each job has its files here, named after its claim. To hold up a submission, a test creates a file that
+# names how.
 HANGS = "hangs"
-"""It waits, and submits in the end, unless it is ended before."""
+"""The command waits and submits in the end, unless it is ended before."""
 LATE = "late"
-"""It seems to hang for ever; its request comes through although the command was ended."""
+"""The command seems to hang forever; its request arrives although the command was ended."""
 
 _SBATCH = """\
 #!/bin/sh
@@ -30,7 +31,7 @@ exec "$real" "$@"
 
 
 class HeldUpSbatch:
-    """What agents of *site* find on their PATH from now on."""
+    """The ``sbatch`` that the agents of *site* find on their PATH from now on."""
 
     def __init__(self, site: Site) -> None:
         self._folder = site.root / "sbatch"
@@ -41,15 +42,15 @@ class HeldUpSbatch:
         site.variables["PATH"] = f"{self._folder}{os.pathsep}{os.environ['PATH']}"
 
     def hold_up(self, job_id: str, how: str) -> None:
-        """Its first submission is."""
+        """Hold up the first submission of a job."""
         self._file(how, job_id).touch()
 
     def wait_until_met(self, *job_ids: str) -> None:
-        """All of them are held up now."""
+        """Wait until all these jobs are held up."""
         wait_until(lambda: all(self._file("met", job_id).exists() for job_id in job_ids))
 
     def let_go(self, *job_ids: str) -> None:
-        """They go on."""
+        """Let the submissions of these jobs continue."""
         for job_id in job_ids:
             self._file("go", job_id).touch()
 

@@ -1,4 +1,4 @@
-"""Workers that get on with background work when a test says so."""
+"""Provide workers that run background work only when a test requests it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.parts.world import Agent
 
 @define
 class Later:
-    """Work that is done when a test says so."""
+    """Work that runs when a test requests it."""
 
     work: Callable[[], Any]
     lane: Lane
@@ -23,7 +23,7 @@ class Later:
         return bool(self.outcome)
 
     def wait(self, _: float) -> None:
-        """It does not get on by waiting."""
+        """Do nothing: waiting does not run the work."""
 
     def result(self) -> Any:
         return self.outcome[0]()
@@ -31,7 +31,7 @@ class Later:
     def get_on(self) -> None:
         try:
             value = self.work()
-        except Exception as error:  # noqa: BLE001 (kept for whoever asks for the result)
+        except Exception as error:  # noqa: BLE001 (kept for the caller of `result`)
             self.outcome.append(_raiser(error))
         else:
             self.outcome.append(lambda: value)
@@ -46,7 +46,7 @@ def _raiser(error: Exception) -> Callable[[], Any]:
 
 @define
 class HeldUpWorkers:
-    """Workers of which some lanes get on only when a test says so."""
+    """Workers of which some lanes run only when a test requests it."""
 
     lanes: frozenset[Lane]
     waiting: list[Later] = field(factory=list)
@@ -63,7 +63,7 @@ class HeldUpWorkers:
         return later
 
     def get_on(self) -> None:
-        """Do everything that waits."""
+        """Run all waiting work."""
         waiting, self.waiting = self.waiting, []
         for each in waiting:
             each.get_on()

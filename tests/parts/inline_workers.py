@@ -1,4 +1,4 @@
-"""Workers that do everything at once and in order."""
+"""Provide workers that do everything at once and in order."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class _Outcome(Generic[R]):
         return True
 
     def wait(self, seconds: float) -> None:
-        """It is done already."""
+        """Do nothing: the work is done already."""
 
     def result(self) -> R:
         if self.error is not None:
@@ -32,7 +32,7 @@ class _Outcome(Generic[R]):
 
 @frozen
 class InlineWorkers:
-    """Everything at once and in order."""
+    """Workers that do everything at once and in order."""
 
     def map(self, work: Callable[[T], R], items: Iterable[T]) -> list[R]:
         return [work(item) for item in items]
@@ -40,5 +40,5 @@ class InlineWorkers:
     def start(self, work: Callable[[], R], lane: Lane) -> _Outcome[R]:
         try:
             return _Outcome(work(), None)
-        except Exception as error:  # noqa: BLE001 (kept for whoever asks for the result)
+        except Exception as error:  # noqa: BLE001 (kept for the caller of `result`)
             return _Outcome(None, error)

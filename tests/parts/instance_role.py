@@ -1,4 +1,4 @@
-"""The part of EC2's metadata service (version 2) that hands out the credentials of a machine's role."""
+"""Serve the part of EC2's metadata service (version 2) that returns the credentials of a machine's role."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ class InstanceRole:
 
     port: int
     asked: int = 0
-    """How often credentials were handed out."""
+    """The number of times that credentials were returned."""
 
     @property
     def surroundings(self) -> dict[str, str]:
-        """What leads to it instead of to 169.254.169.254."""
+        """Return the variables that lead to it instead of to 169.254.169.254."""
         return {"AWS_EC2_METADATA_SERVICE_ENDPOINT": f"http://127.0.0.1:{self.port}/"}
 
 
 @contextmanager
 def instance_role() -> Iterator[InstanceRole]:
-    """The service, on loopback."""
+    """Run the service on loopback."""
     role = InstanceRole(0)
 
     class Handler(BaseHTTPRequestHandler):
@@ -61,7 +61,7 @@ def instance_role() -> Iterator[InstanceRole]:
             self.wfile.write(text.encode())
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the standard library's name)
-            """Say nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         role.port = server.server_port

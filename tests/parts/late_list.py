@@ -1,4 +1,4 @@
-"""A bucket whose LIST shows what was there some seconds ago, as some stores' do."""
+"""Provide a bucket whose LIST shows an older state, as that of some stores does."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cloudq.testing.memory_store import MemoryStore
 
 
 class LateListStore(MemoryStore):
-    """Reads see every write at once; a LIST sees it *lag_s* seconds later."""
+    """A store whose reads see every write at once, and whose LIST sees it *lag_s* seconds later."""
 
     def __init__(self, clock: FakeClock, lag_s: float) -> None:
         super().__init__(clock.now)

@@ -1,8 +1,8 @@
-"""A moto server in which one request is answered at a time, as a process of its own.
+"""Run a moto server that answers one request at a time, as a separate process.
 
-moto checks the condition of a PUT and writes in two steps, so two writers may both win. Behind one
-lock the two are one step. Run as ``python locked_moto.py``: prints its port, ends with its stdin.
-With ``--ignore-conditions`` a PUT's ``If-None-Match`` and ``If-Match`` do nothing, as on some services.
+moto checks the condition of a PUT and writes in two steps, so two writers may both win. Behind one lock, the
+two are one step. Run as ``python locked_moto.py``: it prints its port and ends with its stdin. With
+``--ignore-conditions``, a PUT's ``If-None-Match`` and ``If-Match`` have no effect, as on some services.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class OneAtATime:
         self._lock = threading.Lock()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        # A body that arrives slowly must not hold up everybody else.
+        # A body that arrives slowly must not hold up other requests.
         size = environ.get("CONTENT_LENGTH")
         if size:
             environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(int(size)))
@@ -35,7 +35,7 @@ class OneAtATime:
 
 
 class WithoutConditions:
-    """A WSGI application that takes the conditions of a PUT and ignores them."""
+    """A WSGI application that ignores the conditions of a PUT."""
 
     def __init__(self, application: Any) -> None:
         self._application = application
@@ -49,16 +49,16 @@ class WithoutConditions:
 
 
 class QuietHandler(WSGIRequestHandler):
-    """Keeps connections open, and to itself what it was asked."""
+    """A handler that keeps connections open and does not log requests."""
 
     protocol_version = "HTTP/1.1"
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 (werkzeug's name)
-        """Say nothing."""
+        """Log nothing."""
 
 
 def end_with_stdin() -> None:
-    """A parent that was killed cannot end us: its end of the pipe does."""
+    """End with stdin: a parent that was killed cannot end this process, but its end of the pipe closes."""
     sys.stdin.read()
     os._exit(0)
 

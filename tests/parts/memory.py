@@ -1,4 +1,4 @@
-"""Where files of tests may lie that are not about a disk."""
+"""Choose a directory for test files that need no disk."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 
 MEMORY = Path("/dev/shm")
 ROOM = 1 << 30
-"""Bytes: a container often has 64 MiB there."""
+"""The free bytes that are needed; a container often has only 64 MiB there."""
 
 
 def place_in_memory() -> Path | None:
-    """A directory in memory with room, from which scripts may be run; None if there is none."""
+    """Return a directory in memory with enough room, from which scripts can run; None if there is none."""
     try:
         place = os.statvfs(MEMORY)
     except OSError:

@@ -1,4 +1,4 @@
-"""A cloud in memory: clusters that take their time, fail when told to, and cost nothing."""
+"""Provide a cloud in memory: clusters that take time, fail on request, and cost nothing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ACCOUNT = "123456789012"
 
 @define
 class _Life:
-    """A stack with what will become of it and when."""
+    """A stack, the time of its next change, and its cluster."""
 
     stack: Stack
     due: float
@@ -28,7 +28,7 @@ class _Life:
 
 @define
 class MemoryCloud:
-    """`ClusterProvisioner` and `CloudAccount` in one; what a test wants to know or to decide is public."""
+    """`ClusterProvisioner` and `CloudAccount` in one; all that a test reads or sets is public."""
 
     clock: Clock
     region: str = "ap-northeast-1"
@@ -38,17 +38,17 @@ class MemoryCloud:
     zones: dict[str, set[str] | None] = field(
         factory=lambda: {"ap-northeast-1a": None, "ap-northeast-1c": None}
     )
-    """The instance types of each zone; None: all there are."""
+    """The instance types of each zone; None: all types."""
     buckets: dict[str, str] = field(factory=dict)
     """This account's buckets and their regions."""
     profiles: dict[str, str] = field(factory=dict)
-    """Profiles that have keys, and the keys."""
+    """The profiles that have keys, and the keys."""
     fails: dict[str, str] = field(factory=dict)
-    """Stacks that will fail, while they are made or removed, and why."""
+    """The stacks whose creation or deletion will fail, and the reasons."""
     files: dict[str, bytes] = field(factory=dict)
     secrets: dict[str, str] = field(factory=dict)
     made: list[str] = field(factory=list)
-    """Every stack that was ever begun, in order."""
+    """Every stack whose creation was started, in order."""
     configurations: dict[str, str] = field(factory=dict)
     _lives: dict[str, _Life] = field(factory=dict)
 
@@ -134,7 +134,7 @@ class MemoryCloud:
     # For tests -------------------------------------------------------------------------------
 
     def put_foreign(self, stack: str) -> None:
-        """Somebody else's stack of this name."""
+        """Put a stack of this name that belongs to another user."""
         self._lives[stack] = _Life(Stack(stack, StackState.COMPLETE, self.clock.now()), 0.0, "")
 
     # The life of stacks ----------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""One site a kind of scheduler, for meta jobs: images run in bubblewrap, keys lie in the user's home."""
+"""Provide one site per kind of scheduler for meta jobs: images run in bubblewrap, keys are in the home."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from tests.parts.s3_services import BUCKET, S3Service
 from tests.parts.site import Site
 
 PROJECT_HERE = "gaa50000"
-"""What the project *imaging* is called on every system of the tests."""
+"""The name of the project *imaging* on every system of the tests."""
 
-# What singularity does, as far as jobs see it: the image is a file, and what is bound is the same inside.
+# The part of singularity that jobs see: the image is a file, and bound paths are the same inside.
 SINGULARITY = """\
 #!/bin/bash
 if [ "$1" = pull ]; then
@@ -38,18 +38,18 @@ exec bwrap --ro-bind /usr /usr --symlink usr/bin /bin --symlink usr/lib /lib --s
 
 @frozen
 class Kind:
-    """One kind of system: how its profile puts two resources into the scheduler's words."""
+    """One kind of system: the scheduler options of two resources in its profile."""
 
     profile: str
     small: str
-    """One of it is the least that a job can have."""
+    """A resource of which one unit is the least that a job can have."""
     large: str
-    """Two of them show in what the job finds around itself, where the scheduler tells."""
+    """A resource of which two units show in the job's environment, if the scheduler shows them."""
 
     def site(
         self, root: Path, scheduler: dict[str, str], service: S3Service, prefix: str, name: str = ""
     ) -> Site:
-        """A machine of this kind with a home of its own, its jobs in *service*."""
+        """Return a machine of this kind with a separate home and its jobs in *service*."""
         user = root / "user"
         write_credentials(user, service)
         write_tools(root / "tools")
@@ -67,7 +67,7 @@ class Kind:
         return site
 
     def write_profile(self, site: Site, user: Path, tools: Path) -> None:
-        """The site's own file; its preamble gives jobs the home and the tools of the test."""
+        """Write the site's own profile; its preamble gives jobs the home and the tools of the test."""
         own = site.home / "systems"
         own.mkdir(parents=True, mode=0o700)
         preamble = [f"export HOME={shlex.quote(str(user))} PATH={shlex.quote(str(tools))}:$PATH"]
@@ -87,7 +87,7 @@ KINDS = {kind.profile: kind for kind in (SLURM, GRID_ENGINE, LOCAL, PBS)}
 
 
 def write_credentials(user: Path, service: S3Service) -> Path:
-    """``~/.aws/credentials`` with two profiles."""
+    """Write ``~/.aws/credentials`` with two profiles."""
     path = user / ".aws" / "credentials"
     path.parent.mkdir(parents=True)
     keys = f"aws_access_key_id = {service.access_key}\naws_secret_access_key = {service.secret_key}\n"
@@ -96,7 +96,7 @@ def write_credentials(user: Path, service: S3Service) -> Path:
 
 
 def write_tools(folder: Path) -> None:
-    """A directory for the jobs' PATH with the stand-in for a container runtime."""
+    """Create a directory for the jobs' PATH with the stand-in for a container runtime."""
     folder.mkdir(parents=True)
     path = folder / "singularity"
     path.write_text(SINGULARITY)
@@ -104,5 +104,5 @@ def write_tools(folder: Path) -> None:
 
 
 def missing_tools() -> list[str]:
-    """What the stand-in needs and is not installed here."""
+    """Return the commands that the stand-in needs and that are not installed here."""
     return [command for command in ("bwrap",) if shutil.which(command) is None]

@@ -1,4 +1,4 @@
-"""What a real OpenPBS 23.06 printed (``tests/cases/pbs``), one command at a time."""
+"""Read what a real OpenPBS 23.06 printed (``tests/cases/pbs``), one command at a time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OWNER = "alice"
 
 @frozen
 class Transcript:
-    """One command, as somebody typed it, and what came of it."""
+    """One command as a user typed it, and its result."""
 
     command: str
     stdout: str
@@ -24,23 +24,23 @@ class Transcript:
 
     @property
     def finished(self) -> Finished:
-        """The same as a command of ours would have ended."""
+        """Return the same result as that of a command that cloudq ran."""
         return Finished(self.status, self.stdout, self.stderr)
 
 
 def transcripts(number: int) -> tuple[Transcript, ...]:
-    """All commands of one file, in their order."""
+    """Return all commands of one file, in order."""
     (path,) = FOLDER.glob(f"{number:02}-*.txt")
     return tuple(_read(path.read_text()))
 
 
 def transcript(number: int, command: str, nth: int = 0) -> Transcript:
-    """The *nth* command of a file that begins like *command*; -1 is the last one."""
+    """Return the *nth* command of a file that begins with *command*; -1 is the last one."""
     return [each for each in transcripts(number) if each.command.startswith(command)][nth]
 
 
 def all_of(command: str) -> tuple[Transcript, ...]:
-    """Every use of *command* in all files."""
+    """Return every use of *command* in all files."""
     numbers = sorted(int(path.name[:2]) for path in FOLDER.glob("*.txt"))
     each_file = (transcripts(number) for number in numbers)
     return tuple(each for found in each_file for each in found if each.command.startswith(f"{command} "))

@@ -1,4 +1,4 @@
-"""Shipped presets as a test wants them: read, with values put in."""
+"""Read shipped presets and fill in their values."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ OPTIONAL = (
     "store_endpoint", "store_prefix", "store_region", "secret", "store_policy", "secret_policy",
     "permissions_boundary",
 )  # fmt: skip
-"""Those that may be empty."""
+"""The placeholders that may be empty."""
 
 PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
 
 
 class Template(yaml.SafeLoader):
-    """YAML with the functions of CloudFormation, as ``{"Ref": …}`` and ``{"Fn::Sub": …}``."""
+    """A YAML loader that reads CloudFormation's functions as ``{"Ref": …}`` and ``{"Fn::Sub": …}``."""
 
 
 def _function(loader: Template, suffix: str, node: yaml.Node) -> dict[str, Any]:
@@ -64,24 +64,24 @@ Template.add_multi_constructor("!", _function)
 
 
 def cluster_configuration(preset: str) -> dict[str, Any]:
-    """As it is shipped, placeholders included."""
+    """Return the configuration as it is shipped, placeholders included."""
     read: dict[str, Any] = yaml.safe_load(shipped_preset(preset)[CLUSTER])
     return read
 
 
 def filled_configuration(preset: str, values: Mapping[str, str] = VALUES) -> dict[str, Any]:
-    """With a value for every placeholder."""
+    """Return the configuration with a value for every placeholder."""
     return fill(cluster_configuration(preset), values)
 
 
 def network_template(preset: str = "default") -> dict[str, Any]:
-    """Read as CloudFormation would."""
+    """Return the template as CloudFormation reads it."""
     read: dict[str, Any] = yaml.load(shipped_preset(preset)[NETWORK], Loader=Template)
     return read
 
 
 def pcluster_command() -> Path:
-    """The real ``pcluster``; a test without it is skipped, and fails in CI."""
+    """Return the path of the real ``pcluster``; without it, the test is skipped, or fails in CI."""
     found = real_pcluster()
     if found is None:
         complain = pytest.fail if os.environ.get("CI") == "true" else pytest.skip

@@ -1,7 +1,8 @@
-"""A real PBS that somebody has installed here, with the interface of its stand-in as far as it goes.
+"""Use a real PBS that is already installed here through the interface of its stand-in, as far as possible.
 
-``REAL_PBS=/opt/pbs pytest …`` names where it is; nothing is set up or taken down. The account that runs the
-tests must be allowed to submit. What only a manager of that PBS may change is skipped for anybody else.
+``REAL_PBS=/opt/pbs pytest …`` names its directory; nothing is set up or removed. The account that runs the
+tests must be allowed to submit. Settings that only a manager of that PBS may change are skipped for other
+accounts.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _NCPUS = re.compile(r"resources_available\.ncpus = ([0-9]+)")
 
 
 class RealPbs:
-    """The commands of a PBS, and what others do to its jobs."""
+    """The commands of a PBS, and the actions of other users on its jobs."""
 
     user_home = Path.home()
 
@@ -34,23 +35,23 @@ class RealPbs:
         self.path = f"{PREFIX}/bin{os.pathsep}{os.environ['PATH']}"
 
     def environment(self) -> dict[str, str]:
-        """What a process needs to use it."""
+        """Return the variables that a process needs to use it."""
         return {"PATH": self.path}
 
     @property
     def half_of_the_node(self) -> tuple[str, ...]:
-        """Options of a job of which two have room."""
+        """Return the options of a job of which two fit on the node."""
         cpus = [int(each) for each in _NCPUS.findall(self._run("pbsnodes", "-a").stdout)]
         if len(cpus) != 1 or cpus[0] < 2:
             pytest.skip(f"the PBS at {PREFIX} must have one node with 2 CPUs or more, not {cpus}")
         return ("-l", f"select=1:ncpus={cpus[0] // 2}")
 
     def delete(self, *local_ids: str) -> None:
-        """Delete jobs or tasks, as somebody else would."""
+        """Delete jobs or tasks, as another user would."""
         self._must("qdel", *local_ids)
 
     def release(self, local_id: str) -> None:
-        """Let go of a job that its user holds."""
+        """Release a job that its user holds."""
         self._must("qrls", local_id)
 
     def change(self, local_id: str, **changes: Any) -> None:
@@ -59,7 +60,7 @@ class RealPbs:
         self._as_manager("qrerun", local_id)
 
     def set(self, **settings: Any) -> None:
-        """Change the server, where it has what the stand-in has."""
+        """Change those settings of the server that the stand-in has, too."""
         for name, value in settings.items():
             if name == "holds":
                 self._as_manager("qmgr", "-c", f"set server scheduling = {not value}")
@@ -69,7 +70,7 @@ class RealPbs:
                 pytest.skip(f"a real PBS has no setting for {name}")
 
     def end_everything(self) -> None:
-        """Delete all jobs of this account and wait until none is left; undo what was `set`."""
+        """Delete all jobs of this account, wait until none is left, and undo all changes by `set`."""
         self._run("qmgr", "-c", "set server scheduling = True")
         self._run("qmgr", "-c", "set server job_history_enable = True")
         ends = time.monotonic() + PATIENCE_S

@@ -1,4 +1,4 @@
-"""A home's memory of the lease that lives in this process."""
+"""Keep a home's notes about the lease in the memory of this process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class RememberedLease:
     kept: LeaseNotes = field(factory=LeaseNotes)
     doubts: str = ""
     is_full: bool = False
-    """Whether nothing can be kept: the disk is full."""
+    """Whether nothing can be kept because the disk is full."""
 
     def notes(self) -> LeaseNotes:
         return self.kept

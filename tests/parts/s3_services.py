@@ -1,4 +1,4 @@
-"""S3 services for tests: moto made atomic, and Ceph where it is installed. Fixtures of a session."""
+"""Provide S3 services for tests, as session fixtures: moto made atomic, and Ceph where it is installed."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ BUCKET = "cloudq-test"
 
 
 def open_s3(**settings: Any) -> S3Store:
-    """The store over a real clock."""
-    # Loading boto3 takes long: only tests that use a service wait for it.
+    """Open the store with a real clock."""
+    # Loading boto3 is slow: only tests that use a service wait for it.
     from cloudq.adapters.object_stores.s3.store import S3Store
 
     return S3Store(**{"elapsed": SystemClock().elapsed, **settings})
@@ -32,14 +32,14 @@ def open_s3(**settings: Any) -> S3Store:
 
 @frozen
 class S3Service:
-    """How to reach a service, with one bucket in it."""
+    """The address and the keys of a service, with one bucket in it."""
 
     endpoint_url: str
     access_key: str
     secret_key: str
 
     def environment(self) -> dict[str, str]:
-        """What a process needs to be let in."""
+        """Return the variables that give a process access."""
         return {
             "AWS_ACCESS_KEY_ID": self.access_key,
             "AWS_SECRET_ACCESS_KEY": self.secret_key,
@@ -47,7 +47,7 @@ class S3Service:
         }
 
     def store(self, prefix: str) -> RetryingStore:
-        """The bucket as cloudq opens it."""
+        """Open the bucket as cloudq does."""
         store = open_s3(bucket=BUCKET, endpoint_url=self.endpoint_url, prefix=prefix)
         return RetryingStore(store, SystemClock())
 
@@ -67,13 +67,13 @@ class S3Service:
 
 @pytest.fixture(scope="session")
 def moto_service() -> Iterator[S3Service]:
-    """A service that is always there."""
+    """A service that is always available."""
     yield from _moto()
 
 
 @pytest.fixture(scope="session")
 def weak_moto_service() -> Iterator[S3Service]:
-    """One that ignores the conditions of a PUT."""
+    """A service that ignores the conditions of a PUT."""
     yield from _moto("--ignore-conditions")
 
 
@@ -96,7 +96,7 @@ def _moto(*options: str) -> Iterator[S3Service]:
 
 @pytest.fixture(scope="session")
 def ceph_service() -> Iterator[S3Service]:
-    """A real service: tests that use it are marked ``real`` and share the xdist group ``ceph``."""
+    """A real service; tests that use it are marked ``real`` and share the xdist group ``ceph``."""
     missing = ceph.missing_commands()
     if missing:
         complain = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
@@ -111,7 +111,7 @@ def ceph_service() -> Iterator[S3Service]:
 
 
 def _started_ceph() -> ceph.Ceph:
-    """Ports that were free a moment ago may be another's by now: then all of it is started anew."""
+    """Start Ceph; try again if another process took a port that was free a moment ago."""
     for attempts_left in (2, 1, 0):
         server = ceph.Ceph()
         try:

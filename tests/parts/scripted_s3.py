@@ -1,4 +1,4 @@
-"""An S3 service on loopback that gives the answers it was told, in order, and notes what it was asked."""
+"""Run an S3 service on loopback that gives scripted answers in order, and records the requests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NOON = "Sat, 31 Jan 2026 12:00:00 GMT"
 
 @frozen
 class Answer:
-    """What the service says; with *promised*, fewer bytes come than it promises."""
+    """An answer of the service; with *promised*, fewer bytes are sent than announced."""
 
     status: int = 200
     body: bytes = b""
@@ -28,7 +28,7 @@ class Answer:
 
 @frozen
 class Asked:
-    """A request as it came."""
+    """A request as it was received."""
 
     method: str
     path: str
@@ -38,7 +38,7 @@ class Asked:
 
 @define
 class ScriptedS3:
-    """What to answer, what was asked, and where."""
+    """The answers to give, the requests received, and the address."""
 
     endpoint_url: str
     answers: deque[Answer] = field(factory=deque)
@@ -46,12 +46,12 @@ class ScriptedS3:
 
 
 def an_object(body: bytes = b"content", etag: str = "e1", **headers: str) -> Answer:
-    """An object, or the answer to a PUT or HEAD of one."""
+    """Return an object, or the answer to a PUT or HEAD of one."""
     return Answer(body=body, headers={"ETag": f'"{etag}"', "Last-Modified": NOON, **headers})
 
 
 def an_error(status: int, code: str = "", message: str = "the store's words") -> Answer:
-    """An error as S3 says it; without a code as it answers HEAD."""
+    """Return an error in the form of S3; without a code, in the form of an answer to HEAD."""
     body = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>" if code else ""
     return Answer(status, body.encode())
 
@@ -83,7 +83,7 @@ def scripted_s3(*answers: Answer) -> Iterator[ScriptedS3]:
         do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = answer  # noqa: N815 (the library's names)
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-            """Say nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         service.endpoint_url = f"http://127.0.0.1:{server.server_port}"

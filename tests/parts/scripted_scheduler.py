@@ -1,7 +1,7 @@
-"""A batch scheduler in memory, for tests and simulations: time moves only with the given clock.
+"""Simulate a batch scheduler in memory, for tests and simulations: time moves only with the given clock.
 
-It does to a claim's files what a real scheduler's job shells would do, and remembers every start
-of a script, so that a test can count them. Faults are asked for by setting fields.
+It changes a claim's files as the job shells of a real scheduler do, and records every start of a script, so
+that a test can count them. A test requests faults by setting fields.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ _NO_CONTACT = "scripted: socket timed out on send/recv operation"
 
 @frozen
 class Script:
-    """What a script does when it is run."""
+    """The behavior of a script."""
 
     duration_s: float = 0.0
     exit_code: int = 0
     stdout: str = ""
     stderr: str = ""
     outputs: Mapping[str, bytes] = field(factory=dict)
-    """Files it writes into the work directory, as it ends."""
+    """The files that it writes into the work directory when it ends."""
     dies_without_record: bool = False
-    """The job shell dies with it: killed, the node lost, the disk full."""
+    """Whether the job shell dies with it, because it was killed, the node was lost, or the disk was full."""
 
 
 @frozen
@@ -62,7 +62,7 @@ class Start:
 
 
 class SubmitFault(Enum):
-    """What may happen to a submission."""
+    """The faults of a submission."""
 
     REFUSED = "refused"
     REFUSED_BUT_TAKEN = "refused, and taken all the same"
@@ -80,9 +80,9 @@ Behaviour = Callable[[Submission, int | None], Script]
 class _Task:
     status: SchedulerStatus = field(factory=lambda: SchedulerStatus(Life.QUEUED))
     run: int = 0
-    """Which run this is; an end planned for an earlier one is void."""
+    """The number of this run; an end that was planned for an earlier run is void."""
     shell_holds: bool = False
-    """Whether its job shell took the lock and runs the script."""
+    """Whether its job shell has taken the lock and runs the script."""
     started: str = ""
 
 
@@ -93,7 +93,7 @@ class _Job:
     tasks: dict[int | None, _Task]
     limit_s: float | None
     attempt: int
-    """Which one its job shell said it belongs to when it was submitted."""
+    """The attempt that its job shell named when it was submitted."""
     ended_at: float | None = None
 
     def is_ended(self) -> bool:
@@ -103,17 +103,17 @@ class _Job:
         return sum(task.status.life is Life.RUNNING for task in self.tasks.values())
 
     def room(self) -> float:
-        """How many more of its tasks may run at once."""
+        """Return how many more of its tasks may run at once."""
         array = self.submission.array
         limit = float("inf") if array is None else array.max_running or float("inf")
         return limit - self.running()
 
 
 class ScriptedScheduler:
-    """A `BatchScheduler` whose scripts do what *behaviour* says.
+    """A `BatchScheduler` whose scripts behave as *behaviour* returns.
 
-    Whoever moves the clock may call `advance` so that files change when they would; every
-    method of the port does so first.
+    The code that moves the clock may call `advance` so that files change on time; every method of the
+    port does so first.
     """
 
     def __init__(
@@ -133,17 +133,17 @@ class ScriptedScheduler:
         self.queries = 0
         self.canceled: list[str] = []
         self.strangers: dict[str, str] = {}
-        """Unfinished jobs that nobody submitted through cloudq, with their directories."""
+        """Unfinished jobs that were not submitted through cloudq, with their directories."""
         self.unavailable = False
-        """While set, every question fails."""
+        """Whether every query fails."""
         self.holds_queue = False
-        """While set, nothing starts."""
+        """Whether no job may start."""
         self.submit_faults: deque[SubmitFault] = deque()
-        """What happens to the next submissions, one each; then all is well."""
+        """The faults of the next submissions, one for each; later submissions succeed."""
         self.cancel_lag_s = 0.0
-        """How much later than accepted cancels are carried out."""
+        """The seconds between the acceptance of a cancel and its execution."""
         self.late: list[Submission] = []
-        """What it will take yet, of submissions that it has not answered."""
+        """The submissions without an answer that it will still accept."""
         self._clock = clock
         self._behaviour: Behaviour = behaviour or (lambda _submission, _task: Script())
         self._slots = slots
@@ -237,7 +237,7 @@ class ScriptedScheduler:
 
     def _accept_late(self, submission: Submission, files: AttemptFiles) -> None:
         self.late.remove(submission)
-        if submission.job_shell.exists():  # else the scheduler finds no script to copy
+        if submission.job_shell.exists():  # otherwise the scheduler finds no script to copy
             self._accept(submission, files)
 
     # Asking -----------------------------------------------------------------------------------
@@ -312,13 +312,13 @@ class ScriptedScheduler:
                 del self._jobs[local_id]
 
     def preempt(self, local_id: str) -> None:
-        """End a running job as a scheduler does that wants its place for another."""
+        """End a running job as a scheduler does that needs its slot for another job."""
         self.advance()
         if job := self._jobs.get(local_id):
             self._stop(job, JobState.ERROR, "preempted")
 
     def requeue(self, local_id: str) -> None:
-        """Put a job that runs back into the queue under its own id; its script is cut off."""
+        """Put a running job back into the queue under its own id; its script is cut off."""
         self.advance()
         for task in self._jobs[local_id].tasks.values():
             if task.status.life is Life.RUNNING:
@@ -328,16 +328,16 @@ class ScriptedScheduler:
         self._start_waiting(self._clock.elapsed())
 
     def lose(self, local_id: str) -> None:
-        """Forget a job as if it had never been; whatever ran is cut off."""
+        """Forget a job without a trace; a running script is cut off."""
         self._jobs.pop(local_id, None)
 
     def reset(self) -> None:
-        """Forget all jobs and begin ids anew, as a controller does whose state was lost."""
+        """Forget all jobs and restart the ids, as a controller does that lost its state."""
         self._jobs.clear()
         self._ids = count(1)
 
     def _stop(self, job: _Job, verdict: JobState, reason: str) -> None:
-        if self._jobs.get(job.local_id) is not job:  # forgotten meanwhile
+        if self._jobs.get(job.local_id) is not job:  # it was forgotten in the meantime
             return
         for number, task in job.tasks.items():
             if task.status.life is not Life.ENDED:
@@ -347,7 +347,7 @@ class ScriptedScheduler:
     # Time -------------------------------------------------------------------------------------
 
     def advance(self) -> None:
-        """Let everything happen that was due by now, in its order."""
+        """Carry out everything that is due, in order."""
         now = self._clock.elapsed()
         self._start_waiting(now)
         while self._plan and self._plan[0][0] <= now:
@@ -356,7 +356,7 @@ class ScriptedScheduler:
         self._forget_old(now)
 
     def next_event(self) -> float | None:
-        """When something is due next, on the clock's `elapsed`; None if nothing is planned."""
+        """Return the time of the next event on the clock's `elapsed`; None if nothing is planned."""
         return self._plan[0][0] if self._plan else None
 
     def _at(self, due: float, happen: Callable[[float], object]) -> None:
@@ -369,7 +369,7 @@ class ScriptedScheduler:
             if now - job.ended_at >= self._forget_after_s:
                 del self._jobs[job.local_id]
 
-    # What job shells do -----------------------------------------------------------------------
+    # The job shells ---------------------------------------------------------------------------
 
     def _start_waiting(self, now: float) -> None:
         if self.holds_queue:
@@ -410,7 +410,7 @@ class ScriptedScheduler:
         self._at(due, lambda at: self._end_of_run(job, number, run, verdict, code, reason, at))
 
     def _take_lock(self, job: _Job, number: int | None, task: _Task) -> bool:
-        """Do what the job shell does before the script; whether it may be started."""
+        """Do what the job shell does before the script; return whether the script may start."""
         control = job.submission.control_dir
         task.started = self._clock.now().strftime(_RECORD_TIME)
         lock = control / record_name("lock", number)
@@ -499,7 +499,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _size_of(path: Path) -> str:
-    """Nothing for a log that somebody removed, as a job shell writes it."""
+    """Return the size as a job shell writes it: empty for a log that was removed."""
     return str(path.stat().st_size) if path.exists() else ""
 
 

@@ -1,4 +1,4 @@
-"""Ids that come in order, so that a run can be repeated."""
+"""Provide ids in sequence, so that a run can be repeated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A claim's space with a real script and job shell in it."""
+"""Provide a claim's space with a real script and job shell in it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def prepare(
     options: Sequence[str] = (),
     meta: MetaSetting | None = None,
 ) -> DirectoryClaimSpace:
-    """Put everything in place that a hand-over needs."""
+    """Prepare everything that a hand-over needs."""
     space.create(SpaceOwner("alpha", space.tag, "a nonce"))
     script = Jobscript(name, body.encode())
     path = space.install_script(script.name, script.body)
@@ -44,7 +44,7 @@ def prepare(
 def submission_of(
     space: DirectoryClaimSpace, options: Sequence[str] = (), array: str | None = None, attempt: int = 1
 ) -> Submission:
-    """What is handed to the scheduler for *space*."""
+    """Return the submission of *space* to the scheduler."""
     return Submission(
         tag=space.tag,
         job_shell=space.job_shell_for(attempt),

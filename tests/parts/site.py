@@ -1,4 +1,4 @@
-"""A machine with cloudq on it: real commands, real agents, in a home of its own."""
+"""Provide a machine with cloudq on it: real commands and real agents, in a separate home."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Site:
 
     root: Path
     variables: dict[str, str] = field(factory=dict)
-    """The store, and what it takes to be let in."""
+    """The variables for the store and for access to it."""
     system: str = "local"
 
     @property
@@ -49,7 +49,7 @@ class Site:
         return clean | own | self.variables
 
     def run(self, command: str, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run ``cloudqcli`` or ``cloudqd`` to its end."""
+        """Run ``cloudqcli`` or ``cloudqd`` until it ends."""
         argv = [sys.executable, "-m", f"cloudq.entrypoints.{command}", *words]
         return subprocess.run(
             argv,
@@ -62,7 +62,7 @@ class Site:
         )
 
     def cli(self, *words: str) -> str:
-        """What ``cloudqcli`` prints; it must succeed."""
+        """Return the output of ``cloudqcli``, which must succeed."""
         done = self.run("cloudqcli", *words)
 
         assert done.returncode == 0, done.stderr
@@ -78,7 +78,7 @@ class Site:
         return path
 
     def start_agent(self) -> subprocess.Popen[bytes]:
-        """An agent in the foreground of a process of its own."""
+        """Start an agent in the foreground of a separate process."""
         log = (self.root / "agent.out").open("ab")
         argv = [sys.executable, "-m", "cloudq.entrypoints.cloudqd", "--daemon"]
         with log:
@@ -88,7 +88,7 @@ class Site:
 
     @contextmanager
     def agent(self) -> Iterator[subprocess.Popen[bytes]]:
-        """An agent that is asked to end afterwards, and must do so cleanly."""
+        """Run an agent that is asked to end afterwards, and must exit cleanly."""
         running = self.start_agent()
         try:
             wait_until(lambda: self._has_noted(running.pid) or running.poll() is not None)
@@ -98,14 +98,14 @@ class Site:
             assert running.wait(timeout=60) == 0, (self.root / "agent.out").read_text()[-3000:]
 
     def _has_noted(self, pid: int) -> bool:
-        """Whether the agent has got so far that it will listen to signals."""
+        """Return whether the agent has started far enough to handle signals."""
         notes = (self.home / "run").glob(f"{self.system}@*")
         return any(note.read_text().startswith(f"{pid} ") for note in notes)
 
     def agent_killed_again_and_again(
         self, client: Client, job_ids: list[str], seed: int, lives_s: tuple[float, float], longest_s: float
     ) -> int:
-        """Kill -9 one agent after the other until all jobs have ended; how many were killed."""
+        """Kill one agent after the other with SIGKILL until all jobs have ended; return the number killed."""
         return self.agents_killed_until(
             lambda: all_ended(client, job_ids),
             random.Random(seed),
@@ -122,9 +122,9 @@ class Site:
         longest_s: float,
         tell: Callable[[], str],
     ) -> int:
-        """Kill -9 one agent after the other; how many were killed.
+        """Kill one agent after the other with SIGKILL; return the number killed.
 
-        They live longer and longer: on a busy machine the first ones may not even come to act.
+        Each lives longer than the one before: on a busy machine, the first ones may not act at all.
         """
         ends = time.monotonic() + longest_s
         killed = 0
@@ -138,12 +138,12 @@ class Site:
         return killed
 
     def tell(self, client: Client, job_ids: list[str]) -> str:
-        """How things stand, for a failing test."""
+        """Describe the jobs and the agent, for a failed test."""
         states = [f"{job_id} {client.job(job_id).state.value}" for job_id in job_ids]
         return "\n".join([*states, (self.root / "agent.out").read_text()[-3000:]])
 
     def processes_left(self) -> list[ProcessIdentity]:
-        """Processes that still run anything of this home."""
+        """Return the processes that still run anything of this home."""
         mark = str(self.home).encode()
         found = []
         for entry in Path("/proc").iterdir():
@@ -159,17 +159,17 @@ class Site:
 
 
 def all_ended(client: Client, job_ids: list[str]) -> bool:
-    """Whether every job is final."""
+    """Return whether every job is final."""
     return all(client.job(job_id).is_final for job_id in job_ids)
 
 
 def ended(client: Client, *job_ids: str, timeout: float = 90.0) -> list[Job]:
-    """The jobs, once they have ended."""
+    """Return the jobs once they have ended."""
     return [client.wait(job_id, timeout=timeout, poll=0.2) for job_id in job_ids]
 
 
 def wait_until(is_so: Callable[[], bool], longest_s: float = 60.0) -> None:
-    """Look again and again; fail if it never is so."""
+    """Check repeatedly until *is_so* is true; fail if it never is."""
     ends = time.monotonic() + longest_s
     while not is_so():
         assert time.monotonic() < ends

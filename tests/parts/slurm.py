@@ -1,8 +1,8 @@
-"""A real Slurm on loopback: one controller, several nodes that share this machine, a munge of its own.
+"""Run a real Slurm on loopback: one controller, several nodes that share this machine, and a separate munge.
 
-Nothing of it needs root, systemd, or a file outside its one new directory, and nothing outlives it, not
-even when the test run is killed (`warden.Warden`). Like on AWS ParallelCluster there is no accounting unless
-it is asked for: a job is forgotten soon after its end.
+Nothing of it needs root, systemd, or a file outside its one new directory, and nothing outlives it, not even
+when the test run is killed (`warden.Warden`). As on AWS ParallelCluster, there is no accounting unless it is
+requested: a job is forgotten soon after its end.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from tests.parts.warden import Warden
 COMMANDS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "scancel", "sinfo")
 ACCOUNTING_COMMANDS = ("slurmdbd", "mariadbd", "mariadb-install-db", "mariadb", "sacct", "sacctmgr")
 SBIN = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
-"""Where the daemons are: not on the PATH of everybody."""
+"""A PATH with the daemons' directories, which many users do not have on theirs."""
 
 START_TIMEOUT_S = 60.0
 DEFAULT_PARTITION = "main"
 URGENT_PARTITION = "urgent"
-"""Its jobs have those of the other partition stopped and put back into the queue."""
+"""A partition whose jobs preempt those of the other partition, which are put back into the queue."""
 
 # Slurm looks for overdue jobs, and for jobs to forget, every 30 s; no setting changes that. A job that was
-# put back into the queue waits there for as long as credentials are good (cred_expire), else two minutes.
+# put back into the queue waits there as long as credentials are valid (cred_expire), by default two minutes.
 CONFIGURATION = """\
 ClusterName=test
 SlurmctldHost={host}({address})
@@ -107,36 +107,36 @@ NODE = "NodeName={name} NodeHostname={host} NodeAddr={address} Port={port} CPUs=
 
 
 class SlurmDidNotStart(Exception):
-    """A part of Slurm did not come up; the message holds what it said last."""
+    """A part of Slurm did not start; the message contains its last output."""
 
 
 def missing_commands(*, accounting: bool = False) -> list[str]:
-    """What of Slurm is not installed here."""
+    """Return the commands of Slurm that are not installed here."""
     needed = COMMANDS + ACCOUNTING_COMMANDS * accounting
     return [command for command in needed if shutil.which(command, path=SBIN) is None]
 
 
 @frozen(kw_only=True)
 class SlurmSettings:
-    """How a cluster is to be; times in seconds."""
+    """The settings of a cluster; times in seconds."""
 
     nodes: int = 2
     cpus: int = 4
-    """Of each node: so many jobs run on it at once, whatever this machine has."""
+    """The number of CPUs, and thus of simultaneous jobs, of each node, independent of this machine."""
     min_job_age: int = 20
-    """How long a job is known after its end, at least; it may be half a minute more. 2 is the least."""
+    """The least time that a job is known after its end; it may be half a minute more. The minimum is 2."""
     kill_wait: int = 5
-    """How long a job has from TERM to KILL."""
+    """The time between TERM and KILL for a job."""
     max_array_size: int = 101
     """One more than the highest index of an array."""
     slurmd_timeout: int = 10
-    """How long a node may be silent before its jobs are given up."""
+    """The time without contact after which a node's jobs are given up."""
     accounting: bool = False
-    """Whether ``sacct`` remembers jobs: takes some seconds more to start."""
+    """Whether ``sacct`` remembers jobs; the start then takes some seconds more."""
 
 
 class Slurm:
-    """The cluster, once started. Nodes are called ``n1``, ``n2`` and so on."""
+    """The cluster, once started. Its nodes are named ``n1``, ``n2`` and so on."""
 
     def __init__(self, settings: SlurmSettings | None = None) -> None:
         self.settings = settings or SlurmSettings()
@@ -161,15 +161,15 @@ class Slurm:
             raise
 
     def stop(self) -> None:
-        """End all daemons and all jobs with whatever they started, and remove the directory."""
+        """End all daemons and all jobs with their child processes, and remove the directory."""
         self._warden.close()
 
     def environment(self) -> dict[str, str]:
-        """What a process needs to use this cluster."""
+        """Return the variables that a process needs to use this cluster."""
         return {"SLURM_CONF": str(self.home / "slurm.conf")}
 
     def run(self, *command: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-        """Run one of Slurm's commands to its end, whatever that is."""
+        """Run one of Slurm's commands until it ends, with any exit status."""
         return subprocess.run(
             command,
             env=self._environ,
@@ -182,13 +182,13 @@ class Slurm:
         )
 
     def show_job(self, job_id: str) -> dict[str, str]:
-        """What ``scontrol`` knows of a job or of one task (``12_3``); empty if nothing."""
+        """Return the fields of a job or of one task (``12_3``) in ``scontrol``; empty if it is unknown."""
         said = self.run("scontrol", "show", "job", "-o", job_id).stdout.splitlines()
-        # Values may hold blanks (a job's name): those lines are for a test to read by itself.
+        # Values may contain blanks (a job's name); a test reads those lines itself.
         return dict(word.split("=", 1) for word in said[0].split() if "=" in word) if said else {}
 
     def wait_until(self, what: str, holds: Callable[[], bool], longest_s: float = START_TIMEOUT_S) -> None:
-        """Ask until it holds; raises `SlurmDidNotStart` when it never does."""
+        """Wait until *holds* is true; raises `SlurmDidNotStart` if it never is."""
         ends = time.monotonic() + longest_s
         while not holds():
             if time.monotonic() > ends:
@@ -196,7 +196,7 @@ class Slurm:
             time.sleep(0.1)
 
     def wait_for_state(self, job_id: str, *states: str, longest_s: float = START_TIMEOUT_S) -> dict[str, str]:
-        """Ask until a job is in one of *states* (``RUNNING`` …); what is known of it then."""
+        """Wait until a job is in one of *states* (``RUNNING`` …); return its fields."""
         shown: dict[str, str] = {}
 
         def is_there() -> bool:
@@ -208,29 +208,30 @@ class Slurm:
         return shown
 
     def let_time_run_out(self, job_id: str) -> None:
-        """Let a running job reach its time limit: the least limit is a minute. Takes up to 30 s."""
+        """Let a running job reach its time limit, of at least one minute. Takes up to 30 s."""
         self._change("JobId=" + job_id, "EndTime=now")
 
     def clear(self) -> None:
-        """Cancel all jobs and have all nodes idle again, whatever a test left behind."""
+        """Cancel all jobs and make all nodes idle again, whatever a test left behind."""
         self.start_controller()
         for node in self.nodes:
             self.start_node(node)
         self.run("scancel", "--user", getpass.getuser())
         self.wait_until("no job is left", lambda: not self.run("squeue", "-h").stdout)
         for node in self.nodes:
-            # Refused for a node that has nothing to resume from.
+            # Refused for a node that has no state to resume from.
             self.run("scontrol", "update", f"NodeName={node}", "State=RESUME")
         self.wait_until("all nodes are idle", self._all_are_idle)
 
     def set_node(self, name: str, state: str) -> None:
-        """``drain``, ``down`` (its jobs are given up at once) or ``resume`` a node."""
+        """Set a node to ``drain``, ``down`` (its jobs are given up at once) or ``resume``."""
         self._change(f"NodeName={name}", f"State={state.upper()}", "Reason=test")
 
     def crash_node(self, name: str) -> None:
-        """Take a node's power away: its jobs vanish, and nobody tells the controller.
+        """Simulate a power failure of a node: its jobs vanish, and the controller gets no notice.
 
-        That gives them up when the node has been silent for ``slurmd_timeout``, or is back.
+        The controller gives the jobs up when the node has been silent for ``slurmd_timeout``, or is
+        back.
         """
         self._warden.stop(f"slurmd.{name}", signal.SIGKILL)
         self._warden.kill_holders(self.home / "log" / f"slurmd.{name}.log")
@@ -241,28 +242,29 @@ class Slurm:
             self._start_slurmd(name)
 
     def stop_controller(self, *, crash: bool = False) -> None:
-        """End the controller in good order, or kill it; jobs run on.
+        """Shut the controller down, or kill it; jobs continue to run.
 
-        When killed, it has forgotten its last seconds: it saves its state now and then.
+        When it is killed, it loses the changes of the last seconds, because it saves its state only
+        now and then.
         """
         self._warden.stop("slurmctld", signal.SIGKILL if crash else signal.SIGTERM)
 
     def save_state(self, job_id: str) -> None:
-        """Have the controller save what it knows of a job, for a crash."""
+        """Make the controller save its data on a job, before a crash."""
         file = self.home / "state" / "job_state"
         before = file.stat().st_mtime_ns if file.exists() else 0
-        # Saved a few seconds after a change: so change something that nobody looks at.
+        # A change is saved after a few seconds: so change a field that no test reads.
         self._change("JobId=" + job_id, "AdminComment=saved")
         self.wait_until("the state is saved", lambda: file.exists() and file.stat().st_mtime_ns != before)
 
     def start_controller(self) -> None:
-        """Start the controller with the state it had, and wait until it answers."""
+        """Start the controller with its earlier state, and wait until it answers."""
         if "slurmctld" not in self._warden.running():
             self._start("slurmctld", "slurmctld", "-D", "-i")
         self.wait_until("the controller answers", self._controller_answers)
 
     def _configure(self) -> None:
-        self.home.chmod(0o755)  # munge's socket must be within everybody's reach
+        self.home.chmod(0o755)  # every user must reach munge's socket
         for name in ("log", "state", *(f"spool.{node}" for node in self.nodes)):
             (self.home / name).mkdir()
         host, address, communication = self._where = _where_to_listen()
@@ -305,7 +307,7 @@ class Slurm:
             raise SlurmDidNotStart(f"no database could be made: {installed.stdout[-300:]}")
         listen = ("--bind-address=127.0.0.1", f"--port={self._database_port}", here)
         places = (data, f"--pid-file={self.home}/database.pid", f"--user={user}")
-        # slurmdbd asks for the longer wait; nothing in here need survive a power failure.
+        # slurmdbd requires the longer wait; no data here must survive a power failure.
         tuned = ("--innodb-lock-wait-timeout=900", "--innodb-flush-log-at-trx-commit=0")
         self._start("database", "mariadbd", "--no-defaults", *listen, *places, *tuned)
         ask = ("mariadb", "--no-defaults", here, "--user=root", "--execute")
@@ -351,7 +353,7 @@ class Slurm:
         return "is UP" in self.run("scontrol", "ping").stdout
 
     def _all_are_idle(self) -> bool:
-        # A star would say: does not respond.
+        # A star would mean: does not respond.
         return set(self.run("sinfo", "-h", "-N", "-o", "%T").stdout.split()) == {"idle"}
 
     def _last_words(self) -> str:
@@ -360,10 +362,10 @@ class Slurm:
 
 
 def _where_to_listen() -> tuple[str, str, str]:
-    """This host's name, an address of it, and how to keep the daemons from listening on all addresses.
+    """Return this host's name, an address of it, and the setting that limits the addresses of the daemons.
 
-    Told to be choosy, Slurm listens on what the host's name resolves to. If that is not an address of this
-    machine, all that is left is to listen on all.
+    With this setting, Slurm listens on the address to which the host's name resolves. If that is not an
+    address of this machine, the only choice is to listen on all addresses.
     """
     host = socket.gethostname().partition(".")[0]
     try:
@@ -376,7 +378,7 @@ def _where_to_listen() -> tuple[str, str, str]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on at this moment."""
+    """Return ports on which no process listens at this moment."""
     with ExitStack() as open_sockets:
         listeners = [open_sockets.enter_context(socket.socket()) for _ in range(count)]
         for listener in listeners:
@@ -386,7 +388,7 @@ def free_ports(count: int) -> list[int]:
 
 @pytest.fixture(scope="session")
 def slurm() -> Iterator[Slurm]:
-    """A cluster: tests that use it are marked ``real`` and share the xdist group ``slurm``.
+    """Run a cluster: tests that use it are marked ``real`` and share the xdist group ``slurm``.
 
     A test that leaves jobs, or nodes that are not idle, calls `Slurm.clear` when it ends.
     """
@@ -396,7 +398,7 @@ def slurm() -> Iterator[Slurm]:
 
 @pytest.fixture(scope="session")
 def slurm_with_accounting() -> Iterator[Slurm]:
-    """A cluster with ``sacct``, which itself forgets jobs soon; all else as `slurm`."""
+    """Run a cluster with ``sacct``, in which Slurm itself forgets jobs soon; otherwise like `slurm`."""
     with _started(SlurmSettings(accounting=True, min_job_age=2)) as cluster:
         yield cluster
 

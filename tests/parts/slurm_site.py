@@ -1,4 +1,4 @@
-"""A login node of a Slurm cluster, and how tests speak of its jobs."""
+"""Provide a login node of a Slurm cluster, and helpers for its jobs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BASH = "#!/bin/bash\n"
 
 
 def login_node(slurm: Slurm, service: S3Service, root: Path) -> Site:
-    """A machine that can submit to *slurm*; its jobs come through *service*."""
+    """Return a machine that can submit to *slurm*, with its jobs in *service*."""
     root.mkdir(exist_ok=True)
     variables = {
         "CLOUDQ_STORE_ENDPOINT_URL": service.endpoint_url,
@@ -32,7 +32,7 @@ def login_node(slurm: Slurm, service: S3Service, root: Path) -> Site:
 
 
 def set_times(site: Site, **seconds: float) -> None:
-    """What the site says otherwise than the profile, for agents that start from now on."""
+    """Override times of the profile at the site, for agents that start from now on."""
     own = site.home / "systems"
     own.mkdir(parents=True, mode=0o700, exist_ok=True)
     lines = (f"{name} = {value}\n" for name, value in seconds.items())
@@ -40,38 +40,38 @@ def set_times(site: Site, **seconds: float) -> None:
 
 
 def submit(client: Client, site: Site, body: str, name: str = "job.sh", **options: Any) -> str:
-    """Submit a script; the job's id."""
+    """Submit a script; return the job's id."""
     return client.submit(site.script(body, name), submit_to=site.system, force=True, **options).job.uuid
 
 
 def told(job: Job) -> tuple[str, int | None]:
-    """How a job ended."""
+    """Return the final state and the exit code of a job."""
     return job.state.value, job.exit_code
 
 
 def out(client: Client, job_id: str, tid: int | None = None, *, error: bool = False) -> str:
-    """What a job, or one of its tasks, printed."""
+    """Return the output of a job, or of one of its tasks."""
     return text_of(client.log(job_id, tid=tid, error=error))
 
 
 def running(client: Client, job_id: str) -> str:
-    """The local id, once the job runs."""
+    """Return the scheduler job id, once the job runs."""
     wait_until(lambda: client.job(job_id).state is JobState.RUN, 90)
     return client.job(job_id).jobid
 
 
 def ready(client: Client, job_id: str) -> str:
-    """The local id, once the job was handed over."""
+    """Return the scheduler job id, once the job was handed over."""
     wait_until(lambda: client.job(job_id).time_ready is not None, 90)
     return client.job(job_id).jobid
 
 
 def local_ids(slurm: Slurm, job_id: str, *states: str) -> set[str]:
-    """The local jobs that were submitted for a job."""
+    """Return the scheduler job ids that were submitted for a job."""
     lines = slurm.run("squeue", "-h", f"--states={','.join(states or ['all'])}", "-o", "%A %o").stdout
     return {line.split()[0] for line in lines.splitlines() if f"/{job_id}." in line}
 
 
 def live_jobs(slurm: Slurm, job_id: str) -> set[str]:
-    """Those that have not ended."""
+    """Return the scheduler job ids that have not ended."""
     return local_ids(slurm, job_id, "pending", "running", "completing")

@@ -1,4 +1,4 @@
-"""A login, and the surroundings from which people start agents: what a job must not notice."""
+"""Provide a login, and the environments from which people start agents, which must not affect jobs."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ STEP = {
 
 @frozen
 class Start:
-    """How an agent is started."""
+    """The interpreter and the variables with which an agent is started."""
 
     python: str
     variables: Mapping[str, str]
 
 
 def starts(root: Path, login: Mapping[str, str]) -> Iterator[tuple[str, Start]]:
-    """Every surrounding, by its name."""
+    """Yield every environment with its name."""
     venv = Path(sys.prefix)
     path = {"PATH": f"{venv}/bin:{login['PATH']}"}
     yield "venv", Start(sys.executable, {"VIRTUAL_ENV": str(venv), "VIRTUAL_ENV_PROMPT": "(agent)", **path})
@@ -70,7 +70,7 @@ def starts(root: Path, login: Mapping[str, str]) -> Iterator[tuple[str, Start]]:
 
 
 def _conda(prefix: Path, login: Mapping[str, str]) -> Start:
-    """A Python of its own prefix, as conda makes one."""
+    """Create a Python with a separate prefix, as conda does."""
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     base = Path(sys.base_prefix)
     for name in ("bin", "lib", "conda-meta"):
@@ -93,7 +93,7 @@ def _conda(prefix: Path, login: Mapping[str, str]) -> Start:
 
 
 def login_of(root: Path, variables: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a login shell of an account whose home is below *root*."""
+    """Return the environment of a login shell of an account whose home is below *root*."""
     home = root / "account"
     home.mkdir()
     (home / ".bash_profile").write_text(PROFILE)
@@ -115,7 +115,7 @@ def by_hand(login: Mapping[str, str], directory: Path, *command: str) -> None:
 
 @contextmanager
 def agent(site: Site, start: Start, login: Mapping[str, str]) -> Iterator[None]:
-    """An agent that was started after a login, in the given surroundings."""
+    """Run an agent that was started after a login, in the given environment."""
     own = {name: value for name, value in site.environment().items() if name.startswith(("CLOUDQ_", "AWS_"))}
     words = ["/bin/bash", "-c", 'umask 027; ulimit -S -n 777; exec "$@"', "bash", start.python]
     with (site.root / "agent.out").open("ab") as log:
@@ -132,13 +132,13 @@ def agent(site: Site, start: Start, login: Mapping[str, str]) -> Iterator[None]:
 
 
 def environment_in(directory: Path) -> dict[str, str]:
-    """What the probe found."""
+    """Return the environment that the probe recorded."""
     text = os.fsdecode((directory / "env.bin").read_bytes())
     found = dict(line.split("=", 1) for line in text.split("\0") if line)
-    # Grid Engine puts the job's own directory in front.
+    # Grid Engine puts the job's own directory first.
     return {**found, "PATH": re.sub(r"^[^:]*/[0-9]+\.[0-9]+\.[^/:]+:", "", found["PATH"])}
 
 
 def differences(found: Mapping[str, str], plain: Mapping[str, str]) -> set[str]:
-    """The variables that are not the same in both."""
+    """Return the variables that differ between the two."""
     return {name for name in found.keys() | plain.keys() if found.get(name) != plain.get(name)}

@@ -1,4 +1,4 @@
-"""Three live systems with one store between them: Slurm, Grid Engine, and this machine."""
+"""Provide three live systems that share one store: Slurm, Grid Engine, and this machine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.parts.site import INTERVAL_S, Site, wait_until
 from tests.parts.slurm import Slurm
 
 HEAD = "#!/bin/bash\n#$ project: imaging\n#$ resource: small\n#$ n_resource: 1\n"
-"""Of a meta jobscript that each of them can run."""
+"""The head of a meta jobscript that each of them can run."""
 
 _SMALL = {"slurm": "--partition=main --ntasks={n}", "gridengine": f"-q {QUEUE}", "local": "--slots={n}"}
 
@@ -23,7 +23,7 @@ def three_sites(
     interval_s: float = INTERVAL_S,
     handicap_s: float = 0.0,
 ) -> dict[str, Site]:
-    """A login node of each cluster and a workstation, which lets the others go first for *handicap_s*."""
+    """Return login nodes of both clusters, and a workstation that claims jobs *handicap_s* later."""
     root.mkdir(exist_ok=True)
     common = {
         "CLOUDQ_STORE_ENDPOINT_URL": f"file://{root}/store",
@@ -48,6 +48,6 @@ def _site(root: Path, name: str, variables: dict[str, str]) -> Site:
 
 
 def wait_for_reports(client: Client, *systems: str) -> None:
-    """Until the agent of each has told what its system offers."""
+    """Wait until the agent of each system has reported its offer."""
     registry = client._parts.submit.find_systems.registry
     wait_until(lambda: set(systems) <= set(registry.systems()))

@@ -1,7 +1,7 @@
-"""A job's commands on a PATH of the test's choice, with stand-ins for container runtimes.
+"""Provide a job's commands on a PATH that the test chooses, with stand-ins for container runtimes.
 
-A stand-in writes down what it was told; ``pull`` writes a file after a moment, and ``exec``, ``run``
-do what they are told to in a sandbox, if there is one, or nothing.
+A stand-in records its arguments. ``pull`` writes a file after a moment; ``exec`` and ``run`` run their
+command in a sandbox, if there is one, and otherwise do nothing.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ esac
 
 @define
 class ToolBox:
-    """One job's commands, as many jobs as are wanted beside each other."""
+    """The commands of one job; several jobs may run beside each other."""
 
     root: Path
     job: str = "3f7e7681.1"
@@ -92,15 +92,15 @@ class ToolBox:
 
     @property
     def broken(self) -> Path:
-        """While it is there, no image can be pulled."""
+        """Return a path: while this file exists, no image can be pulled."""
         return self.root / "broken"
 
     def remove(self, command: str) -> None:
-        """Take a command off PATH."""
+        """Remove a command from PATH."""
         (self.bin / command).unlink()
 
     def add_runtime(self, name: str, *, pull_s: float = 0, size: int = 10, body: str = "") -> Path:
-        """A stand-in for a container runtime; *body* is what it does besides noting what it was told."""
+        """Add a stand-in for a container runtime, which records its arguments and then runs *body*."""
         does = body or PULLS.format(pull_s=pull_s, size=size, broken=shlex.quote(str(self.broken)))
         path = self.bin / name
         path.write_text(STAND_IN.format(log=shlex.quote(str(self.log)), body=does))
@@ -108,7 +108,7 @@ class ToolBox:
         return path
 
     def another_job(self, job: str) -> ToolBox:
-        """The commands as another job of the same user has them."""
+        """Return the commands as another job of the same user has them."""
         return ToolBox(self.root, job, self.started)
 
     def environ(self, **more: str) -> dict[str, str]:
@@ -131,25 +131,25 @@ class ToolBox:
         return process
 
     def end(self) -> None:
-        """End whatever was started, with all that it started."""
+        """End all processes that were started, with their child processes."""
         for process in self.started:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
 
     def run(self, *args: str, cwd: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:
-        """Run one of the commands to its end."""
+        """Run one of the commands until it ends."""
         process = self.start(*args, cwd=cwd, **env)
         out, err = process.communicate(timeout=WITHIN_S)
         return subprocess.CompletedProcess(args, process.returncode, out, err)
 
     def told(self) -> Sequence[str]:
-        """What the stand-ins were told, a line a call."""
+        """Return the arguments that the stand-ins recorded, one line per call."""
         return self.log.read_text().splitlines() if self.log.exists() else []
 
     def pulls(self) -> int:
         return sum(" <pull>" in line for line in self.told())
 
     def cached(self) -> set[str]:
-        """The images in the cache, by their names without the digest."""
+        """Return the names of the images in the cache, without the digest."""
         return {path.name.rpartition("-")[0] for path in self.images.glob("*.sif")}

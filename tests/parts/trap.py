@@ -1,4 +1,4 @@
-"""Ends a process, in a test's sense, at a chosen call of any of its ports."""
+"""Simulate the death of a process at a chosen call of any of its ports."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from cloudq.ports.workspace import ClaimSpace
 
 
 class Killed(BaseException):
-    """The process is gone: nothing catches this, nothing more of it runs."""
+    """The process is dead: nothing catches this, and no more of it runs."""
 
 
 @define
 class Trap:
-    """Counts port calls; the one chosen never returns, or never happens."""
+    """A counter of port calls; the chosen one never returns, or never happens."""
 
     at: int | None = None
-    """The call to be killed at, counted from 0."""
+    """The number of the call at which the process dies, counted from 0."""
     after: bool = False
     """Whether the call takes effect before the process dies."""
     after_name: str = ""
-    """Die after the next call of this name instead."""
+    """The name of a call: die after the next one instead."""
     calls: list[str] = field(factory=list)
     sprung: bool = False
 
@@ -46,7 +46,7 @@ class Trap:
 
 @define
 class During(Trap):
-    """Somebody does something while a call goes on, once."""
+    """A trap that calls *meanwhile* once, at the first call of *name*."""
 
     name: str = ""
     meanwhile: Callable[[], object] = lambda: None
@@ -59,7 +59,7 @@ class During(Trap):
 
 
 class Trapped:
-    """A port whose every call goes through a trap."""
+    """A port whose every call passes through a trap."""
 
     def __init__(self, inner: Any, trap: Trap, name: str) -> None:
         self._inner, self._trap, self._name = inner, trap, name

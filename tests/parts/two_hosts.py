@@ -1,7 +1,7 @@
-"""Real agents on hosts that a test makes up: each with a name, a process table and clocks of its own.
+"""Run real agents on simulated hosts, each with its own name, process table and clocks.
 
-The clocks of a host stand still while the test says so, as those of a suspended virtual machine do.
-Each agent tells when it may act, so that a test can see whether two ever did at once.
+The clocks of a host stop when the test requests it, as those of a suspended virtual machine do. Each agent
+records when it may act, so that a test can see whether two ever did at the same time.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Interval = tuple[float, float]
 
 
 class HostedAgent:
-    """``cloudqd --daemon`` of a site, on a made-up *host*."""
+    """The process ``cloudqd --daemon`` of a site, on a simulated *host*."""
 
     def __init__(self, site: Site, host: str, time_to_live_s: float) -> None:
         self.acts = site.root / f"acts-{host}"
@@ -40,9 +40,10 @@ class HostedAgent:
         self._process.start()
 
     def suspend(self) -> None:
-        """The machine stops with its clocks; not in the middle of a write to a directory store.
+        """Stop the machine with its clocks, but not in the middle of a write to a directory store.
 
-        A stopped process keeps its locks there, and nobody else could write; a bucket has no such locks.
+        A stopped process keeps its locks there, and no other process could write; a bucket has no
+        such locks.
         """
         while True:
             self._signal(signal.SIGSTOP)
@@ -54,18 +55,18 @@ class HostedAgent:
         self._stopped_at = time.clock_gettime(time.CLOCK_BOOTTIME)
 
     def resume(self) -> None:
-        """It goes on, and its clocks where they stood."""
+        """Resume the machine; its clocks continue from where they stopped."""
         self._stood_still_s.value += time.clock_gettime(time.CLOCK_BOOTTIME) - self._stopped_at
         self._signal(signal.SIGCONT)
 
     def end(self) -> None:
-        """Kill it."""
+        """Kill the agent."""
         self._signal(signal.SIGCONT)
         self._process.kill()
         self._process.join(60)
 
     def acted(self) -> list[Interval]:
-        """When it might act, by the clock of the test."""
+        """Return the intervals in which it might act, by the clock of the test."""
         with suppress(FileNotFoundError):
             return _intervals([float(line) for line in self.acts.read_text().split()])
         return []
@@ -83,7 +84,7 @@ class HostedAgent:
 
 
 def overlap_s(one: HostedAgent, other: HostedAgent) -> float:
-    """Seconds in which both might act."""
+    """Return the seconds in which both might act."""
     return sum(
         max(0.0, min(end, other_end) - max(begin, other_begin))
         for begin, end in one.acted()
@@ -92,7 +93,7 @@ def overlap_s(one: HostedAgent, other: HostedAgent) -> float:
 
 
 def _intervals(times: list[float]) -> list[Interval]:
-    """Each look stands for the time since the last one, if that was not long ago."""
+    """Count each look for the time since the last one, if that was not long ago."""
     return [(before, at) for before, at in pairwise(times) if at - before < 0.5]
 
 

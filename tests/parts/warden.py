@@ -1,9 +1,9 @@
-"""Runs daemons for a test and lets nothing of them outlive it, however the test run ends.
+"""Run daemons for a test, and let none of their processes outlive it, however the test run ends.
 
-Daemons of schedulers put themselves and their jobs into sessions of their own, and end before what they
-started: neither a process group nor a parent tells whose a process is. So they are run by a process that
-adopts all orphans below it (Linux calls it a subreaper) and that ends with the pipe to the tests: then it
-kills every process below it, by its id, and removes the directory.
+Daemons of schedulers put themselves and their jobs into separate sessions, and end before the processes that
+they started. So neither a process group nor a parent identifies the owner of a process. Therefore a separate
+process runs them: it adopts all orphans below it (Linux calls it a subreaper) and ends when the pipe to the
+tests closes. Then it kills every process below it, by its id, and removes the directory.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ class Warden:
     """The tests' side: a new directory, and the daemons that work in it."""
 
     def __init__(self, name: str) -> None:
-        # Not under pytest's directories: the path of a socket has 107 bytes.
+        # Not under pytest's directories: the path of a socket has at most 107 bytes.
         self.home = Path(tempfile.mkdtemp(prefix=f"{name}-"))
         self._process = subprocess.Popen(
             [sys.executable, "-I", __file__, str(self.home)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            start_new_session=True,  # Ctrl-C is for the tests, which then end this in good order
+            start_new_session=True,  # Ctrl-C reaches only the tests, which then end this in good order
         )
 
     def start(self, name: str, *command: str, environ: Mapping[str, str], log: Path) -> None:
@@ -55,12 +55,12 @@ class Warden:
         self._ask("kill_holders", path=str(path))
 
     def running(self) -> list[str]:
-        """Names of the daemons that have not ended."""
+        """Return the names of the daemons that have not ended."""
         names: list[str] = self._ask("running")
         return names
 
     def close(self) -> None:
-        """Kill everything that is left, and remove the directory."""
+        """Kill all remaining processes, and remove the directory."""
         self._process.communicate(timeout=60)
 
     def _ask(self, what: str, **arguments: Any) -> Any:
@@ -74,7 +74,7 @@ class Warden:
 
 
 class Daemons:
-    """The warden's side. Nothing is reaped but here, so that an id means what it meant when it was noted."""
+    """The warden's side. Only this process reaps, so that a recorded id stays valid."""
 
     def __init__(self) -> None:
         self._pids: dict[str, int] = {}
@@ -86,7 +86,7 @@ class Daemons:
         signal.signal(signal.SIGCHLD, lambda *_: None)
 
     def serve(self) -> None:
-        """Answer until nobody can ask any more."""
+        """Answer requests until the pipe from the tests is closed."""
         while True:
             readable, _, _ = select.select([0, self._ended.fileno()], [], [])
             self._reap()
@@ -129,7 +129,7 @@ class Daemons:
                     kill(one)
 
     def kill_all(self) -> None:
-        """Kill what is below, again and again: it may be starting more."""
+        """Kill all processes below this one, repeatedly, because they may start more."""
         while below := list(descendants(os.getpid())):
             for pid in below:
                 kill(pid)
@@ -145,12 +145,12 @@ class Daemons:
 
 
 def descendants(pid: int) -> Iterator[int]:
-    """All processes below *pid*, the deepest first."""
+    """Yield all processes below *pid*, the deepest first."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             stat = (entry / "stat").read_text(errors="replace")
-        except OSError:  # it has ended meanwhile
+        except OSError:  # it has ended in the meantime
             continue
         children.setdefault(int(stat.rpartition(")")[2].split()[1]), []).append(int(entry.name))
 
@@ -163,7 +163,7 @@ def descendants(pid: int) -> Iterator[int]:
 
 
 def open_files(pid: int) -> set[str]:
-    """What a process has open; empty when it has ended."""
+    """Return the open files of a process; empty if it has ended."""
     try:
         return {str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()}
     except OSError:

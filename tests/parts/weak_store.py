@@ -1,4 +1,4 @@
-"""A store whose conditions do not work, in one way or another."""
+"""Provide a store whose conditions do not work in one of several ways."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ CREATE, REPLACE = "put_if_absent", "put_if_match"
 
 @define
 class WeakStore(PassingOn):
-    """Passes everything on to *inner*; conditions of *ignored* writes are taken and ignored."""
+    """A store that passes requests on to *inner*; conditions of *ignored* writes have no effect."""
 
     inner: ObjectStore
     ignored: tuple[str, ...] = (CREATE, REPLACE)
     refused: tuple[str, ...] = ()
-    """Writes that nobody ever wins."""
+    """The writes that the store always refuses."""
 
     def put_if_absent(self, key: str, body: bytes) -> str:
         if CREATE in self.refused:

@@ -1,4 +1,4 @@
-"""Clients, agents, a store and a scheduler in one process, on one clock that a test moves."""
+"""Put clients, agents, a store and a scheduler into one process, on one clock that a test moves."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ SCRIPT = Jobscript("run.sh", b"#!/bin/bash\necho hello\n")
 
 @define
 class RecordingLog:
-    """Keeps what an agent tells."""
+    """A log that keeps the messages of an agent."""
 
     told: list[tuple[str, str, dict[str, object]]] = field(factory=list)
 
@@ -55,7 +55,7 @@ class RecordingLog:
     exception = error
 
     def defects(self) -> list[tuple[str, str, dict[str, object]]]:
-        """What must never be told: cloudq's own mistakes."""
+        """Return the messages that must never be logged: cloudq's own mistakes."""
         return [told for told in self.told if "defect" in told[1]]
 
 
@@ -67,12 +67,12 @@ class System:
     home: Path
     scheduler: ScriptedScheduler
     profile: SystemProfile | None = None
-    """What its agents make of meta jobscripts; None: nothing."""
+    """The profile by which its agents convert meta jobscripts; None: they do not."""
 
 
 @define
 class World:
-    """Everything there is."""
+    """All parts of one simulated world."""
 
     tmp: Path
     clock: FakeClock = field(factory=FakeClock)
@@ -80,7 +80,7 @@ class World:
     log: RecordingLog = field(factory=RecordingLog)
     store: ObjectStore = field(init=False)
     names: NameTables = field(factory=NameTables)
-    """What clients' configurations say of projects and resources."""
+    """The names of projects and resources in the clients' configurations."""
     gone: set[int] = field(factory=set)
     """Processes that have ended, by pid."""
     _next_pid: int = field(default=100, init=False)
@@ -160,7 +160,7 @@ class Agent:
     process: ProcessIdentity
 
     def cycle(self, *, take_lease: bool = True) -> None:
-        """One poll, as the daemon does it: take the lease if need be, beat, run a cycle."""
+        """Run one poll, as the daemon does: take the lease if needed, send a heartbeat, run a cycle."""
         lease = self.parts.lease
         if lease.is_lapsed() and take_lease:
             if lease.acquire(self.parts.run.check_store) is not None:
@@ -175,7 +175,7 @@ class Agent:
             self.world.clock.pass_by(every_s)
 
     def until(self, is_so: Callable[[], bool], longest_s: float = 2000.0) -> None:
-        """Run cycles until it is so; fail if it never is."""
+        """Run cycles until *is_so* is true; fail if it never is."""
         began = self.world.clock.elapsed()
         while not is_so():
             assert self.world.clock.elapsed() - began < longest_s, self.world.log.told[-10:]
@@ -186,7 +186,7 @@ class Agent:
         self.until(lambda: all(self.world.job(each).is_final for each in job_ids), longest_s)
 
     def die(self) -> None:
-        """The process ends without a word."""
+        """End the process without a message."""
         self.world.gone.add(self.process.pid)
 
 
@@ -199,7 +199,7 @@ def start_agent(
     one_shot: bool,
     settings: dict[str, Any],
 ) -> Agent:
-    """Wire an agent, all its ports behind *trap* if there is one."""
+    """Wire an agent, with all its ports behind *trap* if there is one."""
     workspace: Any = DirectoryWorkspace(system.home, world.clock, world.ids)
     scheduler: Any = system.scheduler
     if trap is not None:
@@ -228,7 +228,7 @@ def start_agent(
 
 
 def text_of(pieces: Any) -> str:
-    """A streamed log as text."""
+    """Return a streamed log as text."""
     buffer = io.BytesIO()
     for piece in pieces:
         buffer.write(piece)

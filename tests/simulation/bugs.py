@@ -1,4 +1,4 @@
-"""What a bug is that is put into the real code on purpose, and how it is put in."""
+"""Describe a bug that is put into the real code on purpose, and put it in."""
 
 from __future__ import annotations
 
@@ -12,27 +12,31 @@ from attrs import field, frozen
 from tests.simulation.site import Kind, Kinds
 
 MOST_LIVES = 5000
-"""Some need a rare moment; when it comes first is chance, and another with every change of the simulation."""
+"""The most lives in which a bug must be found.
+
+Some bugs show only at a rare moment. When it first comes is random, and differs after every change of the
+simulation.
+"""
 _BUGS: list[Mutant] = []
 Apply = Callable[[ExitStack], None]
 
 
 @frozen
 class Mutant:
-    """One bug: what it is, and the promises of which one must be seen to break."""
+    """One bug: its description, and the promises of which at least one must be seen to break."""
 
     name: str
     why: str
     breaks: tuple[str, ...]
     apply: Apply
     kinds: Kinds = field(factory=Kinds)
-    """The assumptions that must be broken for it to show."""
+    """The assumptions that must be broken for the bug to show."""
     most_lives: int = MOST_LIVES
-    """How many it may take to be found."""
+    """The most lives in which it must be found."""
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """While this lasts, cloudq has the bug."""
+        """Put the bug into cloudq for the duration of the block."""
         with ExitStack() as stack:
             self.apply(stack)
             yield
@@ -40,7 +44,7 @@ class Mutant:
 
 @frozen
 class Found:
-    """How a bug came to light."""
+    """The finding of a bug: the broken promise, the number of lives, and the seed."""
 
     promise: str
     lives: int
@@ -48,7 +52,7 @@ class Found:
 
 
 def mutant(why: str, *breaks: str, under: tuple[Kind, ...] = ()) -> Callable[[Apply], Apply]:
-    """Enter a bug into the table, by the name of the function that puts it in."""
+    """Add a bug to the table, under the name of the function that puts it in."""
     kinds = Kinds.told(only=[kind.value for kind in under])
 
     def enter(apply: Apply) -> Apply:
@@ -60,12 +64,12 @@ def mutant(why: str, *breaks: str, under: tuple[Kind, ...] = ()) -> Callable[[Ap
 
 
 def registered() -> tuple[Mutant, ...]:
-    """The bugs entered since this was called last."""
+    """Return the bugs that were added since the last call."""
     bugs = tuple(_BUGS)
     _BUGS.clear()
     return bugs
 
 
 def change(stack: ExitStack, owner: Any, name: str, new: Any) -> None:
-    """Put *new* in the place of an attribute."""
+    """Replace an attribute with *new* until *stack* closes."""
     stack.enter_context(mock.patch.object(owner, name, new))

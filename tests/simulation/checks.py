@@ -1,4 +1,4 @@
-"""The invariants of protocol section 9, checked at every write, at every call, at rest, at the end."""
+"""Check the invariants of protocol section 9 at every write, at every call, at rest and at the end."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ REMOVED = (
     "canceled: its files and local job are gone",
     "canceled before it was started",
 )
-"""What an agent says of a job of which it finds no files."""
+"""The messages of an agent that finds no files of a job."""
 GIVEN_UP = "canceled before its outputs were in the store: they stay in"
 OUT_OF_SIGHT = "out of this agent's sight"
 WITHOUT_HOLDER = "without the agent of"
@@ -49,27 +49,27 @@ def name_of(stream: str, task: int | None) -> str:
 
 @define
 class Checks:
-    """Breaks the story at the first sight of a promise that was not kept."""
+    """The checks, which note a broken promise in the story as soon as they see it."""
 
     life: Life
     started_at_end: dict[str, int] = field(factory=dict)
-    """How many starts a job's last claim had when its record became final."""
+    """The number of starts of a job's last claim when its record became final."""
     starts: dict[tuple[str, int], list[Begun]] = field(factory=dict)
-    """By job and claim."""
+    """The starts by job and claim."""
     seen_starts: dict[str, int] = field(factory=dict)
     judged_holds: set[tuple[str, int]] = field(factory=set)
     finds: Counter[tuple[int, ClaimTag]] = field(factory=Counter)
-    """How often each scheduler was asked for each claim, and answered."""
+    """The number of answers of each scheduler to queries for each claim."""
     attempts: dict[Path, dict[int, int]] = field(factory=dict)
-    """Attempts to submit, by a claim's directory: how often the scheduler had answered by then."""
+    """By control directory: for each attempt to submit, the number of the scheduler's answers until then."""
     deferred: set[tuple[Path | None, ClaimTag]] = field(factory=set)
-    """Claims of a home whose last attempt was refused for the moment: nothing was submitted."""
+    """Claims of a home whose last attempt was refused temporarily: nothing was submitted."""
     submitted: set[tuple[Path | None, ClaimTag]] = field(factory=set)
-    """Claims for which a submit command was run from a home."""
+    """The claims for which a submit command was run from a home."""
     work_dirs: dict[Path, ClaimTag] = field(factory=dict)
-    """Whose each work directory is."""
+    """The claim to which each work directory belongs."""
     outrun: list[tuple[Process | None, Process | None, int]] = field(factory=list)
-    """Holders that had not heard yet of a successor on a copy of their host, it, and its epoch."""
+    """Holders that have not noticed a successor on a copy of their host; the successor, and its epoch."""
 
     def _break(self, promise: str) -> None:
         self.life.story.break_(promise)
@@ -89,23 +89,23 @@ class Checks:
             self._judge_end(job_id, new)
 
     def _judge_put_again(self, job_id: str, new: dict[str, Any]) -> None:
-        """A final record is not there and is written: one that expired may come back as it was."""
+        """Judge a write of an absent final record: one that expired may return as it was."""
         if f"jobs/{job_id}/manifest.json" not in self.life.store.ever_expired:
             self._break(f"I7 the record of {job_id}, which was deleted, was written again")
         elif new["state"] != self.life.store.final[job_id]["state"] and not self._lost_its_cancel(job_id):
             self._break(f"I5 the final record of {job_id}, which had expired, came back as {new['state']}")
 
     def _lost_its_cancel(self, job_id: str) -> bool:
-        """Whether the request that told its silent holder of the end has expired, too."""
+        """Return whether the request that informs the silent holder of the end has expired, too."""
         return any(f"/{job_id}." in key and key.endswith(".cancel") for key in self.life.store.ever_expired)
 
     def forget_ends(self) -> None:
-        """Records went back to before their jobs' ends."""
+        """Forget the ends of jobs whose records went back to a time before them."""
         for job_id in self.started_at_end.keys() - self.life.store.final.keys():
             del self.started_at_end[job_id]
 
     def judge_history(self, key: str) -> None:
-        """A history entry is put: its job must be over, or deleted."""
+        """Judge a new history entry: its job must be final, or deleted."""
         job_id = key.split("~")[1]
         record = self.life.store.jobs.get(job_id)
         is_set_back = job_id in self.life.misfortunes.set_back
@@ -114,7 +114,7 @@ class Checks:
 
     def _judge_end(self, job_id: str, record: dict[str, Any]) -> None:
         if self.life.store.is_canceled_by_force(job_id) or self._is_canceled_in_its_place(job_id, record):
-            return  # it may still run where nobody acts for it, and its owner was told so
+            return  # it may still run where no agent acts for it, and its owner was warned
         tag = (job_id, record.get("claim", 0))
         starts = self._starts(*tag)
         self.started_at_end[job_id] = len(starts)
@@ -128,9 +128,11 @@ class Checks:
         misfortunes = self.life.misfortunes
         has_lost_files = _mentions(record, REMOVED)
         if has_lost_files and job_id in misfortunes.was_over:
-            return  # its files were removed since its first end, and the bucket does not have them any more
+            return  # its files were removed since its first end, and the bucket no longer has them
         if (has_lost_files and misfortunes.images) or self._ran_in_a_twin(*tag):
-            self.life.disturb(job_id)  # its files are in the other of two homes that nothing distinguishes
+            self.life.disturb(
+                job_id
+            )  # its files are in the other one of two homes that nothing distinguishes
         elif not _mentions(record, (OUT_OF_SIGHT, GIVEN_UP)) and ClaimTag(*tag) not in misfortunes.purged:
             self._judge_logs(job_id, record, starts)
 
@@ -184,7 +186,7 @@ class Checks:
                 self._break(f"I3 {names} may write at once")
 
     def _is_outrun(self, slot: Slot, acting: Sequence[Slot]) -> bool:
-        """Whether a copy of the host, with the same name and home, takes the process of *slot* for ended.
+        """Return whether a copy of the host, with the same name and home, takes *slot*'s process for dead.
 
         Each succession is excused once, until *slot* has tried to renew its lease.
         """
@@ -197,7 +199,10 @@ class Checks:
         return False
 
     def before_a_cancel(self, process: Process, local_ids: Sequence[str]) -> None:
-        """A local job is ended for its owner, for a newer claim, or beside another of its claim."""
+        """Check that a scheduler job is canceled for its owner, for a newer claim, or as a duplicate.
+
+        A duplicate is a job beside another one of the same claim.
+        """
         scheduler = process.scheduler()
         for local_id in local_ids:
             job = scheduler._jobs.get(local_id)
@@ -213,7 +218,7 @@ class Checks:
     def after_a_call(
         self, process: Process, method: str, args: tuple[Any, ...], inner: Any, answer: Any
     ) -> None:
-        """*process* did something to a scheduler or to a claim's files."""
+        """Check a call of *process* to a scheduler or to a claim's files."""
         if (check := _AFTER.get(method)) is not None:
             check(self, process, args, inner, answer)
 
@@ -221,7 +226,7 @@ class Checks:
         self.finds[id(inner), args[0]] += 1
 
     def _judge_poll(self, process: Process, args: tuple[Any, ...], scheduler: Any, _: Any) -> None:
-        """Protocol 4.3: a second submission of a claim whose script runs is canceled."""
+        """Check protocol 4.3: a second submission of a claim whose script runs is canceled."""
         asked = {job.local_id: job for each in args[0] if (job := scheduler._jobs.get(each))}
         running = {
             job.submission.tag: job.local_id
@@ -238,7 +243,7 @@ class Checks:
                     self._break(f"I1 local job {local_id} of {job.submission.tag} waits beside another")
 
     def _judge_attempt(self, process: Process, args: tuple[Any, ...], space: Any, _: Any) -> None:
-        """Protocol 4.4: after an attempt whose outcome is unknown, ask twice before the next."""
+        """Check protocol 4.4: after an attempt with unknown outcome, the agent asks twice before the next."""
         number, tag = args[0], space.tag
         if self.work_dirs.setdefault(space.work_dir, tag) != tag:
             self._break(f"I7 {tag} has the work directory of {self.work_dirs[space.work_dir]}")
@@ -256,7 +261,7 @@ class Checks:
         begun[number] = asked
 
     def _judge_publishing(self, process: Process, _args: tuple[Any, ...], making: Any, _: Any) -> None:
-        """Nobody makes files anew that a script was started from, not even a former holder."""
+        """Check that no agent, not even a former holder, replaces files from which a script was started."""
         scheduler, home = process.scheduler(), process.home
         started = {start.local_id for start in scheduler.starts if start.tag == making.tag}
         for local_id, submission in scheduler.submissions if started else ():
@@ -264,7 +269,7 @@ class Checks:
             if of_this_home and local_id in started and making.tag not in self.life.misfortunes.purged:
                 self._break(f"I1 the files of {making.tag}, whose script has started, were made anew")
 
-    # When nobody is in the middle of anything ----------------------------------------------------
+    # At rest -------------------------------------------------------------------------------------
 
     def at_rest(self) -> None:
         self._starts_once()
@@ -282,7 +287,7 @@ class Checks:
             self.seen_starts[place.name] = len(starts)
 
     def _home_of(self, place: Place, start: Start) -> Path:
-        """The home whose agent submitted what started."""
+        """Return the home whose agent submitted the job that started."""
         of_claim = [each for _, each in place.scheduler.submissions if each.tag == start.tag]
         started = dict(place.scheduler.submissions).get(start.local_id)
         control_dir = (started if started in of_claim else of_claim[-1]).control_dir
@@ -296,19 +301,19 @@ class Checks:
             if each.start.task == start.task and not misfortunes.hid(each, begun)
         ]
         if misfortunes.is_confirmed and start.tag.job_id in misfortunes.set_back:
-            return  # a person let go on what another home or system had run before the bucket went back
+            return  # a person let jobs start again that ran elsewhere before the bucket went back
         if len(set(of_task)) > 1:
             self._break(f"I1 two submissions started {start.tag} task {start.task}")
         if len(of_task) > 1 + self.life.requeues[begun.system, start.tag]:
             self._break(f"I1 {start.tag} task {start.task} was started {len(of_task)} times")
 
     def _held_jobs_wait(self) -> None:
-        """What a job was held for is over before it starts."""
+        """Check that the dependencies of a job are over before it starts."""
         final = self.life.store.final
         for job_id, n in self.starts.keys() - self.judged_holds:
             self.judged_holds.add((job_id, n))
             wish = self.life.wishes.get(job_id)
-            if wish is None:  # somebody is still submitting it
+            if wish is None:  # its submission is still under way
                 self.judged_holds.discard((job_id, n))
                 continue
             for needed in (*wish.hold, *wish.hold_ok):
@@ -346,7 +351,7 @@ class Checks:
     # When trouble is over ------------------------------------------------------------------------
 
     def everybody_has_heard(self, told: set[str]) -> None:
-        """Whether agents know of the markers *told*, which were rung for before their last poll."""
+        """Check that agents know of the queue entries *told*, whose doorbell rang before their last poll."""
         store = self.life.store
         for slot in self.life.slots:
             if not slot.acts() or slot.parts is None or store.list_lag_s:
@@ -360,7 +365,7 @@ class Checks:
                 if is_marker and key in told and name not in {str(tag) for tag in known}:
                     self._break(f"I2 {system} was told of {name} and does not know of it")
 
-    # When all trouble is over and everything had its time ----------------------------------------
+    # At the end ----------------------------------------------------------------------------------
 
     def at_the_end(self) -> None:
         self.at_rest()
@@ -388,11 +393,14 @@ class Checks:
         else:
             self._judge_right_end(job_id, wish, record)
             if not _mentions(record, (OUT_OF_SIGHT, WITHOUT_HOLDER, GIVEN_UP)):
-                # else pieces are all there is of its logs
+                # otherwise the pieces are all that exists of its logs
                 self._no_log_pieces(job_id, record.get("claim", 0))
 
     def is_nobodys(self, job_id: str) -> bool:
-        """Whether objects of it expired, or went back, while no claim stood: nobody can put them again."""
+        """Return whether objects of the job expired, or went back, while no claim held it.
+
+        No process can put such objects again.
+        """
         store, claim = self.life.store, self.life.store.newest_claim(job_id)
         if job_id in self.life.misfortunes.lost and job_id not in store.jobs:
             return True
@@ -429,7 +437,7 @@ class Checks:
             self._judge_undisturbed(job_id, wish, record, right)
 
     def _judge_undisturbed(self, job_id: str, wish: Wish, record: dict[str, Any], right: str) -> None:
-        """The end of a job that neither its owner nor the scheduler meddled with."""
+        """Judge the end of a job that neither its owner nor the scheduler disturbed."""
         state, what = record["state"], f"I5 {job_id} is {record['state']} ({record['error_msg']})"
         if wish.array:
             self._judge_tasks(job_id, wish, record)
@@ -437,7 +445,7 @@ class Checks:
         if wish.canceled_tasks or forgotten:
             return
         if right == "TIMEOUT" and state == "ERROR" and self.life.schedulers_forget():
-            return  # only the scheduler knew that it was the time limit
+            return  # only the scheduler could show that it was the time limit
         if state != right:
             self._break(f"{what}, but it should be {right}")
         code = script_of(self.life, job_id, None).exit_code
@@ -445,7 +453,7 @@ class Checks:
             self._break(f"{what} with exit code {record['exit_code']}, not {code}")
 
     def _judge_tasks(self, job_id: str, wish: Wish, record: dict[str, Any]) -> None:
-        """Each task that nobody canceled has its own right end."""
+        """Judge the final state of each task that was not canceled."""
         ends = {
             task: group["state"]
             for group in record["tasks"]
@@ -485,7 +493,7 @@ class Checks:
             record = self.life.store.jobs.get(job_id)
             is_final = record is not None and record["state"] in FINAL
             if not wish.is_confirmed and job_id not in self.life.store.invited:
-                continue  # no agent ever meets it: its owner ends what was begun
+                continue  # no agent ever sees it: its owner ends the submission
             if job_id in self.life.misfortunes.set_back:
                 if is_final and not told.count(job_id):
                     self._break(f"I8 {job_id} has no history key")

@@ -1,7 +1,7 @@
-"""Copies of running hosts: the agent's memory as it is, with its home or beside it.
+"""Copy running hosts: the memory of the agent, with or without its home.
 
-Everything that an agent's wiring reaches is copied as a memory snapshot would: functions with what they
-have closed over, too. What is outside the host stays what it is: the bucket, the scheduler, time.
+Everything that an agent's wiring reaches is copied as in a memory snapshot, including functions with the
+values in their closures. Everything outside the host stays the same: the bucket, the scheduler, time.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _COPIERS: dict[type, Any] = copy._deepcopy_dispatch  # type: ignore[attr-defined
 
 
 def copy_host(slot: Slot, home: Path, *, name: str) -> Slot:
-    """The same agent on another machine, in the middle of whatever it has in hand.
+    """Return the same agent on another machine, in the middle of the same work.
 
-    It has the same boot id, process id and start; *name* is the other machine's. Its *home* is a
-    copy, or the same directory if the home lies on neither machine.
+    It has the same boot id, process id and start time; *name* is the other machine's. Its *home* is a
+    copy, or the same directory if the home is on neither machine.
     """
     host = evolve(slot.host, name=name, gone=set(slot.host.gone))
     copied = evolve(slot, home=home, host=host)
@@ -47,7 +47,7 @@ def copy_host(slot: Slot, home: Path, *, name: str) -> Slot:
 
 
 def copy_home(home: Path, target: Path, *, is_image: bool) -> Path:
-    """A second directory with the same content; in the *is_image* of a disk inodes are the same, too."""
+    """Copy a directory with its content; with *is_image*, as in a copied disk, the inodes count as equal."""
     if home.exists():
         shutil.copytree(home, target, symlinks=True)
     if is_image:
@@ -60,7 +60,7 @@ def copy_home(home: Path, target: Path, *, is_image: bool) -> Path:
 
 
 def _note_inode(note: Path, cache: Path) -> None:
-    """What lies on a copied disk has the number that was noted: here the note is changed instead."""
+    """Change the noted inode to the copy's: on a copied disk, the directory would have the noted number."""
     tag = note.parent.name
     work = cache / (tag.removesuffix(".1") if tag.endswith(".1") else tag)
     if work.is_dir():
@@ -76,7 +76,7 @@ def _outside(slot: Slot) -> Iterator[object]:
 
 @contextmanager
 def _copying_functions(old_home: Path, new_home: Path) -> Iterator[None]:
-    """While this lasts, copies are deep: of functions, locks, and paths below the home, too."""
+    """Make copies deep for the duration of the block: functions, locks, and paths below the home, too."""
 
     def path(found: PosixPath, _memo: dict[int, Any]) -> Path:
         return new_home / found.relative_to(old_home) if found.is_relative_to(old_home) else found

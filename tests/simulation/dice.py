@@ -1,4 +1,4 @@
-"""Chance that can be repeated: everything random in a life comes from its seed."""
+"""Make chance repeatable: everything random in a life comes from its seed."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ T = TypeVar("T")
 
 @frozen
 class Rates:
-    """How often things go wrong, each as a chance a call."""
+    """The rates of faults, each as a chance per call."""
 
     kill: float
     pause: float
     store: float
     scheduler: float
     submit: float
-    """Chance that a submission goes wrong in some way."""
+    """Chance of a fault in a submission."""
     disk: float
     slow: float
-    """Chance that time passes while a call lasts, and the heartbeat's thread runs."""
+    """Chance that time passes during a call, and the heartbeat's thread runs."""
 
     @classmethod
     def none(cls) -> Rates:
-        """All is well."""
+        """Return rates without any fault."""
         return cls(0, 0, 0, 0, 0, 0, 0)
 
 
 @define
 class Dice:
-    """One life's chance."""
+    """The random source of one life."""
 
     seed: int
     random: random.Random = field(init=False)
     is_dense: bool = field(init=False)
-    """Whether little time passes between what happens: leases are lost and won within minutes."""
+    """Whether little time passes between events: leases are lost and won within minutes."""
 
     def __attrs_post_init__(self) -> None:
         self.random = random.Random(f"life {self.seed}")
@@ -51,11 +51,11 @@ class Dice:
         return self.random.choice(choices)
 
     def some_of(self, choices: Sequence[T]) -> list[T]:
-        """At least one of them, in any order."""
+        """Return at least one of the choices, in any order."""
         return self.random.sample(choices, self.random.randint(1, len(choices)))
 
     def rates(self) -> Rates:
-        """A life is ruled by some kinds of trouble, seldom by all."""
+        """Draw the rates of a life: it has some kinds of trouble, seldom all."""
         pick = self.random.choice
         return Rates(
             kill=pick([0, 0, 0.002, 0.01, 0.03]),
@@ -68,7 +68,7 @@ class Dice:
         )
 
     def step_s(self) -> float:
-        """How long nothing happens: mostly a poll, now and then an age."""
+        """Draw the time without an event: mostly a poll interval, now and then very long."""
         pick = self.random.random()
         if self.is_dense and pick < 0.97:
             return self.random.uniform(2, 22)
@@ -79,5 +79,5 @@ class Dice:
         return self.random.uniform(70, 400) if pick < 0.985 else self.random.uniform(400, 4000)
 
     def for_script(self, job_id: str, task: int | None) -> random.Random:
-        """What a script does is its own, however often it is asked."""
+        """Return the random source of one script, which is the same at every request."""
         return random.Random(f"{self.seed} {job_id} {task}")

@@ -1,4 +1,4 @@
-"""A process whose every call of a port may be its last, may last for hours, may get no answer."""
+"""Simulate a process whose every port call may be its last, may last for hours, or may get no answer."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 CONDITIONAL = frozenset({"put_if_absent", "put_if_match"})
 WRITES = CONDITIONAL | {"put", "upload", "delete"}
 DATED = frozenset({"get", "get_if_changed", "list_page"})
-"""What the store answers with its time."""
+"""The methods whose answers contain the store's time."""
 QUESTIONS = frozenset({"find", "poll", "cancel", "cancel_tasks", "forget", "free_slots"})
 CANCELS = frozenset({"cancel", "cancel_tasks"})
 DISK_WRITES = frozenset({
@@ -42,7 +42,7 @@ DISK_WRITES = frozenset({
 })  # fmt: skip
 DISK_READS = frozenset({"owner", "attempts", "records", "fingerprint"})
 WHERE_STOPS_HURT = frozenset({"install_job_shell", "note_baseline", "publish", "begin_attempt", "submit"})
-"""What may touch the files of a script that a successor has started."""
+"""The methods that may touch the files of a script that a successor has started."""
 MORE_STOPS = 5
 LONGEST_WAIT = 30
 """Looks at the lease: enough to take it, and to start what its holder was about to start."""
@@ -53,45 +53,45 @@ Work = Callable[[], Any]
 
 @define(eq=False)
 class Process:
-    """Something that runs: an agent, or a client while it does one thing."""
+    """A running program: an agent, or a client while it does one thing."""
 
     name: str
     life: Life = field(repr=False)
     is_dead: bool = False
     is_busy: bool = False
-    """In the middle of something: held up, or running."""
+    """Whether it is in the middle of something: held up, or running."""
     beat: Callable[[], None] | None = None
-    """What its second thread does."""
+    """The work of its second thread."""
     is_beating: bool = False
     home: Path | None = None
-    """Where it has its files."""
+    """The directory of its files."""
     host: Host | None = None
-    """Where it runs, if that may stop."""
+    """The machine on which it runs, if that may stop."""
     slept: int = 0
-    """How often it slept: runs of one cycle sleep until their background work has ended."""
+    """The number of sleeps; runs of one cycle sleep until their background work has ended."""
     stops: int = 0
-    """How often its host was stopped together with its clocks."""
+    """The number of times that its host was stopped together with its clocks."""
     is_unaware: bool = False
-    """Whether it was stopped and has read nothing from the store since: no clock tells it."""
+    """Whether it was stopped and has read nothing from the store since: no clock shows it the stop."""
     background: list[SlowWork] = field(factory=list, repr=False)
-    """Work that was started and is not done."""
+    """The work that was started and is not done."""
     is_in_background: bool = False
-    """Whether it is a thread of its background work that calls."""
+    """Whether the caller is a thread of its background work."""
     in_flight: int = 0
-    """How much of its background work is in the middle of something."""
+    """The number of its background tasks that are in the middle of something."""
     is_copied: bool = False
     """Whether its host was copied, or the bucket restored, since the store answered one of its heartbeats.
 
-    Two may have the same lease in mind, or the bucket that of a former holder.
+    Two processes may then count on the same lease, or the bucket may have the lease of a former holder.
     """
     _has_heard_of_time: bool = False
     _has_heard_of_lease: bool = False
     weak_spot: str = ""
-    """The method after whose next call it is killed or held up, half done with something."""
+    """The method after whose next call it is killed or held up, with its work half done."""
     waits_beside: Callable[[], None] | None = None
-    """What others do while it is held up there; None: anything."""
+    """The actions of others while it is held up there; None: any."""
     beside: Counter[str] = field(factory=Counter)
-    """How often it saw local jobs wait beside another of their claim since it canceled them last."""
+    """How often it saw a scheduler job wait beside another of its claim since it last canceled the job."""
 
     def call(self, port: str, method: str, work: Work, args: tuple[Any, ...], inner: Any) -> Any:
         if self.is_dead:
@@ -136,7 +136,7 @@ class Process:
             life.checks.at_every_call()
 
     def _answer(self, port: str, method: str, work: Work, args: tuple[Any, ...]) -> Any:
-        """What a call comes to; it is noted if the answer told the time, or whose the lease is."""
+        """Return the answer of a call; note whether it showed the time, or the holder of the lease."""
         self.life.acting = self
         stops, is_dated = self.stops, port == "store" and method in DATED
         asks_for_lease = self.is_copied and port == "store" and method in WRITES and "/lease" in str(args[0])
@@ -188,7 +188,10 @@ class Process:
             raise Killed(self.name)
 
     def act_on_what_was_heard(self) -> None:
-        """An answer shows what no clock did, or whose the lease is; its reader had the time to see it."""
+        """Take an answer into account that showed the time, or the holder of the lease.
+
+        The answer shows what no clock did, and its reader has had the time to see it.
+        """
         self.is_unaware &= not self._has_heard_of_time
         self.is_copied &= not self._has_heard_of_lease
         self._has_heard_of_time = self._has_heard_of_lease = False
@@ -196,7 +199,7 @@ class Process:
     def sleeps(self) -> None:
         """Do what is due while the process sleeps; a run that sleeps without end breaks a promise.
 
-        It waits for its questions as long as its scheduler is down, and that is not for ever.
+        A run waits for its queries as long as its scheduler is down, so outages have a limit.
         """
         self.slept += 1
         if self.slept % LONGEST_OUTAGE == 0:
@@ -207,16 +210,16 @@ class Process:
         self.do_background_work()
 
     def do_background_work(self, *, all_of_it: bool = False) -> None:
-        """Do what of it takes no longer than until now; or wait until everything is done."""
+        """Do the background work that is due by now, or wait until all of it is done."""
         for work in list(self.background):
             if all_of_it:
                 work.wait(work.due - self.life.clock.seconds)
             work.do_if_due()
 
     def _let_cycles_go_on(self, where: str) -> None:
-        """A call of background work takes long: the agent goes on beside it, and so do others.
+        """Let the agent and others continue beside a call of background work that takes long.
 
-        A run of one cycle waits for it, with its heartbeat: it does not begin again.
+        A run of one cycle, with its heartbeat, waits for the call: it does not start again.
         """
         self._meet("background work takes long", where)
         slot = self.life.slot_of(self)
@@ -230,7 +233,7 @@ class Process:
             raise Killed(self.name)
 
     def _stop_clocks(self, where: str) -> None:
-        """The host stands still and none of its clocks sees it; everything else goes on."""
+        """Stop the host without a trace in its clocks, while everything else continues."""
         if self.host is None or self.is_dead:
             return
         life, began = self.life, self.life.clock.seconds
@@ -247,7 +250,7 @@ class Process:
             raise Killed(self.name)
 
     def _take_time(self) -> None:
-        """The call lasts; the process's other thread goes on."""
+        """Let the call take time, in which the process's other thread continues."""
         self._meet("a call lasts")
         self.life.pass_by(self.life.dice.random.uniform(0, 30))
         if self.beat is not None and not self.is_beating:
@@ -329,7 +332,7 @@ class Process:
         self.life.users.last = self.life.wishes.get(tag.job_id, self.life.users.last)
 
     def scheduler(self) -> ScriptedScheduler:
-        """The one of its system, of a process that has a home."""
+        """Return the scheduler of its system; the process must have a home."""
         home = self.home
         assert home is not None
         return next(place.scheduler for place in self.life.systems if home in place.homes)
@@ -380,7 +383,7 @@ class Gated:
 
 MOST_SLEEPS = 3_000
 LONGEST_OUTAGE = 300
-"""In sleeps of a run of one cycle."""
+"""The longest outage, in sleeps of a run of one cycle."""
 UNGATED = frozenset({"describe", "submitted", "log_path", "attempt_files"})
 
 
@@ -389,7 +392,7 @@ class GatedWorkspace(Gated):
 
     @property
     def home(self) -> str:
-        """Which directory it is; making it may fail."""
+        """Return the id of the home; its creation may fail."""
         home: str = self._process.call("workspace", "home", lambda: self._inner.home, (), self._inner)
         return home
 
@@ -397,15 +400,18 @@ class GatedWorkspace(Gated):
         return Gated(self._inner.space(tag), self._process, "space")
 
     def is_process_gone(self, _: str) -> bool:
-        """All simulated agents are one process of this machine: time limits decide."""
+        """Return False: all simulated agents are one process of this machine, so time limits decide."""
         return False
 
 
 def _renews_a_lease(args: tuple[Any, ...]) -> bool:
-    """A cycle that takes the lease waits for a heartbeat under way: here both are one thread."""
+    """Return whether a call concerns a lease.
+
+    A cycle that takes the lease waits for a heartbeat that is under way; here, both are one thread.
+    """
     return bool(args) and str(args[0]).startswith("systems/") and "/lease" in str(args[0])
 
 
 def _done(answer: Any) -> Any:
-    """Nothing of a call is left for later."""
+    """Consume a generator, so that nothing of a call is left for later."""
     return iter(list(answer)) if isinstance(answer, GeneratorType) else answer

@@ -1,4 +1,4 @@
-"""One life of a small world, all of it from one seed: trouble first, then none, then the reckoning."""
+"""Live one life of a small world from one seed: first trouble, then none, then the final checks."""
 
 from __future__ import annotations
 
@@ -28,29 +28,29 @@ from tests.simulation.users import Users, Wish, script_of
 from tests.simulation.watched_store import WatchedStore
 
 MAX_DEPTH = 3
-"""How many processes may be held up at once, each within the other."""
+"""The most processes that may be held up at once, each within the other."""
 MAX_MEANWHILE = 120
-"""How much may happen in a life while somebody is held up."""
+"""The most events in a life while a process is held up."""
 MAX_IN_LINE = 30
-"""How often in a life those that wait for a lease go on while its holder stands still."""
+"""The most times in a life that waiters for a lease continue while its holder is stopped."""
 HEALTHY_ROUNDS = 24
-"""Enough for all tasks of a life to run one after the other."""
+"""Rounds without faults: enough for all tasks of a life to run one after the other."""
 STEPS_TO_HEAR = 2
-"""After so many polls an agent must know of whatever the doorbell rang for."""
+"""The polls after which an agent must know of everything for which the doorbell rang."""
 STEPS_A_ROUND = 40
 
 
 @define(eq=False)
 class Life:
-    """Everything there is in one life."""
+    """All parts of one life."""
 
     seed: int
     tmp: Path
     raises: bool = False
-    """Let unexpected exceptions out, to see where they come from."""
+    """Whether to let unexpected exceptions out, to see where they come from."""
     most_steps: int | None = None
     kinds: Kinds = field(factory=Kinds)
-    """Which of the usual assumptions may be broken."""
+    """The usual assumptions that may be broken."""
     clock: FakeClock = field(factory=FakeClock)
     ids: SerialIds = field(factory=SerialIds)
     log: ToldLog = field(init=False)
@@ -59,7 +59,7 @@ class Life:
     rates: Rates = field(init=False)
     site: Site = field(init=False)
     odds: Random = field(init=False)
-    """The chance of what the site does: a world without any of it goes on as before."""
+    """The random source of the site: separate, so that a world without such events stays the same."""
     store: WatchedStore = field(init=False)
     checks: Checks = field(init=False)
     users: Users = field(init=False)
@@ -68,14 +68,14 @@ class Life:
     hosts: list[Host] = field(factory=list)
     slots: list[Slot] = field(factory=list)
     rivals: list[list[Slot]] = field(factory=list)
-    """Slots of each system that has several."""
+    """The slots of each system that has several."""
     wishes: dict[str, Wish] = field(factory=dict)
     requeues: Counter[tuple[str, ClaimTag]] = field(factory=Counter)
     """How often a scheduler put jobs of a claim back into its queue, by the system's name."""
     disturbed: set[str] = field(factory=set)
     full_disks: set[Path] = field(factory=set)
     faults: Counter[str] = field(factory=Counter)
-    """How often each kind of fault happened."""
+    """The number of faults of each kind."""
     acting: Process | None = None
     """The process whose call is being answered."""
     was_paused: bool = False
@@ -107,7 +107,7 @@ class Life:
         return self._pid
 
     def _date(self) -> datetime:
-        """The time by one of the store's front ends."""
+        """Return the time of one of the store's front ends."""
         skew = self.site.date_skew_s
         return self.clock.now() + timedelta(seconds=self.odds.choice((-skew, 0.0, skew)) / 2 if skew else 0.0)
 
@@ -116,16 +116,16 @@ class Life:
         return f"boot {self._boots}"
 
     def meet(self, kind: str, who: str, *about: object) -> None:
-        """A fault happens: it is told and counted."""
+        """Add a fault to the story, and count it."""
         self.faults[kind] += 1
         self.story.tell(who, kind, *about)
 
     def disturb(self, job_id: str) -> None:
-        """The scheduler does something to a job of its own will."""
+        """Note that the scheduler interferes with a job."""
         self.disturbed.add(job_id)
 
     def slot_of(self, process: Process) -> Slot | None:
-        """Where *process* runs; None for a client, or an agent whose slot has another one by now."""
+        """Return the slot of *process*; None for a client, or for an agent whose slot now has another one."""
         return next((slot for slot in self.slots if slot.process is process), None)
 
     def schedulers_forget(self) -> bool:
@@ -164,7 +164,7 @@ class Life:
         self.rivals += [rivals] if len(rivals) > 1 else []
 
     def add_slot(self, slot: Slot) -> None:
-        """One more agent of a system, on a machine and in a home that may be new, too."""
+        """Add one more agent of a system, on a machine and in a home that may be new, too."""
         rivals = [each for each in self.slots if each.place is slot.place]
         self.slots.append(slot)
         self.hosts.append(slot.host)
@@ -214,7 +214,7 @@ class Life:
         self.faults["store: LIST does not show what is there"] += self.store.late_lists
 
     def meanwhile(self) -> None:
-        """While somebody is held up, others go on, for a moment or for hours."""
+        """Let others continue while a process is held up, for a moment or for hours."""
         self.was_paused = True
         if self.depth >= MAX_DEPTH or self.left_meanwhile <= 0:
             return
@@ -229,9 +229,10 @@ class Life:
             self.depth -= 1
 
     def wait_in_line(self, process: Process, looks: int) -> None:
-        """While an agent stands still, those that wait for its lease go on, until they have it.
+        """Let those that wait for the lease of a stopped agent continue until they have it.
 
-        Those may be stopped, too, and wait for each other in turn: a life has so many such waits.
+        They may be stopped, too, and wait for each other in turn, so a life has a limited number of
+        such waits.
         """
         slot = self.slot_of(process)
         if slot is not None and self.left_in_line > 0:
@@ -239,7 +240,7 @@ class Life:
             self.wait_beside(slot, looks)
 
     def wait_beside(self, slot: Slot, looks: int) -> None:
-        """While an agent is held up, those that wait for its lease go on looking."""
+        """Let those that wait for the lease of a held-up agent continue to look at it."""
         self.was_paused = True
         for _ in range(looks):
             self.pass_by(22)
@@ -264,7 +265,7 @@ class Life:
             self._reboot(self.dice.one_of(self.hosts))
 
     def _place_acts(self, place: Place) -> None:
-        """Something happens to a system of its own will."""
+        """Let something happen to a system without cloudq's doing."""
         _ACTS[self.dice.one_of(_CHANCES)](self, place)
 
     def _hold(self, place: Place) -> None:
@@ -278,7 +279,7 @@ class Life:
             self.meet("scheduler: down for a while", place.name)
 
     def _reset(self, place: Place) -> None:
-        """Jobs, accounts and the count of ids are lost, as with a controller's state directory."""
+        """Lose jobs, accounts and the count of ids, as with a controller's state directory."""
         if not place.scheduler._jobs:
             return
         self.meet("scheduler: reset, ids begin anew", place.name)
@@ -328,7 +329,7 @@ class Life:
     # Peace ---------------------------------------------------------------------------------------
 
     def _heal(self) -> None:
-        """All faults stop; every home of every system gets a healthy agent, one after the other."""
+        """Stop all faults, and give every home of every system a healthy agent, one after the other."""
         self.story.tell("dice", "all trouble is over")
         self.rates, self.site = Rates.none(), self.site.at_peace()
         self.left_meanwhile = 0
@@ -339,7 +340,7 @@ class Life:
         self.users.give_up_what_cannot_be()
         told: set[str] = set()
         for _ in range(STEPS_TO_HEAR):
-            told = self.store.announced()  # what agents put and ring for in this poll is news
+            told = self.store.announced()  # queue entries that agents put, and ring for, in this poll are new
             self.pass_by(10)
             for slot in self.slots:
                 slot.step()

@@ -1,4 +1,4 @@
-"""Machines, each with clocks of its own."""
+"""Simulate machines, each with its own clocks."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from cloudq.testing.fake_clock import FakeClock
 
 @define
 class Host:
-    """A machine, with clocks of its own."""
+    """A machine with its own clocks."""
 
     name: str
     ahead_s: float
-    """How far its wall clock is ahead of the store's."""
+    """The seconds by which its wall clock is ahead of the store's."""
     booted_at: float = 0.0
     boot: str = "boot 1"
     stood_still_s: float = 0.0
-    """How long it was stopped together with its clocks."""
+    """The seconds for which it was stopped together with its clocks."""
     gone: set[int] = field(factory=set)
-    """Processes of this machine that have ended."""
+    """The processes of this machine that have ended."""
 
 
 @define
@@ -33,10 +33,10 @@ class HostClock:
     host: Host
     boot: str
     sleeps: bool
-    """Whether sleeping takes time: who runs in steps sleeps between them."""
+    """Whether sleeping takes time; a process that runs in steps sleeps between them instead."""
 
     meanwhile: Callable[[], None] = lambda: None
-    """What the process does while it sleeps."""
+    """The work of the process while it sleeps."""
 
     def now(self) -> datetime:
         return self.base.now() + timedelta(seconds=self.host.ahead_s - self.host.stood_still_s)

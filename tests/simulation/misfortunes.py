@@ -1,4 +1,4 @@
-"""What happens to a site's files and objects while nobody of cloudq does anything."""
+"""Change a site's files and objects without any action of cloudq."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from tests.simulation.life import Life
 
 EXPIRING = ("manifest.json", "queue/", "doorbell/")
-"""What rules delete: a lifecycle rule goes by prefix; claims, logs and outputs are left alone."""
+"""The objects that rules delete: a lifecycle rule goes by prefix; claims, logs and outputs are spared."""
 MOST_CLONES = 2
-"""In one world."""
+"""The most copies in one world."""
 SOON_BACKED_UP = 4
-"""How much likelier a backup is than a restoration: what is done between the two is what goes back."""
+"""The ratio of the chances of a backup and of a restoration: changes between the two are undone."""
 LOOK_FOR_OLD_OBJECTS = 0.3
-"""Stores carry out their rules now and then."""
+"""Chance per event that the store applies its rules, which stores do only now and then."""
 
 
 @frozen
@@ -46,41 +46,41 @@ class Begun:
 
 @define
 class Misfortunes:
-    """Strikes whenever something happens, by the odds of the world's site."""
+    """The misfortunes of a world, which may strike at each event, by the odds of its site."""
 
     life: Life = field(repr=False)
     clones: int = 0
     images: set[Path] = field(factory=set)
     """Homes that nothing distinguishes from another one, each with its own files."""
     copies: set[Path] = field(factory=set)
-    """Homes that are copies of others."""
+    """The homes that are copies of others."""
     confirmed_at: dict[Path, float] = field(factory=dict)
-    """When a person last said of a home that it is the only one."""
+    """The time at which a person last confirmed a home as the only one."""
     leases: list[tuple[float, str, str]] = field(factory=list)
-    """When a lease of which system was written from the home of which id."""
+    """The leases that were written: time, system, and id of the home."""
     was_restored: bool = False
     is_confirmed: bool = False
-    """Whether a person said that all is well since."""
+    """Whether a person has confirmed since then that all is well."""
     set_back: set[str] = field(factory=set)
-    """Jobs of which anything went back, or is gone, with the bucket."""
+    """The jobs with objects that went back, or disappeared, with the bucket."""
     was_over: set[str] = field(factory=set)
-    """Jobs that had ended when the bucket went back: of some, their work directories have been removed."""
+    """The jobs that had ended when the bucket went back; the work directories of some were removed."""
     unaware: set[str] = field(factory=set)
-    """Systems whose lease did not go back with the bucket: nothing tells their agents of it."""
+    """The systems whose lease did not go back with the bucket: nothing informs their agents."""
     aware: set[str] = field(factory=set)
-    """Ids of homes that wrote a lease between the backup and the restoration."""
+    """The ids of homes that wrote a lease between the backup and the restoration."""
     doubted: set[str] = field(factory=set)
-    """Systems whose lease has said since that the bucket went back."""
+    """The systems whose lease has stated since then that the bucket went back."""
     unsuspecting: set[str] = field(factory=set)
-    """Ids of homes that have held a lease since which did not say so."""
+    """The ids of homes that have since held a lease which did not state so."""
     lost: set[str] = field(factory=set)
-    """Jobs whose record expired when it was nowhere else, neither with an agent nor in a home."""
+    """The jobs whose record expired when neither an agent nor a home had a copy of it."""
     _backup: Backup | None = None
     purged: set[ClaimTag] = field(factory=set)
-    """Claims some of whose files vanished."""
+    """The claims of which some files vanished."""
 
     def strike(self) -> None:
-        """Maybe something happens, maybe not."""
+        """Let misfortunes happen by chance."""
         life = self.life
         if life.site.clone and self.clones < MOST_CLONES and life.odds.random() < life.site.clone:
             self._clone()
@@ -96,7 +96,7 @@ class Misfortunes:
             self._note_lost()
 
     def note_lease(self, system: str, lease: Lease) -> None:
-        """Who succeeds an agent that noticed learns from its lease that the bucket went back."""
+        """Note a lease, by which the successor of an agent that noticed the restoration learns of it."""
         self.leases.append((self.life.clock.seconds, system, lease.home))
         if not self.was_restored:
             self.aware.add(lease.home)
@@ -106,14 +106,15 @@ class Misfortunes:
             self.unsuspecting.add(lease.home)
 
     def ended_unnoticed(self, job_id: str, claim: dict[str, Any] | None) -> bool:
-        """Whether a job had ended when the bucket went back by less than a heartbeat of its system.
+        """Return whether a job had ended when the bucket went back by less than a heartbeat of its system.
 
-        Its agent still removes the queue entry, and nothing tells it that the end is not recorded.
+        Its agent still removes the queue entry, and nothing shows the agent that the end is not
+        recorded.
         """
         return claim is not None and job_id in self.was_over and claim["system"] in self.unaware
 
     def hid(self, earlier: Begun, later: Begun) -> bool:
-        """Whether one of two agents could not know of the other's start, or a person let it go on."""
+        """Return whether one of two agents could not know of the other's start, or a person allowed it."""
         if earlier.home == later.home:
             return False
         of_copies = not self.copies.isdisjoint((earlier.home, later.home))
@@ -128,7 +129,7 @@ class Misfortunes:
         return self._is_unaware(later) or self._is_unaware(earlier)
 
     def _third_home_led_between(self, earlier: Begun, later: Begun) -> bool:
-        """Whether the later home could not see in the lease what its twin had written last."""
+        """Return whether the later home could not see in the lease what its twin had written last."""
         of_both = {id_of(earlier.home), id_of(later.home)}
         return any(
             system == later.system and earlier.start.at < at <= later.start.at and home not in of_both
@@ -142,7 +143,7 @@ class Misfortunes:
     # Machines ------------------------------------------------------------------------------------
 
     def _clone(self) -> None:
-        """A machine is restored from a snapshot beside itself, or its home is copied to another place."""
+        """Restore a machine from a snapshot beside itself, or copy its home to another place."""
         life = self.life
         running = [slot for slot in life.slots if slot.is_free and slot.process and not slot.is_one_shot]
         whole = [slot for slot in running if slot.process and not slot.process.in_flight]
@@ -176,7 +177,7 @@ class Misfortunes:
     # Files ---------------------------------------------------------------------------------------
 
     def _purge(self) -> None:
-        """A site's scratch purge removes what it takes for old."""
+        """Remove files that a site's scratch purge takes for old."""
         life = self.life
         place = life.odds.choice(life.systems)
         cache = life.odds.choice(place.homes) / "cache"
@@ -195,7 +196,7 @@ class Misfortunes:
             self._remove(what, place.name, {tag}, work)
 
     def _spaces(self, cache: Path) -> dict[ClaimTag, tuple[Path, Path]]:
-        """By claim: its control directory and its work directory."""
+        """Return the control directory and the work directory of each claim."""
         spaces = {}
         for control in (cache / ".cloudq").glob("*"):
             with suppress(InvalidInput):
@@ -214,7 +215,7 @@ class Misfortunes:
     # The bucket ----------------------------------------------------------------------------------
 
     def _back_up_or_restore(self) -> None:
-        """Everything that was written since the backup is gone, and what was deleted is there again."""
+        """Back the bucket up, or restore it: later writes are gone, and deleted objects are there again."""
         life, store = self.life, self.life.store
         if self._backup is None:
             self._backup, self.aware = store.backup(), set()
@@ -240,7 +241,7 @@ class Misfortunes:
     # Objects -------------------------------------------------------------------------------------
 
     def _expire(self) -> None:
-        """The store deletes what is older than its rule says."""
+        """Delete the objects that are older than the store's rule allows."""
         life = self.life
         until = life.clock.now() - timedelta(seconds=life.site.expire_s)
         for key in life.store.older_than(until):
@@ -249,14 +250,14 @@ class Misfortunes:
                 life.store.expire(key)
 
     def _note_lost(self) -> None:
-        """A claim says who holds a job, but only the record says what it is."""
+        """Note jobs whose record is lost: a claim names the holder, but only the record describes the job."""
         store = self.life.store
         for key in store.expired:
             if key.endswith(EXPIRING[0]) and not self._is_known(job_id := key.split("/")[1]):
                 self.lost.add(job_id)
 
     def _is_known(self, job_id: str) -> bool:
-        """Whether an agent that may act holds the job, or a home has the copy that is kept of its record."""
+        """Return whether an agent that may act holds the job, or a home keeps a copy of its record."""
         life = self.life
         parts = [slot.parts for slot in life.slots if slot.parts is not None and slot.may_write()]
         if any(tag.job_id == job_id for each in parts for tag in each.holdings.held):
@@ -271,7 +272,7 @@ _PURGES = ("a control directory", "all of a claim", "all of a claim", "a work di
 
 
 def _awaits_a_submission(slot: Slot) -> bool:
-    """Whether the scheduler will take what the agents of its home have submitted without an answer."""
+    """Return whether the scheduler will still accept a submission of its home that got no answer."""
     return any(slot.home in each.control_dir.parents for each in slot.place.scheduler.late)
 
 

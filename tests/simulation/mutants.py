@@ -1,6 +1,6 @@
-"""Bugs put in on purpose: ``python -m tests.simulation.mutants`` tells how soon each is found.
+"""Put in bugs on purpose: ``python -m tests.simulation.mutants`` shows how soon each is found.
 
-A check that went blind would keep every promise for ever; here it is noticed.
+A check that no longer works would never see a broken promise; here, such a check is noticed.
 """
 
 from __future__ import annotations
@@ -340,7 +340,7 @@ HEAD = "| bug put in on purpose | why it would matter | breaks | lives | seed |\
 MUTANTS: tuple[Mutant, ...] = (*registered(), *site_mutants.BUGS)
 
 
-# Finding them ---------------------------------------------------------------------------------------
+# The search for them --------------------------------------------------------------------------------
 
 
 def find(bug: Mutant, base: Path, first: int = FIRST_SEED) -> Found | None:
@@ -360,7 +360,7 @@ def find(bug: Mutant, base: Path, first: int = FIRST_SEED) -> Found | None:
 
 
 def _promises(story: str) -> list[str]:
-    """The invariants that a story tells to be broken."""
+    """Return the invariants that a story reports as broken."""
     return re.findall(r"!!! +(I\d) ", story)
 
 
@@ -385,7 +385,7 @@ def main() -> int:
 
 
 def row(bug: Mutant, found: Found | None) -> str:
-    """A line of the table."""
+    """Return a line of the table."""
     told = f"{found.promise} | {found.lives} | {found.seed}" if found else f"- | not in {bug.most_lives} | "
     return f"| {bug.name} | {bug.why} | {told} |"
 

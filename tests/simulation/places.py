@@ -1,4 +1,4 @@
-"""Systems, the machines their agents run on, and the agents themselves."""
+"""Simulate systems, the machines of their agents, and the agents themselves."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from tests.simulation.life import Life
 
 PROFILE = load_profile("local", Path("nowhere"))
-"""What every simulated system makes of meta jobscripts."""
+"""The profile by which every simulated system converts meta jobscripts."""
 
 
 @define
 class Place:
-    """One system: a scheduler, and the homes its agents have."""
+    """One system: a scheduler, and the homes of its agents."""
 
     name: str
     scheduler: ScriptedScheduler
@@ -41,7 +41,7 @@ class Place:
 
 @define(eq=False)
 class Slot:
-    """Where an agent of a system may run; one at a time."""
+    """A place where an agent of a system may run, one at a time."""
 
     life: Life = field(repr=False)
     place: Place
@@ -56,7 +56,7 @@ class Slot:
 
     @property
     def is_free(self) -> bool:
-        """Whether it is not in the middle of a step."""
+        """Return whether it is not in the middle of a step."""
         return self.process is None or not self.process.is_busy
 
     def may_write(self) -> bool:
@@ -64,12 +64,12 @@ class Slot:
         return alive and self.parts is not None and self.parts.lease.may_write()
 
     def acts(self) -> bool:
-        """Whether it may write, and has heard of the store since it was stopped."""
+        """Return whether it may write, and has had an answer from the store since it was stopped."""
         process = self.process
         return self.may_write() and process is not None and not (process.is_unaware or process.is_copied)
 
     def seems_gone_on(self, other: Slot) -> bool:
-        """Whether *other* runs on a copy of this host, with its name and home, where this process ended."""
+        """Return whether *other* is on a copy of this host (same name and home) where this process ended."""
         if self.host is other.host or self.home != other.home or self.parts is None or other.parts is None:
             return False
         mine, theirs = (each.parts.lease.identity.process for each in (self, other) if each.parts)
@@ -101,7 +101,7 @@ class Slot:
                 self.gone()
 
     def stop(self) -> None:
-        """The agent is asked to end: it gives its lease back."""
+        """Ask the agent to end: it gives its lease back."""
         if self.process is None or self.process.is_dead or self.parts is None or not self.is_free:
             return
         self.life.story.tell(self.process.name, "is stopped")
@@ -116,7 +116,7 @@ class Slot:
             self.gone()
 
     def gone(self) -> None:
-        """The process is no more, and others of the machine can tell."""
+        """End the process, visibly for others of the machine."""
         if self.process is not None:
             self.process.die()
             self.host.gone.add(self.pid)
@@ -124,7 +124,10 @@ class Slot:
             self.process = self.parts = None
 
     def ask_a_person(self) -> bool:
-        """Whether a person had to look after the home: a copy gets another id, others are confirmed."""
+        """Let a person settle a doubt of the home, if there is one; return whether there was.
+
+        A copy gets another id; other homes are confirmed.
+        """
         memory = DirectoryLeaseMemory(self.home, self.place.name)
         if not self.home.is_dir() or not memory.doubt():
             return False
@@ -139,13 +142,13 @@ class Slot:
         return True
 
     def _is_one_of_several(self) -> bool:
-        """Whether the home is a copy, and another one has its id: one of them keeps it, and the jobs."""
+        """Return whether the home is a copy of another with its id: one of them keeps it and the jobs."""
         others = [home for home in self.place.homes if home != self.home]
         has_twin = id_of(self.home) in map(id_of, others)
         return has_twin and self.home in self.life.misfortunes.copies
 
     def _close(self) -> None:
-        """A process ends once its background work has."""
+        """Finish the background work, before which a process does not end."""
         if self.process is not None and not self.process.is_dead:
             self.process.do_background_work(all_of_it=True)
 
@@ -161,7 +164,7 @@ class Slot:
         self.told_of = parts.run._once(self.told_of)
 
     def _beat(self, parts: AgentParts) -> None:
-        """A beat when it is due; now and then the whole process is held up before it knows of the answer."""
+        """Send a heartbeat when it is due; now and then, hold the process up before it gets the answer."""
         process, life = self.process, self.life
         held = parts.lease._held
         is_due = held is not None and held.beat_is_due(parts.lease.clock.elapsed())
@@ -171,12 +174,12 @@ class Slot:
         looks = life.dice.one_of([5, 8, 8])
         process.weak_spot, process.waits_beside = "put_if_match", lambda: life.wait_beside(self, looks)
         parts.lease.beat_if_due()
-        if not process.weak_spot:  # its next step lasts, too
+        if not process.weak_spot:  # its next step takes long, too
             life.wait_beside(self, 3)
         process.weak_spot, process.waits_beside = "", None
 
     def _has_a_waiter(self) -> bool:
-        """Whether somebody could take the lease meanwhile, in a life with pauses."""
+        """Return whether another agent could take the lease in the meantime, in a life with pauses."""
         others = [slot for slot in self.life.slots if slot.place is self.place and slot is not self]
         return self.life.rates.pause > 0 and any(each.is_free and not each.is_one_shot for each in others)
 
@@ -209,7 +212,7 @@ class Slot:
 
 
 def _beat(parts: AgentParts) -> None:
-    """The heartbeat's thread: it would wait for its turn, and tries again after what went wrong."""
+    """Run the heartbeat's thread, which would wait for its turn, and which tries again after an error."""
     if parts.lease._lock.locked():
         return
     try:
@@ -219,6 +222,6 @@ def _beat(parts: AgentParts) -> None:
 
 
 def id_of(home: Path) -> str:
-    """What the agents of *home* call it; empty before there was one."""
+    """Return the id that the agents of *home* use; empty before there was one."""
     path = home / "home"
     return path.read_text().strip() if path.is_file() else ""

@@ -1,4 +1,4 @@
-"""Run worlds: ``python -m tests.simulation.run --worlds 1000``, or one again: ``--seed N``."""
+"""Run worlds: ``python -m tests.simulation.run --worlds 1000``; repeat one: ``--seed N``."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from tests.simulation.tally import Tally
 from tests.simulation.weak_store import WeakLife
 
 A_CHUNK = 25
-"""Worlds handed to a process at a time."""
+"""The number of worlds that a process gets at a time."""
 
 
 @frozen
 class How:
-    """How every world is lived."""
+    """The options of all worlds."""
 
     base: Path
     most_steps: int | None = None
@@ -43,13 +43,13 @@ class How:
 
     @property
     def options(self) -> str:
-        """What a replay needs besides the seed."""
+        """Return the options that a replay needs besides the seed."""
         steps = f" --most-steps {self.most_steps}" if self.most_steps else ""
         return steps + (" --weak-store" if self.weak_store else "") + self.kinds.options
 
 
 def live(seed: int, how: How, tally: Tally) -> None:
-    """Live the world of *seed*; what it broke is told with its story and how to see it again."""
+    """Live the world of *seed*; note a broken promise with its story and the command for a replay."""
     tmp = how.base / str(seed)
     tmp.mkdir(parents=True)
     again = f"replay: python -m tests.simulation.run --seed {seed}{how.options}"
@@ -76,7 +76,7 @@ def live_all(seeds: range, how: How) -> Tally:
 
 
 def never_wait_for_a_disk() -> None:
-    """No machine loses its power here."""
+    """Turn off all waits for a disk: no machine loses its power here."""
     os.fsync = lambda _: None
     filesystem.sync_dir = claim_space.sync_dir = lambda _: None
     own_identity = claim_space.own_identity()
@@ -84,14 +84,14 @@ def never_wait_for_a_disk() -> None:
 
 
 def look_for_garbage_seldom() -> None:
-    """Little of what a world leaves goes round in circles: looking for it takes a tenth of the time."""
+    """Search for garbage seldom: worlds leave few cycles, and the search takes a tenth of the time."""
     gc.freeze()
     gc.set_threshold(50_000, 50, 50)
 
 
 @define
 class Runner:
-    """Hands out seeds in order to several processes; the same seeds come to the same, however many."""
+    """A distributor of seeds, in order, to processes, whose number does not change the results."""
 
     how: How
     chosen: argparse.Namespace
@@ -99,7 +99,7 @@ class Runner:
     began: float = field(factory=time.monotonic)
     told_at: float = field(factory=time.monotonic)
     reached: int = 0
-    """All seeds before it were handed out."""
+    """The first seed that was not handed out."""
 
     def run(self) -> None:
         self.reached = self.chosen.first

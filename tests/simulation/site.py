@@ -1,4 +1,4 @@
-"""What real sites do that nobody promised not to: kinds of trouble, each of which can be switched off."""
+"""Simulate what real sites do against the usual assumptions; each kind of trouble can be switched off."""
 
 from __future__ import annotations
 
@@ -13,48 +13,48 @@ class Kind(Enum):
     """A usual assumption that a site breaks."""
 
     STOPPED_CLOCKS = "stopped-clocks"
-    """A host stops together with its clocks; all others go on."""
+    """A host stops together with its clocks; all others continue."""
     LATE_LIST = "late-list"
-    """A LIST shows what was written and deleted some seconds ago."""
+    """A LIST shows the writes and deletions of some seconds ago."""
     SKEWED_DATES = "skewed-dates"
-    """The front ends of the store disagree by seconds on the time."""
+    """The front ends of the store disagree on the time by seconds."""
     SLOW_WORK = "slow-work"
-    """Background work takes seconds to minutes, and its agent goes on beside it."""
+    """Background work takes seconds to minutes, and its agent continues beside it."""
     CLONES = "clones"
-    """A host is copied with its memory while it runs, and both go on; or only a home is copied."""
+    """A host is copied with its memory while it runs, and both continue; or only a home is copied."""
     HOST_LOCKS = "host-locks"
     """Agents on two hosts share a home whose file locks hold on one host only."""
     RESTORED_BUCKET = "restored-bucket"
-    """The bucket comes back from a backup."""
+    """The bucket is restored from a backup."""
     PURGE = "purge"
     """Control and work directories vanish while their jobs wait or run."""
     EXPIRY = "expiry"
-    """A lifecycle rule deletes manifests, queue entries or doorbells of some age."""
+    """A lifecycle rule deletes manifests, queue entries or doorbells of a certain age."""
 
 
 SWITCHED_ON = frozenset(Kind)
-"""The kinds that worlds have unless they are told otherwise."""
+"""The kinds that worlds have by default."""
 CHANCE = 0.25
-"""How many of the worlds have a kind that is switched on."""
+"""The share of worlds that have a given kind that is switched on."""
 
 
 @frozen
 class Kinds:
-    """Which kinds worlds may have, and whether every world has them."""
+    """The kinds that worlds may have, and whether every world has them."""
 
     chosen: frozenset[Kind] = SWITCHED_ON
     always: bool = False
 
     @classmethod
     def told(cls, only: Iterable[str] = (), without: Iterable[str] = ()) -> Kinds:
-        """What ``--only`` and ``--without`` ask for."""
+        """Return the kinds that ``--only`` and ``--without`` request."""
         if wanted := frozenset(map(Kind, only)):
             return cls(wanted, always=True)
         return cls(SWITCHED_ON - frozenset(map(Kind, without)))
 
     @property
     def options(self) -> str:
-        """What a replay needs besides the seed."""
+        """Return the options that a replay needs besides the seed."""
         if self.always:
             return "".join(f" --only {kind.value}" for kind in Kind if kind in self.chosen)
         return "".join(f" --without {kind.value}" for kind in Kind if kind in SWITCHED_ON - self.chosen)
@@ -62,28 +62,28 @@ class Kinds:
 
 @frozen
 class Site:
-    """How one world's site differs from the usual; 0 where it does not."""
+    """The differences of one world's site from the usual; 0 where there is none."""
 
     stop: float = 0.0
     """Chance per call that the host of the caller stops with its clocks."""
     list_lag_s: float = 0.0
     date_skew_s: float = 0.0
-    """How far apart the clocks of the store's front ends are."""
+    """The seconds by which the clocks of the store's front ends differ."""
     work_s: float = 0.0
-    """How long background work takes at most."""
+    """The longest time that background work takes, in seconds."""
     clone: float = 0.0
-    """Chance that a host or a home is copied whenever something happens."""
+    """Chance per event that a host or a home is copied."""
     restore: float = 0.0
-    """Chance that the bucket is backed up, or comes back, whenever something happens."""
+    """Chance per event that the bucket is backed up, or restored."""
     purge: float = 0.0
-    """Chance that files vanish whenever something happens."""
+    """Chance per event that files vanish."""
     expire_s: float = 0.0
-    """The age at which objects are deleted."""
+    """The age in seconds at which objects are deleted."""
     kinds: frozenset[Kind] = field(factory=frozenset)
 
     @classmethod
     def of(cls, seed: int, kinds: Kinds) -> Site:
-        """The site of the world *seed*: whether another kind is switched on changes nothing of this one."""
+        """Return the site of the world *seed*; each kind in it is independent of the other kinds."""
         has = {
             kind: kind in kinds.chosen and (kinds.always or Random(f"{kind.value} {seed}").random() < CHANCE)
             for kind in Kind
@@ -103,5 +103,5 @@ class Site:
         return cls(**chosen, kinds=frozenset(kind for kind in Kind if has[kind]))
 
     def at_peace(self) -> Site:
-        """Nothing happens any more; what the store is like stays."""
+        """Return the site without further events; the properties of the store stay."""
         return evolve(self, stop=0.0, clone=0.0, restore=0.0, purge=0.0, expire_s=0.0)

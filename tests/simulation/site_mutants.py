@@ -1,4 +1,4 @@
-"""Bugs that show only where a usual assumption is broken: each was in the product, or could have been."""
+"""Put in bugs that show only where a usual assumption is broken; the product had, or could have had, each."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def restored_bucket_not_doubted(stack: ExitStack) -> None:
     change(stack, lease_memory.DirectoryLeaseMemory, "doubt", lambda _: "")
 
 
-# What a job's holder concludes ----------------------------------------------------------------------
+# The conclusions of a job's holder ------------------------------------------------------------------
 
 
 @mutant("an agent does not see its own claim and takes it for replaced", "I5", "I9", under=(Kind.LATE_LIST,))

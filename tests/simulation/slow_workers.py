@@ -1,4 +1,4 @@
-"""Workers whose background work takes simulated time, so that cycles go on beside it."""
+"""Provide workers whose background work takes simulated time, so that cycles continue beside it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ R = TypeVar("R")
 
 @define(eq=False)
 class SlowWork(Generic[R]):
-    """Work that was started; it is done all at once, when its time has come."""
+    """Work that was started; it is done all at once when it is due."""
 
     process: Process
     work: Callable[[], R]
@@ -32,7 +32,7 @@ class SlowWork(Generic[R]):
         return self.is_over
 
     def wait(self, seconds: float) -> None:
-        """Let time pass, no longer than it takes."""
+        """Let time pass, at most until the work is due."""
         life = self.process.life
         life.pass_by(max(0.0, min(seconds, self.due - life.clock.seconds)))
         self.do_if_due()
@@ -43,7 +43,7 @@ class SlowWork(Generic[R]):
         return self.value  # type: ignore[return-value]  # set whenever there is no error
 
     def do_if_due(self) -> None:
-        """Do it if its time has come and nobody does it already."""
+        """Do the work if it is due and not already under way."""
         process = self.process
         if process.life.clock.seconds < self.due or self not in process.background:
             return
@@ -52,7 +52,7 @@ class SlowWork(Generic[R]):
         process.in_flight += 1
         try:
             self.value = self.work()
-        except Exception as error:  # noqa: BLE001 (kept for whoever asks for the result)
+        except Exception as error:  # noqa: BLE001 (kept for the caller of `result`)
             self.error = error
         finally:
             process.is_in_background = was_in_background

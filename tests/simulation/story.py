@@ -1,4 +1,4 @@
-"""Who did what when: what a reader gets of a life that broke something."""
+"""Record who did what and when, for the reader of a life that broke a promise."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from tests.parts.world import RecordingLog
 
 
 class Broken(AssertionError):
-    """A life broke a promise."""
+    """The error of a life that broke a promise."""
 
 
 @define
 class Story:
-    """The lines of one life; nobody pays for those that are never read."""
+    """The lines of one life; lines that are never read cost nothing."""
 
     clock: FakeClock
     lines: list[tuple[float, str, str, tuple[object, ...]]] = field(factory=list)
@@ -24,7 +24,7 @@ class Story:
         self.lines.append((self.clock.seconds, who, what, about))
 
     def break_(self, promise: str) -> None:
-        """Note a broken promise; the life goes on until somebody may stop it."""
+        """Note a broken promise; the life continues until it can be stopped."""
         if promise not in self.broken:
             self.broken.append(promise)
             self.tell("!!!", promise)
@@ -37,7 +37,7 @@ class Story:
 
 
 class ToldLog(RecordingLog):
-    """What agents log is part of the story; all of them share it."""
+    """A log that all agents share, and whose messages are part of the story."""
 
     def __init__(self, story: Story) -> None:
         super().__init__()

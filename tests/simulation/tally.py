@@ -1,4 +1,4 @@
-"""What lives came to, in numbers that can be added up."""
+"""Sum up lives in numbers that can be added."""
 
 from __future__ import annotations
 
@@ -65,21 +65,21 @@ KINDS = (
     "clock: an agent's is wrong",
     "clock: a client's is wrong",
 )
-"""Every fault there is; one that never happens would be a defect of the simulation."""
+"""All kinds of faults; one that never happens would be a defect of the simulation."""
 
 
 @define
 class Tally:
-    """The sum of some worlds."""
+    """The sum of several worlds."""
 
     worlds: int = 0
     jobs: int = 0
-    """Job lives: jobs that were submitted, or nearly."""
+    """The number of jobs that were submitted, or nearly."""
     starts: int = 0
     ends: Counter[str] = field(factory=Counter)
     faults: Counter[str] = field(factory=Counter)
     broken: dict[int, str] = field(factory=dict)
-    """What each broken world has to tell, by its seed."""
+    """The story and the error of each broken world, by its seed."""
 
     def count(self, life: Life) -> None:
         """Add one world that was lived to its end."""
@@ -90,7 +90,7 @@ class Tally:
         self.faults.update(life.faults)
 
     def add(self, other: Tally) -> None:
-        """Add what was counted elsewhere."""
+        """Add the counts of another tally."""
         self.worlds += other.worlds
         self.jobs += other.jobs
         self.starts += other.starts
@@ -99,7 +99,7 @@ class Tally:
         self.broken.update(other.broken)
 
     def line(self) -> str:
-        """The sum in short."""
+        """Return the sum in short."""
         faults = self.faults.total()
         return (
             f"{self.jobs:,} job lives in {self.worlds:,} worlds: {self.starts:,} starts of scripts, "
@@ -107,7 +107,7 @@ class Tally:
         )
 
     def table(self) -> str:
-        """How the jobs ended, and how often each fault happened."""
+        """Return a table of the jobs' ends and of the number of faults of each kind."""
         rows = [(f"ended {state}", count) for state, count in sorted(self.ends.items())]
         rows += [(kind, self.faults[kind]) for kind in KINDS]
         return "\n".join(f"  {count:>12,}  {what}" for what, count in rows)

@@ -1,7 +1,7 @@
-"""An agent that is killed at any port call of a job's life, and one that comes after it.
+"""Kill an agent at each port call of a job's life, and let another one succeed it.
 
-Invariants I1, I2, I5, I8: the script starts once, the job reaches its right end, with its logs and
-outputs in the bucket, one history entry and no marker left, wherever the first agent died.
+Invariants I1, I2, I5, I8: the script starts once, and the job reaches its correct final state, with its logs
+and outputs in the bucket, one history entry and no queue entry left, wherever the first agent died.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from tests.parts.world import Agent, System, World, text_of
 
 @frozen
 class Life:
-    """A job's life to be cut at every call: how it is prepared, and how it must end."""
+    """A job's life to be cut at every call: its preparation, and its required final state."""
 
     name: str
     begin: Callable[[World, System], str]
     script: Script
     end: JobState
     starts: range
-    """How often the script may start, over all tasks."""
+    """The allowed numbers of starts of the script, over all tasks."""
     during: Callable[[World, str], None] = lambda _world, _job_id: None
-    """What its owner does once the first cycle has passed."""
+    """The action of its owner after the first cycle."""
 
 
 def submit(world: World, _: System) -> str:
@@ -67,7 +67,7 @@ LOCAL = load_profile("local", Path("nowhere"))
 
 @pytest.fixture(autouse=True)
 def _quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No machine loses its power in these tests: nothing waits for a disk."""
+    """Turn off fsync: no machine loses its power in these tests, and nothing waits for a disk."""
     monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
@@ -89,7 +89,7 @@ LIVES = (
 
 
 def live(world: World, agent: Agent, life: Life, job_id: str, cycles: int = 12) -> None:
-    """The life as one agent sees it: a few cycles, the owner's doing, and the rest."""
+    """Run the life with one agent: the first cycle, the owner's action, and the other cycles."""
     for number in range(cycles):
         agent.cycle()
         world.clock.pass_by(5)
@@ -98,7 +98,7 @@ def live(world: World, agent: Agent, life: Life, job_id: str, cycles: int = 12) 
 
 
 def count_calls(tmp: Path, life: Life) -> int:
-    """How many port calls an undisturbed life takes."""
+    """Return the number of port calls in an undisturbed life."""
     world = World(tmp)
     alpha = world.system(behaviour=lambda *_: life.script, profile=LOCAL)
     trap = Trap()

@@ -1,6 +1,6 @@
-"""Short lives, a different chance in each: what is promised holds whatever goes wrong when.
+"""Live short lives with different seeds: promises hold, whatever goes wrong at any time.
 
-More and longer ones: ``make simulate SEEDS=10000``; ``docs/simulation.md`` says what it is.
+More and longer ones: ``make simulate SEEDS=10000``; see ``docs/simulation.md``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.simulation.tally import KINDS, Tally
 WORLDS_A_PART = 40
 MOST_STEPS = 12
 A_FEW = 20
-"""Worlds with one of the assumptions broken."""
+"""The number of worlds with one of the assumptions broken."""
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""Every bug that is put in on purpose is found: a check that goes blind is noticed here."""
+"""Find every bug that is put in on purpose: a check that no longer works is noticed here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NOT_SOON_ENOUGH = {
     "ended without blocking the lock",
     "second id under the tag not canceled",
 }
-"""Chance meets these too seldom for 5,000 lives: the command tells them, no test waits for them."""
+"""Bugs that 5,000 lives meet too seldom: the command reports them, and no test waits for them."""
 BUGS = [bug for bug in MUTANTS if bug.name not in NOT_SOON_ENOUGH]
 
 

@@ -1,4 +1,4 @@
-"""One home on a store that ignores conditions: the same lives, and the same reckoning (protocol 8).
+"""Run one home on a store that ignores conditions: the same lives, the same final checks (protocol 8).
 
 More and longer ones: ``python -m tests.simulation.run --weak-store --worlds 10000``.
 """
@@ -25,7 +25,7 @@ MOST_STEPS = 10
 
 
 def weak_world(tmp: Path, life: Life) -> tuple[World, System]:
-    """A world with one system, whose agent has reported."""
+    """Return a world with one system, whose agent has reported."""
     world = World(tmp)
     world.store = WeakStore(MemoryStore(world.clock.now))
     alpha = world.system(behaviour=lambda *_: life.script, profile=LOCAL)
@@ -36,7 +36,7 @@ def weak_world(tmp: Path, life: Life) -> tuple[World, System]:
 
 
 def count_calls(tmp: Path, life: Life) -> int:
-    """How many port calls an undisturbed life takes."""
+    """Return the number of port calls in an undisturbed life."""
     world, alpha = weak_world(tmp, life)
     trap = Trap()
     job_id = life.begin(world, alpha)

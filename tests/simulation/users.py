@@ -1,4 +1,4 @@
-"""People: they submit, cancel, take back, follow and delete at any moment."""
+"""Simulate people: they submit, cancel, take back, follow and delete at any moment."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _TIME = re.compile(r"--time (\d+)s")
 
 @define
 class Wish:
-    """What is known of a job that somebody submitted, or tried to."""
+    """The facts about a job that a user submitted, or tried to submit."""
 
     job_id: str
     systems: tuple[str, ...]
@@ -53,7 +53,7 @@ class Wish:
 
     @classmethod
     def of(cls, record: dict[str, Any], *, is_confirmed: bool) -> Wish:
-        """What the record of a job says that its owner wants."""
+        """Return the owner's wishes that the record of a job contains."""
         limit = _TIME.search(record["submit_opt"])
         return cls(
             record["uuid"],
@@ -72,13 +72,13 @@ class Wish:
 
 @define
 class Users:
-    """All of them; each does one thing at a time, as a process of its own."""
+    """All users; each does one thing at a time, as a separate process."""
 
     life: Life
     count: int = 0
     has_deleted_all: bool = False
     last: Wish | None = None
-    """The job that somebody did something with last: others often do, too."""
+    """The job on which a user acted last: others often act on it, too."""
 
     def do_something(self) -> None:
         self.life.dice.one_of(_DOINGS)(self)
@@ -124,7 +124,7 @@ class Users:
             self._put(f"rerun {wish.job_id}", lambda client: client.rerun(request, scratch))
 
     def _put(self, doing: str, do: Callable[[ClientParts], Submitted]) -> None:
-        """Submit in some way, and remember what was wished for, also if it came to nothing."""
+        """Submit in some way, and remember the wish, even if the submission failed."""
         store, before = self.life.store, set(self.life.store.jobs)
         confirmed: list[str] = []
 
@@ -148,7 +148,7 @@ class Users:
             self._as_a_process(f"cancel {job_id}", lambda client: client.cancel(job_id))
 
     def cancel_without_the_holder(self) -> None:
-        """As ``cancel --force`` does it."""
+        """Cancel a job as ``cancel --force`` does."""
         if (wish := self._some_held()) is None:
             return
         job_id, force = wish.job_id, self.life.dice.happens(0.7)
@@ -182,7 +182,7 @@ class Users:
         self._as_a_process("delete all", lambda client: list(client.delete.all_finished()))
 
     def give_up_what_cannot_be(self) -> None:
-        """Owners read why their jobs wait: for one that was deleted, or for one that nobody can take."""
+        """Cancel what owners see waiting in vain: for a deleted job, or for one that no system can take."""
         jobs, wishes = self.life.store.jobs, list(self.life.wishes.values())
         waited_for = {needed for wish in wishes for needed in (*wish.hold, *wish.hold_ok)}
         for wish in wishes:
@@ -191,13 +191,13 @@ class Users:
                 self.cancel(wish)
 
     def _is_left_over(self, job_id: str) -> bool:
-        """Whether only the record of a submission is left: it expired, or went back, in part."""
+        """Return whether only the record of a submission is left: a part expired, or went back."""
         store = self.life.store
         is_over = job_id not in store.jobs or job_id in store.final
         return not is_over and not store.is_offered(job_id) and self.life.checks.is_nobodys(job_id)
 
     def may_be_deleted(self, wish: Wish) -> bool:
-        """Whether somebody tried to delete that job, or all that had ended."""
+        """Return whether a user tried to delete that job, or all that had ended."""
         ended = wish.job_id in self.life.store.final
         return wish.is_delete_tried or (self.has_deleted_all and ended)
 
@@ -216,7 +216,7 @@ class Users:
             self._as_a_process(f"follow {wish.job_id}", follow)
 
     def look(self) -> None:
-        """Reading is never in the way, and never fails for what others do meanwhile."""
+        """Read: this never disturbs others, and never fails because of what others do in the meantime."""
         self._as_a_process("list", lambda client: (client.query.active(), list(client.query.history())))
 
     def read_log(self) -> None:
@@ -256,7 +256,7 @@ class Users:
         return self.last
 
     def _some_held(self) -> Wish | None:
-        """Mostly a job that a system holds, or one of which nobody knows whether it was handed over."""
+        """Return, mostly, a job that a system holds, or one whose hand-over is uncertain."""
         store = self.life.store
         held = [
             wish
@@ -271,7 +271,7 @@ class Users:
         return self.last
 
     def _as_a_process(self, doing: str, do: Callable[[ClientParts], object], half: str = "") -> None:
-        """*half*: the call after which it is half done, where others should come between."""
+        """Run *do* as a process; *half* is the call after which it is half done, where others should act."""
         life = self.life
         self.count += 1
         process = Process(f"client{self.count}", life)
@@ -323,7 +323,7 @@ _DOINGS = [do for do, times in _CHANCES.items() for _ in range(times)]
 
 
 def script_of(life: Life, job_id: str, task: int | None, n: int = 1) -> Script:
-    """What the script of a job does, under claim *n*."""
+    """Return the behavior of a job's script under claim *n*."""
     chance = life.dice.for_script(job_id, task)
     return Script(
         duration_s=chance.choice([0, 3, 20, 100, 400, 700]),

@@ -1,4 +1,4 @@
-"""A bucket that judges every write at the moment it takes effect."""
+"""Provide a bucket that judges every write at the moment that it takes effect."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MARKER = re.compile(r"queue/[^/]+/([0-9a-f]{8})\.\d+")
 
 @frozen
 class Backup:
-    """A bucket as it was."""
+    """The state of a bucket at one time."""
 
     held: dict[str, _Held]
     jobs: dict[str, Record]
@@ -37,43 +37,43 @@ class Backup:
 
 
 class WatchedStore(MemoryStore):
-    """Tells *judge* of every manifest that is written: the job's id, the old record, the new one."""
+    """A store that passes every written manifest to *judge*: the job's id, the old record, the new one."""
 
     def __init__(self, now: Callable[[], datetime], page_size: int = 1000) -> None:
         super().__init__(now)
         self._page_size = page_size
         self.list_lag_s = 0.0
-        """How much later than GET a LIST shows what was written and deleted."""
+        """The seconds by which a LIST shows writes and deletions later than a GET."""
         self._changes: deque[tuple[datetime, str, _Held | None]] = deque()
         self._listed: dict[str, _Held] = {}
-        """What a LIST that lags shows."""
+        """The objects that a lagging LIST shows."""
         self.late_lists = 0
-        """LISTs that did not show what was there."""
+        """The number of LISTs that did not show the current objects."""
         self.short_pages = 0
-        """LISTs that were told in more pages than need be."""
+        """The number of LISTs with more pages than necessary."""
         self.judge: Judge = lambda _job_id, _old, _new: None
         self.judge_history: Callable[[str], None] = lambda _key: None
         self.note_lease: Callable[[str, Lease], None] = lambda _system, _lease: None
         self.jobs: dict[str, Record] = {}
-        """Manifests by job id."""
+        """The manifests by job id."""
         self.claims: dict[str, dict[int, Record]] = {}
         self.final: dict[str, Record] = {}
-        """Final records by job id, also of deleted jobs."""
+        """The final records by job id, including those of deleted jobs."""
         self.invited: set[str] = set()
-        """Jobs that ever had a marker."""
+        """The jobs that ever had a queue entry."""
         self.expired: set[str] = set()
-        """Objects that a rule deleted and nobody has put again."""
+        """The objects that a rule deleted and no process has put again."""
         self.ever_expired: set[str] = set()
         self.unannounced: dict[str, set[str]] = {}
-        """Markers of each system since its doorbell rang last."""
+        """The queue entries of each system since its doorbell last rang."""
 
     def backup(self) -> Backup:
-        """The bucket as it is now."""
+        """Return the current state of the bucket."""
         claims = {job_id: dict(each) for job_id, each in self.claims.items()}
         return Backup(dict(self._held), dict(self.jobs), claims, dict(self.final), set(self.invited))
 
     def restore(self, backup: Backup) -> None:
-        """The bucket is as it was: what came later was never there."""
+        """Restore the bucket: all later changes are undone."""
         self._held, self.jobs, self.final = dict(backup.held), dict(backup.jobs), dict(backup.final)
         self.claims = {job_id: dict(each) for job_id, each in backup.claims.items()}
         self.invited = set(backup.invited)
@@ -81,11 +81,11 @@ class WatchedStore(MemoryStore):
         self._listed = dict(self._held)
 
     def older_than(self, until: datetime) -> list[str]:
-        """The keys of what was written before *until*."""
+        """Return the keys of the objects that were written before *until*."""
         return [key for key, held in self._held.items() if held.last_modified < until]
 
     def expire(self, key: str) -> None:
-        """A rule of the bucket deletes an object."""
+        """Delete an object as a rule of the bucket does."""
         self.expired.add(key)
         self.ever_expired.add(key)
         self.delete([key])
@@ -94,7 +94,7 @@ class WatchedStore(MemoryStore):
         return [key for key in self._held if key.startswith(prefix)]
 
     def announced(self) -> set[str]:
-        """What lies in queues and its system's doorbell rang for since."""
+        """Return the keys in queues for which the system's doorbell has rung since."""
         return set(self.keys("queue/")).difference(*self.unannounced.values())
 
     def has(self, key: str) -> bool:
@@ -104,12 +104,12 @@ class WatchedStore(MemoryStore):
         return self._held[key].body
 
     def is_offered(self, job_id: str) -> bool:
-        """Whether a queue entry of the job is there; a request alone offers nothing."""
+        """Return whether a queue entry of the job exists; a request alone offers nothing."""
         entries = map(_MARKER.fullmatch, self.keys("queue/"))
         return any(entry is not None and entry[1] == job_id for entry in entries)
 
     def lease_of(self, system: str) -> Lease | None:
-        """The lease that stands."""
+        """Return the current lease."""
         key = f"systems/{system}/lease.json"
         return decode_lease(self.body(key), key) if self.has(key) else None
 
@@ -118,7 +118,7 @@ class WatchedStore(MemoryStore):
         return claims[max(claims)] if claims else None
 
     def is_canceled_by_force(self, job_id: str) -> bool:
-        """Whether somebody ended it over the head of its holder."""
+        """Return whether a user ended the job without its holder."""
         claims = self.claims.get(job_id, {})
         newest = max(claims, default=0)
         last_two = [claims[n]["kind"] for n in (newest - 1, newest) if n in claims]  # a backup may lack one
@@ -138,7 +138,7 @@ class WatchedStore(MemoryStore):
         return page
 
     def _shown(self, prefix: str) -> dict[str, _Held]:
-        """What a LIST shows by now."""
+        """Return the objects that a LIST shows now."""
         if not self.list_lag_s:
             return self._held
         until = self._now() - timedelta(seconds=self.list_lag_s)

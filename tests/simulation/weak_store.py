@@ -1,8 +1,8 @@
-"""Lives on a store that ignores conditions: ``python -m tests.simulation.run --weak-store``.
+"""Live on a store that ignores conditions: ``python -m tests.simulation.run --weak-store``.
 
-Each system has one home and one agent at a time, as the lock in the home sees to: one that is held
-up keeps its place. What may go wrong is what goes wrong in any life. I1 to I6 and I9 must hold;
-with one home I7 and I8 do, too.
+Each system has one home and one agent at a time, as the lock in the home ensures; an agent that is held up
+keeps its place. The same faults may happen as in any life. I1 to I6 and I9 must hold; with one home, I7 and
+I8 hold, too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tests.simulation.watched_store import WatchedStore
 
 
 class UnconditionalStore(WatchedStore):
-    """Takes conditions and ignores them."""
+    """A store that accepts conditions and ignores them."""
 
     def put_if_absent(self, key: str, body: bytes) -> str:
         return self.put(key, body)
@@ -27,11 +27,11 @@ class UnconditionalStore(WatchedStore):
 
 
 BREAKABLE = frozenset({Kind.LATE_LIST, Kind.SKEWED_DATES, Kind.SLOW_WORK})
-"""What may be broken besides, unless more is asked for: without conditions, the rest is not promised."""
+"""The kinds that may be broken by default: without conditions, the rest is not promised."""
 
 
 class WeakLife(Life):
-    """A life on such a store, whose agents were told to accept it."""
+    """A life on such a store, whose agents are configured to accept it."""
 
     def __attrs_post_init__(self) -> None:
         if not self.kinds.always:
@@ -52,7 +52,7 @@ class WeakLife(Life):
         return evolve(super()._settings(name), accept_weak_store=True)
 
     def live(self) -> None:
-        """Every agent has reported before anybody submits: clients learn from it."""
+        """Let every agent report before the first submission: clients learn from the reports."""
         rates, self.rates = self.rates, Rates.none()
         for slot in self.slots:
             slot.step()

@@ -1,4 +1,4 @@
-"""Checked by the type checker alone: every adapter keeps the signatures of its port."""
+"""Let the type checker alone verify that every adapter keeps the signatures of its port."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Unit tests write their files into memory, where there is a place for that: no test is about a disk."""
+"""Unit tests write their files into memory if there is a place for that: no test is about a disk."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.parts.memory import place_in_memory
 
 @pytest.fixture
 def tmp_path() -> Iterator[Path]:
-    """A new directory, gone with the test."""
+    """A new directory, which is removed after the test."""
     made = tempfile.TemporaryDirectory(
         prefix="cloudq-unit-", dir=place_in_memory(), ignore_cleanup_errors=True
     )

@@ -1,7 +1,7 @@
-"""The domain's records as JSON, and back from JSON that anybody may have written.
+"""Conversion of the domain's records to JSON, and back from untrusted JSON.
 
-Reading raises `RecordRejected` with the key and every problem, `NewerFormat` for a newer major
-format, and nothing else.
+Reading raises `RecordRejected` with the key and every problem, or `NewerFormat` for a newer major
+format, and no other error.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What each field of a record may hold: checks that return the value or say what is wrong with it."""
+"""Checks of the fields of a record: each returns the value, or raises `Unfit` with the problem."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from cloudq.domain.names import checked_file_name, checked_job_id, checked_local
 from cloudq.domain.scripts.array_range import MAX_TASKS
 
 MAX_TEXT_CHARS = 200_000
-"""More than the longest argument a command line takes."""
+"""More than the longest argument of a command line."""
 
 MAX_RANGE_CHARS = 12 * MAX_TASKS
-"""Every task of the largest array, named one by one."""
+"""Enough for every task of the largest array, named one by one."""
 
 MAX_ITEMS = 100_000
 MAX_NUMBER = 10**18
 EXIT_CODES = (-(2**31), 2**32 - 1)
-"""What any system could give as an exit code, signed or not."""
+"""The range of exit codes that any system could report, signed or unsigned."""
 
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z")
 
 _WORD = re.compile(r"[0-9A-Za-z-]{0,128}")
 
 Check = Callable[[Any, Any], Any]
-"""Takes a value and, as cattrs gives it, a type that is of no interest here."""
+"""A function of a value and the type that cattrs passes, which most checks ignore."""
 
 
 class Unfit(ValueError):
-    """A value that cloudq would not have written there."""
+    """The error for a value that cloudq would not have written into a field."""
 
 
 def text_up_to(limit: int) -> Check:
-    """A check for text of at most *limit* characters."""
+    """Return a check for text of at most *limit* characters."""
 
     def check(value: Any, _: Any = None) -> str:
         if not isinstance(value, str):
@@ -52,14 +52,14 @@ short_text = text_up_to(1024)
 
 
 def word_or_none(value: Any, _: Any = None) -> str:
-    """A word that may become part of a line in a file; empty is fine."""
+    """Check a word that may become part of a line in a file; it may be empty."""
     if not isinstance(value, str) or _WORD.fullmatch(value) is None:
         raise Unfit("is no word of letters, digits and hyphens")
     return value
 
 
 def number_between(low: int, high: int) -> Check:
-    """A check for a whole number from *low* to *high*."""
+    """Return a check for a whole number from *low* to *high*."""
 
     def check(value: Any, _: Any = None) -> int:
         if type(value) is not int:
@@ -77,7 +77,7 @@ exit_code = number_between(*EXIT_CODES)
 
 
 def optional(check: Check) -> Check:
-    """The same check, but null is fine."""
+    """Return a check that accepts null and otherwise applies *check*."""
 
     def nullable(value: Any, kind: Any = None) -> Any:
         return None if value is None else check(value, kind)
@@ -86,14 +86,14 @@ def optional(check: Check) -> Check:
 
 
 def truth(value: Any, _: Any = None) -> bool:
-    """True or false, no number that is one or the other."""
+    """Check a value that is true or false; a number such as 1 or 0 is rejected."""
     if not isinstance(value, bool):
         raise Unfit(f"is {kind_of(value)}, not true or false")
     return value
 
 
 def seconds_between(low: float, high: float) -> Check:
-    """A check for a time span; infinity and NaN never reach it."""
+    """Return a check for a time span in seconds; infinity and NaN never reach it."""
 
     def check(value: Any, _: Any = None) -> float:
         if type(value) not in {int, float}:
@@ -106,7 +106,7 @@ def seconds_between(low: float, high: float) -> Check:
 
 
 def time(value: Any, _: Any = None) -> datetime:
-    """A time in UTC, such as ``2026-01-31T12:00:00.000Z``."""
+    """Parse a time in UTC, such as ``2026-01-31T12:00:00.000Z``."""
     if not isinstance(value, str) or _TIME.fullmatch(value) is None:
         raise Unfit("is not a time in UTC such as 2026-01-31T12:00:00.000Z")
     try:
@@ -116,12 +116,12 @@ def time(value: Any, _: Any = None) -> datetime:
 
 
 def time_text(value: datetime) -> str:
-    """*value* in UTC to the millisecond."""
+    """Return *value* as text in UTC, to the millisecond."""
     return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def name_checked_by(check: Callable[[str], str], *, may_be_empty: bool = False) -> Check:
-    """A check for a name that will be part of a key, a path or a command."""
+    """Return a check for a name that will be part of a key, a path or a command."""
 
     def hook(value: Any, _: Any = None) -> str:
         checked = short_text(value, None)

@@ -1,4 +1,4 @@
-"""The cattrs converter, built at first use: importing cattrs takes longer than `cloudqcli --help` may."""
+"""The cattrs converter, built at first use: importing cattrs takes too long for `cloudqcli --help`."""
 
 from __future__ import annotations
 
@@ -102,11 +102,11 @@ _NAME_LISTS: dict[type, dict[str, tuple[checks.Check, int]]] = {
     },
     Claim: {"systems": (checks.system, 1_000), "no_longer": (checks.system, 1_000)},
 }
-"""Lists of names, with the most there may be."""
+"""Lists of names, each with the largest number of items."""
 
 
 def structure(record: dict[str, Any], kind: type[Record], key: str) -> Record:
-    """*record* as a *kind*; raises `RecordRejected` with every problem and its place."""
+    """Return *record* as a *kind*. Raises `RecordRejected` with every problem and its place."""
     from cattrs import BaseValidationError, transform_error  # noqa: PLC0415 - see the module's first line
 
     try:
@@ -117,7 +117,7 @@ def structure(record: dict[str, Any], kind: type[Record], key: str) -> Record:
 
 
 def unstructure(record: object) -> dict[str, Any]:
-    """*record* as plain values."""
+    """Return *record* as plain values."""
     plain: dict[str, Any] = _converter().unstructure(record)
     return plain
 
@@ -166,7 +166,7 @@ def _register_records(converter: Converter) -> None:
         converter.register_structure_hook(kind, _objects_only(hook))
     without_extra = make_dict_unstructure_fn(Job, converter, extra=override(omit=True))
     converter.register_unstructure_hook(Job, without_extra)
-    # Tens of thousands of groups fit into a manifest because most of them give no reason.
+    # Tens of thousands of groups fit into a manifest because an empty reason is left out.
     short = make_dict_unstructure_fn(TaskGroup, converter, reason=override(omit_if_default=True))
     converter.register_unstructure_hook(TaskGroup, short)
 
@@ -224,7 +224,7 @@ def _names_hook(check_item: checks.Check, most: int) -> checks.Check:
 
 def _task_states_hook(converter: Converter) -> checks.Check:
     def check(value: Any, _: Any = None) -> TaskStates:
-        # Counted first: thousands of groups of all tasks each are few bytes and hours of work.
+        # Count first: thousands of groups with all tasks each take few bytes but hours of work.
         if any(told > MAX_TASKS for told in accumulate(map(_tasks_told, _checked_list(value, MAX_TASKS)))):
             raise checks.Unfit(f"has more than {MAX_TASKS} tasks")
         groups = converter.structure(value, list[TaskGroup])
@@ -237,6 +237,6 @@ def _task_states_hook(converter: Converter) -> checks.Check:
 
 
 def _tasks_told(group: Any) -> int:
-    """How many tasks a group names, if it is one."""
+    """Return the number of tasks that *group* names, or 0 if it is not a group."""
     ids = group.get("ids") if isinstance(group, dict) else None
     return ArrayRange.count_of(ids) if isinstance(ids, str) else 0

@@ -1,4 +1,4 @@
-"""JSON text that anybody may have written, to plain values that are safe to go on with."""
+"""Conversion of untrusted JSON text to plain values that are safe to process."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any, NoReturn
 from cloudq.domain.errors import NewerFormat, RecordRejected
 
 FORMAT = "1.0"
-"""What this cloudq writes; it reads every format of the same major number."""
+"""The format that this cloudq writes; it reads every format with the same major number."""
 
 MAX_DEPTH = 32
 MAX_PARTS = 100_000
-"""Lists and objects in one record: an empty one takes two bytes in the bucket and sixty in memory."""
+"""Lists and objects per record: an empty one takes two bytes in the bucket and sixty in memory."""
 MAX_PROBLEMS = 20
-"""Problems told of one record: a hostile one may have a million."""
+"""Problems reported per record: a hostile one may have a million."""
 
 _FORMAT = re.compile(r"([0-9]{1,4})\.([0-9]{1,4})")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -25,16 +25,16 @@ _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def dump(record: dict[str, Any]) -> bytes:
-    """The bytes of *record*; text that is no Unicode (a name the system could not decode) gets a ``?``.
+    """Return *record* as bytes, with ``?`` for what is not Unicode (a name that could not be decoded).
 
-    Escaped surrogates would be read back as something that can be neither printed nor written.
+    Escaped surrogates would be read back as text that can be neither printed nor written.
     """
     text = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.encode("utf-8", "replace")
 
 
 def load(body: bytes, key: str) -> dict[str, Any]:
-    """The object that *body* holds, of a format that can be read."""
+    """Return the object in *body*. Raises `RecordRejected`, or `NewerFormat` for a newer major format."""
     if has_too_many_parts(body):
         raise rejected(key, [f"has more than {MAX_PARTS} lists and objects"])
     try:
@@ -58,12 +58,12 @@ def load(body: bytes, key: str) -> dict[str, Any]:
 
 
 def has_too_many_parts(body: bytes) -> bool:
-    """Whether JSON of *body* would take much more memory than *body* itself."""
+    """Return whether *body*, parsed as JSON, would take much more memory than *body* itself."""
     return body.count(b"{") + body.count(b"[") > MAX_PARTS
 
 
 def rejected(key: str, problems: list[str]) -> RecordRejected:
-    """The error that names *key* and all *problems*, or the first of very many."""
+    """Return the error that names *key* and its *problems*, of very many only the first ones."""
     told = problems[:MAX_PROBLEMS]
     if len(problems) > len(told):
         told.append(f"and {len(problems) - len(told)} more")
@@ -71,7 +71,7 @@ def rejected(key: str, problems: list[str]) -> RecordRejected:
 
 
 def kind_of(value: object) -> str:
-    """What *value* is, in JSON's words: its text may be anything and is not repeated."""
+    """Return the JSON type of *value* in words; its text may be anything and is not repeated."""
     return _KINDS.get(type(value), "something else")
 
 
@@ -100,12 +100,12 @@ def _finite(text: str) -> float:
 
 
 def _may_be_unfit(text: str) -> bool:
-    """Whether *text* must be looked at closely: for many brackets, or an escaped half of a pair."""
+    """Return whether *text* needs a close look: many brackets, or an escaped half of a surrogate pair."""
     return text.count("{") + text.count("[") > MAX_DEPTH or _ESCAPED_SURROGATE.search(text) is not None
 
 
 def _content_problem(record: dict[str, Any]) -> str | None:
-    """What would make *record* impossible to print or to write back, if anything."""
+    """Return the problem that makes *record* impossible to print or to write back, or None."""
     todo: list[tuple[Any, int]] = [(record, 1)]
     while todo:
         holder, depth = todo.pop()

@@ -1,4 +1,4 @@
-"""Each record's bytes, and what must hold between its fields and its key."""
+"""Encoding and decoding of records, with the rules between the fields of a record and its key."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from cloudq.domain.jobs.lease import Lease
 from cloudq.domain.jobs.summary import ActiveSummary
 
 MAX_MANIFEST_BYTES = 4 * 1024 * 1024
-"""The largest array with every task named one by one, long options and a hundred long reasons."""
+"""Enough for the largest array with every task named, long options and a hundred long reasons."""
 
 MAX_SMALL_RECORD_BYTES = 256 * 1024
-"""Claims and leases."""
+"""The limit for claims and leases."""
 
 MAX_EPOCH = 10**18 - 2
-"""The last epoch that may be taken is one more: keys hold no longer numbers."""
+"""The highest epoch that can have a successor: the next number is the last that a key can hold."""
 
 MAX_NOTE_CHARS = 2_000
-"""What an agent says of itself or of a job; a scheduler's own words may be longer."""
+"""Longer notes of an agent about itself or a job, which may quote a scheduler, are cut to this."""
 
 _SHOWN_ONLY = (
     "workdir", "local_account", "local_group", "submit_command", "error_msg", "submit_opt_local", "client",
 )  # fmt: skip
-"""Fields that people read and nothing acts on: cut rather than refused when they are too long."""
+"""Fields that are only for people to read: those that are too long are cut, not rejected."""
 
 _JOB_FIELDS = frozenset(fields_dict(Job))
 
 
 def encode_job(job: Job) -> bytes:
-    """The manifest of *job*, with the fields of a newer minor format that it came with."""
+    """Return the manifest of *job*, with the fields of a newer minor format that were read with it."""
     record = {**job.extra, **unstructure(job)}
     for name in _SHOWN_ONLY:
         record[name] = record[name][: checks.MAX_TEXT_CHARS]
@@ -46,7 +46,7 @@ def encode_job(job: Job) -> bytes:
 
 
 def decode_job(body: bytes, key: str, job_id: str) -> Job:
-    """The job whose manifest *body* was read under *key*, that of *job_id*."""
+    """Return the job from the manifest *body*, which was read under *key*, that of *job_id*."""
     record = load(body, key)
     _require(record, ("uuid", "name", "state"), key)
     job = structure(record, Job, key)
@@ -70,12 +70,12 @@ def _job_problems(job: Job, job_id: str) -> list[str]:
 
 
 def encode_claim(claim: Claim) -> bytes:
-    """The bytes of *claim*."""
+    """Return the bytes of *claim*."""
     return dump(unstructure(claim))
 
 
 def decode_claim(body: bytes, key: str, n: int) -> Claim:
-    """The claim number *n* that was read under *key*."""
+    """Return claim number *n*, which was read under *key*."""
     claim = structure(load(body, key), Claim, key)
     problems = []
     if claim.n != n:
@@ -88,13 +88,13 @@ def decode_claim(body: bytes, key: str, n: int) -> Claim:
 
 
 def encode_lease(lease: Lease) -> bytes:
-    """The bytes of *lease*."""
+    """Return the bytes of *lease*."""
     cut = {name: getattr(lease, name)[:MAX_NOTE_CHARS] for name in ("last_error", "store_check", "busy")}
     return dump(unstructure(evolve(lease, **cut)))
 
 
 def decode_lease(body: bytes, key: str, epoch: int | None = None) -> Lease:
-    """The lease that was read under *key*; with *epoch*, it must be the lease of that one."""
+    """Return the lease that was read under *key*; if *epoch* is given, it must be of that epoch."""
     lease = structure(load(body, key), Lease, key)
     if epoch is not None and lease.epoch != epoch:
         raise rejected(key, ["is a lease of another epoch"])
@@ -104,7 +104,7 @@ def decode_lease(body: bytes, key: str, epoch: int | None = None) -> Lease:
 
 
 def encode_summary(summary: ActiveSummary) -> bytes:
-    """The bytes of *summary*."""
+    """Return the bytes of *summary*."""
     jobs = tuple(
         job if len(job.note) <= MAX_NOTE_CHARS else evolve(job, note=job.note[:MAX_NOTE_CHARS])
         for job in summary.jobs
@@ -113,7 +113,7 @@ def encode_summary(summary: ActiveSummary) -> bytes:
 
 
 def decode_summary(body: bytes, key: str, epoch: int) -> ActiveSummary:
-    """The summary of *epoch* that was read under *key*."""
+    """Return the summary of *epoch*, which was read under *key*."""
     summary = structure(load(body, key), ActiveSummary, key)
     if summary.epoch != epoch:
         raise rejected(key, ["is a summary of another epoch"])
@@ -121,7 +121,7 @@ def decode_summary(body: bytes, key: str, epoch: int) -> ActiveSummary:
 
 
 def nonce_of(body: bytes) -> str:
-    """The nonce in a record, whatever else it is; empty if there is none to be found."""
+    """Return the nonce in a record of any kind, valid or not; empty if it has none."""
     if has_too_many_parts(body):
         return ""
     try:

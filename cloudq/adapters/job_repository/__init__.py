@@ -1,4 +1,4 @@
-"""Jobs and systems over any object store: the only place that knows keys and records' bytes."""
+"""Jobs and systems over any object store: the only package that handles keys and records as bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A directory of downloads that is there whole or not at all."""
+"""Downloads into a new directory, which appears complete or not at all."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def download_new_directory(
 ) -> Downloaded:
     """Download *wanted* and *archives* (keys by file name) into the new directory *into*.
 
-    All goes to a directory beside it first, where *finish* goes on with it: nothing is left of a
-    download that failed, so it can simply be done again. Archives come last, and one that cannot be
-    had costs nothing else. Raises `InvalidInput` if *into* exists or cannot be made.
+    The files go to a directory beside it first, where *finish* processes them: a failed download
+    leaves nothing behind, so it can be repeated. Archives come last, and one that cannot be
+    downloaded does not affect the rest. Raises `InvalidInput` if *into* exists or cannot be made.
     """
     names = {name: _name_within(into, name) for name in (*wanted, *archives)}
     if into.exists() or into.is_symlink():
@@ -47,7 +47,7 @@ def download_new_directory(
 
 
 def _problems_with(store: ObjectStore, archives: Mapping[str, str], part: Path) -> Iterator[str]:
-    """Download what can be had of *archives*; say of the others why not."""
+    """Download those *archives* that can be downloaded; yield the problems with the others."""
     for name, key in archives.items():
         try:
             store.download(key, part / name)
@@ -62,7 +62,7 @@ def _problems_with(store: ObjectStore, archives: Mapping[str, str], part: Path) 
 
 
 def _name_within(into: Path, name: str) -> str:
-    """*name*, unless it leads elsewhere on this system (as ``C:x`` does on Windows)."""
+    """Return *name*. Raises `InvalidInput` if it leads out of *into* (as ``C:x`` does on Windows)."""
     if (into / checked_file_name(name)).parent != into:
         raise InvalidInput(f"{name!r} is not a file name on this system")
     return name

@@ -1,4 +1,4 @@
-"""Probing a bucket with keys of its own, and looking over all jobs in it."""
+"""Probes of a bucket under separate keys, and a survey of all jobs in it."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class BucketExaminer:
         return True
 
     def _settled(self, place: ProbePlace, name: str, word: str, error: Exception) -> bool:
-        """What stands there tells who was first, if anything does."""
+        """Read back whether this write was first. Raises `StoreUnavailable` if the object is absent."""
         try:
             return self.store.get(keys.doctor_probe(place.name, name)).body == word.encode()
         except ObjectNotFound:
@@ -96,7 +96,7 @@ class BucketExaminer:
         return len(old)
 
     def unfinished_uploads(self, older_than_s: float) -> list[UnfinishedUpload]:
-        # Somebody else's files may be in the same bucket: only keys that cloudq makes are looked at.
+        # The bucket may also hold files of others: only keys that cloudq makes are considered.
         return [
             upload
             for upload in self.store.unfinished_uploads(keys.JOBS)
@@ -119,7 +119,7 @@ class BucketSurveyor:
     workers: Workers
 
     def survey(self) -> Survey:
-        # A job has its marker until it is in the history: in this order none seems to be in neither.
+        # A job has a queue entry until it is in the history: in this order, each job is found in one of them.
         queued = frozenset(self._queued())
         finished = frozenset(self._finished())
         known = frozenset(self._known())
@@ -142,7 +142,7 @@ class BucketSurveyor:
             yield from (split[0] for split in splits if split is not None)
 
     def _queued(self) -> Iterator[str]:
-        """Ids with a marker; a request alone invites nobody."""
+        """Yield the ids with a queue entry; a request alone invites no system."""
         for page in pages(self.store, keys.QUEUES):
             found = (keys.split_queue_key(listed.key) for listed in page.objects)
             yield from (key.tag.job_id for key in found if key is not None and not key.request)

@@ -27,10 +27,10 @@ from cloudq.ports.job_repository import (
 from cloudq.ports.object_store import ObjectStore
 
 _OWN_NAMES = frozenset({INPUT_ARCHIVE, "input", "output"})
-"""What stands beside the script once a job is staged out, besides its results."""
+"""Names beside the script in a staged-out job, in addition to its results."""
 
 MAX_PIECE_BYTES = 4 * 1024 * 1024
-"""So a reader need not look back further than this for the piece that covers an offset."""
+"""The largest piece: a reader looks back no further for the piece that covers an offset."""
 
 
 @frozen
@@ -41,11 +41,11 @@ class BucketJobFiles:
     ids: IdSource
 
     def put_script(self, job_id: str, script: Jobscript) -> None:
-        """One PUT."""
+        """Upload the script with one PUT."""
         self.store.put(keys.script(job_id, script.name), script.body)
 
     def script(self, job: Job) -> Jobscript:
-        """One GET."""
+        """Read the script with one GET."""
         key = keys.script(job.uuid, job.name)
         try:
             return Jobscript(job.name, read(self.store, key, MAX_SCRIPT_BYTES).body)
@@ -53,7 +53,7 @@ class BucketJobFiles:
             raise RecordRejected(f"{key} is absent: the job has no script") from error
 
     def holds_script(self, job: Job) -> bool:
-        """One GET."""
+        """Look for the script with one GET."""
         try:
             read(self.store, keys.script(job.uuid, job.name), MAX_SCRIPT_BYTES)
         except ObjectNotFound:
@@ -61,7 +61,7 @@ class BucketJobFiles:
         return True
 
     def are_complete(self, job: Job) -> bool:
-        """One LIST."""
+        """Look for the script and the input with one LIST."""
         needed = {keys.script(job.uuid, job.name)}
         if job.has_input:
             needed.add(keys.input_archive(job.uuid))
@@ -72,19 +72,19 @@ class BucketJobFiles:
         return False
 
     def put_local_script(self, tag: ClaimTag, script: Jobscript) -> None:
-        """One PUT."""
+        """Upload the converted script with one PUT."""
         self.store.put(keys.local_script(tag, script.name), script.body)
 
     def put_input(self, job_id: str, archive: Path) -> None:
-        """One upload."""
+        """Upload the input archive."""
         self.store.upload(keys.input_archive(job_id), archive)
 
     def fetch_input(self, job_id: str, target: Path, note: Callable[[int], object] = forget_progress) -> int:
-        """One download. Raises `RecordRejected` if there is no archive."""
+        """Download the input archive. Raises `RecordRejected` if it is absent."""
         key = keys.input_archive(job_id)
         try:
             with told_as_workspace_problem(f"download the input to {target}"):
-                target.unlink(missing_ok=True)  # an earlier try found no room, or was killed
+                target.unlink(missing_ok=True)  # an earlier attempt ran out of space or was killed
                 return write_new_file(target, _noted(self.store.read(key), note))
         except ObjectNotFound as error:
             raise RecordRejected(f"{key} is absent: the job's input is gone") from error
@@ -98,24 +98,24 @@ class BucketJobFiles:
         *,
         expected_bytes: int = 0,
     ) -> None:
-        """One upload in parts, or one PUT of a short log."""
+        """Upload a log in parts, or a short one with one PUT."""
         self.store.upload_pieces(keys.log(tag, stream, task), pieces, expected_bytes=expected_bytes)
 
     def put_log_piece(self, tag: ClaimTag, stream: str, task: int | None, offset: int, piece: bytes) -> None:
-        """One PUT a `MAX_PIECE_BYTES`."""
+        """Upload a piece with one PUT per `MAX_PIECE_BYTES`."""
         for start in range(0, len(piece), MAX_PIECE_BYTES):
             key = keys.log_piece(tag, stream, task, offset + start)
             self.store.put(key, piece[start : start + MAX_PIECE_BYTES])
 
     def read_log(self, tag: ClaimTag, stream: str, task: int | None) -> Iterator[bytes]:
-        """One download, in pieces as they come."""
+        """Yield a log in pieces, from one download."""
         try:
             yield from self.store.read(keys.log(tag, stream, task))
         except ObjectNotFound:
             return
 
     def log_pieces(self, tag: ClaimTag, stream: str, task: int | None, offset: int = 0) -> Iterator[bytes]:
-        """One LIST a thousand pieces, and one GET for each that has something new."""
+        """Yield new bytes with one LIST per thousand pieces, and one GET for each piece that has some."""
         position = offset
         for start, key, size in self._pieces(tag, stream, task, max(0, offset - MAX_PIECE_BYTES)):
             if start > position:
@@ -130,13 +130,13 @@ class BucketJobFiles:
                 position += len(new)
 
     def drop_log_pieces(self, tag: ClaimTag) -> None:
-        """One LIST and one deletion a thousand pieces."""
+        """Delete the pieces of logs with one LIST and one deletion per thousand."""
         for page in pages(self.store, keys.all_log_pieces(tag)):
             if page.objects:
                 self.store.delete([listed.key for listed in page.objects])
 
     def drop_unfinished(self, tag: ClaimTag) -> None:
-        """One LIST of uploads. A service that lists none is left to its own rules."""
+        """List unfinished uploads once and abort them; if a service cannot list them, its own rules apply."""
         with suppress(StoreRefused):
             for upload in list(self.store.unfinished_uploads(keys.results(tag))):
                 self.store.abort_upload(upload)
@@ -144,13 +144,13 @@ class BucketJobFiles:
     def put_output(
         self, tag: ClaimTag, number: int, pieces: Iterator[bytes], *, expected_bytes: int = 0
     ) -> int:
-        """One upload in parts, or one PUT of a small archive."""
+        """Upload an output archive in parts, or a small one with one PUT."""
         return self.store.upload_pieces(keys.output(tag, number), pieces, expected_bytes=expected_bytes)
 
     def download_all(
         self, job: Job, into: Path, finish: Callable[[Path], None] = leave_as_it_is
     ) -> Downloaded:
-        """One LIST a thousand objects of the claim, and one download an object."""
+        """Download with one LIST per thousand objects of the claim, and one download per object."""
         logs, outputs = self._results(job) if job.claim else ({}, {})
         wanted = {**logs, _free_name(job.name): keys.script(job.uuid, job.name)}
         archives = {INPUT_ARCHIVE: keys.input_archive(job.uuid)} if job.has_input else {}
@@ -161,10 +161,10 @@ class BucketJobFiles:
             raise JobNotFound(job.uuid, f"Job ({job.uuid}) was deleted meanwhile.") from error
 
     def _results(self, job: Job) -> tuple[dict[str, str], dict[str, str]]:
-        """Keys by file name: of whole logs, of tasks that the job has and no others; of output archives.
+        """Return keys by file name: of whole logs, only for tasks that the job has; and of output archives.
 
-        The record says how many archives there are; one from before that was said may have the first.
-        ``log/`` and ``local/`` are not walked.
+        The record states the number of archives; an older record without it may have the first archive.
+        ``log/`` and ``local/`` are not listed.
         """
         expected = {
             keys.log(job.tag, stream, task) for task in job.task_ids for stream in ("stdout", "stderr")
@@ -203,7 +203,7 @@ class BucketJobFiles:
 
 
 def _noted(pieces: Iterator[bytes], note: Callable[[int], object]) -> Iterator[bytes]:
-    """*pieces*; *note* gets the bytes so far before each is handed on."""
+    """Yield *pieces*; before each one, call *note* with the number of bytes up to its end."""
     done = 0
     for piece in pieces:
         done += len(piece)
@@ -212,6 +212,6 @@ def _noted(pieces: Iterator[bytes], note: Callable[[int], object]) -> Iterator[b
 
 
 def _free_name(name: str) -> str:
-    """*name*, or one like it if cloudq has it for something else, on file systems that ignore case too."""
+    """Return *name*, or a similar one if cloudq uses it, even on file systems that ignore case."""
     is_taken = name.casefold() in _OWN_NAMES or keys.is_result_name(name.casefold())
     return f"script.{name}" if is_taken else name

@@ -1,7 +1,7 @@
-"""A finished job's line of the history, all of it in one key (protocol section 2).
+"""History entries of final jobs, each stored entirely in its key (protocol section 2).
 
-``history/<inverted ms>~<id>~<state>~<system>~<submit ms>-<start ms>~<name>``: the newest comes
-first in a LIST, and no object is ever read. The part after ``history/`` is one file name in a
+``history/<inverted ms>~<id>~<state>~<system>~<submit ms>-<start ms>~<name>``: a LIST shows the
+newest first, and no object is ever read. The part after ``history/`` is one file name in a
 directory store, so a long name is cut.
 """
 
@@ -17,7 +17,7 @@ from cloudq.domain.jobs.job_state import FINAL_STATES
 from cloudq.domain.names import checked_file_name, checked_job_id, checked_system
 
 MAX_COMPONENT_BYTES = 240
-"""Below the 255 of common file systems, with room for a suffix while a store writes."""
+"""Below the 255 of common file systems, with room for a suffix that a store adds while it writes."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
@@ -26,7 +26,7 @@ _STATES = {state.value: state for state in FINAL_STATES}
 
 
 def history_key(entry: HistoryEntry) -> str:
-    """The key of *entry*."""
+    """Return the key of *entry*."""
     times = f"{_ms(entry.time_submit)}-{_ms(entry.time_start)}"
     inverted = f"{_LAST_MS - int(_ms(entry.time_finish)):015}"
     head = "~".join(
@@ -36,7 +36,7 @@ def history_key(entry: HistoryEntry) -> str:
 
 
 def parse_history_key(key: str) -> HistoryEntry | None:
-    """The entry that *key* holds; None for a key that `history_key` does not make."""
+    """Return the entry that *key* holds, or None for a key that `history_key` does not make."""
     parts = key.removeprefix(HISTORY).split("~")
     if not key.startswith(HISTORY) or len(parts) != 6:
         return None
@@ -55,7 +55,7 @@ def parse_history_key(key: str) -> HistoryEntry | None:
         made = history_key(entry)
     except (ValueError, KeyError, OverflowError, InvalidInput):
         return None
-    # Nothing else is ever taken for an entry: int() alone would let "+1", "1_0" and other digits pass.
+    # Only keys that history_key makes are entries: int() alone would accept "+1", "1_0" and other digits.
     return entry if made == key else None
 
 

@@ -38,7 +38,7 @@ from cloudq.ports.object_store import ObjectStore, StoredObject, Unchanged
 
 FULL_PAGE = 1000
 MAX_CLAIMS_WALKED = 1000
-"""Whoever makes claims without end must not stop an agent."""
+"""The limit for one search: an endless series of claims must not stop an agent."""
 
 
 @frozen
@@ -49,7 +49,10 @@ class BucketJobRepository:
     ids: IdSource
 
     def reserve(self, job: Job) -> StoredJob:
-        """One PUT. A nonce that *job* has is kept: a call without an answer may be made again."""
+        """Create the manifest with one PUT.
+
+        A nonce that *job* has is kept, so that a call without an answer can be repeated.
+        """
         job = evolve(job, revision=1, nonce=job.nonce or self.ids.nonce())
         stands = create(self.store, keys.manifest(job.uuid), encode_job(job))
         if isinstance(stands, StoredObject):
@@ -57,7 +60,7 @@ class BucketJobRepository:
         return StoredJob(job, stands)
 
     def load(self, job_id: str) -> StoredJob:
-        """One GET."""
+        """Read the manifest with one GET."""
         key = keys.manifest(job_id)
         try:
             return _stored_job(read(self.store, key, MAX_MANIFEST_BYTES), job_id)
@@ -65,7 +68,7 @@ class BucketJobRepository:
             raise JobNotFound(job_id) from error
 
     def load_if_changed(self, known: StoredJob) -> StoredJob:
-        """One GET, without a body if nothing changed."""
+        """Read the manifest with one GET, without a body if nothing changed."""
         key = keys.manifest(known.job.uuid)
         try:
             found = self.store.get_if_changed(key, known.etag, max_bytes=MAX_MANIFEST_BYTES)
@@ -76,7 +79,7 @@ class BucketJobRepository:
         return known if isinstance(found, Unchanged) else _stored_job(found, known.job.uuid)
 
     def replace(self, known: StoredJob, job: Job) -> StoredJob:
-        """One PUT; a GET besides when its outcome is not plain."""
+        """Rewrite the manifest with one PUT, and one GET if the outcome is unclear."""
         if job.uuid != known.job.uuid:
             raise ValueError(f"job {job.uuid} cannot take the place of {known.job.uuid}")
         job = evolve(job, revision=known.job.revision + 1, nonce=self.ids.nonce())
@@ -84,7 +87,7 @@ class BucketJobRepository:
         return StoredJob(job, etag)
 
     def put_again(self, job: Job) -> StoredJob:
-        """One PUT; a GET besides when its outcome is not plain."""
+        """Create the manifest again with one PUT, and one GET if the outcome is unclear."""
         job = evolve(job, revision=job.revision + 1, nonce=self.ids.nonce())
         key = keys.manifest(job.uuid)
         stands = create(self.store, key, encode_job(job))
@@ -93,7 +96,7 @@ class BucketJobRepository:
         return StoredJob(job, stands)
 
     def create_claim(self, job_id: str, claim: Claim) -> ClaimResult:
-        """One PUT; a GET besides when somebody else was first."""
+        """Create a claim with one PUT, and one GET if another process was first."""
         tag = ClaimTag(job_id, claim.n)
         claim = evolve(claim, nonce=claim.nonce or self.ids.nonce())
         stands = create(self.store, keys.claim(tag), encode_claim(claim))
@@ -102,7 +105,7 @@ class BucketJobRepository:
         return ClaimResult(claim, is_ours=True)
 
     def claim(self, tag: ClaimTag) -> Claim | None:
-        """One GET."""
+        """Read a claim with one GET."""
         try:
             found = read(self.store, keys.claim(tag), MAX_SMALL_RECORD_BYTES)
         except ObjectNotFound:
@@ -110,7 +113,7 @@ class BucketJobRepository:
         return decode_claim(found.body, found.key, tag.n)
 
     def newest_claim(self, job_id: str, known: int = 0) -> Claim | None:
-        """One GET a claim from *known* on, and one more: a LIST may not show it yet."""
+        """Find the newest claim with one GET per claim from *known* on, and one more: a LIST may lag."""
         first = max(1, known)
         newest = self.claim(ClaimTag(job_id, first))
         if newest is None:
@@ -124,22 +127,25 @@ class BucketJobRepository:
         raise RecordRejected(f"job ({job_id}) has more than {MAX_CLAIMS_WALKED} claims after claim {first}")
 
     def _require_none(self, job_id: str, first: int, known: int) -> None:
-        """The oldest claim expires first: where it is absent, the next one may be there."""
+        """Raise `ClaimMissing` if a claim was lost: the oldest expires first, so the next one may exist."""
         if known or self.claim(ClaimTag(job_id, first + 1)) is not None:
             raise ClaimMissing(job_id, first)
 
     def history_key(self, job: Job) -> str:
-        """No request."""
+        """Return the key of the job's history entry, without a request."""
         return history_key(HistoryEntry.of(job))
 
     def put_history(self, history_key: str) -> None:
-        """One PUT. A key that is no history key came from the bucket and would overwrite anything."""
+        """Write the history entry with one PUT.
+
+        Any other key is rejected: it came from the bucket, and the PUT could overwrite any object.
+        """
         if parse_history_key(history_key) is None:
             raise RecordRejected(f"{history_key!r} is not the key of a history entry and was not written")
         self.store.put(history_key, b"")
 
     def is_in_history(self, job: Job) -> bool:
-        """One GET."""
+        """Look for the history entry with one GET."""
         try:
             self.store.get(job.history_key or self.history_key(job))
         except ObjectNotFound:
@@ -149,7 +155,7 @@ class BucketJobRepository:
         return True
 
     def history(self, last: int | None = None) -> Iterator[HistoryEntry]:
-        """One LIST a thousand entries, and no more entries asked for than *last*."""
+        """Yield the entries with one LIST per thousand; no more entries than *last* are requested."""
         wanted = FULL_PAGE if last is None else last
         if wanted <= 0:
             return
@@ -165,7 +171,7 @@ class BucketJobRepository:
                     return
 
     def delete(self, job: Job) -> None:
-        """One LIST and four deletions."""
+        """Delete a job with one LIST and four deletions."""
         if not job.is_final:
             raise JobStateConflict(f"Job ({job.uuid}) is {job.state.value}: only finished jobs are deleted.")
         history_keys = {self.history_key(job), job.history_key} - {""}
@@ -174,11 +180,11 @@ class BucketJobRepository:
         sweep_job(self.store, job.uuid, sorted(history_keys), {keys.manifest(job.uuid), script, *claims})
 
     def delete_finished(self, keep: Callable[[HistoryEntry], bool] = keep_none) -> Iterator[str]:
-        """One walk through the history and one through all jobs, a thousand keys a request."""
+        """Delete jobs in one pass over the history and one over all jobs, a thousand keys per request."""
         return sweep_history(self.store, keep)
 
     def remove_ghost(self, job_id: str) -> bool:
-        """One GET, one LIST, and the whole history listed, for nothing tells when the job ended."""
+        """Remove an orphan with one GET, one LIST and LISTs of the whole history: its end time is unknown."""
         try:
             self.store.get(keys.manifest(job_id), max_bytes=MAX_MANIFEST_BYTES)
         except ObjectTooLarge:

@@ -1,7 +1,7 @@
-"""Every key in the bucket, made and read here and nowhere else (protocol section 2).
+"""All keys in the bucket; only this module makes and parses them (protocol section 2).
 
-What makes a key checks the names that go into it; what reads one returns None for a key that
-cloudq would not have made.
+Functions that make a key check the names that go into it; functions that parse one return None for
+a key that cloudq would not have made.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ QUEUES = "queue/"
 SYSTEMS = "systems/"
 HISTORY = "history/"
 PROBES = "doctor/"
-"""Where an examination tries the store out; nothing there outlives it."""
+"""The prefix under which an examination tests the store; it leaves nothing there."""
 MANIFEST = "manifest.json"
 CLAIMS = "claims/"
 
 TOP_LEVEL = frozenset({"jobs", "queue", "doorbell", "systems", "history", "logs", "doctor"})
-"""What the first part of cloudq's own keys can be."""
+"""The possible first parts of cloudq's keys."""
 
 _JOB_KEY = re.compile(r"jobs/([0-9a-f]{8})/(.*)", re.DOTALL)
 _QUEUE_KEY = re.compile(
@@ -35,7 +35,7 @@ _SYSTEM_KEY = re.compile(
     r"systems/([a-z0-9][a-z0-9_-]{0,62})/(?:lease\.json|(lease|active)/([1-9][0-9]{0,17})\.json)"
 )
 LAST_EPOCH = 10**18 - 1
-"""No lease has this epoch: keys hold no longer numbers. An old agent finds it taken (`old_lease`)."""
+"""No lease has this epoch, the largest that fits into a key. Old agents find it taken (`old_lease`)."""
 _RESULT_REST = re.compile(
     r"(?:output(?:\.(?:[2-9]|[1-9][0-9]{1,3}))?\.zip|(?:stdout|stderr)(?:\.(?:0|[1-9][0-9]{0,8}))?)"
 )
@@ -46,96 +46,96 @@ _STREAMS = frozenset({"stdout", "stderr"})
 
 
 def job(job_id: str) -> str:
-    """Where everything of a job lies."""
+    """Return the prefix of all keys of a job."""
     return f"{JOBS}{checked_job_id(job_id)}/"
 
 
 def before_job(job_id: str) -> str:
-    """What to start a LIST of `JOBS` after so that the job's keys come first ("." sorts before "/")."""
+    """Return the key after which a LIST of `JOBS` begins with the job's keys ("." sorts before "/")."""
     return f"{JOBS}{job_id}."
 
 
 def manifest(job_id: str) -> str:
-    """The job's record."""
+    """Return the key of the job's record."""
     return job(job_id) + MANIFEST
 
 
 def script(job_id: str, name: str) -> str:
-    """The script as submitted."""
+    """Return the key of the script as submitted."""
     return f"{job(job_id)}script/{checked_file_name(name)}"
 
 
 def input_archive(job_id: str) -> str:
-    """The files that go along."""
+    """Return the key of the archive with the inputs."""
     return job(job_id) + INPUT_ARCHIVE
 
 
 def claims(job_id: str) -> str:
-    """Where the job's claims lie."""
+    """Return the prefix of the job's claims."""
     return job(job_id) + CLAIMS
 
 
 def claim(tag: ClaimTag) -> str:
-    """One claim."""
+    """Return the key of a claim."""
     return f"{claims(tag.job_id)}{_number(tag)}.json"
 
 
 def results(tag: ClaimTag) -> str:
-    """Where the holder of a claim puts what the job gave."""
+    """Return the prefix under which the holder of a claim puts the job's results."""
     return f"{job(tag.job_id)}{_number(tag)}/"
 
 
 def log(tag: ClaimTag, stream: str, task: int | None) -> str:
-    """A whole log."""
+    """Return the key of a whole log."""
     return results(tag) + _log_name(stream, task)
 
 
 def all_log_pieces(tag: ClaimTag) -> str:
-    """Where the pieces of all growing logs lie."""
+    """Return the prefix of the pieces of all growing logs."""
     return results(tag) + "log/"
 
 
 def log_pieces(tag: ClaimTag, stream: str, task: int | None) -> str:
-    """Where the pieces of one growing log lie."""
+    """Return the prefix of the pieces of one growing log."""
     return f"{all_log_pieces(tag)}{_log_name(stream, task)}/"
 
 
 def log_piece(tag: ClaimTag, stream: str, task: int | None, offset: int) -> str:
-    """The piece of a growing log that begins at *offset*."""
+    """Return the key of the piece of a growing log that begins at *offset*."""
     if not 0 <= offset < 10**20:
         raise InvalidInput(f"{offset} is no place in a log")
     return f"{log_pieces(tag, stream, task)}{offset:020}"
 
 
 def output(tag: ClaimTag, number: int = 1) -> str:
-    """The first of the archives of new and changed files, or a further one."""
+    """Return the key of an archive of new and changed files, by default of the first one."""
     return results(tag) + output_archive(number)
 
 
 def local_script(tag: ClaimTag, name: str) -> str:
-    """What a meta jobscript became on the system that holds the claim."""
+    """Return the key of the script into which the holder of the claim converted a meta jobscript."""
     return f"{results(tag)}local/{checked_file_name(name)}"
 
 
 def split_job_key(key: str) -> tuple[str, str] | None:
-    """The job's id and what follows it."""
+    """Return the job's id and the rest of the key."""
     match = _JOB_KEY.fullmatch(key)
     return None if match is None else (match[1], match[2])
 
 
 def is_result_name(name: str) -> bool:
-    """Whether a whole log or an output archive may be called so."""
+    """Return whether a whole log or an output archive may have this name."""
     return _RESULT_REST.fullmatch(name) is not None
 
 
 def result_name(key: str, tag: ClaimTag) -> str | None:
-    """The file name of a whole log or output archive of *tag*."""
+    """Return the file name of a whole log or output archive of *tag*."""
     name = key.removeprefix(results(tag))
     return name if name != key and is_result_name(name) else None
 
 
 def piece_offset(key: str) -> int | None:
-    """Where in its log a piece begins."""
+    """Return the offset in its log at which a piece begins."""
     last = key.rpartition("/")[2]
     return int(last) if _OFFSET.fullmatch(last) else None
 
@@ -145,42 +145,42 @@ def piece_offset(key: str) -> int | None:
 
 @frozen
 class QueueKey:
-    """A key under a queue; ``request`` is empty for a marker, else ``cancel`` or ``follow``."""
+    """A key under a queue; ``request`` is empty for a queue entry, else ``cancel`` or ``follow``."""
 
     system: str
     tag: ClaimTag
     request: str
     task: int | None = None
-    """The task that is to be canceled; None for the whole job."""
+    """The task to cancel; None for the whole job."""
 
 
 def queue(system: str) -> str:
-    """Where everything that concerns a system lies."""
+    """Return the prefix of all keys in the queue of a system."""
     return f"{QUEUES}{checked_system(system)}/"
 
 
 def marker(system: str, tag: ClaimTag) -> str:
-    """The marker that invites *system* or says that it holds the job."""
+    """Return the key of the queue entry that invites *system* or shows that it holds the job."""
     return f"{queue(system)}{checked_job_id(tag.job_id)}.{_number(tag)}"
 
 
 def cancel_request(system: str, tag: ClaimTag, task: int | None = None) -> str:
-    """The request to end a local job, or one of its tasks."""
+    """Return the key of the request to cancel a held job, or one of its tasks."""
     return marker(system, tag) + (".cancel" if task is None else f".cancel.{task:d}")
 
 
 def follow_request(system: str, tag: ClaimTag) -> str:
-    """The request to bring logs soon."""
+    """Return the key of the request to upload logs soon."""
     return marker(system, tag) + ".follow"
 
 
 def doorbell(system: str) -> str:
-    """What changes after every key put under the queue."""
+    """Return the key of the object that changes after every key put under the queue."""
     return f"doorbell/{checked_system(system)}"
 
 
 def split_queue_key(key: str) -> QueueKey | None:
-    """What a key under a queue says."""
+    """Parse a key under a queue."""
     match = _QUEUE_KEY.fullmatch(key)
     if match is None:
         return None
@@ -198,46 +198,46 @@ class SystemKey:
     system: str
     kind: str
     epoch: int
-    """0: the lease that all epochs share."""
+    """0 for the lease that all epochs share."""
 
 
 def lease(system: str) -> str:
-    """The one lease of a system, rewritten by its holder and by whoever succeeds it."""
+    """Return the key of the one lease of a system, which its holder and each successor rewrite."""
     return f"{SYSTEMS}{checked_system(system)}/lease.json"
 
 
 def old_leases(system: str) -> str:
-    """Where agents of cloudq 2.0 put a lease an epoch."""
+    """Return the prefix under which agents of cloudq 2.0 put one lease per epoch."""
     return f"{SYSTEMS}{checked_system(system)}/lease/"
 
 
 def old_lease(system: str, epoch: int) -> str:
-    """The lease of one epoch of such an agent."""
+    """Return the key of the lease of one epoch of such an agent."""
     return f"{old_leases(system)}{epoch}.json"
 
 
 def summaries(system: str) -> str:
-    """Where a system's summaries lie."""
+    """Return the prefix of a system's summaries."""
     return f"{SYSTEMS}{checked_system(system)}/active/"
 
 
 def summary(system: str, epoch: int) -> str:
-    """The summary of one epoch."""
+    """Return the key of the summary of one epoch."""
     return f"{summaries(system)}{epoch}.json"
 
 
 def probe(system: str, nonce: str) -> str:
-    """A key on which conditional writes are tried."""
+    """Return a key on which conditional writes are tested."""
     return f"{SYSTEMS}{checked_system(system)}/probe/{nonce}"
 
 
 def agent_log(system: str) -> str:
-    """The agent's recent log."""
+    """Return the key of the agent's recent log."""
     return f"logs/{checked_system(system)}/cloudqd.log"
 
 
 def split_system_key(key: str) -> SystemKey | None:
-    """What a key under `SYSTEMS` says."""
+    """Parse a key under `SYSTEMS`."""
     match = _SYSTEM_KEY.fullmatch(key)
     return None if match is None else SystemKey(match[1], match[2] or "lease", int(match[3] or 0))
 
@@ -246,12 +246,12 @@ def split_system_key(key: str) -> SystemKey | None:
 
 
 def doctor_probes(place: str) -> str:
-    """Where the probes of one examination lie."""
+    """Return the prefix of the probes of one examination."""
     return f"{PROBES}{checked_file_name(place)}/"
 
 
 def doctor_probe(place: str, name: str) -> str:
-    """One of them."""
+    """Return the key of one probe of an examination."""
     return doctor_probes(place) + checked_file_name(name)
 
 

@@ -1,4 +1,4 @@
-"""Markers, requests and doorbells over any object store."""
+"""Queue entries, requests and doorbells over any object store."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from cloudq.ports.job_repository import Marker, QueueListing, TaskRequest
 from cloudq.ports.object_store import ListPage, ObjectStore, Unchanged
 
 MAX_KEPT = 100_000
-"""Markers (and requests) of one system held in memory when the queues of all are listed."""
+"""Queue entries (and requests) of one system that are held in memory when all queues are listed."""
 MAX_PAGES = 100
-"""Pages of one queue listed at once: whoever fills it with markers must not stop its agent."""
+"""Pages of one queue that are listed at once: a flood of queue entries must not stop the agent."""
 MAX_SYSTEMS = 10_000
-"""Queues told of: those beyond are nobody's."""
+"""Queues that are reported; any beyond this number are ignored."""
 
 
 @frozen
@@ -31,23 +31,23 @@ class BucketJobQueue:
     ids: IdSource
 
     def invite(self, system: str, tag: ClaimTag) -> None:
-        """One PUT."""
+        """Create a queue entry with one PUT."""
         self.store.put(keys.marker(system, tag), b"")
 
     def withdraw(self, system: str, tags: Sequence[ClaimTag]) -> None:
-        """One deletion a thousand markers."""
+        """Delete queue entries with one deletion per thousand."""
         self._delete(keys.marker(system, tag) for tag in tags)
 
     def request_cancel(self, system: str, tag: ClaimTag, task: int | None = None) -> None:
-        """One PUT."""
+        """Create a cancel request with one PUT."""
         self.store.put(keys.cancel_request(system, tag, task), b"")
 
     def is_cancel_requested(self, system: str, tag: ClaimTag) -> bool:
-        """One GET."""
+        """Look for a cancel request with one GET."""
         return self._is_there(keys.cancel_request(system, tag))
 
     def request_follow(self, system: str, tag: ClaimTag) -> None:
-        """One PUT."""
+        """Create a follow request with one PUT."""
         self.store.put(keys.follow_request(system, tag), b"")
 
     def drop_requests(
@@ -57,17 +57,17 @@ class BucketJobQueue:
         follows: Sequence[ClaimTag] = (),
         task_cancels: Sequence[TaskRequest] = (),
     ) -> None:
-        """One deletion a thousand requests."""
+        """Delete requests with one deletion per thousand."""
         doomed = [keys.cancel_request(system, tag) for tag in cancels]
         doomed += [keys.cancel_request(system, each.tag, each.task) for each in task_cancels]
         self._delete([*doomed, *(keys.follow_request(system, tag) for tag in follows)])
 
     def ring(self, system: str) -> None:
-        """One PUT of something that was never there before."""
+        """Ring with one PUT of a value that was never there before."""
         self.store.put(keys.doorbell(system), self.ids.nonce().encode())
 
     def doorbell(self, system: str, known: str) -> str:
-        """One GET. Without a usable doorbell it never rings, and agents list now and then anyway."""
+        """Read the doorbell with one GET. An unusable one never rings; agents list now and then anyway."""
         key = keys.doorbell(system)
         try:
             found = self.store.get_if_changed(key, known) if known else self.store.get(key)
@@ -76,7 +76,7 @@ class BucketJobQueue:
         return known if isinstance(found, Unchanged) else found.etag
 
     def listing(self, system: str, after: str = "") -> QueueListing:
-        """One LIST a thousand keys, `MAX_PAGES` at most."""
+        """List a queue with one LIST per thousand keys, at most `MAX_PAGES`."""
         gathered: dict[str, _Gathered] = {}
         rest_after = ""
         for number, page in enumerate(pages(self.store, keys.queue(system), start_after=after), start=1):
@@ -87,14 +87,14 @@ class BucketJobQueue:
         return evolve(gathered.get(system, _Gathered()).listing(), rest_after=rest_after)
 
     def markers_of_all(self) -> dict[str, QueueListing]:
-        """One LIST a thousand keys of all queues."""
+        """List all queues with one LIST per thousand keys."""
         gathered: dict[str, _Gathered] = {}
         for page in pages(self.store, keys.QUEUES):
             _gather(page, gathered)
         return {system: found.listing() for system, found in gathered.items()}
 
     def holds_marker(self, system: str, tag: ClaimTag) -> bool:
-        """One GET."""
+        """Look for a queue entry with one GET."""
         return self._is_there(keys.marker(system, tag))
 
     def _is_there(self, key: str) -> bool:
@@ -113,7 +113,7 @@ class BucketJobQueue:
 
 @define
 class _Gathered:
-    """What was listed of one system so far."""
+    """The queue entries and requests of one system that were listed so far."""
 
     markers: list[Marker] = field(factory=list)
     cancels: list[ClaimTag] = field(factory=list)

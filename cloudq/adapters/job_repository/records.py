@@ -1,7 +1,7 @@
-"""Guarded writes that know their own outcome (protocol section 1).
+"""Guarded writes that find out their own outcome (protocol section 1).
 
-A store may say that a condition failed when our own first attempt had won and only its answer
-was lost. So whoever loses reads back and compares the nonce.
+A store may report a failed condition although our own first attempt succeeded and only its answer
+was lost. So a writer whose condition failed reads the object back and compares the nonce.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from cloudq.domain.errors import (
 from cloudq.ports.object_store import MAX_CONTROL_BYTES, ListPage, ObjectStore, StoredObject
 
 MAX_ATTEMPTS = 3
-"""Stores try again by themselves, each time up to their deadline: this is on top of that."""
+"""Attempts made here; each of them includes the store's own retries, up to its deadline."""
 
 _UNDECIDED = (PreconditionFailed, OutcomeUnknown, WriteConflict)
 
 
 def create(store: ObjectStore, key: str, body: bytes) -> str | StoredObject:
-    """Create *key* with a record that has a nonce: its ETag if we did, else what stands there."""
+    """Create *key* with a record that has a nonce; return its ETag, or the object that was first."""
     for _ in range(MAX_ATTEMPTS):
         try:
             return store.put_if_absent(key, body)
@@ -59,7 +59,7 @@ def replace(store: ObjectStore, key: str, body: bytes, etag: str) -> str:
 
 
 def read(store: ObjectStore, key: str, max_bytes: int) -> StoredObject:
-    """Read a record; one that is larger than any is refused. Raises `ObjectNotFound`."""
+    """Read a record. Raises `ObjectNotFound`, and `RecordRejected` if it is larger than *max_bytes*."""
     try:
         return store.get(key, max_bytes=max_bytes)
     except ObjectTooLarge as error:
@@ -67,14 +67,14 @@ def read(store: ObjectStore, key: str, max_bytes: int) -> StoredObject:
 
 
 def too_large(key: str, max_bytes: int) -> RecordRejected:
-    """The error for an object that is larger than anything cloudq writes there."""
+    """Return the error for an object that is larger than anything that cloudq writes there."""
     return RecordRejected(f"{key} is larger than the {max_bytes} bytes that cloudq may have written there")
 
 
 def pages(
     store: ObjectStore, prefix: str, *, start_after: str = "", delimiter: str = "", limit: int = 1000
 ) -> Iterator[ListPage]:
-    """All pages of a LIST, one at a time; a full one is followed by another, whatever the store says."""
+    """Yield the pages of a LIST; after a full page, request another one, whatever the store reports."""
     while True:
         page = store.list_page(prefix, start_after=start_after, delimiter=delimiter, limit=limit)
         yield page

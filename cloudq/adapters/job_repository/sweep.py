@@ -1,4 +1,4 @@
-"""Deleting jobs, one or all of the history, in the order of protocol 3.6 and in few requests."""
+"""Deletion of one job or of all in the history, in the order of protocol 3.6 and with few requests."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from cloudq.ports.object_store import ObjectStore
 
 KEYS_A_REQUEST = 1000
 JOBS_A_BATCH = 100_000
-"""Ids held in memory at once; the next batch finds their keys gone from the LIST of all jobs."""
+"""Ids held in memory at once; when the next batch lists all jobs, the keys of this one are gone."""
 
 
 @define
 class Sweep:
     """Keys to delete; `flush` deletes script and data, then claims, manifests and history.
 
-    A job cut short between two requests still has its manifest or its history key, and can be
-    deleted again.
+    A job whose deletion was interrupted between two requests still has its manifest or its history
+    key, and can be deleted again.
     """
 
     _store: ObjectStore
@@ -50,16 +50,16 @@ class Sweep:
             self._delete(self._claims)
 
     def add_history(self, history_keys: Iterable[str]) -> None:
-        """Add keys of the history, of jobs whose other keys were all added."""
+        """Add the history keys of jobs whose other keys were all added."""
         self._history.extend(history_keys)
 
     @property
     def is_due(self) -> bool:
-        """Whether a whole request of jobs is complete."""
+        """Return whether the added jobs fill a whole request."""
         return max(len(self._manifests), len(self._history)) >= KEYS_A_REQUEST
 
     def flush(self) -> None:
-        """Delete all that was added, each kind confirmed before the next."""
+        """Delete everything that was added; each kind is confirmed before the next."""
         for kind in (self._data, self._claims, self._manifests, self._history):
             self._delete(kind)
 
@@ -72,7 +72,7 @@ class Sweep:
 def sweep_job(
     store: ObjectStore, job_id: str, history_keys: Iterable[str], certain: Iterable[str] = ()
 ) -> bool:
-    """Delete everything of one job; whether there was anything but history.
+    """Delete everything of one job; return whether there was anything besides history entries.
 
     *certain* are keys of the job that are deleted even if a LIST does not show them yet.
     """
@@ -86,7 +86,7 @@ def sweep_job(
 
 
 def sweep_history(store: ObjectStore, keep: Callable[[HistoryEntry], bool]) -> Iterator[str]:
-    """Delete every job of the history that is not to *keep*; yield the ids once they are gone."""
+    """Delete every job of the history except those to *keep*; yield the ids once they are deleted."""
     for batch in _history_batches(store, keep):
         sweep = Sweep(store)
         done: list[str] = []
@@ -109,7 +109,7 @@ def sweep_history(store: ObjectStore, keep: Callable[[HistoryEntry], bool]) -> I
 def _history_batches(
     store: ObjectStore, keep: Callable[[HistoryEntry], bool]
 ) -> Iterator[dict[str, list[str]]]:
-    """The history keys of each job, by its id."""
+    """Yield batches of history keys by job id."""
     batch: dict[str, list[str]] = {}
     for page in pages(store, keys.HISTORY):
         for listed in page.objects:
@@ -124,9 +124,9 @@ def _history_batches(
 
 
 def _keys_of_jobs(store: ObjectStore, ids: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Id and key of every object of the jobs *ids* (sorted), from one walk through `keys.JOBS`.
+    """Yield id and key of every object of the jobs *ids* (sorted), in one pass over `keys.JOBS`.
 
-    It leaps over what lies between two of them, if that is more than a page.
+    Keys between two of these jobs are skipped if they fill more than a page.
     """
     start = keys.before_job(ids[0])
     while True:

@@ -32,11 +32,11 @@ from cloudq.ports.workers import Workers
 
 PROBE_WRITERS = 8
 MAX_SYSTEMS = 10_000
-"""Systems told of: those beyond are nobody's."""
+"""Systems that are reported; any beyond this number are ignored."""
 MAX_TURNS = 5
-"""How often old agents of a system may take over from one another while its lease is read."""
+"""The number of times that old agents of a system may succeed each other while its lease is read."""
 NOT_FOR_OLD_AGENTS = "2.0"
-"""A format that agents from before `lease.json` refuse to read."""
+"""A format that agents older than `lease.json` refuse to read."""
 
 
 @frozen
@@ -47,14 +47,14 @@ class BucketSystemRegistry:
     ids: IdSource
 
     def systems(self) -> Mapping[str, SystemSign]:
-        """One LIST."""
+        """Find all systems with one LIST."""
         signs: dict[str, SystemSign] = {}
         for page in pages(self.store, keys.SYSTEMS):
             _note_signs(page, signs)
         return signs
 
     def newest_lease(self, system: str) -> SeenLease | None:
-        """One GET; one LIST and one GET besides until there was an agent that knows `lease.json`."""
+        """Read the lease with one GET; until an agent has written `lease.json`, one LIST and one GET more."""
         try:
             found = read(self.store, keys.lease(system), MAX_SMALL_RECORD_BYTES)
         except ObjectNotFound:
@@ -62,11 +62,11 @@ class BucketSystemRegistry:
         return SeenLease(decode_lease(found.body, found.key), found.age_s, found.etag)
 
     def lease(self, sign: SystemSign) -> SeenLease | None:
-        """One GET."""
+        """Read the lease with one GET."""
         return self.newest_lease(sign.system) if sign.has_lease else None
 
     def take_lease(self, system: str, lease: Lease, predecessor: SeenLease | None) -> str:
-        """One PUT; the first time of all, one PUT and one LIST more."""
+        """Take the lease with one PUT; the first time on a system, with one PUT and one LIST more."""
         if predecessor is not None and predecessor.etag:
             return self.beat(system, lease, predecessor.etag)
         self._shut_out_old_agents(system, lease, 0 if predecessor is None else predecessor.lease.epoch)
@@ -76,13 +76,13 @@ class BucketSystemRegistry:
             raise _taken(system) from error
 
     def beat(self, system: str, lease: Lease, etag: str) -> str:
-        """One PUT."""
+        """Renew the lease with one PUT."""
         try:
             return self.store.put_if_match(keys.lease(system), encode_lease(lease), etag)
         except (PreconditionFailed, ObjectNotFound) as error:
             raise _taken(system) from error
 
-    # Agents of cloudq 2.0, which had a lease an epoch --------------------------------------------
+    # Agents of cloudq 2.0, which had a lease per epoch -------------------------------------------
 
     def _old_lease(self, system: str) -> SeenLease | None:
         for _ in range(MAX_TURNS):
@@ -100,10 +100,10 @@ class BucketSystemRegistry:
         return max(self._epochs(keys.old_leases(system), below=keys.LAST_EPOCH), default=0)
 
     def _shut_out_old_agents(self, system: str, lease: Lease, last: int) -> None:
-        """Make an agent that does not know `lease.json` refuse to act, before that object exists.
+        """Stop agents that do not support `lease.json`, before that object exists.
 
-        It takes the highest number for the newest lease, and this one it cannot read. One that
-        created its epoch before it could see this one is seen here, and waited for.
+        Such an agent takes the lease of the highest epoch for the newest, and cannot read this one. An
+        agent that created its epoch before it could see this one is found here, and is waited for.
         """
         barrier = evolve(lease, epoch=keys.LAST_EPOCH, format=NOT_FOR_OLD_AGENTS)
         self.store.put(keys.old_lease(system, keys.LAST_EPOCH), encode_lease(barrier))
@@ -111,7 +111,7 @@ class BucketSystemRegistry:
             raise _taken(system)
 
     def publish_summary(self, system: str, summary: ActiveSummary) -> None:
-        """One PUT; jobs beyond what a summary may hold are left out and read one by one."""
+        """Write the summary with one PUT; jobs that do not fit are left out, and are read one by one."""
         body = encode_summary(summary)
         while len(body) > MAX_CONTROL_BYTES:
             summary = evolve(summary, jobs=summary.jobs[: len(summary.jobs) // 2])
@@ -119,15 +119,15 @@ class BucketSystemRegistry:
         self.store.put(keys.summary(system, summary.epoch), body)
 
     def summary_epochs(self, system: str, below: int) -> Sequence[int]:
-        """One LIST."""
+        """Find the epochs of summaries with one LIST."""
         return self._epochs(keys.summaries(system), below)
 
     def drop_summaries(self, system: str, epochs: Sequence[int]) -> None:
-        """At most one deletion a thousand summaries."""
+        """Delete summaries with at most one deletion per thousand."""
         self.store.delete([keys.summary(system, epoch) for epoch in epochs])
 
     def summary(self, sign: SystemSign) -> ActiveSummary | None:
-        """One GET."""
+        """Read the summary with one GET."""
         if not sign.summary_epoch:
             return None
         key = keys.summary(sign.system, sign.summary_epoch)
@@ -138,7 +138,7 @@ class BucketSystemRegistry:
         return decode_summary(found.body, key, sign.summary_epoch)
 
     def probe(self, system: str, workers: Workers) -> StoreProbe:
-        """Nine PUT and one DELETE."""
+        """Test conditional writes with nine PUT and one DELETE."""
         key = keys.probe(system, self.ids.nonce())
         try:
             won = workers.map(lambda nonce: self._creates(key, nonce), self._nonces(PROBE_WRITERS))
@@ -152,7 +152,7 @@ class BucketSystemRegistry:
         return [self.ids.nonce() for _ in range(count)]
 
     def _creates(self, key: str, nonce: str) -> bool | None:
-        """Whether the store says so; None if it decided neither way. Unknown is no answer at all."""
+        """Return whether the store created the key, None if it did not decide. Raises if that is unknown."""
         try:
             self.store.put_if_absent(key, nonce.encode())
         except PreconditionFailed:
@@ -169,30 +169,30 @@ class BucketSystemRegistry:
         return False
 
     def begin_listing_probe(self, system: str) -> str:
-        """One PUT."""
+        """Write a probe with one PUT."""
         name = self.ids.nonce()
         self.store.put(keys.probe(system, name), b"")
         return name
 
     def lists_probe(self, system: str, name: str) -> bool:
-        """One LIST."""
+        """Look for the probe with one LIST."""
         key = keys.probe(system, name)
         return any(listed.key == key for listed in self.store.list_page(key, limit=1).objects)
 
     def end_listing_probe(self, system: str, name: str) -> None:
-        """One DELETE."""
+        """Delete the probe with one DELETE."""
         self.store.delete([keys.probe(system, name)])
 
     def publish_agent_log(self, system: str, log: Path) -> None:
-        """One upload."""
+        """Upload the agent's log."""
         self.store.upload(keys.agent_log(system), log)
 
     def agent_log(self, system: str) -> Iterator[bytes]:
-        """One download, in pieces as they come."""
+        """Yield the agent's log in pieces, from one download."""
         return self.store.read(keys.agent_log(system))
 
     def delete_agent_log(self, system: str) -> bool:
-        """One LIST and at most one deletion."""
+        """Delete the agent's log with one LIST and at most one deletion."""
         key = keys.agent_log(system)
         page = self.store.list_page(key, limit=1)
         if not any(listed.key == key for listed in page.objects):
@@ -219,7 +219,7 @@ def _note_signs(page: ListPage, signs: dict[str, SystemSign]) -> None:
         if found is None or (found.system not in signs and len(signs) >= MAX_SYSTEMS):
             continue
         if found.kind != "active" and found.epoch == keys.LAST_EPOCH:
-            continue  # shuts out old agents, and is there before the first lease
+            continue  # the object that shuts out old agents; it exists before the first lease
         sign = signs.get(found.system) or SystemSign(found.system, has_lease=False, beat_age_s=0.0)
         age_s = max(0.0, (page.date - listed.last_modified).total_seconds())
         if found.kind == "active":

@@ -14,11 +14,11 @@ _READABLE = 0o600
 
 
 def install_job_tools(directory: Path) -> None:
-    """Copy the commands into *directory*, which is made; to be put in front of a job's PATH.
+    """Copy the commands into *directory*, which is created and belongs at the front of a job's PATH.
 
-    It lies directly in what is kept of one job: the images that the job uses are let go of once it
-    is gone while its parent's parent is there. Repeating it is safe, also while a job runs the
-    commands. Raises `WorkspaceProblem`.
+    The directory must be directly inside the control directory of the job: the images that the job
+    uses are released once the directory is gone while the parent of its parent exists. Repeating the
+    call is safe, even while a job runs the commands. Raises `WorkspaceProblem`.
     """
     with told_as_workspace_problem(f"write the job's commands to {directory}"):
         make_private_dir(directory)

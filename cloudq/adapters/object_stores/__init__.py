@@ -1,1 +1,1 @@
-"""Object stores: Amazon S3 and look-alikes, a directory, memory."""
+"""Object stores: Amazon S3 and compatible services, and a directory."""

@@ -1,6 +1,7 @@
-"""Which keys can be held by every store, a directory on any file system too.
+"""The rules for keys that every store can hold, even a directory on any file system.
 
-Memory and directory refuse the same keys, so that tests meet in memory what users would meet on disk.
+The stores in memory and in a directory refuse the same keys, so that tests in memory find what users
+would meet on disk.
 """
 
 from __future__ import annotations
@@ -11,24 +12,24 @@ import re
 from cloudq.domain.errors import StoreRefused
 
 RESERVED = ".cloudq"
-"""What the first part of no key begins with: the directory store keeps its own files there."""
+"""No key may begin with this: the directory store keeps its own files there."""
 
 MAX_KEY_BYTES = 1024
 MAX_PART_BYTES = 255
 
-# NFS keeps files that were deleted while somebody read them under such names.
+# NFS keeps files that were deleted while a process read them under such names.
 _RENAMED_BY_NFS = ".nfs"
-# Windows would read these as another drive, a stream of another file, or another name.
+# Windows would interpret these as another drive, a stream of another file, or another name.
 _NOT_ON_WINDOWS = frozenset('\\:*?"<>|') if os.name == "nt" else frozenset()
 _ENDS_NOT_ON_WINDOWS = (" ", ".") if os.name == "nt" else ()
 
-# What nearly every key is, told at once; every other key is looked at closely.
+# Nearly every key matches this and needs no further check; all others are checked in detail.
 _ORDINARY_PART = "[0-9A-Za-z](?:[0-9A-Za-z_.~%=-]{0,253}[0-9A-Za-z_~%=-])?"
 _ORDINARY_KEY = re.compile(f"{_ORDINARY_PART}(?:/{_ORDINARY_PART})*")
 
 
 def key_parts(key: str) -> tuple[str, ...]:
-    """The names between the slashes of a key. Raises `StoreRefused` for a key that no store should hold."""
+    """Return the parts of a key between slashes. Raises `StoreRefused` if no store should hold the key."""
     is_ordinary = len(key) <= MAX_KEY_BYTES and _ORDINARY_KEY.fullmatch(key) is not None
     if not is_ordinary and (problem := _problem(key)):
         raise StoreRefused(f"{key!r} cannot be a key: {problem}")
@@ -36,7 +37,7 @@ def key_parts(key: str) -> tuple[str, ...]:
 
 
 def is_valid_part(part: str, *, first: bool) -> bool:
-    """Whether a name may stand between the slashes of a key."""
+    """Return whether a name may be a part of a key, between slashes."""
     return not _problem_of_part(part, first=first)
 
 

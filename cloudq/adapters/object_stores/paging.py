@@ -1,4 +1,4 @@
-"""What a LIST answers, from keys in order: the part that S3 does itself and others must do like it."""
+"""Pages of a LIST from sorted keys: S3 makes them itself, other stores must make the same ones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime
 from cloudq.ports.object_store import ListedObject, ListPage
 
 MAX_PAGE = 1000
-"""S3 gives no more at a time, whatever is asked for."""
+"""S3 returns no more at a time, whatever limit is requested."""
 
 
 def page_of(
@@ -20,9 +20,9 @@ def page_of(
     limit: int,
     date: datetime,
 ) -> ListPage:
-    """Up to *limit* of *keys*, which come in order and begin with *prefix*, rolled up at the delimiter.
+    """Return up to *limit* of *keys*, which are sorted and begin with *prefix*, rolled up at the delimiter.
 
-    *describe* returns None for an object that vanished meanwhile.
+    *describe* returns None for an object that no longer exists.
     """
     limit = min(limit, MAX_PAGE)
     objects: list[ListedObject] = []
@@ -40,6 +40,6 @@ def page_of(
 
 
 def common_prefix(key: str, prefix: str, delimiter: str) -> str:
-    """What *key* is rolled up to, or nothing: up to the first delimiter after *prefix*."""
+    """Return *key* up to the first delimiter after *prefix*; empty if it is not rolled up."""
     end = key.find(delimiter, len(prefix)) if delimiter else -1
     return "" if end < 0 else key[: end + len(delimiter)]

@@ -1,4 +1,4 @@
-"""Objects of any size, a piece at a time."""
+"""Objects of any size, piece by piece."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from cloudq.domain.errors import ObjectTooLarge, StoreUnavailable
 
 PIECE_BYTES = 256 * 1024
-"""What is held in memory of an object that is streamed."""
+"""The size of the part of a streamed object that is held in memory."""
 
 MAX_RESUMPTIONS = 5
 
 
 def at_most(pieces: Iterator[bytes], max_bytes: int | None, key: str) -> Iterator[bytes]:
-    """*pieces*, until they are more than *max_bytes*: then raises `ObjectTooLarge`."""
+    """Yield *pieces*. Raises `ObjectTooLarge` once they are more than *max_bytes*."""
     size = 0
     for piece in pieces:
         size += len(piece)
@@ -23,14 +23,14 @@ def at_most(pieces: Iterator[bytes], max_bytes: int | None, key: str) -> Iterato
 
 
 def too_large(key: str, max_bytes: int) -> ObjectTooLarge:
-    """The error for an object beyond what its reader takes."""
+    """Return the error for an object that is larger than its reader accepts."""
     return ObjectTooLarge(f"{key} is larger than the {max_bytes} bytes that it may have")
 
 
 def resumed(open_at: Callable[[int], Iterator[bytes]]) -> Iterator[bytes]:
-    """The pieces from *open_at(0)*; a stream that breaks is taken up where it broke, a few times.
+    """Yield the pieces from *open_at(0)*; resume a stream that breaks where it broke, a few times.
 
-    One that breaks before its first piece is not: whoever asked can ask again.
+    A stream that breaks before its first piece is not resumed: the caller can repeat the request.
     """
     offset = 0
     for left in reversed(range(MAX_RESUMPTIONS + 1)):

@@ -1,1 +1,1 @@
-"""Clusters of AWS ParallelCluster: CloudFormation for the network, ``pcluster`` for the nodes in it."""
+"""Clusters of AWS ParallelCluster: CloudFormation creates the network, ``pcluster`` the nodes in it."""

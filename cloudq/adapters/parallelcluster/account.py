@@ -1,4 +1,4 @@
-"""The real `CloudAccount`: what a cluster needs of an AWS account besides its stacks."""
+"""The real `CloudAccount`: everything that a cluster needs from an AWS account besides its stacks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LOOK = Config(retries={"total_max_attempts": 2, "mode": "standard"}, connect_ti
 
 
 class AwsAccount:
-    """One account, in the region of its profile."""
+    """An AWS account, in the region of its profile."""
 
     def __init__(self, aws: Aws) -> None:
         self._aws = aws
@@ -140,7 +140,7 @@ class AwsAccount:
                 )["ARN"]
             except secrets.exceptions.ResourceExistsException:
                 return secrets.put_secret_value(SecretId=name, SecretString=keys)["ARN"]
-            except secrets.exceptions.InvalidRequestException:  # somebody marked it for deletion
+            except secrets.exceptions.InvalidRequestException:  # it is marked for deletion
                 secrets.restore_secret(SecretId=name)
                 return secrets.put_secret_value(SecretId=name, SecretString=keys)["ARN"]
 
@@ -162,7 +162,7 @@ def _session(profile: str) -> boto3.Session:
 
 
 def _keys_of(profile: str) -> str:
-    """The secret's text. Raises `ConfigProblem` for keys that a cluster could not live on."""
+    """Return the text of the secret. Raises `ConfigProblem` if the keys are missing or expire."""
     with failures_told(f"profile {profile}"):
         credentials = _session(profile).get_credentials()
         keys = credentials.get_frozen_credentials() if credentials else None

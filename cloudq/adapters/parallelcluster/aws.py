@@ -1,4 +1,4 @@
-"""Sessions of AWS, and its failures as cloudq's errors."""
+"""AWS sessions, and the translation of AWS failures into cloudq's errors."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ _BUSY = {
 
 
 class Aws:
-    """One profile of the user's, with the clients made when they are first used."""
+    """One of the user's AWS profiles, with clients that are created at first use."""
 
     def __init__(self, profile: str = "") -> None:
         self.profile = profile
@@ -73,7 +73,7 @@ class Aws:
 
     @property
     def session(self) -> boto3.Session:
-        """The session. Raises `ConfigProblem` if there is no such profile."""
+        """The boto3 session. Raises `ConfigProblem` if the profile does not exist."""
         if self._session is None:
             try:
                 self._session = boto3.Session(profile_name=self.profile or None)
@@ -83,7 +83,7 @@ class Aws:
 
     @property
     def region(self) -> str:
-        """The region that the profile, or the environment, names. Raises `ConfigProblem`."""
+        """The region that the profile or the environment names. Raises `ConfigProblem` if there is none."""
         region = self.session.region_name
         if not region:
             raise ConfigProblem(
@@ -132,24 +132,24 @@ class Aws:
 
 @contextmanager
 def failures_told(what: str) -> Iterator[None]:
-    """Errors of boto3 inside become cloudq's, with what can be done about them."""
+    """Translate boto3's errors in the block into cloudq's, with advice for the user if there is any."""
     try:
         yield
     except ClientError as error:
         raise _answer(what, error) from error
     except BotoCoreError as error:
         raise _no_answer(what, error) from error
-    except ResponseParserError as error:  # a proxy's page, say
+    except ResponseParserError as error:  # for example, the page of a proxy
         raise CloudUnavailable(f"{what}: what came is no answer of AWS") from error
 
 
 def code_of(error: ClientError) -> str:
-    """The service's own code for what went wrong."""
+    """Return the service's error code."""
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
 def words_of(error: ClientError) -> str:
-    """The service's own words for what went wrong, on one line."""
+    """Return the service's error message, on one line."""
     return " ".join(str(error.response.get("Error", {}).get("Message", "")).split())
 
 

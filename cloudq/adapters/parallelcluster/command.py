@@ -1,6 +1,6 @@
-"""The ``pcluster`` command: where it is, how it is asked, what its answers mean.
+"""The ``pcluster`` command: its location, its invocation and the meaning of its answers.
 
-It lives in a Python environment of its own, for its pins clash with what cloudq needs.
+It is installed in a separate Python environment, because its pinned dependencies conflict with cloudq's.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from cloudq.domain.errors import CloudRefused, CloudUnavailable, ConfigurationRe
 
 TESTED = "3.16.1"
 OLDEST = (3, 16)
-"""The first version on which the presets were tried."""
+"""The oldest version with which the presets were tested."""
 
 CONFIGURATION_FILE = "cluster.yaml"
 
@@ -39,7 +39,7 @@ Run = Callable[[Sequence[str], Mapping[str, str], float], Ended]
 
 
 def find_pcluster(home: Path, environ: Mapping[str, str]) -> Path | None:
-    """The command: of the environment below *home*, else on the path."""
+    """Return the path of the command: in the environment below *home*, else on the PATH, else None."""
     folder, name = ("Scripts", "pcluster.exe") if os.name == "nt" else ("bin", "pcluster")
     own = home / "parallelcluster" / folder / name
     if own.is_file():
@@ -49,7 +49,7 @@ def find_pcluster(home: Path, environ: Mapping[str, str]) -> Path | None:
 
 
 def how_to_install(home: Path) -> str:
-    """What a user does who has no such command."""
+    """Return instructions for a user who does not have the command."""
     place = home / "parallelcluster"
     python = place / ("Scripts" if os.name == "nt" else "bin") / "python"
     return (
@@ -61,7 +61,7 @@ def how_to_install(home: Path) -> str:
 
 @frozen
 class Pcluster:
-    """Asks ``pcluster``; every answer is one JSON document on its stdout."""
+    """The calls of ``pcluster``, each of which answers with one JSON document on its stdout."""
 
     home: Path
     environ: Mapping[str, str]
@@ -70,7 +70,7 @@ class Pcluster:
     run: Run = run_portably
 
     def check(self) -> None:
-        """Raise `ToolMissing` unless the command is there and of a version that can be used."""
+        """Raise `ToolMissing` unless the command is installed in a usable version."""
         path = self._path()
         ended = self._run((str(path), "version"))
         match = _VERSION.search(ended.stdout)
@@ -85,7 +85,7 @@ class Pcluster:
             )
 
     def create(self, name: str, configuration: str) -> None:
-        """Begin to make a cluster; no error if there is one. Raises `ConfigurationRejected`."""
+        """Begin to create a cluster; an existing one is no error. Raises `ConfigurationRejected`."""
         with _as_file(configuration) as file:
             argv = ("create-cluster", "--cluster-name", name, "--cluster-configuration", file)
             answer = self._ask(*argv)
@@ -93,9 +93,9 @@ class Pcluster:
             _complain(answer, is_bad="cluster" not in answer)
 
     def check_configuration(self, name: str, configuration: str, *, deeply: bool) -> None:
-        """Raise `ConfigurationRejected` for what cannot be used; makes nothing.
+        """Raise `ConfigurationRejected` if the configuration cannot be used; create nothing.
 
-        That it passed stands in the message: the exit status is 1 either way.
+        Only the message shows that it passed: the exit status is 1 either way.
         """
         shallow = () if deeply else ("--suppress-validators", "ALL")
         with _as_file(configuration) as file:
@@ -103,18 +103,18 @@ class Pcluster:
                 "create-cluster", "--cluster-name", name, "--cluster-configuration", file, "--dryrun", "true",
                 *shallow,
             )  # fmt: skip
-        # The form is looked at first, the subnets next: who complains of a planned one liked the form.
+        # The schema is checked before the subnets: a complaint about a planned subnet shows a valid schema.
         passed = (_EXISTS, _DRY_RUN_PASSED, *(() if deeply else (PLANNED_SUBNET,)))
         _complain(answer, is_bad=not any(sign in _message(answer) for sign in passed))
 
     def delete(self, name: str) -> None:
-        """Begin to remove a cluster; no error if there is none."""
+        """Begin to delete a cluster; a missing one is no error."""
         answer = self._ask("delete-cluster", "--cluster-name", name)
         if _GONE not in _message(answer):
             _complain(answer, is_bad="cluster" not in answer)
 
     def failures(self, name: str) -> tuple[str, ...]:
-        """What it knows of why a creation failed."""
+        """Return the reasons that ``pcluster`` gives for a failed creation."""
         found = self._ask("describe-cluster", "--cluster-name", name).get("failures") or []
         return tuple(f"{each.get('failureCode', '')}: {each.get('failureReason', '')}" for each in found)
 
@@ -145,12 +145,12 @@ class Pcluster:
             raise CloudUnavailable(str(error)) from error
 
     def _environment(self) -> dict[str, str]:
-        """The user's, without what would lead it to another profile or another Python."""
+        """Return the user's environment without variables that select another profile or another Python."""
         gone = (*_PYTHONS_OWN, *(_KEYS if self.profile else ()))
         env = {name: value for name, value in self.environ.items() if name not in gone}
         env["PYTHONIOENCODING"] = "utf-8"
         if self.profile:
-            env["AWS_PROFILE"] = self.profile  # keys in variables would go before it
+            env["AWS_PROFILE"] = self.profile  # keys in variables would take precedence
         return env
 
 

@@ -15,7 +15,7 @@ from cloudq.domain.errors import CloudProblem, NameTaken
 
 @frozen
 class ParallelClusterProvisioner:
-    """CloudFormation for the network and for what there is, ``pcluster`` for the nodes."""
+    """A provisioner that uses CloudFormation for networks and look-ups, and ``pcluster`` for nodes."""
 
     stacks: Stacks
     pcluster: Pcluster
@@ -56,7 +56,7 @@ class ParallelClusterProvisioner:
     def failures(self, name: str, part: Part) -> tuple[str, ...]:
         told: tuple[str, ...] = ()
         if part is Part.NODES:
-            with suppress(CloudProblem):  # the events tell it, too
+            with suppress(CloudProblem):  # the events of the stack show the reasons, too
                 told = self.pcluster.failures(part.stack_of(name))
         return (*told, *self.stacks.failures(part.stack_of(name)))
 

@@ -1,4 +1,4 @@
-"""The bucket from which nodes get their scripts and their cloudq: one an account and region."""
+"""The bucket from which nodes get their scripts and cloudq: one per account and region."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.literals import BucketLocationConstraintType
 
 _ORIGINAL_REGION = "us-east-1"
-"""The one region that must not be named when a bucket is made there."""
+"""The one region that must not be named when a bucket is created in it."""
 
 
 @frozen
 class SetupBucket:
-    """Whatever is asked of it names the owner: nobody else's bucket of this name is ever used."""
+    """The setup bucket; requests name its owner, so that another account's bucket is never used."""
 
     aws: Aws
     owner: str
@@ -29,11 +29,11 @@ class SetupBucket:
 
     @property
     def name(self) -> str:
-        """Nobody can choose it freely, so it is found again without being noted anywhere."""
+        """The bucket's name: derived from account and region, so it need not be noted anywhere."""
         return f"cloudq-setup-{self.owner}-{self.region}"
 
     def fill(self, prefix: str, files: Mapping[str, bytes]) -> None:
-        """Put *files* below *prefix*; the bucket is made if there is none."""
+        """Put *files* below *prefix*; create the bucket if it is missing."""
         self._make()
         with failures_told(f"bucket {self.name}"):
             for name, content in files.items():
@@ -42,7 +42,7 @@ class SetupBucket:
                 )
 
     def clear(self, prefix: str) -> None:
-        """Remove what is below *prefix*; the bucket stays."""
+        """Delete everything below *prefix*; the bucket stays."""
         s3 = self.aws.s3
         with failures_told(f"bucket {self.name}"), suppress(s3.exceptions.NoSuchBucket):
             pages = s3.get_paginator("list_objects_v2").paginate(

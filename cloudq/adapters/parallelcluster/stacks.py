@@ -1,4 +1,4 @@
-"""Stacks of CloudFormation: what there is, what happens in it, what failed."""
+"""CloudFormation stacks: which ones exist, their last events and their failures."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STATES: Mapping[str, StackState] = MappingProxyType({
     "IMPORT_IN_PROGRESS": StackState.CREATING,
     "CREATE_COMPLETE": StackState.COMPLETE,
     "IMPORT_COMPLETE": StackState.COMPLETE,
-    # An update is the user's own doing; before, while and after it the stack is there.
+    # Only a user updates a stack; it exists before, during and after the update.
     "UPDATE_IN_PROGRESS": StackState.COMPLETE,
     "UPDATE_COMPLETE": StackState.COMPLETE,
     "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS": StackState.COMPLETE,
@@ -49,16 +49,16 @@ _MAX_EVENTS = 2_000
 _MAX_DEPTH = 3
 _NESTED = "AWS::CloudFormation::Stack"
 _FOLLOWS = ("Resource creation cancelled", "The following resource(s) failed", "Resource deletion cancelled")
-"""What is said of resources that failed only because others did."""
+"""The reasons that CloudFormation gives for resources that failed only because others did."""
 
 
 @frozen
 class FoundStack:
-    """A stack and whose it is."""
+    """A stack and the cluster that it belongs to."""
 
     stack: Stack
     cluster: str
-    """The cluster that its tag names; empty: it is not cloudq's."""
+    """The cluster that the stack's tag names; empty if the stack is not cloudq's."""
 
 
 @frozen
@@ -68,7 +68,7 @@ class Stacks:
     aws: Aws
 
     def find(self, name: str) -> FoundStack | None:
-        """The stack of this name, unless it is gone."""
+        """Return the stack of this name, or None if it does not exist or was deleted."""
         with failures_told(f"stack {name}"):
             try:
                 found = self.aws.cloudformation.describe_stacks(StackName=name)["Stacks"]
@@ -79,7 +79,7 @@ class Stacks:
         return next((_found(stack) for stack in found if stack["StackStatus"] != "DELETE_COMPLETE"), None)
 
     def all(self) -> Iterator[FoundStack]:
-        """Every stack that is there and part of no other one."""
+        """Yield every existing stack that is not nested in another one."""
         with failures_told("stacks"):
             for page in self.aws.cloudformation.get_paginator("describe_stacks").paginate():
                 for stack in page["Stacks"]:
@@ -87,7 +87,7 @@ class Stacks:
                         yield _found(stack)
 
     def create(self, name: str, template: str, parameters: Mapping[str, str], cluster: str) -> None:
-        """Begin to make a stack; no error if there is one of this name."""
+        """Begin to create a stack; an existing one of this name is no error."""
         with failures_told(f"stack {name}"):
             try:
                 self.aws.cloudformation.create_stack(
@@ -97,7 +97,7 @@ class Stacks:
                         {"ParameterKey": key, "ParameterValue": parameters[key]} for key in parameters
                     ],
                     Tags=[{"Key": CLUSTER_TAG, "Value": cluster}],
-                    Capabilities=["CAPABILITY_IAM"],  # the network brings the policies of its machines
+                    Capabilities=["CAPABILITY_IAM"],  # the template contains the machines' policies
                     OnFailure="ROLLBACK",
                 )
             except ClientError as error:
@@ -107,7 +107,7 @@ class Stacks:
                     raise
 
     def delete(self, name: str) -> None:
-        """Begin to remove a stack; no error if there is none."""
+        """Begin to delete a stack; a missing one is no error."""
         with failures_told(f"stack {name}"):
             try:
                 self.aws.cloudformation.delete_stack(StackName=name)
@@ -116,13 +116,13 @@ class Stacks:
                     raise
 
     def last_event(self, name: str) -> str:
-        """What happened last."""
+        """Return the last event of a stack; empty if there is none."""
         for event in self._events(name):
             return f"{event.get('LogicalResourceId', '')} {event.get('ResourceStatus', '')}".strip()
         return ""
 
     def failures(self, name: str) -> tuple[str, ...]:
-        """What failed, the first one first, nested stacks included."""
+        """Return the failures of a stack and of its nested stacks, oldest first, at most `MAX_FAILURES`."""
         return tuple(dict.fromkeys(self._failures(name, _MAX_DEPTH)))[:MAX_FAILURES]
 
     def _failures(self, name: str, depth: int) -> Iterator[str]:
@@ -137,7 +137,7 @@ class Stacks:
             yield f"{event.get('LogicalResourceId', '')} ({kind}): {reason or 'no reason was given'}"
 
     def _events(self, name: str) -> Iterator[StackEventTypeDef]:
-        """The newest first; none if there is no such stack."""
+        """Yield the events of a stack, newest first; none if the stack does not exist."""
         seen = 0
         with failures_told(f"stack {name}"):
             try:
@@ -160,7 +160,7 @@ def _found(stack: StackTypeDef) -> FoundStack:
     return FoundStack(
         Stack(
             name=stack["StackName"],
-            # A status that is not known yet says nothing good: people should look.
+            # An unknown status counts as a failure, so that a person looks at it.
             state=STATES.get(status, StackState.FAILED),
             created=stack["CreationTime"],
             status=status,

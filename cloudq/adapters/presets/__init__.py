@@ -1,7 +1,7 @@
-"""The presets that come with the builder: what a cluster on AWS is made of, as files that a user may own.
+"""The presets that come with the builder: the files from which a cluster on AWS is made.
 
-A preset is four files. One that builds on another has only those of its own that differ, so that there are
-no copies to drift apart; what a user gets is complete and stands alone.
+A preset has four files, of which a user may keep a copy. A preset that is based on another one contains
+only the files that differ, so that no copies drift apart; what a user gets is complete by itself.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ _BUILT_ON = {
     "enable_docker": ("enable_docker", "default"),
     "enable_gpu": ("enable_gpu", "enable_docker", "default"),
 }
-"""Preset → the directories in which its files are looked for, in this order."""
+"""For each preset, the directories in which its files are searched for, in this order."""
 
 PRESETS = tuple(_BUILT_ON)
 
 
 def shipped_preset(name: str) -> dict[str, bytes]:
-    """The four files of a shipped preset, by name. Raises `KeyError` if there is none of this name."""
+    """Return the four files of a shipped preset, by name. Raises `KeyError` if it does not exist."""
     return {file: _found(_BUILT_ON[name], file) for file in FILES}
 
 
 def iam_policy(boundary: str = "") -> bytes:
-    """What a person needs to be allowed to make, list and delete clusters, as an IAM policy in JSON.
+    """Return an IAM policy in JSON with the rights to create, list and delete clusters.
 
-    With *boundary*, the ARN of a permissions boundary, the person can make and change only roles that
+    With *boundary*, the ARN of a permissions boundary, a person can create and change only roles that
     have it: none of them can do more than the boundary allows.
     """
     policy = json.loads((files(__package__) / "iam-policy.json").read_bytes())
@@ -44,7 +44,7 @@ def iam_policy(boundary: str = "") -> bytes:
 
 
 def iam_boundary() -> bytes:
-    """What the machines of clusters may be allowed to do at most, as an IAM policy in JSON."""
+    """Return an IAM policy in JSON with the most that the machines of clusters may be allowed to do."""
     return (files(__package__) / "iam-boundary.json").read_bytes()
 
 
@@ -57,15 +57,15 @@ _GIVE_RIGHTS = frozenset(
         "iam:PutRolePolicy",
     }
 )
-"""By these a person could give a role any right; IAM knows the key ``iam:PermissionsBoundary`` for each."""
+"""Actions that can give a role any right; IAM supports the key ``iam:PermissionsBoundary`` for each."""
 
 
 def _bound(statement: dict[str, Any], boundary: str) -> Iterator[dict[str, Any]]:
-    """*statement*, its actions that give rights apart and only for roles with the *boundary*."""
+    """Split *statement*: actions that give rights are allowed only for roles with the *boundary*."""
     actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
     giving = [action for action in actions if action in _GIVE_RIGHTS]
     others = [action for action in actions if action not in _GIVE_RIGHTS]
-    # Without its name: a managed policy has 6 KB at most.
+    # The name is left out to save space: a managed policy has 6 KB at most.
     unnamed = {key: value for key, value in statement.items() if key != "Sid"}
     if others:
         yield {**unnamed, "Action": others}

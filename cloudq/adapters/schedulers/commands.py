@@ -1,4 +1,4 @@
-"""Run a scheduler's commands: what all schedulers that are spoken to by commands have in common."""
+"""Run the commands of a scheduler: the code that all schedulers with commands have in common."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ _OPTION_NOT_KNOWN = re.compile(
 )
 _WORDS_SHOWN = 500
 _KILLED_AFTER_S = 10.0
-"""A submit command that is ended gets KILL so long after TERM, at most."""
+"""The longest time between TERM and KILL for a submit command that is ended."""
 
 
 @frozen
 class CommandTimes:
-    """Seconds."""
+    """Times in seconds."""
 
     poll_interval_s: float = 10.0
     query_limit_s: float = 60.0
-    """After which a query counts as failed."""
+    """The time after which a query counts as failed."""
     submit_wait_s: float = 30.0
-    """How long an agent waits for a submit command before it goes on with other jobs."""
+    """How long an agent waits for a submit command before it continues with other jobs."""
     submit_limit_s: float = 120.0
-    """After which a submit command is ended."""
+    """The time after which a submit command is ended."""
 
 
 class SchedulerCommands:
-    """Runs them in a clean login environment: nothing of the agent's own keys comes along."""
+    """Runs commands in a clean login environment, without the agent's own keys."""
 
     def __init__(
         self,
@@ -62,31 +62,31 @@ class SchedulerCommands:
 
     @property
     def submit_environment(self) -> Mapping[str, str]:
-        """What submit commands are run in."""
+        """The environment of submit commands."""
         return self._environ
 
     @property
     def submit_time_limit_s(self) -> float:
-        """Seconds after which a submit command that still runs will do nothing any more."""
+        """Seconds after which a submit command that still runs can no longer submit the job."""
         return self._times.submit_limit_s + _KILLED_AFTER_S
 
     def ask(self, *argv: str) -> Finished:
-        """Run a query to its end, whatever that is. Raises `SchedulerUnavailable` if it has none."""
+        """Run a query; return its result, whatever that is. Raises `SchedulerUnavailable` if it has none."""
         command = Command(argv, Path("/"), self._query_environ)
         return run_to_end(command, self._times.query_limit_s, self._most_bytes)
 
     def succeed(self, *argv: str) -> Finished:
-        """The same; raises `SchedulerUnavailable` for an exit status that is not 0, too."""
+        """Run a query; raise `SchedulerUnavailable` also for an exit status other than 0."""
         done = self.ask(*argv)
         if done.status != 0:
             raise SchedulerUnavailable(words_of(argv[0], done))
         return done
 
     def flaw_of(self, *argv: str, is_fine: Callable[[Finished], bool] = lambda _done: False) -> str:
-        """Why a command here does not take *argv*, in its own words; empty if it does.
+        """Return why a command on this machine rejects *argv*, in its own words; empty if it accepts it.
 
-        *is_fine* accepts answers with another exit status than 0. Raises `SchedulerUnavailable` for
-        any other failure: that says nothing of the command's options.
+        *is_fine* accepts answers with an exit status other than 0. Raises `SchedulerUnavailable` for any
+        other failure, because it reveals nothing about the command's options.
         """
         done = self.ask(*argv)
         if done.status == 0 or is_fine(done):
@@ -96,7 +96,7 @@ class SchedulerCommands:
         raise SchedulerUnavailable(words_of(argv[0], done))
 
     def answer(self, *argv: str) -> str:
-        """What a query that succeeded printed. Raises `SchedulerUnavailable`."""
+        """Return the output of a query that succeeded. Raises `SchedulerUnavailable`."""
         return self.succeed(*argv).stdout
 
     def submit(self, argv: Sequence[str], work_dir: Path, files: AttemptFiles) -> None:
@@ -118,12 +118,12 @@ class SchedulerCommands:
 
 
 def is_about_options(said: str) -> bool:
-    """Whether a command failed because it does not know what it was asked with."""
+    """Return whether a command failed because it does not know an option or argument."""
     return _OPTION_NOT_KNOWN.search(said) is not None
 
 
 def left_in(files: AttemptFiles) -> tuple[str, str, str]:
-    """Exit status, stdout and stderr that a submit command left; empty while it has not ended."""
+    """Return the exit status, stdout and stderr of a submit command; the status is empty until it ends."""
     status, stdout, stderr = (
         (read_record(path) or b"").decode(errors="replace")
         for path in (files.status, files.stdout, files.stderr)
@@ -132,12 +132,12 @@ def left_in(files: AttemptFiles) -> tuple[str, str, str]:
 
 
 def in_chunks(local_ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    """As many as fit into one command."""
+    """Yield as many ids at a time as fit into one command."""
     for start in range(0, len(local_ids), _IDS_OF_ONE_COMMAND):
         yield local_ids[start : start + _IDS_OF_ONE_COMMAND]
 
 
 def words_of(command: str, done: Finished) -> str:
-    """What a command that failed said, for people."""
+    """Return the message of a failed command, for people."""
     said = " ".join((done.stderr or done.stdout).split())[:_WORDS_SHOWN]
     return f"{command} ended with {done.status}: {said or 'it said nothing'}"

@@ -1,7 +1,7 @@
-"""Make the directories that a user's ``-o`` and ``-e`` name inside the work directory.
+"""Create the directories inside the work directory that a user's ``-o`` and ``-e`` name.
 
-A new work directory cannot hold them, no scheduler makes them, and a job whose output file cannot be
-opened fails before its script starts. Outside the work directory nothing is ever made.
+A new work directory cannot contain them, no scheduler creates them, and a job whose output file cannot be
+opened fails before its script starts. Nothing is ever created outside the work directory.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from cloudq.domain.scripts.array_range import ArrayRange
 
 _MOST_DIRECTORIES = 20_000
 _MOST_DIGITS = 10
-"""To which Slurm fills up a number."""
+"""The number of digits up to which Slurm pads a number."""
 
 
 class _NotKnownYet(Exception):
-    """A part of the name is known only once the job has its id."""
+    """Raised if a part of the name is known only once the job has its id."""
 
 
 @frozen
 class OutputNames:
-    """How a scheduler writes what it fills in itself, such as ``%j`` or ``$JOB_ID``."""
+    """The placeholders that a scheduler fills in itself, such as ``%j`` or ``$JOB_ID``."""
 
     placeholder: re.Pattern[str]
-    """Has a group *name*, and may have one *width*, the least number of a task's digits."""
+    """Has a group *name*, and may have a group *width*, the minimum number of digits of a task id."""
     known: Mapping[str, str]
     task: frozenset[str]
-    """Names that stand for the task's id."""
+    """Names that stand for the task id."""
 
     def directories(self, path: str, array: ArrayRange | None) -> Iterator[str]:
-        """The directories of *path*, one for each task if need be. Raises `_NotKnownYet`."""
-        directory = path.rpartition("/")[0]  # of ``logs/`` that is ``logs``
+        """Yield the directories of *path*, one per task if necessary. Raises `_NotKnownYet`."""
+        directory = path.rpartition("/")[0]  # ``logs`` for ``logs/``
         names = {match["name"] for match in self.placeholder.finditer(directory)}
         if array is None or not names & self.task:
             yield self._filled(directory, None)
@@ -65,19 +65,19 @@ class OutputNames:
 
 @frozen
 class OutputDirs:
-    """The directories to be made for one submission."""
+    """The directories to create for one submission."""
 
     work_dir: Path
     start_dir: str
-    """Where the job starts, which relative names are relative to."""
+    """The directory where the job starts; relative names are relative to it."""
     names: OutputNames
     array: ArrayRange | None = field(default=None)
 
     def make(self, paths: Mapping[str, str]) -> None:
-        """Make what *paths*, by their options, need inside the work directory.
+        """Create the directories that *paths*, by option, need inside the work directory.
 
-        Raises `SubmitRefused` for a directory that is named after something that only the scheduler
-        knows, such as the job's id; `SubmitDeferred` where the disk is full.
+        Raises `SubmitRefused` for a directory whose name contains a value that only the scheduler knows,
+        such as the job's id; `SubmitDeferred` if the disk is full.
         """
         for option, path in paths.items():
             try:
@@ -95,7 +95,7 @@ class OutputDirs:
             )
 
     def _inside(self, directory: str) -> str | None:
-        """*directory* relative to the work directory; None if it is elsewhere."""
+        """Return *directory* relative to the work directory; None if it is elsewhere."""
         whole = os.path.normpath(self.work_dir / self.start_dir / directory)
         relative = os.path.relpath(whole, self.work_dir)
         return None if relative.split("/", 1)[0] == ".." else relative
@@ -105,11 +105,11 @@ class OutputDirs:
         place = self.work_dir
         for part in () if relative in {None, "."} else str(relative).split("/"):
             place = place / part
-            if place.is_symlink():  # it may lead out of the work directory: that is its owner's
+            if place.is_symlink():  # it may lead out of the work directory, where nothing is created
                 return
             try:
                 place.mkdir(exist_ok=True)
             except OSError as error:
                 if is_full(error):
                     raise SubmitDeferred(f"no space to make {place}: {error}") from error
-                return  # the scheduler will say what is wrong with it
+                return  # the scheduler will report the error

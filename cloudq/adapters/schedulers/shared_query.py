@@ -1,4 +1,4 @@
-"""A query that many threads need at once is asked once."""
+"""Share one query among all threads that need it at the same time."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ T = TypeVar("T")
 
 @define(eq=False)
 class SharedQuery(Generic[T]):
-    """Asks one at a time; whoever asked before a query began shares what came of it.
+    """Runs one query at a time; all callers that asked before a query began share its result.
 
-    Nobody gets an answer that is older than the question. A failure is shared, too: where a
-    query hangs, those who wait must not each wait for one of their own.
+    No caller gets an answer that is older than its question. A failure is shared, too: if a query hangs,
+    the callers that share it do not each wait for another one.
     """
 
     _ask: Callable[[], T]
@@ -26,12 +26,12 @@ class SharedQuery(Generic[T]):
     _counting: Lock = field(factory=Lock, init=False)
     _asked: int = field(default=0, init=False)
     _served: int = field(default=0, init=False)
-    """Questions up to this one are answered by `_answer`, or failed with `_problem`."""
+    """The number of the last question that `_answer` answers, or that failed with `_problem`."""
     _answer: T | None = field(default=None, init=False)
     _problem: str = field(default="", init=False)
 
     def __call__(self) -> T:
-        """The answer. Raises `SchedulerUnavailable`."""
+        """Return the answer. Raises `SchedulerUnavailable`."""
         with self._counting:
             self._asked += 1
             number = self._asked

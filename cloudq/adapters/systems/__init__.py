@@ -1,7 +1,7 @@
-"""The profiles that come with cloudq, and a site's own, read from TOML.
+"""The profiles shipped with cloudq and a site's own profiles, read from TOML.
 
-A site's own lie in a directory of theirs. One with the name of a shipped profile says what is
-otherwise there; one with another name may build on any profile with ``extends``.
+A site's own profiles are in a separate directory. One with the name of a shipped profile contains
+only what differs from it; one with another name may build on any profile with ``extends``.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ EXTENDS = "extends"
 
 
 def load_profile(name: str, own: Path) -> SystemProfile:
-    """The profile *name*, from the directory *own* and from those that come with cloudq.
+    """Load the profile *name*, from the directory *own* and the profiles shipped with cloudq.
 
-    Raises `ConfigProblem` for a profile that does not exist and for everything wrong in its files.
+    Raises `ConfigProblem` for a profile that does not exist, and for all problems in its files.
     """
     return read_profile(name, _layers(name, own, ()))
 
 
 def has_profile(name: str, own: Path) -> bool:
-    """Whether there is a profile of this name."""
+    """Return whether there is a profile of this name."""
     return name in shipped_profiles() or _own_file(name, own).is_file()
 
 
 def has_own_profile(name: str, own: Path) -> bool:
-    """Whether the site has a file of this name."""
+    """Return whether the site has a file of this name."""
     return _own_file(name, own).is_file()
 
 
 @cache
 def shipped_profiles() -> Mapping[str, str]:
-    """The text of every profile that comes with cloudq, by its name."""
+    """Return the text of every profile shipped with cloudq, by name."""
     found = (file for file in files(__package__).iterdir() if file.name.endswith(".toml"))
     return {file.name.removesuffix(".toml"): file.read_text(encoding="utf-8") for file in found}
 
@@ -51,7 +51,7 @@ def _own_file(name: str, own: Path) -> Path:
 
 
 def _layers(name: str, own: Path, seen: tuple[str, ...]) -> list[Layer]:
-    """The files that make up the profile, what is built on first, each with its place."""
+    """Return the files that make up the profile, the base first, each with its location."""
     path = _own_file(name, own)
     if name in seen or not path.is_file():
         return _shipped_layers(name, path)

@@ -1,4 +1,4 @@
-"""A profile's files, checked key by key and put together; later files override earlier ones."""
+"""Check the files of a profile key by key and merge them; later files override earlier ones."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ Reader = Callable[[Any], Any]
 
 
 class _Unfit(ValueError):
-    """A value that cannot be used; says what would be right."""
+    """A value that cannot be used; the message describes a correct one."""
 
 
 def read_profile(name: str, layers: Sequence[Layer]) -> SystemProfile:
-    """The profile that the files *layers*, each with its place, make up. Raises `ConfigProblem`."""
+    """Merge the files *layers*, each with its location, into a profile. Raises `ConfigProblem`."""
     reading = _Reading()
     for place, content in layers:
         reading.add(place, content)
@@ -68,7 +68,7 @@ class _Reading:
         self.resources: dict[str, dict[str, Any]] = {}
 
     def add(self, place: str, content: dict[str, Any]) -> None:
-        """Everything that one file says."""
+        """Add the settings of one file."""
         known = (*_TOP, *_TABLES, "resources")
         for key, value in content.items():
             if key in _TOP:
@@ -83,7 +83,7 @@ class _Reading:
                 self.problems.append(f"{place}: {key}: no such key{_hint(key, known)}")
 
     def resources_without_options(self, place: str) -> list[str]:
-        """Those that nothing could ask the scheduler for."""
+        """Return the problems of resources that no option could request from the scheduler."""
         if self.problems or self.tables["options"].get("resource") is not None:
             return []
         bare = [name for name, told in self.resources.items() if told.get("options") is None]
@@ -181,7 +181,7 @@ def _lines(value: Any) -> tuple[str, ...]:
             raise _Unfit(f"{line!r} is not one line of shell")
         try:
             shlex.split(line, comments=True)
-        except ValueError as error:  # the lines that follow would become part of it
+        except ValueError as error:  # the following lines would become part of it
             raise _Unfit(f"{line!r} is not one line of shell: {error}") from error
     return tuple(value)
 
@@ -215,4 +215,4 @@ _TABLES: dict[str, dict[str, Reader]] = {
 }
 _RESOURCE: dict[str, Reader] = {"options": _template(RESOURCE_FIELDS), "n_resource": _number}
 _FIELDS = {(id(_RESOURCE), "n_resource"): "max_n"}
-"""Keys that the domain calls otherwise."""
+"""Keys that have another name in the domain."""

@@ -1,4 +1,4 @@
-"""The agent's own directory on this machine."""
+"""The home of an agent on this machine."""
 
 from __future__ import annotations
 

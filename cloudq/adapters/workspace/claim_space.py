@@ -1,4 +1,4 @@
-"""One claim's files: the work directory, and beside it what cloudq keeps of the claim."""
+"""The files of one claim: the work directory and, beside it, the control directory."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ from cloudq.ports.workspace import (
 CONTROL = ".cloudq"
 MAKING = ".making."
 _UNNAMED = "work_dir.new"
-"""A work directory that has no name of its own yet."""
+"""The name of a work directory until it gets its final name."""
 _EXECUTABLE = 0o700
 _MAX_BASELINE_BYTES = 256 << 20
 _LOG_PIECE_BYTES = 1 << 20
@@ -78,7 +78,7 @@ _STREAMS = frozenset({"stdout", "stderr"})
 class DirectoryClaimSpace:
     """The `ClaimSpace` below the directory *cache*.
 
-    A `Making` is the same with its work directory inside: publishing it is one rename.
+    A `Making` is the same, with its work directory inside the control directory: one rename publishes it.
     """
 
     cache: Path
@@ -112,7 +112,7 @@ class DirectoryClaimSpace:
     def archive(self) -> Path:
         return self.control_dir / "archive.zip"
 
-    # Whose it is ------------------------------------------------------------------------------
+    # Owner ------------------------------------------------------------------------------------
 
     def owner(self) -> SpaceOwner | None:
         path = self.control_dir / "owner.json"
@@ -139,11 +139,11 @@ class DirectoryClaimSpace:
                 raise WorkDirOccupied(f"{self.work_dir} exists and was not made for claim {self.tag}")
 
     def _has_work_dir(self) -> bool:
-        """Whether there is a work directory of any kind."""
+        """Return whether anything is in the place of the work directory."""
         return os.path.lexists(self.work_dir)
 
     def _is_work_dir_gone(self) -> bool:
-        """Whether the disk answers that it is not there, and shows the control directory beside it."""
+        """Return whether the work directory is absent while the control directory beside it is in sight."""
         try:
             self.work_dir.lstat()
         except FileNotFoundError:
@@ -151,14 +151,15 @@ class DirectoryClaimSpace:
         return False
 
     def _owns_work_dir(self) -> bool:
-        """Whether it is the directory that this space made, and not something put in its place."""
+        """Return whether the work directory is the one that this space made, not a replacement."""
         info = self.work_dir.lstat()
         noted = read_fields(self.control_dir / "work_dir") or {}
         return stat.S_ISDIR(info.st_mode) and noted.get("inode") == str(info.st_ino)
 
     def _make_work_dir(self) -> None:
-        # Noted before it gets its name: whenever this is cut short, the note tells ours from
-        # another's. A rename puts nothing over a file, a link or a directory with content.
+        # The inode is noted before the directory gets its name: if this is interrupted, the note
+        # distinguishes our directory from another one. A rename replaces no file, no link and no
+        # directory with content.
         unnamed = self.control_dir / _UNNAMED
         make_private_dir(unnamed)
         note = write_fields({"inode": unnamed.stat().st_ino})
@@ -174,16 +175,16 @@ class DirectoryClaimSpace:
         return evolve(self, work_dir=directory / _UNNAMED, control_dir=directory)
 
     def is_prepared(self) -> bool:
-        # The baseline is noted last, by agents that made the files in their place, too. A site's
-        # purge may remove any of them later.
+        # The baseline is noted last, also by agents that made the files in place. A site's purge may
+        # remove any of the files later.
         work_dir = self.work_dir if self._has_work_dir() else self.control_dir / _UNNAMED
         needed = (self.control_dir / "baseline", self.job_shell, work_dir)
         return all(os.path.lexists(path) for path in needed)
 
     def publish(self) -> None:
-        # rename(2) puts a directory over nothing but an empty directory, on network file systems
-        # too, and a claim's directory is never empty: it is made with the owner's record inside.
-        # A network file system may answer an error to a rename that it made: what is there decides.
+        # rename(2) replaces no directory except an empty one, on network file systems too, and a claim's
+        # directory is never empty: it is made with the owner's record inside. A network file system may
+        # return an error for a rename that it carried out: the inode that is found there decides.
         with told_as_workspace_problem(f"look at {self.control_dir}"):
             mine = self.control_dir.stat().st_ino
         try:
@@ -203,7 +204,7 @@ class DirectoryClaimSpace:
         with told_as_workspace_problem(f"remove {self.control_dir}"):
             remove_tree(self.control_dir)
 
-    # What is handed over ----------------------------------------------------------------------
+    # Files of the hand-over -------------------------------------------------------------------
 
     def install_script(self, name: str, body: bytes) -> Path:
         path = self.work_dir / checked_file_name(name)
@@ -284,8 +285,8 @@ class DirectoryClaimSpace:
         return AttemptFiles(*(self.control_dir / f"intent.{number}.{kind}" for kind in kinds))
 
     def _read_attempt(self, number: int) -> Attempt:
-        # An intent that cannot be read any more was an intent all the same: it is over, and the
-        # scheduler must be asked before another.
+        # An intent that can no longer be read still counts: its attempt is over, and the scheduler must
+        # be asked before another one.
         fields = read_fields(self.control_dir / f"intent.{number}") or {}
         return Attempt(
             number,
@@ -297,17 +298,17 @@ class DirectoryClaimSpace:
         )
 
     def _submitter(self, number: int, starter: str) -> str:
-        """The process that runs the submit command: its own note of itself, else who started it."""
+        """Return the process of the submit command as it noted itself, else the process that started it."""
         note = (read_record(self.attempt_files(number).process) or b"").decode(errors="replace")
         begun_by = parse_identity(starter)
         noted = noted_identity(note, begun_by) if begun_by else None
         return format_identity(noted) if noted else starter
 
-    # What job shells tell ---------------------------------------------------------------------
+    # Records of the job shells ----------------------------------------------------------------
 
     def fingerprint(self) -> Hashable:
-        # A record that replaces another has another inode, which a listing shows without asking
-        # for each file; times would miss two changes within one tick of the file system's clock.
+        # A record that replaces another one has another inode, which a listing shows without a query for
+        # each file; times would miss two changes within one tick of the file system's clock.
         with told_as_workspace_problem(f"list {self.control_dir}"):
             try:
                 with os.scandir(self.control_dir) as entries:
@@ -328,7 +329,7 @@ class DirectoryClaimSpace:
         lock = self.control_dir / record_name("lock", task)
         with told_as_workspace_problem(f"block {lock}"):
             self._link_blocked(lock)
-        # A lock that cannot be read keeps every job shell from starting just as well.
+        # A lock that cannot be read also keeps every job shell from starting the script.
         return read_holder(lock) or BLOCKED
 
     def _link_blocked(self, lock: Path) -> None:
@@ -338,7 +339,7 @@ class DirectoryClaimSpace:
         try:
             link_file(blocked, lock)
         except OSError as error:
-            if error.errno != errno.EMLINK:  # file systems limit the names of one file
+            if error.errno != errno.EMLINK:  # file systems limit the number of links to one file
                 raise
             create_file(lock, BLOCKED_LOCK)
 
@@ -357,7 +358,7 @@ class DirectoryClaimSpace:
                 path.unlink(missing_ok=True)
                 sync_dir(self.control_dir)
 
-    # What it leaves ---------------------------------------------------------------------------
+    # Logs, output, copies and removal ---------------------------------------------------------
 
     def log_path(self, stream: str, task: int | None) -> Path:
         if stream not in _STREAMS:
@@ -445,7 +446,7 @@ class DirectoryClaimSpace:
                 return
             if self._has_work_dir() and self._owns_work_dir():
                 remove_tree(self.work_dir)
-            # Renamed first: a removal that is cut short leaves no half of a claim's records.
+            # Renamed first, so that an interrupted removal leaves no part of a claim's records.
             doomed = self.control_dir.with_name(f".gone.{self.tag}")
             remove_tree(doomed)
             self.control_dir.rename(doomed)

@@ -1,4 +1,4 @@
-"""The agent's own directory, ``~/.cloudq`` unless the user moved it."""
+"""The home of an agent, ``~/.cloudq`` unless the user moved it."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class DirectoryWorkspace:
             space = self.space(tag)
             if any(each.is_relative_to(space.work_dir) for each in used):
                 continue
-            with suppress(WorkspaceProblem):  # tried again at the next round
+            with suppress(WorkspaceProblem):  # tried again in the next round
                 space.remove()
                 removed.append(tag)
         return tuple(removed)
@@ -108,7 +108,7 @@ class DirectoryWorkspace:
             making = _MAKING.fullmatch(name)
             if making is None or int(making["epoch"]) == epoch:
                 continue
-            with suppress(WorkspaceProblem, InvalidInput):  # another's, or tried again at the next round
+            with suppress(WorkspaceProblem, InvalidInput):  # not ours, or tried again in the next round
                 space = self.space(ClaimTag.parse(making["tag"])).making(making["name"])
                 owner = space.owner()
                 if owner is None or owner.system == system:

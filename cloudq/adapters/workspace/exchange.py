@@ -1,4 +1,4 @@
-"""How long files take to be seen between a login node and a node that runs a job."""
+"""Measure how long files take to become visible between a login node and a node that runs a job."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ LOOK_EVERY_S = 0.1
 
 
 def exchange_files(directory: Path, clock: Clock) -> float:
-    """Ask a job in *directory* questions as files; the seconds until the slowest answer was seen here.
+    """Exchange files with a job in *directory*; return the seconds that the slowest answer took.
 
-    Both ways are in it, so each way took no longer; one clock measures it. Raises `WorkspaceProblem`
-    if an answer does not come.
+    A question and its answer are files. The time covers both directions, so neither took longer; one
+    clock measures it. Raises `WorkspaceProblem` if an answer does not arrive.
     """
     with told_as_workspace_problem(f"exchange files in {directory}"):
         try:

@@ -1,4 +1,4 @@
-"""Where a home lies, so that a copy of it is not taken for the original (protocol 6.7)."""
+"""The place of a home, noted so that a copy is not taken for the original (protocol 6.7)."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ _NUMBERS_FILES_ANEW = ("fuse", "9p", "vboxsf", "drvfs")
 
 
 def place_of(home: Path, mounts: Path = MOUNT_TABLE) -> dict[str, str]:
-    """What tells *home* from its copies; less where that may change by itself.
+    """Return what distinguishes *home* from its copies, without the values that may change by themselves.
 
-    The inode of its directory, and the machine's id where the file system is the machine's own:
-    several login nodes may share a home. Never a device number, which changes from boot to boot.
+    These are the inode of its directory and, if the file system belongs to this machine alone, the
+    machine's id: several login nodes may share a home. A device number is never used, because it changes
+    from boot to boot.
     """
     mount = mount_of(home, mounts)
     if mount is None:
@@ -35,10 +36,10 @@ def place_of(home: Path, mounts: Path = MOUNT_TABLE) -> dict[str, str]:
 
 
 def why_not_the_same_home(home: Path) -> str:
-    """How *home* is known to be a copy, in words with the way out; empty if it is where it was.
+    """Return why *home* is taken for a copy, and what to do; empty if it is where it was.
 
-    What is known of only one of the two places proves nothing. The mount table, which may be long,
-    is read only if something differs.
+    A value that is known for only one of the two places proves nothing. The mount table, which may be
+    long, is read only if something differs.
     """
     if (noted := read_fields(home / NOTE)) is None:
         return ""
@@ -59,20 +60,20 @@ def why_not_the_same_home(home: Path) -> str:
 
 
 def note_place(home: Path) -> None:
-    """Note where *home* is, unless that was noted before."""
+    """Note the place of *home*, unless it was noted before."""
     with told_as_workspace_problem(f"write {home / NOTE}"):
         if not os.path.lexists(home / NOTE):
             create_file(home / NOTE, write_fields(place_of(home)))
 
 
 def forget_place(home: Path) -> None:
-    """Let the next agent of *home* note its place anew."""
+    """Delete the note, so that the next agent of *home* makes it again."""
     with told_as_workspace_problem(f"write {home / NOTE}"):
         (home / NOTE).unlink(missing_ok=True)
 
 
 def _marks(home: Path) -> dict[str, str]:
-    """What may distinguish *home* from its copies, whatever its file system is."""
+    """Return what may distinguish *home* from its copies, whatever its file system is."""
     machine = _machine_id()
     return {"inode": str(home.stat().st_ino)} | ({"machine": machine} if machine else {})
 

@@ -1,4 +1,4 @@
-"""What a home keeps of the lease: files under ``lease/`` (protocol 6.5 to 6.7)."""
+"""The home's notes about the lease: files under ``lease/`` (protocol 6.5 to 6.7)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NO_EPOCH = "0"
 
 @frozen
 class DirectoryLeaseMemory:
-    """The `LeaseMemory` in the home *root*, of the lease called *name*: one system in one store."""
+    """The `LeaseMemory` in the home *root* for the lease *name*: one system in one store."""
 
     root: Path
     name: str
@@ -59,9 +59,9 @@ class DirectoryLeaseMemory:
         self._write("doubt", reason.encode())
 
     def confirm(self, standing: Lease | None = None) -> None:
-        """A person says that all is well: no doubt is left about the lease that stands in the store.
+        """Record that a person confirms the home: no doubt remains about *standing*, the lease in the store.
 
-        No epoch is remembered. A copy that renews the lease later is noticed.
+        No epoch is kept. A copy that renews the lease later is noticed.
         """
         with told_as_workspace_problem(f"write {self._folder}"):
             (self._folder / "doubt").unlink(missing_ok=True)

@@ -1,7 +1,7 @@
-"""Which jobs were started here, kept for a year beside the cache: a bucket may forget it.
+"""The ledger: the claims that this home started, kept for 13 months beside the cache.
 
-One line a start, in a file for each month and first byte of the job's id, so that a look reads
-a few kilobytes however many jobs there are.
+A bucket may lose them. Each start is one line, in one file per month and first byte of the job id, so
+that a lookup reads a few kilobytes however many jobs there are.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Ledger:
     root: Path
 
     def note(self, tag: ClaimTag, submission: str, at: datetime) -> None:
-        """Note durably that *tag* of *submission* is about to be given to the scheduler."""
+        """Record durably that *tag* of *submission* is about to be handed to the scheduler."""
         path = self._file(f"{at:%Y-%m}", tag)
         with told_as_workspace_problem(f"write {path}"):
             if not path.parent.is_dir():
@@ -47,7 +47,7 @@ class Ledger:
             _append(path, f"{tag} {submission} {at.isoformat()}\n".encode())
 
     def find(self, tag: ClaimTag, submission: str) -> datetime | None:
-        """When *tag* of *submission* was first given to the scheduler; None if it never was."""
+        """Return when *tag* of *submission* was first handed to the scheduler; None if it never was."""
         found = [at for month in self._months() for at in _starts(self._file(month, tag), tag, submission)]
         return min(found, default=None)
 
@@ -63,7 +63,7 @@ class Ledger:
         return sorted(name for name in names if _MONTH.fullmatch(name))
 
     def _prune(self) -> None:
-        """Keep the newest months; by their number, for a clock that is years off deletes nothing then."""
+        """Keep the newest months, chosen by count, not by age: a clock that is years off deletes none."""
         for month in self._months()[:-MONTHS_KEPT]:
             with suppress(OSError):
                 remove_tree(self.root / month)
@@ -78,7 +78,7 @@ def _append(path: Path, line: bytes) -> None:
     )
     try:
         size = os.fstat(handle).st_size
-        # A line that a power cut left without its end must not swallow this one.
+        # A line that a power cut left incomplete must not absorb this one.
         os.write(handle, line if not size or os.pread(handle, 1, size - 1) == b"\n" else b"\n" + line)
         os.fsync(handle)
     finally:
@@ -98,7 +98,7 @@ def _starts(path: Path, tag: ClaimTag, submission: str) -> list[datetime]:
 
 
 def _read(path: Path) -> bytes:
-    """The file's content, nothing if it is absent; one that cannot be read is no answer."""
+    """Return the content of a file, empty if it is absent. Raises `WorkspaceProblem` if it cannot be read."""
     with told_as_workspace_problem(f"read {path}"):
         try:
             handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

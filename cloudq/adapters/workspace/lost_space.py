@@ -1,4 +1,4 @@
-"""The control directory of a claim whose files somebody removed while its job ran (protocol 5.7)."""
+"""The control directory of a claim whose files were removed while its job ran (protocol 5.7)."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _NOTE = "removed"
 
 
 def note_lost(control_dir: Path, at: datetime, *, has_work_dir: bool) -> None:
-    """Note durably that the directory was made anew."""
+    """Note durably that the directory was made again."""
     fields = {"time": at.isoformat(), "work_dir": "kept" if has_work_dir else "gone"}
     replace_file(control_dir / _NOTE, write_fields(fields))
 
 
 def read_lost(control_dir: Path) -> LostFiles | None:
-    """What was noted; None for a directory that was not made anew."""
+    """Return the note; None for a directory that was not made again."""
     if not os.path.lexists(control_dir / _NOTE):
         return None
     fields = read_fields(control_dir / _NOTE) or {}
@@ -28,7 +28,7 @@ def read_lost(control_dir: Path) -> LostFiles | None:
 
 
 def is_own_directory(path: Path) -> bool:
-    """Whether it is a real directory of this user, which may be taken for the one that was made here."""
+    """Return whether *path* is a real directory of this user, which may be taken for the original."""
     try:
         info = path.lstat()
     except OSError:

@@ -1,7 +1,7 @@
-"""Packing what a job made: what is new or changed since the hand-over, streamed into the bucket.
+"""Pack the output of a job: what is new or changed since the hand-over, streamed into the bucket.
 
-The script has ended, but what it left may still change, vanish or be unreadable: that costs the
-file, never the archive. Nothing of the archives is kept on this disk.
+The script has ended, but its files may still change, disappear or be unreadable. This affects the file,
+never the archive. No part of an archive is stored on this disk.
 """
 
 from __future__ import annotations
@@ -26,29 +26,29 @@ from cloudq.ports.workspace import PackedOutput, PutArchive
 FILES_AN_ARCHIVE = 50_000
 BYTES_AN_ARCHIVE = 64 << 30
 DIRECTORY_BYTES_AN_ARCHIVE = 16 << 20
-"""What does not fit goes into another archive, so that every reader can hold its table of contents."""
+"""Limits of one archive, so that every reader can hold its table of contents; the rest goes into others."""
 
 _FAST = 1
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 Mark = tuple[int, int, int]
-"""Size, time of change and inode: a file that has the same three was not touched."""
+"""Size, modification time and inode: a file with the same three values was not touched."""
 
 
 @frozen
 class _Found:
-    """A directory entry of the walk, relative to the root; of a directory itself, one that is empty."""
+    """A directory entry, relative to the root of the walk; a directory itself has one only if it is empty."""
 
     path: str
     name: str
     directory: int
     info: os.stat_result | None
     target: bytes = b""
-    """Where a link leads that can be packed."""
+    """The target of a link that can be packed."""
 
 
 def take_baseline(root: Path) -> bytes:
-    """Everything under *root* as `read_baseline` reads it."""
+    """List everything under *root* in the format that `read_baseline` reads."""
     lines = []
     for path, directories, files, handle in os.fwalk(root):
         inside = os.path.relpath(path, root)
@@ -60,7 +60,7 @@ def take_baseline(root: Path) -> bytes:
 
 
 def read_baseline(content: bytes) -> dict[str, Mark]:
-    """The marks by path; what cannot be read is left out and will be packed."""
+    """Return the marks by path; unreadable ones are left out, so that their files will be packed."""
     marks = {}
     for line in content.split(b"\0"):
         parts = line.split(b" ", 3)
@@ -70,9 +70,9 @@ def read_baseline(content: bytes) -> dict[str, Mark]:
 
 
 def pack_changed(root: Path, baseline: Mapping[str, Mark], put: PutArchive) -> PackedOutput:
-    """Hand what differs from *baseline* to *put*, in as many archives as its readers need.
+    """Pass what differs from *baseline* to *put*, in as many archives as its readers need.
 
-    Raises whatever *put* raises: then all of it has to be packed again.
+    Raises whatever *put* raises; all of it must then be packed again.
     """
     packer = _Packer(root, baseline)
     expected = sum(found.info.st_size for found in packer.wanted(LeftOut()) if found.info)
@@ -102,7 +102,7 @@ class _Packer:
     total_bytes: int = 0
 
     def wanted(self, left_out: LeftOut) -> Generator[_Found, None, None]:
-        """What is to be packed. Its directory is open until the next one is asked for."""
+        """Yield the entries to pack. The directory of an entry is open until the next one is requested."""
         for found in _walk(self.root, left_out):
             if found.info is None or self._is_unchanged(found, found.info):
                 continue
@@ -116,10 +116,10 @@ class _Packer:
                 yield evolve(found, target=target)
 
     def pieces(self, wanted: Iterator[_Found]) -> Generator[bytes, None, None]:
-        """One archive, of as many of *wanted* as it takes."""
+        """Yield the bytes of one archive, with as many of *wanted* as it can take."""
         stream = ZipStream(_FAST)
         for found in wanted:
-            assert found.info is not None  # noqa: S101 (`wanted` saw to it)
+            assert found.info is not None  # noqa: S101 (`wanted` ensures it)
             yield from self._add(stream, found, found.info)
             if (
                 stream.files >= FILES_AN_ARCHIVE
@@ -133,7 +133,7 @@ class _Packer:
 
     def _is_unchanged(self, found: _Found, info: os.stat_result) -> bool:
         before = self.baseline.get(found.path)
-        if stat.S_ISDIR(info.st_mode):  # its time of change tells of what was in it
+        if stat.S_ISDIR(info.st_mode):  # its modification time depends on what was in it
             return before is not None and before[2] == info.st_ino
         return before == _mark(info)
 
@@ -147,7 +147,7 @@ class _Packer:
             yield from self._add_file(stream, found)
 
     def _target(self, found: _Found, left_out: LeftOut) -> bytes:
-        """Where a link leads as long as that is in the tree, in words that hold for a copy; else nothing."""
+        """Return the target of a link if it is in the tree, in a form valid in a copy; else nothing."""
         try:
             target = os.readlink(found.name, dir_fd=found.directory)
         except OSError:
@@ -192,7 +192,7 @@ def _can_be_packed(info: os.stat_result) -> bool:
 
 
 def _walk(root: Path, left_out: LeftOut) -> Iterator[_Found]:
-    """Everything under *root*, of directories the empty ones, links not followed, in a steady order."""
+    """Yield everything under *root* in a fixed order; directories only if empty, links not followed."""
 
     def note(error: OSError) -> None:
         if is_full(error):
@@ -214,7 +214,7 @@ def _join(directory: str, name: str) -> str:
 
 
 def _links(directories: list[str], handle: int) -> list[str]:
-    """Links to directories, which the walk lists with these and does not enter."""
+    """Return the links to directories, which the walk lists among these and does not enter."""
     return [name for name in directories if (info := _info(name, handle)) and stat.S_ISLNK(info.st_mode)]
 
 

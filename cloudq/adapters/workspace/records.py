@@ -1,6 +1,6 @@
-"""What job shells leave beside a work directory, read without trusting any of it.
+"""Read the records that job shells leave in the control directory, without trusting any of them.
 
-Whatever is missing, half-written or made up counts as absent.
+A record that is missing, incomplete or forged counts as absent.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ BLOCKED_LOCK = f"local_id={BLOCKED}\n".encode()
 
 
 def read_task_records(control_dir: Path, task: int | None, present: frozenset[str]) -> TaskRecords:
-    """The records of one task among the file names *present*."""
+    """Return the records of one task; only files whose names are in *present* are read."""
     lock = record_name("lock", task)
     holder = read_holder(control_dir / lock) if lock in present else None
     if holder is None or holder == BLOCKED:
@@ -35,7 +35,7 @@ def read_task_records(control_dir: Path, task: int | None, present: frozenset[st
 
 
 def read_holder(lock: Path) -> str | None:
-    """The local job id in a lock, `BLOCKED`, or None."""
+    """Return the scheduler job id in a lock, `BLOCKED`, or None."""
     fields = read_fields(lock)
     try:
         return None if fields is None else checked_local_job_id(fields.get("local_id", ""))

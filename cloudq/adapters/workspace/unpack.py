@@ -1,7 +1,7 @@
-"""Extracting an archive that somebody else made.
+"""Extract an archive that another party made.
 
-Every directory on the way is opened without following links and files are created in the opened
-directory, so there is no path that could be bent outside while this runs.
+Every directory on the way is opened without following links, and files are created in the opened
+directory, so that no path can be redirected outside while this runs.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ def extract_archive(
     promised: Contents | None = None,
     check: Callable[[], object] = go_on,
 ) -> None:
-    """Extract *archive* into the directory *target*; an earlier try may have begun it.
+    """Extract *archive* into the directory *target*; an earlier attempt may have begun it.
 
-    Raises `ArchiveRejected`, before anything is written if the table of contents shows it; and
-    what *check* raises, which is called before each piece.
+    Raises `ArchiveRejected`, before anything is written if the table of contents is the reason. *check*
+    is called before each piece; what it raises is passed on.
     """
     limits = limits if promised is None else limits.promised()
     try:
@@ -75,7 +75,7 @@ def _extract_entry(
 
 @contextmanager
 def _descended(root: int, parts: list[bytes]) -> Iterator[int]:
-    """The directory *parts* below *root*, made where it is missing."""
+    """Open the directory *parts* below *root*, and create what is missing."""
     current = os.dup(root)
     try:
         for part in parts:

@@ -1,1 +1,1 @@
-"""The agent: what one cycle does, and what it is made of."""
+"""The use cases of the agent: its cycle and the steps of the cycle."""

@@ -1,4 +1,4 @@
-"""What an agent is told about itself."""
+"""The settings that an agent is built with."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from attrs import frozen
 
 @frozen
 class AgentSettings:
-    """Settings of one agent; times in seconds."""
+    """The settings of one agent; times in seconds."""
 
     system: str
     account: str = ""
@@ -17,6 +17,6 @@ class AgentSettings:
     unpinned: bool = True
     handicap_s: float = 0.0
     accept_weak_store: bool = False
-    """Whether to work on a store that ignores conditions (protocol 8)."""
+    """Whether to work with a store that ignores conditions (protocol 8)."""
     max_held: int = 10_000
-    """Jobs held at once; more wait unclaimed."""
+    """The most jobs that are held at once; further jobs wait unclaimed."""

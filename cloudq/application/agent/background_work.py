@@ -1,4 +1,4 @@
-"""Small work that is repeated in a thread of its own, so that no long step of a cycle starves it."""
+"""Short work that is repeated in a separate thread, so that no long step of a cycle delays it."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ END_WITHIN_S = 5.0
 
 @define
 class BackgroundWork:
-    """Does *work* again and again; what goes wrong is told once and tried again."""
+    """Repeat *work* in a thread; log the first of several failures in a row, and retry after each."""
 
     name: str
     work: Callable[[], object]
     every_s: float
     log: AgentLog
     retry_s: float = 5.0
-    """How long to wait after it went wrong."""
+    """The pause after a failure, in place of `every_s`."""
     _stop: Event = field(factory=Event, init=False)
     _thread: Thread | None = field(default=None, init=False)
     _is_failing: bool = field(default=False, init=False)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread = Thread(target=self._run, name=f"cloudq-{self.name}", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """End, once the work under way is done."""
+        """Stop the thread; wait at most `END_WITHIN_S` for the work under way."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join(END_WITHIN_S)
@@ -42,7 +42,7 @@ class BackgroundWork:
             try:
                 self.work()
                 self._is_failing = False
-            except Exception as error:  # noqa: BLE001 (a thread that ends would never be missed)
+            except Exception as error:  # noqa: BLE001 (else the thread would end unnoticed)
                 if not self._is_failing:
                     self.log.warning("work in the background went wrong", work=self.name, error=str(error))
                 self._is_failing = True

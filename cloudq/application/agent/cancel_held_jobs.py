@@ -1,4 +1,4 @@
-"""Carry out cancel requests, and let go of claims that a newer one replaced (protocol 3.5, 4.7)."""
+"""Carry out cancel requests, and give up claims that a newer claim replaced (protocol 3.5, 4.7)."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from cloudq.ports.workspace import Workspace
 
 CANCEL_AGAIN_AFTER_S = 30.0
 MOST_STRANGE_A_CYCLE = 50
-"""Each takes a question to the scheduler: requests for jobs that are not ours must not fill the day."""
+"""A limit on cancel requests for unknown claims: each costs a query to the scheduler."""
 
 
 @define
 class CancelHeldJobs:
-    """Ends held jobs that their owners canceled."""
+    """Cancel held jobs whose owners requested it."""
 
     keep_hold: KeepHold
     hand_over: HandOverJob
@@ -38,7 +38,7 @@ class CancelHeldJobs:
     trouble: JobTrouble
 
     def __call__(self) -> None:
-        """Go on with every cancel of a job that is held and not over."""
+        """Take the next step of each cancel of a held job whose final state is not decided."""
         for tag in sorted(self.holdings.cancel_requests):
             held = self.holdings.held.get(tag)
             if held is None or held.end is not None or not self._is_due(held):
@@ -47,7 +47,7 @@ class CancelHeldJobs:
                 self._go_on(held)
 
     def _is_due(self, held: HeldJob) -> bool:
-        """What keeps a job from being handed over must not keep it from being canceled."""
+        """Return whether to act now; a back-off of the hand-over does not delay a new cancel."""
         return held.cancel is Cancel.NONE or held.retry_at <= self.clock.elapsed()
 
     def _go_on(self, held: HeldJob) -> None:
@@ -78,7 +78,7 @@ class CancelHeldJobs:
             held.cancel, held.canceled_at = Cancel.ACCEPTED, now
 
     def _is_certainly_unsubmitted(self, held: HeldJob) -> bool:
-        """Whether no submit command was begun, so that the scheduler need not be asked."""
+        """Return whether no submit command was begun, so that the scheduler need not be asked."""
         if held.is_handed_over or held.is_elsewhere or held.job.time_ready is not None:
             return False
         if held.is_being_submitted or held.space.attempts():
@@ -86,7 +86,7 @@ class CancelHeldJobs:
         return not self.hand_over.was_started_before(held)  # its files may have been removed since
 
     def _end_unstarted(self, held: HeldJob) -> None:
-        """End a job; one that has started after all is known by then and canceled in the next cycle."""
+        """End a job before its start; if its lock shows that it has started, the next cycle cancels it."""
         is_new = held.job.time_ready is None
         reason = "canceled before it was started" if is_new else "canceled: its files and local job are gone"
         self.hand_over.end_unstarted(held, JobState.DELETED, reason)
@@ -94,9 +94,9 @@ class CancelHeldJobs:
 
 @define
 class LetGoOfClaims:
-    """Clears away this system's claims that are not the newest any more.
+    """Clear up claims of this system that are no longer the newest of their jobs.
 
-    Their locks are blocked, their local jobs canceled; what a newer claim began is finished.
+    Block their locks, cancel their scheduler jobs, and finish what the newer claim began.
     """
 
     jobs: JobRepository
@@ -112,7 +112,7 @@ class LetGoOfClaims:
     _last_strange: ClaimTag | None = field(default=None, init=False)
 
     def __call__(self) -> None:
-        """Go on with each; one that still has local jobs alive is looked at again."""
+        """Take the next step for each claim; one whose scheduler jobs still live stays for the next cycle."""
         holdings = self.holdings
         for tag in sorted(holdings.superseded - holdings.drop_cancels) + self._strange():
             with self.trouble.of_claim(tag):
@@ -122,7 +122,7 @@ class LetGoOfClaims:
                     holdings.withdraw.add(tag)
 
     def _strange(self) -> list[ClaimTag]:
-        """The next of the claims that are to be canceled and that nobody here knows, round and round."""
+        """Return the next claims with a cancel request that this agent does not know, in rotation."""
         holdings = self.holdings
         known = (
             holdings.held.keys() | holdings.invitations.keys() | holdings.superseded | holdings.drop_cancels
@@ -155,7 +155,7 @@ class LetGoOfClaims:
         return self.jobs.newest_claim(tag.job_id, stored.job.certain_claim)
 
     def _is_over_or_found_again(self, tag: ClaimTag, stored: StoredJob | None) -> bool:
-        """The claim is still ours: unless the job is over, its marker must be there."""
+        """Return True if the job is final; otherwise put its queue entry again: the claim is still ours."""
         if stored is not None and stored.job.is_final:
             return True
         self.queue.invite(self.system, tag)

@@ -15,9 +15,9 @@ from cloudq.ports.job_repository import TaskRequest
 
 @define
 class CancelTasks:
-    """Has the scheduler end tasks that their owner canceled; the others go on.
+    """Cancel single tasks in the scheduler; the other tasks continue.
 
-    A request stays in the bucket until its task has ended, so nothing of it need be remembered.
+    A request stays in the bucket until its task has ended, so the agent need not store it.
     """
 
     stop_claim: StopClaim
@@ -26,7 +26,7 @@ class CancelTasks:
     trouble: JobTrouble
 
     def __call__(self) -> None:
-        """Go on with every request."""
+        """Take the next step for every request."""
         for tag, tasks in self._requested().items():
             held = self.holdings.held.get(tag)
             if held is not None:
@@ -61,7 +61,7 @@ class CancelTasks:
 
 
 def _unfinished(held: HeldJob) -> set[int]:
-    """The tasks that the array has and whose end is not in the record in the bucket."""
+    """Return the tasks of the array whose final state is not in the record in the bucket."""
     job = held.stored.job
     if held.job.array_tid is None or job.is_final:
         return set()

@@ -1,4 +1,4 @@
-"""What has become of the jobs that others wait for (protocol 7.3)."""
+"""Check whether the dependencies of waiting jobs are over (protocol 7.3)."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from cloudq.ports.job_repository import JobRepository
 
 LOOK_EVERY_S = 60.0
 MAX_LOOKS_A_CYCLE = 1000
-"""However many jobs are waited for, a cycle comes to its other steps; the rest is looked at later."""
+"""A limit on the reads per cycle, so that its other steps get their turn; the rest are read later."""
 MAX_TOLD = 20
-"""Unfinished jobs looked at and named: each of them is reason enough to wait."""
+"""The most unfinished jobs that are checked and named: a single one is reason enough to wait."""
 MAX_KEPT = 100_000
 MAX_KEPT_BYTES = 64 * 1024
-"""Of a record that is kept so that it need not be read again while it stays the same."""
+"""The largest record that is kept, so that it is read again only after a change."""
 
 
 @define
@@ -31,24 +31,27 @@ class _Look:
 
 @define
 class CheckDependencies:
-    """Over means final in any state, or deleted. A distinct job is read once a minute."""
+    """Check whether jobs are over: final in any state, or deleted.
+
+    Each distinct job is read at most once a minute.
+    """
 
     jobs: JobRepository
     clock: Clock
     _over: dict[str, JobState | None] = field(factory=dict, init=False)
-    """How a job ended; None for one that was deleted before anybody here saw its end."""
+    """The final state of a job that is over; None if it was deleted before this agent saw that state."""
     _looks: dict[str, _Look] = field(factory=dict, init=False)
     _looks_left: int = field(default=MAX_LOOKS_A_CYCLE, init=False)
 
     def begin_cycle(self) -> None:
-        """As many jobs may be looked at again as one cycle has time for."""
+        """Allow `MAX_LOOKS_A_CYCLE` reads again, and empty caches that have grown too large."""
         self._looks_left = MAX_LOOKS_A_CYCLE
         if len(self._looks) > MAX_KEPT:
             self._looks.clear()
             self._over.clear()
 
     def why_waiting(self, job: Job) -> str:
-        """What *job* still waits for, in words; empty if for nothing."""
+        """Describe what *job* still waits for; empty if it waits for nothing."""
         needed = dict.fromkeys((*job.hold_jid, *job.hold_ok_jid))
         unfinished = list(islice((each for each in needed if not self._is_over(each)), MAX_TOLD))
         if unfinished:
@@ -62,13 +65,13 @@ class CheckDependencies:
         return ""
 
     def why_never(self, job: Job) -> str:
-        """Why *job* must not be run at all, in words; empty if no job it needs has failed."""
+        """Explain why *job* must never run; empty if no job that it needs has failed."""
         known = islice(self._failed(job.hold_ok_jid), MAX_TOLD)
         failed = [f"{each} ended {state.value}" for each, state in known]
         return f"not run: {', '.join(failed)}, and it was to run only after DONE" if failed else ""
 
     def note_over(self, job: Job) -> None:
-        """An own job ended: nobody need ask the store."""
+        """Note that a job of this agent ended, so that the store need not be asked about it."""
         if job.uuid in self._looks:
             self._over[job.uuid] = job.state
 

@@ -1,4 +1,7 @@
-"""A job whose marker vanished was taken, ended or taken back, or must get it again (protocol 5.6, I9)."""
+"""Check jobs whose queue entries vanished (protocol 5.6, I9).
+
+Such a job was taken, ended or taken back; otherwise its queue entry is put again.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ MOST_A_CYCLE = 50
 
 @define
 class CheckMarkers:
-    """Looks at the claims of jobs, held or waiting, that a listing did not show."""
+    """Check the claims of held and waiting jobs whose queue entries a listing did not show."""
 
     jobs: JobRepository
     keep_hold: KeepHold
@@ -27,7 +30,7 @@ class CheckMarkers:
     system: str
 
     def __call__(self) -> None:
-        """Check each of them once after the listing."""
+        """Check each of these jobs once after the listing."""
         for held in [held for held in self.holdings.held.values() if held.has_lost_its_marker]:
             with self.trouble.of(held):
                 self._check(held)
@@ -46,10 +49,10 @@ class CheckMarkers:
         held.has_lost_its_marker = False
 
     def _is_still_offered(self, tag: ClaimTag) -> bool:
-        """Whether the system is invited to the job or holds it, and no claim explains the missing entry.
+        """Return whether the system is invited or holds the job, and no claim explains the missing entry.
 
-        A cancel, a take or a requeue creates a claim before queue entries are deleted. The claim may
-        be this system's own, if the store did not answer when it was created.
+        A process that cancels, takes or requeues a job creates a claim before it deletes queue entries.
+        The claim may be this system's own, if the store did not answer when it was created.
         """
         stored = load_or_none(self.jobs, tag.job_id)
         if stored is None or stored.job.is_final:

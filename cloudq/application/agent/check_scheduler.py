@@ -1,4 +1,4 @@
-"""Make sure, before anything is run, that the scheduler's commands here take what is needed of them."""
+"""Check, before any job runs, that the scheduler's commands on this machine support what cloudq needs."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from cloudq.domain.errors import SchedulerUnavailable, SchedulerUnfit
 from cloudq.ports.clock import Clock
 
 ASK_AGAIN_AFTER_S = 600.0
-"""A scheduler that is away takes a minute to say nothing: cycles must not wait for that each time."""
+"""The pause after a probe: an unavailable scheduler takes a minute to fail, too long for every cycle."""
 
 
 @define
 class CheckScheduler:
-    """Probes the commands until they have answered once.
+    """Probe the commands until one probe has succeeded.
 
-    An agent whose ``squeue`` does not know an option would submit jobs and never learn of their ends.
+    An agent whose ``squeue`` lacks an option would submit jobs and never learn how they ended.
     """
 
     unfit_commands: Callable[[], Sequence[str]]
@@ -27,7 +27,7 @@ class CheckScheduler:
     _ask_at: float = field(default=0.0, init=False)
 
     def __call__(self) -> None:
-        """Probe if it is due. Raises `SchedulerUnfit`; a scheduler that is away proves nothing."""
+        """Probe the commands if due. Raises `SchedulerUnfit`, but not if the scheduler is unavailable."""
         now = self.clock.elapsed()
         if self._is_fit or now < self._ask_at:
             return

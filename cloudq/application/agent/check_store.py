@@ -1,6 +1,6 @@
-"""Make sure, before anything is run, that the store keeps conditional writes apart (protocol 8).
+"""Check, before any job runs, that the store enforces conditional writes (protocol 8).
 
-Some stores take the conditions and ignore them; on those two agents would both own a job.
+Some stores accept the conditions and ignore them; there, two agents would both hold a job.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LOST = (
     "what an agent writes after another has taken its place may undo the other's work, an ended job may "
     "stand in the history twice or not at all, and agents of one system in two homes may run a job twice"
 )
-"""What a person gives up: invariants I7 and I8, and two homes."""
+"""The price of a weak store for the user: invariants I7 and I8, and two homes per system."""
 
 
 TOLD_FROM_S = 2.0
@@ -30,7 +30,7 @@ TOLD_FROM_S = 2.0
 
 @define
 class CheckStore:
-    """Races conditional writes once a day; the result goes along with the beats."""
+    """Race conditional writes once a day; the heartbeats carry the result."""
 
     registry: SystemRegistry
     clock: Clock
@@ -38,13 +38,13 @@ class CheckStore:
     lease: HoldLease
     log: AgentLog
     accepts_weak: bool = False
-    """Whether a person chose to work without conditions."""
+    """Whether the user chose to work with a store that does not enforce conditions."""
     doubts: str = ""
-    """Why conditions may not hold there, by what is known of this machine; empty: nothing."""
+    """Why this machine gives reason to doubt that conditions hold in the store; empty if it gives none."""
     _has_told: bool = field(default=False, init=False)
 
     def __call__(self) -> None:
-        """Check if it is due. Raises `StoreUnfit`, and whatever keeps the store from answering."""
+        """Check the store if due. Raises `StoreUnfit`, or the error that keeps the store from answering."""
         now = self.clock.now()
         check = self.lease.store_check
         if check is None or not check.is_recent(now):
@@ -58,7 +58,7 @@ class CheckStore:
         self.lease.store_check = check
 
     def _tell_of_old_listings(self) -> None:
-        """Say so if listings lag: claims are never listed, but jobs are found by a listing."""
+        """Log it if listings lag: claims are read by key, but jobs are found by a listing."""
         system = self.lease.identity.system
         name = self.registry.begin_listing_probe(system)
         try:

@@ -1,4 +1,4 @@
-"""Choose which of the jobs a system is invited to it takes now (protocol 7.2 to 7.4)."""
+"""Choose which of the jobs offered to a system it takes now (protocol 7.2 to 7.4)."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from cloudq.ports.job_repository import JobRepository
 
 LATER = "other systems may start it sooner"
 MOST_LOOKED_AT = 50
-"""Jobs that may be other systems' by now, looked at in one cycle without a free slot."""
+"""The most jobs that a cycle without a free slot checks for claims of other systems."""
 
 
 @frozen
 class ChooseJobs:
-    """Says whose turn it is; the others learn why they wait."""
+    """Choose the jobs to take now, and note on each other job why it waits."""
 
     jobs: JobRepository
     dependencies: CheckDependencies
@@ -43,7 +43,7 @@ class ChooseJobs:
     lease: HoldLease
 
     def __call__(self, due: list[Invitation], now: float) -> list[Invitation]:
-        """Those of *due*, all read, that are to be taken now, oldest first."""
+        """Return which of *due*, all of them read, to take now; each group is ordered oldest first."""
         self.dependencies.begin_cycle()
         oldest_first = sorted(due, key=lambda each: -each.age_s(now))
         pressing = [each for each in oldest_first if self._needs_no_room(each)]
@@ -59,7 +59,7 @@ class ChooseJobs:
         return pressing + pinned + self._within_room(self._unpinned(unpinned, now), len(pinned))
 
     def _needs_no_room(self, invitation: Invitation) -> bool:
-        """Whether it is over, held already, to be canceled, or never to be run."""
+        """Return whether the job is final, held already, to be canceled, or never to be run."""
         job, tag = invitation.read_record.job, invitation.tag
         if job.is_final or job.claim >= tag.n or tag in self.holdings.cancel_requests:
             return True
@@ -86,7 +86,7 @@ class ChooseJobs:
     # Jobs that any of several systems may take -----------------------------------------------
 
     def _unpinned(self, ready: list[Invitation], now: float) -> list[Invitation]:
-        """While nobody can say how much is free, all of them wait."""
+        """Choose among jobs that several systems may take; all wait while the scheduler is unavailable."""
         if not ready:
             return []
         try:
@@ -104,10 +104,10 @@ class ChooseJobs:
     def _that_start_at_once(
         self, ready: list[Invitation], now: float, free: int
     ) -> tuple[list[Invitation], int]:
-        """One for each of the *free* slots, and those before them that others have by now; slots left.
+        """Return a job for each *free* slot, plus older ones claimed elsewhere, and the number of slots left.
 
-        The oldest are where everybody begins: a system that has just lost some looks before it tries,
-        or it would stay idle beside jobs that nobody has.
+        Every system begins with the oldest jobs. A system that has just lost some of them looks for
+        a claim before it tries; otherwise it would stay idle although unclaimed jobs wait.
         """
         delay = self._delay(0.0)
         has_lost_some = self._taken_elsewhere_per_s(now) > 0
@@ -122,7 +122,7 @@ class ChooseJobs:
         return chosen, free
 
     def _that_wait_here(self, rest: list[Invitation], now: float, free: int | None) -> list[Invitation]:
-        """Those that other systems have by now, to be let go of, and what is taken into the queue here."""
+        """Return the jobs to queue here, and those claimed elsewhere, so that their entries are deleted."""
         waiting = self._longest_wait()
         wait = expected_wait(None if free is None else 0, self.holdings.recent_waits, waiting or 0.0)
         delay = self._delay(wait)
@@ -131,7 +131,7 @@ class ChooseJobs:
         for each in _older_than(delay, rest, now)[:MOST_LOOKED_AT]:
             if not self._is_somebodys(each):
                 is_sooner = is_sooner_here(wait, len(rest) - len(chosen), self._taken_elsewhere_per_s(now))
-                if may_take < 1 or not (is_sooner or waiting is None):  # the first one finds out
+                if may_take < 1 or not (is_sooner or waiting is None):  # the first job measures the wait
                     break
                 may_take -= 1
                 each.placement = why_claimed(self.settings.system, wait, delay)
@@ -140,9 +140,10 @@ class ChooseJobs:
         return chosen
 
     def _is_claimed(self, invitation: Invitation) -> bool:
-        """Whether its claim exists already, whatever it would wait for; if not, it is never asked again.
+        """Return whether the job's claim exists already; if not, it is not looked for again.
 
-        What it waited for was over for the process that made the claim, and may be deleted by now.
+        A claimed job is taken whatever it seems to wait for: its dependencies were over for the process
+        that made the claim, and may be deleted by now.
         """
         is_claimed = False
         with self.trouble.of_invitation(invitation):
@@ -150,7 +151,7 @@ class ChooseJobs:
         return is_claimed
 
     def _is_somebodys(self, invitation: Invitation) -> bool:
-        """Whether its claim exists; what goes wrong here does so again where the job is taken."""
+        """Return True if its claim exists or cannot be read: the error recurs where the job is taken."""
         claims: list[Claim | None] = []
         with self.trouble.of_invitation(invitation):
             claims.append(self.jobs.claim(invitation.tag))
@@ -164,7 +165,7 @@ class ChooseJobs:
         return claim_delay(wait_s, self.settings.handicap_s, self.settings.poll_interval_s)
 
     def _longest_wait(self) -> float | None:
-        """Seconds that a job has waited in the scheduler's queue; None if none waits there."""
+        """Return the longest wait in the scheduler's queue in seconds; None if no job waits there."""
         waiting = [held.job for held in self.holdings.unfinished() if not held.has_started]
         since = [job.time_ready or job.time_receive for job in waiting]
         now = self.clock.now()

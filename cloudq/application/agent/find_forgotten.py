@@ -1,4 +1,4 @@
-"""Find jobs of which this home has the files and whose queue entries are gone (protocol 5.6)."""
+"""Find jobs whose files are in this home and whose queue entries are gone (protocol 5.6)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOST_A_CYCLE = 100
 
 @define
 class FindForgotten:
-    """Looks through the spaces of this home after a listing, and once an hour, for what nobody lists."""
+    """Search this home for unlisted jobs, after the first listing of an epoch and then once an hour."""
 
     keep_hold: KeepHold
     queue: JobQueue
@@ -31,11 +31,11 @@ class FindForgotten:
     _left: list[ClaimTag] = field(factory=list, init=False)
 
     def look_again(self) -> None:
-        """Look at the next call, whenever the last look was."""
+        """Make the next call search, however recent the last search was."""
         self._looked_at = None
 
     def __call__(self) -> None:
-        """Give every forgotten job its queue entry again; the next listing brings it back."""
+        """Put the queue entry of every forgotten job again; the next listing then shows it."""
         now = self.clock.elapsed()
         if self._looked_at is None or now - self._looked_at >= EVERY_S:
             self._looked_at, self._left = now, list(self.workspace.unfinished())

@@ -1,4 +1,4 @@
-"""Bring ended jobs' results into the bucket, in an order that can be repeated (protocol 5.4)."""
+"""Upload the results of ended jobs to the bucket, in an order that can be repeated (protocol 5.4)."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ TRIES_OF_CANCELED_JOBS = 5
 
 
 class StageOutGivenUp(CloudqError):
-    """Nobody waits for these outputs any more."""
+    """The stage-out was given up: the job was canceled, or the agent ends."""
 
 
 @define
 class FinishJobs:
-    """Stages out what ended, then writes the end: logs and outputs, record, history.
+    """Finish ended jobs: stage out logs and outputs, then write the final record and the history entry.
 
-    The markers go later, once the summary without the jobs is published.
+    The queue entries are deleted later, once the summary without the jobs is published.
     """
 
     jobs: JobRepository
@@ -66,7 +66,7 @@ class FinishJobs:
     def __call__(self, *, may_try_again: bool = True) -> None:
         """Start stage-outs, and finish the jobs whose stage-out is done.
 
-        Unless it *may_try_again*, a stage-out that went wrong before is left alone.
+        Without *may_try_again*, a stage-out that failed before is not tried again.
         """
         ended = [held for held in self.holdings.held.values() if held.end is not None]
         now = self.clock.elapsed()
@@ -85,7 +85,7 @@ class FinishJobs:
         self.workers.map(self._finish, [held for held in ended if held.staged_out and held.retry_at <= now])
 
     def _has_no_piece_under_way(self, held: HeldJob) -> bool:
-        """A piece that came after the whole log would never be deleted."""
+        """Return whether no log piece is under way: one put after the whole log would never be deleted."""
         held.give_up_shipping()
         if self.ship_logs.has_ended(held):
             return True
@@ -93,7 +93,7 @@ class FinishJobs:
         return False
 
     def _sees_files(self, held: HeldJob) -> bool:
-        """Whether its files can be brought; a disk that is not mounted for a moment has lost none."""
+        """Return whether the job's files can be uploaded; a briefly unmounted disk has lost none."""
         with self.trouble.of(held):
             had_files = held.is_elsewhere or held.space.owner() is not None
             if self.watch_files.are_there(held):
@@ -108,7 +108,7 @@ class FinishJobs:
             held.job = held.job.entered(JobState.COMPLETING, self.clock.now(), "stage-out")
 
     def _start(self, held: HeldJob) -> None:
-        """Begin to stage out, unless this process still does, from before it lost its lease."""
+        """Start the stage-out, or rejoin the one that this process began before it lost its lease."""
         held.job = evolve(held.job, time_stageout_start=self.clock.now())
         held.stage_out = self._under_way.get(held.tag)
         if held.stage_out is None:
@@ -117,25 +117,25 @@ class FinishJobs:
             )
 
     def _forget_abandoned(self) -> None:
-        """Stage-outs that ended after their jobs were let go of: nobody asks for what they came to."""
+        """Forget ended stage-outs of jobs that are no longer held: their results are not needed."""
         for tag, started in list(self._under_way.items()):
             if tag not in self.holdings.held and started.is_done():
                 del self._under_way[tag]
 
     @property
     def is_busy(self) -> bool:
-        """Whether a stage-out is under way."""
+        """Return whether a stage-out is under way."""
         return any(held.stage_out is not None for held in self.holdings.held.values())
 
     def _wait(self, begun: list[HeldJob]) -> None:
-        """Most take no time. Those that last are looked at again, and held up no cycle twice."""
+        """Wait briefly for the stage-outs just begun; later cycles collect slow ones without waiting."""
         deadline = self.clock.elapsed() + WAIT_FOR_STAGE_OUT_S
         for held in begun:
             if held.stage_out is not None:
                 held.stage_out.wait(max(0.0, deadline - self.clock.elapsed()))
 
     def _take_result(self, held: HeldJob) -> None:
-        """Take over what a stage-out came to; one that lasts shows as COMPLETING."""
+        """Take over the result of a stage-out; while it runs, the job shows as COMPLETING."""
         if held.stage_out is None:
             return
         if not held.stage_out.is_done():
@@ -161,18 +161,18 @@ class FinishJobs:
     # Ending without the outputs --------------------------------------------------------------
 
     def _is_to_be_given_up(self, held: HeldJob) -> bool:
-        """Whether the job was canceled while it is staged out.
+        """Return whether a cancel ends the job without its outputs.
 
-        One that was canceled before ended by that, and has results that its owner may want: it is
-        tried a few times.
+        A cancel during the stage-out does so at once. A job that was canceled before it ended has
+        results that its owner may want, so its stage-out is tried a few times first.
         """
         if held.tag not in self.holdings.cancel_requests:
             return False
         return not _was_canceled_before(held) or held.failed_stage_outs >= TRIES_OF_CANCELED_JOBS
 
     def _give_up(self, held: HeldJob) -> None:
-        """End the job without what is not in the bucket yet; its files stay where they are."""
-        assert held.end is not None  # noqa: S101 (only ended jobs come here)
+        """End the job without the outputs that are not in the bucket yet; its files stay in place."""
+        assert held.end is not None  # noqa: S101 (called for ended jobs only)
         code = "" if held.end.exit_code is None else f", exit code {held.end.exit_code}"
         reason = (
             f"canceled before its outputs were in the store: they stay in {held.job.workdir} on "
@@ -213,7 +213,10 @@ class FinishJobs:
         return self.files.put_output(held.tag, number, wanted, expected_bytes=expected_bytes)
 
     def _until_given_up(self, held: HeldJob, pieces: Iterator[bytes]) -> Iterator[bytes]:
-        """*pieces*, as long as somebody wants them: the end of an agent waits for no upload."""
+        """Yield *pieces*; raise `StageOutGivenUp` once the job is given up or the agent ends.
+
+        No upload delays the end of an agent.
+        """
         for piece in pieces:
             if held.is_given_up:
                 raise StageOutGivenUp(f"job {held.tag} was canceled while its outputs were brought")
@@ -229,7 +232,7 @@ class FinishJobs:
                 self._put_away(held)
 
     def _is_recorded(self, held: HeldJob) -> bool:
-        """Write the final record, once, and the history; whether the job is ours and over."""
+        """Write the final record once, and the history entry; return whether the job is ours and final."""
         if not held.stored.job.is_final:
             try:
                 held.stored = self.jobs.replace(held.stored, self._final(held))
@@ -239,7 +242,7 @@ class FinishJobs:
         return True
 
     def _look_again(self, held: HeldJob) -> bool:
-        """Somebody rewrote the record: another claim's holder, or this agent before a crash."""
+        """Settle a conflict: another claim's holder, or this agent before a crash, rewrote the record."""
         stored = load_or_none(self.jobs, held.tag.job_id)
         is_over = stored is not None and stored.job.is_final and stored.job.claim in {0, held.tag.n}
         if not is_over and self.keep_hold.is_replaced(held, stored):
@@ -257,7 +260,7 @@ class FinishJobs:
         return self._is_recorded(held)
 
     def _stage_out_again(self, held: HeldJob) -> None:
-        """The bucket went back: what was brought before may be gone like the record."""
+        """Stage out again: the bucket went back to an older state, so earlier uploads may be gone, too."""
         held.staged_out = None
         held.job = evolve(held.job, time_stageout_finish=None)
 
@@ -267,8 +270,8 @@ class FinishJobs:
         return stored
 
     def _final(self, held: HeldJob) -> Job:
-        assert held.end is not None  # noqa: S101 (only ended jobs come here)
-        assert held.staged_out is not None  # noqa: S101 (and only once staged out)
+        assert held.end is not None  # noqa: S101 (called for ended jobs only)
+        assert held.staged_out is not None  # noqa: S101 (and only after their stage-out)
         staged_out, packed = held.staged_out, held.staged_out.packed
         job = held.job.ended(held.end, self.clock.now())
         if staged_out.is_out_of_sight:
@@ -306,7 +309,7 @@ class FinishJobs:
 
 @define
 class WriteRecords:
-    """Writes the records of live jobs that changed: states at once, mere progress now and then."""
+    """Write the changed records of live jobs: states at once, mere progress at most once a minute."""
 
     jobs: JobRepository
     keep_hold: KeepHold
@@ -316,7 +319,7 @@ class WriteRecords:
     trouble: JobTrouble
 
     def __call__(self) -> None:
-        """One write a job, however many states it passed in this cycle."""
+        """Write each changed record once, however many states the job passed in this cycle."""
         self.workers.map(self._write, [held for held in self.holdings.held.values() if self._is_due(held)])
 
     def _is_due(self, held: HeldJob) -> bool:
@@ -324,7 +327,7 @@ class WriteRecords:
         if before is after or before == after:
             return False
         if _is_about_to_be_final(held):
-            return False  # its end is written soon
+            return False  # its final record is written soon
         if evolve(before, tasks=after.tasks) != after:
             return True
         return self.clock.elapsed() - held.written_at >= PROGRESS_EVERY_S
@@ -342,13 +345,13 @@ class WriteRecords:
             self._keep_copy(held)
 
     def _keep_copy(self, held: HeldJob) -> None:
-        """Keep the record of a job that was handed over: the bucket may lose it while the job runs."""
+        """Keep a copy of a handed-over job's record, in case the bucket loses it while the job runs."""
         if not held.is_copied and held.job.time_ready is not None and held.space.owner() is not None:
             held.space.keep_job(held.job)
             held.is_copied = True
 
     def _look_again(self, held: HeldJob) -> None:
-        """Somebody rewrote the record: this claim may not be the newest any more."""
+        """Settle a conflict: the record was rewritten, so this claim may no longer be the newest."""
         stored = load_or_none(self.jobs, held.tag.job_id)
         if (stored is not None and stored.job.is_final) or self.keep_hold.is_replaced(held, stored):
             self.holdings.let_go(held.tag, superseded=True)
@@ -361,13 +364,13 @@ class WriteRecords:
 
 
 def _is_about_to_be_final(held: HeldJob) -> bool:
-    """Whether the job has ended and nothing keeps its final record from being written next."""
+    """Return whether the job has ended and its final record can be written next."""
     is_retried = held.retries > 0 and held.staged_out is None
     return held.end is not None and held.stage_out is None and held.shipping is None and not is_retried
 
 
 def _was_canceled_before(held: HeldJob) -> bool:
-    """Whether the job was canceled before it ended, perhaps by the word of an agent before this one."""
+    """Return whether the job was canceled before it ended, by this agent or an earlier one."""
     return held.cancel is not Cancel.NONE or any(
         change.state is JobState.DELETING for change in held.job.changes
     )

@@ -26,9 +26,9 @@ from cloudq.ports.workspace import FirstMiss, TaskRecords
 
 NO_RECORDS = TaskRecords()
 WAIT_FOR_ANSWER_S = 2.0
-"""How long a cycle waits for an answer that it has just asked for; a later cycle takes it over."""
+"""How long a cycle waits for the answer to its own query; a later cycle takes a late answer over."""
 JUDGE_AGAIN_AFTER_S = 60.0
-"""A record that could not be read for a moment changes nothing that a cheap look would show."""
+"""When a job is judged again without a visible change: a record may have been briefly unreadable."""
 
 
 @frozen(eq=False)
@@ -37,13 +37,13 @@ class _Asked:
 
     local_ids: frozenset[str]
     at: float
-    """Own clock."""
+    """The time of the query, by this machine's clock."""
     answer: Started[Mapping[str, LocalJob]]
 
 
 @define
 class FollowJobs:
-    """Looks at records every cycle and asks the scheduler when one changed or it is time."""
+    """Check the records in every cycle, and query the scheduler when one changed or a poll is due."""
 
     scheduler: BatchScheduler
     stop_claim: StopClaim
@@ -54,18 +54,18 @@ class FollowJobs:
     trouble: JobTrouble
     note_silence: NoteSilence
     doubt: Callable[[], str]
-    """Why this home may be a copy, whose original has other records; empty if it is not."""
+    """Why this home may be a copy whose original has other records; empty if there is no doubt."""
     _doubt: str = field(default="", init=False)
     _polled_at: float | None = field(default=None, init=False)
     _asked: _Asked | None = field(default=None, init=False)
     _has_heard: bool = field(default=False, init=False)
     _unanswered: str = field(default="", init=False)
-    """What kept the last query from being answered."""
+    """Why the last query got no answer; empty if it got one."""
 
     def __call__(self) -> None:
-        """One look at all live jobs; a failed query changes nothing.
+        """Look at all live jobs once; a failed query changes no state.
 
-        Raises `SchedulerUnavailable` then, and again until a query is answered.
+        Raises `SchedulerUnavailable` after a failed query, in every call until a query is answered.
         """
         live = [held for held in self.holdings.unfinished() if held.is_handed_over]
         if not live:
@@ -81,12 +81,12 @@ class FollowJobs:
             raise SchedulerUnavailable(self._unanswered)
 
     def begin_epoch(self) -> None:
-        """An answer from before the lease was taken anew may be older than what is known by then."""
+        """Drop a query from before the lease was taken: its answer may be older than the present state."""
         self._asked, self._has_heard = None, False
 
     @property
     def awaits_first_answer(self) -> bool:
-        """Whether a query is under way, and none was answered or failed since the lease was taken."""
+        """Return whether the first query since the lease was taken is still under way."""
         return self._asked is not None and not self._has_heard
 
     def _ask(self, live: list[HeldJob], now: float) -> _Asked:
@@ -96,7 +96,7 @@ class FollowJobs:
         return _Asked(frozenset(local_ids), now, answer)
 
     def _take_answer(self, live: list[HeldJob]) -> None:
-        """Judge by the answer that was asked for, if it is there."""
+        """Judge the jobs by the answer to the last query, if it has arrived."""
         asked = self._asked
         if asked is None or not asked.answer.is_done():
             return
@@ -112,7 +112,7 @@ class FollowJobs:
         self._judge_all(live, asked, answer)
 
     def _judge_all(self, live: list[HeldJob], asked: _Asked, answer: Mapping[str, LocalJob]) -> None:
-        """Judge those that were asked for; what was handed over since is not in the answer."""
+        """Judge the jobs that the query named; jobs handed over since are not in the answer."""
         self._doubt = self.doubt()
         for held in live:
             if not asked.local_ids.issuperset(held.local_ids):
@@ -140,12 +140,12 @@ class FollowJobs:
     def _judge_anew(self, held: HeldJob, answer: Mapping[str, LocalJob], basis: Hashable, now: float) -> None:
         held.judged = None
         self._judge(held, answer, now)
-        if not held.missed:  # else time alone will tell
+        if not held.missed:  # else its state may change by the mere passing of time
             held.judged, held.judged_at = (basis, held.note), now
 
     def _judge(self, held: HeldJob, answer: Mapping[str, LocalJob], asked_at: float) -> None:
         if not self.files.are_there(held):
-            held.missed = True  # to be looked at again, whatever else changes
+            held.missed = True  # to be judged again even if nothing changes
             return
         known = _known_states(held)
         pending = [task for task, state in known.items() if not state.state.is_final]
@@ -169,7 +169,7 @@ class FollowJobs:
         self._apply(held, decided, records)
 
     def _some_were_not_asked_for(self, held: HeldJob, records: Mapping[int | None, TaskRecords]) -> bool:
-        """Whether a submission that nobody knew of holds a lock; from now on it is followed."""
+        """Return whether a submission unknown until now holds a lock; from now on it is followed."""
         holders = {each.holder for each in records.values() if each.holder is not None}
         unknown = holders - {BLOCKED, *held.local_ids}
         held.local_ids = (*sorted(unknown), *held.local_ids)
@@ -182,7 +182,7 @@ class FollowJobs:
         records: Mapping[int | None, TaskRecords],
         answer: Mapping[str, LocalJob],
     ) -> None:
-        """Once every lock is taken, a submission that holds none can do nothing but end at once."""
+        """Cancel submissions without a lock once every lock is taken: they can only end at once."""
         if len(held.local_ids) < 2 or held.is_elsewhere:
             return
         holders = {records.get(task, NO_RECORDS).holder for task in pending}
@@ -217,7 +217,7 @@ class FollowJobs:
         )
         if state is None or not state.state.is_final or own_exit:
             return state
-        if self._doubt:  # the original of this home may have the record of another end, and the outputs
+        if self._doubt:  # the original of this home may have another exit record, and the outputs
             held.note = self._doubt
             return None
         if held.is_elsewhere:
@@ -225,7 +225,7 @@ class FollowJobs:
         return state if self._can_start_no_more(held, task) else None
 
     def _can_start_no_more(self, held: HeldJob, task: int | None) -> bool:
-        """Whether the script has started once or never will: a lock that is taken says so."""
+        """Return whether the start is settled: the lock is blocked, or a known submission holds it."""
         holder = held.space.block(task)
         if holder in {BLOCKED, *held.local_ids}:
             return True
@@ -239,9 +239,10 @@ class FollowJobs:
         records: Mapping[int | None, TaskRecords],
         asked_at: float,
     ) -> float:
-        """Seconds from the first query that showed no live task to this one; kept for one-shot agents.
+        """Return the seconds from the first query that showed no live task to this one.
 
-        To the moment it was asked: whoever is held up afterwards has looked no longer for that.
+        The time of the first query is kept on disk for one-shot agents. The span ends when this query
+        was sent: an agent that is delayed afterwards has not looked for longer.
         """
         lives = any(status is not None and status.life is not Life.ENDED for status in statuses.values())
         proved = all(records.get(task, NO_RECORDS).exit for task in statuses)
@@ -294,7 +295,7 @@ class FollowJobs:
 
 
 def _basis(held: HeldJob, answer: Mapping[str, LocalJob]) -> Hashable:
-    """All that a judgement rests on but time: thousands of unchanged jobs must cost next to nothing."""
+    """Return all evidence except time, so that thousands of unchanged jobs cost almost nothing."""
     said = [
         (local_id, hash((frozenset(job.tasks.items()), job.unanswered)) if job else None)
         for local_id, job in ((local_id, answer.get(local_id)) for local_id in held.local_ids)
@@ -308,7 +309,7 @@ def _unanswered(
     records: Mapping[int | None, TaskRecords],
     answer: Mapping[str, LocalJob],
 ) -> str:
-    """Why nothing can be concluded: a submission that may run the script could not be asked about."""
+    """Return why a submission that may run the script has no answer, which rules out any conclusion."""
     holders = {records.get(task, NO_RECORDS).holder for task in pending}
     candidates = held.local_ids if None in holders else [each for each in held.local_ids if each in holders]
     words = (answer[local_id].unanswered for local_id in candidates if local_id in answer)
@@ -318,7 +319,7 @@ def _unanswered(
 def _status(
     held: HeldJob, records: TaskRecords, task: int | None, answer: Mapping[str, LocalJob]
 ) -> SchedulerStatus | None:
-    """What the scheduler says of the submission that counts: the lock's holder, else any."""
+    """Return the scheduler's status of the submission that counts: the lock's holder, or else any."""
     ids = held.local_ids
     if records.holder and records.holder != BLOCKED:
         ids = (records.holder,)
@@ -340,5 +341,5 @@ def _known_states(held: HeldJob) -> dict[int | None, TaskState]:
 
 
 def _failures(job: Job) -> str:
-    """Which tasks of an array did not succeed, and how they ended."""
+    """List the tasks of an array that did not succeed, and how they ended."""
     return "; ".join(str(group) for group in job.tasks.groups if group.state is not JobState.DONE)

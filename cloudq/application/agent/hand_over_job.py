@@ -1,4 +1,4 @@
-"""Hand a claimed job over to the scheduler: at most once that counts (protocol section 4)."""
+"""Hand a claimed job over to the scheduler, so that its script starts at most once (protocol section 4)."""
 
 from __future__ import annotations
 
@@ -37,14 +37,17 @@ from cloudq.ports.clock import Clock
 from cloudq.ports.workspace import Attempt, FirstMiss, Workspace
 
 LOST_AFTER_S = 600.0
-"""How long a job must be unknown whose files are gone; they may be out of sight for a moment."""
+"""How long a job without files must be unknown to the scheduler before it ends with ERROR.
+
+The files may be out of sight for a moment.
+"""
 MOST_ATTEMPTS_WITHOUT_ID = 3
-"""Attempts that end well and name no job, after which the job is given up: one may be an accident."""
+"""How many attempts that succeed without naming a job end it; a single one may be an accident."""
 
 
 @frozen
 class HandOverJob:
-    """Brings a prepared job to the scheduler, or finds out that an earlier attempt did.
+    """Submit a prepared job to the scheduler, or find the submission of an earlier attempt.
 
     Runs in the background, on a copy of the held job that has a permit.
     """
@@ -56,12 +59,12 @@ class HandOverJob:
     stop_claim: StopClaim
     log: AgentLog
     doubt: Callable[[], str]
-    """Why this home may be a copy, whose original has other files; empty if it is not."""
+    """Why this home may be a copy whose original has other files; empty if there is no doubt."""
 
     def __call__(self, held: HeldJob) -> None:
-        """Go one step on; errors that may pass are raised, refusals end the job.
+        """Take the next step; raise errors that may pass, and end the job if it is refused.
 
-        Raises `LeaseLost` where a successor may have ended the job and removed its lock long ago.
+        Raises `LeaseLost` if a successor may have ended the job and removed its lock long ago.
         """
         permit_of(held).require()
         if held.is_elsewhere:
@@ -72,7 +75,7 @@ class HandOverJob:
             self._recover(held, attempts)
         elif self.was_started_before(held):
             self._follow_lost(held)
-        elif held.space.is_prepared():  # else they were removed since, and are made anew
+        elif held.space.is_prepared():  # else its files were removed since, and are made again
             held.space.create(held.owner(self.settings.system))
             self._submit(held, 1)
 
@@ -89,9 +92,9 @@ class HandOverJob:
             )
 
     def _follow_lost(self, held: HeldJob) -> None:
-        """Follow a job of this home whose files are gone; end it once nobody has known it for long.
+        """Follow a job of this home whose files are gone; end it if the scheduler does not show it for long.
 
-        Also one of which the ledger alone knows that it was started: a queue may be slow to show it.
+        This includes a job whose start only the ledger records: a queue may be slow to show it.
         """
         found = self.scheduler.find(held.tag) or self.stop_claim.shown_as(held.tag, _recorded_id(held.job))
         if found:
@@ -111,7 +114,7 @@ class HandOverJob:
         self.end_unstarted(held, JobState.ERROR, self._lost(held, now - first.at))
 
     def _lost(self, held: HeldJob, unknown_s: float) -> str:
-        """How a job ended that was started here, and that nothing knows any more."""
+        """Explain the end of a job that was started here and has left no other trace."""
         if held.job.time_ready is None:
             started_at = self.workspace.started_at(held.tag, held.job.submission)
             if started_at is not None:
@@ -124,12 +127,12 @@ class HandOverJob:
     # An attempt ------------------------------------------------------------------------------
 
     def was_started_before(self, held: HeldJob) -> bool:
-        """Whether this home started the same claim before, by its own ledger."""
+        """Return whether the ledger of this home records an earlier start of the same claim."""
         submission = held.job.submission
         return bool(submission) and self.workspace.started_at(held.tag, submission) is not None
 
     def _options(self, held: HeldJob) -> tuple[str, ...]:
-        """The words for the submit command."""
+        """Return the job's options for the submit command."""
         return held.space.kept_options() if held.job.is_meta else split_options(held.job.submit_opt)
 
     def _submission(self, held: HeldJob, attempt: int = 1) -> Submission:
@@ -144,7 +147,7 @@ class HandOverJob:
         )
 
     def _learn_array(self, held: HeldJob) -> None:
-        """An array may be asked for inside the script or in the user's options, too."""
+        """Update the array of the job, which the script or the user's options may also request."""
         array = self.scheduler.planned_array(self._submission(held))
         if array != held.job.array_tid:
             held.job = evolve(held.job, array_tid=array)
@@ -175,7 +178,7 @@ class HandOverJob:
         held.local_ids = local_ids
         if held.job.time_ready is not None:
             return
-        held.space.note_miss(None)  # what was missed while it was looked for tells nothing of its end
+        held.space.note_miss(None)  # a miss during the search is no evidence of its end
         job = evolve(
             held.job,
             workdir=str(held.space.work_dir),
@@ -196,9 +199,9 @@ class HandOverJob:
             self.end_unstarted(held, JobState.ERROR, str(error))
 
     def end_unstarted(self, held: HeldJob, state: JobState, reason: str) -> None:
-        """End a job whose script has not started, once no submission can start it any more.
+        """End a job whose script has not started, after making sure that no submission can start it.
 
-        Not while the home is in doubt (protocol 6.7): a lock here says nothing of the original's.
+        Back off while the home is in doubt (protocol 6.7): a lock here proves nothing about the original.
         """
         if doubt := self.doubt():
             held.back_off(self.clock.elapsed(), doubt, longest_s=60.0)
@@ -211,18 +214,18 @@ class HandOverJob:
             return
         held.end = TaskState(state, reason=reason)
         if not is_its_place and held.job.time_ready is None:
-            held.staged_out = StagedOut()  # what lies there was not made by this job
+            held.staged_out = StagedOut()  # the files there are not this job's
         if held.job.array_tid is not None:
             held.job = evolve(held.job, tasks=TaskStates.all_alike(held.job.array_tid, state))
 
     def _make_place_for_locks(self, held: HeldJob) -> bool:
-        """Make the control directory if it is gone, or was never made, whatever lies beside it.
+        """Make the control directory if it is missing, whatever is in the place of the work directory.
 
         Returns whether the work directory is the job's own.
         """
         owner, found = held.owner(self.settings.system), held.space.owner()
         if found is None and (held.job.time_ready is not None or self.was_started_before(held)):
-            held.space.rebuild(owner)  # what is in the work directory is the job's
+            held.space.rebuild(owner)  # the contents of the work directory are the job's
         elif found in {None, owner}:
             try:
                 held.space.create(owner)
@@ -256,7 +259,7 @@ class HandOverJob:
             held.note = "a submit command is still running"
 
     def _started(self, held: HeldJob) -> tuple[str, ...]:
-        """The local jobs that hold a lock: they have started for certain."""
+        """Return the ids of the scheduler jobs that hold a lock: they have certainly started."""
         records = held.space.records(held.job.task_ids).values()
         holders = {each.holder for each in records if each.holder is not None}
         return tuple(sorted(holders - {BLOCKED}))
@@ -264,7 +267,7 @@ class HandOverJob:
     def _told_by_files(
         self, held: HeldJob, attempts: tuple[Attempt, ...]
     ) -> tuple[tuple[str, ...], list[SchedulerProblem | None]]:
-        """The local jobs that the attempts' files name, and what went wrong with each attempt."""
+        """Return the scheduler job ids in the attempts' files, and the problem, if any, of each attempt."""
         found: list[str] = []
         problems: list[SchedulerProblem | None] = []
         for attempt in attempts:
@@ -278,7 +281,7 @@ class HandOverJob:
         return tuple(dict.fromkeys(found)), problems
 
     def _is_over(self, attempt: Attempt) -> bool:
-        """Whether the submit command of *attempt* can do nothing any more."""
+        """Return whether the submit command of *attempt* can have no further effect."""
         if attempt.boot_id != self.clock.boot_id() or self.workspace.is_process_gone(attempt.process):
             return True
         return self.clock.elapsed() - attempt.begun_at >= attempt.time_limit_s
@@ -292,8 +295,8 @@ class HandOverJob:
     ) -> None:
         """Ask the scheduler twice, some time apart, before submitting again.
 
-        The first look is kept with the claim's files, so that agents that live shortly get on. A
-        submit command that keeps ending well without naming a job is not repeated for ever.
+        The time of the first query is kept with the claim's files, so that one-shot agents make progress.
+        A submit command that repeatedly succeeds without naming a job is not repeated forever.
         """
         problem = problems[-1]
         now, boot_id = self.clock.elapsed(), self.clock.boot_id()
@@ -329,9 +332,9 @@ def _started_before(tag: ClaimTag, at: datetime) -> str:
 
 
 def has_lost_its_files(held: HeldJob) -> bool:
-    """Whether it was handed over from this home, and its files were removed: never submit again.
+    """Return whether a job handed over from this home lost its files: it must never be submitted again.
 
-    Another home that follows the job may have recorded its start, and no more of it.
+    Another home that follows the job may have recorded only its start.
     """
     if held.space.owner() is None:
         return held.job.time_ready is not None or held.job.time_start is not None
@@ -343,6 +346,6 @@ def _recorded_id(job: Job) -> tuple[str, ...]:
 
 
 def permit_of(held: HeldJob) -> Permit:
-    """The permit of a copy that background work has."""
+    """Return the permit of a copy that background work uses."""
     assert held.permit is not None  # noqa: S101 (only such copies are handed over)
     return held.permit

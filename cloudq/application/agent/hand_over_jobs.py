@@ -1,4 +1,4 @@
-"""Start, look at and collect the background work that brings held jobs to the scheduler."""
+"""Start, watch and collect the background work that hands held jobs over to the scheduler."""
 
 from __future__ import annotations
 
@@ -29,19 +29,18 @@ from cloudq.ports.clock import Clock
 from cloudq.ports.workers import Lane, Workers
 
 WAIT_FOR_NEW_S = 1.5
-"""How long a cycle waits for what it has just begun: most of it takes less, and goes on at once."""
+"""How long a cycle waits for work that it has just begun; most is done sooner and continues at once."""
 REFUSALS = (RecordRejected, ArchiveRejected, ObjectNotFound, SubmitRefused, InvalidInput)
-"""What ends a job before it was started."""
+"""The errors that end a job before its start."""
 OCCUPIED_FOR_S = 600.0
 """How long a job waits for its owner to clear the place of its work directory."""
 
 
 @define
 class HandOverJobs:
-    """Two steps a job, each in the background: prepare its files, then submit it.
+    """Hand each job over in two background steps: prepare its files, then submit it.
 
-    Nothing here lasts longer than twice `WAIT_FOR_NEW_S`, whatever a download or a submit command
-    takes.
+    A call waits at most twice `WAIT_FOR_NEW_S`, however long a download or a submit command takes.
     """
 
     prepare: PrepareJob
@@ -55,18 +54,18 @@ class HandOverJobs:
     _under_way: list[UnderWay] = field(factory=list, init=False)
 
     def __call__(self, *, may_try_again: bool = True) -> None:
-        """Collect what is done, begin what is due, and go on with what was done soon.
+        """Collect finished work, begin what is due, and continue with work that finishes quickly.
 
-        Unless it *may_try_again*, what went wrong before is left alone.
+        Without *may_try_again*, work that failed before is not tried again.
         """
         self._collect()
-        for _ in range(2):  # what is prepared within this cycle is submitted in it, too
+        for _ in range(2):  # a job prepared in this cycle is submitted in it, too
             self._wait(self._begin_due(may_try_again))
             self._collect()
 
     @property
     def is_busy(self) -> bool:
-        """Whether anything is under way."""
+        """Return whether any work is under way."""
         return bool(self._under_way)
 
     # Beginning -------------------------------------------------------------------------------
@@ -101,7 +100,7 @@ class HandOverJobs:
         return not self.prepare.has_its_files(held) and not self.hand_over.was_started_before(held)
 
     def _work(self, copied: HeldJob, lane: Lane) -> HeldJob:
-        """In the background."""
+        """Run one step of the hand-over, in the background."""
         assert copied.permit is not None  # noqa: S101 (made with one)
         if lane is Lane.SUBMIT:
             self.hand_over(copied)
@@ -132,7 +131,7 @@ class HandOverJobs:
         except InputIsBig:
             held.has_big_input = True
         except (WorkAbandoned, LeaseLost):
-            return  # whoever gave it up knows; a lease that was renewed since begins it anew
+            return  # given up on purpose; if the lease was renewed since, the next cycle begins again
         except WorkDirOccupied as error:
             self._wait_for_its_place(held, error)
         except REFUSALS as error:
@@ -142,7 +141,10 @@ class HandOverJobs:
                 self.hand_over.end_unstarted(held, JobState.ERROR, str(error))
 
     def _wait_for_its_place(self, held: HeldJob, error: WorkDirOccupied) -> None:
-        """Somebody put something there, or removed the control directory, and with it whose it is."""
+        """Wait until the place of the work directory is free; end the job after `OCCUPIED_FOR_S`.
+
+        Something foreign is there, or the control directory, which names the owner, was removed.
+        """
         now = self.clock.elapsed()
         held.occupied_since = now if held.occupied_since is None else held.occupied_since
         if now - held.occupied_since < OCCUPIED_FOR_S:
@@ -151,10 +153,10 @@ class HandOverJobs:
             self.hand_over.end_unstarted(held, JobState.ERROR, f"{error}: it was not started")
 
     def _cancel_if_unwanted(self, done: UnderWay) -> None:
-        """A submit command that was running when its job was given up: what it made starts nothing."""
+        """Cancel what a submit command made after its job was given up: it can start nothing."""
         held = done.held
         if held.end is None and held.tag not in self.holdings.superseded:
-            return  # its holder knows, also one of a later epoch
+            return  # its holder, perhaps of a later epoch, follows it
         with suppress(CloudqError), self.trouble.of_claim(held.tag):
             if local_ids := done.started.result().local_ids:
                 self.stop_claim.cancel_all(held.tag, local_ids)

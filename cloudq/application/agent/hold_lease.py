@@ -1,4 +1,4 @@
-"""Hold a system's lease: one process at a time acts for it (protocol section 6)."""
+"""Hold the lease of a system, so that one process at a time acts for it (protocol section 6)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CONFIRMED_FOR_S = 10.0
 
 @frozen
 class AgentIdentity:
-    """What this process says of itself in its beats."""
+    """The description of this process in its heartbeats."""
 
     system: str
     process: ProcessIdentity
@@ -45,7 +45,7 @@ class AgentIdentity:
 
 @frozen
 class LeaseWait:
-    """Somebody else holds the lease: who, and how old its last beat is."""
+    """The lease of another holder, and the age of its last heartbeat."""
 
     holder: Lease
     age_s: float
@@ -53,9 +53,9 @@ class LeaseWait:
 
 @define
 class HoldLease:
-    """Takes, renews and gives back the lease of one system.
+    """Take, renew and give back the lease of one system.
 
-    `beat` and `confirm` may be called from any thread; everything else from one.
+    `beat` and `confirm` may be called from any thread, everything else from one thread only.
     """
 
     registry: SystemRegistry
@@ -67,21 +67,21 @@ class HoldLease:
     """The id of this home."""
     memory: LeaseMemory
     is_process_gone: Callable[[ProcessIdentity], bool]
-    """Whether a process of this machine has certainly ended."""
+    """Return whether a process of this machine has certainly ended."""
     one_shot: bool = False
-    """A run of one cycle cannot watch for long: it judges by the store's clock."""
+    """Whether this is a run of one cycle, which cannot watch for long and judges by the store's clock."""
     store_check: StoreCheck | None = None
-    """What is known of the store, from one's own look or the holder before: goes on from epoch to epoch."""
+    """The last check of the store, by this process or an earlier holder; it is kept across epochs."""
     last_error: str = ""
-    """Told to clients with the next heartbeat."""
+    """The error that the next heartbeat shows to clients."""
     busy: str = ""
-    """What goes on in the background; told with it, too."""
+    """The work in the background, which the next heartbeat shows, too."""
     _held: HeldLease | None = field(default=None, init=False)
     _watch: Watch | None = field(default=None, init=False)
     _home: str = field(default="", init=False)
-    """The id of this home, from when the lease was taken."""
+    """The id of this home when the lease was taken."""
     _own: LeaseNotes = field(factory=LeaseNotes, init=False)
-    """What this very process wrote: a home may be shared, and copied with the process that uses it."""
+    """The notes of this process alone: a home may be shared, or copied with the process that uses it."""
     _cycle: int = field(default=0, init=False)
     _confirmed_in: int = field(default=-1, init=False)
     """The cycle in which the last confirmed heartbeat was sent."""
@@ -93,13 +93,13 @@ class HoldLease:
 
     @property
     def epoch(self) -> int:
-        """The epoch held. Raises `LeaseLost` without one."""
+        """The epoch that is held. Raises `LeaseLost` if none is."""
         if self._held is None:
             raise LeaseLost(f"No lease of {self.identity.system} is held.")
         return self._held.lease.epoch
 
     def may_write(self) -> bool:
-        """Whether anything may still be written in the system's name."""
+        """Return whether this process may still write in the system's name."""
         held = self._held
         return held is not None and held.may_write(self._now(held))
 
@@ -109,14 +109,15 @@ class HoldLease:
             raise LeaseLost(f"The lease of {self.identity.system} could not be renewed in time.")
 
     def begin_cycle(self) -> None:
-        """What was confirmed before counts no more for `confirm`."""
+        """Begin a cycle: earlier confirmations no longer count for `confirm`."""
         self._cycle += 1
 
     def confirm(self) -> None:
         """Make sure, right before acting on the scheduler or the home, that the lease is still held.
 
-        One heartbeat, the first time in a cycle and again after `CONFIRMED_FOR_S`. Raises `LeaseLost`,
-        or what kept the store from answering, which is asked no more in this cycle.
+        Sends a heartbeat at the first call in a cycle, and again after `CONFIRMED_FOR_S`. Raises
+        `LeaseLost`, or the error that kept the store from answering; in that case, the store is not
+        asked again in this cycle.
         """
         with self._confirming:
             if self._refusal is not None and self._refused_in == self._cycle:
@@ -139,13 +140,13 @@ class HoldLease:
 
     @property
     def is_store_weak(self) -> bool:
-        """Whether the store is known to ignore conditions."""
+        """Return whether the store is known to ignore conditions."""
         return self.store_check is not None and self.store_check.is_weak
 
     def look_again(self) -> None:
-        """Raise `LeaseLost` if another process has taken the lease by the store's word; one GET.
+        """Read the lease with one GET; raise `LeaseLost` if another process has taken it.
 
-        For a store on which no condition stops what a former holder writes.
+        Needed for a store on which no condition stops the writes of a former holder.
         """
         self.epoch  # noqa: B018 (raises)
         seen = self.registry.newest_lease(self.identity.system)
@@ -155,25 +156,25 @@ class HoldLease:
             raise LeaseLost(f"Another agent has taken the lease of {self.identity.system}.")
 
     def is_lapsed(self) -> bool:
-        """Whether the lease must be taken anew."""
+        """Return whether the lease must be taken again."""
         held = self._held
         return held is None or held.is_lapsed(self._now(held))
 
     def doubt(self) -> str:
-        """Why this home must start no jobs until a person confirms it; empty if it may."""
+        """Return why this home must start no jobs until a person confirms it; empty if it may."""
         return self.memory.doubt()
 
     # Taking --------------------------------------------------------------------------------------
 
     def acquire(self, check_store: Callable[[], object] = lambda: None) -> LeaseWait | None:
-        """Try once to take the lease; None when it is held now, else who holds it.
+        """Try once to take the lease; return None if it is held now, otherwise the lease of its holder.
 
-        To be repeated by a waiter: it needs two looks a whole time to live apart. *check_store* is
-        called once the lease may be taken and before anything is written for it.
+        A waiter repeats the call, as it needs two looks a whole time to live apart. *check_store* is
+        called when the lease may be taken, before anything is written for it.
         """
-        with self._lock:  # a beat that is still under way must not bring the old epoch back
+        with self._lock:  # a heartbeat still under way must not restore the old epoch
             self._held = None
-        remembered = self.memory.notes()  # before the look: another process may write a newer one after it
+        remembered = self.memory.notes()  # read first: another process may write a newer lease afterwards
         asked_at = self.clock.elapsed()
         seen = self.registry.newest_lease(self.identity.system)
         if seen is not None and not self._may_succeed(seen, asked_at):
@@ -205,7 +206,7 @@ class HoldLease:
             self._doubt_bucket(found, why_doubted_before(system, found.process.host))
 
     def _doubt_bucket(self, found: Lease | None, reason: str) -> None:
-        """Note that the bucket went back; who holds the lease next learns it from the lease."""
+        """Note that the bucket went back to an older state; the next holder learns it from the lease."""
         doubt = found.bucket_doubt if found is not None else ""
         self.memory.raise_doubt(reason)
         self.memory.keep(evolve(self.memory.notes(), bucket_doubt=doubt or self.ids.nonce()))
@@ -220,7 +221,7 @@ class HoldLease:
             raise
 
     def _is_of_a_copy(self, holder: Lease) -> bool:
-        """Whether a home with the very id of this one held the lease, and wrote what this one never sent."""
+        """Return whether a home with this home's id held the lease and wrote what this home never sent."""
         return holder.home == self.home() and not self.memory.notes().knows(holder)
 
     def _first(self, epoch: int) -> Lease:
@@ -237,10 +238,10 @@ class HoldLease:
         )
 
     def _may_succeed(self, seen: SeenLease, asked_at: float) -> bool:
-        """Judge a beat that was read after *asked_at*, maybe long before now.
+        """Return whether the lease *seen*, read after *asked_at*, perhaps long before now, may be taken.
 
-        One that was given back from a home with the id of this one, and is not noted here, is waited
-        for as any other: a network file system that caches names may not show the note yet.
+        A released lease that names this home's id, but whose nonce is not noted here, is waited for
+        like any other: a network file system that caches names may not show the note yet.
         """
         holder, now = seen.lease, self.clock.elapsed()
         if holder.released and not self._is_of_a_copy(holder):
@@ -256,10 +257,10 @@ class HoldLease:
         return dead
 
     def _holder_is_gone(self, holder: Lease) -> bool:
-        """Whether a process that wrote the lease from this very home has ended.
+        """Return whether the process that wrote the lease from this home has ended.
 
-        That a process looks like one of this machine proves nothing: a copied machine has the
-        same boot id and the same processes. What it wrote since it was copied is not noted here.
+        That a process looks like one of this machine proves nothing: a copied machine has the same
+        boot id and the same processes. But what it wrote after the copy is not noted here.
         """
         mine = self.identity.process
         if holder.process == mine:
@@ -273,16 +274,16 @@ class HoldLease:
     # Holding -------------------------------------------------------------------------------------
 
     def beat_if_due(self) -> None:
-        """Send the next heartbeat when it is time."""
+        """Send the next heartbeat if it is due."""
         held = self._held
         if held is not None and held.beat_is_due(self.clock.elapsed()):
             self.beat()
 
     def beat(self) -> None:
-        """Send a heartbeat; what is held counts from before it was sent, once it is confirmed.
+        """Send a heartbeat; once it is confirmed, the time to live counts from before it was sent.
 
-        One that is confirmed only after the lease lapsed came too late: a waiter may have seen the
-        heartbeat before it for a whole time to live, and act by now. Raises `LeaseLost` if another
+        A heartbeat that is confirmed after the lease lapsed came too late: a waiter may have seen the
+        previous one for a whole time to live, and may already act. Raises `LeaseLost` if another
         process holds the lease.
         """
         with self._lock:
@@ -306,10 +307,10 @@ class HoldLease:
                 self._confirmed(last, self.registry.beat(self.identity.system, last.lease, held.etag))
 
     def _beaten(self, held: HeldLease) -> HeldLease:
-        """What is held after the next heartbeat.
+        """Send the next heartbeat; return the lease that is then held.
 
-        A refusal counts at once if every attempt before it was answered, whatever nonce is in the
-        store: a copy of this process may draw the same ones.
+        A refusal counts at once if every earlier attempt was answered, whatever nonce is in the store:
+        a copy of this process may draw the same nonces.
         """
         sent, unanswered = (
             self._sending(held.lease.beaten(self.ids.nonce(), self.last_error, busy=self.busy)),
@@ -328,7 +329,7 @@ class HoldLease:
         return self._read_back(unanswered, held.etag)
 
     def _read_back(self, attempts: tuple[SentLease, ...], before: str) -> HeldLease:
-        """Which of *attempts* is in the store, where an object with the ETag *before* was."""
+        """Return which of *attempts* is in the store; *before* is the ETag of the lease it replaced."""
         seen = self.registry.newest_lease(self.identity.system)
         for sent in attempts:
             if seen is not None and seen.lease.nonce == sent.lease.nonce:
@@ -340,9 +341,10 @@ class HoldLease:
         raise LeaseLost(f"Another agent has taken the lease of {self.identity.system}.")
 
     def _sending(self, lease: Lease) -> SentLease:
-        """A lease that is about to be sent: its nonce is noted before.
+        """Note the nonce of a lease that is about to be sent, and return what to send.
 
-        Without the note it names no home, or the next process would take this one's home for a copy.
+        If the nonce could not be noted, the lease names no home; otherwise the next process would take
+        this home for a copy.
         """
         check = "" if self.store_check is None else str(self.store_check)
         notes = self._note(lambda notes: notes.sending(lease.nonce))
@@ -352,12 +354,12 @@ class HoldLease:
         return SentLease(lease, self.clock.elapsed(), self.store_time.mark())
 
     def _confirmed(self, sent: SentLease, etag: str) -> HeldLease:
-        """What is held once the store has *sent* under *etag*."""
+        """Note that the store has *sent* under *etag*, and return the lease as held."""
         self._note(lambda notes: notes.with_confirmed(sent.lease))
         return HeldLease.confirmed(sent, etag)
 
     def _note(self, change: Callable[[LeaseNotes], LeaseNotes]) -> LeaseNotes | None:
-        """Note something in this process and in the home; the home's notes, if they could be kept."""
+        """Change the notes of this process and of the home; return the home's, if they could be kept."""
         self._own = change(self._own)
         with suppress(WorkspaceProblem):
             notes = change(self.memory.notes())
@@ -366,6 +368,6 @@ class HoldLease:
         return None
 
     def _now(self, held: HeldLease) -> float:
-        """The time by which *held* is judged: own clock, and what passed while it stood still."""
+        """Return the time by which *held* is judged: our own clock, plus any time for which it stopped."""
         unseen_s = self.store_time.passed_unseen_s(held.mark) - SKEW_TOLERATED * held.lease.time_to_live_s
         return self.clock.elapsed() + max(0.0, unseen_s)

@@ -1,4 +1,4 @@
-"""One job's trouble is noted on that job and never stops the cycle (design section 6)."""
+"""Note the errors of a job on that job, so that they never stop the cycle (design section 6)."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from cloudq.ports.clock import Clock
 
 LONGEST_S = 600.0
 LONGEST_FOR_THE_STORE_S = 30.0
-"""A store that was down answers all at once again: nobody's job should wait much longer."""
+"""The longest pause after a store failure: once the store answers again, no job waits much longer."""
 
 
 class AgentLog(Protocol):
-    """Where an agent tells what it does: event first, then what it is about."""
+    """The log of an agent: each call gives the event first, then what it is about."""
 
     def info(self, event: str, **about: object) -> object: ...
     def warning(self, event: str, **about: object) -> object: ...
@@ -29,7 +29,7 @@ class AgentLog(Protocol):
 
 @define
 class JobTrouble:
-    """Contains errors of single jobs: noted, logged once, tried again later and later."""
+    """Contain the errors of single jobs: note them, log them once, and retry with back-off."""
 
     log: AgentLog
     clock: Clock
@@ -37,18 +37,18 @@ class JobTrouble:
 
     @contextmanager
     def of(self, held: HeldJob) -> Iterator[None]:
-        """Note what goes wrong with *held* and leave it alone for a while."""
+        """Note an error of *held* on the job, and back off."""
         try:
             yield
         except LeaseLost:
             raise
-        except Exception as error:  # noqa: BLE001 (a bug in one job's way must not stop the others)
+        except Exception as error:  # noqa: BLE001 (a defect that affects one job must not stop the others)
             self._tell(held.tag, error)
             self._leave_alone(held, error)
 
     @contextmanager
     def of_logs(self, held: HeldJob) -> Iterator[None]:
-        """Note what goes wrong with logs that still grow; nothing else of the job waits for them."""
+        """Note an error of uploading growing logs, and back off; nothing else of the job waits for them."""
         try:
             yield
         except LeaseLost:
@@ -59,7 +59,7 @@ class JobTrouble:
 
     @contextmanager
     def of_invitation(self, invitation: Invitation) -> Iterator[None]:
-        """Note what goes wrong with a job that is not held yet."""
+        """Note an error of a job that is not held yet, and back off."""
         try:
             yield
         except LeaseLost:
@@ -70,7 +70,7 @@ class JobTrouble:
 
     @contextmanager
     def of_claim(self, tag: ClaimTag) -> Iterator[None]:
-        """Note what goes wrong with a claim that is being let go of; it is tried every cycle."""
+        """Log an error of work on a claim, such as one that is being given up, without a back-off."""
         try:
             yield
         except LeaseLost:
@@ -79,7 +79,7 @@ class JobTrouble:
             self._tell(tag, error)
 
     def forget(self, tag: ClaimTag) -> None:
-        """The job is gone."""
+        """Forget the last error of a job that is gone."""
         self._told.pop(tag, None)
 
     def _leave_alone(self, retried: Retried, error: Exception) -> None:

@@ -1,4 +1,4 @@
-"""Whether a job is still ours: claims decide, and what the bucket lost of it is put again (protocol 5.6)."""
+"""Decide by claims whether a job is still ours, and put again what the bucket lost (protocol 5.6)."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ MOST_TOLD = 20
 
 @define
 class KeepHold:
-    """Tells jobs that were ended, taken back or deleted from those that the bucket has lost.
+    """Distinguish jobs that were ended, taken back or deleted from jobs that the bucket has lost.
 
-    Whoever ends or takes a job that is held makes a claim, or leaves a cancel request in its
-    holder's queue before the claims go. Where there is neither, nobody decided anything: the
-    bucket was restored from a backup, or a rule of its owner let objects expire.
+    A process that ends or takes a held job makes a claim, or leaves a cancel request in the
+    holder's queue before the claims are deleted. If there is neither, no process decided anything:
+    the bucket was restored from a backup, or a rule of its owner let objects expire.
     """
 
     jobs: JobRepository
@@ -44,7 +44,7 @@ class KeepHold:
     _losses: deque[tuple[float, str]] = field(factory=lambda: deque(maxlen=MOST_TOLD), init=False)
 
     def __call__(self) -> None:
-        """Raise `StoreProblem` while something was lost lately, so that the heartbeat tells of it."""
+        """Raise `StoreProblem` for `TOLD_FOR_S` after each loss, so that the heartbeat shows it."""
         now = self.clock.elapsed()
         while self._losses and now - self._losses[0][0] >= TOLD_FOR_S:
             self._losses.popleft()
@@ -56,10 +56,10 @@ class KeepHold:
             )
 
     def is_replaced(self, held: HeldJob, stored: StoredJob | None = None) -> bool:
-        """Whether another claim took the job, or ended it. A claim of ours that vanished is put again.
+        """Return whether another claim took or ended the job; put our own claim again if it vanished.
 
-        Also whether the job was deleted before our claim was made: then *stored*, the present record, is
-        None. Raises `ClaimMissing` if *stored* names a newer claim that is absent.
+        Also return True if the job was deleted before our claim was made; *stored*, the present record,
+        is then None. Raises `ClaimMissing` if *stored* names a newer claim that is absent.
         """
         if stored is None and held.is_newly_claimed and not self.files.holds_script(held.job):
             return True
@@ -75,9 +75,10 @@ class KeepHold:
         return False
 
     def newest_claim(self, tag: ClaimTag, job: Job) -> Claim | None:
-        """The newest claim on *job*, which this system held by *tag*.
+        """Return the newest claim on *job*, which this system held by *tag*.
 
-        If that claim has vanished it is put again; None if its job was canceled before.
+        If that claim has vanished, it is put again, unless the job was canceled before: the result is
+        then None.
         """
         try:
             return self.jobs.newest_claim(tag.job_id, tag.n)
@@ -85,19 +86,19 @@ class KeepHold:
             return self._put_claim(tag, job)
 
     def put_record(self, tag: ClaimTag, job: Job) -> StoredJob:
-        """Put the record of *job* again, which is held by *tag*. Raises `RecordChanged` if there is one."""
+        """Put the record of *job*, held by *tag*, again. Raises `RecordChanged` if a record exists."""
         stored = self.jobs.put_again(_remarked(job, "its record"))
         self._tell(tag, f"the record of job ({tag.job_id})")
         return stored
 
     def recover(self, tag: ClaimTag) -> bool:
-        """Put again what the bucket lost of a job of which this home has the files; whether it is ours.
+        """Put again what the bucket lost of a job whose files are in this home; return whether it is ours.
 
-        Where the record is gone, what was kept of it when it was handed over takes its place. Not
-        without a sign that nobody deleted the job: another home's agent may have ended it first.
+        If the record is gone, the copy kept since the hand-over takes its place, but only with a sign
+        that the job was not deleted: the agent of another home may have ended it first.
         """
         space = self.workspace.space(tag)
-        if space.owner() is None:  # costs no request: a queue may be full of entries of jobs that are absent
+        if space.owner() is None:  # costs no request: a queue may be full of entries of absent jobs
             return False
         stored = load_or_none(self.jobs, tag.job_id)
         if stored is None and not self._was_certainly_not_deleted(tag):
@@ -112,7 +113,7 @@ class KeepHold:
         return True
 
     def _was_certainly_not_deleted(self, tag: ClaimTag) -> bool:
-        """Whether its queue entry is there, which goes before anybody may delete it, or it still runs."""
+        """Return whether the job still runs, or has its queue entry, which rules out a deletion."""
         if self.queue.holds_marker(self.lease.identity.system, tag):
             return True
         return self.stop_claim.some_live(tag, self.stop_claim.scheduler.find(tag))

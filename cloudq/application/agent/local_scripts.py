@@ -1,4 +1,4 @@
-"""What an agent makes of meta jobscripts: its own profile and surroundings applied."""
+"""Convert meta jobscripts, with the profile and the environment of the agent."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from cloudq.domain.scripts.system_profile import SystemProfile
 
 @frozen
 class LocalScripts:
-    """Converts meta jobscripts for one system."""
+    """Convert meta jobscripts for one system."""
 
     system: str
     profile: SystemProfile
     environment: Mapping[str, str] = field(factory=lambda: MappingProxyType({}))
-    """What the commands that meta jobs call must know."""
+    """The environment variables that the commands called by meta jobs need."""
 
     def convert(self, job: Job, script: Jobscript) -> LocalScript:
-        """The script as it runs here. Raises `SubmitRefused` with all that keeps it from running."""
+        """Return the script as it runs here. Raises `SubmitRefused` with all reasons why it cannot run."""
         try:
             meta = MetaScript.parse(script.name, script.body)
             local = convert(meta, self.profile, job.mapping_of(self.system), job.array_tid)
@@ -35,7 +35,7 @@ class LocalScripts:
         return evolve(local, environment={**self.environment, **local.environment})
 
     def setting(self, job: Job, local: LocalScript, tools_dir: str) -> MetaSetting:
-        """What the script finds around itself."""
+        """Return the setting in which the script runs: environment, tools, images and array."""
         return MetaSetting(
             environment=local.environment,
             preamble=local.preamble,

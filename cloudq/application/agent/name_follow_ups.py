@@ -1,6 +1,6 @@
-"""Name the jobs that a script submitted itself, as scripts do to get round time limits.
+"""Name the jobs that a script itself submitted, as some scripts do to get around time limits.
 
-cloudq does not follow them. Their owner must know, and their directory stays while they run.
+cloudq does not follow them. Their owner is informed, and their work directory stays while they run.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ _MOST_NAMED = 10
 
 
 def name_follow_ups(scheduler: BatchScheduler, ended: Sequence[HeldJob]) -> None:
-    """Put a remark into each of *ended* in whose work directory another unfinished job is.
+    """Add a remark to each job of *ended* whose work directory another unfinished job uses.
 
-    One query for all; if it fails, nothing is said.
+    One query covers all jobs; if it fails, no remark is added.
     """
     if not ended:
         return

@@ -1,7 +1,7 @@
-"""Tell the owners of jobs that the scheduler does not answer.
+"""Inform the owners of jobs that the scheduler does not answer.
 
-Nothing else follows from its silence, not even for a script that left its end record: the scheduler
-may have put the job back and will run the script again (docs/decisions/0006-slurm.md).
+Nothing else follows from its silence, not even for a script that left its exit record: the scheduler
+may have requeued the job and will then run the script again (docs/decisions/0006-slurm.md).
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from cloudq.domain.names import ClaimTag
 from cloudq.ports.clock import Clock
 
 TOLD_AFTER_S = 120.0
-"""Shorter pauses of a scheduler are no news."""
+"""Shorter pauses of a scheduler are not reported."""
 
 
 @define
 class NoteSilence:
-    """Puts a note on every job that is followed, once the scheduler was silent for long."""
+    """Put a note on every followed job once the scheduler has been silent for `TOLD_AFTER_S`."""
 
     clock: Clock
     trouble: JobTrouble
     _from: float | None = field(default=None, init=False)
-    """Own clock: when the first query failed."""
+    """When the first query failed, by this machine's clock."""
     _since: datetime | None = field(default=None, init=False)
     _noted: dict[ClaimTag, Hashable] = field(factory=dict, init=False)
-    """The jobs that have their note, with what their records looked like then."""
+    """The jobs that have their note, each with the fingerprint of its records at that time."""
 
     def ended(self) -> None:
-        """The scheduler answered; the next look at each job replaces its note."""
+        """Note that the scheduler answered; the next look at each job replaces its note."""
         self._from = None
         self._noted.clear()
 
     def __call__(self, live: Iterable[HeldJob], words: str, now: float) -> None:
-        """Note *words*, why a query failed, on the jobs that are followed."""
+        """Note on the followed jobs why a query failed, in *words*, once the silence is long enough."""
         if self._from is None:
             self._from, self._since = now, self.clock.now()
         if now - self._from < TOLD_AFTER_S:

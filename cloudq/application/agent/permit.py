@@ -1,4 +1,4 @@
-"""Permission for background work to go on: it ends with the epoch, a cancel, or the agent."""
+"""Permits for background work, which end with the epoch, a cancel or the agent."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from cloudq.domain.errors import LeaseLost, SubmitDeferred, WorkAbandoned
 
 @define(eq=False)
 class Permit:
-    """Belongs to one piece of background work, which asks it before each step and while it waits.
+    """The permit of one piece of background work, which checks it before each step and while it waits.
 
-    Either `revoke` or `commit` comes first, never both at once: what is revoked can do nothing
-    any more that others would see.
+    Either `revoke` or `commit` comes first, never both at once: after `revoke`, the work can do
+    nothing that other processes would see.
     """
 
     permits: Permits
     epoch: int
     done_bytes: int = field(default=0, init=False)
-    """How far a transfer has come: written by the work, read by the cycle."""
+    """The bytes transferred so far: written by the work, read by the cycle."""
     is_committed: bool = field(default=False, init=False)
-    """Whether the work did, or is doing, what cannot be undone: a submit command."""
+    """Whether the work has begun a step that cannot be undone: a submit command."""
     _is_revoked: bool = field(default=False, init=False)
     _lock: Lock = field(factory=Lock, init=False)
 
     def require(self) -> None:
-        """Raise `WorkAbandoned` once the work is not wanted any more, or `LeaseLost`."""
+        """Raise `WorkAbandoned` if the work is no longer wanted, `LeaseLost` if its epoch is over."""
         if self._is_revoked or self.permits.has_stopped:
             raise WorkAbandoned("the work was given up: the job was canceled, or the agent ends")
         lease = self.permits.lease
@@ -37,15 +37,15 @@ class Permit:
             raise LeaseLost(f"The work was begun under epoch {self.epoch}, which is over.")
 
     def note(self, done_bytes: int) -> None:
-        """Note the progress of a transfer. Raises as `require`."""
+        """Note the progress of a transfer. Raises the errors of `require`."""
         self.done_bytes = done_bytes
         self.require()
 
     def commit(self) -> None:
-        """Begin what cannot be undone, right after a heartbeat was confirmed.
+        """Permit a step that cannot be undone, right after a confirmed heartbeat.
 
-        Raises as `require`, `SubmitDeferred` while the home is in doubt (protocol 6.7), and what
-        kept the store from answering.
+        Raises the errors of `require`, `SubmitDeferred` while the home is in doubt (protocol 6.7), and
+        the error that kept the store from answering.
         """
         lease = self.permits.lease
         if doubt := lease.doubt():
@@ -56,19 +56,19 @@ class Permit:
             self.is_committed = True
 
     def revoke(self) -> None:
-        """End the permission. What is not committed by now never will be."""
+        """Withdraw the permit; work that is not committed yet never will be."""
         with self._lock:
             self._is_revoked = True
 
 
 @define(eq=False)
 class Permits:
-    """Issues the permits of one agent."""
+    """The issuer of one agent's permits."""
 
     lease: HoldLease
     has_stopped: bool = field(default=False, init=False)
-    """Whether the agent ends; set by a signal handler, which may take no lock."""
+    """Whether the agent is ending; set by a signal handler, which must take no lock."""
 
     def issue(self) -> Permit:
-        """A permit of the epoch that is held. Raises `LeaseLost`."""
+        """Issue a permit for the epoch that is held. Raises `LeaseLost` if none is."""
         return Permit(self, self.lease.epoch)

@@ -1,4 +1,4 @@
-"""Make everything that a hand-over needs, beside its place, and publish it at once (protocol 4.9)."""
+"""Make all files of a hand-over in a separate directory, and publish them together (protocol 4.9)."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ SMALL_INPUT_BYTES = 8 * 1024 * 1024
 
 @frozen
 class PrepareJob:
-    """Runs in the background: reads the held job, changes nothing but files.
+    """Prepare the files of a held job, in the background and without changing the held job.
 
-    Until the rename the job has no files under its own name, and a cancel that makes them first
-    keeps this from publishing any.
+    Until the rename, the job has no files under its own name; a cancel that makes the control
+    directory first keeps any preparation from being published.
     """
 
     files: JobFiles
@@ -41,11 +41,11 @@ class PrepareJob:
     ids: IdSource
 
     def __call__(self, held: HeldJob, permit: Permit, lane: Lane) -> None:
-        """Prepare the job; what is not published is removed again.
+        """Prepare the job; remove its files again if they cannot be published.
 
-        Raises `InputIsBig` for an input that is too big for *lane*, whatever its record says;
+        Raises `InputIsBig` for an input that is too big for *lane*, whatever its record states;
         `RecordRejected`, `ArchiveRejected`, `ObjectNotFound`, `SubmitRefused` or `InvalidInput`
-        for what cannot be run; `WorkAbandoned` or `LeaseLost` as soon as *permit* ends.
+        for a job that cannot run; `WorkAbandoned` or `LeaseLost` as soon as *permit* ends.
         """
         permit.require()
         self._clear_unstarted(held)
@@ -55,25 +55,25 @@ class PrepareJob:
             permit.require()
             self._publish(making, held)
         except BaseException:
-            with suppress(WorkspaceProblem):  # the next epoch tries again
+            with suppress(WorkspaceProblem):  # the next epoch removes it
                 making.discard()
             raise
         held.space.create(held.owner(self.settings.system))
 
     def lane_of(self, held: HeldJob) -> Lane:
-        """Big inputs have workers of their own, or small ones would wait behind them."""
+        """Return the lane of the job; big inputs have separate workers, so that small ones need not wait."""
         is_big = held.has_big_input or (held.job.size_input or 0) > SMALL_INPUT_BYTES
         return Lane.DOWNLOAD if held.job.has_input and is_big else Lane.PREPARE
 
     def has_its_files(self, held: HeldJob) -> bool:
-        """Whether everything is in its place, made for this very claim."""
+        """Return whether all files are in place and were made for exactly this claim."""
         return held.space.is_prepared() and held.space.owner() == held.owner(self.settings.system)
 
     def _clear_unstarted(self, held: HeldJob) -> None:
-        """Remove what lies in their place, is not all there or not for this claim, and was never started.
+        """Remove files that are incomplete or of another claim, if no submission was ever begun with them.
 
-        Agents before 0.9 made files in their place, half of them when they died. A bucket that went
-        back makes room for a claim of the same number, for which others were made.
+        Agents before 0.9 made the files in place, and left them incomplete when they died. If the bucket
+        went back to an older state, the files may be those of an earlier claim with the same number.
         """
         space = held.space
         if space.owner() is None or self.has_its_files(held) or space.attempts():
@@ -92,7 +92,7 @@ class PrepareJob:
             raise
 
     def _was_ended(self, held: HeldJob) -> bool:
-        """Whether an agent blocked its locks, and died before the record said why."""
+        """Return whether an agent blocked the locks and died before it recorded the reason."""
         records = held.space.records(held.job.task_ids).values()
         return not held.space.attempts() and any(each.holder == BLOCKED for each in records)
 
@@ -102,7 +102,7 @@ class PrepareJob:
         script = self.files.script(job)
         if job.has_input:
             self._fetch(making, job, permit, most_bytes)
-        # After the input, which may hold a file of this name: the script is what was submitted.
+        # Written after the input, which may hold a file of this name: the submitted script must win.
         if job.is_meta:
             permit.require()
             self._install_converted(making, held, script)
@@ -124,7 +124,7 @@ class PrepareJob:
         making.extract_input(job.input_contents, permit.require)
 
     def _install_converted(self, making: Making, held: HeldJob, script: Jobscript) -> None:
-        """Install a converted meta jobscript; keep its options for the submit command as words."""
+        """Install the converted meta jobscript; keep its options as arguments of the submit command."""
         job = held.job
         local = self.local_scripts.convert(job, script)
         local_script = Jobscript(local.name, local.body)
@@ -135,14 +135,14 @@ class PrepareJob:
         tools = str(held.space.tools_dir)
         setting = self.local_scripts.setting(job, local, tools)
         self._install_job_shell(making, held, local_script, Header(), setting)
-        # The array may be asked for in the user's options, too.
+        # The user's options may also request an array.
         array = self.scheduler.planned_array(self._submission(making, held))
         if array != setting.array:
             setting = self.local_scripts.setting(evolve(job, array_tid=array), local, tools)
             self._install_job_shell(making, held, local_script, Header(), setting)
 
     def _submission(self, making: Making, held: HeldJob) -> Submission:
-        """What would be submitted, while its files are in the making."""
+        """Return the submission as it would be, while its files are being made."""
         return Submission(
             tag=held.tag,
             job_shell=making.job_shell,

@@ -1,4 +1,4 @@
-"""Tell clients of all unfinished jobs in one object, then delete the markers of ended ones."""
+"""List all unfinished jobs in one object for clients, then delete the queue entries of ended jobs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ INTERVAL_OF_MANY_S = 60.0
 
 @define
 class PublishSummary:
-    """Rewrites the summary when it changed, and lets go of markers after it."""
+    """Rewrite the summary when it changed, then delete queue entries that are no longer needed."""
 
     registry: SystemRegistry
     queue: JobQueue
@@ -32,7 +32,7 @@ class PublishSummary:
     _published_at: float = field(default=0.0, init=False)
 
     def __call__(self) -> None:
-        """Publish if it is due; then delete the markers and requests that are done with."""
+        """Publish the summary if due, then delete queue entries and requests that are no longer needed."""
         summary = ActiveSummary(self.lease.epoch, self._lines())
         if self._has_changed(summary):
             if not self._is_due(summary):
@@ -41,7 +41,7 @@ class PublishSummary:
         self._clean_up()
 
     def stopped(self) -> None:
-        """Say that the agent ended on purpose, and leave nothing that is done with behind."""
+        """Publish that the agent was stopped on purpose, and delete what is no longer needed."""
         self._publish(ActiveSummary(self.lease.epoch, self._lines(), stopped=True))
         self._clean_up()
 
@@ -70,7 +70,7 @@ class PublishSummary:
         self._published, self._published_at = summary, self.clock.elapsed()
 
     def _clean_up(self) -> None:
-        """Delete what the summary that is published now makes superfluous."""
+        """Delete what the published summary makes superfluous."""
         self.recall_jobs.drop_older()
         self._clear_queue()
 

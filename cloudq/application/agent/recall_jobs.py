@@ -1,4 +1,4 @@
-"""Recall the jobs that only older epochs of the agent knew of (protocol 5.6)."""
+"""Recall the jobs that only older epochs of the agent recorded (protocol 5.6)."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from cloudq.ports.system_registry import SystemRegistry, SystemSign
 
 MOST_A_CYCLE = 50
 MOST_SUMMARIES = 20
-"""There is one as a rule. Of more than that the rest is left to the next epoch."""
+"""The most summaries that an epoch reads; usually there is one. The rest is left to the next epoch."""
 LOOK_AGAIN_AFTER_S = 300.0
-"""What was put again is listed by then; what went wrong may be over."""
+"""The pause before another look: by that time, what was put again is listed, and errors may be over."""
 
 
 @define
 class RecallJobs:
-    """Looks at jobs that the last epoch knew, and that this one's listings do not show.
+    """Look at jobs that the last epoch recorded and that the listings of this one do not show.
 
-    Between its claim and its files, a job is known by its queue entry alone. If a rule of the
-    bucket deletes that while no agent runs, the summary is what is left.
+    Between a job's claim and the making of its files, only the queue entry records it. If a rule of
+    the bucket deletes the entry while no agent runs, only the summary is left.
     """
 
     watch_queue: WatchQueue
@@ -48,16 +48,16 @@ class RecallJobs:
     trouble: JobTrouble
     system: str
     _left: dict[str, ActiveJob] | None = field(default=None, init=False)
-    """What older epochs knew of and this one does not yet; None: their summaries were not read."""
+    """The jobs of older epochs that this one has not found yet; None until their summaries are read."""
     _held_before: dict[str, ActiveJob] = field(factory=dict, init=False)
-    """What this process held in its last epoch: it may have lapsed before its summary was written."""
+    """The jobs that this process held in its last epoch, which may have lapsed before it wrote a summary."""
     _looked_at: dict[str, float] = field(factory=dict, init=False)
     _to_drop: tuple[int, ...] = field(default=(), init=False)
 
     def begin_epoch(self) -> None:
-        """Read the summaries of older epochs at the next call; what is held now is known of already.
+        """Remember the jobs that are held now, and read the summaries of older epochs at the next call.
 
-        To be called before the holdings of the last epoch are cleared.
+        Call this before the holdings of the last epoch are cleared.
         """
         held = (ActiveJob.of(each.job) for each in self.holdings.held.values())
         self._held_before = {line.job_id: line for line in (*self.lines(), *held)}
@@ -65,7 +65,7 @@ class RecallJobs:
         self._looked_at.clear()
 
     def __call__(self) -> None:
-        """See to every such job that is in no queue; the next listing brings back what is ours."""
+        """Settle every such job that is not in the queue; the next listing shows those that are ours."""
         if self._left is None:
             self._left = self._read()
         self._drop_known(self._left)
@@ -77,17 +77,17 @@ class RecallJobs:
                         del self._left[job_id]
 
     def lines(self) -> Iterable[ActiveJob]:
-        """What the next summary must list as well, because the older ones are deleted after it."""
+        """Return the jobs that the next summary must also list: older summaries are deleted after it."""
         return self._held_before.values() if self._left is None else self._left.values()
 
     def drop_older(self) -> None:
-        """Delete the summaries that were read; the present one, which tells all they told, is published."""
+        """Delete the summaries that were read, after the present one, with all their jobs, was published."""
         if self._to_drop:
             self.registry.drop_summaries(self.system, self._to_drop)
             self._to_drop = ()
 
     def _read(self) -> dict[str, ActiveJob]:
-        last = self.lease.epoch - 1  # asked for by name: a listing may be old
+        last = self.lease.epoch - 1  # read by its key: a listing may be old
         listed = self.registry.summary_epochs(self.system, below=self.lease.epoch)
         epochs = sorted({*listed, last} if last > 0 else listed)[-MOST_SUMMARIES:]
         found = [summary for epoch in epochs if (summary := self._summary(epoch)) is not None]
@@ -96,7 +96,7 @@ class RecallJobs:
         return told | self._held_before
 
     def _summary(self, epoch: int) -> ActiveSummary | None:
-        """None also for one that cannot be read: it is left where it is."""
+        """Return the summary of *epoch*; None if there is none, or if it cannot be read and so stays."""
         sign = SystemSign(self.system, has_lease=True, beat_age_s=0.0, summary_epoch=epoch)
         try:
             return self.registry.summary(sign)
@@ -105,7 +105,7 @@ class RecallJobs:
             return None
 
     def _drop_known(self, left: dict[str, ActiveJob]) -> None:
-        """What is held, read or put away is in this epoch's own summary, or needs none."""
+        """Drop jobs that are held, read or put away: this epoch's own summary lists them, or need not."""
         holdings = self.holdings
         read = (tag for tag, each in holdings.invitations.items() if each.stored is not None)
         for tag in (*holdings.held, *holdings.withdraw, *read):
@@ -120,7 +120,7 @@ class RecallJobs:
     # One job ---------------------------------------------------------------------------------
 
     def _is_settled(self, job_id: str) -> bool:
-        """Whether this system is done with it. If not, its queue entry is there now, and lists it."""
+        """Return whether this system is done with the job; if not, make sure that its queue entry exists."""
         stored = load_or_none(self.jobs, job_id)
         if stored is None:
             return True
@@ -132,7 +132,7 @@ class RecallJobs:
         except ClaimMissing:
             if stored.job.run_system != self.system:
                 raise
-            self._invite(stored.job.tag)  # whoever takes it puts the claim again, or finds why it went
+            self._invite(stored.job.tag)  # taking the job puts the claim again, or shows why it is gone
             return False
         return self._is_settled_by(stored, newest)
 

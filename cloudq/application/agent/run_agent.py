@@ -1,4 +1,4 @@
-"""An agent's life: take the lease, run cycles, give the lease back."""
+"""The life of an agent: take the lease, run cycles, give the lease back."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MAX_TROUBLE_CHARS = 500
 
 @define
 class RunAgent:
-    """Runs cycles while it holds the lease; waits for it otherwise."""
+    """Run cycles while the lease is held; wait for it otherwise."""
 
     lease: HoldLease
     check_store: CheckStore
@@ -45,24 +45,24 @@ class RunAgent:
     poll_interval_s: float
     permits: Permits
     note_trouble: Callable[[str], object] = lambda _: None
-    """Keeps what is wrong on this machine, where it can be read while the store is out of reach."""
+    """Keep the present problems on this machine, where they can be read while the store is unreachable."""
     _stopping: Event = field(factory=Event, init=False)
     _last_problems: tuple[str, ...] = field(default=(), init=False)
     _told_of_lost_lease: bool = field(default=False, init=False)
 
     def stop(self) -> None:
-        """Ask the agent to finish the step it is in and end; safe in a signal handler.
+        """Make the agent finish its current step and end; safe in a signal handler.
 
-        Work in the background ends, too, as soon as it asks for its permit.
+        Background work ends, too, as soon as it checks its permit.
         """
         self.permits.has_stopped = True
         self._stopping.set()
 
     def forever(self) -> None:
-        """Run until stopped; then give the lease back. Running jobs go on.
+        """Run until stopped, then give the lease back; running jobs continue.
 
-        Raises `StoreUnfit` for a store on which nothing can be run safely, `SchedulerUnfit` for
-        commands that do not take what is needed of them.
+        Raises `StoreUnfit` for a store on which no job can run safely, and `SchedulerUnfit` for
+        scheduler commands that do not support what cloudq needs.
         """
         told_of: LeaseWait | None = None
         try:
@@ -72,9 +72,9 @@ class RunAgent:
             self._give_back()
 
     def one_cycle(self) -> LeaseWait | None:
-        """One cycle, and what it takes to settle hand-overs that crashed; then give the lease back.
+        """Run one cycle, and more until interrupted hand-overs are settled; then give the lease back.
 
-        Returns who holds the lease if somebody else does. Raises what kept the cycle from working.
+        Returns the lease of another holder if there is one. Raises the problems of the last cycle.
         """
         self.check_scheduler()
         waiting = self.lease.acquire(self.check_store)
@@ -97,7 +97,7 @@ class RunAgent:
         return None
 
     def _pause_s(self, report: CycleReport) -> float:
-        """Until a run of one cycle looks again at what is not settled."""
+        """Return how long a run of one cycle waits before it looks again at what is not settled."""
         return LOOK_AT_WORK_EVERY_S if report.is_busy else self.cycle.follow_jobs.scheduler.poll_interval_s
 
     def _once(self, told_of: LeaseWait | None) -> LeaseWait | None:
@@ -140,7 +140,7 @@ class RunAgent:
         return report
 
     def _tell(self, problems: tuple[str, ...]) -> None:
-        """Say what is wrong once, and that it is over once."""
+        """Log each set of problems once, and once when they clear."""
         if problems == self._last_problems:
             return
         for problem in problems:
@@ -152,7 +152,7 @@ class RunAgent:
         self.note_trouble(self.lease.last_error)
 
     def _tell_of_lost_lease(self, error: LeaseLost) -> None:
-        """Say once that nothing is done until the lease is taken again, not with every poll."""
+        """Log once, not at every poll, that nothing is done until the lease is taken again."""
         if not self._told_of_lost_lease:
             self.log.warning("not acting", error=str(error))
         self._told_of_lost_lease = True
@@ -169,6 +169,6 @@ class RunAgent:
 
 
 def _error_of(problems: tuple[CloudqError, ...]) -> type[CloudqError]:
-    """What a run of one cycle ends with: the scheduler's error only if nothing else went wrong."""
+    """Return the error type for a run of one cycle: the scheduler's only if nothing else failed."""
     of_scheduler = all(isinstance(problem, SchedulerProblem) for problem in problems)
     return SchedulerUnavailable if of_scheduler else StoreProblem

@@ -1,4 +1,4 @@
-"""One cycle of an agent: everything it does, in order (protocol section 7)."""
+"""One cycle of an agent: all its steps, in order (protocol section 7)."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ REMOVE_EXPIRED_EVERY_S = 600.0
 
 @frozen
 class CycleReport:
-    """What a cycle came to."""
+    """The result of a cycle."""
 
     problems: tuple[CloudqError, ...] = ()
-    """Why steps could not be done; they are tried again in the next cycle."""
+    """The errors of failed steps, which are tried again in the next cycle."""
     is_unsettled: bool = False
     """Whether a hand-over waits for a second look, which a one-shot run should not put off."""
     is_busy: bool = False
-    """Whether work in the background is under way, whose result a one-shot run must wait for."""
+    """Whether background work is under way for whose result a one-shot run must wait."""
 
 
 @define
 class RunAgentCycle:
-    """Wires the steps of a cycle; a step that fails leaves the others to go on."""
+    """Run the steps of a cycle; a step that fails does not stop the others."""
 
     lease: HoldLease
     watch_queue: WatchQueue
@@ -70,12 +70,14 @@ class RunAgentCycle:
     log: AgentLog
     keep_s: float
     only_waits: bool = False
-    """Whether it is a one-shot run that waits for its background work: it takes no more jobs and tries
-    nothing again that went wrong, or it might never end."""
+    """Whether a one-shot run only waits for its background work.
+
+    It then takes no more jobs and retries nothing that failed; otherwise it might never end.
+    """
     _swept_at: float | None = None
 
     def begin_epoch(self) -> None:
-        """The lease was taken anew: whatever was known may have changed meanwhile."""
+        """Forget earlier state, which may have changed while the lease was not held."""
         self.recall_jobs.begin_epoch()
         self.holdings.clear()
         self._swept_at = None
@@ -84,7 +86,7 @@ class RunAgentCycle:
         self.find_forgotten.look_again()
 
     def __call__(self) -> CycleReport:
-        """Do everything once. Raises `LeaseLost` when this process may no longer act."""
+        """Run every step once. Raises `LeaseLost` when this process may no longer act."""
         self.lease.begin_cycle()
         steps: tuple[Callable[[], object], ...] = (
             self._tell_of_doubt,
@@ -146,10 +148,11 @@ class RunAgentCycle:
                 self.log.info("work directory removed", job=str(tag))
 
     def _dirs_in_use(self) -> Collection[str]:
-        """Where jobs of the scheduler's are that may have come from scripts that ended long ago.
+        """Return the directories of the scheduler's jobs and of held jobs; confirm the lease first.
 
-        And jobs that are held: one may have ended long ago, and come back with a restored bucket.
-        What is not in use is removed next: the lease is confirmed before.
+        A job of the scheduler may have been submitted by a script that ended long ago. A held job may
+        have ended long ago, too, and returned with a restored bucket. The lease is confirmed because
+        directories that are not in use are removed next.
         """
         self.lease.confirm()
         held = (str(each.space.work_dir) for each in self.holdings.held.values())

@@ -1,4 +1,4 @@
-"""Bring the agent's own recent log into the bucket, seldom, and not while nothing happens."""
+"""Upload the agent's own recent log to the bucket, infrequently and not while the agent is idle."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ AT_MOST_EVERY_S = 60.0
 
 @define
 class ShipAgentLog:
-    """Uploads the log file when it has grown, at most once a minute."""
+    """Upload the log file when it has grown, at most once a minute."""
 
     registry: SystemRegistry
     clock: Clock
@@ -25,13 +25,13 @@ class ShipAgentLog:
     _shipped_at: float | None = field(default=None, init=False)
 
     def __call__(self) -> None:
-        """Upload if it is due."""
+        """Upload the log if it is due."""
         now = self.clock.elapsed()
         if self._shipped_at is None or now - self._shipped_at >= AT_MOST_EVERY_S:
             self.now()
 
     def now(self) -> None:
-        """Upload unless nothing was logged since the last time."""
+        """Upload the log now, unless nothing was logged since the last upload."""
         size = self._size()
         if self.log_file is None or size in {0, self._shipped_size}:
             return

@@ -1,4 +1,4 @@
-"""Bring growing logs into the bucket, soon when somebody follows them (protocol 7.5)."""
+"""Upload growing logs to the bucket, and more often while a client follows them (protocol 7.5)."""
 
 from __future__ import annotations
 
@@ -18,21 +18,25 @@ STREAMS = ("stdout", "stderr")
 MAX_PIECE_BYTES = 4 * 1024 * 1024
 MIN_PIECE_BYTES = 128 * 1024
 SLOW_S, QUICK_S = 2.0, 0.5
-"""A piece that takes longer is followed by one of half its size; one that takes less, by a bigger one."""
+"""Limits for adapting the size of pieces.
+
+A piece that takes longer than `SLOW_S` is followed by one of half its size, a piece that takes less
+than `QUICK_S` by a bigger one.
+"""
 MAX_TURN_BYTES = 64 * 1024 * 1024
 MAX_TURN_S = 15.0
-"""After which another job's logs have their turn."""
+"""The limit of a turn, after which another job's logs have their turn."""
 MIN_FOLLOW_INTERVAL_S = 2.0
 LONGEST_INTERVAL_S = 1800.0
 
 
 @define
 class ShipLogs:
-    """Puts pieces of new bytes: at once while followed, else after 1, 2, 4 … 30 minutes.
+    """Upload new bytes in pieces: at once while followed, otherwise after 1, 2, 4 … 30 minutes.
 
-    A job's turn goes on in the background and is bounded in bytes and time, and few jobs have
-    theirs at once. Nothing is skipped: a log that grows faster than the line arrives late, and
-    whole once the job has ended.
+    A job's turn runs in the background and is limited in bytes and time, and few jobs have their turn
+    at the same time. Nothing is skipped: a log that grows faster than the connection can carry arrives
+    late, and complete once the job has ended.
     """
 
     files: JobFiles
@@ -55,7 +59,7 @@ class ShipLogs:
                 self.has_ended(held)
 
     def has_ended(self, held: HeldJob) -> bool:
-        """Collect the turn of *held* if it is over; whether none is under way."""
+        """Collect the turn of *held* if it is over; return whether none is under way."""
         shipping = held.shipping
         if shipping is None:
             return True
@@ -118,7 +122,7 @@ class ShipLogs:
         began = self.clock.elapsed()
         try:
             self.files.put_log_piece(held.tag, stream, task, offset, piece)
-        finally:  # a piece that is too big for the line may get no answer in time at all
+        finally:  # a piece that is too big for the connection may get no answer in time
             self._adapt(len(piece), self.clock.elapsed() - began)
 
     def _adapt(self, size: int, took_s: float) -> None:

@@ -1,4 +1,4 @@
-"""Take the jobs a system is invited to (protocol 4.1, 5.4, 7.2 to 7.4)."""
+"""Take the jobs that a system is invited to (protocol 4.1, 5.4, 7.2 to 7.4)."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from cloudq.ports.workers import Workers
 from cloudq.ports.workspace import Workspace
 
 READ_AGAIN_AFTER_S = 3600.0
-"""A record that waits so long may have been ended by somebody who died before the marker went."""
+"""When a record is read again: a process that ended the job may have died before it deleted the entry."""
 MAX_READ_A_CYCLE = 2000
-"""However many markers there are, a cycle comes to its other steps."""
+"""A limit on the reads per cycle, so that its other steps get their turn."""
 MAX_KEPT_BYTES = 96 * 1024 * 1024
-"""Of the records of jobs that are not held: what is beyond waits until some are."""
+"""A limit on the kept records of jobs that are not held; further jobs wait until some are held."""
 
 
 @define
 class TakeJobs:
-    """Claims what may be claimed, adopts what is held already, clears what is over."""
+    """Claim jobs that may be claimed, adopt jobs that are held already, and clear jobs that are over."""
 
     jobs: JobRepository
     keep_hold: KeepHold
@@ -50,7 +50,7 @@ class TakeJobs:
     _room: int = field(default=MAX_KEPT_BYTES, init=False)
 
     def __call__(self) -> None:
-        """Consider every invitation whose time has come."""
+        """Consider every invitation that is due."""
         now = self.clock.elapsed()
         kept = (each.stored for each in self.holdings.invitations.values())
         self._room = MAX_KEPT_BYTES - sum(stored.size for stored in kept if stored is not None)
@@ -67,9 +67,9 @@ class TakeJobs:
     # Reading ---------------------------------------------------------------------------------
 
     def _to_be_read(self, due: list[Invitation], now: float) -> list[Invitation]:
-        """The oldest of those that are new, were absent at the last listing, or read long ago.
+        """Return the oldest invitations that are new, were absent at the last listing, or were read long ago.
 
-        Those that could not be read before come last, or they would keep all others out.
+        Those that could not be read before come last; otherwise they would keep all others out.
         """
         listed = [each for each in due if each.is_newly_listed]
         unread = [each for each in listed if each.stored is None or now - each.read_at >= READ_AGAIN_AFTER_S]
@@ -100,16 +100,16 @@ class TakeJobs:
             self._clear(invitation)
 
     def _is_of_another_home(self, tag: ClaimTag) -> bool:
-        """Whether another home of this system holds a job whose record is lost: it may put that again.
+        """Return whether another home of this system holds the job, and may put its lost record again.
 
-        A deletion takes the claims first.
+        If its claim exists, the job was not deleted: a deletion removes the claims first.
         """
         claim = self.jobs.claim(tag)
         is_ours = claim is not None and claim.is_run_by(self.settings.system)
         return is_ours and claim is not None and claim.home not in {"", self.workspace.home}
 
     def _clear(self, invitation: Invitation) -> None:
-        """The marker has nothing more to say: it goes."""
+        """Drop the invitation, and have its queue entry deleted after the next summary."""
         self.holdings.withdraw.add(invitation.tag)
         self.holdings.invitations.pop(invitation.tag, None)
 
@@ -136,7 +136,7 @@ class TakeJobs:
         return None
 
     def _adopt(self, tag: ClaimTag, stored: StoredJob) -> HeldJob | None:
-        """Hold what the record says is ours; before a hand-over the claim itself must agree."""
+        """Hold a job that is ours by its record; before the hand-over, the claim itself must agree."""
         if stored.job.time_ready is not None:
             return self._hold(tag, stored, None)
         newest = self.keep_hold.newest_claim(tag, stored.job)
@@ -158,22 +158,25 @@ class TakeJobs:
             return None
         never = self._why_never(tag, stored)
         claim = self._cancel_claim(tag, never) if never else self._run_claim(tag, invitation.placement)
-        invitation.may_be_claimed = True  # also if no answer comes
+        invitation.may_be_claimed = True  # even if no answer arrives
         return self.jobs.create_claim(tag.job_id, claim)
 
     def _why_never(self, tag: ClaimTag, stored: StoredJob) -> str:
-        """Why it is ended without being run: a client that may not end it itself asked us to."""
+        """Return why the job must end without being run; empty if it may run.
+
+        A client that may not end the job itself leaves a cancel request.
+        """
         if tag in self.holdings.cancel_requests:
             return "canceled before it was run"
         return self.dependencies.why_never(stored.job)
 
     def _is_newest(self, tag: ClaimTag) -> bool:
-        """Whether no claim came after ours, which was made before this process looked."""
+        """Return whether our claim, which was made before this process looked, is still the newest."""
         newest = self.jobs.newest_claim(tag.job_id, tag.n)
         return newest is not None and newest.n == tag.n
 
     def _give_up(self, tag: ClaimTag) -> None:
-        """The claim was ours once, and a newer one replaced it."""
+        """Give up a claim that was ours and that a newer one replaced."""
         self.holdings.invitations.pop(tag, None)
         self.holdings.superseded.add(tag)
 
@@ -200,7 +203,7 @@ class TakeJobs:
         )
 
     def _settle(self, invitation: Invitation, stored: StoredJob, standing: Claim) -> None:
-        """Somebody else's claim stands: finish what it began, let go of the marker."""
+        """Finish what the claim of another process began, and give up the queue entry."""
         if standing.kind is ClaimKind.CANCEL:
             self.end_job.finish_canceled(stored, standing)
         elif standing.kind is ClaimKind.RELEASE:
@@ -212,7 +215,7 @@ class TakeJobs:
     def _hold(
         self, tag: ClaimTag, stored: StoredJob, claim: Claim | None, *, is_new: bool = False
     ) -> HeldJob:
-        """Hold the job; without *claim* by what the record says of it."""
+        """Return the job as held: by *claim* or, without one, by its record."""
         job = stored.job if claim is None else stored.job.received(claim, self.clock.now())
         return HeldJob(
             tag=tag,

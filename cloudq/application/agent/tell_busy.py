@@ -1,4 +1,4 @@
-"""Tell in a few words what goes on in the background of an agent."""
+"""Describe in a few words the background work of an agent."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MB = 1_000_000
 
 
 def busy_words(holdings: Holdings) -> str:
-    """One line of bounded length, such as "submitting 2 jobs, shipping logs of 3 jobs"; empty when idle."""
+    """Return a line of bounded length, like "submitting 2 jobs, shipping logs of 3 jobs"; empty when idle."""
     held_jobs = list(holdings.held.values())
     under_way = [held.hand_over for held in held_jobs if held.hand_over is not None]
     making = [each for each in under_way if each.lane is not Lane.SUBMIT]

@@ -1,4 +1,4 @@
-"""Jobs whose files are removed while they run, by a site that clears its scratch (protocol 5.7)."""
+"""Handle files that are removed while their job runs, as by a site that clears its scratch (protocol 5.7)."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from cloudq.ports.clock import Clock
 from cloudq.ports.workspace import LostFiles, SpaceOwner, TaskRecords
 
 MISSING_FOR_S = 120.0
-"""A file system that is not mounted for a moment has removed nothing."""
+"""How long files must be missing to count as removed: a file system may be unmounted for a moment."""
 TOUCH_EVERY_S = 86_400.0
 MOST_TOUCHED_A_CYCLE = 5
 
 
 @define
 class WatchFiles:
-    """Keeps the files of held jobs young, and makes the control directory anew where it was removed."""
+    """Renew the access times of held jobs' files, and make removed control directories again."""
 
     system: str
     clock: Clock
@@ -29,7 +29,7 @@ class WatchFiles:
     log: AgentLog
 
     def __call__(self) -> None:
-        """Touch the files of some jobs, each once a day: purges go by age."""
+        """Touch the files of some jobs, each once a day: purges delete files by age."""
         now = self.clock.elapsed()
         due = [held for held in self.holdings.held.values() if _is_to_be_touched(held, now)]
         for held in sorted(due, key=lambda held: held.touched_at or 0.0)[:MOST_TOUCHED_A_CYCLE]:
@@ -38,10 +38,10 @@ class WatchFiles:
                 held.space.touch()
 
     def are_there(self, held: HeldJob) -> bool:
-        """Whether the files of a job that was handed over can be looked at.
+        """Return whether the files of a handed-over job can be looked at.
 
-        Where they were missing for long enough, the control directory is made anew: the job shell
-        may still write into it how the script ended.
+        If they were missing for `MISSING_FOR_S`, the control directory is made again: the job shell may
+        still write its exit record there.
         """
         if held.is_elsewhere or held.space.owner() is not None:
             held.files_missing_since = None
@@ -59,9 +59,9 @@ class WatchFiles:
     def make_up_for(
         self, held: HeldJob, task: int | None, records: TaskRecords, status: SchedulerStatus | None
     ) -> TaskRecords:
-        """The records of a task, with what can be known again where the files were removed.
+        """Return the records of a task, completed as far as possible if its files were removed.
 
-        The lock of a task that runs is taken for it, so that its exit record will count.
+        The lock of a running task is taken in its name, so that its exit record will count.
         """
         if held.is_elsewhere or records.start is not None or held.space.lost() is None:
             return records
@@ -70,12 +70,12 @@ class WatchFiles:
         holder = records.holder or held.space.take_lock(task, held.local_ids[0])
         if holder not in held.local_ids:
             return records
-        # When this run started is not known: the record may tell of a later one, or of another clock.
+        # The start time of this run is unknown: the record may be of a later run, or by another clock.
         return evolve(records, holder=holder, start=StartRecord(holder, time=None))
 
 
 def told_of_loss(held: HeldJob, end: TaskState) -> TaskState:
-    """The *end* of a job, with what happened to its files; no success without its outputs."""
+    """Return the final state *end* with a note on removed files; without outputs, it is not DONE."""
     lost = None if held.is_elsewhere else held.space.lost()
     if lost is None:
         return end
@@ -84,7 +84,7 @@ def told_of_loss(held: HeldJob, end: TaskState) -> TaskState:
 
 
 def told_of_lost_outputs(held: HeldJob, end: TaskState) -> TaskState:
-    """The *end* of a job whose work directory was gone when its outputs were to be brought."""
+    """Return the final state *end* with a note that the work directory was gone before the stage-out."""
     return _without_outputs(end, f"its work directory {held.space.work_dir} was removed")
 
 

@@ -1,4 +1,4 @@
-"""Hear of new jobs and requests: one cheap look a poll, a listing when the doorbell rang."""
+"""Find new jobs and requests: one cheap request per poll, a listing when the doorbell rang."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from cloudq.ports.job_repository import JobQueue, Marker, QueueListing
 LIST_AT_LEAST_EVERY_S = 300.0
 FOLLOW_LASTS_S = 600.0
 LISTED_A_PART = 2
-"""Markers of jobs that are absent at two listings are deleted."""
+"""How often a part of the queue is listed: entries of jobs absent at two listings are deleted."""
 
 
 @define
 class WatchQueue:
-    """Brings what is under the system's queue into the holdings (protocol 7.1)."""
+    """Read the system's queue into the holdings (protocol 7.1)."""
 
     queue: JobQueue
     clock: Clock
@@ -25,12 +25,12 @@ class WatchQueue:
     _bell: str = field(default="", init=False)
     _listed_at: float | None = field(default=None, init=False)
     _after: str = field(default="", init=False)
-    """Where the part of the queue begins that is looked at; a queue of sane size has but one part."""
+    """Where the current part of the queue begins; a queue of normal size has only one part."""
     _rest_after: str = field(default="", init=False)
     _times_listed: int = field(default=0, init=False)
 
     def __call__(self) -> None:
-        """Look at the doorbell; list the queue if it rang, or has not been listed for long."""
+        """Check the doorbell; list the queue if it rang, or if the last listing is old."""
         bell = self.queue.doorbell(self.system, self._bell)
         now = self.clock.elapsed()
         is_done = self._is_done_with_part()
@@ -44,12 +44,12 @@ class WatchQueue:
         self._take(listing, now)
 
     def list_again(self) -> None:
-        """List at the next call, whatever the doorbell says."""
+        """Make the next call list the queue, whatever the doorbell shows."""
         self._listed_at = None
 
     @property
     def has_seen_all(self) -> bool:
-        """Whether all of the queue was listed in this epoch: what is not known now was not shown."""
+        """Return whether the whole queue was listed in this epoch; a job unknown now was not shown."""
         return self._listed_at is not None and not self._sees_a_part
 
     @property
@@ -57,7 +57,7 @@ class WatchQueue:
         return bool(self._after or self._rest_after)
 
     def _is_done_with_part(self) -> bool:
-        """Whether it is the next part's turn: every job of this one was read, or could not be."""
+        """Return whether the next part is due: every job of this one was read, or could not be read."""
         if not self._sees_a_part:
             return False
         return all(each.retries or not each.is_newly_listed for each in self.holdings.invitations.values())
@@ -79,7 +79,7 @@ class WatchQueue:
         self._note_follows(listing.follows, now)
 
     def _take_requests(self, listing: QueueListing) -> None:
-        """Those listed; of held jobs whose part of the queue is not looked at, those known before."""
+        """Take the listed requests; if only a part is listed, also keep earlier requests for held jobs."""
         holdings = self.holdings
         cancels, task_cancels = set(listing.cancels), set(listing.task_cancels)
         if self._sees_a_part:

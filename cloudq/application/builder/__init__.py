@@ -1,1 +1,1 @@
-"""Clusters on AWS: creating, describing and deleting them."""
+"""Clusters on AWS: create, describe and delete them."""

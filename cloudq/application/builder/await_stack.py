@@ -1,4 +1,4 @@
-"""Wait until a stack has come to rest."""
+"""Wait until a stack is neither being created nor being deleted."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from cloudq.ports.cluster_provisioner import ClusterProvisioner
 
 POLL_S = 10.0
 LONGEST_S = 2 * 3600.0
-"""Far above what a cloud lets a stack take."""
+"""The longest wait in seconds, far above the time that a cloud allows a stack."""
 
 SILENCE_S = 600.0
-"""How long the cloud may be out of reach."""
+"""The seconds for which the cloud may be unreachable."""
 
 _BUSY = {StackState.CREATING, StackState.DELETING}
 
 
 @frozen
 class AwaitStack:
-    """Watches one part of a cluster."""
+    """Watch one part of a cluster."""
 
     provisioner: ClusterProvisioner
     clock: Clock
@@ -30,15 +30,15 @@ class AwaitStack:
     poll_s: float = POLL_S
 
     def __call__(self, name: str, part: Part) -> Cluster:
-        """The cluster once *part* is neither being made nor removed.
+        """Return the cluster once *part* is neither being created nor being deleted.
 
-        A cloud that is out of reach for a while is asked again: it goes on without us. Raises
-        `CloudUnavailable` if that lasts, and `WaitTimedOut`.
+        A temporarily unreachable cloud is asked again, because it continues its work. Raises
+        `CloudUnavailable` if it stays unreachable, and `WaitTimedOut`.
         """
         ends = self.clock.elapsed() + LONGEST_S
         answered = self.clock.elapsed()
         while self.clock.elapsed() < ends:
-            self.clock.sleep(self.poll_s)  # nothing is made or removed in an instant
+            self.clock.sleep(self.poll_s)  # no stack is created or deleted in an instant
             try:
                 cluster = self.provisioner.find(name)
             except CloudUnavailable as error:

@@ -1,4 +1,4 @@
-"""Why a cluster could not be made or removed, and what to do about it."""
+"""Explain why a cluster could not be made or removed, and what to do about it."""
 
 from __future__ import annotations
 
@@ -34,11 +34,14 @@ _HINTS = (
         "Something that cloudq did not make is in the network: remove it first.",
     ),
 )
-"""What is found in the events, and what it means."""
+"""Pairs of strings to look for in the events, and the hint for them."""
 
 
 def failure_text(provisioner: ClusterProvisioner, name: str, part: Part, what: str, reason: str) -> str:
-    """What failed, in the cloud's own words, and the next step; *what* is made or removed."""
+    """Return a message with the cloud's own description of the failure and the next step.
+
+    *what* is ``made`` or ``removed``.
+    """
     events = provisioner.failures(name, part) or ((reason,) if reason else ())
     told = "\n".join(events).lower()
     hints = [hint for signs, hint in _HINTS if any(sign.lower() in told for sign in signs)]

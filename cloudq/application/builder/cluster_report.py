@@ -1,4 +1,4 @@
-"""What a user hears while a cluster is made or removed."""
+"""Messages to the user while a cluster is created or deleted."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from cloudq.domain.clusters.cluster import Part
 
 
 def _nothing(_: str) -> None:
-    """Nobody listens."""
+    """Discard a message."""
 
 
 @frozen
 class Report:
-    """Where words go: what belongs to the result, what is good to know, what changes while one waits."""
+    """Callbacks for messages: results, notes, and progress while the user waits."""
 
     say: Callable[[str], None] = _nothing
     note: Callable[[str], None] = _nothing
     progress: Callable[[str], None] = _nothing
 
     def stack(self, cluster: str, part: Part, doing: str) -> None:
-        """Say that a stack is *doing*: creating or deleting."""
+        """Report what happens to a stack; *doing* is ``creating`` or ``deleting``."""
         self.say(f"The stack ({part.stack_of(cluster)}) is {doing}. Please wait a minute.")

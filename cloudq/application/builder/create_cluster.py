@@ -1,4 +1,4 @@
-"""Make a cluster, or go on making it, whoever began."""
+"""Create a cluster, or continue a creation that any process began."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ _PARTS = {
 }
 
 _PLANNED = dict.fromkeys(("HeadNodeSubnetId", "ComputeSubnetId"), PLANNED_SUBNET)
-"""Stands for the network while there is none."""
+"""Placeholders for the subnets while the network does not exist."""
 
 OWN_NETWORK = "10.0.0.0/16"
-"""The network of the cluster itself, as the shipped presets make it: nobody outside may try to log in."""
+"""The cluster's own network, as in the shipped presets: no address outside it may try to log in."""
 _NAMED_LATER = "arn:aws:secretsmanager:::secret:not-made-yet"
 
 
 @frozen
 class CreateCluster:
-    """Steps from what exists to a complete cluster."""
+    """Create a cluster step by step, starting from what exists."""
 
     provisioner: ClusterProvisioner
     account: CloudAccount
@@ -56,11 +56,11 @@ class CreateCluster:
     report: Report
 
     def __call__(self, request: ClusterRequest, *, wait: bool = True) -> Cluster:
-        """Make the cluster; without *wait* return once its nodes are being made.
+        """Create the cluster; without *wait*, return while its nodes are being created.
 
-        The same call goes on where another one stopped, and does nothing if the cluster is
-        complete. Raises `InvalidInput` and `NameTaken` before anything was made, `ClusterFailed`
-        with what the cloud said, `ClusterConflict` if somebody else removes the cluster meanwhile.
+        Another call continues where this one stopped, and does nothing if the cluster is complete. Raises
+        `InvalidInput` and `NameTaken` before anything is made, `ClusterFailed` with the cloud's message, and
+        `ClusterConflict` if another command deletes the cluster at the same time.
         """
         name = checked_cluster_name(request.name)
         cluster = self.provisioner.find(name)
@@ -72,7 +72,7 @@ class CreateCluster:
         return _Creation(self, settled).run(cluster, wait=wait)
 
     def plan(self, request: ClusterRequest) -> Mapping[str, str]:
-        """Every file as it would be used, by its name; makes nothing. Raises as making it would."""
+        """Return every file as it would be used, by name; make nothing. Raises as a creation does."""
         name = checked_cluster_name(request.name)
         cluster = self.provisioner.find(name)
         settled = self.settle(request, cluster)
@@ -89,7 +89,7 @@ class CreateCluster:
         }
 
     def make_network(self, settled: SettledCluster) -> None:
-        """Begin to make the network; what opens the job bucket comes with it."""
+        """Begin to create the network, including the access to the job bucket."""
         name, store = settled.request.name, settled.request.store
         told = {"ClusterName": name, "Zone": settled.zone}
         if settled.by_role:
@@ -100,7 +100,7 @@ class CreateCluster:
         self.provisioner.create_network(name, settled.preset.network, known)
 
     def make_nodes(self, settled: SettledCluster, network: Mapping[str, str]) -> None:
-        """Begin to make the nodes, with everything where they will look for it."""
+        """Upload the files that the nodes need, and begin to create the nodes."""
         name, store = settled.request.name, settled.request.store
         secret = "" if settled.by_role else self.account.keep_secret(name, store.profile)
         wheel = self.wheel()
@@ -108,7 +108,7 @@ class CreateCluster:
         self.provisioner.create_nodes(name, self.configuration(settled, network, secret))
 
     def configuration(self, settled: SettledCluster, network: Mapping[str, str], secret: str) -> str:
-        """The configuration of the nodes in *network*, which is told by its outputs."""
+        """Return the configuration of the nodes in the network whose outputs are *network*."""
         name, store = settled.request.name, settled.request.store
         place = self.account.setup_place(name)
         values = {
@@ -138,7 +138,7 @@ class CreateCluster:
 
 @define
 class _Creation:
-    """One run of a creation: what it has seen under way must not vanish or fail unnoticed."""
+    """One run of a creation, which notices if a stack that it began fails or disappears."""
 
     create: CreateCluster
     settled: SettledCluster
@@ -175,7 +175,7 @@ class _Creation:
         report.stack(name, part, "creating")
 
     def _complain(self, cluster: Cluster, part: Part) -> None:
-        """Raise if what was being made has failed, or is taken away by somebody else."""
+        """Raise if a stack that this run began has failed, or if another command deletes it."""
         for begun in self.begun & ({part} | ({Part.NETWORK} if part is Part.NODES else set())):
             stack = cluster.part(begun)
             name = begun.stack_of(cluster.name)

@@ -1,4 +1,4 @@
-"""Remove a cluster, or what there is of one."""
+"""Delete a cluster, or what exists of one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WAITS = {Step.WAIT_FOR_NODES: Part.NODES, Step.WAIT_FOR_NETWORK: Part.NETWORK}
 
 @frozen
 class DeleteCluster:
-    """Steps from what exists to nothing."""
+    """Delete a cluster step by step, starting from what exists."""
 
     provisioner: ClusterProvisioner
     account: CloudAccount
@@ -26,11 +26,11 @@ class DeleteCluster:
     report: Report
 
     def __call__(self, name: str, *, wait: bool = True) -> Cluster:
-        """Remove everything of a cluster and return what is left of it.
+        """Delete everything of a cluster and return what is left of it.
 
-        Nothing is left, unless it is told not to *wait*: then the removal has begun, and the same
-        call goes on. A cluster of which nothing exists is no error. Raises `ClusterFailed` with what
-        the cloud said, `NameTaken` for stacks that are not cloudq's.
+        With *wait*, nothing is left. Without it, the deletion has begun, and another call continues it. A
+        cluster of which nothing exists is no error. Raises `ClusterFailed` with the cloud's message, and
+        `NameTaken` for stacks that are not cloudq's.
         """
         cluster = self.provisioner.find(checked_cluster_name(name))
         if not cluster.exists:
@@ -50,7 +50,7 @@ class DeleteCluster:
         return cluster
 
     def leftovers(self, name: str) -> tuple[str, ...]:
-        """What is left of a deleted cluster and may cost."""
+        """Return the leftovers of a deleted cluster that may still cost money."""
         return self.account.leftovers(name)
 
     def _act(self, step: Step, name: str, part: Part) -> None:

@@ -10,10 +10,10 @@ from cloudq.ports.cluster_provisioner import ClusterProvisioner
 
 @frozen
 class ListClusters:
-    """Every cluster of this account and region."""
+    """List the clusters of this account and region."""
 
     provisioner: ClusterProvisioner
 
     def __call__(self) -> tuple[Cluster, ...]:
-        """Clusters of which anything exists, by name."""
+        """Return all clusters of which any part exists, sorted by name."""
         return tuple(sorted(self.provisioner.clusters(), key=lambda cluster: cluster.name))

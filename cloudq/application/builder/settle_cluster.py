@@ -1,4 +1,4 @@
-"""Check all that can be known before anything is made, and settle what the user left open."""
+"""Check everything that can be checked before anything is made, and fill in what the user left open."""
 
 from __future__ import annotations
 
@@ -26,28 +26,28 @@ Result = TypeVar("Result")
 
 @frozen
 class SettledCluster:
-    """A cluster with nothing left open."""
+    """The request for a cluster with every open choice decided."""
 
     request: ClusterRequest
     preset: Preset
     identity: Identity
     zone: str
     by_role: bool
-    """Whether the nodes' role opens the job bucket; else a secret does."""
+    """Whether the nodes' role gives access to the job bucket; otherwise a secret does."""
 
 
 @frozen
 class SettleCluster:
-    """The checks."""
+    """Check a request and decide its open choices."""
 
     account: CloudAccount
     presets: Presets
     report: Report
 
     def __call__(self, request: ClusterRequest, cluster: Cluster) -> SettledCluster:
-        """Settle *request*, of which *cluster* exists already.
+        """Settle *request*; *cluster* is what exists of it already.
 
-        Raises `InvalidInput` that tells every problem at once.
+        Raises `InvalidInput` with all problems at once.
         """
         problems = list(problems_with_access(request))
         identity = self.account.identity()
@@ -107,7 +107,7 @@ class SettleCluster:
 
 
 def _other_bucket(store: JobBucket, *, by_role: bool, cluster: Cluster) -> list[str]:
-    """The network that is there already opens one bucket; another one takes another network."""
+    """Return a problem if the existing network was made for another bucket; that needs another network."""
     if cluster.network is None:
         return []
     there = cluster.network.parameters
@@ -120,7 +120,7 @@ def _other_bucket(store: JobBucket, *, by_role: bool, cluster: Cluster) -> list[
 
 
 def _noting(problems: list[str], ask: Callable[[], Result]) -> Result | None:
-    """What *ask* says; None, with the problems noted, if it cannot be had."""
+    """Return the result of *ask*; None if it raised `InvalidInput`, whose problems go to *problems*."""
     try:
         return ask()
     except InvalidInput as error:

@@ -1,1 +1,1 @@
-"""What the client does with jobs."""
+"""The client's use cases for jobs."""

@@ -1,4 +1,4 @@
-"""Read and check what a user asks to be submitted: all problems are told at once."""
+"""Read and check a submission, and report all its problems at once."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _NO_SYSTEM = (
 
 @define
 class Problems:
-    """What is wrong, collected for one report of all."""
+    """A collection of problems, for one report of all of them."""
 
     found: list[str] = field(factory=list)
 
     def collect(self, check: Callable[[], T]) -> T | None:
-        """What *check* gives; None if it found problems, which are kept."""
+        """Return the result of *check*; None if it raised `InvalidInput`, whose problems are kept."""
         try:
             return check()
         except InvalidInput as error:
@@ -45,13 +45,13 @@ class Problems:
 
 @frozen
 class Draft:
-    """A submission as a user words it: nothing of it was looked at yet."""
+    """A submission as the user typed it, before any check."""
 
     script: Path
     submit_to: str = ""
     submit_opt: str = ""
     hold_jid: str = ""
-    """Ids with commas between them; the next one, too."""
+    """Job ids separated by commas, as in *hold_ok_jid*."""
     hold_ok_jid: str = ""
     array_tid: str | None = None
     inputs: tuple[Path, ...] = ()
@@ -62,7 +62,7 @@ class Draft:
 
 @frozen
 class Checked:
-    """A submission that may be made, but for its inputs, which are not packed yet."""
+    """A submission that passed the checks; its inputs are not packed yet."""
 
     request: SubmitRequest
     warnings: tuple[str, ...]
@@ -70,13 +70,13 @@ class Checked:
 
 @frozen
 class CheckSubmission:
-    """Looks at everything that can be known before anything is written."""
+    """Check everything that can be checked before anything is written."""
 
     archives: Archives
     submit: SubmitJob
 
     def __call__(self, draft: Draft) -> Checked:
-        """Check; raise `InvalidInput` with every problem, those that the store tells, too."""
+        """Return the checked submission. Raises `InvalidInput` with all problems, also those in the store."""
         problems = Problems()
         body = problems.collect(lambda: read_script(draft.script))
         meta = None
@@ -114,22 +114,22 @@ class CheckSubmission:
 
 
 def read_script(path: Path) -> Jobscript:
-    """The script in a file. Raises `InvalidInput` if it cannot be read."""
+    """Return the script in a file. Raises `InvalidInput` if it cannot be read."""
     try:
         with path.open("rb") as file:
-            body = file.read(MAX_SCRIPT_BYTES + 1)  # a device may never come to an end
+            body = file.read(MAX_SCRIPT_BYTES + 1)  # reading a device may never end
     except OSError as error:
         raise InvalidInput(f"{on_one_line(path)}: cannot be read: {error.strerror or error}") from error
     return Jobscript(path.name, body)
 
 
 def parse_array(text: str | None) -> ArrayRange | None:
-    """The tasks that were asked for, if any. Raises `InvalidInput`."""
+    """Return the requested tasks, or None. Raises `InvalidInput`."""
     return None if text is None else ArrayRange.parse(text)
 
 
 def _read_directives(script: Jobscript, *, is_pinned: bool) -> MetaScript | None:
-    """The script's directives if it is a meta jobscript, else None. Raises `InvalidInput`."""
+    """Return the script's directives if it is a meta jobscript, else None. Raises `InvalidInput`."""
     if is_pinned and not has_directives(script.body):
         Jobscript.checked(script.name, script.body)
         return None

@@ -15,7 +15,7 @@ from cloudq.ports.system_registry import SystemRegistry
 
 @frozen
 class DeleteJob:
-    """Removes finished jobs from the bucket."""
+    """Remove finished jobs from the bucket."""
 
     jobs: JobRepository
     queue: JobQueue
@@ -25,9 +25,8 @@ class DeleteJob:
     def __call__(self, job_id: str, *, force: bool = False) -> None:
         """Delete one finished job with all its data.
 
-        Raises `JobNotFound`, and `JobStateConflict` while the job has not ended or its agent has
-        not let go of it; with *force* an agent that has been silent for ten times its time to
-        live is not waited for.
+        Raises `JobNotFound`, and `JobStateConflict` if the job is not final or its agent has not put it away
+        yet; *force* overrides the latter if the agent has been silent for ten times its time to live.
         """
         try:
             job = self.jobs.load(job_id).job
@@ -49,7 +48,7 @@ class DeleteJob:
             )
         if job.run_system and job.claim and self.queue.holds_marker(job.run_system, job.tag):
             self._require_gone(job, force=force)
-            # An agent that comes back finds neither record nor claim: this tells it that both were deleted.
+            # An agent that returns finds neither record nor claim: the request informs it of the deletion.
             self.queue.request_cancel(job.run_system, job.tag)
             self.queue.withdraw(job.run_system, [job.tag])
         self.jobs.delete(job)
@@ -66,7 +65,7 @@ class DeleteJob:
             )
 
     def all_finished(self) -> Iterator[str]:
-        """Delete every finished job whose agent has let go of it; yield each id once it is gone."""
+        """Delete every finished job that its agent has put away; yield each id once the job is gone."""
         queues = self.queue.markers_of_all()
         held = {(system, marker.tag.job_id) for system, queue in queues.items() for marker in queue.markers}
         return self.jobs.delete_finished(keep=lambda entry: (entry.system, entry.job_id) in held)

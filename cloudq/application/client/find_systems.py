@@ -1,4 +1,4 @@
-"""Find the systems that a job is offered to, and say of the others why not."""
+"""Find the systems to which a job is offered, and give the reasons against the others."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from cloudq.domain.scripts.system_mapping import NameTables, SystemMapping
 from cloudq.ports.system_registry import SeenLease, SystemRegistry, SystemSign
 
 GIVEN_UP_AFTER_S = 7 * 86_400.0
-"""A system that is silent for so long is not waited for by a job that any may run."""
+"""An unpinned job is not offered to a system that has been silent for longer than this."""
 
 
 @frozen
 class Wanted:
-    """Where a job may run, as far as its owner says; *script* None: it is no meta job."""
+    """Where a job may run, by its owner's wishes; *script* is None unless it is a meta jobscript."""
 
     pinned: tuple[str, ...] = ()
     script: MetaScript | None = None
@@ -33,7 +33,7 @@ class Wanted:
 
 @frozen
 class Found:
-    """The systems to invite, and what the job's owner should know."""
+    """The systems to invite, and warnings for the job's owner."""
 
     systems: tuple[str, ...]
     warnings: tuple[str, ...] = ()
@@ -41,17 +41,17 @@ class Found:
 
 @frozen
 class FindSystems:
-    """Reads what all systems tell of themselves."""
+    """Choose systems by what the agents report in their leases."""
 
     registry: SystemRegistry
     names: NameTables
     know_store: KnowStore
 
     def __call__(self, wanted: Wanted, problems: Sequence[str] = ()) -> Found:
-        """The systems for a job, one LIST and one GET a system that matters.
+        """Return the systems for a job; costs one LIST, and one GET per system that may get the job.
 
-        Raises `UnknownSystem`, or `InvalidInput` if no system can run it; *problems* of other
-        kinds are told along.
+        Raises `UnknownSystem`, or `InvalidInput` if no system can run it; an `UnknownSystem` for a pinned job
+        also lists *problems*, which the caller found before.
         """
         if not wanted.pinned and wanted.script is None:
             return Found(())
@@ -62,7 +62,7 @@ class FindSystems:
         return self._kept_apart(self._eligible(wanted, wanted.script, known))
 
     def unknown(self, systems: Iterable[str]) -> tuple[str, ...]:
-        """Those of *systems* that no agent ever reported, in words; nothing if the store does not answer."""
+        """Return a message for each of *systems* that never reported; none if the store does not answer."""
         try:
             known = self.registry.systems()
         except CloudqError:
@@ -70,17 +70,17 @@ class FindSystems:
         return tuple(_never_reported(system, known) for system in systems if known and system not in known)
 
     def require_known(self, systems: Iterable[str]) -> None:
-        """Raise `UnknownSystem` for those that no agent ever reported, if any agent ever did."""
+        """Raise `UnknownSystem` for systems as which no agent ever reported, if any agent ever did."""
         known = self.registry.systems()
         if known and (unknown := [system for system in systems if system not in known]):
             raise UnknownSystem("\n".join(f"{_nobody_reported(system, known)}." for system in unknown))
 
     def mappings(self, script: MetaScript) -> tuple[SystemMapping, ...]:
-        """What the configuration says of the script's project and resource, system by system."""
+        """Return the configured names of the script's project and resource on each system."""
         return self.names.mappings(script.project, script.resource)
 
     def _kept_apart(self, found: Found) -> Found:
-        """On a weak store two systems that are offered a job might both run it."""
+        """Raise `InvalidInput` for several systems on a weak store: more than one might run the job."""
         if self.know_store.is_weak and len(found.systems) > 1:
             raise InvalidInput(
                 "this store does not keep conditional writes apart, so a job is offered to one system alone, "
@@ -88,7 +88,7 @@ class FindSystems:
             )
         return found
 
-    # A system that was named -----------------------------------------------------------------
+    # A pinned job ----------------------------------------------------------------------------
 
     def _pinned(self, wanted: Wanted, known: Mapping[str, SystemSign], problems: Sequence[str]) -> Found:
         warnings: list[str] = []
@@ -106,7 +106,7 @@ class FindSystems:
         return Found(wanted.pinned, tuple(warnings))
 
     def _require_usable_names(self, wanted: Wanted, system: str) -> None:
-        """Where no agent has a say yet, at least one's own words must be right."""
+        """Raise `InvalidInput` for wrong configured names, even if the pinned system has no agent yet."""
         if wanted.script is None:
             return
         mapping = self.names.mapping(wanted.script.project, wanted.script.resource, system)
@@ -119,7 +119,7 @@ class FindSystems:
         if reasons := self._reasons(wanted, wanted.script, system, seen.lease.offer):
             raise InvalidInput([f"{system} cannot run it: {reason}" for reason in reasons])
 
-    # Any system that can ---------------------------------------------------------------------
+    # A job for any eligible system -----------------------------------------------------------
 
     def _eligible(self, wanted: Wanted, script: MetaScript, known: Mapping[str, SystemSign]) -> Found:
         unknown = [system for system in wanted.only if system not in known and system not in wanted.without]

@@ -1,4 +1,4 @@
-"""Offer a job that nobody holds: put markers that are missing, or invite other systems (protocol 3.5, I9)."""
+"""Offer a job without a holder: put missing queue entries, or invite other systems (protocol 3.5, I9)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from cloudq.ports.job_repository import JobFiles, JobQueue, JobRepository
 
 @frozen
 class OfferJob:
-    """Decided by claims, as everything is: who was invited before may take the job at any moment."""
+    """Offer an unclaimed job again.
+
+    Claims decide, as always: a system that was invited before may take the job at any moment.
+    """
 
     jobs: JobRepository
     queue: JobQueue
@@ -24,16 +27,16 @@ class OfferJob:
     take_back: TakeBackJob
 
     def __call__(self, job_id: str, systems: tuple[str, ...] = ()) -> tuple[str, ...]:
-        """Offer the job to *systems* and to no other any more; return who is invited now.
+        """Offer the job to *systems* and to no others; return the systems that are invited now.
 
-        Without *systems* to those that were invited before, whose markers may be missing.
-        Repeatable. Raises `JobNotFound`, and `JobStateConflict` if the job is over, held, or was
-        never submitted as a whole.
+        Without *systems*, the job is offered to the systems that were invited before, whose queue entries may
+        be missing. Repeatable. Raises `JobNotFound`, and `JobStateConflict` if the job is final, held, or
+        incompletely submitted.
         """
         job = self.jobs.load(job_id).job
         newest = self.jobs.newest_claim(job_id, job.certain_claim)
         self._require_offerable(job, newest)
-        if newest is not None:  # nobody comes back to a take-back that was cut short
+        if newest is not None:  # no other process finishes an interrupted take-back
             self.take_back.carry_out(job_id, newest)
         invited = job.invited if newest is None else newest.systems
         if set(systems or invited) != set(invited):

@@ -1,4 +1,4 @@
-"""Look at jobs: one, all unfinished ones, all finished ones."""
+"""Query jobs: one, all unfinished ones, or all finished ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NOT_YET_IN_HISTORY = "it has ended; its history entry is not written yet"
 
 @frozen
 class ActiveJobs:
-    """All unfinished jobs, oldest first, and what to know about the systems they wait for."""
+    """All unfinished jobs, oldest first, and warnings about the systems for which they wait."""
 
     jobs: tuple[ActiveJob, ...]
     warnings: tuple[str, ...] = ()
@@ -30,7 +30,7 @@ class ActiveJobs:
 
 @frozen
 class QueryJobs:
-    """Answers from the bucket; nothing is written."""
+    """Answer queries from the bucket; write nothing."""
 
     records: JobRepository
     queue: JobQueue
@@ -38,18 +38,18 @@ class QueryJobs:
     workers: Workers
 
     def job(self, job_id: str) -> Job:
-        """One job. Raises `JobNotFound`."""
+        """Return one job. Raises `JobNotFound`."""
         return self.records.load(job_id).job
 
     def history(self, last: int | None = None) -> Iterator[HistoryEntry]:
-        """Finished jobs, newest first."""
+        """Yield finished jobs, newest first."""
         return self.records.history(last)
 
     def active(self) -> ActiveJobs:
-        """All unfinished jobs: one LIST of systems, one of markers, one GET a system.
+        """Return all unfinished jobs: one LIST of systems, one of queue entries, one GET per system.
 
-        Jobs that no agent's summary tells of are read themselves. One that has ended is shown
-        until it is in the history: at no moment is a job in neither.
+        The record of a job that is in no agent's summary is read separately. A final job is shown until it is
+        in the history, so every job is visible at every moment.
         """
         signs = self.registry.systems()
         queues = self.queue.markers_of_all()
@@ -91,7 +91,7 @@ class QueryJobs:
 
 
 def _most_advanced(summaries: Mapping[str, ActiveSummary], invited: set[str]) -> dict[str, ActiveJob]:
-    """Of several systems that tell of a job, the one that holds it knows best."""
+    """Choose one summary line per job: if several systems list the job, the holder's line counts."""
     told: dict[str, ActiveJob] = {}
     for summary in summaries.values():
         for job in summary.jobs:

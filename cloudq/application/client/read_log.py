@@ -1,4 +1,4 @@
-"""Read what a job, or an agent, printed."""
+"""Read the log of a job or of an agent."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ASK_AGAIN_AFTER_S = 300.0
 
 @frozen
 class ReadLog:
-    """Streams logs out of the bucket; asks the agent for those that still grow."""
+    """Stream logs from the bucket; ask the agent to upload those that still grow."""
 
     jobs: JobRepository
     queue: JobQueue
@@ -28,7 +28,7 @@ class ReadLog:
     clock: Clock
 
     def of_job(self, job: Job, stream: str, task: int | None) -> Iterator[bytes]:
-        """Everything in the bucket of one stream: all of it once the job has ended.
+        """Return what the bucket has of one log stream: the whole stream once the job is final.
 
         Raises `InvalidInput` for a task that the job does not have.
         """
@@ -42,7 +42,7 @@ class ReadLog:
     def so_far(
         self, job: Job, stream: str, task: int | None, *, wait_s: float, poll_s: float = 1.0
     ) -> Iterator[bytes]:
-        """What there is now; of a running job that has shown nothing, wait for the first pieces."""
+        """Yield what there is now; if a running job has no output yet, wait up to *wait_s* for it."""
         began = self.clock.elapsed()
         while True:
             is_empty = True
@@ -56,7 +56,7 @@ class ReadLog:
             job = self.jobs.load(job.uuid).job
 
     def follow(self, job_id: str, stream: str, task: int | None, *, poll_s: float) -> Iterator[bytes]:
-        """The stream as it grows, until the job has ended and all of it was given."""
+        """Yield the log stream as it grows, until the job is final and the whole stream was yielded."""
         job = self.jobs.load(job_id).job
         self.check_task(job, task)
         offset, asked_at = 0, None
@@ -76,13 +76,13 @@ class ReadLog:
         return self.files.log_pieces(job.tag, stream, task, offset) if job.claim else iter(())
 
     def ask_for(self, job: Job) -> None:
-        """Ask the holder to bring the logs of a running job; to be repeated within 10 minutes."""
+        """Ask the holder to upload the logs of a running job; repeat the request within 10 minutes."""
         if job.claim and not job.is_final:
             self.queue.request_follow(job.run_system, job.tag)
             self.queue.ring(job.run_system)
 
     def of_agent(self, system: str) -> Iterator[bytes]:
-        """The recent log of an agent. Raises `ObjectNotFound`."""
+        """Return the recent log of an agent. Raises `ObjectNotFound`."""
         return self.registry.agent_log(system)
 
     @staticmethod

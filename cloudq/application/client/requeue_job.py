@@ -1,4 +1,4 @@
-"""Offer a job again that does not get on: taken back from its holder, or not taken by anybody."""
+"""Offer a job again that makes no progress: one taken back from its holder, or one that no agent took."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from cloudq.ports.job_repository import JobFiles, JobRepository
 
 @frozen
 class RequeueRequest:
-    """Which job, and where to.
+    """The job to requeue, and the systems to offer it to.
 
-    Without *systems* those are invited that were the last time. *claim* is the number of the claim
-    that the person saw who decided this; None: they saw that nobody holds the job.
+    Without *systems*, the job is offered to the same systems as the last time. *claim* is the number of the
+    claim that the user saw before deciding; None means that the user saw no holder.
     """
 
     job_id: str
     systems: tuple[str, ...] = ()
     claim: int | None = None
     force: bool = False
-    """Take it even from a holder that reported lately: it may run twice."""
+    """Take it even from a holder that reported recently: the job may run twice."""
 
 
 @frozen
 class Requeued:
-    """Who is invited now, from whom the job was taken, and what its owner should know."""
+    """The systems that are invited now, the former holder, and warnings for the job's owner."""
 
     systems: tuple[str, ...]
     taken_from: str = ""
@@ -39,7 +39,7 @@ class Requeued:
 
 @frozen
 class RequeueJob:
-    """What `requeue` does, whoever holds the job."""
+    """Requeue a job, whether it has a holder or not."""
 
     jobs: JobRepository
     files: JobFiles
@@ -49,7 +49,7 @@ class RequeueJob:
     offer: OfferJob
 
     def __call__(self, request: RequeueRequest) -> Requeued:
-        """Requeue; repeatable after a crash.
+        """Requeue the job; repeatable after a crash.
 
         Raises `JobNotFound`, `UnknownSystem`, `InvalidInput` if a system cannot run the job, and
         `JobStateConflict` as `TakeBackJob` and `OfferJob` do, or if it is held and no claim is named.
@@ -66,7 +66,7 @@ class RequeueJob:
         return Requeued(self.offer(request.job_id, request.systems), warnings=warnings)
 
     def _check(self, job_id: str, systems: tuple[str, ...]) -> tuple[str, ...]:
-        """What to know of *systems*; a meta job must fit each of them."""
+        """Return warnings about *systems*; raise `InvalidInput` if a meta job does not fit one of them."""
         job = self.jobs.load(job_id).job
         self.find_systems.require_known(systems)
         script = self.files.script(job) if job.is_meta else None

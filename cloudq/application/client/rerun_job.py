@@ -1,4 +1,4 @@
-"""Submit an ended job once more, all of it or only the tasks that failed."""
+"""Submit a final job once more: all of it, or only the tasks that failed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cloudq.ports.job_repository import JobFiles, JobRepository
 
 @frozen
 class RerunRequest:
-    """Which job, and what is to be different from its first time; empty: nothing."""
+    """The job to rerun, and what to change for the new one; empty fields change nothing."""
 
     job_id: str
     only_failed: bool = False
@@ -28,22 +28,22 @@ class RerunRequest:
     hold_jid: tuple[str, ...] = ()
     hold_ok_jid: tuple[str, ...] = ()
     force: bool = False
-    """Submit even to a system that no agent ever reported."""
+    """Submit even to a system as which no agent ever reported."""
 
 
 @frozen
 class RerunJob:
-    """Makes a new job of an old one's script, options and inputs."""
+    """Make a new job from the script, options and inputs of an old one."""
 
     jobs: JobRepository
     files: JobFiles
     submit: SubmitJob
 
     def __call__(self, request: RerunRequest, scratch: Path) -> Submitted:
-        """Submit; the inputs pass through the directory *scratch*.
+        """Submit the new job; the inputs pass through the directory *scratch*.
 
-        Raises `JobNotFound`, `JobStateConflict` for a job that has not ended or in which nothing
-        failed, and whatever `SubmitJob` raises.
+        Raises `JobNotFound`, `JobStateConflict` for a job that is not final or in which nothing failed, and
+        the errors of `SubmitJob`.
         """
         job = self.jobs.load(request.job_id).job
         if not job.is_final:
@@ -82,7 +82,7 @@ class RerunJob:
 
 
 def _failed_tasks(job: Job) -> ArrayRange | None:
-    """The tasks that did not end DONE; None for a failed job without tasks."""
+    """Return the tasks that are not DONE; None for a failed job without tasks."""
     states = job.tasks.as_dict()
     failed = [task for task, state in states.items() if state.state is not JobState.DONE]
     if not failed and (states or job.state is JobState.DONE):

@@ -1,4 +1,4 @@
-"""Get a job's files out of the bucket into a directory of one's own."""
+"""Download a job's files from the bucket to a new directory."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from cloudq.ports.archives import Archives
 from cloudq.ports.job_repository import INPUT_ARCHIVE, JobFiles, output_archive
 
 INPUT, OUTPUT = "input", "output"
-"""Directories that archives are unpacked into."""
+"""The directories into which the archives are unpacked."""
 
 
 @frozen
 class StageOut:
-    """Downloads script, inputs, outputs and logs into ``<into>/<id>``, overwriting nothing."""
+    """Download script, inputs, outputs and logs to ``<into>/<id>``, and overwrite nothing."""
 
     files: JobFiles
     archives: Archives
 
     def __call__(self, job: Job, into: Path, *, unlimited: bool = False) -> Path:
-        """Return the new directory; it appears when all was brought that can be.
+        """Return the new directory, which appears only after everything that could be downloaded was.
 
-        *unlimited* waives the limits of size of what is unpacked. Raises `TargetExists`, and
-        `StagedOutInPart` once the directory is there if an archive or a file of it was not brought.
+        *unlimited* waives the size limits on unpacked archives. Raises `TargetExists`, and `StagedOutInPart`
+        (after the directory was created) if an archive or one of its files is missing.
         """
         target = into / job.uuid
         if target.exists() or target.is_symlink():
@@ -44,7 +44,7 @@ class StageOut:
         return target
 
     def _unpacked(self, job: Job, folder: Path, *, unlimited: bool) -> Iterator[str]:
-        """Unpack what was downloaded; what was not brought of it."""
+        """Unpack the downloaded archives; yield a message for each file or archive that was not unpacked."""
         outputs = [output_archive(number) for number in range(1, (job.output_archives or 1) + 1)]
         for directory, names, promised in (
             (INPUT, [INPUT_ARCHIVE], job.input_contents),

@@ -1,4 +1,4 @@
-"""Submit a job: everything checked first, then the record, the files, the markers, the bell."""
+"""Submit a job: check everything, then write the record, the files, the queue entries and the doorbells."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ MAX_ID_ATTEMPTS = 8
 
 @frozen
 class SubmitRequest:
-    """What a user asks for; *submit_to* names one system, or several that may race for the job.
+    """A submission; *submit_to* names one system, or several of which the first to claim it runs the job.
 
-    A *meta* jobscript needs none: then every system is invited that can run it, but for those
-    that *only* and *without* exclude.
+    A *meta* jobscript needs no *submit_to*: every system that can run it is invited, except those that *only*
+    and *without* exclude.
     """
 
     script: Jobscript
@@ -48,9 +48,9 @@ class SubmitRequest:
     array_tid: ArrayRange | None = None
     input_archive: Path | None = None
     input_contents: Contents | None = None
-    """What the archive holds, which the agent that extracts it relies on."""
+    """What the archive contains; the agent that extracts it relies on this."""
     force: bool = False
-    """Submit even to a system that no agent ever reported."""
+    """Submit even to a system as which no agent ever reported."""
     meta: MetaScript | None = None
     only: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
@@ -58,7 +58,7 @@ class SubmitRequest:
 
 @frozen
 class Submitted:
-    """The job as it was submitted, and what its owner should know."""
+    """The job as it was submitted, and warnings for its owner."""
 
     job: Job
     warnings: tuple[str, ...] = ()
@@ -66,7 +66,7 @@ class Submitted:
 
 @frozen
 class SubmitJob:
-    """Puts a job into the bucket (protocol 3.1)."""
+    """Put a job into the bucket (protocol 3.1)."""
 
     jobs: JobRepository
     queue: JobQueue
@@ -77,14 +77,14 @@ class SubmitJob:
     client: str
 
     def __call__(self, request: SubmitRequest) -> Submitted:
-        """Submit; raise `InvalidInput` with every problem before anything is written.
+        """Submit a job, or raise `InvalidInput` with all problems before anything is written.
 
         Raises `MaybeSubmitted` if the store did not confirm the last steps.
         """
         found = self._check(request)
         try:
             job = self._put(request, found.systems)
-        except StoreUnavailable as error:  # without a marker nobody ever sees what was put
+        except StoreUnavailable as error:  # without a queue entry, no agent sees what was written
             raise StoreUnavailable(f"The job was not submitted: {error}") from error
         return Submitted(job, (*found.warnings, *job.remarks, *self._invite(job)))
 
@@ -96,7 +96,10 @@ class SubmitJob:
         *,
         force: bool = False,
     ) -> tuple[str, ...]:
-        """What the store tells to be wrong with these, for a report of all problems; it may not answer."""
+        """Return what the store shows to be wrong with these, for a report of all problems.
+
+        If the store does not answer, the result may be incomplete.
+        """
         problems: list[str] = []
         try:
             problems.extend(self._held_for_problems(hold_jid, hold_ok_jid))

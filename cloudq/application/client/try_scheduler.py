@@ -1,4 +1,4 @@
-"""Try out on the site's own scheduler whether cloudq concludes what it should."""
+"""Test, with trial jobs on the site's scheduler, whether cloudq draws the right conclusions."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ CLEAN_UP_WITHIN_S = 120.0
 
 @frozen
 class TrialResult:
-    """What a trial showed."""
+    """The result of one trial."""
 
     name: str
     expected: str
     verdict: Verdict
     concluded: str = ""
-    """The end that cloudq told."""
+    """The final state, in words, that cloudq recorded."""
     remark: str = ""
-    """Why the trial failed or was not made; for files, how long they took to be seen."""
+    """Why the trial failed or was skipped; for a file exchange, how long the files took to appear."""
     scheduler_job_id: str = ""
     seconds: float = 0.0
 
@@ -51,7 +51,7 @@ class _Running:
 
 @define
 class TryScheduler:
-    """Runs trials through a client and an agent that are wired to the real scheduler."""
+    """Run trials through a client and an agent that use the real scheduler."""
 
     submit: SubmitJob
     cancel: CancelJob
@@ -61,16 +61,16 @@ class TryScheduler:
     system: str
     words: SchedulerWords
     options: str
-    """What the site needs with every job, such as a project or a queue."""
+    """The options that the site requires for every job, such as a project or a queue."""
     seen_after_s: float
-    """How long a held job must be seen waiting before it is cancelled."""
+    """Seconds for which a held job must be seen waiting before it is canceled."""
     exchange_files: Callable[[str], float]
-    """Show files to a job in its work directory; seconds until the slowest answer was seen."""
+    """Exchanges files with a job in its work directory; returns how many seconds the slowest one took."""
     report: Callable[[str], object]
     _running: list[_Running] = field(factory=list, init=False)
 
     def __call__(self, trials: Sequence[Trial], within_s: float) -> Iterable[TrialResult]:
-        """Submit all *trials* at once; yield what each showed as it ends, at the latest after *within_s*."""
+        """Submit all *trials* at once; yield each result when its trial ends, or after *within_s*."""
         ends_at = self.clock.elapsed() + within_s
         for trial in trials:
             if self.words.lacks(trial.need):
@@ -89,7 +89,7 @@ class TryScheduler:
             yield self._not_ended(left)
 
     def clean_up(self) -> tuple[str, ...]:
-        """Cancel what has not ended and wait for its end; the ids of jobs that may still be there."""
+        """Cancel unfinished trials and wait for them; return the ids of jobs that may still exist."""
         ends_at = self.clock.elapsed() + CLEAN_UP_WITHIN_S
         left = [running.job_id for running in self._running]
         while left and self.clock.elapsed() < ends_at:
@@ -123,7 +123,7 @@ class TryScheduler:
         self.report(", ".join(f"{each.trial.name}" for each in self._running))
 
     def _act(self, running: _Running, job: Job) -> None:
-        """Do what the trial asks for at this moment."""
+        """Perform the trial's next action if it is due: a cancel, or the file exchange."""
         trial = running.trial
         if job.state is JobState.READY and running.waits_since is None:
             running.waits_since = self.clock.elapsed()

@@ -1,4 +1,4 @@
-"""Wait until a job has ended, one small request a look."""
+"""Wait until a job is final, with one small request per look."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from cloudq.ports.clock import Clock
 from cloudq.ports.job_repository import JobRepository
 
 HISTORY_WITHIN_S = 30.0
-"""How long after the end of a job its history entry is waited for: the two are separate writes."""
+"""Seconds to wait for the history entry of a final job: record and entry are separate writes."""
 LOOK_FOR_HISTORY_EVERY_S = 1.0
 
 
 @frozen
 class WaitForJob:
-    """Looks at the record again and again; a store that is down for a while is waited for too."""
+    """Read the record repeatedly, also through a temporary failure of the store."""
 
     jobs: JobRepository
     clock: Clock
@@ -32,9 +32,9 @@ class WaitForJob:
         task: int | None = None,
         changed: Callable[[Job], None] | None = None,
     ) -> Job:
-        """Return the job once it, or only its *task*, has ended. Raises `WaitTimedOut`, `JobNotFound`.
+        """Return the job once it, or only its *task*, is final. Raises `WaitTimedOut`, `JobNotFound`.
 
-        A job that ended is in the history by then, unless its entry cannot be written for long.
+        A final job is then in the history too, unless its entry could not be written for a long time.
         """
         began = self.clock.elapsed()
         stored = self.jobs.load(job_id)

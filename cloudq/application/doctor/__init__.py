@@ -1,1 +1,1 @@
-"""What ``cloudqcli doctor`` examines."""
+"""The examinations of ``cloudqcli doctor``."""

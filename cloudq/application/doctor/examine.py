@@ -1,4 +1,4 @@
-"""Run an examination: a list of checks, each a few lines of what was found."""
+"""Run an examination: a list of checks, each of which yields findings."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from cloudq.domain.finding import Finding, Level
 
 @frozen
 class Check:
-    """One question and what it may find."""
+    """One check and how to run it."""
 
     name: str
     ask: Callable[[], Iterable[Finding]]
-    """Finds something in any case; an error of cloudq's means that it could not be asked."""
+    """Yields at least one finding; a `CloudqError` means that the check could not be made."""
     needs: str = ""
-    """The check without which it makes no sense: it is not asked when that one found a problem."""
+    """The name of a check that must not have failed; if it did, this one is skipped."""
 
 
 def examine(checks: Iterable[Check], begin: Callable[[str], object] = lambda _: None) -> Iterator[Finding]:
-    """Ask one after the other; *begin* hears the name of each before it is asked.
+    """Run the checks in order and yield their findings; *begin* gets the name of each check before it runs.
 
-    A check that cannot be asked says so, and never that all is well.
+    A check that cannot be made yields a finding with this fact, never a success.
     """
     failed: set[str] = set()
     for check in checks:

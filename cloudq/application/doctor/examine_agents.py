@@ -1,4 +1,4 @@
-"""Whether the systems' agents are there, up to date and well."""
+"""Examine whether the systems' agents are running, up to date and free of errors."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ AGENTS = "agents"
 
 @frozen
 class ExamineAgents:
-    """Judges what agents tell of themselves."""
+    """Judge the agents by what they report."""
 
     list_agents: ListAgents
     version: str
-    """This cloudq's own."""
+    """The version of this cloudq."""
 
     def checks(self) -> tuple[Check, ...]:
-        """One check, with a finding for each agent that is not well."""
+        """Return one check, with a finding for each problem of an agent."""
         return (Check(AGENTS, self._ask, needs=RIGHTS),)
 
     def _ask(self) -> Iterator[Finding]:

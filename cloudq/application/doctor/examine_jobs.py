@@ -1,4 +1,4 @@
-"""Jobs that nobody will ever bring to an end, and what is left of jobs that are gone (protocol 3.2, 3.6)."""
+"""Find jobs that no process will finish, and remains of deleted jobs (protocol 3.2, 3.6)."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from cloudq.ports.job_repository import JobQueue, JobRepository
 from cloudq.ports.store_examiner import JobSurveyor, StrayJob, Survey
 
 HALF_AFTER_S = 7 * 86_400.0
-"""A submission that is not complete by then never will be."""
+"""A submission that has been incomplete for longer counts as abandoned."""
 STALE_AFTER_S = 3_600.0
-"""An agent that acts has cleared its queue by then."""
+"""The seconds after which an active agent has cleared its queue."""
 
 COLLECT = "run cloudqcli doctor --collect"
 MOST_NAMED = 5
@@ -28,7 +28,7 @@ MOST_NAMED = 5
 
 @frozen
 class ExamineJobs:
-    """One survey of the bucket; with *collect*, what it finds is brought to its end."""
+    """Survey the bucket once; with *collect*, finish what is unfinished."""
 
     surveyor: JobSurveyor
     jobs: JobRepository
@@ -38,7 +38,7 @@ class ExamineJobs:
     collect: bool = False
 
     def checks(self) -> tuple[Check, ...]:
-        """One walk through the bucket answers them all."""
+        """Return the one check, which walks through the bucket once."""
         return (Check("jobs", self._ask, needs=RIGHTS),)
 
     def _ask(self) -> Iterator[Finding]:
@@ -46,13 +46,13 @@ class ExamineJobs:
         found = [*self._stray(survey.stray), *self._ghosts(survey), *self._stale_markers(survey)]
         yield from found or [Finding(Level.OK, "jobs", "none is half submitted, forgotten or left over")]
 
-    # In no queue, and not in the history -----------------------------------------------------------
+    # Jobs in no queue and not in the history -------------------------------------------------------
 
     def _stray(self, stray: Sequence[StrayJob]) -> Iterator[Finding]:
         half: list[str] = []
         for each in stray:
             if not each.has_manifest:
-                continue  # a ghost
+                continue  # an orphan, see _ghosts
             try:
                 finding = self._judge(each, half)
             except RecordRejected as error:
@@ -82,7 +82,7 @@ class ExamineJobs:
         if newest.kind is ClaimKind.CANCEL:
             return self._told([stray.job_id], "canceled, but not to its end", self._end_half)
         if newest.kind is ClaimKind.RUN and stray.age_s <= STALE_AFTER_S:
-            return None  # its agent puts the marker back when it looks
+            return None  # its agent puts the queue entry again
         where = f"held by {newest.system}" if newest.kind is ClaimKind.RUN else "offered"
         return Finding(
             Level.WARNING,
@@ -92,13 +92,13 @@ class ExamineJobs:
         )
 
     def _end_half(self, job_id: str) -> None:
-        """By a claim first: whoever still submits it, or was invited meanwhile, finds that it is over."""
+        """End the job with a claim first, so that a client or agent that still works on it finds it ended."""
         try:
             self.cancel(job_id)
         except (JobNotFound, JobStateConflict):
-            return  # it has ended meanwhile
+            return  # it ended in the meantime
 
-    # Gone, but for something ----------------------------------------------------------------------
+    # Remains of deleted jobs ----------------------------------------------------------------------
 
     def _ghosts(self, survey: Survey) -> Iterator[Finding]:
         ghosts = sorted({*survey.ghosts, *(each.job_id for each in survey.stray if not each.has_manifest)})
@@ -127,7 +127,7 @@ class ExamineJobs:
         return stored is None or stored.job.is_final
 
     def _told(self, job_ids: list[str], what: str, mend: Callable[[str], object]) -> Finding:
-        """A warning, or with *collect* what was done about it."""
+        """Return a warning or, with *collect*, mend each job and report that."""
         named = ", ".join(dict.fromkeys(job_ids[:MOST_NAMED])) + (" …" if len(job_ids) > MOST_NAMED else "")
         told = f"{len(job_ids)} {'job was' if len(job_ids) == 1 else 'jobs were'} {what}: {named}"
         if not self.collect:

@@ -1,4 +1,4 @@
-"""Whether this machine is fit for a client, and for an agent if one is configured here."""
+"""Examine whether this machine is fit for a client, and for an agent if one is configured here."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cloudq.ports.own_machine import OwnMachine
 CONFIGURATION, PROFILE, SCHEDULER, DIRECTORIES = "configuration", "profile", "scheduler", "directories"
 
 NOBODYS_JOB = ClaimTag("00000000", 999_999)
-"""No job is submitted under this: asking for it costs a scheduler nothing and changes nothing."""
+"""A tag that no job has: a query for it costs the scheduler nothing and changes nothing."""
 
 LITTLE_BYTES, TOO_LITTLE_BYTES = 5 * 2**30, 100 * 2**20
 LITTLE_FILES = 1_000
@@ -26,18 +26,18 @@ LITTLE_FILES = 1_000
 
 @frozen
 class ExamineConfiguration:
-    """Where the configuration was found, and who else can read or change what it names."""
+    """Report where the configuration was found, and which of its files others can read or change."""
 
     machine: OwnMachine
     told: str
-    """What was read, in words."""
+    """The places that were read, in words."""
     files: tuple[Path, ...]
-    """What nobody else should be able to change."""
+    """Files that only the user should be able to change."""
     secrets: tuple[Path, ...]
-    """What nobody else should be able to read."""
+    """Files that only the user should be able to read."""
 
     def checks(self) -> tuple[Check, ...]:
-        """One check."""
+        """Return the one check."""
         return (Check(CONFIGURATION, self._ask),)
 
     def _ask(self) -> Iterator[Finding]:
@@ -58,7 +58,7 @@ class ExamineConfiguration:
 
 @frozen
 class ExamineAgentHere:
-    """What an agent on this machine needs."""
+    """Examine what an agent on this machine needs."""
 
     machine: OwnMachine
     system: str
@@ -69,7 +69,7 @@ class ExamineAgentHere:
     scheduler_of: Callable[[SystemProfile], BatchScheduler]
 
     def checks(self) -> tuple[Check, ...]:
-        """All of them."""
+        """Return all checks."""
         return (
             Check(PROFILE, self._profile),
             Check(SCHEDULER, self._scheduler, needs=PROFILE),

@@ -1,4 +1,4 @@
-"""Whether the owner's settings of the bucket let jobs be (protocol 8.2)."""
+"""Check that the bucket's settings leave jobs alone (protocol 8.2)."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _READ_RIGHTS = (
 
 @frozen
 class ExamineSettings:
-    """Reads lifecycle rules, Object Lock, versioning and encryption; what cannot be read is never well."""
+    """Check lifecycle rules, Object Lock, versioning and encryption; warn about what cannot be read."""
 
     reader: SettingsReader
     prefix: str = ""
     """The store's own prefix in the bucket."""
 
     def checks(self) -> tuple[Check, ...]:
-        """One check with several findings."""
+        """Return one check with several findings."""
         return (Check(SETTINGS, self._ask, needs=RIGHTS),)
 
     def _ask(self) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""Try out whether the store does what cloudq relies on (protocol sections 1 and 8)."""
+"""Test whether the store does what cloudq relies on (protocol sections 1 and 8)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cloudq.ports.workers import Workers
 STORE, RIGHTS = "store", "rights"
 
 LEFT_AFTER_S = 3600.0
-"""Probes that are older are nobody's any more."""
+"""Older probes count as left over by an interrupted examination."""
 
 WRITERS = 8
 ROUNDS, DEEP_ROUNDS = 3, 25
@@ -48,20 +48,20 @@ _CONDITIONS = (
 
 @frozen
 class ExamineStore:
-    """Checks that write only below a place of their own, and remove what they wrote."""
+    """Check the store; each check writes only below its own prefix and removes what it wrote."""
 
     examiner: StoreExaminer
     clock: Clock
     ids: IdSource
     workers: Workers
     where: str
-    """The store in words."""
+    """The store, described in words."""
     deep: bool = False
     doubts: str = ""
-    """Why rewrites may undo one another there, by what is known of this machine; empty: nothing."""
+    """Why rewrites there may undo one another, as far as this machine shows; empty if unknown."""
 
     def checks(self) -> tuple[Check, ...]:
-        """All of them, in the order in which they make sense."""
+        """Return all checks, each after those that it depends on."""
         return (
             Check(STORE, self._answers),
             *((Check("file locks", self._locks),) if self.doubts else ()),
@@ -87,7 +87,7 @@ class ExamineStore:
             yield Finding(Level.PROBLEM, STORE, str(error), _UNREACHED)
             return
         except StoreRefused:
-            pass  # an answer: which rights there are is told by the next check
+            pass  # an answer too; the next check reports which rights are missing
         yield Finding(Level.OK, STORE, f"{self.where} answers")
 
     def _locks(self) -> Iterator[Finding]:
@@ -103,7 +103,7 @@ class ExamineStore:
         }
         refused = {right: error for right, ask in asked.items() if (error := _refusal(ask))}
         if "write" in refused:
-            refused.pop("read", None)  # there was nothing to be read
+            refused.pop("read", None)  # there was nothing to read
         yield from _told_rights(refused)
         if not refused and (left := self.examiner.remove_leftovers(LEFT_AFTER_S)):
             yield Finding(Level.OK, RIGHTS, f"removed {left} objects of an examination that was cut short")
@@ -138,7 +138,7 @@ class ExamineStore:
         )
 
     def _listing(self, place: ProbePlace) -> Finding:
-        """How old a LIST may be: a new key must be seen, and a deleted one gone, within a minute."""
+        """Measure how late a LIST shows a new key and drops a deleted one; a minute is tolerated."""
         self.examiner.write(place, "listed", "")
         shown_s = seconds_until(
             lambda: "listed" in self.examiner.names(place, PAGE_OF_FEW), self.clock, LIST_LAG_TOLERATED_S

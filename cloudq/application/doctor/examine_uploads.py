@@ -1,4 +1,4 @@
-"""Uploads in parts that nobody completed: they cost as objects do and are in no listing of objects."""
+"""Find multipart uploads that were never completed: they cost storage, and no object listing shows them."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from cloudq.ports.store_examiner import StoreExaminer
 
 UPLOADS = "uploads"
 ORPHAN_AFTER_S = 7 * 86_400.0
-"""An upload that is under way for longer is nobody's."""
+"""An upload that has been unfinished for longer counts as abandoned."""
 
 _RULE = "set a lifecycle rule on the bucket that aborts incomplete multipart uploads after 7 days"
 
 
 @frozen
 class ExamineUploads:
-    """Looks for old unfinished uploads of jobs' files; with *collect*, aborts them."""
+    """Look for old unfinished uploads of jobs' files; with *collect*, abort them."""
 
     examiner: StoreExaminer
     collect: bool = False
 
     def checks(self) -> tuple[Check, ...]:
-        """One question."""
+        """Return the one check."""
         return (Check(UPLOADS, self._ask, needs=RIGHTS),)
 
     def _ask(self) -> Iterator[Finding]:

@@ -1,1 +1,1 @@
-"""What the commands do that jobs call."""
+"""The use cases of the commands that jobs call."""

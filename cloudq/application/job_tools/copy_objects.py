@@ -1,4 +1,4 @@
-"""Copy between a bucket and files, one or many: what `abci_cs_cp` does."""
+"""Copy one or many files between a bucket and a directory, or between buckets, for `abci_cs_cp`."""
 
 from __future__ import annotations
 
@@ -25,26 +25,29 @@ from cloudq.ports.workers import Workers
 T = TypeVar("T")
 
 AT_ONCE = 256
-"""How many copies are begun before it is looked whether one of them failed."""
+"""The number of copies to begin before checking whether one of them failed."""
 
 
 @frozen
 class CopyObjects:
-    """Copies a file, an object, or all below a directory or prefix; what is there is replaced.
+    """Copy a file, an object, or all below a directory or prefix; existing targets are replaced.
 
-    A name without a slash at its end is an object if there is one, else a prefix. All names are
-    checked before the first copy.
+    A name without a slash at its end is an object if there is one, else a prefix. All names are checked
+    before the first copy.
     """
 
     open_bucket: Callable[[str], ObjectStore]
     files: LocalFiles
     workers: Workers
     report: Callable[[int, int], None]
-    """Called in any thread with how many files were finished and how many bytes passed since."""
+    """Called from any thread with the numbers of files finished and bytes transferred since the last call."""
 
     def __call__(self, source: Place, target: Place) -> None:
-        """Copy. Raises `ObjectNotFound` or `InvalidInput` if there is no *source*, `RecordRejected`
-        for keys that no file below *target* may have, and what stores and files raise."""
+        """Copy *source* to *target*.
+
+        Raises `ObjectNotFound` or `InvalidInput` if there is no *source*, `RecordRejected` for keys that no
+        file below *target* may have, and the errors of stores and files.
+        """
         match source, target:
             case LocalPlace(), ObjectPlace():
                 self._upload(source, target)
@@ -82,7 +85,7 @@ class CopyObjects:
             try:
                 self._get(store, source.key, path / local_name(source.key) if is_directory else path)
             except ObjectNotFound:
-                pass  # what it is a prefix of may be there
+                pass  # it may be a prefix of existing objects
             else:
                 return
         names = local_names(self._below(store, source), source.prefix)
@@ -124,7 +127,7 @@ class CopyObjects:
             here.download(key, path)
             self._put(there, path, new_key)
 
-    # What all have in common -------------------------------------------------------------------
+    # Shared steps ------------------------------------------------------------------------------
 
     def _below(self, store: ObjectStore, source: ObjectPlace) -> list[str]:
         keys: list[str] = []
@@ -143,7 +146,7 @@ class CopyObjects:
     def _each(self, items: Iterable[T], work: Callable[[T], None]) -> None:
         rest = iter(items)
         while batch := tuple(islice(rest, AT_ONCE)):
-            if len(batch) == 1:  # in this thread, where an interruption ends it at once
+            if len(batch) == 1:  # in this thread, where an interrupt stops it at once
                 work(batch[0])
             else:
                 self.workers.map(work, batch)

@@ -1,4 +1,4 @@
-"""Cancel a job: end it here if nobody holds it, else ask its holder (protocol 3.3)."""
+"""Cancel a job: end it directly if it has no holder, else ask its holder (protocol 3.3)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cloudq.ports.job_repository import JobQueue, JobRepository
 
 
 class CancelResult(Enum):
-    """What a cancel came to."""
+    """The result of a cancel."""
 
     CANCELED = "canceled"
     """The job has ended."""
@@ -30,7 +30,7 @@ class CancelResult(Enum):
 
 @frozen
 class CancelJob:
-    """Ends a job, or asks the system that runs it to."""
+    """End a job, or ask the system that runs it to end it."""
 
     jobs: JobRepository
     queue: JobQueue
@@ -45,7 +45,7 @@ class CancelJob:
     def __call__(self, job_id: str) -> CancelResult:
         """Cancel *job_id*; canceling twice is no error.
 
-        Raises `JobNotFound`, and `JobStateConflict` if it ended otherwise.
+        Raises `JobNotFound`, and `JobStateConflict` if it ended in another way.
         """
         while True:
             stored = self.jobs.load(job_id)
@@ -54,7 +54,7 @@ class CancelJob:
             except ClaimMissing:
                 if not stored.job.run_system:
                     raise
-                # The record is all that is left, and its holder may go on: it knows what it started.
+                # Only the record is left. Its holder may still run the job; it knows what it started.
                 return self._ask(stored.job.run_system, stored.job.tag)
             if stored.job.is_final:
                 self._tidy_up(stored, newest)
@@ -64,7 +64,7 @@ class CancelJob:
             if self.know_store.ask():
                 return self._ask_the_invited(stored.job, newest)
             if newest is not None and newest.kind is ClaimKind.RELEASE:
-                # Nobody comes back to a take-back that was cut short: its old holder must let go.
+                # No other process finishes an interrupted take-back, and its old holder must let the job go.
                 self.take_back.finish(job_id, newest)
             if newest is None or newest.kind is ClaimKind.RELEASE:
                 newest = self.jobs.create_claim(job_id, self._claim(newest.n + 1 if newest else 1)).claim
@@ -72,11 +72,11 @@ class CancelJob:
                 return self._ended(self.end_job.finish_canceled(stored, newest).job)
 
     def without_the_holder(self, job_id: str, expected_claim: int, *, force: bool) -> CancelResult:
-        """Cancel a job that a system holds by claim *expected_claim* and no longer acts for.
+        """Cancel a job whose holder, by claim *expected_claim*, no longer acts.
 
-        An agent that comes back ends its local job and writes nothing more. Repeatable after a
-        crash. Raises `JobStateConflict` if the job ended otherwise, another claim is the newest by
-        now, or its holder has beaten lately and *force* is not given: it may go on for a while.
+        If its agent returns, it cancels its scheduler job and writes nothing more for the job. Repeatable
+        after a crash. Raises `JobStateConflict` if the job ended in another way, another claim is the newest,
+        or the holder sent a heartbeat recently and *force* is not set: the job may still run for a while.
         """
         newest = self.jobs.newest_claim(job_id, self.jobs.load(job_id).job.certain_claim)
         if newest is None or newest.kind is not ClaimKind.CANCEL:
@@ -87,10 +87,10 @@ class CancelJob:
         return self._ended(self.end_job.finish_canceled(self.jobs.load(job_id), newest).job)
 
     def task(self, job_id: str, task: int) -> CancelResult:
-        """Cancel one task of an array job; the others go on.
+        """Cancel one task of an array job; the other tasks continue.
 
-        Raises `JobNotFound`, `InvalidInput` if there is no such task, and `JobStateConflict` if it
-        ended otherwise, or if no system has the job yet that could do it.
+        Raises `JobNotFound`, `InvalidInput` if there is no such task, and `JobStateConflict` if the task
+        ended in another way, or if no system has taken the job yet.
         """
         job = self.jobs.load(job_id).job
         if (state := _state_of(job, task)) is not None:
@@ -119,7 +119,7 @@ class CancelJob:
         )
 
     def _tidy_up(self, stored: StoredJob, newest: Claim | None) -> None:
-        """Whoever ended the job may have died before its last steps."""
+        """Repeat the last steps of an ended job: the process that ended it may have died before them."""
         if newest is not None and newest.kind is ClaimKind.CANCEL:
             self.end_job.finish_canceled(stored, newest)
         else:
@@ -131,7 +131,7 @@ class CancelJob:
         return CancelResult.REQUESTED
 
     def _ask_the_invited(self, job: Job, newest: Claim | None) -> CancelResult:
-        """On a weak store only the agent writes: it ends a job that it has not taken, too."""
+        """Ask all invited systems to cancel: on a weak store only agents write, even for an unclaimed job."""
         n = 1 if newest is None else newest.n + (newest.kind is ClaimKind.RELEASE)
         for system in job.invited:
             self._ask(system, ClaimTag(job.uuid, n))
@@ -148,7 +148,7 @@ def _without(holder: Holder, client: str) -> str:
 
 
 def _state_of(job: Job, task: int) -> JobState | None:
-    """How a task ended; None while it has not. Raises `InvalidInput` if there is no such task."""
+    """Return the final state of a task; None while it has none. Raises `InvalidInput` for an unknown task."""
     if job.array_tid is None:
         raise InvalidInput(f"job ({job.uuid}) is no array job: it has no task {task}")
     if task not in set(job.array_tid):

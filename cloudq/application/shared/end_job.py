@@ -1,6 +1,6 @@
-"""The last steps of a job that ended without being run, which anybody may finish.
+"""The last steps of a job that ended without being run, which any process may finish.
 
-Each step can be repeated, by the same process or by another that met the job half-way.
+Each step can be repeated, by the same process or by another one that finds the steps unfinished.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from cloudq.ports.job_repository import JobQueue, JobRepository
 
 @frozen
 class EndJob:
-    """Bring a job to its end in the bucket: record, history, markers (protocol 3.3, 3.4, 5.4)."""
+    """End a job in the bucket: record, history entry, queue entries (protocol 3.3, 3.4, 5.4)."""
 
     jobs: JobRepository
     queue: JobQueue
@@ -31,9 +31,9 @@ class EndJob:
     def finish_canceled(self, stored: StoredJob, claim: Claim) -> StoredJob:
         """Finish what a ``cancel`` claim began; return the final record.
 
-        A system that held the job is told before the record is final: nobody may come back to it.
-        Raises `ClaimMissing` if the record names a later claim, or another one of this number: the
-        bucket went back.
+        A system that held the job gets a cancel request before the record is final, since it is possible that
+        no process returns to a final job. Raises `ClaimMissing` if the record names a later claim, or another
+        claim of this number: the bucket went back.
         """
         if claim.system and not stored.job.is_final:
             self.queue.request_cancel(claim.system, ClaimTag(stored.job.uuid, claim.replaced))
@@ -44,12 +44,12 @@ class EndJob:
         return stored
 
     def confirm_final(self, job: Job) -> None:
-        """Put the history entry of a final job (again): whoever wrote the record may have died."""
+        """Put the history entry of a final job, again if needed: the record's writer may have died before."""
         if job.history_key:
             self.jobs.put_history(job.history_key)
 
     def withdraw(self, job: Job, n: int, systems: Iterable[str] = ()) -> None:
-        """Delete the markers ``<id>.<n>`` of every system that was invited."""
+        """Delete the queue entries ``<id>.<n>`` of every system that was invited."""
         for system in dict.fromkeys((*job.invited, *systems)):
             self.queue.withdraw(system, [ClaimTag(job.uuid, n)])
 
@@ -72,7 +72,7 @@ class EndJob:
 
 
 def _canceled_tasks(job: Job, array: ArrayRange) -> TaskStates:
-    """Tasks that had ended keep their end."""
+    """Return the tasks as DELETED, except final ones, which keep their state."""
     ended = {task: state for task, state in job.tasks.items() if state.state.is_final}
     if not ended:
         return TaskStates.all_alike(array, JobState.DELETED)
@@ -80,12 +80,12 @@ def _canceled_tasks(job: Job, array: ArrayRange) -> TaskStates:
 
 
 def with_history_key(jobs: JobRepository, job: Job) -> Job:
-    """The ended *job* with the key of its history entry inside."""
+    """Return the final *job* with the key of its history entry."""
     return evolve(job, history_key=jobs.history_key(job))
 
 
 def load_or_none(jobs: JobRepository, job_id: str) -> StoredJob | None:
-    """The record of a job, or None if there is none (any more)."""
+    """Return the record of a job, or None if there is none."""
     try:
         return jobs.load(job_id)
     except JobNotFound:

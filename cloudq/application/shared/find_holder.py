@@ -1,4 +1,4 @@
-"""Who holds a job, and whether it may be taken from there (protocol 3.5)."""
+"""Find the holder of a job, and decide whether the job may be taken from it (protocol 3.5)."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ DEAD_AFTER_TIMES_TO_LIVE = 10.0
 
 
 def gone_after_s(beat: SeenLease | None) -> float:
-    """After how long a silence an agent is presumed to be gone."""
+    """Return the seconds of silence after which an agent is presumed gone."""
     return DEAD_AFTER_TIMES_TO_LIVE * (TIME_TO_LIVE_S if beat is None else beat.lease.time_to_live_s)
 
 
 def is_presumed_gone(beat: SeenLease | None) -> bool:
-    """Whether an agent has been silent for ten times its time to live since *beat*."""
+    """Return whether *beat*, an agent's last heartbeat, is None or older than ten times its time to live."""
     return beat is None or beat.age_s > gone_after_s(beat)
 
 
 @frozen
 class Holder:
-    """Who holds a job: the claim, and the last beat of that system's agent if there is one."""
+    """The holder of a job: its claim, and the last heartbeat of its system's agent if there is one."""
 
     claim: Claim
     last_beat: SeenLease | None
@@ -40,19 +40,19 @@ class Holder:
 
     @property
     def is_presumed_gone(self) -> bool:
-        """Whether the agent has been silent for ten times its time to live."""
+        """Return True if the agent has been silent for ten times its time to live."""
         return is_presumed_gone(self.last_beat)
 
 
 @frozen
 class FindHolder:
-    """Reads the newest claim of a job and the last beat of the system that it names."""
+    """Read the newest claim of a job and the last heartbeat of the system that it names."""
 
     jobs: JobRepository
     registry: SystemRegistry
 
     def __call__(self, job_id: str) -> Holder | None:
-        """The holder; None while nobody is, or when the job is over. Raises `JobNotFound`."""
+        """Return the holder; None if the job has none or is final. Raises `JobNotFound`."""
         job = self.jobs.load(job_id).job
         if job.is_final:
             return None
@@ -62,10 +62,10 @@ class FindHolder:
         return Holder(newest, self.last_beat(newest.system))
 
     def to_take_from(self, job_id: str, expected_claim: int, *, force: bool) -> Holder:
-        """The holder by claim *expected_claim*, if the job may be taken from it.
+        """Return the holder by claim *expected_claim*, if the job may be taken from it.
 
-        Raises `JobStateConflict` if the job ended, another claim is the newest by now, or its
-        holder has beaten lately and *force* is not given: it might run twice.
+        Raises `JobStateConflict` if the job ended, another claim is the newest, or the holder sent a
+        heartbeat recently and *force* is not set: the job might run twice.
         """
         holder = self(job_id)
         if holder is None or holder.claim.n != expected_claim:
@@ -82,17 +82,17 @@ class FindHolder:
         return holder
 
     def require_fit_store(self, systems: Iterable[str]) -> None:
-        """Raise `StoreUnfit` if one of *systems* found that claims do not decide anything here."""
+        """Raise `StoreUnfit` if the agent of one of *systems* found that claims decide nothing here."""
         for system in systems:
             _require_fit_store(self.last_beat(system))
 
     def last_beat(self, system: str) -> SeenLease | None:
-        """What the agent of *system* last said of itself."""
+        """Return the last heartbeat of the agent of *system*."""
         return self.registry.newest_lease(system)
 
 
 def _require_fit_store(beat: SeenLease | None) -> None:
-    """Where conditional writes decide nothing, a job that is taken back could be taken twice."""
+    """Raise `StoreUnfit` on a weak store, where two systems could claim a job that is taken back."""
     check = None if beat is None else StoreCheck.parse(beat.lease.store_check)
     if check is not None and check.is_weak:
         raise StoreUnfit(

@@ -1,4 +1,4 @@
-"""What a client knows of the store that it shares with agents, from what these found out (protocol 8)."""
+"""The client's knowledge about the store, learned from the agents' store checks (protocol 8)."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from cloudq.ports.system_registry import SystemRegistry
 
 @define
 class KnowStore:
-    """Whether the store is weak: it takes the conditions of a guarded write and ignores them."""
+    """Learn whether the store is weak, that is, accepts the conditions of guarded writes but ignores them."""
 
     registry: SystemRegistry
     _is_weak: bool = field(default=False, init=False)
 
     @property
     def is_weak(self) -> bool:
-        """As far as it was heard; asks nobody."""
+        """Return True if a store check read so far found the store weak; sends no request."""
         return self._is_weak
 
     def hear(self, beat: Lease) -> None:
-        """Take note of what an agent's beat says."""
+        """Take over the result of the store check in an agent's lease."""
         check = StoreCheck.parse(beat.store_check)
         self._is_weak = self._is_weak or (check is not None and check.is_weak)
 
     def ask(self) -> bool:
-        """What the beat says that was written last: 1 LIST and 1 GET.
+        """Return whether the newest store check in a lease found the store weak: 1 LIST and 1 GET.
 
-        Where no agent ever reported, or none that made a check, the store counts as fit: nobody is
-        there yet to race with.
+        If no agent ever reported, or none made a check, the store counts as fit: there is no agent yet to
+        race with.
         """
         signs = [sign for sign in self.registry.systems().values() if sign.has_lease]
         for sign in sorted(signs, key=lambda each: each.beat_age_s):

@@ -1,4 +1,4 @@
-"""What the agents of all systems tell of themselves."""
+"""List the agents of all systems, as they last reported."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from cloudq.ports.workers import Workers
 
 
 class AgentState(Enum):
-    """Whether a system has an agent that acts for it."""
+    """The state of a system's agent."""
 
     ALIVE = "alive"
     AWAY = "away"
     """It has not reported for longer than its time to live."""
     STOPPED = "stopped"
-    """It ended on purpose, and gave its lease back."""
+    """It ended on purpose and released its lease."""
     UNKNOWN = "unknown"
-    """What it tells cannot be read."""
+    """Its report cannot be read."""
 
 
 @frozen
@@ -35,33 +35,33 @@ class AgentReport:
     system: str
     state: AgentState
     since: datetime | None = None
-    """Since when it acts, by its own clock; or since when it does not, by the store's."""
+    """The time since which it acts, by its own clock, or since which it is silent, by the store's."""
     last_beat_s: float | None = None
-    """Seconds since it last reported, by the store's clock."""
+    """Seconds since its last heartbeat, by the store's clock."""
     version: str = ""
     host: str = ""
     profile: str = ""
     scheduler: str = ""
     jobs_held: int | None = None
-    """None: it did not say."""
+    """None if it did not report the number."""
     jobs_waiting: int | None = None
-    """Jobs that it was offered and nobody has taken yet, as far as it knew."""
+    """The number of jobs in its queue that no agent had taken, as far as it knew."""
     store_check: str = ""
     last_error: str = ""
     busy: str = ""
-    """What goes on in its background, as of its last heartbeat."""
+    """Its background work as of its last heartbeat."""
 
 
 @frozen
 class ListAgents:
-    """Asks all at once: one LIST, and two GET a system."""
+    """Read the reports of all agents at once: one LIST, and two GETs per system."""
 
     registry: SystemRegistry
     clock: Clock
     workers: Workers
 
     def __call__(self) -> tuple[AgentReport, ...]:
-        """Every system whose agent ever reported, by name."""
+        """Return a report for every system whose agent ever reported, sorted by name."""
         signs: Mapping[str, SystemSign] = self.registry.systems()
         return tuple(self.workers.map(self._report, [signs[system] for system in sorted(signs)]))
 

@@ -1,4 +1,4 @@
-"""How long something takes to show in the store."""
+"""Measure how long a change takes to appear in the store."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ LOOK_AGAIN_AFTER_S = 1.0
 
 
 def seconds_until(is_so: Callable[[], bool], clock: Clock, longest_s: float) -> float | None:
-    """Look once a second until it is so; None if it was not within *longest_s*, or after as many looks.
+    """Return the seconds until *is_so* returns True, or None if that takes longer than *longest_s*.
 
-    The looks are counted, too: a clock that stands still must hold nobody up.
+    It is called once a second. The number of calls is limited too, so that a stopped clock blocks no caller.
     """
     began = clock.elapsed()
     for _ in range(int(longest_s / LOOK_AGAIN_AFTER_S) + 1):

@@ -18,7 +18,7 @@ from cloudq.ports.job_repository import JobQueue, JobRepository
 
 @frozen
 class TakeBackJob:
-    """Never automatic: a person decides, having seen who holds the job."""
+    """Take a job back when a user who saw its holder decides so, never automatically."""
 
     jobs: JobRepository
     queue: JobQueue
@@ -31,10 +31,10 @@ class TakeBackJob:
     def __call__(self, job_id: str, systems: tuple[str, ...], expected_claim: int, *, force: bool) -> Claim:
         """Take claim *expected_claim* back and invite *systems*; repeatable after a crash.
 
-        Without *systems* those are invited that were the last time. Returns the claim that says
-        so, which may be an earlier call's.
-        Raises `JobStateConflict` if the job ended, another claim is the newest by now, or its
-        holder has beaten lately and *force* is not given: it might run twice.
+        Without *systems*, the systems that were invited the last time are invited again. Returns the
+        ``release`` claim, which may be that of an earlier call. Raises `JobStateConflict` if the job ended,
+        another claim is the newest, or the holder sent a heartbeat recently and *force* is not set: the job
+        might run twice.
         """
         newest = self.jobs.newest_claim(job_id, self.jobs.load(job_id).job.certain_claim)
         if newest is not None and newest.kind is ClaimKind.RELEASE and newest.n == expected_claim + 1:
@@ -53,9 +53,9 @@ class TakeBackJob:
         no_longer: tuple[str, ...],
         taken_from: str = "",
     ) -> Claim:
-        """Create ``release`` claim *n* for *systems* and carry out the one that stands.
+        """Create ``release`` claim *n* for *systems*, or adopt an existing one, and carry it out.
 
-        Raises `JobStateConflict` if somebody else took the job or ended it.
+        Raises `JobStateConflict` if another process took the job or ended it.
         """
         wanted = Claim(
             n=n,
@@ -81,7 +81,7 @@ class TakeBackJob:
         return release
 
     def finish(self, job_id: str, release: Claim) -> bool:
-        """Finish what a ``release`` claim began; whether there was anything to finish."""
+        """Finish what a ``release`` claim began; return whether there was anything to finish."""
         stored = self._back_to_init(job_id, release)
         if stored is None:
             return False
@@ -97,7 +97,7 @@ class TakeBackJob:
         return True
 
     def _back_to_init(self, job_id: str, release: Claim) -> StoredJob | None:
-        """The record back at the start, or None if the job ended or went on without us."""
+        """Return the record, set back to INIT; None if the job is gone or final, or *release* is outdated."""
         while True:
             stored = load_or_none(self.jobs, job_id)
             if stored is None:
@@ -110,7 +110,7 @@ class TakeBackJob:
             if newest is None or newest.n != release.n:
                 return None
             back = stored.job.taken_back(self.clock.now(), release.systems, _reason(release))
-            # Rewritten even if it says so already: what the old holder read must not match any more.
+            # Rewritten even if it is INIT already, so that the old holder's next write fails.
             try:
                 return self.jobs.replace(stored, back)
             except RecordChanged:
@@ -122,7 +122,7 @@ def _holder(release: Claim) -> tuple[str, ...]:
 
 
 def _no_longer_invited(release: Claim) -> Iterator[str]:
-    """Whose markers the claim makes void; the holder's own is the last."""
+    """Yield the systems whose queue entries the claim makes void, the holder's last."""
     yield from dict.fromkeys(system for system in release.no_longer if system != release.system)
     yield from _holder(release)
 

@@ -1,7 +1,7 @@
-"""Clusters in a cloud: what may be their name, of what they consist, and in what state they are.
+"""Clusters in a cloud: their names, their parts and their states.
 
-A cluster is two stacks, the network and the nodes in it. As long as anything of a cluster exists
-its network does: it is made first and removed last.
+A cluster is two stacks, the network and the nodes in it. The network is created first and deleted last, so
+it exists as long as any part of the cluster exists.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ NETWORK_SUFFIX = "-vpc"
 NODES_SUFFIX = "-nodes"
 
 MAX_STACK_NAME = 60
-"""ParallelCluster's limit, which is narrower than CloudFormation's."""
+"""ParallelCluster's limit, which is lower than CloudFormation's."""
 
 MAX_NAME = MAX_STACK_NAME - len(NODES_SUFFIX)
 
@@ -38,12 +38,12 @@ class Part(StrEnum):
     NODES = "nodes"
 
     def stack_of(self, cluster: str) -> str:
-        """The name of this stack of *cluster*."""
+        """Return the name of this stack of *cluster*."""
         return cluster + (NETWORK_SUFFIX if self is Part.NETWORK else NODES_SUFFIX)
 
 
 class StackState(StrEnum):
-    """What a stack is up to."""
+    """The state of a stack."""
 
     CREATING = "CREATING"
     COMPLETE = "COMPLETE"
@@ -52,14 +52,14 @@ class StackState(StrEnum):
 
 
 class ClusterState(StrEnum):
-    """What users are shown."""
+    """The state of a cluster that users see."""
 
     CREATING = "CREATING"
     COMPLETED = "COMPLETED"
     FAILED = "FAILED"
     DELETING = "DELETING"
     PARTIAL = "PARTIAL"
-    """The network is there and costs, the nodes are not: a command was interrupted, or is at work."""
+    """The network exists and costs money, but no nodes exist: a command was interrupted, or is running."""
 
 
 @frozen
@@ -70,7 +70,7 @@ class Stack:
     state: StackState
     created: datetime
     status: str = ""
-    """The cloud's own word for the state."""
+    """The cloud's own name for the state."""
     reason: str = ""
     outputs: Mapping[str, str] = field(factory=lambda: MappingProxyType({}))
     parameters: Mapping[str, str] = field(factory=lambda: MappingProxyType({}))
@@ -78,7 +78,7 @@ class Stack:
 
 @frozen
 class Cluster:
-    """What exists of a cluster."""
+    """The parts of a cluster that exist."""
 
     name: str
     network: Stack | None = None
@@ -86,12 +86,12 @@ class Cluster:
 
     @property
     def exists(self) -> bool:
-        """Whether there is anything of it."""
+        """Return whether any part of the cluster exists."""
         return self.network is not None or self.nodes is not None
 
     @property
     def state(self) -> ClusterState:
-        """The state of the whole."""
+        """The state of the whole cluster."""
         states = {stack.state for stack in (self.network, self.nodes) if stack is not None}
         for worst, shown in _SHOWN.items():
             if worst in states:
@@ -100,11 +100,11 @@ class Cluster:
 
     @property
     def created(self) -> datetime | None:
-        """When its nodes were asked for."""
+        """The time at which the nodes were requested."""
         return None if self.nodes is None else self.nodes.created
 
     def part(self, part: Part) -> Stack | None:
-        """One of its stacks, if it exists."""
+        """Return one of the stacks, if it exists."""
         return self.network if part is Part.NETWORK else self.nodes
 
 
@@ -113,11 +113,11 @@ _SHOWN = {
     StackState.FAILED: ClusterState.FAILED,
     StackState.CREATING: ClusterState.CREATING,
 }
-"""What one stack in this state makes of the cluster, the first one that fits."""
+"""The state of a cluster with a stack in this state; the first match counts."""
 
 
 def checked_cluster_name(text: str) -> str:
-    """Return *text* if a cluster can be called so; raise `InvalidInput` otherwise, with a name that could."""
+    """Return *text* if it can name a cluster; otherwise raise `InvalidInput` that suggests a valid name."""
     if len(text) <= MAX_NAME and _NAME.fullmatch(text):
         return text
     close = _close_name(text)
@@ -126,7 +126,7 @@ def checked_cluster_name(text: str) -> str:
 
 
 def cluster_of(stack: str) -> tuple[str, Part] | None:
-    """To which cluster a stack of this name would belong, and as which part."""
+    """Return the cluster and the part to which a stack with this name would belong; None if there is none."""
     for part in Part:
         suffix = part.stack_of("")
         if stack.endswith(suffix) and _NAME.fullmatch(stack.removesuffix(suffix)):

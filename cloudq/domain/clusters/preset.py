@@ -1,7 +1,7 @@
-"""Presets of clusters: files with placeholders, and what becomes of them.
+"""Presets of clusters: files with placeholders, and the values that replace them.
 
-Placeholders stand in values that were read from YAML, never in its text: what is put in can
-change neither the structure of a configuration nor another value.
+Placeholders are in values that were read from YAML, never in its text: an inserted value can change neither
+the structure of a configuration nor another value.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from attrs import field, frozen
 from cloudq.domain.errors import InvalidInput
 
 CLUSTER_TAG = "cloudq:cluster"
-"""By this tag cloudq tells its own stacks from others' that happen to have such names."""
+"""The tag that distinguishes cloudq's own stacks from others that happen to have such names."""
 
 PLACEHOLDERS = (
     "region", "cluster_name", "keypair", "head_subnet", "compute_subnet", "setup_bucket", "setup_prefix",
@@ -34,10 +34,10 @@ NETWORK_PARAMETERS = ("ClusterName", "Zone")
 """The parameters of every network template, beside ``StoreBucket``, ``StorePrefix`` and ``SecretArn``."""
 
 NETWORK_OUTPUTS = ("VpcId", "HeadNodeSubnetId", "ComputeSubnetId")
-"""What every network tells; it may tell ``StorePolicyArn`` and ``SecretPolicyArn`` as well."""
+"""The outputs that every network has; it may also have ``StorePolicyArn`` and ``SecretPolicyArn``."""
 
 PLANNED_SUBNET = "subnet-00000000000000000"
-"""Stands for the subnets of a network that there is not yet."""
+"""A stand-in for the subnets of a network that does not exist yet."""
 
 _PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
 _OPTION = re.compile(r"--[a-z_-]+=")
@@ -54,30 +54,30 @@ class Preset:
     network: str
     """The template of the network, as text."""
     parameters: frozenset[str]
-    """What that template takes."""
+    """The parameters that this template takes."""
     configuration: Mapping[str, Any]
-    """The configuration of the cluster, as it was read, placeholders in its values."""
+    """The configuration of the cluster as it was read, with placeholders in its values."""
     scripts: Mapping[str, bytes] = field(repr=False)
-    """The scripts of the nodes, by the names of their files."""
+    """The scripts of the nodes, by file name."""
 
 
 def unknown_placeholders(data: object) -> list[str]:
-    """Placeholders in *data* that nothing would be put in for."""
+    """Return the placeholders in *data* that cloudq does not define."""
     found = (name for text in _texts(data) for name in _PLACEHOLDER.findall(text))
     return list(dict.fromkeys(name for name in found if name not in PLACEHOLDERS))
 
 
 def instance_types(configuration: object) -> tuple[str, ...]:
-    """Every instance type that a configuration names, once."""
+    """Return every instance type that a configuration names, once."""
     return tuple(dict.fromkeys(_values_of(configuration, "InstanceType")))
 
 
 def fill(configuration: Mapping[str, Any], values: Mapping[str, str]) -> dict[str, Any]:
-    """*configuration* with *values* put in.
+    """Return *configuration* with *values* in place of the placeholders.
 
-    An item of a list or a key of a section goes if nothing is left of it: if all it has is an empty
-    placeholder, or an option such as ``--secret=${secret}`` that has no value. Raises `InvalidInput`
-    for a placeholder without a value.
+    An item of a list or a key of a section is removed if nothing is left of it: if it contains only an
+    empty placeholder, or an option such as ``--secret=${secret}`` that has no value. Raises `InvalidInput`
+    for a placeholder that is missing in *values*.
     """
     missing = sorted(
         {name for text in _texts(configuration) for name in _PLACEHOLDER.findall(text)} - set(values)
@@ -91,7 +91,7 @@ def fill(configuration: Mapping[str, Any], values: Mapping[str, str]) -> dict[st
 
 
 def with_tag(configuration: Mapping[str, Any], cluster: str) -> dict[str, Any]:
-    """*configuration* with the tag that says whose cluster it makes."""
+    """Return *configuration* with the tag that names its cluster."""
     tags = [tag for tag in configuration.get("Tags") or [] if tag.get("Key") != CLUSTER_TAG]
     return {**configuration, "Tags": [*tags, {"Key": CLUSTER_TAG, "Value": cluster}]}
 
@@ -108,7 +108,7 @@ def _filled(data: object, values: Mapping[str, str]) -> object:
 
 
 def _is_empty(item: object, values: Mapping[str, str]) -> bool:
-    """Whether an item of a list or a section says nothing because its placeholder has no value."""
+    """Return whether a list item or a section is empty because its placeholder has no value."""
     if isinstance(item, Mapping):
         return bool(item) and all(_is_empty(value, values) for value in item.values())
     if not isinstance(item, str):

@@ -1,4 +1,4 @@
-"""What a user asks for with a cluster, and what follows from it without asking the cloud."""
+"""A user's request for a cluster, and the conclusions that need no request to the cloud."""
 
 from __future__ import annotations
 
@@ -18,41 +18,41 @@ _AMAZON = (".amazonaws.com", ".amazonaws.com.cn")
 
 @frozen
 class JobBucket:
-    """The bucket through which the cluster gets its jobs."""
+    """The bucket from which the cluster gets its jobs."""
 
     bucket: str
     endpoint_url: str = ""
-    """Empty for Amazon's own service."""
+    """The endpoint; empty for Amazon's own service."""
     profile: str = ""
-    """Of ``~/.aws/credentials``, with the keys to it; empty: the builder's own."""
+    """The profile in ``~/.aws/credentials`` with the keys to the bucket; empty: the builder's own."""
     prefix: str = ""
     region: str = ""
 
     @property
     def is_amazons(self) -> bool:
-        """Whether the bucket is in Amazon S3, so that a role can give the right to use it."""
+        """Return whether the bucket is in Amazon S3, so that a role can grant access to it."""
         host = urlsplit(self.endpoint_url).hostname or ""
         return not self.endpoint_url or host.endswith(_AMAZON)
 
 
 @frozen
 class ClusterRequest:
-    """A cluster to be made."""
+    """A cluster to be created."""
 
     name: str
     keypair: str
     store: JobBucket
     preset: str = "default"
     zone: str = ""
-    """Empty: any that has the instance types."""
+    """The zone; empty: any zone that has the instance types."""
     allowed_cidr: str = ""
-    """IPv4 addresses, or a prefix list, from which one may log in to the head node; empty: none."""
+    """IPv4 addresses, or a prefix list, from which users may log in to the head node; empty: none."""
     permissions_boundary: str = ""
-    """ARN of a policy that limits what the machines' roles may do; empty: there is none."""
+    """The ARN of a policy that limits the permissions of the machines' roles; empty: no limit."""
 
 
 def problems_with_access(request: ClusterRequest) -> Iterator[str]:
-    """What is wrong with the addresses and the boundary that a user gave."""
+    """Yield all problems of the addresses and the boundary that a user gave."""
     cidr, boundary = request.allowed_cidr, request.permissions_boundary
     if cidr and not _PREFIX_LIST.fullmatch(cidr):
         try:
@@ -67,10 +67,10 @@ def problems_with_access(request: ClusterRequest) -> Iterator[str]:
 
 
 def chosen_zone(asked: str, types: Sequence[str], offered: Mapping[str, frozenset[str]]) -> str:
-    """The zone to build in: *asked*, or the first one with every instance type of *types*.
+    """Return the zone to build in: *asked*, or the first one with every instance type of *types*.
 
-    *offered* says which types each zone of the region has. Raises `InvalidInput` that tells where
-    they would be found.
+    *offered* contains the types that each zone of the region has. Raises `InvalidInput` that names the
+    zones where the types are available.
     """
     fitting = sorted(zone for zone, found in offered.items() if found.issuperset(types))
     if asked in fitting:
@@ -88,7 +88,7 @@ def chosen_zone(asked: str, types: Sequence[str], offered: Mapping[str, frozense
 
 
 def _nowhere(types: Sequence[str], offered: Mapping[str, frozenset[str]]) -> list[str]:
-    """Why no zone fits, one instance type a line."""
+    """Return why no zone fits, with one line per instance type."""
     rare = [kind for kind in types if not any(kind in found for found in offered.values())]
     if rare:
         return [

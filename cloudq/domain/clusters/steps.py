@@ -1,7 +1,6 @@
-"""What to do next with a cluster, decided from what exists of it and from nothing else.
+"""The next step for a cluster, decided only from what exists of it.
 
-So a command that was interrupted, wherever that was, is taken up by running it again, on another
-machine, too.
+So a command that was interrupted, at any point, continues when it is run again, even on another machine.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from cloudq.domain.clusters.cluster import Cluster, StackState
 
 
 class Step(StrEnum):
-    """What a command does next."""
+    """The next step of a command."""
 
     MAKE_NETWORK = "make network"
     MAKE_NODES = "make nodes"
@@ -22,7 +21,7 @@ class Step(StrEnum):
     WAIT_FOR_NODES = "wait for the nodes"
     DONE = "done"
     REFUSE = "refuse"
-    """The parts do not fit together: somebody removed one by other means."""
+    """The parts do not fit together: someone removed one by other means."""
 
 
 _CREATING, _COMPLETE = StackState.CREATING, StackState.COMPLETE
@@ -39,16 +38,16 @@ _CREATION: dict[tuple[StackState | None, StackState | None], Step] = {
     (_COMPLETE, _FAILED): Step.DELETE_NODES,
     (_COMPLETE, _DELETING): Step.WAIT_FOR_NODES,
 }
-"""By the states of network and nodes; any other pair is refused."""
+"""The step for each pair of states of network and nodes; any other pair is refused."""
 
 
 def creation_step(cluster: Cluster) -> Step:
-    """What brings *cluster* nearer to being complete."""
+    """Return the step that brings *cluster* closer to completion."""
     return _CREATION.get((_state(cluster.network), _state(cluster.nodes)), Step.REFUSE)
 
 
 def deletion_step(cluster: Cluster) -> Step:
-    """What brings *cluster* nearer to being gone: nodes first, for they live in the network."""
+    """Return the step that brings *cluster* closer to its removal: nodes before the network that they use."""
     if cluster.nodes is not None:
         return Step.WAIT_FOR_NODES if cluster.nodes.state is _DELETING else Step.DELETE_NODES
     if cluster.network is not None:

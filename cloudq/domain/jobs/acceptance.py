@@ -1,4 +1,4 @@
-"""Trials that show a site whether cloudq judges its scheduler rightly: tiny jobs with a known end."""
+"""Trials that show whether cloudq judges a site's scheduler correctly: tiny jobs with known final states."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from cloudq.domain.jobs.job import Job
 from cloudq.domain.jobs.job_state import JobState
 
 NOT_ALLOWED = 64
-"""Exit code by which a script says that the site does not let it do what the trial needs."""
+"""The exit code by which a script reports that the site does not permit what the trial needs."""
 SECRETS = "^(AWS_|CLOUDQ_STORE_|CLOUDQ_AGENT_)"
 
 
 class Need(Enum):
-    """What a trial needs of a scheduler besides running a script."""
+    """A feature that a trial needs from a scheduler, besides running a script."""
 
     HOLD = "hold"
     TIME_LIMIT = "time limit"
@@ -25,7 +25,7 @@ class Need(Enum):
 
 
 class Cancel(Enum):
-    """When the trial's job is cancelled."""
+    """The time at which the job of a trial is canceled."""
 
     NEVER = "never"
     WAITING = "while it waits"
@@ -33,18 +33,18 @@ class Cancel(Enum):
 
 
 class Verdict(Enum):
-    """What a trial showed."""
+    """The result of a trial."""
 
     OK = "ok"
     FAILED = "FAILED"
     SKIPPED = "skipped"
     NOT_RUN = "not run"
-    """It still waited in the scheduler's queue when time was up: nothing is known."""
+    """The job still waited in the scheduler's queue when the time was up: nothing is known."""
 
 
 @frozen
 class Trial:
-    """One job and the end that cloudq must conclude."""
+    """One job and the final state that cloudq must conclude."""
 
     name: str
     body: str
@@ -56,39 +56,39 @@ class Trial:
     array: str = ""
     tasks: Mapping[int, JobState] = field(factory=dict)
     log: str = ""
-    """What its stdout must hold."""
+    """Text that the job's stdout must contain."""
     never_starts: bool = False
     exchanges_files: bool = False
-    """Whether the login node and the job show each other files while it runs."""
+    """Whether the login node and the job look for each other's files while the job runs."""
 
     @property
     def expected(self) -> str:
-        """The end in words."""
+        """The expected final state, in words."""
         return in_words(self.state, self.exit_code)
 
     def script(self, words: SchedulerWords) -> bytes:
-        """The whole script for a scheduler."""
+        """Return the whole script for a scheduler."""
         return f"#!/bin/bash\n{self.body.replace('@REQUEUE@', words.requeue)}".encode()
 
 
 @frozen
 class SchedulerWords:
-    """How a scheduler is asked for what trials need; empty: it cannot be."""
+    """The options and commands that provide what trials need; empty if the scheduler cannot provide it."""
 
     hold: str = ""
     time_limit: str = ""
     """Options for the shortest useful time limit."""
     requeue: str = ""
-    """Shell by which a running script has itself queued again."""
+    """Shell code with which a running script requeues itself."""
     requeue_option: str = ""
 
     def options(self, need: Need | None) -> str:
-        """The options of the submit command for *need*."""
+        """Return the options of the submit command for *need*."""
         table = {Need.HOLD: self.hold, Need.TIME_LIMIT: self.time_limit, Need.REQUEUE: self.requeue_option}
         return "" if need is None else table[need]
 
     def lacks(self, need: Need | None) -> bool:
-        """Whether *need* cannot be met."""
+        """Return whether the scheduler cannot provide *need*."""
         table = {Need.HOLD: self.hold, Need.TIME_LIMIT: self.time_limit, Need.REQUEUE: self.requeue}
         return need is not None and not table[need]
 
@@ -149,12 +149,12 @@ TRIALS = (
 
 
 def in_words(state: JobState, exit_code: int | None) -> str:
-    """An end as a table shows it."""
+    """Return a final state and its exit code as a table shows them."""
     return state.value if exit_code is None else f"{state.value}, code {exit_code}"
 
 
 def judge(trial: Trial, job: Job, stdout: str) -> tuple[Verdict, str]:
-    """What the end of a trial's *job* shows, and why if it is not as it should be."""
+    """Return the verdict on a trial whose *job* has ended, and the reason if it failed or was skipped."""
     if job.exit_code == NOT_ALLOWED and trial.need is Need.REQUEUE:
         return Verdict.SKIPPED, "the site does not let a job queue itself again"
     problem = next(iter(_problems(trial, job, stdout)), "")

@@ -1,6 +1,6 @@
-"""Names of files in archives: bytes that a file system may hold, as text that every program reads.
+"""Names of files in archives: any bytes that a file system allows, as text that every program can read.
 
-Both encodings are injective: two files never get one name.
+Both encodings are injective: two files never get the same name.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _DEVICE = re.compile(r"(?i:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(?:\..*
 
 
 def encoded(raw: bytes) -> str:
-    """The text for *raw*: UTF-8 as it is, every other byte as ``%E9``.
+    """Return the text for *raw*: UTF-8 unchanged, every other byte as ``%E9``.
 
     A ``%`` that would be read as such an escape becomes ``%25``.
     """
@@ -26,7 +26,7 @@ def encoded(raw: bytes) -> str:
 
 
 def decoded(name: str) -> bytes:
-    """The bytes that `encoded` made *name* of."""
+    """Return the bytes from which `encoded` made *name*."""
     pieces = _ESCAPED.split(name)  # text, escape, text, …
     return b"".join(
         bytes([int(piece, 16)]) if number % 2 else piece.encode("utf-8", "surrogateescape")
@@ -35,7 +35,7 @@ def decoded(name: str) -> bytes:
 
 
 def for_windows(part: str) -> str:
-    """One part of a path as Windows takes it: what it refuses becomes ``%3A``."""
+    """Return one part of a path as Windows accepts it: rejected characters become escapes like ``%3A``."""
     part = _LOOKS_ESCAPED_ON_WINDOWS.sub("%25", part)
     if _DEVICE.fullmatch(part):
         part = f"%{ord(part[0]):02X}{part[1:]}"
@@ -43,10 +43,10 @@ def for_windows(part: str) -> str:
 
 
 def leads_outside(path: str, target: str) -> bool:
-    """Whether a link at *path* may lead out of the tree in which *path* is relative to the root.
+    """Return whether a link at *path*, relative to the root of a tree, may lead out of the tree.
 
-    Only targets that climb first and descend then are told to stay inside: each link of such a tree
-    stays inside wherever the others lead. Parents of *path* must be real directories.
+    Only a target that first climbs and then descends is accepted as inside: in a tree of such links, each
+    one stays inside, wherever the others lead. Parents of *path* must be real directories.
     """
     if not target or target.startswith("/") or "\0" in target:
         return True

@@ -1,4 +1,4 @@
-"""What archives hold, as whoever made them wrote it into the job's record."""
+"""The contents of archives, as the program that made them recorded them in the job's record."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from attrs import frozen
 
 @frozen
 class Contents:
-    """What the archives of a job's inputs, or of its outputs, hold in all."""
+    """The total contents of the archives of a job's inputs, or of its outputs."""
 
     files: int
-    """Entries: files, links, and directories that are named."""
+    """The number of entries: files, links, and directories that have an entry."""
     total_bytes: int
-    """What they unpack to."""
+    """The number of bytes that the archives unpack to."""
 
 
 NOTHING = Contents(0, 0)

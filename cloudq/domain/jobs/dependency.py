@@ -1,4 +1,4 @@
-"""Which jobs a job waits for."""
+"""The jobs for which a job waits."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from cloudq.domain.names import checked_job_id, is_job_id
 
 
 def parse_hold_jid(text: str, option: str = "hold_jid") -> tuple[str, ...]:
-    """Read ``id,id,…`` as users write it; raise `InvalidInput` that names every bad id and *option*.
+    """Parse ``id,id,…`` as users write it; raise `InvalidInput` that names every bad id and *option*.
 
-    Blanks around ids are ignored, an id given twice counts once, an empty text holds for none.
+    Blanks around ids are ignored, a repeated id counts once, and an empty text means no dependency.
     """
     ids = _parts(text)
     problems = []
@@ -24,7 +24,7 @@ def parse_hold_jid(text: str, option: str = "hold_jid") -> tuple[str, ...]:
 
 
 def usable_ids(text: str) -> tuple[str, ...]:
-    """Those of ``id,id,…`` that can be looked for, whatever else is among them."""
+    """Return the valid ids in ``id,id,…``; ignore everything else in it."""
     return tuple(part for part in dict.fromkeys(_parts(text)) if is_job_id(part))
 
 

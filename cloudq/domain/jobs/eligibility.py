@@ -1,4 +1,4 @@
-"""Which systems a meta job may be offered to: what it needs against what a system says it has."""
+"""The systems to which a meta job may be offered: the job's needs, compared with each system's offer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cloudq.domain.scripts.walltime import Walltime
 
 
 def offer_of(profile: SystemProfile, *, unpinned: bool = True, handicap_s: float = 0.0) -> Offer:
-    """What an agent with *profile* says of itself."""
+    """Return the offer of an agent with *profile*."""
     limits = profile.limits
     return Offer(
         scheduler=profile.scheduler,
@@ -38,7 +38,7 @@ def _offered(name: str, told: ResourceProfile, profile: SystemProfile) -> Offere
 
 
 def _most(template: OptionTemplate | None, limit: int | None) -> int | None:
-    """Of what has no place for a number there is one to be had."""
+    """Return *limit*; 1 if the template has no place for a number."""
     return 1 if template is not None and "n" not in template.fields else limit
 
 
@@ -51,11 +51,11 @@ def why_not(
     is_pinned: bool,
     is_chosen: bool,
 ) -> tuple[str, ...]:
-    """All that keeps a system from running *script*; nothing if it may.
+    """Return all reasons why a system cannot run *script*; none if it can.
 
-    *is_pinned*: the job is for this system alone. *is_chosen*: its owner named the system, maybe
-    with others; one that nobody named must know the resource, for a system that would pass any
-    name on to its scheduler may not have it.
+    *is_pinned*: the job is for this system alone. *is_chosen*: the owner named the system, perhaps with
+    others. A system that was not named must know the resource, because one that passes any name on to its
+    scheduler may not have it.
     """
     if not offer.meta:
         return ("its agent is of an older release, which knows no meta jobscripts",)

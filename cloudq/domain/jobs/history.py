@@ -1,4 +1,4 @@
-"""A finished job in one line: what ``cloudqcli history`` lists."""
+"""The history entry of a finished job, as ``cloudqcli history`` lists it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cloudq.domain.jobs.job_state import JobState
 
 @frozen
 class HistoryEntry:
-    """One finished job; times are UTC, to the millisecond; ``name`` may be cut."""
+    """One finished job; times are UTC, to the millisecond; ``name`` may be truncated."""
 
     job_id: str
     name: str
@@ -24,7 +24,7 @@ class HistoryEntry:
 
     @classmethod
     def of(cls, job: Job) -> HistoryEntry:
-        """The entry of a job that has ended."""
+        """Return the entry of a job that has ended."""
         if job.time_finish is None:
             raise ValueError(f"job {job.uuid} has not ended")
         return cls(

@@ -1,4 +1,4 @@
-"""A job's record (its manifest) and how it may change."""
+"""The record of a job (its manifest) and the changes that it allows."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from cloudq.domain.scripts.system_mapping import SystemMapping
 
 MAX_REASON_CHARS = 2_000
 MAX_CHANGES = 100
-"""A job that is requeued for weeks keeps its first changes and its newest ones."""
+"""The number of changes kept: a job that is requeued for weeks keeps its first and its newest ones."""
 
 
 @frozen
 class StateChange:
-    """One change of state: which, when (UTC) and why."""
+    """One change of state: the new state, the time (UTC) and the reason."""
 
     state: JobState
     time: datetime
@@ -39,9 +39,9 @@ def _no_extra() -> Mapping[str, Any]:
 
 @frozen
 class Job:
-    """The manifest. Fields that ``cloudqcli stat`` shows carry the names it shows them by.
+    """The manifest. Fields that ``cloudqcli stat`` shows have the same names as in its output.
 
-    Times are UTC; sizes are bytes; None means not known yet.
+    Times are UTC, sizes are bytes, and None means not known yet.
     """
 
     uuid: str
@@ -50,16 +50,16 @@ class Job:
     jobid: str = ""
     jobscript_type: str = "local"
     hold_jid: tuple[str, ...] = ()
-    """The job starts once these have ended, in whatever state."""
+    """The jobs that must have ended, in any state, before this job starts."""
     hold_ok_jid: tuple[str, ...] = ()
-    """The job starts once all of these are DONE; it never does if one ended otherwise."""
+    """The jobs that must be DONE before this job starts; it never starts if one ended in another state."""
     array_tid: ArrayRange | None = None
     submit_to: str = ""
     submit_opt: str = ""
     workdir: str = ""
     run_system: str = ""
     placement: str = ""
-    """Which rule chose that system."""
+    """The rule by which that system was chosen."""
     local_account: str = ""
     local_group: str = ""
     submit_command: str = ""
@@ -79,36 +79,36 @@ class Job:
     tasks: TaskStates = TaskStates()
     changes: tuple[StateChange, ...] = ()
     invited: tuple[str, ...] = ()
-    """The systems whose queues hold a marker of this job, by the submitter's word."""
+    """The systems whose queues contain an entry of this job, according to its submitter."""
     mappings: tuple[SystemMapping, ...] = ()
-    """What a meta job's project and resource are called on the systems of its submitter."""
+    """The names of a meta job's project and resource on the systems of its submitter."""
     has_input: bool = False
     remarks: tuple[str, ...] = ()
-    """What its owner should know, though it is no error."""
+    """Notes for the owner that are not errors."""
     input_files: int | None = None
-    """Entries of the input archive; None: its maker did not say."""
+    """The entries of the input archive; None if its maker did not record them."""
     input_bytes: int | None = None
-    """What the input archive unpacks to."""
+    """The number of bytes that the input archive unpacks to."""
     output_archives: int | None = None
-    """How many archives the outputs are in; None: the record is of before this was said."""
+    """The number of output archives; None in a record that is older than this field."""
     output_files: int | None = None
     output_bytes: int | None = None
-    """What the output archives unpack to."""
+    """The number of bytes that the output archives unpack to."""
     left_out: tuple[str, ...] = ()
-    """What of the work directory could not go along, with the reason; of very many a part."""
+    """Files of the work directory that could not be included, with reasons; only a part of very many."""
     left_out_count: int = 0
     claim: int = 0
-    """Number of the ``run`` claim this record speaks of; 0 while nobody took the job."""
+    """The number of the ``run`` claim that this record describes; 0 while no system has taken the job."""
     home: str = ""
     client: str = ""
     history_key: str = ""
     submission: str = ""
-    """A nonce that stays the same from the submission on; empty in records of older clients."""
+    """A nonce that never changes after the submission; empty in records of older clients."""
     revision: int = 0
     nonce: str = ""
     format: str = "1.0"
     extra: Mapping[str, Any] = field(factory=_no_extra, eq=False, repr=False)
-    """Fields of a newer minor format, kept as they are."""
+    """Fields of a newer minor format, kept unchanged."""
 
     @property
     def id(self) -> str:
@@ -117,58 +117,58 @@ class Job:
 
     @property
     def is_final(self) -> bool:
-        """Whether the job has ended."""
+        """Return whether the job has ended."""
         return self.state.is_final
 
     @property
     def certain_claim(self) -> int:
-        """The number of a claim that must be in the store, 0 if the record vouches for none.
+        """The number of a claim that must be in the store, 0 if the record proves none.
 
-        The claims of a finished job are deleted before its record.
+        The claims of a finished job are deleted before its record, so its record proves none.
         """
         return 0 if self.is_final else self.claim
 
     @property
     def submission_order(self) -> tuple[str, str]:
-        """Sorts jobs by when they were submitted, by their clients' clocks."""
+        """A sort key that orders jobs by their time of submission, by their clients' clocks."""
         return (self.time_submit.isoformat() if self.time_submit else "", self.uuid)
 
     @property
     def tag(self) -> ClaimTag:
-        """The claim this record speaks of."""
+        """The claim that this record describes."""
         return ClaimTag(self.uuid, self.claim)
 
     @property
     def is_meta(self) -> bool:
-        """Whether its script is a meta jobscript, which is converted where it runs."""
+        """Return whether the script is a meta jobscript, which is converted where it runs."""
         return self.jobscript_type == META
 
     def mapping_of(self, system: str) -> SystemMapping:
-        """What is said of *system*; nothing of it means that names are the same there."""
+        """Return the mapping for *system*; an empty mapping means that names are the same there."""
         return next((each for each in self.mappings if each.system == system), SystemMapping(system))
 
     @property
     def input_contents(self) -> Contents | None:
-        """What its input archive was said to hold; None: nothing was said."""
+        """The recorded contents of the input archive; None if they were not recorded."""
         return _contents(self.input_files, self.input_bytes)
 
     @property
     def output_contents(self) -> Contents | None:
-        """What its output archives were said to hold; None: nothing was said."""
+        """The recorded contents of the output archives; None if they were not recorded."""
         return _contents(self.output_files, self.output_bytes)
 
     @property
     def task_ids(self) -> tuple[int | None, ...]:
-        """The ids of its tasks; of a plain job the one task ``None``."""
+        """The ids of the tasks; for a job that is not an array, the one task ``None``."""
         return (None,) if self.array_tid is None else tuple(self.array_tid)
 
     def state_of_task(self, task: int | None) -> JobState:
-        """The state of one task; the job's own for None, and where nothing is known of the task."""
+        """Return the state of one task; the job's state for None, and for a task that is not recorded."""
         known = self.tasks.as_dict().get(task) if task is not None else None
         return self.state if known is None else known.state
 
     def entered(self, state: JobState, at: datetime, reason: str = "") -> Job:
-        """The job after a change to *state*; unchanged if it is there already.
+        """Return the job after a change to *state*; unchanged if it is in this state already.
 
         Raises `IllegalTransition` for a change that no job may make.
         """
@@ -185,7 +185,7 @@ class Job:
         return evolve(self, state=state, changes=changes)
 
     def received(self, claim: Claim, at: datetime) -> Job:
-        """The job once *claim* gave it to a system."""
+        """Return the job after *claim* gave it to a system."""
         return evolve(
             self,
             claim=claim.n,
@@ -196,21 +196,21 @@ class Job:
         )
 
     def handed_over(self, jobid: str, at: datetime) -> Job:
-        """The job once the scheduler has it."""
+        """Return the job once the scheduler has it."""
         ready = evolve(self, jobid=jobid, time_ready=at)
         if self.array_tid is not None and not self.tasks.groups:
             ready = evolve(ready, tasks=TaskStates.all_alike(self.array_tid, JobState.READY))
         return ready if ready.state is not JobState.INIT else ready.entered(JobState.READY, at)
 
     def running(self, at: datetime, reason: str = "") -> Job:
-        """The job once its script runs; *at* is when it started."""
+        """Return the job once its script runs; *at* is the time of the start."""
         started = evolve(self, time_start=self.time_start or at)
         if started.state in {JobState.INIT, JobState.READY}:
             return started.entered(JobState.RUN, at, reason)
         return started
 
     def ended(self, end: TaskState, at: datetime) -> Job:
-        """The job in its final state."""
+        """Return the job in its final state."""
         final = self.entered(end.state, at, end.reason)
         failed = end.state is not JobState.DONE
         return evolve(
@@ -221,13 +221,13 @@ class Job:
         )
 
     def with_remark(self, remark: str) -> Job:
-        """The job with *remark* beside the reason of its last change."""
+        """Return the job with *remark* added to the reason of its last change."""
         *before, last = self.changes
         reason = "; ".join(part for part in (last.reason, remark) if part)[:MAX_REASON_CHARS]
         return evolve(self, changes=(*before, evolve(last, reason=reason)))
 
     def taken_back(self, at: datetime, systems: tuple[str, ...], reason: str) -> Job:
-        """The job back at the start, as if nobody had taken it (protocol 3.5)."""
+        """Return the job in its initial state, as if no system had taken it (protocol 3.5)."""
         back = self.entered(JobState.INIT, at, reason)
         return evolve(
             back,
@@ -245,9 +245,9 @@ def _contents(files: int | None, total_bytes: int | None) -> Contents | None:
 
 @frozen
 class StoredJob:
-    """A job as it was read, with what a guarded rewrite needs."""
+    """A job as it was read, with the data that a guarded rewrite needs."""
 
     job: Job
     etag: str
     size: int = field(default=0, eq=False)
-    """Bytes of the record as it was read."""
+    """The size of the record as it was read, in bytes."""

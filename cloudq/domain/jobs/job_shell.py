@@ -1,10 +1,9 @@
-"""The job shell: what is really handed to a scheduler, around the user's unchanged script.
+"""The job shell: the script that is submitted to a scheduler, around the user's unchanged script.
 
-It makes sure that the script starts at most once a claim and task (protocol 4.3) and records
-how it started and ended (protocol 5.2). A submission is told apart from others of its claim by its
-local job id and the number of the attempt to submit: ids begin anew when a scheduler is reset, and
-what was submitted before may come after. Rendering is pure; ``facts`` it needs of a scheduler are a
-`ShellDialect`.
+It ensures that the script starts at most once per claim and task (protocol 4.3), and records how it started
+and ended (protocol 5.2). A submission is distinguished from others of its claim by its scheduler job id and
+the number of the attempt: a scheduler that is reset reuses its ids, and an earlier submission may start
+after a later one. Rendering is pure; the ``facts`` that it needs about a scheduler are a `ShellDialect`.
 """
 
 from __future__ import annotations
@@ -22,64 +21,66 @@ from cloudq.domain.scripts.header import HeaderSyntax
 RECORDED_SIGNALS = ("TERM", "INT", "HUP", "USR1", "USR2", "XCPU", "CONT")
 
 _ENDING = {"TERM": 143, "INT": 130, "HUP": 129, "XCPU": 152}
-"""Signals that end a job which is still prepared, and the exit code of that."""
+"""The signals that end a job during its preparation, and the exit code for each."""
 
 BLOCKED = "none"
-"""What a lock holds once no submission may start the script any more (protocol 4.7)."""
+"""The content of a lock that keeps every submission from starting the script (protocol 4.7)."""
 
 NOT_ITS_TURN = 113
-"""Exit code of a submission that may not start the script, because another holds the lock.
+"""The exit code of a submission that may not start the script, because another one holds the lock.
 
-Not 0: who sees no lock, only what the scheduler says, would take it for the script's own end.
+It is not 0: an agent that sees the scheduler's report but not the lock would take it for the script's own
+exit code.
 """
 
 FLUSH_S = 60
-"""How long a job shell waits until what its script wrote is on the disk: a record of an end that outlives a
-loss of power must not tell of files that do not. The whole file system is flushed (`syncfs`), which takes one
-call however many files there are; a server that does not answer must not keep the job from ending."""
+"""How long a job shell waits, in seconds, until the files that its script wrote are on the disk: an exit
+record that survives a loss of power must not describe files that did not. The whole file system is
+flushed (`syncfs`), which takes one call however many files there are; a server that does not answer must
+not keep the job from ending."""
 _FLUSH_PAUSE_S = 0.05
 
 _ATTEMPT = re.compile(r"^cq_attempt=[0-9]+$", re.MULTILINE)
 
 STAY = "stay"
-"""What a job shell is told when the user's own options say where the script is to start."""
+"""The argument of a job shell if the user's own options determine where the script starts."""
 
 
 @frozen
 class ShellDialect:
-    """How a job shell learns about itself from one kind of scheduler."""
+    """The properties of one kind of scheduler that a job shell depends on."""
 
     header: HeaderSyntax
-    """Which lines are copied from the script."""
+    """The syntax of the lines that are copied from the script."""
     local_id: str
-    """Shell word that gives the local job id, the same for all tasks of an array."""
+    """The shell word that gives the scheduler job id, the same for all tasks of an array."""
     task_id: str
-    """Shell word that gives the task id, empty for a job that is no array."""
+    """The shell word that gives the task id, or nothing for a job that is not an array."""
     forward_signals: bool
-    """Whether the scheduler signals the job shell alone, not the script's processes."""
+    """Whether the scheduler signals only the job shell, not the processes of the script."""
     copies_output: bool = False
-    """Whether the user's options may send the output elsewhere: then the job shell copies it."""
+    """Whether the user's options may redirect the output, so that the job shell must copy it."""
     reserved_exit_codes: frozenset[int] = frozenset()
-    """Exit codes that mean something else to the scheduler, such as "run it again": a meta job's
-    shell ends with 1 instead of them, while its record has the true code."""
+    """Exit codes with another meaning for the scheduler, such as "run it again". The shell of a meta job
+    ends with 1 instead of them, while its record has the true code."""
     takes_output: str = ""
-    """Shell word that is not empty where nobody wants the output elsewhere: then it is not copied,
-    the job shell sends it into its logs. For schedulers that write their files only at the end."""
+    """A shell word that is not empty if the user does not want the output elsewhere: then the job shell
+    does not copy it, but writes it to its logs. For schedulers that write their files only at the end."""
     own_variables: tuple[str, ...] = ()
-    """What the submission put into the environment for the job shell alone: the script, and what
-    the script submits itself, must not have it."""
+    """Environment variables that the submission set for the job shell alone: neither the script nor
+    anything that it submits may have them."""
 
 
 @frozen(kw_only=True)
 class MetaSetting:
-    """What the shell of a meta job prepares before it starts the script."""
+    """The environment that the shell of a meta job prepares before it starts the script."""
 
     environment: Mapping[str, str]
-    """Variables to export; names are cloudq's own, values anything."""
+    """Variables to export; the names are cloudq's own, the values may be anything."""
     preamble: tuple[str, ...] = ()
-    """Lines of shell, the site's own words."""
+    """Lines of shell code that the site wrote."""
     tools_dir: str = ""
-    """Put in front of PATH; empty: there are no tools."""
+    """The directory that is put in front of PATH; empty if there are no tools."""
     images: tuple[str, ...] = ()
     """URLs; the file name of each becomes CONTAINER_IMG0, 1, …"""
     array: ArrayRange | None = None
@@ -87,7 +88,7 @@ class MetaSetting:
 
 @frozen
 class JobShellPlan:
-    """What goes into one job shell; all paths absolute."""
+    """The data of one job shell; all paths are absolute."""
 
     tag: ClaimTag
     control_dir: str
@@ -96,29 +97,29 @@ class JobShellPlan:
     has_shebang: bool
     directives: tuple[str, ...] = ()
     interpreter: str = ""
-    """What runs the script whatever its own first line says, where the user asked for it."""
+    """The interpreter that runs the script, whatever its own first line names, if the user asked for one."""
     meta: MetaSetting | None = None
-    """What a meta job's script finds around itself; None for a local jobscript."""
+    """The environment of a meta job's script; None for a local jobscript."""
 
 
 def record_name(kind: str, task: int | None) -> str:
-    """File name of a lock or record, such as ``lock.3`` or, for a plain job, ``exit``."""
+    """Return the file name of a lock or record, such as ``lock.3`` or, for a plain job, ``exit``."""
     return kind if task is None else f"{kind}.{task}"
 
 
 def for_attempt(job_shell: str, attempt: int) -> str:
-    """The text of *job_shell* that says which attempt to submit it belongs to, counted from 1."""
+    """Return *job_shell* with the number of the attempt to which it belongs, counted from 1."""
     return _ATTEMPT.sub(f"cq_attempt={attempt}", job_shell, count=1)
 
 
 def attempt_of(job_shell: str) -> int:
-    """Which attempt a job shell says it belongs to; 0 if it does not say."""
+    """Return the number of the attempt to which a job shell belongs; 0 if it contains none."""
     told = _ATTEMPT.search(job_shell)
     return 0 if told is None else int(told[0].partition("=")[2])
 
 
 def render_job_shell(plan: JobShellPlan, dialect: ShellDialect) -> str:
-    """The text of the job shell of the first attempt, for bash 3.2 or newer."""
+    """Return the text of the job shell of the first attempt, for bash 3.2 or newer."""
     interpreter = plan.interpreter or ("" if plan.has_shebang else "/bin/bash")
     start = f'{shlex.quote(interpreter)} "$cq_script"' if interpreter else '"${cq_by[@]}" "$cq_script"'
     run = _RUN_AND_FORWARD if dialect.forward_signals else _RUN
@@ -152,7 +153,7 @@ def render_job_shell(plan: JobShellPlan, dialect: ShellDialect) -> str:
 
 
 def _leave(reserved: frozenset[int]) -> str:
-    """The last words of the shell, which must not mean to the scheduler what the script did not mean."""
+    """Return the line that replaces exit codes with another meaning for the scheduler; empty without any."""
     if not reserved:
         return ""
     codes = " | ".join(str(code) for code in sorted(reserved))
@@ -170,7 +171,7 @@ def _prepare(meta: MetaSetting, traps: str) -> str:
         *_array_exports(meta.array),
         *((_BROKEN_OFF, *_GUARDS) if is_guarded else ()),
         *((_GUARD_EXIT, *meta.preamble, "trap - EXIT") if meta.preamble else ()),
-        *tools,  # after the site's own lines, which may put something before it
+        *tools,  # after the site's lines, which may put other directories in front of PATH
         *((_FETCH, *fetches) if fetches else ()),
         *((traps,) if is_guarded else ()),
     ]
@@ -178,14 +179,14 @@ def _prepare(meta: MetaSetting, traps: str) -> str:
 
 
 def _array_exports(array: ArrayRange | None) -> Iterator[str]:
-    """A list has its lowest and highest id as first and last, and the step 1."""
+    """Yield the exports for an array; for a list, these are its lowest and highest id, and the step 1."""
     if array is None:
         return
     yield f"export ARY_TASK_ID=${{cq_task:-{array.first}}}"
     yield f"export ARY_TASK_FIRST={array.first} ARY_TASK_LAST={array.last} ARY_TASK_STEPSIZE={array.step}"
 
 
-# A job that is ended while it is prepared leaves its record as any other.
+# A job that is ended during its preparation leaves an exit record like any other job.
 _BROKEN_OFF = """\
 cq_broken_off() {
     trap - EXIT
@@ -197,7 +198,7 @@ _GUARDS = (
     "trap : USR1 USR2",
 )
 
-# Lines that end the shell must not look like a script that ran.
+# If a line of the preamble ends the shell, this must not look like a script that ran.
 _GUARD_EXIT = """\
 trap 'cq_code=$?
     trap - EXIT
@@ -226,8 +227,8 @@ def _own_variables(dialect: ShellDialect) -> str:
     return takes + (f"unset {' '.join(dialect.own_variables)}\n" if dialect.own_variables else "")
 
 
-# The script is started by its interpreter, as the kernel would, for its file system may be mounted
-# noexec: one word and at most one argument, which is all the rest of the line (`env -S` splits it).
+# The script is started through its interpreter, as the kernel would do it, because its file system may be
+# mounted noexec: one word and at most one argument, which is the whole rest of the line (`env -S` splits it).
 _INTERPRETER = """\
 IFS= read -r cq_line <"$cq_script"
 cq_line=${cq_line#'#!'}
@@ -245,7 +246,7 @@ esac
 if ! [ -x "${cq_by[0]}" ]; then cq_say "cannot run $cq_script: its interpreter ${cq_by[0]} is not here"; fi
 """
 
-# The script runs in the foreground: bash runs a trap once it has ended, and `$?` is the script's.
+# The script runs in the foreground: bash runs a trap only after the script ended, and `$?` is its exit code.
 _RUN = """\
 cq_pass_on() {{ :; }}
 {traps}
@@ -253,9 +254,10 @@ cq_pass_on() {{ :; }}
 cq_code=$?
 """
 
-# What comes before the script has started is kept for it. Not before the lock has been read: a trap
-# may end `read` early. And no command substitution may follow, see `_TEMPLATE`.
-# 199 is a pipe that nobody else knows, both ends of it: the bell that `_RUN_AND_FORWARD` waits for.
+# Signals that arrive before the script has started are kept for it. The traps are set only after the lock
+# has been read, because a trap may end `read` early. No command substitution may follow, see `_TEMPLATE`.
+# File descriptor 199 is both ends of a pipe that is known only here: the bell for which
+# `_RUN_AND_FORWARD` waits.
 _CATCH_EARLY = """\
 cq_pid=$cq_record.pid.$$
 cq_note=$cq_record.code.$$
@@ -270,16 +272,16 @@ cq_ring() {{ echo "$1" >&199; }} 2>/dev/null
 {traps}
 """
 
-# Only the job shell is signalled and has to pass it on, so the script runs in the background. Somebody
-# deaf to signals waits for it, writes the code down and ends: what `wait` answers while signals come
-# proves nothing. Nor may the job shell itself sit in `wait` meanwhile, because bash leaves that by a jump
-# out of the handler: of two signals that are delivered at once, as Slurm's CONT and the warning right
-# after it are where the processors are busy, the other's handler never runs, and the signal is lost.
-# `read` from the bell loses none and starts no process. It ends by itself each second: a signal that
-# comes just before it sleeps is passed on then. Without a bell (no /dev/fd) `sleep` does.
-# The trap reads no file: it may run inside that `read`.
-# The script gets every signal's meaning back; bash takes INT and QUIT from whatever it runs in the
-# background, and stdin, which has to be handed down.
+# Only the job shell receives signals and must pass them on, so the script runs in the background. A
+# subshell that ignores signals waits for the script, writes the exit code to a file and ends: the result of
+# `wait` proves nothing while signals arrive. The job shell itself must not block in `wait` either, because
+# bash leaves `wait` by a jump out of the signal handler: if two signals are delivered at once, like Slurm's
+# CONT and the warning right after it on busy processors, the handler of the other signal never runs, and
+# that signal is lost. `read` from the bell loses no signal and starts no process. It returns every second:
+# a signal that arrives just before it sleeps is passed on then. Without a bell (no /dev/fd), `sleep` is used.
+# The trap reads no file, because it may run inside that `read`.
+# In the script, every signal has its default meaning again: bash makes background commands ignore INT and
+# QUIT. It also takes stdin from them, so stdin is passed down explicitly.
 _RUN_AND_FORWARD = """\
 exec 9<&0
 (
@@ -315,14 +317,14 @@ if [ "$cq_code" -lt 0 ]; then cq_code=255; fi
 rm -f "$cq_pid" "$cq_note"
 """
 
-# A log that cannot be opened is tried again by the copier, which then says so.
+# If a log cannot be opened, the copier tries again and reports the error.
 _TAKE = """\
 if [ -n "$cq_takes" ]; then exec >>"$cq_control/stdout$cq_suffix" 2>>"$cq_control/stderr$cq_suffix"; fi
 """
 
-# A stream that does not go to its log already is copied there while it goes where the user wants it.
-# The copier is deaf to signals, so that it gets all that the script has to say at its end; it is a
-# fifo's reader and no process substitution because bash before 4.4 cannot wait for those.
+# A stream that does not go to its log already is copied there, in addition to the place that the user chose.
+# The copier ignores signals, so that it receives everything that the script writes at its end. It reads from
+# a fifo and is not a process substitution, because bash before 4.4 cannot wait for those.
 _COPY = """\
 cq_copy() {{
     if [ "/dev/fd/$1" -ef "$2" ]; then return 1; fi
@@ -338,7 +340,7 @@ if cq_copy 2 "$cq_control/stderr$cq_suffix"; then exec 2>"$cq_fifo" && rm -f "$c
 if cq_copy 1 "$cq_control/stdout$cq_suffix"; then exec >"$cq_fifo" && rm -f "$cq_fifo"; fi
 """
 
-# What the script left running in the background may hold the streams open for ever.
+# Processes that the script left in the background may hold the streams open forever.
 _END_COPIES = """\
     if [ -n "$cq_copiers" ]; then
         exec >>"$cq_control/stdout$cq_suffix" 2>>"$cq_control/stderr$cq_suffix"
@@ -350,8 +352,9 @@ _END_COPIES = """\
 """
 
 # Once the script has ended, signals are ignored: they would kill the commands that write its record,
-# and bash 5.2 gives up when a trap has to run while it reads a command substitution.
-# Every name begins with cq_: a variable the user exported would reach the script changed.
+# and bash 5.2 gives up if a trap must run while it reads a command substitution.
+# Every name begins with cq_: if the shell used the name of a variable that the user exported, the script
+# would receive a changed value.
 _TEMPLATE = """\
 #!/bin/bash
 {directives}# cloudq job shell of claim {tag}: starts the script once and records how it ended.

@@ -1,4 +1,4 @@
-"""The states of a job and which may follow which (design section 4, protocol 3.5 and 5.5)."""
+"""The states of a job and the allowed transitions (design section 4, protocol 3.5 and 5.5)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import Enum
 
 
 class JobState(Enum):
-    """Where a job stands. The values are on the wire: they never change."""
+    """The state of a job. The values are part of the protocol: they never change."""
 
     INIT = "INIT"
     READY = "READY"
@@ -20,7 +20,7 @@ class JobState(Enum):
 
     @property
     def is_final(self) -> bool:
-        """Whether the job has ended; a final state never changes."""
+        """Return whether the job has ended; a final state never changes."""
         return self in FINAL_STATES
 
 
@@ -42,9 +42,9 @@ TRANSITIONS: dict[JobState, frozenset[JobState]] = {
 }
 
 WORST_FIRST = (JobState.ERROR, JobState.TIMEOUT, JobState.DELETED, JobState.DONE)
-"""Of several tasks that ended, the first of these that occurs is the job's own end."""
+"""The order of final states, worst first: the first one that any task has is the final state of the job."""
 
 
 def may_follow(before: JobState, after: JobState) -> bool:
-    """Whether a job in *before* may enter *after*."""
+    """Return whether a job in *before* may enter *after*."""
     return after in TRANSITIONS[before]

@@ -1,7 +1,7 @@
-"""Which process acts for a system (protocol section 6): records and the rules that judge them.
+"""The lease, which names the process that acts for a system (protocol section 6): records and rules.
 
-Times on one's own machine are seconds of a clock that runs through suspends; nobody compares
-two machines' clocks.
+Times on the local machine are seconds of a clock that continues during suspends; the clocks of two machines
+are never compared.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ BEAT_EVERY = 1 / 3
 WRITE_UNTIL = 1 / 2
 RETRY_BEAT_S = 5.0
 SKEW_TOLERATED = 1 / 12
-"""Of the time to live: how far the clocks of a store's front ends may be apart, 15 s."""
+"""How far the clocks of a store's front ends may differ, as a part of the time to live: 15 s."""
 MAX_NONCES = 64
-"""More than the heartbeats that may be sent without an answer until the lease has lapsed."""
+"""More than the number of heartbeats that may be sent without an answer before the lease lapses."""
 MAX_SETTLED = 8
 MAX_REFUSED = 8
 
 
 @frozen
 class ProcessIdentity:
-    """A process that cannot be taken for another one.
+    """A process that cannot be mistaken for another one.
 
-    ``boot_id`` changes with each boot, ``pid_namespace`` tells containers of one machine apart,
-    ``started`` tells two processes with one pid apart.
+    ``boot_id`` changes with each boot, ``pid_namespace`` distinguishes containers of one machine, and
+    ``started`` distinguishes two processes with the same pid.
     """
 
     host: str
@@ -37,14 +37,14 @@ class ProcessIdentity:
     started: str
 
     def shares_process_table_with(self, other: ProcessIdentity) -> bool:
-        """Whether the one could see the other's process if it were alive."""
+        """Return whether one process could see the other if it were alive."""
         mine = (self.host, self.boot_id, self.pid_namespace)
         return mine == (other.host, other.boot_id, other.pid_namespace)
 
 
 @frozen
 class OfferedResource:
-    """A resource that meta jobs may ask for; at most *max_n* of it, if that is known."""
+    """A resource for which meta jobs may ask; *max_n* is the most that a job may have, if known."""
 
     name: str
     max_n: int | None = None
@@ -52,19 +52,19 @@ class OfferedResource:
 
 @frozen
 class Offer:
-    """What a system says of itself to clients."""
+    """The offer of a system to clients."""
 
     scheduler: str
     unpinned: bool = True
     handicap_s: float = 0.0
     slots: int | None = None
     meta: bool = False
-    """Whether its agent knows meta jobscripts at all."""
+    """Whether the agent supports meta jobscripts at all."""
     resources: tuple[OfferedResource, ...] = ()
     any_resource: bool = False
-    """Whether a job that is submitted to it may ask for a resource that is not among these."""
+    """Whether a job that is submitted to the system may ask for a resource that is not among these."""
     max_n: int | None = None
-    """Of any resource that has no limit of its own."""
+    """The limit for any resource that does not have another one."""
     walltime: bool = True
     """Whether a job may ask for a time limit."""
     max_walltime_s: int | None = None
@@ -75,31 +75,31 @@ class Offer:
 
 @frozen
 class Lease:
-    """The beat of one epoch; created once, then rewritten only by its holder."""
+    """The lease of one epoch; created once, then rewritten only by its holder, with each heartbeat."""
 
     epoch: int
     process: ProcessIdentity
     nonce: str
-    """Fresh in every beat: two looks that see the same nonce saw no beat in between."""
+    """New in every heartbeat: two looks that see the same nonce saw no heartbeat in between."""
     version: str
     profile: str
     offer: Offer
     store_check: str = ""
     last_error: str = ""
     busy: str = ""
-    """What goes on in the holder's background, in words for people."""
+    """The current background work of the holder, in words for people."""
     time_to_live_s: float = TIME_TO_LIVE_S
     released: bool = False
     home: str = ""
     """The id of the holder's home; empty if the nonce could not be noted there."""
     bucket_doubt: str = ""
-    """The id of the doubt, while there is one in the holder's home, whether the bucket went back."""
+    """The id of the doubt whether the bucket went back to an older state, while the holder's home has one."""
     since: datetime | None = None
-    """When the epoch was created, by its holder's clock: for people."""
+    """The time at which the epoch was created, by its holder's clock; for people."""
     format: str = "1.0"
 
     def beaten(self, nonce: str, last_error: str = "", *, busy: str = "", released: bool = False) -> Lease:
-        """The next beat of the same epoch."""
+        """Return the lease for the next heartbeat of the same epoch."""
         return evolve(self, nonce=nonce, last_error=last_error, busy=busy, released=released)
 
 
@@ -109,99 +109,100 @@ class SentLease:
 
     lease: Lease
     at: float
-    """Own clock, seconds, read *before* it was sent."""
+    """The sender's clock, in seconds, read *before* the lease was sent."""
     mark: float | None = None
-    """How far the store's clock was ahead of the own one then (`StoreTime.mark`)."""
+    """How far the store's clock was ahead of the sender's clock at that time (`StoreTime.mark`)."""
 
 
 @frozen
 class HeldLease:
-    """What the holder knows: its epoch and when it sent the last heartbeat that was confirmed."""
+    """The holder's view of its lease: the epoch, and when the last confirmed heartbeat was sent."""
 
     lease: Lease
     sent_at: float
-    """Own clock, seconds, read *before* the confirmed heartbeat was sent."""
+    """The holder's clock, in seconds, read *before* the confirmed heartbeat was sent."""
     etag: str = ""
-    """What the next heartbeat must match."""
+    """The ETag that the next heartbeat must match."""
     mark: float | None = None
-    """`SentLease.mark` of the confirmed heartbeat."""
+    """The `SentLease.mark` of the confirmed heartbeat."""
     unanswered: tuple[SentLease, ...] = ()
-    """Heartbeats sent since, each of which may have been written."""
+    """Heartbeats that were sent since then, each of which may have been written."""
 
     @classmethod
     def confirmed(cls, sent: SentLease, etag: str) -> HeldLease:
-        """What is held once the store has *sent* under *etag*."""
+        """Return the held lease after the store confirmed *sent* under *etag*."""
         return cls(sent.lease, sent.at, etag, sent.mark)
 
     def may_write(self, now: float) -> bool:
-        """Whether anything may still be written in the system's name."""
+        """Return whether anything may still be written in the system's name."""
         return now - self.sent_at < self.lease.time_to_live_s * WRITE_UNTIL
 
     def is_lapsed(self, now: float) -> bool:
-        """Whether another process may have taken over; a lapsed epoch is never resumed."""
+        """Return whether another process may have taken over; a lapsed epoch is never resumed."""
         return now - self.sent_at >= self.lease.time_to_live_s
 
     def beat_is_due(self, now: float) -> bool:
-        """Whether the next beat should be sent."""
+        """Return whether the next heartbeat should be sent."""
         return now - self.sent_at >= self.lease.time_to_live_s * BEAT_EVERY
 
 
 @frozen
 class LeaseNotes:
-    """What a home remembers of the lease from one process to the next."""
+    """The notes about the lease that a home keeps from one process to the next."""
 
     epoch: int = 0
     """The newest epoch that was held from this home."""
     nonces: tuple[str, ...] = ()
-    """Of the last leases that were written from this home, in order, each noted before it was sent."""
+    """The nonces of the last leases written from this home, in order, each noted before it was sent."""
     confirmed: str = ""
-    """The nonce of the last one that the store confirmed."""
+    """The nonce of the last lease that the store confirmed."""
     bucket_doubt: str = ""
-    """The id of the doubt whether the bucket went back; empty without one."""
+    """The id of the doubt whether the bucket went back to an older state; empty without a doubt."""
     settled: tuple[str, ...] = ()
     """The ids of such doubts that a person has settled here."""
     refused: tuple[str, ...] = ()
-    """The nonces of leases that were sent from here and that the store refused, the last ones."""
+    """The nonces of the last leases that were sent from here and that the store refused."""
 
     def sending(self, nonce: str) -> LeaseNotes:
-        """The notes with one more nonce; the oldest are dropped."""
+        """Return the notes with one more nonce; the oldest are dropped."""
         return evolve(self, nonces=(*self.nonces, nonce)[-MAX_NONCES:])
 
     def without(self, nonce: str) -> LeaseNotes:
-        """The notes without a nonce that another process wrote, as the store says."""
+        """Return the notes without *nonce*, after the store answered that another process wrote the lease."""
         left = tuple(each for each in self.nonces if each != nonce)
         return evolve(self, nonces=left, refused=(*self.refused, nonce)[-MAX_REFUSED:])
 
     def with_confirmed(self, lease: Lease) -> LeaseNotes:
-        """The notes once the store has *lease*, which was sent from this home."""
+        """Return the notes after the store confirmed *lease*, which was sent from this home."""
         return evolve(self, epoch=max(self.epoch, lease.epoch), confirmed=lease.nonce)
 
     def after_confirmation(self, standing: Lease | None) -> LeaseNotes:
-        """The notes once a person has said that all is well, while the *standing* lease is in the bucket."""
+        """Return the notes after a person confirmed the home, while the *standing* lease is in the bucket."""
         nonces, doubts = ((), "") if standing is None else ((standing.nonce,), standing.bucket_doubt)
         settled = (*self.settled, *filter(None, (self.bucket_doubt, doubts)))
         return LeaseNotes(nonces=nonces, settled=settled[-MAX_SETTLED:])
 
     def wrote(self, lease: Lease) -> bool:
-        """Whether *lease* was written from this home."""
+        """Return whether *lease* was written from this home."""
         return lease.nonce in self.nonces
 
     def knows(self, lease: Lease) -> bool:
-        """Whether *lease* was sent from this home, even if the store refused it.
+        """Return whether *lease* was sent from this home, even if the store refused it.
 
-        A gateway that asks its store again may refuse what it has written.
+        A gateway that repeats a request to its store may refuse what the store has written.
         """
         return lease.nonce in (*self.nonces, *self.refused)
 
     def must_doubt(self, lease: Lease) -> bool:
-        """Whether the holder of *lease* doubts the bucket, and no person has settled that here."""
+        """Return whether *lease* carries a doubt about the bucket that is neither settled nor shared here."""
         return bool(lease.bucket_doubt) and lease.bucket_doubt not in (*self.settled, self.bucket_doubt)
 
     def has_newer_than(self, lease: Lease | None, home: str) -> bool:
-        """Whether *home*, whose notes these are, wrote a newer lease than *lease*: then the bucket went back.
+        """Return whether *home*, which keeps these notes, wrote a newer lease than *lease*.
 
-        *lease* was read after the notes. Leases follow each other in the order in which their nonces
-        are noted; an epoch that was held from here is nobody else's.
+        If so, the bucket went back to an older state. *lease* was read after the notes. Leases follow each
+        other in the order in which their nonces are noted, and an epoch that was held from this home
+        belongs to no other home.
         """
         if lease is None or lease.epoch < self.epoch:
             return self.epoch > 0
@@ -214,36 +215,36 @@ class LeaseNotes:
 
 @frozen
 class Watch:
-    """What a waiter has seen of the holder: the same beat since *since* on its own clock."""
+    """A waiter's observation of the holder: the same heartbeat since *since* on the waiter's clock."""
 
     epoch: int
     nonce: str
     since: float
 
     def continued(self, seen: Lease, now: float) -> Watch:
-        """The watch after another successful look."""
+        """Return the watch after another successful look."""
         if (seen.epoch, seen.nonce) == (self.epoch, self.nonce):
             return self
         return Watch(seen.epoch, seen.nonce, now)
 
     def shows_a_dead_holder(self, seen: Lease, now: float) -> bool:
-        """Whether two looks a whole time to live apart saw the same beat."""
+        """Return whether two looks that are a whole time to live apart saw the same heartbeat."""
         unchanged = (seen.epoch, seen.nonce) == (self.epoch, self.nonce)
         return unchanged and now - self.since >= seen.time_to_live_s
 
 
 def is_stale_by_store_clock(lease: Lease, age_s: float, *, times: float = 2.0) -> bool:
-    """Whether the last beat is older, by the store's clock, than *times* its time to live."""
+    """Return whether the last heartbeat is older, by the store's clock, than *times* its time to live."""
     return age_s > times * lease.time_to_live_s
 
 
 def is_presumed_dead(age_s: float, time_to_live_s: float = TIME_TO_LIVE_S) -> bool:
-    """Whether clients should warn that the agent is not running."""
+    """Return whether clients should warn that the agent is not running."""
     return age_s > time_to_live_s
 
 
 def why_older(system: str, found: Lease | None, remembered: int) -> str:
-    """Why a home that held epoch *remembered* starts no job where it *found* an older lease, or none."""
+    """Return why a home that held epoch *remembered* starts no job if it *found* an older lease, or none."""
     if found is None:
         what = f"is not there, but this home held epoch {remembered}"
     elif found.epoch < remembered:
@@ -254,7 +255,7 @@ def why_older(system: str, found: Lease | None, remembered: int) -> str:
 
 
 def why_doubted_before(system: str, host: str) -> str:
-    """Why a home starts no job after the agent before it, on *host*, found that the bucket went back."""
+    """Return why a home starts no job after its predecessor, on *host*, found that the bucket went back."""
     return (
         f"the agent that held the lease of {system} before, on {host}, found an older lease in the bucket "
         f"than its home wrote, or none: {_WENT_BACK}"
@@ -269,7 +270,7 @@ _WENT_BACK = (
 
 
 def why_copied(system: str, host: str) -> str:
-    """Why a home starts no job after another one with its id held the lease, on *host*."""
+    """Return why a home starts no job after another home with its id held the lease, on *host*."""
     return (
         f"the lease of {system} was last renewed on {host} from a home with the id of this one, which knows "
         "nothing of it: one of the two is a copy. Jobs under way are followed; no job is started. If the "

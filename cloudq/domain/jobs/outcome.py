@@ -1,6 +1,6 @@
-"""A task's state from evidence (protocol section 5): what it left, what the scheduler says.
+"""The state of a task, decided from evidence (protocol section 5): its records and the scheduler's answer.
 
-A question that failed is not evidence: callers pass only answers.
+A failed query is not evidence: callers pass only answers.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from cloudq.domain.jobs.job_state import JobState
 from cloudq.domain.jobs.task_states import TaskState
 
 GRACE_S = 120.0
-"""How long a job may be missing from the scheduler, without an exit record, before it is lost."""
+"""How long a job may be missing from the scheduler, without an exit record, before it counts as lost."""
 
 _ENDED_BY_SIGNAL = frozenset(128 + number for number in (1, 2, 9, 10, 12, 15, 24))
-"""What a shell answers for HUP, INT, KILL, USR1, USR2, TERM and XCPU on Linux: whoever ends jobs
-sends these. 139 is a crash of the script's own, and 255 its own exit code."""
+"""The exit codes of a shell on Linux for HUP, INT, KILL, USR1, USR2, TERM and XCPU, the signals that are
+sent to end jobs. 139 is a crash of the script itself, and 255 its own exit code."""
 
 
 @frozen
 class StartRecord:
-    """What the job shell wrote before it started the script."""
+    """The record that the job shell wrote before it started the script."""
 
     local_id: str
     host: str = ""
@@ -33,12 +33,12 @@ class StartRecord:
 
 @frozen
 class ExitRecord:
-    """What the job shell wrote after the script ended."""
+    """The record that the job shell wrote after the script ended."""
 
     local_id: str
     exit_code: int
     signal: str = ""
-    """The signal the job shell was sent before the script ended, such as ``TERM``."""
+    """The signal that the job shell received before the script ended, such as ``TERM``."""
     host: str = ""
     started: datetime | None = None
     finished: datetime | None = None
@@ -47,7 +47,7 @@ class ExitRecord:
 
 
 class Life(Enum):
-    """What a scheduler says of a local job that it knows."""
+    """The phase of a scheduler job, as the scheduler reports it."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -62,51 +62,51 @@ def _is_final_or_none(_status: object, _field: object, verdict: JobState | None)
 
 @frozen
 class SchedulerStatus:
-    """One local job (or task), as the scheduler reported it in a query that succeeded."""
+    """One scheduler job (or task), as the scheduler reported it in a successful query."""
 
     life: Life
     verdict: JobState | None = field(default=None, validator=_is_final_or_none)
-    """The final state the scheduler's own code stands for, once it ended.
+    """The final state that the scheduler's own code stands for, once the job has ended.
 
-    DONE only where the code says that the exit code was 0 (Slurm's COMPLETED, ``Exit_status`` 0);
-    None where it merely says that the job is over, or says something we do not know.
+    DONE only if the code means that the exit code was 0 (Slurm's COMPLETED, ``Exit_status`` 0); None if the
+    code means only that the job is over, or has an unknown meaning.
     """
     exit_code: int | None = None
     reason: str = ""
     never_ran: bool = False
-    """The verdict rests on this: the job is gone and there is no account of any run of it.
+    """Whether the verdict rests only on this: the job is gone, and accounting shows no run of it.
 
-    Accounts come late, so it counts only where nothing of a start is seen either, once it was
-    missing for long enough or a cancel of ours was accepted.
+    Accounting may be late, so this counts only if there is no sign of a start either, and the job has been
+    missing for long enough or the scheduler accepted a cancel from cloudq.
     """
 
     @property
     def tells_of_the_script(self) -> bool:
-        """Whether it may be the script's end: not that of a submission which found the lock taken."""
+        """Return True if this may be how the script ended, not a submission that found the lock taken."""
         return not (self.verdict is JobState.ERROR and self.exit_code == NOT_ITS_TURN)
 
 
 @frozen
 class Evidence:
-    """All that is known of one task."""
+    """All that is known about one task."""
 
     start: StartRecord | None = None
     exit: ExitRecord | None = None
     status: SchedulerStatus | None = None
-    """None: a successful query did not show the task."""
+    """The scheduler's report; None if a successful query did not show the task."""
     cancel_accepted: bool = False
     absent_s: float = 0.0
-    """Seconds on one's own clock since the first successful query that showed no live task."""
+    """Seconds on the agent's own clock since the first successful query that showed no live task."""
     grace_s: float = GRACE_S
     records_in_sight: bool = True
-    """Whether records would be seen if there were any: not where another home holds them."""
+    """Whether records would be seen if they existed; they are not if another home holds them."""
 
 
 def decide(evidence: Evidence) -> TaskState | None:
-    """What *evidence* proves; None while it proves nothing new.
+    """Return the state that *evidence* proves; None while it proves nothing new.
 
-    DONE takes an exit record with code 0, or the scheduler's word for it about a script that was
-    seen to start; whatever contradicts it wins.
+    DONE requires an exit record with code 0, or the scheduler's report of it for a script that was seen to
+    start; any contradicting evidence takes precedence.
     """
     status = evidence.status
     if status is not None and status.life is not Life.ENDED:
@@ -134,7 +134,7 @@ def _has_never_run(evidence: Evidence) -> bool:
 
 
 def _decide_out_of_sight(status: SchedulerStatus | None) -> TaskState | None:
-    """Without records a verdict is all there is, and no answer never means an end (protocol 4.5)."""
+    """Decide without records: only a verdict counts, and no answer never means an end (protocol 4.5)."""
     if status is None or status.verdict is None:
         return None
     reason, code = status.reason or _VERDICT_SAYS[status.verdict], status.exit_code
@@ -160,9 +160,9 @@ _VERDICT_SAYS = {
 
 
 def _record_that_counts(evidence: Evidence) -> ExitRecord | None:
-    """The exit record, unless it tells of another run than the one that started last.
+    """Return the exit record, unless it belongs to another run than the one that started last.
 
-    A job shell removes the record of the run before a requeue, but may be killed before it does.
+    After a requeue, a job shell removes the record of the previous run, but may be killed before it does.
     """
     record, start = evidence.exit, evidence.start
     if record is None or start is None:
@@ -170,7 +170,8 @@ def _record_that_counts(evidence: Evidence) -> ExitRecord | None:
     if record.local_id != start.local_id:
         return None
     known = record.started is not None and start.time is not None
-    # One run writes one time into both; a requeue may be on a machine whose clock is behind.
+    # A run writes the same time into both records. Which time is later proves nothing: after a requeue,
+    # the job may run on a machine whose clock is behind.
     return None if known and record.started != start.time else record
 
 
@@ -194,11 +195,11 @@ def _decide_without_record(
         return TaskState(JobState.ERROR, code, f"exit code {code}, by the scheduler's word")
     if verdict is JobState.ERROR and evidence.cancel_accepted and (not code or code in _ENDED_BY_SIGNAL):
         return TaskState(JobState.DELETED, code or None, "canceled")
-    return TaskState(verdict, code or None, reason)  # a failed job's 0 is no exit code of the script
+    return TaskState(verdict, code or None, reason)  # a failed job's 0 is not the script's exit code
 
 
 def _decide_on_word_alone(evidence: Evidence, reason: str) -> TaskState | None:
-    """The scheduler says exit code 0, the job shell (yet) nothing."""
+    """Decide if the scheduler reports exit code 0 and there is no exit record (yet)."""
     if evidence.absent_s < evidence.grace_s:
         return None
     if evidence.start is None:
@@ -212,7 +213,7 @@ def _decide_from_both(record: ExitRecord, verdict: JobState, reason: str, eviden
     deleted = verdict is JobState.DELETED
     own_end = _from_record(record, canceled=evidence.cancel_accepted or deleted)
     if deleted and own_end.state is not JobState.DELETED:
-        return own_end  # it had ended before anybody ended it
+        return own_end  # the script ended before the job was deleted
     if (
         deleted
         or verdict is JobState.TIMEOUT
@@ -225,7 +226,10 @@ def _decide_from_both(record: ExitRecord, verdict: JobState, reason: str, eviden
 
 
 def _from_record(record: ExitRecord, *, canceled: bool) -> TaskState:
-    """A script that was told to end and then exits with 0 was canceled: it need not be complete."""
+    """Return the state that an exit record proves.
+
+    A script that was signaled to end and then exits with 0 was canceled: its work may be incomplete.
+    """
     code = record.exit_code
     if canceled and (record.signal or code in _ENDED_BY_SIGNAL):
         return TaskState(JobState.DELETED, code, "canceled")

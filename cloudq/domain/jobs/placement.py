@@ -1,7 +1,7 @@
-"""How long an agent waits before it claims an unpinned job (protocol 7.4, design section 9).
+"""The time that an agent waits before it claims an unpinned job (protocol 7.4, design section 9).
 
-The sooner a system could start the job, the sooner it claims; the claim decides whatever the
-estimates were.
+The sooner a system could start the job, the sooner it claims it. The claim decides, whatever the estimates
+were.
 """
 
 from __future__ import annotations
@@ -11,24 +11,24 @@ from statistics import median
 
 MAX_DELAY_S = 60.0
 MOST_BEYOND_FREE_SLOTS = 1
-"""Unpinned jobs that a system takes in one cycle though it cannot start them at once: whoever
-takes all that wait keeps them from the systems that come free a moment later."""
+"""The number of unpinned jobs that a system takes in one cycle although it cannot start them at once. A
+system that takes all waiting jobs keeps them from systems whose slots become free a moment later."""
 MOST_WHILE_NOTHING_WAITS = 10
-"""The same where the scheduler does not tell what is free, and its last jobs did not wait."""
+"""The number of such jobs if the scheduler does not report free slots, and its last jobs did not wait."""
 PROVES_NOTHING_AFTER = 2.0
-"""How many times the usual wait a job may wait before the usual is no estimate any more."""
+"""If a job waits longer than this multiple of the usual wait, the usual wait is no estimate any longer."""
 RATE_OVER_S = 60.0
-"""Over which it is counted how many jobs other systems take."""
+"""The period over which the jobs that other systems take are counted."""
 
 
 def claim_delay(
     expected_wait_s: float | None, handicap_s: float = 0.0, poll_interval_s: float = 5.0
 ) -> float:
-    """Seconds after the marker's creation, store's clock, before a claim may be made.
+    """Return how many seconds after the queue entry's creation, by the store's clock, a claim may be made.
 
-    *expected_wait_s* is 0 when the job can start at once and None without an estimate, which
-    counts as the longest wait. Waits become steps of two poll intervals, for agents hear of a
-    job at different moments within one; a handicap only ever adds. Never more than 60 s.
+    *expected_wait_s* is 0 if the job can start at once, and None without an estimate, which counts as the
+    longest wait. Waits become steps of two poll intervals, because agents learn of a job at different
+    moments within one interval. A handicap only ever adds to the delay. The result is never more than 60 s.
     """
     step = 2 * poll_interval_s
     if expected_wait_s is None:
@@ -40,11 +40,12 @@ def claim_delay(
 def expected_wait(
     free_slots: int | None, recent_waits_s: Sequence[float], waiting_s: float = 0.0
 ) -> float | None:
-    """Seconds a job would wait here: 0 with a free slot, else the median of recent jobs' waits.
+    """Return the seconds that a job would wait here: 0 with a free slot, else the median of recent waits.
 
-    *free_slots* None means the scheduler does not tell. Where none is free it takes a second at
-    least: recent jobs may all have found a free one. None: nothing to judge by, or a job has waited
-    for *waiting_s* seconds until now, so long that the recent ones prove nothing any more.
+    *free_slots* is None if the scheduler does not report them. If no slot is free, the wait is at least one
+    second, because all recent jobs may have found a free slot. The result is None if there are no recent
+    waits, or if a job has already waited *waiting_s* seconds, so long that the recent waits prove nothing
+    any longer.
     """
     if free_slots is not None and free_slots > 0:
         return 0.0
@@ -55,10 +56,10 @@ def expected_wait(
 
 
 def is_sooner_here(wait_s: float | None, left: int, taken_elsewhere_per_s: float) -> bool:
-    """Whether the last of *left* unpinned jobs would start sooner in this queue than elsewhere.
+    """Return whether the last of *left* unpinned jobs would start sooner in this queue than elsewhere.
 
-    As long as other systems take some, all of them will have been taken after
-    ``left / taken_elsewhere_per_s`` seconds; a wait that nobody can tell counts as longer.
+    While other systems take some of the jobs, all of them will have been taken after ``left /
+    taken_elsewhere_per_s`` seconds; an unknown wait counts as longer.
     """
     if taken_elsewhere_per_s <= 0:
         return True
@@ -66,7 +67,7 @@ def is_sooner_here(wait_s: float | None, left: int, taken_elsewhere_per_s: float
 
 
 def why_claimed(system: str, wait_s: float | None, delay_s: float) -> str:
-    """Which rule let *system* take an unpinned job, for its owner."""
+    """Return the rule that let *system* take an unpinned job, in words for its owner."""
     after = f"nobody else had taken it after {delay_s:.0f} s"
     if wait_s is None:
         return f"{system} could not tell how soon it can start it, and {after}"

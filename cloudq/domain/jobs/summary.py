@@ -1,4 +1,4 @@
-"""What an agent tells about its unfinished jobs, so that a list costs one request a system."""
+"""The summary of an agent's unfinished jobs, so that a list costs one request per system."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cloudq.domain.jobs.job_state import JobState
 
 @frozen
 class ActiveJob:
-    """An unfinished job in one line; ``note`` says why it waits or was declined."""
+    """An unfinished job in one line; ``note`` states why it waits or was declined."""
 
     job_id: str
     name: str
@@ -23,13 +23,13 @@ class ActiveJob:
 
     @classmethod
     def of(cls, job: Job, note: str = "") -> ActiveJob:
-        """The line of *job*."""
+        """Return the line for *job*."""
         return cls(job.uuid, job.name, job.state, job.run_system, job.time_submit, note)
 
 
 @frozen
 class ActiveSummary:
-    """All unfinished jobs a system knows of; ``stopped`` once its agent ended on purpose."""
+    """All unfinished jobs of a system; ``stopped`` is True once its agent ended on purpose."""
 
     epoch: int
     jobs: tuple[ActiveJob, ...] = ()

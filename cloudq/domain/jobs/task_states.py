@@ -1,4 +1,4 @@
-"""What became of each task of an array job, small however many there are."""
+"""The states of the tasks of an array job, in a compact form however many tasks there are."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cloudq.domain.scripts.array_range import ArrayRange
 
 @frozen
 class TaskState:
-    """One task's state; ``exit_code`` is None until the script ended with one."""
+    """The state of one task; ``exit_code`` is None until the script ended with one."""
 
     state: JobState
     exit_code: int | None = None
@@ -20,19 +20,19 @@ class TaskState:
 
 
 MAX_REASONS = 100
-"""Distinct reasons kept for one array: each may be long, and tasks are many."""
+"""The number of distinct reasons kept for one array: each may be long, and there may be many tasks."""
 MAX_REASON_CHARS = 300
 
 
 @frozen
 class TaskGroup:
-    """Tasks that stand alike."""
+    """Tasks with the same state, exit code and reason."""
 
     ids: ArrayRange
     state: JobState
     exit_code: int | None = None
     reason: str = ""
-    """Why they failed, where the exit code does not tell it already."""
+    """The reason for their failure, if the exit code does not show it already."""
 
     def __str__(self) -> str:
         code = "" if self.exit_code is None else f", exit code {self.exit_code}"
@@ -42,18 +42,18 @@ class TaskGroup:
 
 @frozen
 class TaskStates:
-    """The states of all tasks, as groups of ids that stand alike."""
+    """The states of all tasks, as groups of ids with the same state."""
 
     groups: tuple[TaskGroup, ...] = ()
 
     @classmethod
     def all_alike(cls, ids: ArrayRange, state: JobState) -> TaskStates:
-        """Every task of *ids* in *state*."""
+        """Return the states with every task of *ids* in *state*."""
         return cls((TaskGroup(ArrayRange(ids.spans), state),))
 
     @classmethod
     def of(cls, states: Mapping[int, TaskState]) -> TaskStates:
-        """Group *states* by what they say, in the order of their lowest ids."""
+        """Group the tasks by equal states and reasons, in the order of their lowest ids."""
         alike: dict[tuple[TaskState, str], list[int]] = {}
         reasons: set[str] = set()
         for task_id, state in sorted(states.items()):
@@ -70,19 +70,19 @@ class TaskStates:
         )
 
     def items(self) -> Iterator[tuple[int, TaskState]]:
-        """Every task id with its state."""
+        """Yield every task id with its state."""
         for group in self.groups:
             state = TaskState(group.state, group.exit_code, group.reason)
             for task_id in group.ids:
                 yield task_id, state
 
     def as_dict(self) -> dict[int, TaskState]:
-        """The same as a dictionary of task ids."""
+        """Return the states as a dictionary by task id."""
         return dict(self.items())
 
 
 def _lasting_reason(state: TaskState) -> str:
-    """The reason of a failure, unless it only repeats the state or the exit code."""
+    """Return the reason of a failure, unless it only repeats the state or the exit code."""
     if not state.state.is_final or state.state is JobState.DONE:
         return ""
     is_told = state.reason in {"canceled", f"exit code {state.exit_code}"}
@@ -90,13 +90,13 @@ def _lasting_reason(state: TaskState) -> str:
 
 
 def _common_reason(seen: Iterable[TaskState], states: Set[JobState]) -> str:
-    """The one reason that all tasks in *states* give, such as that they are held."""
+    """Return the reason that all tasks in *states* share, such as a hold; empty if they differ."""
     reasons = {state.reason for state in seen if state.state in states}
     return reasons.pop() if len(reasons) == 1 else ""
 
 
 def derive(states: Iterable[TaskState]) -> TaskState | None:
-    """Derive a job's state from its tasks' (design section 4)."""
+    """Derive the state of a job from the states of its tasks (design section 4)."""
     seen = list(states)
     present = {state.state for state in seen}
     if not present:

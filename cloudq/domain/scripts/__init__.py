@@ -1,1 +1,1 @@
-"""Jobscripts: what they ask for, and how a system understands it."""
+"""Jobscripts: what they ask for, and their conversion for a system."""

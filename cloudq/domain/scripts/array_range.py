@@ -1,4 +1,4 @@
-"""Task ids of an array job, as users write them: ``1-4``, ``1-10:2``, ``1,3,7-9``, ``1-100%8``."""
+"""The task ids of an array job, as users write them: ``1-4``, ``1-10:2``, ``1,3,7-9``, ``1-100%8``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from attrs import frozen
 from cloudq.domain.errors import InvalidInput
 
 MAX_TASKS = 75_000
-"""The most tasks one array may have: Grid Engine's default and ABCI's limit."""
+"""The most tasks that one array may have: Grid Engine's default and ABCI's limit."""
 
 _SPAN = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9})(?::([0-9]{1,9}))?)?")
 _LIMIT = re.compile(r"[0-9]{1,9}")
@@ -38,16 +38,16 @@ class TaskSpan:
 
 @frozen
 class ArrayRange:
-    """Which tasks an array job has, and how many of them may run at once (None: any)."""
+    """The tasks of an array job, and how many of them may run at once (None: any number)."""
 
     spans: tuple[TaskSpan, ...]
     max_running: int | None = None
 
     @classmethod
     def parse(cls, text: str, *, lowest: int = 1) -> ArrayRange:
-        """Read a user's range; raise `InvalidInput` that says what is wrong with it.
+        """Parse a user's range; raise `InvalidInput` that describes the problem.
 
-        Task 0 exists only where a scheduler has it and was asked for it in its own words.
+        Task 0 is possible only if a scheduler supports it and an option of that scheduler asked for it.
         """
         ids, percent, limit = text.strip().partition("%")
         max_running = _parse_limit(limit, text) if percent else None
@@ -61,7 +61,7 @@ class ArrayRange:
 
     @classmethod
     def count_of(cls, text: str) -> int:
-        """How many tasks *text* names, for less work than `parse`; 0 if it is no range."""
+        """Return the number of tasks that *text* names, with less work than `parse`; 0 if it is no range."""
         try:
             return sum(len(_parse_span(part, text, 0)) for part in text.partition("%")[0].split(","))
         except InvalidInput:
@@ -69,12 +69,12 @@ class ArrayRange:
 
     @classmethod
     def covering(cls, ids: Iterable[int]) -> ArrayRange:
-        """A short list of spans that holds exactly *ids* (at least one), in ascending order."""
+        """Return a short list of spans with exactly *ids* (at least one), in ascending order."""
         return cls(tuple(_spans_of(sorted(set(ids)))))
 
     @property
     def is_simple(self) -> bool:
-        """Whether it is one plain ``a-b:s``, as every scheduler takes it."""
+        """Return whether the range is one plain ``a-b:s``, which every scheduler accepts."""
         return len(self.spans) == 1 and self.max_running is None
 
     @property

@@ -1,7 +1,7 @@
-"""The directives of meta jobscripts: which there are, and what each may say.
+"""The directives of meta jobscripts, and the values that each accepts.
 
-A directive is a line ``#$ key: value`` in a script's head. Grid Engine's own ``#$ -l …`` lines,
-which begin with an option, are none.
+A directive is a line ``#$ key: value`` in the head of a script. Grid Engine's own ``#$ -l …`` lines, which
+begin with an option, are not directives.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _NUMBER = re.compile(r"[0-9]{1,7}")
 
 @frozen
 class DirectiveSpec:
-    """How one directive is read; *read* raises `InvalidInput` with what would be right."""
+    """The rules for one directive; *read* raises `InvalidInput` that describes valid values."""
 
     read: Callable[[str], Any]
     is_mandatory: bool = False
@@ -39,18 +39,18 @@ class DirectiveSpec:
 
 @frozen
 class HeaderLine:
-    """A line of a script's head that begins with ``#$``."""
+    """A line in the head of a script that begins with ``#$``."""
 
     number: int
-    """Counted from 1."""
+    """The line number, counted from 1."""
     key: str
-    """Empty if it is no ``key: value``."""
+    """The key; empty if the line is not ``key: value``."""
     value: str
     text: str
 
 
 def checked_name(text: str) -> str:
-    """Return *text* if it can name a project or resource on a command line."""
+    """Return *text* if it can name a project or resource as an option; raise `InvalidInput` otherwise."""
     if _NAME.fullmatch(text) is None:
         raise InvalidInput(
             f"{text!r} is not a name: letters, digits, '_', '.' and '-', 128 at most, not beginning with "
@@ -60,14 +60,14 @@ def checked_name(text: str) -> str:
 
 
 def read_number(text: str) -> int:
-    """A number of resources, at least one."""
+    """Parse a number of resources, at least one; raise `InvalidInput` otherwise."""
     if _NUMBER.fullmatch(text) is None or not 1 <= int(text) <= MAX_RESOURCES:
         raise InvalidInput(f"{text!r} is not a number from 1 to {MAX_RESOURCES}")
     return int(text)
 
 
 def checked_image(text: str) -> str:
-    """Return *text* if it is the URL of an image."""
+    """Return *text* if it is the URL of an image; raise `InvalidInput` otherwise."""
     if _IMAGE.fullmatch(text) is None or not text.isprintable():
         raise InvalidInput(
             f"{text!r} is not the URL of an image, such as docker://ubuntu:24.04 or file:///data/image.sif"
@@ -92,13 +92,13 @@ DIRECTIVES: Mapping[str, DirectiveSpec] = {
     "other_opts": DirectiveSpec(_options),
     "container_img": DirectiveSpec(checked_image, is_repeatable=True),
 }
-"""Every directive there is."""
+"""All directives."""
 
 MANDATORY = tuple(name for name, spec in DIRECTIVES.items() if spec.is_mandatory)
 
 
 def header_lines(body: bytes) -> Iterator[tuple[int, bytes]]:
-    """The lines, with their numbers, up to the first command: blank ones and comments."""
+    """Yield the lines before the first command, which are blank or comments, with their numbers."""
     for number, line in enumerate(body.split(b"\n"), start=1):
         stripped = line.strip()
         if stripped and not stripped.startswith(b"#"):
@@ -107,7 +107,7 @@ def header_lines(body: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def marked_lines(body: bytes) -> Iterator[HeaderLine]:
-    """The lines of the head that begin with ``#$``, whatever they say."""
+    """Yield the lines of the head that begin with ``#$``, whatever they contain."""
     for number, line in header_lines(body):
         stripped = line.strip()
         if stripped.startswith(MARK):
@@ -118,12 +118,12 @@ def marked_lines(body: bytes) -> Iterator[HeaderLine]:
 
 
 def has_directives(body: bytes) -> bool:
-    """Whether the head of a script has a directive that is known: then it is a meta jobscript."""
+    """Return whether the head of a script has a known directive, which makes it a meta jobscript."""
     return any(line.key in DIRECTIVES for line in marked_lines(body))
 
 
 def suggestion(key: str) -> str:
-    """What may have been meant by an unknown directive, as the end of a sentence."""
+    """Return what an unknown directive may have meant, as the end of a sentence."""
     import difflib  # noqa: PLC0415  only needed when something is wrong
 
     plain = key.lower().replace("-", "_")

@@ -1,4 +1,4 @@
-"""What of a user's script and options goes into the head of the job shell, and what goes nowhere."""
+"""Header lines and interpreters of users' scripts: what the job shell takes over, and what has no effect."""
 
 from __future__ import annotations
 
@@ -13,41 +13,44 @@ from cloudq.domain.scripts.jobscript import Jobscript
 
 @frozen
 class HeaderSyntax:
-    """How a scheduler reads options in the lines of a jobscript."""
+    """The way in which a scheduler reads options from the lines of a jobscript."""
 
     prefix: str
-    """What such lines begin with."""
+    """The beginning of such lines."""
     also: tuple[str, ...] = ()
-    """Beginnings of other schedulers' lines that this one reads, too: it gets them as they stand."""
+    """Prefixes of other schedulers' lines that this scheduler reads, too; they are copied unchanged."""
     anywhere: bool = False
-    """Whether it reads them in the whole script, not at its head alone."""
+    """Whether the scheduler reads them in the whole script, not only in its head."""
     indented: bool = False
-    """Whether blanks may stand before them."""
+    """Whether blanks may precede them."""
     passed_over: str = ""
-    """What lines begin with that it takes for no command although they are none of its own."""
+    """The beginning of other lines that the scheduler does not take for a command."""
     continued: bool = False
     """Whether a backslash at the end of such a line joins the next one to it."""
     interpreter_option: str = ""
-    """The option, such as ``-S``, that names the script's interpreter: never the job shell's."""
+    """The option, such as ``-S``, that names the script's interpreter, never that of the job shell."""
     may_adjoin: bool = False
-    """Whether its value may be written without a blank: ``-S/bin/csh``."""
+    """Whether its value may follow without a blank: ``-S/bin/csh``."""
 
     @property
     def before_value(self) -> str:
-        """What stands between the interpreter's option and its value, as a pattern."""
+        """The pattern between the interpreter's option and its value."""
         return r"\s*" if self.may_adjoin else r"\s+"
 
 
 @frozen
 class Header:
-    """The lines that are copied, and what runs the script where the user asked for it."""
+    """The lines that are copied, and the interpreter that runs the script if the user asked for one."""
 
     directives: tuple[str, ...] = ()
     interpreter: str = ""
 
 
 def read_header(script: Jobscript, options: Sequence[str], syntax: HeaderSyntax) -> Header:
-    """Header lines of *script*, without the interpreter that they or *options*, which win, ask for."""
+    """Return the header lines of *script*, without the interpreter option, and the interpreter.
+
+    An interpreter in *options* takes precedence over one in the script.
+    """
     prefix, option = syntax.prefix, syntax.interpreter_option
     lines = script.directives(
         prefix,
@@ -70,7 +73,7 @@ def read_header(script: Jobscript, options: Sequence[str], syntax: HeaderSyntax)
 
 
 def _of_one_host(value: str) -> str:
-    """The path in *value*: PBS may be told one for each host, ``/bin/csh@host1,/bin/sh``."""
+    """Return the path in *value*: PBS accepts one for each host, ``/bin/csh@host1,/bin/sh``."""
     paths = value.split(",")
     return next((path for path in paths if "@" not in path), paths[0].partition("@")[0])
 
@@ -81,10 +84,10 @@ _HERE_DOCUMENT = re.compile(r"(?<!<)<<-?\s*(?:'([^']+)'|\"([^\"]+)\"|\\?([A-Za-z
 
 
 def late_lines(script: Jobscript) -> Iterator[str]:
-    """Header lines after the first command, which no scheduler reads: a sentence for each kind.
+    """Yield a sentence for each kind of header line after the first command, which no scheduler reads.
 
-    Lines of a here-document are none: a script may write another one. Where schedulers differ, a
-    line that one of them reads is not named.
+    Lines of a here-document do not count, because a script may write another one. If schedulers differ, a
+    line that one of them reads is not reported.
     """
     found: dict[str, list[str]] = {}
     over: frozenset[str] = frozenset()

@@ -1,4 +1,4 @@
-"""A jobscript as users hand it in: what is wrong with it, and its scheduler directives."""
+"""A jobscript as users submit it: its problems, and its header lines."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from cloudq.domain.errors import InvalidInput
 from cloudq.domain.names import file_name_problem
 
 MAX_SCRIPT_BYTES = 4 * 1024 * 1024
-"""Slurm's own default limit of a batch script."""
+"""Slurm's default limit for a batch script."""
 
 META = "meta"
-"""What a manifest calls the script of a job that is converted where it runs."""
+"""The type, in a manifest, of a script that is converted where it runs."""
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @frozen
 class Jobscript:
-    """A jobscript's name and its very bytes, which are run unchanged."""
+    """The name of a jobscript and its exact bytes, which are run unchanged."""
 
     name: str
     body: bytes
 
     @classmethod
     def checked(cls, name: str, body: bytes) -> Jobscript:
-        """A script that can be run; raises `InvalidInput` with all that is wrong with it."""
+        """Return a script that can be run; raise `InvalidInput` with all problems."""
         if problems := script_problems(name, body):
             raise InvalidInput(problems)
         return cls(name, body)
 
     @property
     def has_shebang(self) -> bool:
-        """Whether it names its own interpreter; /bin/bash runs it otherwise."""
+        """Return whether the script names its own interpreter; otherwise, /bin/bash runs it."""
         return self.body.startswith(b"#!")
 
     def directives(
@@ -45,12 +45,12 @@ class Jobscript:
         passed_over: str = "",
         continued: bool = False,
     ) -> tuple[str, ...]:
-        """Header lines that begin with one of *prefixes*, up to the first command, as they stand.
+        """Return the header lines that begin with one of *prefixes*, up to the first command, as they are.
 
-        Slurm and PBS stop reading options at the first line that is neither blank nor a comment;
-        PBS also reads those that are *indented*, which come without their blanks, reads on after lines
-        that begin with the character *passed_over*, and joins lines that are *continued* by a backslash.
-        Grid Engine reads them *anywhere* in the script.
+        Slurm and PBS stop reading options at the first line that is neither blank nor a comment. PBS also
+        reads *indented* lines, which are returned without their leading blanks, continues after lines that
+        begin with the character *passed_over*, and joins lines that are *continued* by a backslash. Grid
+        Engine reads header lines *anywhere* in the script.
         """
         found = []
         lines = iter(self.body.decode(errors="replace").split("\n"))
@@ -66,16 +66,16 @@ class Jobscript:
 
 
 def _joined(line: str, following: Iterator[str]) -> str:
-    """*line* with those *following* that it asks for by a backslash at its end."""
+    """Join *line* with as many of the *following* lines as backslashes at the end ask for."""
     while line.endswith("\\"):
         line = (line[:-1] + next(following, "")).rstrip()
     return line
 
 
 def script_problems(name: str, body: bytes) -> list[str]:
-    """All that keeps a script from being submitted, each with its place."""
+    """Return everything that keeps a script from being submitted, each problem with its place."""
     problem = file_name_problem(name)
-    shown = "the script" if problem else name  # a bad name may hold anything, line breaks too
+    shown = "the script" if problem else name  # a bad name may contain anything, even line breaks
     named = [f"script name {problem}"] if problem else []
     return named + [f"{shown}{text}" for text in _body_problems(body)]
 

@@ -1,7 +1,7 @@
-"""Conversion: meta jobscript, profile, mapping → what is really run on one system.
+"""The conversion of a meta jobscript, by profile and mapping, into the script that runs on one system.
 
-Pure. Options are words for the submit command, never lines of a script; a value never becomes a
-word of its own.
+The conversion is pure. Options are words for the submit command, never lines of a script; a value never
+becomes a separate word.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _SUFFIX = "_local"
 
 @frozen(kw_only=True)
 class LocalScript:
-    """A script as one system runs it, with all that belongs to it."""
+    """A script as one system runs it, with everything that belongs to it."""
 
     name: str
     body: bytes
@@ -41,16 +41,16 @@ class LocalScript:
     environment: Mapping[str, str]
     """Variables that the job shell exports."""
     preamble: tuple[str, ...]
-    """Lines of shell that the job shell runs."""
+    """Lines of shell code that the job shell runs."""
     images: tuple[str, ...]
-    """URLs of CONTAINER_IMG0, 1, …"""
+    """The URLs of the images for CONTAINER_IMG0, 1, …"""
     array: ArrayRange | None = None
 
 
 def convert(
     script: MetaScript, profile: SystemProfile, mapping: SystemMapping, array: ArrayRange | None = None
 ) -> LocalScript:
-    """What *script* becomes on the system of *mapping*. Raises `InvalidInput` with all problems."""
+    """Convert *script* for the system of *mapping*. Raises `InvalidInput` with all problems."""
     conversion = _Conversion(script, profile, mapping)
     problems = list(mapping.problems())
     options: list[str] = []
@@ -77,7 +77,7 @@ def convert(
 
 
 def local_name_of(name: str) -> str:
-    """What the converted script is called: ``mjob.sh`` becomes ``mjob_local.sh``."""
+    """Return the name of the converted script: ``mjob.sh`` becomes ``mjob_local.sh``."""
     path = PurePosixPath(name)
     suffix = path.suffix if len(path.suffix.encode()) <= 20 else ""
     stem = name.removesuffix(suffix).encode()[: MAX_FILE_NAME_BYTES - len(_SUFFIX) - len(suffix.encode())]
@@ -97,14 +97,14 @@ class _Conversion:
     mapping: SystemMapping
 
     def project(self) -> tuple[str, ...]:
-        """Options for the project, where the system has a place for one."""
+        """Return the options for the project, if the system has options for one."""
         template = self.profile.project
         if template is None:
             return ()
         return template.fill({"project": self.mapping.project or self.script.project})
 
     def resource(self) -> tuple[str, ...]:
-        """Options for so many of the resource."""
+        """Return the options for the requested number of the resource."""
         template, name = self._resource_template()
         n = self.script.n_resource
         if "n" not in template.fields and n > 1:
@@ -113,7 +113,7 @@ class _Conversion:
         return template.fill({each: values[each] for each in template.fields})
 
     def walltime(self) -> tuple[str, ...]:
-        """Options for the time limit, if one was asked for."""
+        """Return the options for the time limit, if the script asks for one."""
         walltime = self.script.walltime
         if walltime is None:
             return ()
@@ -122,7 +122,7 @@ class _Conversion:
         return self.profile.walltime.fill(walltime_values(walltime))
 
     def limit_problems(self, array: ArrayRange | None) -> Iterator[str]:
-        """What is more than the system gives."""
+        """Yield everything that exceeds what the system provides."""
         script, limits = self.script, self.profile.limits
         most = self._most()
         if most is not None and script.n_resource > most:
@@ -166,11 +166,11 @@ _SUBMIT_COMMANDS: Mapping[str, tuple[str, str]] = {
     "gridengine": ("qsub", "-t {}"),
     "pbs": ("qsub", "-J {}"),
 }
-"""How each scheduler's submit command begins, and how it is asked for an array."""
+"""The submit command of each scheduler, and its option for an array."""
 
 
 def preview(local: LocalScript, scheduler: str) -> str:
-    """What would be submitted, for people to read."""
+    """Return the submission as text for people to read."""
     command, array_option = _SUBMIT_COMMANDS.get(scheduler, ("submit", "--array={}"))
     array = array_option.format(local.array).split(" ") if local.array else []
     lines = [

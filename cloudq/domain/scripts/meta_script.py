@@ -1,4 +1,4 @@
-"""A meta jobscript: what its head asks for, on whatever system it will run."""
+"""A meta jobscript: what its head asks for, on whichever system it will run."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _LATE = re.compile(rb"^[ \t]*#\$[ \t]*(%b)[ \t]*:" % "|".join(DIRECTIVES).encode
 
 @frozen(kw_only=True)
 class MetaScript:
-    """A script with its directives read; *body* is what its author wrote."""
+    """A script with parsed directives; *body* contains the bytes that its author wrote."""
 
     name: str
     body: bytes
@@ -43,11 +43,11 @@ class MetaScript:
     other_opts: tuple[str, ...] = ()
     container_imgs: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
-    """What its author should know; nothing of it keeps the script from running."""
+    """Notes for the author; none of them keeps the script from running."""
 
     @classmethod
     def parse(cls, name: str, body: bytes) -> MetaScript:
-        """Read a script; raise `InvalidInput` with every problem and its line."""
+        """Parse a script; raise `InvalidInput` with every problem and its line."""
         shown = "the script" if file_name_problem(name) else name
         reading = _Reading(shown)
         for line in marked_lines(body):
@@ -61,19 +61,19 @@ class MetaScript:
 
     @property
     def has_shebang(self) -> bool:
-        """Whether it names its own interpreter."""
+        """Return whether the script names its own interpreter."""
         return self.body.startswith(b"#!")
 
     @property
     def interpreter(self) -> str:
-        """What runs it, as its first line says; `DEFAULT_INTERPRETER` if that does not."""
+        """The interpreter that the first line names; `DEFAULT_INTERPRETER` if it names none."""
         if not self.has_shebang:
             return DEFAULT_INTERPRETER
         return self.body[2:].split(b"\n", 1)[0].strip().decode(errors="replace")
 
     @property
     def plain_body(self) -> bytes:
-        """The script with an empty line in place of each directive: line numbers stay."""
+        """The script with an empty line in place of each directive, so that line numbers stay the same."""
         numbers = {line.number for line in marked_lines(self.body)}
         if not numbers:
             return self.body
@@ -84,7 +84,7 @@ class MetaScript:
 
 
 class _Reading:
-    """Values, problems and remarks as they are collected line by line."""
+    """Values, problems and warnings as they are collected line by line."""
 
     def __init__(self, shown: str) -> None:
         self.shown = shown
@@ -106,7 +106,7 @@ class _Reading:
             self._add_value(line)
 
     def missing(self) -> Iterator[str]:
-        """The mandatory directives that no line names."""
+        """Yield a problem for each mandatory directive that no line names."""
         for name in MANDATORY:
             if name not in self._lines:
                 yield f"{self.shown}: no line '#$ {name}: …': the directive {name} is mandatory"
@@ -157,7 +157,7 @@ def _unreadable(line: HeaderLine) -> str:
 
 
 def _useless_lines(shown: str, body: bytes) -> Iterator[str]:
-    """Lines that look as if they asked for something and do not."""
+    """Yield warnings about lines that look like requests but have no effect."""
     end = 0
     for number, line in header_lines(body):
         end += len(line) + 1

@@ -1,7 +1,7 @@
 """Options of a submit command with places for values: ``--partition={resource} --nodes={n}``.
 
-A template is split into words first and values are put into words afterwards: whatever a value
-holds, it never becomes a word of its own, and never an option.
+A template is split into words before values are put into the words: whatever a value contains, it never
+becomes a separate word, and never an option.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from cloudq.domain.scripts.submit_options import split_options
 MAX_TEMPLATE_CHARS = 4_000
 
 Part = tuple[str, str]
-"""A literal text and the field that follows it, which may be empty."""
+"""A literal text and the name of the field that follows it; the name may be empty."""
 
 
 @frozen
 class OptionTemplate:
-    """The words of a template; one that is empty gives no options."""
+    """The words of a template; an empty template gives no options."""
 
     text: str = ""
     words: tuple[tuple[Part, ...], ...] = field(default=(), repr=False)
 
     @classmethod
     def parse(cls, text: str, fields: frozenset[str]) -> OptionTemplate:
-        """Read a template with these *fields*; raise `InvalidInput` with all that is wrong with it."""
+        """Parse a template with these *fields*; raise `InvalidInput` with all problems."""
         if len(text) > MAX_TEMPLATE_CHARS:
             raise InvalidInput(f"options of more than {MAX_TEMPLATE_CHARS} characters")
         given = split_options(text, "options")
@@ -43,13 +43,13 @@ class OptionTemplate:
 
     @property
     def fields(self) -> frozenset[str]:
-        """The fields it has places for."""
+        """The fields for which the template has places."""
         return frozenset(name for word in self.words for _, name in word if name)
 
     def fill(self, values: Mapping[str, str]) -> tuple[str, ...]:
-        """The words with *values* in their places, as many as the template has.
+        """Return the words with *values* in their places, as many as the template has.
 
-        Raises `InvalidInput` for a value that would be an option where a value belongs.
+        Raises `InvalidInput` for a value that would be taken for an option.
         """
         return tuple(_filled(word, values) for word in self.words)
 

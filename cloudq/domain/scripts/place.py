@@ -1,4 +1,4 @@
-"""Where a job may run, as its owner says: in the script, with ``--submit_to``, ``--only``, ``--not``."""
+"""The systems that may run a job, as named in the script, with ``--submit_to``, ``--only`` and ``--not``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cloudq.domain.scripts.meta_script import MetaScript
 
 @frozen
 class Place:
-    """*systems*: the one that the job is for; none: any that can, but for what the others say."""
+    """The systems for a job: the one in *systems* or, if it is empty, any that *only* and *without* allow."""
 
     systems: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
@@ -24,9 +24,9 @@ class Place:
 def place_job(
     script: MetaScript | None, submit_to: str, only: Sequence[str] = (), without: Sequence[str] = ()
 ) -> Place:
-    """Put together what was said; *script* None: it is no meta jobscript, or could not be read.
+    """Combine the script and the options; *script* is None if it is not a meta jobscript or is unreadable.
 
-    Raises `InvalidInput` for names that cannot be and for words that contradict each other.
+    Raises `InvalidInput` for invalid names and for options that contradict each other.
     """
     problems: list[str] = []
     warnings = list(script.warnings) if script else []
@@ -47,7 +47,7 @@ def place_job(
 
 
 def named_systems(given: Sequence[str]) -> tuple[str, ...]:
-    """The systems that *given* names, one by one or with commas. Raises `InvalidInput`."""
+    """Return the systems that *given* names, one by one or with commas. Raises `InvalidInput`."""
     problems: list[str] = []
     named = tuple(dict.fromkeys(_systems(given, [], problems)))
     if problems:

@@ -1,4 +1,4 @@
-"""The words of ``--submit_opt`` and the like, split as a POSIX shell would split them, nothing expanded."""
+"""The words of ``--submit_opt`` and similar options, split like a POSIX shell does, without expansion."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from cloudq.domain.errors import InvalidInput
 
 _REFUSED = frozenset({"Cc", "Cs", "Zl", "Zp"})
-"""Unicode's control characters, stray surrogates, line and paragraph separators."""
+"""The Unicode categories of control characters, stray surrogates, line and paragraph separators."""
 
 
 def split_options(text: str, what: str = "submit_opt") -> tuple[str, ...]:
-    """Split *text* into words; quotes group, nothing is ever given to a shell.
+    """Split *text* into words; quotes group, and no shell ever receives the text.
 
     Raises `InvalidInput` for an unclosed quote, a line break or another control character.
     """
@@ -26,5 +26,5 @@ def split_options(text: str, what: str = "submit_opt") -> tuple[str, ...]:
 
 
 def join_options(words: Sequence[str]) -> str:
-    """The words as one line that `split_options` splits again."""
+    """Return one line that `split_options` splits into the same words."""
     return shlex.join(words)

@@ -1,4 +1,4 @@
-"""What a job's project and resource are called on one system, as its submitter says."""
+"""The names of a job's project and resource on one system, as its submitter gives them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ MAPPED_FIELDS = frozenset({"n"})
 
 @frozen
 class SystemMapping:
-    """Empty values: as the script says.
+    """The names on one system. An empty name means that the name in the script is used.
 
-    A *resource* that begins with ``-`` holds options, with ``{n}`` for the number of resources.
+    A *resource* that begins with ``-`` contains options, with ``{n}`` for the number of resources.
     """
 
     system: str
@@ -33,7 +33,7 @@ class SystemMapping:
         return OptionTemplate.parse(self.resource, MAPPED_FIELDS)
 
     def problems(self) -> Iterator[str]:
-        """What is wrong with it, wherever it came from."""
+        """Yield all problems of the mapping, whatever its source is."""
         for what, value in (("project", self.project), ("resource", self.resource)):
             if any(not char.isprintable() for char in value) or len(value) > MAX_NAME_CHARS:
                 yield f"{what} {value[:60]!r}: not a printable name of at most {MAX_NAME_CHARS} characters"
@@ -51,13 +51,13 @@ def _nothing() -> Mapping[str, Mapping[str, str]]:
 
 @frozen
 class NameTables:
-    """What all projects and resources of one's configuration are called: name → system → name there."""
+    """The names of all projects and resources in a configuration: name → system → name on that system."""
 
     projects: Mapping[str, Mapping[str, str]] = field(factory=_nothing)
     resources: Mapping[str, Mapping[str, str]] = field(factory=_nothing)
 
     def mapping(self, project: str, resource: str, system: str) -> SystemMapping:
-        """What a project and a resource are called on *system*."""
+        """Return the names of a project and a resource on *system*."""
         return SystemMapping(
             system,
             self.projects.get(project, {}).get(system, ""),
@@ -65,7 +65,7 @@ class NameTables:
         )
 
     def mappings(self, project: str, resource: str) -> tuple[SystemMapping, ...]:
-        """The same on every system of which anything is said that can be used."""
+        """Return these names for every system for which the configuration has usable ones."""
         systems = sorted({*self.projects.get(project, {}), *self.resources.get(resource, {})})
         found = (self.mapping(project, resource, system) for system in systems)
         return tuple(each for each in found if not list(each.problems()))

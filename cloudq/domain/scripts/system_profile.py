@@ -1,4 +1,4 @@
-"""What a kind of system is like: values that a profile's TOML file holds."""
+"""The properties of a kind of system: the values in a profile's TOML file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WALLTIME_FIELDS = frozenset({"walltime_seconds", "walltime_minutes", "walltime_h
 
 
 def walltime_values(walltime: Walltime) -> dict[str, str]:
-    """A time limit in the units that schedulers take; minutes are rounded up."""
+    """Return a time limit in the units that schedulers accept; minutes are rounded up."""
     return {
         "walltime_seconds": str(walltime.seconds),
         "walltime_minutes": str(-(-walltime.seconds // 60)),
@@ -30,7 +30,7 @@ def walltime_values(walltime: Walltime) -> dict[str, str]:
 
 @frozen
 class ResourceProfile:
-    """One resource that a system is known to have; without *options* the profile's own are used."""
+    """A resource that a system is known to have; without *options*, those of the profile are used."""
 
     options: OptionTemplate | None = None
     max_n: int | None = None
@@ -38,17 +38,17 @@ class ResourceProfile:
 
 @frozen
 class Limits:
-    """What is refused before a scheduler would; None: no limit is known."""
+    """Limits that are checked before a scheduler would refuse; None: no limit is known."""
 
     n_resource: int | None = None
     walltime: Walltime | None = None
     array_lists: bool = True
     """Whether task ids may be a list such as ``1,3,5``."""
     array_running: bool = True
-    """Whether ``%N`` may say how many tasks run at once."""
+    """Whether ``%N`` may limit how many tasks run at once."""
 
     def array_problem(self, array: ArrayRange | None) -> str:
-        """Why the scheduler would not take these task ids; empty if it would."""
+        """Return why the scheduler would not accept these task ids; empty if it would."""
         if array is None:
             return ""
         if len(array.spans) > 1 and not self.array_lists:
@@ -64,29 +64,29 @@ def _no_resources() -> Mapping[str, ResourceProfile]:
 
 @frozen(kw_only=True)
 class SystemProfile:
-    """Times are seconds; what a scheduler has no use for stays at its default."""
+    """A system profile. Times are seconds; fields that a scheduler does not need keep their defaults."""
 
     name: str
     scheduler: str
     poll_interval: float = 10.0
-    """Between two queries for all jobs."""
+    """The time between two queries for all jobs."""
     query_limit: float = 60.0
-    """After which a query counts as failed."""
+    """The time after which a query counts as failed."""
     submit_wait: float = 30.0
-    """How long an agent waits for a submit command before it goes on with other jobs."""
+    """How long an agent waits for a submit command before it continues with other jobs."""
     submit_limit: float = 120.0
-    """After which a submit command is ended."""
+    """The time after which a submit command is ended."""
     project: OptionTemplate | None = None
     """Options for a meta job's project; None: projects are ignored."""
     resource: OptionTemplate | None = None
-    """Options for any resource; None: only those in *resources* can be asked for."""
+    """Options for any resource; None: jobs can ask only for those in *resources*."""
     walltime: OptionTemplate | None = None
-    """Options for a time limit; None: there is none to be asked for."""
+    """Options for a time limit; None: jobs cannot ask for one."""
     resources: Mapping[str, ResourceProfile] = field(factory=_no_resources)
     preamble: tuple[str, ...] = ()
-    """Lines of shell that a meta job's shell runs before the script; the site's own words."""
+    """Lines of shell code, written by the site, that a meta job's shell runs before the script."""
     modules: tuple[str, ...] = ()
     """Environment modules to load before the script."""
     container_runtime: str = ""
-    """One of `CONTAINER_RUNTIMES`; empty: whichever is found."""
+    """One of `CONTAINER_RUNTIMES`; empty: whichever of them is found."""
     limits: Limits = Limits()

@@ -1,4 +1,4 @@
-"""How long a job may run: a value with a unit, rendered by each scheduler in its own."""
+"""The walltime of a job: a value with a unit, which each scheduler gets in its own form."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from attrs import frozen
 from cloudq.domain.errors import InvalidInput
 
 MAX_SECONDS = 9_999 * 86_400
-"""More than any site grants, and few enough digits for every scheduler."""
+"""More than any site grants, with few enough digits for every scheduler."""
 
 _CLOCK = re.compile(r"(?:([0-9]{1,4})-)?([0-9]{1,6}):([0-9]{1,2})(?::([0-9]{1,2}))?")
 _UNIT = re.compile(r"([0-9]{1,9}) *([smhdSMHD])")
@@ -24,10 +24,10 @@ class Walltime:
 
     @classmethod
     def parse(cls, text: str) -> Walltime:
-        """Read ``1:00:00``, ``1-12:00:00``, ``90m``, ``45s``; raise `InvalidInput` otherwise.
+        """Parse ``1:00:00``, ``1-12:00:00``, ``90m``, ``45s``; raise `InvalidInput` otherwise.
 
-        A bare number is refused: it means seconds to Grid Engine and minutes to Slurm; so is
-        ``10:30``, which is minutes and seconds to one and hours and minutes to another.
+        A bare number is rejected, because it means seconds to Grid Engine and minutes to Slurm. So is
+        ``10:30``, which means minutes and seconds to one scheduler, and hours and minutes to another.
         """
         stripped = text.strip()
         seconds = _from_unit(stripped)

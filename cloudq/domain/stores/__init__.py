@@ -1,1 +1,1 @@
-"""What is known of an object store."""
+"""Rules about object stores: addresses, places to copy from and to, settings, and the check of conditions."""

@@ -1,4 +1,4 @@
-"""What the owner of a bucket has set for it, as far as it concerns jobs."""
+"""The settings that the owner of a bucket has made, as far as they affect jobs."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from types import MappingProxyType
 from attrs import field, frozen
 
 KEPT = ("jobs/", "queue/", "systems/", "history/")
-"""Where nothing may vanish by itself."""
+"""The prefixes under which no object may disappear by itself."""
 
 
 @frozen
 class LifecycleRule:
-    """A rule that is switched on; *prefix* is the key prefix it is for, empty for the whole bucket."""
+    """An enabled lifecycle rule for the keys that begin with *prefix*, or, if it is empty, for all keys."""
 
     name: str
     prefix: str = ""
     expires: str = ""
-    """When objects go, such as ``after 30 days``; empty if the rule deletes none."""
+    """The time after which objects are deleted, such as ``after 30 days``; empty if the rule deletes none."""
     archives: str = ""
-    """The storage class from which objects cannot be read at once; empty: none."""
+    """The storage class from which objects cannot be read at once; empty if the rule archives none."""
     aborts_uploads: str = ""
-    """When unfinished uploads are aborted; empty: never."""
+    """The time after which unfinished uploads are aborted; empty: never."""
     expires_old_versions: bool = False
     has_other_filters: bool = False
-    """Whether it is for some of the objects only, such as those with a tag."""
+    """Whether the rule applies to only some of the objects, such as those with a tag."""
 
 
 def _nothing() -> Mapping[str, str]:
@@ -38,16 +38,16 @@ class BucketSettings:
 
     rules: tuple[LifecycleRule, ...] = ()
     object_lock: str = ""
-    """How long objects are kept against deletion, such as ``GOVERNANCE, 30 days``; empty: not at all."""
+    """How long objects are protected from deletion, such as ``GOVERNANCE, 30 days``; empty: not at all."""
     is_versioned: bool = False
     encryption: str = ""
-    """Such as ``AES256`` or ``aws:kms``; empty: the service's own default."""
+    """The encryption, such as ``AES256`` or ``aws:kms``; empty: the service's default."""
     unread: Mapping[str, str] = field(factory=_nothing)
-    """Settings that could not be read, and the service's words."""
+    """Settings that could not be read, each with the service's own words."""
 
 
 def threatened(rule: LifecycleRule, prefix: str, kept: Iterable[str] = KEPT) -> tuple[str, ...]:
-    """Which of *kept*, below the store's *prefix*, the *rule* may be for."""
+    """Return those prefixes in *kept*, below the store's *prefix*, to which *rule* may apply."""
     root = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
     places = {each: root + each for each in kept}
     return tuple(

@@ -1,4 +1,4 @@
-"""Where `abci_cs_cp` copies from and to, and which keys may become files."""
+"""The sources and targets of `abci_cs_cp`, and the rules for keys that become files."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ MAX_NAME_BYTES = 255
 MAX_TOLD = 10
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
-# Wider than what Amazon allows today: older and other services have buckets with such names.
+# Wider than Amazon's current rule: buckets of older and other services have such names.
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 
 
 @frozen
 class ObjectPlace:
-    """An object, or all whose keys begin with a prefix: ``s3://bucket/key``."""
+    """An object, or all objects whose keys begin with a prefix: ``s3://bucket/key``."""
 
     bucket: str
     key: str
 
     @property
     def is_prefix(self) -> bool:
-        """Whether it can be no object: it ends with a slash, or is the whole bucket."""
+        """Return True if this cannot be an object: it ends with a slash, or is the whole bucket."""
         return not self.key or self.key.endswith("/")
 
     @property
     def prefix(self) -> str:
-        """What the keys below it begin with."""
+        """The beginning of all keys below this place."""
         return self.key if self.is_prefix else f"{self.key}/"
 
     def __str__(self) -> str:
@@ -50,7 +50,7 @@ class LocalPlace:
 
     @property
     def is_directory(self) -> bool:
-        """Whether its very name says so."""
+        """Return whether the path itself shows that it is a directory, such as by a slash at its end."""
         return self.path.endswith(("/", "/.", "/..")) or self.path in {".", ".."}
 
     def __str__(self) -> str:
@@ -61,7 +61,7 @@ Place = ObjectPlace | LocalPlace
 
 
 def parse_place(text: str) -> Place:
-    """What ``s3://bucket/key``, ``file:///path`` or a path means. Raises `InvalidInput`."""
+    """Parse ``s3://bucket/key``, ``file:///path`` or a path. Raises `InvalidInput`."""
     if not text or "\0" in text:
         raise InvalidInput("the source or the target is empty")
     match = _SCHEME.fullmatch(text)
@@ -85,15 +85,15 @@ def checked_key(key: str) -> str:
 
 
 def local_name(key: str) -> str:
-    """The file name of a single object. Raises `RecordRejected` for one that leads elsewhere."""
+    """Return the file name for a single object. Raises `RecordRejected` if the key leads elsewhere."""
     return str(_relative(key, key.rpartition("/")[2]))
 
 
 def local_names(keys: Iterable[str], prefix: str) -> dict[str, str]:
-    """Where each key goes below a directory, by key; keys that stand for directories go nowhere.
+    """Return the path of each key below a directory; keys that stand for directories are left out.
 
-    Raises `RecordRejected`, for all at once, if any leads out of the directory or none could hold
-    them all.
+    Raises one `RecordRejected` for all keys if any of them leads out of the directory, or if no directory
+    could hold them all.
     """
     names: dict[str, str] = {}
     problems: list[str] = []
@@ -113,7 +113,7 @@ def local_names(keys: Iterable[str], prefix: str) -> dict[str, str]:
 
 
 def _both(names: Iterable[str]) -> list[str]:
-    """The names that are directories of others."""
+    """Return the names that are also directories of other names."""
     files = set(names)
     parents = {str(parent) for name in files for parent in PurePosixPath(name).parents}
     return sorted(files & parents)

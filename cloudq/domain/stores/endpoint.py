@@ -12,7 +12,7 @@ PLAIN_HTTP = (
 
 
 def is_plain_http(url: str) -> bool:
-    """Whether requests to *url* leave this machine unencrypted."""
+    """Return whether requests to *url* leave this machine unencrypted."""
     parts = urlsplit(url)
     return parts.scheme == "http" and not _is_loopback(parts.hostname or "")
 

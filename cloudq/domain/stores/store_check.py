@@ -1,4 +1,4 @@
-"""What an agent found out about the store's conditional writes, as its beats tell it (protocol 8)."""
+"""The result of an agent's check of the store's conditional writes, as in its heartbeats (protocol 8)."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from attrs import frozen
 
 LASTS = timedelta(days=1)
 LIST_LAG_TOLERATED_S = 60.0
-"""How old a LIST may be (protocol 8.1)."""
+"""The greatest age that a LIST may have (protocol 8.1)."""
 
 _WEAK = "weak"
 
 
 @frozen
 class StoreCheck:
-    """When the store was tried last; *flaws* says what it did wrong, empty: nothing.
+    """The time of the last check of the store; *flaws* describes what the store did wrong, empty if nothing.
 
-    Its text stands in the beats: a time and, for a store with flaws, the word ``weak`` and the
-    flaws. An agent of an older release takes such a text for no check and makes its own.
+    Heartbeats contain it as text: a time and, for a store with flaws, the word ``weak`` and the flaws. An
+    agent of an older release does not recognize such a text as a check, and makes its own.
     """
 
     time: datetime
@@ -26,7 +26,7 @@ class StoreCheck:
 
     @classmethod
     def parse(cls, text: str) -> StoreCheck | None:
-        """Read a check from a beat; None for a text that tells of none."""
+        """Parse a check from a heartbeat; return None for a text that contains no check."""
         time, _, rest = text.partition(" ")
         word, _, flaws = rest.partition(": ")
         if word not in {"", _WEAK}:
@@ -41,11 +41,14 @@ class StoreCheck:
 
     @property
     def is_weak(self) -> bool:
-        """Whether conditions cannot be relied on there, so that section 8 of the protocol holds."""
+        """Return whether the store's conditions are unreliable, so that section 8 of the protocol applies."""
         return bool(self.flaws)
 
     def is_recent(self, now: datetime) -> bool:
-        """Whether it need not be made again; one from the future is as old as it is ahead."""
+        """Return whether the check was made within a day of *now*, so that it need not be repeated.
+
+        A time in the future counts like one that is as far in the past.
+        """
         try:
             return now - LASTS < self.time <= now + LASTS
         except TypeError:  # a time without a zone

@@ -1,7 +1,7 @@
 """``cloudqaws``: the command line of the builder of clusters on AWS.
 
-It is made like ``cloudqcli``: a command's module is imported when the command is used, and what it
-needs of cloudq when it runs. It runs wherever a client runs.
+It is organized like ``cloudqcli``: a command's module is imported when the command is used, and the parts of
+cloudq that the command needs when it runs. It runs wherever a client runs.
 """
 
 from __future__ import annotations

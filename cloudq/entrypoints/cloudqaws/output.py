@@ -18,7 +18,7 @@ TIME_COLUMNS = 23
 
 
 def cluster_lines(clusters: Sequence[Cluster]) -> Iterator[str]:
-    """Header, rule and one line a cluster; the time is that of a cluster that can be used."""
+    """Yield header, rule and one line per cluster; only usable clusters have a time."""
     columns = max([NAME_COLUMNS, *(len(cluster.name) for cluster in clusters)])
     yield f"{'Cluster Name':<{columns}}  {'Status':<{STATE_COLUMNS}}  Creation Time"
     yield "-" * (columns + STATE_COLUMNS + TIME_COLUMNS + 4)
@@ -29,7 +29,7 @@ def cluster_lines(clusters: Sequence[Cluster]) -> Iterator[str]:
 
 
 def cluster_record(cluster: Cluster) -> dict[str, Any]:
-    """A cluster with its stacks."""
+    """Return the record of a cluster with its stacks."""
     return {
         "name": cluster.name,
         "status": cluster.state.value if cluster.exists else "DELETED",

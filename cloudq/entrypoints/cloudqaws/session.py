@@ -1,4 +1,4 @@
-"""What one run of ``cloudqaws`` was told, and the builder it makes of it."""
+"""The options of one run of ``cloudqaws``, and the builder that is made from them."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def _connect(home: Path, profile: str, report: Report) -> BuilderParts:
 
 
 class Session(CommonOptions):
-    """The options, and the builder that is made of them; *connect* can be replaced by a test."""
+    """The options, and the builder that is made from them; a test may replace *connect*."""
 
     def __init__(self, connect: Connect = _connect) -> None:
         super().__init__()
         self._connect = connect
 
     def builder(self, profile: str = "", *, quiet: bool = False) -> BuilderParts:
-        """What builds clusters; with *quiet* nothing but results goes to stdout."""
+        """Return the builder; with *quiet*, only results go to stdout."""
         from cloudq.application.builder.cluster_report import Report  # noqa: PLC0415
         from cloudq.config import config_home  # noqa: PLC0415
 
@@ -49,7 +49,7 @@ class Session(CommonOptions):
 
 
 class _Talk:
-    """Words for a user; what changes while one waits stays on one line of a terminal."""
+    """Messages for the user; progress stays on one line of a terminal."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
@@ -57,7 +57,7 @@ class _Talk:
     def said(self, text: str) -> None:
         self._clear()
         self._say(text)
-        sys.stdout.flush()  # the next words may be ten minutes away
+        sys.stdout.flush()  # the next message may be ten minutes away
 
     def noted(self, text: str) -> None:
         self._clear()
@@ -81,7 +81,7 @@ profile_option = option(
 
 @contextmanager
 def interruptible(next_steps: str) -> Iterator[None]:
-    """Say what goes on without us when the user interrupts."""
+    """If the user interrupts, explain what AWS continues to do, and *next_steps*."""
     try:
         yield
     except KeyboardInterrupt:

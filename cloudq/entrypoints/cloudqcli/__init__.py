@@ -1,7 +1,7 @@
 """``cloudqcli``: the command line of a client.
 
-Each command is a module that is imported when the command is used; what a command needs of
-cloudq it imports when it runs. So ``--help`` loads no store and no codec.
+Each command is a module that is imported when the command is used. A command imports the parts of cloudq that
+it needs when it runs, so ``--help`` loads no store and no codec.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``python -m cloudq.entrypoints.cloudqcli``: for when the command itself is not on the path."""
+"""``python -m cloudq.entrypoints.cloudqcli``, for use when the command itself is not on the path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of agents: columns as wide as what stands in them."""
+"""The table of agents, with columns as wide as their contents."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from cloudq.application.shared.list_agents import AgentReport
 
 MOST_COLUMNS = 30
-"""Of what an agent tells; names of systems are never cut."""
+"""The maximum width of values that an agent reports; names of systems are never cut."""
 
 
 def _age(report: AgentReport) -> str:
@@ -39,7 +39,7 @@ _TEXTS: tuple[tuple[str, Callable[[AgentReport], str]], ...] = (
 
 
 def agent_lines(agents: Sequence[AgentReport], *, long: bool = False) -> Iterator[str]:
-    """Header, rule, and a line an agent; with *long* what it last found of the store, and its last error."""
+    """Yield header, rule, and a line per agent; *long* adds its store check, its work and its last error."""
     header = [label for label, _ in _TEXTS]
     rows = [[text_of(agent) for _, text_of in _TEXTS] for agent in agents]
     widths = [max(width(cell) for cell in column) for column in zip(header, *rows, strict=True)]
@@ -64,7 +64,7 @@ def _notes(agent: AgentReport) -> str:
 
 
 def store_check_text(told: str) -> str:
-    """A check of the store: when it was found fit, or what is wrong with it."""
+    """Return the time of a store check that found the store fit, or what is wrong with the store."""
     check = StoreCheck.parse(told)
     if check is None:
         return told

@@ -1,4 +1,4 @@
-"""Show who holds a job before it is taken from there, and have somebody decide."""
+"""Show the holder of a job before the job is taken from it, and ask the user to decide."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ claim_option = click.option(
 
 
 def decided_claim(job_id: str, holder: Holder, consequences: Iterator[str]) -> int:
-    """The claim that somebody agrees to replace, having read who holds the job and what comes of it.
+    """Return the claim that the user agrees to replace, after reading its holder and the consequences.
 
-    Ends the command if they do not; raises a usage error where nobody can be asked.
+    Ends the command if the user does not agree; raises a usage error if there is no terminal to ask on.
     """
     for line in (*_holder_lines(job_id, holder), *consequences):
         tell(line)

@@ -12,7 +12,7 @@ from cloudq.entrypoints.shared.options import Command
 
 
 def job_id_option(command: Command) -> Callable[..., Any]:
-    """``--id ID`` or plain ``ID``; the command gets it as *job_id*, None if neither was given."""
+    """Accept ``--id ID`` or plain ``ID``; the command gets it as *job_id*, None if neither was given."""
 
     @functools.wraps(command)
     def with_id(*args: Any, plain_id: str | None, id_option: str | None, **kwargs: Any) -> Any:
@@ -25,7 +25,7 @@ def job_id_option(command: Command) -> Callable[..., Any]:
 
 
 def one_of(**given: object) -> str:
-    """Which one of several options was given. Raises a usage error for none or several."""
+    """Return the name of the only option that was given. Raises a usage error for none or several."""
     chosen = [name for name, value in given.items() if value]
     if len(chosen) != 1:
         names = [f"--{name}" for name in given]
@@ -34,7 +34,7 @@ def one_of(**given: object) -> str:
 
 
 def needs_id(job_id: str | None) -> str:
-    """The id; a usage error without one."""
+    """Return the id; raise a usage error if there is none."""
     if not job_id:
         raise click.UsageError("name a job with --id ID")
     return job_id

@@ -1,4 +1,4 @@
-"""Records for JSON: times in UTC (ISO 8601), the names that ``stat`` shows."""
+"""Records for JSON, with times in UTC (ISO 8601) and the names that ``stat`` shows."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ _AGENT_FIELDS = (
 
 
 def begun(items: Iterable[T]) -> Iterator[T]:
-    """The same, the first of them fetched already."""
+    """Return the same items, with the first one fetched already."""
     rest = iter(items)
     return chain(tuple(islice(rest, 1)), rest)
 
 
 def job_record(job: Job) -> dict[str, Any]:
-    """Everything about one job that is not cloudq's own bookkeeping."""
+    """Return everything about one job except cloudq's own bookkeeping."""
     record = {name: _value(getattr(job, name)) for name in _JOB_FIELDS}
     record["tasks"] = [
         {
@@ -57,7 +57,7 @@ def job_record(job: Job) -> dict[str, Any]:
 
 
 def active_record(job: ActiveJob) -> dict[str, Any]:
-    """One unfinished job."""
+    """Return the record of one unfinished job."""
     return {
         "uuid": job.job_id,
         "name": job.name,
@@ -69,14 +69,14 @@ def active_record(job: ActiveJob) -> dict[str, Any]:
 
 
 def agent_record(agent: AgentReport) -> dict[str, Any]:
-    """One system's agent."""
+    """Return the record of one system's agent."""
     record = {name: _value(getattr(agent, name)) for name in _AGENT_FIELDS}
     seconds = agent.last_beat_s
     return {**record, "last_beat_s": None if seconds is None else round(seconds, 1)}
 
 
 def history_records(entries: Iterable[HistoryEntry]) -> Iterator[dict[str, Any]]:
-    """Finished jobs."""
+    """Yield the records of finished jobs."""
     for entry in entries:
         yield {
             "uuid": entry.job_id,
@@ -90,7 +90,7 @@ def history_records(entries: Iterable[HistoryEntry]) -> Iterator[dict[str, Any]]
 
 
 def _value(value: Any) -> Any:
-    """A field as JSON has it; what has no JSON type of its own is its text."""
+    """Return a field as JSON represents it; values of types that JSON lacks become text."""
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, datetime):

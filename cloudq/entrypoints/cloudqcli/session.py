@@ -1,4 +1,4 @@
-"""What one run of ``cloudqcli`` was told, and the client it makes of it."""
+"""The options of one run of ``cloudqcli``, and the client that is made from them."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def _connect(config: Config) -> Client:
 
 
 class Session(CommonOptions):
-    """The options, and the client that is made of them; *connect* can be replaced by a test."""
+    """The options, and the client that is made from them; a test may replace *connect*."""
 
     def __init__(self, connect: Callable[[Config], Client] = _connect) -> None:
         super().__init__()
         self._connect = connect
 
     def client(self, config: Config | None = None) -> Client:
-        """A client, to be used with ``with``; of *config* if that was read already."""
+        """Return a client, to be used with ``with``; for *config* if that was loaded already."""
         return self._connect(self.config() if config is None else config)
 
 

@@ -1,4 +1,4 @@
-"""Tables and lists for people, column by column as the original CloudQ prints them."""
+"""Tables and lists for people, with the columns of the original CloudQ."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def _plain(value: object) -> str:
 
 
 def local_time(value: datetime | None) -> str:
-    """A time as this machine's user reads it; the first and last days of the calendar in UTC."""
+    """Return a time in this machine's time zone; on the first and last days of the calendar, in UTC."""
     if value is None:
         return ""
     try:
         value = value.astimezone()
-    except (OverflowError, ValueError):  # it is the year 0 or 10000 here
+    except (OverflowError, ValueError):  # the local time is in the year 0 or 10000
         value = value.astimezone(UTC)
     return value.strftime("%Y/%m/%d %H:%M:%S")
 
@@ -76,7 +76,7 @@ _STAT: tuple[tuple[str, Callable[[Job], str]], ...] = (
     ("error_msg", lambda job: job.error_msg),
     ("submit_opt_local", lambda job: job.submit_opt_local),
     ("local_name", lambda job: job.local_name),
-    # What the original does not show comes after what it shows.
+    # Fields that the original does not show come last.
     ("exit_code", lambda job: _plain(job.exit_code)),
     ("tasks", _tasks),
     ("placement", lambda job: job.placement),
@@ -89,31 +89,31 @@ _STAT: tuple[tuple[str, Callable[[Job], str]], ...] = (
 
 
 def stat_lines(job: Job) -> Iterator[str]:
-    """Every field of a job; a label stands alone while its field is empty."""
+    """Yield a line for every field of a job; an empty field is shown as its label only."""
     for label, text_of in _STAT:
         yield f"{label:<{LABEL_COLUMNS}}{printable(text_of(job))}".rstrip()
 
 
 def list_header(*, long: bool = False) -> Iterator[str]:
-    """Header and rule of the list of unfinished jobs."""
+    """Yield header and rule of the list of unfinished jobs."""
     yield LIST_HEADER + ("  note" if long else "")
     yield "-" * len(LIST_HEADER)
 
 
 def history_header() -> Iterator[str]:
-    """Header and rule of the list of finished jobs."""
+    """Yield header and rule of the list of finished jobs."""
     yield HISTORY_HEADER
     yield "-" * len(HISTORY_HEADER)
 
 
 def list_line(job: ActiveJob, *, long: bool = False) -> str:
-    """An unfinished job; with *long*, why it waits."""
+    """Return the line of an unfinished job; *long* adds why it waits."""
     line = _row(job.job_id, job.name, job.state, job.run_system, job.time_submit)
     return f"{line}  {printable(job.note)}".rstrip() if long else line.rstrip()
 
 
 def history_line(entry: HistoryEntry) -> str:
-    """A finished job."""
+    """Return the line of a finished job."""
     line = _row(entry.job_id, entry.name, entry.state, entry.system, entry.time_submit)
     return f"{line}{_time(entry.time_start)}{_time(entry.time_finish)}".rstrip()
 
@@ -124,7 +124,7 @@ def _row(job_id: str, name: str, state: JobState, system: str, submitted: dateti
 
 
 def _state_and_system(state: str, system: str) -> str:
-    """The state on the left, the system on the right; what does not fit takes from the indent."""
+    """Return the state on the left and the system on the right; long values reduce the indent."""
     spare = STATE_AND_SYSTEM_COLUMNS - len(state) - width(system) - 2
     left = " " * max(2, min(STATE_INDENT, spare)) + state
     return left + right(system, max(STATE_AND_SYSTEM_COLUMNS - len(left), len(system) + 2))

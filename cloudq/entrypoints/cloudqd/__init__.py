@@ -63,7 +63,7 @@ def main(ctx: click.Context, /, **options: Any) -> None:
 
 
 def _run_mode(request: Request, options: dict[str, Any]) -> int:
-    """What was asked for, from the module that does it; the exit status."""
+    """Run the module of the requested mode; return the exit status."""
     chosen = {mode for mode in _MODES if options[mode]} - ({"daemon"} if options["detach"] else set())
     if len(chosen) > 1:
         raise click.UsageError(f"{' and '.join(f'--{mode}' for mode in sorted(chosen))} exclude each other")

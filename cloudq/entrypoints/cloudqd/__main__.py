@@ -1,4 +1,4 @@
-"""``python -m cloudq.entrypoints.cloudqd``: how a detached agent is started."""
+"""``python -m cloudq.entrypoints.cloudqd``, which starts a detached agent."""
 
 from __future__ import annotations
 

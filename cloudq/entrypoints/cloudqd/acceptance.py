@@ -1,4 +1,4 @@
-"""``cloudqd --acceptance``: tiny jobs on the site's own scheduler, each with an end that is known before."""
+"""``cloudqd --acceptance``: run tiny jobs with known results on the site's own scheduler."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _BAD = frozenset({Verdict.FAILED, Verdict.NOT_RUN})
 
 
 def run(request: Request) -> int:
-    """Run all trials and print what each showed; 0 if cloudq concluded everything as it is."""
+    """Run all trials and print their results; return 0 if cloudq drew the right conclusion in each."""
     import structlog  # noqa: PLC0415 (it is loaded when logging is configured)
 
     config = request.config()
@@ -46,7 +46,7 @@ def run(request: Request) -> int:
 
 
 class _Progress:
-    """Says on a terminal which trials are under way, once each time that they change."""
+    """Show on a terminal which trials are under way, once after each change."""
 
     def __init__(self) -> None:
         self._last = ""
@@ -94,5 +94,5 @@ def _record(result: TrialResult) -> dict[str, object]:
 
 
 def _end(number: int, _: FrameType | None) -> None:
-    """Leave through every ``finally``: what was submitted is cancelled, and files are removed."""
+    """Exit through every ``finally``, so that submitted jobs are canceled and files removed."""
     sys.exit(128 + number)

@@ -1,4 +1,4 @@
-"""``cloudqd --confirm``: a person says that this home is the only one and the bucket as it should be."""
+"""``cloudqd --confirm``: a person confirms that this home is the only one and that the bucket is right."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cloudq.entrypoints.shared.terminal import printable
 
 
 def run(request: Request) -> int:
-    """Drop every doubt; an agent that runs goes on to start jobs with its next cycle."""
+    """Clear every doubt; a running agent starts jobs again from its next cycle on."""
     config = request.config()
     doubt = doubt_of(config)
     confirm_home(config)

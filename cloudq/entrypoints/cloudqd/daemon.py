@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def run(request: Request) -> int:
-    """Run until asked to stop; then finish the step and give the lease back."""
+    """Run until asked to stop; then finish the current step and release the lease."""
     config = request.config()
     here = AgentProcess(config)
     here.guard()
@@ -46,7 +46,7 @@ def _run(request: Request, config: Config, here: AgentProcess) -> int:
 
 
 def refuse_second(here: AgentProcess, config: Config) -> None:
-    """Raise `AgentRunsAlready` if an agent of this home and system lives on this host."""
+    """Raise `AgentRunsAlready` if an agent of this home and system runs on this host."""
     running = here.running()
     if running is not None:
         raise AgentRunsAlready(
@@ -58,7 +58,7 @@ def _warn_of_original_jobs(log: BoundLogger, config: Config) -> None:
     try:
         for notice in notice_of_original_jobs(config):
             log.warning(notice)
-    except StoreProblem as error:  # the agent tries again and again; this look is not worth it
+    except StoreProblem as error:  # not fatal: the agent itself tries again and again
         log.warning("the store does not answer yet", error=str(error))
 
 
@@ -66,7 +66,7 @@ def _stop_on_signals(parts: AgentParts) -> None:
     asked: list[int] = []
 
     def ask(number: int, _: FrameType | None) -> None:
-        if not asked:  # a handler may be interrupted by the next signal, and stop takes a lock
+        if not asked:  # the next signal may interrupt the handler, and stop takes a lock
             asked.append(number)
             parts.stop()
 

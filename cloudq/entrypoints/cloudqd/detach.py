@@ -1,4 +1,4 @@
-"""``cloudqd --daemon --detach``: the same in the background, once it is known to work."""
+"""``cloudqd --daemon --detach``: run in the background, and return once the agent works."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from cloudq.entrypoints.shared.logging import LOG_FILE
 from cloudq.entrypoints.shared.terminal import printable, tell
 
 START_WITHIN_S = 45.0
-"""With a store that does not answer, a look takes 20 s more."""
+"""If the store does not answer, a look takes 20 s longer."""
 LOOK_EVERY_S = 0.3
 STANDBY_AFTER_S = 3.0
 LAST_WORDS_BYTES = 4_000
 
 
 def run(request: Request) -> int:
-    """Start an agent, wait until it acts for its system, say its pid and log file."""
+    """Start an agent, wait until it acts for its system, and print its pid and log file."""
     config = request.config()
     here = AgentProcess(config)
     here.guard()
@@ -57,7 +57,7 @@ def _wait_until_it_acts(agent: DetachedProcess, config: Config, output: Path) ->
 
 
 def _what_it_does(agent: DetachedProcess, config: Config, *, may_wait: bool) -> str:
-    """What the store says of it; empty while it is not settled."""
+    """Return what the lease in the store shows about the agent; empty while nothing is decided."""
     seen = newest_lease(config)
     if seen is None or seen.lease.released:
         return ""

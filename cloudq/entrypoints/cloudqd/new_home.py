@@ -1,4 +1,4 @@
-"""``cloudqd --new-home``: give a copied home an identity of its own."""
+"""``cloudqd --new-home``: give a copied home its own identity."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cloudq.entrypoints.shared.terminal import printable
 
 
 def run(request: Request) -> int:
-    """Put aside what belongs to the original. Raises `AgentRunsAlready` while an agent runs here."""
+    """Set aside what belongs to the original. Raises `AgentRunsAlready` while an agent runs here."""
     config = request.config()
     refuse_second(AgentProcess(config), config)
     aside = make_home_anew(config)

@@ -46,5 +46,5 @@ def _run(request: Request, config: Config) -> int:
 
 
 def _end(number: int, _: FrameType | None) -> None:
-    """Leave through every ``finally``: the lease is given back."""
+    """Exit through every ``finally``, so that the lease is released."""
     sys.exit(128 + number)

@@ -1,4 +1,4 @@
-"""An agent wired for a run, with its log."""
+"""An agent that is wired for a run, with its log."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def wired_agent(request: Request, config: Config, *, one_shot: bool) -> tuple[AgentParts, BoundLogger]:
-    """The agent that *config* describes; it logs to its file and, unless quiet, to stderr."""
+    """Return the agent that *config* describes, with its log to a file and, unless quiet, to stderr."""
     import structlog  # noqa: PLC0415 (it is loaded when logging is configured)
 
-    config.home.mkdir(mode=0o700, parents=True, exist_ok=True)  # before anybody makes it as a mere parent
+    config.home.mkdir(mode=0o700, parents=True, exist_ok=True)  # not later as a parent: with other modes
     configure_logging(config.log.level, directory=config.log_directory, stream=_stream(request))
     log: BoundLogger = structlog.stdlib.get_logger("cloudqd")
     parts = agent_parts(config, log, config.log_directory / LOG_FILE, one_shot=one_shot)
@@ -28,7 +28,7 @@ def wired_agent(request: Request, config: Config, *, one_shot: bool) -> tuple[Ag
 
 
 def say_hello(log: BoundLogger, config: Config) -> None:
-    """What runs, for whom, with which store: the first lines that a helper will ask for."""
+    """Log what runs, for which system, with which store: the first facts that support needs."""
     store = config.store
     log.info(
         "agent starts",

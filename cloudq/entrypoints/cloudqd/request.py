@@ -1,4 +1,4 @@
-"""What one run of ``cloudqd`` was asked for."""
+"""The options of one run of ``cloudqd``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cloudq.config import Config, load_config
 from cloudq.entrypoints.shared.terminal import tell
 
 NOT_RUNNING = 13
-"""Exit status of ``--status`` when no agent acts for the system."""
+"""The exit status of ``--status`` when no agent acts for the system."""
 
 _ALLOW_ROOT = "agent.allow_root"
 _OVERRIDES = {"name": "agent.name", "num_procs": "agent.num_procs", "log_level": "log.level"}
@@ -21,7 +21,7 @@ _OVERRIDES = {"name": "agent.name", "num_procs": "agent.num_procs", "log_level":
 
 @frozen
 class Request:
-    """The options that say how, not what."""
+    """The options of a run, except those that choose its mode."""
 
     config_file: Path | None
     overrides: Mapping[str, str]
@@ -48,14 +48,14 @@ class Request:
         )
 
     def config(self) -> Config:
-        """The configuration; what the user should know about it is said."""
+        """Return the configuration, and show its notices on stderr."""
         config = load_config(os.environ, path=self.config_file, overrides=self.overrides)
         for notice in config.notices:
             tell(notice)
         return config
 
     def as_options(self) -> list[str]:
-        """The same as options for another ``cloudqd``."""
+        """Return the options in the form that starts another ``cloudqd`` with them."""
         names = {key: name for name, key in _OVERRIDES.items()}
         given = [f"--{names[key]}={value}" for key, value in self.overrides.items() if key in names]
         given += ["--allow_root"] if _ALLOW_ROOT in self.overrides else []

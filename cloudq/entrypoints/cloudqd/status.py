@@ -1,4 +1,4 @@
-"""``cloudqd --status``: who acts for the system, and since when nothing was heard."""
+"""``cloudqd --status``: show which agent acts for the system, and the age of its last heartbeat."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LABEL_COLUMNS = 14
 
 
 def run(request: Request) -> int:
-    """Print what is known; 0 if an agent acts for the system."""
+    """Print the status; return 0 if an agent acts for the system."""
     config = request.config()
     agent = AgentProcess(config)
     here = agent.running()
@@ -40,7 +40,7 @@ def run(request: Request) -> int:
 
 
 def _newest_lease(config: Config, trouble: str) -> SeenLease | None:
-    """Who acts by the store's word; raises `StoreProblem` that names the agent's own trouble as well."""
+    """Return the newest lease; if that raises `StoreProblem`, also show the problem that the agent noted."""
     try:
         return newest_lease(config)
     except StoreProblem as error:

@@ -13,7 +13,7 @@ STOP_WITHIN_S = 120.0
 
 
 def run(request: Request) -> int:
-    """Stop the agent of this home on this host; that none runs is no error."""
+    """Stop the agent of this home on this host; it is no error if none runs."""
     config = request.config()
     here = AgentProcess(config)
     agent = here.running()

@@ -1,1 +1,1 @@
-"""What all commands have in common: faults, logs, terminals."""
+"""Code that all commands share: errors, logs, terminals."""

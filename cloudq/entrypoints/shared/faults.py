@@ -1,4 +1,4 @@
-"""One place where an error becomes words on stderr and an exit status.
+"""The one place that turns an error into a message on stderr and an exit status.
 
 The exit statuses are documented in ``docs/exit-statuses.md``.
 """
@@ -17,10 +17,10 @@ from cloudq.domain.errors import CloudqError, ObjectNotFound, UsageProblem
 from cloudq.entrypoints.shared.terminal import tell
 
 INTERRUPTED = 130
-"""128 + SIGINT, as shells say it."""
+"""128 + SIGINT, the exit status that shells use."""
 
 READER_LEFT = 141
-"""128 + SIGPIPE: whoever read our output wanted no more."""
+"""128 + SIGPIPE: the reader of the output closed the pipe."""
 
 UNEXPECTED = 1
 
@@ -29,7 +29,7 @@ MAX_CAUSES = 4
 
 @contextmanager
 def faults_reported(program: str, ctx: click.Context) -> Iterator[None]:
-    """Report what goes wrong inside and end the command with its status."""
+    """Report an error raised inside the context, and end the command with the error's exit status."""
     try:
         yield
         sys.stdout.flush()
@@ -54,7 +54,7 @@ def _report(program: str, error: CloudqError, ctx: click.Context) -> None:
     tell(said, f"{program}: ")
     for cause in _causes(error):
         words = str(cause) or type(cause).__name__
-        if words not in said and not isinstance(cause, ObjectNotFound):  # the error says it better
+        if words not in said and not isinstance(cause, ObjectNotFound):  # the error covers it
             tell(words, f"{program}: because: ")
             said += words
     _trace(error, ctx)
@@ -62,12 +62,12 @@ def _report(program: str, error: CloudqError, ctx: click.Context) -> None:
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
     if isinstance(error, UsageProblem):
-        return  # what users asked is told in full in the words of what they asked
+        return  # a usage error is complete by itself, in the user's own terms
     for _ in range(MAX_CAUSES):
         if error.__cause__ is None:
             return
         error = error.__cause__
-        if isinstance(error, CloudqError | OSError):  # adapters tell what other libraries said
+        if isinstance(error, CloudqError | OSError):  # adapters wrap other libraries' errors
             yield error
 
 
@@ -92,6 +92,6 @@ def _is_debugging(ctx: click.Context) -> bool:
 
 
 def _close_stdout() -> None:
-    """Whatever is still buffered can reach nobody; the interpreter must not try at its end."""
+    """Close stdout, so that the interpreter does not try to write buffered output, which has no reader."""
     with suppress(OSError):
         sys.stdout.close()

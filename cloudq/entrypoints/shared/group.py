@@ -1,4 +1,4 @@
-"""A group of commands that imports a command's module when that command is asked for."""
+"""A group of commands that imports the module of a command when the command is used."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from cloudq.entrypoints.shared.options import CommonOptions
 
 
 class LazyGroup(click.Group):
-    """Commands by name, each in a module of *package* that calls it ``command``.
+    """A group of commands by name, each the object ``command`` in a module of *package*.
 
-    Each run gets a *session* of its own, unless a test brings one.
+    Each run gets a new *session*, unless a test provides one.
     """
 
     def __init__(
@@ -36,16 +36,16 @@ class LazyGroup(click.Group):
         self._session = session
 
     def make_context(self, info_name: str | None, args: list[str], *more: Any, **extra: Any) -> click.Context:
-        """The context of one run."""
+        """Return the context of one run."""
         extra["obj"] = extra.get("obj") or self._session()
         return super().make_context(info_name, args, *more, **extra)
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click asks so)
-        """The names, in the order in which a user meets the commands."""
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click passes it)
+        """Return the names of the commands, in the order in which a user needs them."""
         return list(self._modules)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """The command, imported now; None if there is none."""
+        """Return the command, whose module is imported now; None if there is none."""
         if cmd_name not in self._modules:
             return None
         module = importlib.import_module(f"{self._package}.{self._modules[cmd_name]}")
@@ -53,9 +53,9 @@ class LazyGroup(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; errors end here as words and an exit status."""
+        """Run a command; errors become a message and an exit status."""
         if isinstance(sys.stdout, io.TextIOWrapper):
-            # A terminal without UTF-8 must not turn a finished command into a failed one.
+            # A finished command must not fail because the terminal does not use UTF-8.
             sys.stdout.reconfigure(errors="backslashreplace")
         with faults_reported(self._program, ctx):
             return super().invoke(ctx)

@@ -1,4 +1,4 @@
-"""JSON on stdout: one document a command."""
+"""JSON on stdout: one document per command."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import click
 
 
 def print_json(document: object) -> None:
-    """One JSON document on stdout."""
+    """Print one JSON document on stdout."""
     click.echo(json_text(document, indent=2))
 
 
 def json_text(document: object, indent: int | None = None) -> str:
-    """*document* as JSON that shows no control character as itself, in whatever alphabet it is."""
+    """Return *document* as JSON, with text in any alphabet unescaped and all control characters escaped."""
     text = json.dumps(document, indent=indent, ensure_ascii=False)
     return "".join(char if char.isprintable() or char == "\n" else _escaped(char) for char in text)
 
@@ -25,7 +25,7 @@ def _escaped(char: str) -> str:
 
 
 def print_json_list(items: Iterable[dict[str, Any]]) -> None:
-    """A JSON list on stdout, item by item as they come."""
+    """Print a JSON list on stdout, each item as it arrives."""
     click.echo("[", nl=False)
     separator = "\n"
     for item in items:

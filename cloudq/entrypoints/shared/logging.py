@@ -1,7 +1,7 @@
-"""Logging of the agent: readable on the terminal, bounded in a file, no secret in either.
+"""The agent's logging: readable on the terminal, bounded in a file, without secrets in either.
 
-structlog is imported when logging is configured, not before: a client that only submits a job
-must not wait for it.
+structlog is imported when logging is configured, not before: a client that only submits a job must not wait
+for it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _CHATTERBOXES = ("boto3", "botocore", "s3transfer", "urllib3")
 
 MAX_DEPTH = 6
 NO_PADDING = 0
-"""By position: the parameter got another name in structlog 25.5."""
+"""Passed by position: the parameter has another name since structlog 25.5."""
 
 
 def configure_logging(
@@ -63,9 +63,8 @@ def configure_logging(
 ) -> None:
     """Log from *level* on to *stream* (stderr) and, if given, to a file in *directory*.
 
-    The file is readable by this user alone and bounded; it holds readable lines, or JSON lines.
-    Calling it again replaces what was configured. Raises `WorkspaceProblem` if the file cannot
-    be written.
+    The file is readable by this user only and bounded; it contains readable lines, or JSON lines. Another
+    call replaces the configuration. Raises `WorkspaceProblem` if the file cannot be written.
     """
     import structlog  # noqa: PLC0415  see above
 
@@ -89,7 +88,7 @@ def configure_logging(
 
 
 def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Hide what is secret by its name or by its look, at any depth."""
+    """Hide secrets, recognized by their name or their form, at any depth."""
     for key, value in event.items():
         if key not in {"_record", "_from_structlog"}:
             event[key] = _redacted(key, value)
@@ -99,7 +98,7 @@ def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> Mu
 def make_printable(
     _logger: object, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
-    """Write control characters out: text of others must not forge lines or steer a terminal."""
+    """Escape control characters: foreign text must not forge lines or control a terminal."""
     for key, value in event.items():
         if isinstance(value, str):
             kept = "\n\t" if key in {"exception", "stack"} else ""
@@ -126,14 +125,14 @@ def _redacted(name: str, value: object, depth: int = 0) -> object:
 
 
 def redacted_text(text: str) -> str:
-    """*text* without what looks like a secret."""
+    """Return *text* with everything hidden that looks like a secret."""
     for pattern, replacement in _SECRETS_IN_TEXT:
         text = pattern.sub(replacement, text)
     return text
 
 
 def _shared_processors() -> list[Processor]:
-    """What happens to every event, ours and other libraries', before it is rendered."""
+    """Return the processors of every event, other libraries' included, before it is rendered."""
     import structlog  # noqa: PLC0415
 
     return [
@@ -171,7 +170,7 @@ def _install(handlers: list[logging.Handler], level: str) -> None:
 
 
 def _wants_colors(stream: TextIO, environ: Mapping[str, str]) -> bool:
-    """Colours are for terminals whose user did not ask for none (no-color.org)."""
+    """Return whether *stream* is a terminal whose user did not turn colors off (no-color.org)."""
     return stream.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
 
 

@@ -20,14 +20,14 @@ LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 class CommonOptions:
-    """What a command was given by the options that all have."""
+    """The values of the options that all commands have."""
 
     def __init__(self) -> None:
         self.config_file: Path | None = None
         self.level = ""
 
     def config(self) -> Config:
-        """The configuration; what the user should know about it is said."""
+        """Return the configuration, and show its notices on stderr."""
         from cloudq.config import load_config  # noqa: PLC0415
 
         overrides = {"log.level": self.level} if self.level else {}
@@ -46,13 +46,13 @@ class CommonOptions:
 
 
 def option(name: str, *more: str, **settings: Any) -> Callable[[Command], Command]:
-    """A click option; a name with underscores is accepted with hyphens, too."""
+    """Return a click option; a name with underscores may be written with hyphens, too."""
     spellings = dict.fromkeys((name, name[:2] + name[2:].replace("_", "-")))
     return click.option(*spellings, *more, **settings)
 
 
 def common_options(command: Command) -> Command:
-    """``--config`` and ``--log_level``, before or after the name of the command."""
+    """Add ``--config`` and ``--log_level``, which may come before or after the name of the command."""
     with_level = option(
         "--log_level",
         type=click.Choice(LEVELS, case_sensitive=False),

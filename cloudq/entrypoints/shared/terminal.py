@@ -1,7 +1,7 @@
-"""What goes to a terminal: talk on stderr, and nothing that could steer the terminal itself.
+"""Output for a terminal: messages on stderr, without anything that could control the terminal.
 
-Whoever can write to the bucket chooses names, notes and error messages: control characters in
-them are written out before anybody sees them.
+Anyone who can write to the bucket chooses names, notes and error messages, so control characters in them are
+escaped before they are shown.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _RESET = "\x1b[0m"
 
 
 def printable(text: str) -> str:
-    """*text* on one line, control and invisible characters written out."""
+    """Return *text* on one line, with control characters and invisible characters escaped."""
     return text if text.isprintable() else "".join(map(_shown, text))
 
 
@@ -29,45 +29,45 @@ def _shown(char: str) -> str:
 
 
 def tell(text: str, prefix: str = "") -> None:
-    """Say something on stderr, each of its lines after *prefix*."""
+    """Print a message on stderr, each of its lines after *prefix*."""
     for line in text.splitlines() or [""]:
         click.echo(prefix + printable(line), err=True)
 
 
 def tell_progress(text: str) -> None:
-    """Say how long work goes on, if somebody watches."""
+    """Print a progress message on stderr if it is a terminal."""
     if sys.stderr.isatty():
         tell(text)
 
 
 def somebody_can_answer() -> bool:
-    """Whether a question would reach a person."""
+    """Return whether a question would reach a person."""
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 _SPANS = ((172_800.0, 86_400.0, "days"), (7_200.0, 3_600.0, "h"), (120.0, 60.0, "min"), (0.0, 1.0, "s"))
-"""From how many seconds on a time is told in this unit."""
+"""For each unit: the number of seconds from which on it is used, its length and its name."""
 
 
 def span(seconds: float) -> str:
-    """A length of time in one number and one unit, rounded down: ``42 min``."""
+    """Return a length of time as one number and one unit, rounded down: ``42 min``."""
     return next(f"{int(seconds // unit)} {name}" for least, unit, name in _SPANS if seconds >= least)
 
 
 def cut(text: str, columns: int) -> str:
-    """As much of *text* as fits *columns* of a terminal."""
+    """Return as much of *text* as fits into *columns* of a terminal."""
     while width(text) > columns:
         text = text[:-1]
     return text
 
 
 def right(text: str, columns: int) -> str:
-    """*text* moved right to fill *columns* of a terminal."""
+    """Return *text* right-aligned in *columns* of a terminal."""
     return " " * (columns - width(text)) + text
 
 
 def width(text: str) -> int:
-    """How many columns *text* takes: East Asian wide characters two, combining ones none."""
+    """Return the number of columns of *text*: East Asian wide characters have two, combining ones none."""
     return sum(_columns(char) for char in text)
 
 
@@ -78,9 +78,9 @@ def _columns(char: str) -> int:
 
 
 class LogText:
-    """Bytes of a job's log as text for a terminal: colours pass, other control sequences do not.
+    """Convert a job's log to text for a terminal: keep colors, escape other control sequences.
 
-    A piece may end within a character or a colour; what is incomplete waits for the next piece.
+    A piece may end within a character or a color sequence; the incomplete part waits for the next piece.
     """
 
     def __init__(self) -> None:
@@ -89,14 +89,14 @@ class LogText:
         self._has_colours = False
 
     def feed(self, piece: bytes) -> str:
-        """The text of the next piece."""
+        """Return the text of the next piece."""
         text = self._waiting + self._decoder.decode(piece)
         begun = _BEGUN_COLOUR.search(text)
         self._waiting = begun.group() if begun else ""
         return self._clean(text[: len(text) - len(self._waiting)])
 
     def finish(self) -> str:
-        """The rest; colours end here."""
+        """Return the rest of the text, and reset the colors."""
         rest = self._clean(self._waiting + self._decoder.decode(b"", final=True))
         return rest + (_RESET if self._has_colours else "")
 

@@ -1,4 +1,4 @@
-"""A Grid Engine that is none: its commands on a PATH of their own, told to fail when a test wants it."""
+"""Provide stand-ins for Grid Engine's commands on a separate PATH, which fail when a test requires it."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ class FakeGridEngine(FakeScheduler):
         super().__init__(folder / "grid_engine", Path(__file__).with_name("commands.py"), COMMANDS, state)
 
     def environment(self) -> dict[str, str]:
-        """What a process needs to use it."""
+        """Return the variables that a process needs to use it."""
         return {"PATH": self.path, "SGE_ROOT": str(self.home), "SGE_CELL": "cell"}
 
     def qdel(self, job_id: str) -> None:
-        """Somebody deletes a job by hand."""
+        """Delete a job by hand, as another user would."""
         with self.state() as state:
             for each in state["jobs"][job_id]["tasks"].values():
                 each["cancel"] = True
 
     def wait_until_gone(self, job_id: str) -> None:
-        """Until it is not listed any more."""
+        """Wait until a job is no longer listed."""
         self.wait_until(lambda jobs: job_id not in jobs)
 
     def end_everything(self) -> None:
-        """Delete all jobs and wait until nothing runs any more."""
+        """Delete all jobs and wait until none runs any more."""
         with self.state() as state:
             state["holds"] = False
             for job in state["jobs"].values():

@@ -1,7 +1,7 @@
-"""Stand-ins for Grid Engine's commands: one state file, real processes, and faults on demand.
+"""Play Grid Engine's commands with one state file, real processes, and faults on demand.
 
-Run by itself with nothing but the standard library; `tests.parts.fake_grid_engine.cell` starts it
-under the names of Grid Engine's commands. What it prints is what Son of Grid Engine 8.1.9 prints.
+This file runs as a separate program with only the standard library; `tests.parts.fake_grid_engine.cell`
+starts it under the names of Grid Engine's commands. Its output is that of Son of Grid Engine 8.1.9.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ PLAIN = {"terse", "h", "cwd", "V", "notify"}
 
 
 class NoSuchOption(Exception):
-    """One that the stand-in does not have."""
+    """An option that the stand-in does not have."""
 
 
 def qsub(words: list[str]) -> int:
@@ -98,11 +98,11 @@ def _tasks(array: str | None) -> list[str]:
     return [str(task) for task in range(int(first), int(last or first) + 1, int(step or 1))]
 
 
-# What runs jobs ----------------------------------------------------------------------------------
+# Running jobs ------------------------------------------------------------------------------------
 
 
 def run(words: list[str]) -> int:
-    """Play the host: start what may start, end what must end, until the job is over."""
+    """Play the host: start the tasks that may start and end those that must end, until the job is over."""
     (job_id,) = words
     running: dict[str, Running] = {}
     while True:
@@ -116,7 +116,7 @@ def run(words: list[str]) -> int:
                 if task in running:
                     _look_after(running, job_id, task, each, job, state)
                 elif each.get("cancel"):
-                    del job["tasks"][task]  # what never ran has no account
+                    del job["tasks"][task]  # a task that never ran has no account
                 else:
                     _start_or_not(running, task, each, job, job_id, state)
             if not job["tasks"]:
@@ -129,7 +129,7 @@ class Running:
         self.process = process
         self.begun = time.monotonic()
         self.failed = 0
-        """Why it is being killed."""
+        """The reason why it is being killed."""
 
 
 def _start_or_not(
@@ -292,7 +292,7 @@ def _print_row(job_id: str, job: Any, letters: str, tasks: str) -> None:
 
 
 def _shown(tasks: list[str]) -> str:
-    """Ids at one distance as a range, others as a list."""
+    """Return ids with one constant distance as a range, others as a list."""
     ids = sorted(int(task) for task in tasks if task)
     steps = {second - first for first, second in itertools.pairwise(ids)}
     return f"{ids[0]}-{ids[-1]}:{min(steps)}" if len(ids) > 2 and len(steps) == 1 else ",".join(map(str, ids))

@@ -1,7 +1,7 @@
-"""Stand-ins for PBS's commands: one state file, real processes, and faults on demand.
+"""Play PBS's commands with one state file, real processes, and faults on demand.
 
-Run by itself with nothing but the standard library; `tests.parts.fake_pbs.complex` starts it under
-the names of PBS's commands. What it prints is what OpenPBS 23.06 printed (``tests/cases/pbs``), and
+This file runs as a separate program with only the standard library; `tests.parts.fake_pbs.complex` starts it
+under the names of PBS's commands. Its output is that of OpenPBS 23.06 (``tests/cases/pbs``), and
 ``tests/integration/test_pbs_stand_in.py`` compares the two.
 """
 
@@ -56,7 +56,7 @@ CLOCK = re.compile(r"[0-9]+(:[0-9]+){0,2}")
 
 
 class Illegal(Exception):
-    """Refused by qsub or by the server, with its exit status."""
+    """A refusal by qsub or by the server, with its exit status."""
 
     def __init__(self, words: str, status: int = 2) -> None:
         super().__init__(words)
@@ -108,7 +108,7 @@ def _name(name: str) -> str:
 
 
 def _check(options: dict[str, str]) -> None:
-    """What qsub refuses, and then the server."""
+    """Raise the refusals of qsub, then those of the server."""
     if not options.get("o", "").isascii():
         raise Illegal(f"qsub: illegal -o value\n{USAGE}")
     if "u" in options:
@@ -188,7 +188,7 @@ def _tasks(array: str | None) -> tuple[list[str], int]:
 
 
 def _variables(options: dict[str, str]) -> dict[str, str]:
-    """The environment that a job gets: a few of the submitter's, and what ``-v`` and ``-V`` say."""
+    """Return the environment of a job: some of the submitter's variables, and those of ``-v`` and ``-V``."""
     own = {f"PBS_O_{name}": os.environ[name] for name in ("HOME", "PATH", "SHELL") if name in os.environ}
     own |= {"PBS_O_WORKDIR": str(Path.cwd()), "PBS_O_HOST": "login1", "PBS_O_QUEUE": "workq"}
     if "V" in options:
@@ -202,17 +202,17 @@ def _variables(options: dict[str, str]) -> dict[str, str]:
 
 
 def _parts(text: str) -> list[str]:
-    """``a=1,b='x,y'`` at its commas, quotes and backslashes heeded."""
+    """Split ``a=1,b='x,y'`` at its commas, with respect for quotes and backslashes."""
     lexer = shlex.shlex(text, posix=True)
     lexer.whitespace, lexer.whitespace_split, lexer.commenters = ",", True, ""
     return list(lexer)
 
 
-# What runs jobs ----------------------------------------------------------------------------------
+# Running jobs ------------------------------------------------------------------------------------
 
 
 def run(words: list[str]) -> int:
-    """Play the node: start what may start, end what must end, until the job is over."""
+    """Play the node: start the tasks that may start and end those that must end, until the job is over."""
     (number,) = words
     running: dict[str, Running] = {}
     while True:
@@ -266,7 +266,7 @@ def _start_or_not(
 
 
 def _waits_for_others(job: Any, state: dict[str, Any]) -> str:
-    """``wait``, ``never``, or nothing, by ``-W depend=afterok:12.pbs1``."""
+    """Return ``wait``, ``never`` or an empty text, by ``-W depend=afterok:12.pbs1``."""
     attribute, _, value = job["options"].get("W", "").partition("=")
     if attribute != "depend":
         return ""
@@ -352,7 +352,7 @@ def _look_after(
 
 
 def _kill(pid: int, number: int) -> None:
-    """All processes of the job get it, as from PBS."""
+    """Send the signal to all processes of the job, as PBS does."""
     with suppress(ProcessLookupError):
         os.killpg(pid, number)
 
@@ -380,7 +380,7 @@ def _ended(
 
 
 def _deliver(it: Running, task: str, job: Any, number: str) -> None:
-    """PBS's output files are where they belong only once the job has ended."""
+    """Move PBS's output files to their place, which happens only once the job has ended."""
     options = job["options"]
     suffix = f".{task}" if task else ""
     kept = options.get("k", "")
@@ -399,7 +399,7 @@ def _deliver(it: Running, task: str, job: Any, number: str) -> None:
 
 
 def _asked(words: list[str]) -> tuple[str, str, list[str], set[str]]:
-    """The form, the user, the ids and the other options of a question."""
+    """Return the form, the user, the ids and the other options of a query."""
     shape, user, ids, flags = "", "", [], set()
     rest = list(words)
     while rest:
@@ -493,7 +493,7 @@ def _delete(named: str, job: Any, chosen: str) -> int:
     for each in tasks:
         each.update({"cancel": True} if each["state"] in ALIVE else {})
         if not chosen and each["state"] not in ALIVE:
-            each["is_lost"] = True  # from now on the array's own row is shown for it
+            each["is_lost"] = True  # from now on, the array's own row is shown for it
     if not chosen:
         job["is_deleted"] = True
     return 0

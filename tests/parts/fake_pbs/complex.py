@@ -1,4 +1,4 @@
-"""A PBS that is none: its commands on a PATH of their own, told to fail when a test wants it."""
+"""Provide stand-ins for PBS's commands on a separate PATH, which fail when a test requires it."""
 
 from __future__ import annotations
 
@@ -24,47 +24,47 @@ class FakePbs(FakeScheduler):
             "kill_wait": 0.5, "strange_state": "",
             "history": True,
             "down": False,  # whether the server is away
-            "json": "good",  # or none, broken, first: of several ids, the first alone
+            "json": "good",  # or none, broken, first: of several ids, only the first
             "cannot_start": False,  # whether a job that is started fails to, until it is held
-            "lists_own": True,  # else qstat -u prints its table, whatever else it is told
-            "shows_arrays": False,  # whether ``-t`` with ``-u`` lists arrays, too, not their tasks alone
-            "shows_subjobs": True,  # else nothing tells of the tasks of an array that run
-            "tells_walltime": True,  # else an exceeded limit leaves the shell's own exit status
-            "top_shell": False,  # whether a shell that does not heed signals runs the script
+            "lists_own": True,  # otherwise qstat -u prints its table, whatever its other options
+            "shows_arrays": False,  # whether ``-t`` with ``-u`` lists arrays, too, not only their tasks
+            "shows_subjobs": True,  # otherwise running tasks of an array are not shown
+            "tells_walltime": True,  # otherwise an exceeded limit leaves the shell's own exit status
+            "top_shell": False,  # whether a shell that ignores signals runs the script
         }  # fmt: skip
         super().__init__(folder / "pbs", SCRIPT, COMMANDS, state)
         self.user_home = self.home / "user"
         self.user_home.mkdir()
 
     def environment(self) -> dict[str, str]:
-        """What a process needs to use it."""
+        """Return the variables that a process needs to use it."""
         return {"PATH": self.path, "PBS_CONF_FILE": str(self.home / "pbs.conf")}
 
     def change(self, local_id: str, **changes: Any) -> None:
-        """Change a job, as others or a failure would: ``rerun``, ``node`` (it fails), its row."""
+        """Change a job's row as other users or a failure would: ``rerun``, ``node`` (the node fails)."""
         with self.state() as state:
             for each in state["jobs"][_number(local_id)]["tasks"].values():
                 each.update(changes)
 
     def delete(self, *local_ids: str) -> None:
-        """Delete jobs or tasks, as somebody else would."""
+        """Delete jobs or tasks, as another user would."""
         qdel = self.home / "bin" / "qdel"
         subprocess.run([qdel, *local_ids], env=os.environ | self.environment(), check=True)
 
     def release(self, local_id: str) -> None:
-        """Let go of a job that is held (``qrls``)."""
+        """Release a job that is held (``qrls``)."""
         with self.state() as state:
             job = state["jobs"][_number(local_id)]
             job["options"].pop("h", None)
             job.pop("failed_start", None)
 
     def forget(self, local_id: str) -> None:
-        """A job is not in the history any more."""
+        """Remove a job from the history."""
         with self.state() as state:
             del state["jobs"][_number(local_id)]
 
     def end_everything(self) -> None:
-        """Delete all jobs and wait until nothing runs any more."""
+        """Delete all jobs and wait until none runs any more."""
         with self.state() as state:
             for job in state["jobs"].values():
                 job["options"].pop("W", None)

@@ -1,4 +1,4 @@
-"""What ``qstat`` of the stand-in shows of jobs, and how it prints that."""
+"""Build the jobs that the stand-in's ``qstat`` shows, and its output."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def rows_of(number: str, state: dict[str, Any], flags: set[str]) -> Iterator[tup
 
 
 def _whole(job: Any, *, lives: bool) -> dict[str, Any]:
-    """The array's own row: its exit status is none of its tasks'."""
+    """Return the array's own row, whose exit status is not that of any task."""
     tasks = list(job["tasks"].values())
     codes = [each["code"] for each in tasks if each["code"] is not None]
     begun = any("start" in each for each in tasks)
@@ -76,7 +76,7 @@ def _whole(job: Any, *, lives: bool) -> dict[str, Any]:
 def _of_task(
     number: str, task: str, each: dict[str, Any], job: Any, whole: Any, state: dict[str, Any], *, lives: bool
 ) -> dict[str, Any]:
-    """A task's row, which is its own once it has run; until then, and if it never does, the array's."""
+    """Return a task's row: its own once it has run, otherwise the array's."""
     ended = each["state"] not in ALIVE
     shown = ("X" if lives else "F") if ended else each["state"]
     if shown == "H" and "start" not in each:
@@ -128,7 +128,7 @@ def _clock(seconds: int) -> str:
 
 
 def jobs_as_text(shown: Shown, shape: str, state: dict[str, Any], flags: set[str]) -> str:
-    """What ``qstat -f`` prints of jobs, as text or JSON."""
+    """Return the output of ``qstat -f`` for jobs, as text or JSON."""
     if shape != "json":
         return "".join(f"Job Id: {name}\n{_attributes_as_text(each, flags)}\n" for name, each in shown)
     told: dict[str, Any] = {"timestamp": int(time.time()), "pbs_version": "23.06.06", "pbs_server": SERVER}
@@ -151,7 +151,7 @@ def _in_json(attributes: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parsed(text: str) -> Any:
-    """A value that looks like a number becomes one, whatever it was."""
+    """Turn any value that looks like a number into one."""
     if text in {"true", "false", "null"}:
         return json.loads(text)
     if not re.fullmatch(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?", text):
@@ -177,7 +177,7 @@ def _lines(attributes: dict[str, Any]) -> Iterator[str]:
 
 
 def _folded(line: str) -> str:
-    """A long line as qstat breaks it: after 78 columns, and before a part that does not fit."""
+    """Break a long line as qstat does: after 78 columns, and before a part that does not fit."""
     parts, out, column = line.split(","), "", 0
     for number, part in enumerate(parts):
         text = part + ("," if number < len(parts) - 1 else "")
@@ -190,7 +190,7 @@ def _folded(line: str) -> str:
 
 
 def table_of(numbers: list[str]) -> str:
-    """What an older ``qstat -u`` prints whatever else it is told."""
+    """Return the table that an older ``qstat -u`` prints, whatever its other options."""
     rows = [
         f"{each}.{SERVER}          me       workq    job_shell.    --    1   1    --    --  Q   -- "
         for each in numbers

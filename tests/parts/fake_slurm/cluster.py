@@ -1,4 +1,4 @@
-"""A Slurm that is none: its commands on a PATH of their own, told to fail when a test wants it."""
+"""Provide stand-ins for Slurm's commands on a separate PATH, which fail when a test requires it."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ SCRIPT = Path(__file__).with_name("commands.py")
 
 @frozen
 class CallLog:
-    """A file in which each command leaves a line ``+ NAME`` when it begins and ``- NAME`` at its end."""
+    """A file to which each command adds a line ``+ NAME`` at its start and ``- NAME`` at its end."""
 
     path: Path
 
     def counts(self) -> Counter[str]:
-        """How often each was run."""
+        """Return the number of runs of each command."""
         return Counter(name for sign, name in self._lines() if sign == "+")
 
     def most_at_once(self, command: str) -> int:
-        """How many of one kind ever ran at the same time."""
+        """Return the highest number of simultaneous runs of one command."""
         changes = [1 if sign == "+" else -1 for sign, name in self._lines() if name == command]
         return max(accumulate(changes), default=0)
 
@@ -51,40 +51,40 @@ class FakeSlurm(FakeScheduler):
         super().__init__(folder / "slurm", SCRIPT, COMMANDS, state)
 
     def environment(self) -> dict[str, str]:
-        """What a process needs to use it."""
+        """Return the variables that a process needs to use it."""
         return {"PATH": self.path, "SLURM_CONF": str(self.home / "slurm.conf")}
 
     def most_at_once(self, command: str) -> int:
-        """How many of them ever ran at the same time."""
+        """Return the highest number of simultaneous runs of the command."""
         return CallLog(self.home / "calls.log").most_at_once(command)
 
     def without_nodes(self) -> None:
-        """Every job waits for ever, and costs this machine nothing."""
+        """Let every job wait forever, which costs this machine nothing."""
         self.set(nodes=False)
 
     def task_states(self, job_id: str) -> set[str]:
-        """How the tasks of a job stand, in Slurm's own words."""
+        """Return the states of a job's tasks, in Slurm's own words."""
         with self.state() as state:
             return {each["state"] for each in state["jobs"][job_id]["tasks"].values()}
 
     def fail(self, job_id: str, state: str, reason: str, code: str, task: str = "") -> None:
-        """Slurm itself ends a job that waits, or one task of it."""
+        """Let Slurm itself end a waiting job, or one task of it."""
         with self.state() as slurm:
             slurm["jobs"][job_id]["tasks"][task].update(
                 state=state, reason=reason, code=code, end=time.time()
             )
 
     def forget(self, job_id: str) -> None:
-        """Slurm forgets an ended job; accounting, where there is any, does not."""
+        """Let Slurm forget an ended job; the accounting, if there is one, keeps it."""
         with self.state() as state:
             state["accounted"][job_id] = state["jobs"].pop(job_id)
 
     def cancel(self, job_id: str) -> None:
-        """Somebody else ends a job, or one task of it (``3_7``)."""
+        """End a job, or one task of it (``3_7``), as another user would."""
         subprocess.run([self._bin / "scancel", job_id], env=os.environ | self.environment(), check=True)
 
     def end_everything(self) -> None:
-        """Cancel all jobs and wait until nothing runs any more."""
+        """Cancel all jobs and wait until none runs any more."""
         with self.state() as state:
             if not state["nodes"]:
                 state["jobs"].clear()

@@ -1,7 +1,7 @@
-"""Stand-ins for Slurm's commands: one state file, real processes, and faults on demand.
+"""Play Slurm's commands with one state file, real processes, and faults on demand.
 
-Run by itself with nothing but the standard library; `tests.parts.fake_slurm.cluster` starts it
-under the names of Slurm's commands. What it prints is what Slurm 22.05 prints.
+This file runs as a separate program with only the standard library; `tests.parts.fake_slurm.cluster` starts
+it under the names of Slurm's commands. Its output is that of Slurm 22.05.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LOOK_EVERY_S = 0.02
 
 
 def note(sign: str, name: str) -> None:
-    """One line when a command begins and one when it ends, in the order in which they do."""
+    """Add one line at the start and one at the end of a command, in the order of these events."""
     with (HOME / "calls.log").open("a") as log:
         log.write(f"{sign} {name}\n")
 
@@ -122,11 +122,11 @@ def _tasks(array: str | None) -> tuple[list[str], int]:
     return tasks, int(limit or 1_000_000)
 
 
-# What runs jobs ----------------------------------------------------------------------------------
+# Running jobs ------------------------------------------------------------------------------------
 
 
 def run(words: list[str]) -> int:
-    """Play the node: start what may start, end what must end, until the job is over."""
+    """Play the node: start the tasks that may start and end those that must end, until the job is over."""
     (job_id,) = words
     running: dict[str, Running] = {}
     while True:
@@ -242,7 +242,7 @@ def _time(seconds: float) -> str:
 
 
 def _forget(state: dict[str, Any]) -> None:
-    """Jobs that ended too long ago."""
+    """Remove the jobs that ended too long ago."""
     for job_id, job in list(state["jobs"].items()):
         ends = [each.get("end") for each in job["tasks"].values()]
         if all(end is not None and time.time() - end > state["min_job_age"] for end in ends):
@@ -250,7 +250,7 @@ def _forget(state: dict[str, Any]) -> None:
 
 
 def _rows(job_id: str, job: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """What squeue shows in one line each: pending tasks share theirs."""
+    """Yield the rows of squeue, one per line; pending tasks share one."""
     pending = [task for task, each in job["tasks"].items() if each["state"] == "PENDING"]
     if pending and pending != [""]:
         limit = f"%{job['max_running']}" if job["max_running"] < 1_000_000 else ""
@@ -318,7 +318,7 @@ def scancel(words: list[str]) -> int:
             job = state["jobs"].get(job_id)
             tasks = job["tasks"] if job else {}
             if task and tasks.get(task, {}).get("state") == "PENDING":
-                del tasks[task]  # as from a real one: no trace is left
+                del tasks[task]  # as in a real one: no trace is left
                 continue
             meant = ([tasks[task]] if task in tasks else []) if task else tasks.values()
             alive = [each for each in meant if each["state"] in ALIVE]

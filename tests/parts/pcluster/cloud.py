@@ -1,10 +1,10 @@
-"""A moto server that can hold clusters of ParallelCluster, as a process of its own.
+"""Run a moto server that can hold clusters of ParallelCluster, as a separate process.
 
-Run as ``python cloud.py``: prints its port, ends with its stdin. moto cannot make everything in the
-template of a cluster: what it fails on becomes a stand-in, the rest (roles, security groups, launch
-templates, tables, volumes, log groups, the head node) is really made. Stacks take their time: how long,
-and which of them fail, is read anew from the file ``CLOUD_ORDERS`` whenever one is made or removed; which of
-them stay as they are for now, again and again.
+Run as ``python cloud.py``: it prints its port and ends with its stdin. moto cannot create everything in the
+template of a cluster. What it cannot create becomes a stand-in; the rest (roles, security groups, launch
+templates, tables, volumes, log groups, the head node) is really created. Stacks take time. The file
+``CLOUD_ORDERS`` states how long they take and which of them fail; it is read at each creation and deletion.
+It also states which stacks keep their state for now, and is read repeatedly for that.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ remove_stack = CloudFormationBackend.delete_stack
 
 
 def orders() -> dict[str, Any]:
-    """What the test wants: ``seconds`` that a stack takes, ``fails``: stack → reason, ``held``: stacks."""
+    """Return the test's orders: ``seconds`` per stack, ``fails``: stack → reason, ``held``: stacks."""
     file = os.environ.get("CLOUD_ORDERS", "")
     return json.loads(Path(file).read_text()) if file and Path(file).exists() else {}
 
@@ -61,7 +61,7 @@ class StandIn:
         return True
 
     def delete(self, *_: Any, **__: Any) -> None:
-        """There is nothing."""
+        """Do nothing: there is nothing to delete."""
 
 
 def create_resource(name: str, told: Any, others: Any, account_id: str, region_name: str) -> Any:
@@ -69,7 +69,7 @@ def create_resource(name: str, told: Any, others: Any, account_id: str, region_n
     if not kind.startswith(STOOD_IN):
         try:
             made = make_resource(name, with_image(kind, told, others), others, account_id, region_name)
-        except Exception as error:  # noqa: BLE001  whatever moto cannot make
+        except Exception as error:  # noqa: BLE001  any resource that moto cannot create
             print("stood in for", name, kind, error, file=sys.stderr)
             made = None
         if made is not None:
@@ -81,7 +81,7 @@ def create_resource(name: str, told: Any, others: Any, account_id: str, region_n
 
 
 def with_image(kind: str, told: Any, others: Any) -> Any:
-    """The head node names its image in its launch template; moto looks for it on the instance."""
+    """Copy the image from the head node's launch template to the instance, where moto looks for it."""
     properties = told.get("Properties", {})
     if kind != "AWS::EC2::Instance" or "ImageId" in properties:
         return told
@@ -131,14 +131,14 @@ def created(self: Any, stack: Any, reason: str | None) -> None:
 
 
 def tell(stack: Any, name: str, kind: str, status: str, reason: str) -> None:
-    """An event of a resource."""
+    """Add an event of a resource."""
     stack._add_stack_event(status, reason, "{}")
     event = stack.events[-1]
     event.logical_resource_id, event.resource_type, event.physical_resource_id = name, kind, "stand-in"
 
 
 def fleet_is_up(self: Any, cluster: str) -> None:
-    """What a head node reports at the end of its start."""
+    """Write the report of a head node that has started."""
     from moto.dynamodb.models import dynamodb_backends
 
     now = datetime.now(UTC).isoformat()
@@ -166,7 +166,7 @@ def removed(self: Any, stack: Any) -> None:
 
 
 def later(stack: str, do: Any) -> None:
-    """Do it once the stack has taken its time and is not held."""
+    """Call *do* once the stack's time has passed and it is not held."""
 
     def wait_and_do() -> None:
         time.sleep(float(orders().get("seconds", 2)))
@@ -178,12 +178,12 @@ def later(stack: str, do: Any) -> None:
 
 
 class QuietHandler(WSGIRequestHandler):
-    """Keeps to itself what it was asked."""
+    """A handler that does not log requests."""
 
     protocol_version = "HTTP/1.1"
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 (werkzeug's name)
-        """Say nothing."""
+        """Log nothing."""
 
 
 def end_with_stdin() -> None:

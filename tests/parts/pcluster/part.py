@@ -1,7 +1,7 @@
-"""The real ``pcluster`` and a cloud for it, as fixtures.
+"""Provide the real ``pcluster`` and a cloud for it, as fixtures.
 
-The command is in a Python environment of its own: ``make pcluster`` makes it as ``.venv-pcluster``,
-the variable ``PCLUSTER`` names another one.
+The command has a separate Python environment: ``make pcluster`` creates it as ``.venv-pcluster``; the
+variable ``PCLUSTER`` names another one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ KEYPAIR = "my-key"
 JOBS = "my-cloudq-jobs"
 BUILDER_KEY = ("AKIABUILDERSOWNKEY00", "builders-own-secret-builders-own-secret-")
 STORE_KEY = ("AKIATHEJOBBUCKETS000", "the-job-buckets-secret-the-job-buckets-s")
-"""Recognisable, so that a test can look for them."""
+"""A recognizable key, so that a test can search for it."""
 
 FRONT = """\
 #!/bin/bash
@@ -43,7 +43,7 @@ exec "{real}" "$@"
 
 
 def real_pcluster() -> Path | None:
-    """Where the command is, if it is."""
+    """Return the path of the command, or None if it is not installed."""
     candidates = (os.environ.get("PCLUSTER", ""), str(ROOT / ".venv-pcluster/bin/pcluster"))
     found = next((each for each in candidates if each and Path(each).is_file()), shutil.which("pcluster"))
     return Path(found) if found else None
@@ -51,7 +51,7 @@ def real_pcluster() -> Path | None:
 
 @define
 class Cloud:
-    """A server that stands for AWS, and a user's home to work from."""
+    """A server that replaces AWS, and a user's home to work from."""
 
     endpoint_url: str
     home: Path
@@ -60,8 +60,10 @@ class Cloud:
     clients: dict[str, Any] = field(factory=dict)
 
     def order(self, **orders: Any) -> None:
-        """Say how long stacks take (*seconds*), which of them fail (*fails*: stack → reason), and which stay
-        as they are until another order (*held*)."""
+        """Set how long stacks take (*seconds*), which fail (*fails*: stack → reason), and which are *held*.
+
+        Held stacks keep their state until another order.
+        """
         self.orders |= orders
         written = self.orders_file.with_suffix(".new")  # the cloud may read at any moment
         written.write_text(json.dumps(self.orders))
@@ -69,7 +71,7 @@ class Cloud:
 
     @property
     def environ(self) -> dict[str, str]:
-        """What a user has who may build here; keys are in files."""
+        """Return the environment of a user who may build here; keys are in files."""
         return {
             "HOME": str(self.home),
             "CLOUDQ_HOME": str(self.home / ".cloudq"),
@@ -80,7 +82,7 @@ class Cloud:
         }
 
     def client(self, service: str) -> Any:
-        """A client of this cloud's."""
+        """Return a client of this cloud."""
         import boto3
 
         if service not in self.clients:
@@ -99,12 +101,12 @@ class Cloud:
             client.close()
 
     def stacks(self) -> dict[str, str]:
-        """Every stack and its state."""
+        """Return every stack and its state."""
         found = self.client("cloudformation").describe_stacks()["Stacks"]
         return {stack["StackName"]: stack["StackStatus"] for stack in found}
 
     def front(self, real: Path) -> Path:
-        """``pcluster`` as cloudq finds it: writes down how it is called, then is the real one."""
+        """Write a ``pcluster`` for cloudq that records its arguments and then runs the real one."""
         command = self.home / ".cloudq/parallelcluster/bin/pcluster"
         command.parent.mkdir(parents=True, exist_ok=True)
         command.write_text(FRONT.format(log=self.calls, real=real))
@@ -113,13 +115,13 @@ class Cloud:
 
     @property
     def calls(self) -> Path:
-        """How ``pcluster`` was called, a line each."""
+        """Return the file with the calls of ``pcluster``, one per line."""
         return self.home / "pcluster-calls"
 
 
 @pytest.fixture(scope="session")
 def cloud_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """The server, and the file of its orders: it takes long to start."""
+    """Run the server, once per session because it starts slowly; yield it and the file of its orders."""
     folder = tmp_path_factory.mktemp("cloud")
     orders = folder / "orders.json"
     with (
@@ -142,7 +144,7 @@ def cloud_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str
 
 @pytest.fixture
 def cloud(cloud_server: tuple[str, Path], tmp_path: Path) -> Iterator[Cloud]:
-    """A cloud with nothing in it but a key pair and a bucket for jobs."""
+    """A cloud that contains only a key pair and a bucket for jobs."""
     endpoint_url, orders = cloud_server
     reset = urllib.request.Request(f"{endpoint_url}/moto-api/reset", method="POST")
     with urllib.request.urlopen(reset, timeout=60):
@@ -158,7 +160,7 @@ def cloud(cloud_server: tuple[str, Path], tmp_path: Path) -> Iterator[Cloud]:
 
 @pytest.fixture
 def pcluster(cloud: Cloud) -> Path:
-    """The real command for that cloud: tests that use it are marked ``real``."""
+    """The real command for that cloud; tests that use it are marked ``real``."""
     real = real_pcluster()
     missing = [name for name, there in (("pcluster", real), ("node", shutil.which("node"))) if not there]
     if missing:
@@ -185,7 +187,7 @@ def _furnish(cloud: Cloud) -> None:
 
 
 def _furnish_bucket_of_pcluster(s3: Any) -> None:
-    """Its own bucket, made ready: moto would take the policy that it sets for a refusal of everything."""
+    """Prepare pcluster's own bucket: moto would take the policy that it sets for a refusal of everything."""
     name = hashlib.sha256(f"{ACCOUNT}{REGION}".encode()).hexdigest()[:16]
     bucket = f"parallelcluster-{name}-v1-do-not-delete"
     s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})

@@ -1,4 +1,4 @@
-"""Zip archives on the client's side: what goes along with a job, and what comes back."""
+"""Zip archives on the client's side: the inputs of a job, and its outputs."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_an_archive_that_would_leave_its_directory_is_refused(name: str, tmp_pat
 
 
 def archive_of(path: Path, *entries: tuple[str, str, int]) -> Path:
-    """An archive of names, contents and kinds."""
+    """Make an archive of names, contents and kinds."""
     with zipfile.ZipFile(path, "w") as archive:
         for name, content, kind in entries:
             entry = zipfile.ZipInfo(name)

@@ -1,4 +1,4 @@
-"""What AWS and its library say, as errors that tell what to do."""
+"""Errors of AWS and its library become errors with advice."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_credentials_that_are_missing_or_over() -> None:
 
 @pytest.fixture
 def no_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A user who has configured nothing."""
+    """A user without any configuration; returns the directory of the files."""
     for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
         monkeypatch.setenv(name, str(tmp_path / name))
     return tmp_path
@@ -97,7 +97,7 @@ def test_a_profile_that_there_is_not(no_settings: Path) -> None:
 def test_keys_on_which_a_cluster_could_not_live_are_refused(
     no_settings: Path, monkeypatch: pytest.MonkeyPatch, more: str | None, problem: str
 ) -> None:
-    """Before anything is asked of AWS."""
+    """The check happens before any request to AWS."""
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     keys = "" if more is None else f"aws_access_key_id = k\naws_secret_access_key = very-secret\n{more}"

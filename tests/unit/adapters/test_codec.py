@@ -1,4 +1,4 @@
-"""The codec: records come back as they were; anything else is rejected in words, whatever it is."""
+"""The codec: records survive a round trip; anything else is rejected with a message."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ json_values = st.recursive(
 
 @st.composite
 def jobs(draw: st.DrawFn) -> Job:
-    """Any job that the domain could make."""
+    """Draw any job that the domain could make."""
     states = draw(tasks)
     state = draw(st.sampled_from(JobState))
     return Job(
@@ -123,7 +123,7 @@ class TestRoundTrips:
         assert codec.decode_summary(codec.encode_summary(summary), "key", 7) == summary
 
     def test_the_manifest_on_the_wire_is_the_golden_one(self) -> None:
-        """Other versions of cloudq read it: a change here needs a new format."""
+        """Other versions of cloudq read the manifest: a change here needs a new format."""
         array = ArrayRange.parse("1-4%2")
         states = {1: TaskState(JobState.DONE, 0), 2: TaskState(JobState.ERROR, 3)}
         job = (
@@ -319,7 +319,7 @@ class TestHostileRecords:
 
 
 def test_cattrs_is_not_imported_before_a_record_is_read() -> None:
-    """It takes a tenth of a second, which `cloudqcli --help` does not have."""
+    """The import takes a tenth of a second, too long for `cloudqcli --help`."""
     code = "import sys, cloudq.adapters.job_repository; sys.exit('cattrs' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -333,7 +333,7 @@ def _decoded_or_rejected(body: bytes) -> None:
     try:
         codec.encode_job(codec.decode_job(body, KEY, JOB_ID))
     except RecordRejected as error:
-        assert KEY in str(error)  # noqa: PT017 - both ends are fine; only another exception is not
+        assert KEY in str(error)  # noqa: PT017 - both outcomes are fine; only another exception is not
 
 
 def _assert_rejected(body: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Files that a job may have replaced are read only if they are what they should be."""
+"""Files that a job may have replaced are read only if they are of the expected kind."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def put_device(path: Path) -> None:
 
 
 def put_nothing(path: Path) -> None:
-    """Leave it absent."""
+    """Leave the path absent."""
 
 
 TRICKS = [put_link, put_link_to_a_file_of_ones_own, put_pipe, put_directory, put_device, put_nothing]

@@ -1,4 +1,4 @@
-"""What a head node installs is pinned by hash, and is what cloudq needs."""
+"""The requirements of a head node are pinned by hash, and match those of cloudq."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PYPROJECT = Path(__file__).parents[3] / "pyproject.toml"
 
 
 def pins() -> dict[str, tuple[str, list[str]]]:
-    """Version and hashes by name."""
+    """Return version and hashes by name."""
     text = PINS.read_text().replace("\\\n", " ")
     lines = [line.split() for line in text.splitlines() if line and not line.startswith("#")]
     found = {}

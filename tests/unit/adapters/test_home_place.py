@@ -1,4 +1,4 @@
-"""A home that was copied, restored or moved is recognised (protocol 6.7)."""
+"""A home that was copied, restored or moved is recognized (protocol 6.7)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """A home that was used."""
+    """A home that was used before."""
     path = tmp_path / "home"
     path.mkdir()
     return path

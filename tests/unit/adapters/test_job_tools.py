@@ -1,4 +1,4 @@
-"""The commands of a job as files: in the package, and in a job's directory."""
+"""The commands of a job as files: in the package, and in the directory of a job."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_a_job_gets_all_commands_to_run_and_nobody_else_does(tmp_path: Path) -> 
 
 
 def test_they_can_be_installed_again_while_a_job_runs_them(tmp_path: Path) -> None:
-    """A shell reads a script as it goes on: what it has open must not change."""
+    """A shell reads a script piece by piece while it runs: an open file must not change."""
     install_job_tools(tmp_path / "bin")
     with (tmp_path / "bin" / "cq_image").open() as running:
         (tmp_path / "bin" / "cq_image").write_text("old")
@@ -44,7 +44,7 @@ def test_where_they_cannot_be_written_it_is_told(tmp_path: Path) -> None:
 
 
 def test_all_of_them_are_in_the_package() -> None:
-    """What setuptools is not told of is missing from the wheel, though it is there in development."""
+    """Files that are not configured in setuptools exist in development, but are missing from the wheel."""
     globs = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"][
         "cloudq"
     ]

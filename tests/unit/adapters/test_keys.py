@@ -1,4 +1,4 @@
-"""Keys: what cloudq makes it can read, and it reads nothing else."""
+"""Keys: cloudq can read those that it makes, and reads no others."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ class TestHistoryKeys:
 
 
 def test_nothing_but_cloudqs_own_names_stands_first_in_a_key() -> None:
-    """A directory beside the store's own is no bucket for jobs' data if it has one of them."""
+    """A directory beside the store is no bucket for the data of jobs if it contains one of these names."""
     entry = HistoryEntry("3f7e7681", "run.sh", JobState.DONE, "alpha", NOON)
     made = (
         keys.manifest(TAG.job_id), keys.marker("alpha", TAG), keys.doorbell("alpha"), keys.lease("alpha"),

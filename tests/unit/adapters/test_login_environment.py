@@ -1,4 +1,4 @@
-"""A job gets what a login gives, and nothing of the moment in which the agent was started."""
+"""A job gets the environment of a login, and nothing of the moment in which the agent was started."""
 
 from __future__ import annotations
 

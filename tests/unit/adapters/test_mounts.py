@@ -1,4 +1,4 @@
-"""Which file system a path lies on, and how far its locks reach."""
+"""The file system of a path, and how far its locks reach."""
 
 from __future__ import annotations
 

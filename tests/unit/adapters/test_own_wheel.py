@@ -1,4 +1,4 @@
-"""The wheel that goes onto head nodes, made from what is installed here."""
+"""The wheel for head nodes, built from the installed package."""
 
 from __future__ import annotations
 

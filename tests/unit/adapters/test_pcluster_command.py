@@ -1,4 +1,4 @@
-"""How ``pcluster`` is asked and what its answers mean; the answers were recorded from version 3.16.1."""
+"""How ``pcluster`` is called and its answers are read; the answers were recorded from version 3.16.1."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ WARNING = {"level": "WARNING", "type": "KeyPairValidator", "message": "beware"}
 
 @define
 class Recorded:
-    """Plays an answer, and keeps what was asked."""
+    """A command runner that replays an answer and records the arguments."""
 
     answer: Any = field(factory=dict)
     status: int = 1
@@ -144,7 +144,7 @@ class TestAnswers:
         )
 
     def test_a_dry_run_that_passed_ends_with_an_error(self, pcluster: Pcluster, recorded: Recorded) -> None:
-        """Its exit status is 1 either way: the message tells."""
+        """The exit status is 1 in both cases: only the message differs."""
         recorded.answer = {"message": "Request would have succeeded, but DryRun flag is set."}
 
         pcluster.check_configuration("c-nodes", "", deeply=True)

@@ -1,4 +1,4 @@
-"""Commands that are run and waited for, as on any system."""
+"""Commands that are run and waited for, as on any operating system."""
 
 from __future__ import annotations
 

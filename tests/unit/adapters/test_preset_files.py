@@ -1,4 +1,4 @@
-"""Presets on disk: the user's own, the shipped ones, and all that may be wrong with them."""
+"""Presets on disk: those of the user, the shipped ones, and everything that may be wrong with them."""
 
 from __future__ import annotations
 

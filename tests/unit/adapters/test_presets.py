@@ -1,4 +1,4 @@
-"""What the shipped presets promise, read from their files."""
+"""The promises of the shipped presets, checked in their files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.parts.presets import PLACEHOLDER, VALUES, cluster_configuration, netw
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 MAX_POLICY_CHARACTERS = 6144
-"""Of a managed policy, blanks not counted."""
+"""The limit for a managed policy, not counting blanks."""
 EVERY_PRESET = pytest.mark.parametrize("preset", PRESETS)
 BOUNDARY = "arn:aws:iam::123456789012:policy/cloudq-boundary"
 GIVE_RIGHTS = {
@@ -63,7 +63,7 @@ def test_a_preset_that_is_not_there_is_not_made_up() -> None:
 
 
 def test_only_the_compute_nodes_tell_presets_apart() -> None:
-    """Else what one of them got later would be missing in the other."""
+    """Otherwise a later change to one of them could be missing in the other."""
     default, gpu = (cluster_configuration(preset) for preset in ("default", "enable_gpu"))
     for configuration in (default, gpu):
         [queue] = configuration["Scheduling"]["SlurmQueues"]
@@ -119,7 +119,7 @@ def test_disks_are_encrypted_and_the_role_s_credentials_guarded(preset: str) -> 
 
 @EVERY_PRESET
 def test_machines_may_write_to_no_bucket_by_parallelcluster_s_own_grant(preset: str) -> None:
-    """Its grant to write is one for everything, up to deleting the bucket."""
+    """ParallelCluster's grant to write allows everything, including deleting the bucket."""
     configuration = cluster_configuration(preset)
     nodes = [configuration["HeadNode"], *queues(preset)]
     granted = [access for node in nodes for access in node["Iam"]["S3Access"]]
@@ -241,7 +241,7 @@ def test_the_policy_of_the_builder_s_user_gives_no_service_away() -> None:
 
 
 def test_the_policy_of_the_builder_s_user_changes_only_roles_of_clusters() -> None:
-    """Whoever may give a role any right has that right: so which ones is limited."""
+    """Anyone who may grant rights to a role has those rights, so the policy limits the roles."""
     changing = [
         statement
         for statement in statements()

@@ -1,4 +1,4 @@
-"""Profiles as files: those that come with cloudq, and a site's own."""
+"""Profiles as files: those that come with cloudq, and those of a site."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SCHEDULERS = {
     "abci": "pbs",
     "abci2": "gridengine",
 }
-"""Every profile that comes with cloudq, and its scheduler."""
+"""Every profile that comes with cloudq, with its scheduler."""
 
 
 def configured(home: Path, text: str = "") -> Config:
@@ -38,14 +38,14 @@ def configured(home: Path, text: str = "") -> Config:
 
 
 def problems_of(directory: Path, text: str, name: str = "mysite") -> list[str]:
-    """What is said of a site's own profile with this text."""
+    """Return the problems of a site's own profile with this text."""
     (directory / f"{name}.toml").write_text(text)
     with pytest.raises(ConfigProblem) as caught:
         load_profile(name, directory)
     return [problem.removeprefix(f"{directory / name}.toml: ") for problem in caught.value.problems]
 
 
-# Those that come with cloudq -----------------------------------------------------------------
+# Profiles that come with cloudq --------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", SCHEDULERS)
@@ -77,7 +77,7 @@ def test_a_profile_without_a_file_is_refused_when_an_agent_starts(tmp_path: Path
         agent_profile(config)
 
 
-# A site's own --------------------------------------------------------------------------------
+# Profiles of a site --------------------------------------------------------------------------
 
 
 def test_a_site_may_change_single_values_of_a_profile(tmp_path: Path) -> None:
@@ -232,7 +232,7 @@ def test_whatever_a_file_says_it_is_a_profile_or_refused_in_words(told: dict[str
         assert profile.scheduler in reading.SCHEDULERS
 
 
-# Which profile a system has ------------------------------------------------------------------
+# The profile of a system ---------------------------------------------------------------------
 
 
 def test_the_profile_of_a_system_is_looked_for_in_order(tmp_path: Path) -> None:

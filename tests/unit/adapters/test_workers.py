@@ -1,4 +1,4 @@
-"""Workers in threads, and work in the background."""
+"""Worker threads and background work."""
 
 from __future__ import annotations
 

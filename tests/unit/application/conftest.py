@@ -13,13 +13,13 @@ from tests.parts.world import World
 
 @pytest.fixture(autouse=True)
 def _quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No machine loses its power in these tests: nothing waits for a disk."""
+    """Skip waiting for the disk: no machine loses its power in these tests."""
     monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    """A world in which no agent may meet a defect of cloudq."""
+    """A world in which no agent may report a defect of cloudq."""
     world = World(tmp_path)
     yield world
 

@@ -1,4 +1,4 @@
-"""What the commands of meta jobs are told: the store as the agent has it, wherever it was said."""
+"""The environment of the commands of meta jobs: the agent's store, wherever it was configured."""
 
 from __future__ import annotations
 

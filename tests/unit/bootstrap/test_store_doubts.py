@@ -1,4 +1,4 @@
-"""What this machine knows of a store before it is asked."""
+"""Doubts about a store that this machine raises before the first request."""
 
 from __future__ import annotations
 

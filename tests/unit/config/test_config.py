@@ -1,4 +1,4 @@
-"""Configuration: where values come from, which are kept, and that every problem is named."""
+"""Configuration: the sources of values, which of them are saved, and a message for every problem."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_the_home_is_below_the_users_unless_moved(environ: dict[str, str], expec
 
 @pytest.fixture
 def three_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home whose file says one thing while the process's variables say another."""
+    """A home whose file and the process's variables hold different values."""
     written(tmp_path, '[agent]\nname = "file"\nprofile = "slurm"\n[client]\nname = "file"\n')
     monkeypatch.setenv("CLOUDQ_HOME", str(tmp_path))
     monkeypatch.setenv("CLOUDQ_AGENT_NAME", "variable")

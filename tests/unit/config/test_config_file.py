@@ -1,4 +1,4 @@
-"""The file that ``cloudqcli init`` writes, and what the original CloudQ left behind."""
+"""The file that ``cloudqcli init`` writes, and the configuration that the original CloudQ left behind."""
 
 from __future__ import annotations
 

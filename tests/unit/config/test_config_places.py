@@ -1,4 +1,4 @@
-"""Finding the line of a key in a TOML file."""
+"""The search for the line of a key in a TOML file."""
 
 from __future__ import annotations
 

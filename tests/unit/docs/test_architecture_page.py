@@ -1,4 +1,4 @@
-"""`docs/architecture.md` names what the code has; `test_architecture_walks` compares its walks with a run."""
+"""`docs/architecture.md` names what the code has; `test_architecture_walks` compares its lists with a run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.parts.architecture_page import WALKS, names_in, page, steps_of
 
 
 def found(name: str) -> Any:
-    """The module, class or function with this dotted name; None if there is none."""
+    """Return the module, class or function with this dotted name, or None if there is none."""
     thing: Any = cloudq
     path = "cloudq"
     for part in name.split(".")[1:]:

@@ -1,4 +1,4 @@
-"""The pages that must keep in step with the code."""
+"""The pages that must match the code."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_every_decision_has_a_number_of_its_own() -> None:
 
 
 def anchors(page: Path) -> set[str]:
-    """What links may name in a page: its headings, as Git hosts write them, and its anchors."""
+    """Return the possible link targets of a page: its headings, as Git hosts write them, and its anchors."""
     text = page.read_text(encoding="utf-8")
     headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
     named = set(re.findall(r'<a id="([^"]+)"></a>', text))
@@ -89,7 +89,7 @@ def test_every_link_between_pages_leads_somewhere(page: Path) -> None:
 
 
 def pages_in(nav: str | list[object] | dict[str, object]) -> list[str]:
-    """The pages that a part of the site's navigation lists."""
+    """Return the pages that a part of the site's navigation lists."""
     if isinstance(nav, str):
         return [nav]
     parts = nav.values() if isinstance(nav, dict) else nav
@@ -132,7 +132,7 @@ def test_every_citation_of_the_protocol_resolves() -> None:
 
 
 def configurations() -> list[tuple[str, str]]:
-    """Every part of a configuration that a page shows."""
+    """Return every part of a configuration that a page shows."""
     pages = [*DOCS.rglob("*.md"), DOCS.parent / "README.md"]
     return [
         (page.name, block)

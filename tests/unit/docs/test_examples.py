@@ -1,4 +1,4 @@
-"""The example jobscripts: each fits every system that it is for."""
+"""The example jobscripts: each suits every system that it is for."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ READERS: dict[str, tuple[Callable[..., object], str, dict[str, bool]]] = {
     "gridengine": (read_grid_engine_options, "#$", {"anywhere": True}),
     "pbs": (read_pbs_options, "#PBS", {"indented": True}),
 }
-"""What reads a script's own options for a scheduler, by which mark it knows them, and where."""
+"""For each scheduler: the reader of a script's own options, the mark of its lines, and where they may be."""
 
 named = pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
 
 
 def site_of(path: Path) -> str:
-    """The profile that a local jobscript is for, from its name."""
+    """Return the profile that a local jobscript is for, from its name."""
     return path.name.split(".")[1]
 
 
 def configured(home: Path) -> Config:
-    """The names of examples/names.toml, in a configuration."""
+    """Return a configuration with the names of examples/names.toml."""
     (home / "config.toml").write_bytes((EXAMPLES / "names.toml").read_bytes())
     return load_config({}, home=home)
 
 
 def own_options(path: Path) -> object:
-    """What its scheduler will be asked for; raises `SubmitRefused` for what it would not take."""
+    """Return the options for the script's scheduler; raise `SubmitRefused` if it would reject one."""
     scheduler = load_profile(site_of(path), Path("nowhere")).scheduler
     if scheduler == "local":
         return read_local_options((), path.read_bytes())
@@ -120,7 +120,7 @@ def test_every_file_is_in_the_table() -> None:
 
 @pytest.mark.parametrize(("page", "profile"), [("abci.md", ""), ("aws-compute.md", "parallelcluster")])
 def test_a_page_shows_what_becomes_of_an_example_there(page: str, profile: str, tmp_path: Path) -> None:
-    """With the names that the page has one write down."""
+    """The configuration has the names that the page asks the reader to write down."""
     text = (EXAMPLES.parent / "docs" / page).read_text(encoding="utf-8")
     names = re.findall(r"```toml\n(\[(?:projects|resources)\..*?)```", text, re.DOTALL)
     (tmp_path / "config.toml").write_text(names[0])

@@ -1,4 +1,4 @@
-"""`docs/glossary.md`: sorted, each term once, and no older name that the code has given up."""
+"""`docs/glossary.md`: sorted, each term once, and no older name that is gone from the code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TERMS = [row[0] for row in ROWS]
 
 
 def older_names(meaning: str) -> list[str]:
-    """The names behind "in the code still"."""
+    """Return the names behind "in the code still"."""
     note = meaning.partition("in the code still: ")[2]
     return re.findall(r"`(\w+(?:\.\w+)*)`", note)
 

@@ -1,4 +1,4 @@
-"""What conftest promises of the names of tests: what a test starts can be started."""
+"""The promise of conftest: even a test whose parameter is huge can start commands."""
 
 from __future__ import annotations
 

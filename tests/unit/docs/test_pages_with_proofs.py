@@ -16,7 +16,7 @@ NAMED = re.compile(r"`((?:tests|benchmarks)/[a-z0-9_/]+\.py)(?:::\w+)??(?:::(tes
 
 
 def rows(text: str) -> list[list[str]]:
-    """The cells of each row that tests show; other tables have other heads."""
+    """Return the cells of each row in tables with the column "shown by"; other tables are skipped."""
     found, is_shown_by_tests = [], False
     for line in text.splitlines():
         cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip("|"))]
@@ -58,7 +58,7 @@ def test_no_row_of_the_field_reports_is_passed_over() -> None:
 
 @pytest.mark.parametrize("page", TEXTS)
 def test_no_test_is_named_in_another_form(page: str) -> None:
-    """A name that the other test does not see would be checked by nobody."""
+    """No test would check a name that the pattern of the other test misses."""
     text = TEXTS[page]
 
     assert len(re.findall(r"\btest_\w+`", text)) == len([name for _, name in NAMED.findall(text) if name])

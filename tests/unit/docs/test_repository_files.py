@@ -1,4 +1,4 @@
-"""The files that tools and forges read: they name what the project really has."""
+"""The files that tools and forges read: they name what exists in the project."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page that holds cloudq against the original's interface: every row has its test."""
+"""The page that compares cloudq with the original's interface: every row has its test."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TEST = r"`(tests/[a-z_/]+\.py)::(?:Test[A-Za-z]+::)?(test_[a-z0-9_]+)`"
 
 
 def rows() -> list[tuple[str, str]]:
-    """What the original has, and what the page says of it."""
+    """Return each feature of the original with the proof that the page names."""
     lines = PAGE.read_text(encoding="utf-8").splitlines()
     cells = [
         [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip("|"))]
@@ -34,14 +34,14 @@ def test_every_row_names_tests_that_are_there(row: tuple[str, str]) -> None:
 
 
 def test_no_test_is_named_in_another_form() -> None:
-    """A name that the other test does not see would be checked by nobody."""
+    """No test would check a name that the pattern of the other test misses."""
     text = PAGE.read_text(encoding="utf-8")
 
     assert len(re.findall(r"test_\w+`", text)) == len(re.findall(TEST, text))
 
 
 def test_the_readme_names_the_paper_and_the_original() -> None:
-    """As its authors ask, and its licence."""
+    """The authors of the original and its license ask for this."""
     readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
 
     assert '"CloudQ: A Secure AI / HPC Cloud Bursting System," 9th International Workshop' in readme

@@ -1,4 +1,4 @@
-"""The page that tells how the original's tables come out: its rows are those that are tested."""
+"""The page with the results of the original's tables: its rows are those that are tested."""
 
 from __future__ import annotations
 

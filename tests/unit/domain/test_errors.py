@@ -1,4 +1,4 @@
-"""Errors: one root, an exit status each, and words for all problems at once."""
+"""Errors: one root, an exit status each, and messages for all problems at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names and ids from a bucket that anybody may have written to."""
+"""Names and ids from a bucket that anyone may have written to."""
 
 from __future__ import annotations
 

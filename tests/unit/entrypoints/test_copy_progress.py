@@ -1,4 +1,4 @@
-"""What `abci_cs_cp` says while it copies: to a terminal, now and then, and to nobody else."""
+"""The progress of `abci_cs_cp`: shown only on a terminal, and only now and then."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Logging: readable, bounded, for this user alone, and without secrets."""
+"""Logging: readable, bounded, private to the user, and without secrets."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_no_event_breaks_the_hiding(event: dict[str, Any]) -> None:
     assert make_printable(None, "info", redact(None, "info", event)) is event
 
 
-# Where and how -------------------------------------------------------------------------------
+# Destinations and formats --------------------------------------------------------------------
 
 
 def test_a_pipe_gets_plain_readable_lines() -> None:

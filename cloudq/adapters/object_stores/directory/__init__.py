@@ -1,1 +1,1 @@
-"""A directory in the place of a bucket."""
+"""A directory that is used as a bucket."""

@@ -1,6 +1,6 @@
-"""Files as objects: whole or not there, stamped by the file system's own clock.
+"""Files as objects: complete or absent, and dated by the file system's clock.
 
-Nothing here is POSIX alone: clients run on Windows and macOS.
+Nothing here requires POSIX: clients run on Windows and macOS, too.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MAX_RACES = 100
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NS_A_MS = 1_000_000
-# A link or a pipe in an object's place is no object; none of these flags is there on Windows.
+# A link or a pipe in an object's place is no object. No system has all of these flags.
 _READ_FLAGS = (
     os.O_RDONLY
     | getattr(os, "O_NOFOLLOW", 0)
@@ -52,12 +52,12 @@ REFUSALS: dict[int, str] = {
     errno.ENOLCK: "the file system has no locks; mount it with them (NFS: lockd; Lustre: -o flock)",
     errno.ENOSYS: "the file system lacks something that cloudq needs, such as locks (Lustre: -o flock)",
 }
-"""What will not pass by itself, and what to do; anything else may pass."""
+"""Errors that do not go away by themselves, and what to do; any other may be temporary."""
 
 
 @contextmanager
 def told_as_store_problem(root: Path, *, conditional: bool = False) -> Iterator[None]:
-    """Translate what the operating system says about the store's own files."""
+    """Translate the operating system's errors for the store's files into cloudq's."""
     try:
         yield
     except OSError as error:
@@ -72,11 +72,11 @@ def _store_problem(root: Path, error: OSError, *, conditional: bool) -> StorePro
 
 
 def open_object(path: Path) -> int | None:
-    """A handle to read a regular file, or None if there is none."""
+    """Return a handle for reading a regular file, or None if there is none."""
     try:
         handle = os.open(path, _READ_FLAGS)
     except OSError as error:
-        if error.errno in _ABSENT or path.is_dir():  # Windows: a directory is a matter of rights
+        if error.errno in _ABSENT or path.is_dir():  # Windows reports missing rights for a directory
             return None
         raise
     if stat.S_ISREG(os.fstat(handle).st_mode):
@@ -86,7 +86,7 @@ def open_object(path: Path) -> int | None:
 
 
 def object_info(path: Path) -> os.stat_result | None:
-    """What is known of a regular file without opening it, or None if there is none."""
+    """Return the status of a regular file without opening it, or None if there is none."""
     try:
         info = path.lstat()
     except OSError as error:
@@ -97,23 +97,23 @@ def object_info(path: Path) -> os.stat_result | None:
 
 
 def etag_of(info: os.stat_result) -> str:
-    """Which writing of the object this is, without reading it."""
+    """Return the ETag of this version of the object, without reading the object."""
     return f"{info.st_ino:x}-{info.st_mtime_ns:x}-{info.st_size:x}"
 
 
 def time_of(info: os.stat_result) -> datetime:
-    """When a file was written, by the file system's clock."""
+    """Return when a file was written, by the file system's clock."""
     return _EPOCH + timedelta(microseconds=info.st_mtime_ns // 1000)
 
 
 def stamp(path: Path) -> os.stat_result:
-    """Date a complete file by its file system's clock, and make that date its own.
+    """Date a complete file by its file system's clock, and make the date distinctive.
 
-    Clocks of file systems tick every few milliseconds and numbers of files are used again, so a
-    rewritten file could look like the one it replaced: what is finer than a millisecond tells
-    them apart. It comes from the file's name, of which a part is random.
+    File system clocks tick every few milliseconds and inode numbers are reused, so a rewritten file
+    could look like the one that it replaced: the digits below a millisecond distinguish them. They
+    come from the file's name, which is partly random.
     """
-    os.utime(path)  # without a time: on a network file system the server's clock counts
+    os.utime(path)  # no time is given, so a network file system uses the server's clock
     tick = path.stat().st_mtime_ns // _NS_A_MS * _NS_A_MS
     unique = tick + zlib.crc32(path.name.encode()) % _NS_A_MS
     os.utime(path, ns=(unique, unique))
@@ -121,15 +121,15 @@ def stamp(path: Path) -> os.stat_result:
 
 
 def link_new(complete: Path, target: Path) -> bool:
-    """Give a complete file its key's name if that is free; whether this call did.
+    """Give a complete file the name of its key if that is free; return whether this call did.
 
-    link(2) is exclusive on network file systems too, where O_EXCL and then writing would let
-    readers see half an object, and a crash leave one. Raises OSError where links are unknown.
+    link(2) is exclusive on network file systems too. With O_EXCL and writing after it, readers could
+    see half an object, and a crash could leave one. Raises OSError where links are not supported.
     """
     try:
         os.link(complete, target)
     except OSError as error:
-        # NFS may answer EEXIST to a link it made itself when its first answer was lost.
+        # NFS may report EEXIST for a link that it made itself, if its first answer was lost.
         with suppress(OSError):
             if complete.stat().st_ino == target.lstat().st_ino:
                 return True
@@ -140,24 +140,24 @@ def link_new(complete: Path, target: Path) -> bool:
 
 
 def lacks_links(error: OSError) -> bool:
-    """Whether a failed link says that the file system has none."""
+    """Return whether a failed link means that the file system has no links."""
     return error.errno in _NO_LINKS
 
 
 def into_place(target: Path, move: Callable[[], bool]) -> bool:
-    """Do *move*, with the directories that *target* needs, though others remove empty ones meanwhile."""
+    """Do *move*; create the directories that *target* needs, even while others remove empty ones."""
     for _ in range(MAX_RACES):
         try:
             return move()
         except FileNotFoundError:
-            with suppress(FileNotFoundError):  # removed again by who deleted the last object in it
+            with suppress(FileNotFoundError):  # removed again when the last object in it was deleted
                 make_dirs(target.parent)
     raise StoreUnavailable(f"{target.parent} is removed as often as it is made")
 
 
 def make_dirs(path: Path) -> None:
-    """Make a directory and those above it, for this user alone."""
-    # os.makedirs gives its mode to the last one only.
+    """Make a directory and its parents, accessible only to this user."""
+    # os.makedirs applies its mode only to the last directory.
     for folder in (*reversed(path.parents), path):
         if not folder.is_dir():
             with suppress(FileExistsError):
@@ -167,8 +167,8 @@ def make_dirs(path: Path) -> None:
 
 
 def remove_empty_dirs(folder: Path, root: Path) -> None:
-    """Remove *folder* and what is above it, up to *root*, as long as they are empty."""
-    with suppress(OSError):  # not empty, or somebody else was first
+    """Remove *folder* and its parents below *root*, as long as they are empty."""
+    with suppress(OSError):  # not empty, or another process was first
         while folder != root:
             folder.rmdir()
             folder = folder.parent

@@ -32,16 +32,16 @@ from cloudq.ports.object_store import (
 LOCK_TIMEOUT_S = 10.0
 LOCK_POLL_S = 0.005
 LOCK_DIGITS = 3
-"""Keys share 4,096 lock files: those are never removed, since removing a lock file is a race."""
+"""Keys share 4,096 lock files, which are never removed, since removing a lock file is a race."""
 LEFTOVER_AGE = timedelta(days=1)
 
 
 class DirectoryStore:
-    """The port `ObjectStore` over a directory, which is made when it is needed.
+    """The port `ObjectStore` over a directory, which is created when it is needed.
 
-    An object is a file under its key's path. It is written under another name and gets its own
-    when it is complete. Creation is exclusive by itself; what replaces or deletes takes a lock a
-    key, so that no If-Match overwrites what it did not see. The store's clock is the file
+    An object is a file at the path of its key. It is written under another name and gets its final
+    name when it is complete. Creation is exclusive by itself; replacing and deleting take a lock per
+    key, so that no If-Match overwrites an object that it did not see. The store's clock is the file
     system's, never this machine's. See ``docs/decisions/0002-object-stores.md``.
     """
 
@@ -131,10 +131,10 @@ class DirectoryStore:
         return size
 
     def unfinished_uploads(self, prefix: str) -> Iterator[UnfinishedUpload]:  # noqa: ARG002
-        return iter(())  # what killed writers leave is swept by their successors
+        return iter(())  # later writers remove what killed ones leave
 
     def abort_upload(self, upload: UnfinishedUpload) -> None:
-        """There is none."""
+        """Do nothing: there are no unfinished uploads."""
 
     def download(self, key: str, target: Path, *, max_bytes: int | None = None) -> int:
         return write_new_file(target, at_most(self.read(key), max_bytes, key))
@@ -144,7 +144,7 @@ class DirectoryStore:
             while piece := self._piece(file):
                 yield piece
 
-    # How -----------------------------------------------------------------------------------------
+    # Helpers -------------------------------------------------------------------------------------
 
     def _path(self, key: str) -> Path:
         return self._root.joinpath(*key_parts(key))
@@ -162,7 +162,7 @@ class DirectoryStore:
         info = os.fstat(file.fileno())
         if info.st_size > max_bytes:
             raise too_large(key, max_bytes)
-        # Complete when it got its name and never written again: this is the object of that ETag.
+        # A file is complete when it gets its name, and is never rewritten: the content fits this ETag.
         return StoredObject(key, file.read(max_bytes), files.etag_of(info), files.time_of(info), self._date())
 
     def _piece(self, file: BinaryIO) -> bytes:
@@ -187,7 +187,7 @@ class DirectoryStore:
 
     @contextmanager
     def _complete(self, pieces: Iterable[bytes]) -> Iterator[tuple[Path, str]]:
-        """A complete file with *pieces* and its ETag, on the same file system but out of sight."""
+        """Yield a complete file with *pieces* and its ETag, on the same file system but not as an object."""
         handle, name = tempfile.mkstemp(dir=self._own_dir("new"))
         path = Path(name)
         try:
@@ -205,7 +205,7 @@ class DirectoryStore:
         except OSError as error:
             if not files.lacks_links(error):
                 raise
-        # Without links nobody else creates without the lock either.
+        # Without links, all other writers create with the lock, too.
         with self._locked(key):
             if target.exists():
                 return False
@@ -214,7 +214,7 @@ class DirectoryStore:
 
     @contextmanager
     def _locked(self, key: str) -> Iterator[None]:
-        from filelock import FileLock, Timeout  # noqa: PLC0415 (readers never need it, and it takes long)
+        from filelock import FileLock, Timeout  # noqa: PLC0415 (readers never need this slow import)
 
         stripe = hashlib.sha256(key.encode()).hexdigest()[:LOCK_DIGITS]
         lock = FileLock(self._own_dir("locks") / stripe, mode=0o600)
@@ -232,7 +232,7 @@ class DirectoryStore:
         return None if info is None else ListedObject(key, info.st_size, files.time_of(info))
 
     def _date(self) -> datetime:
-        """The file system's time."""
+        """Return the file system's time."""
         probe = self._own / "clock"
         try:
             os.utime(probe)
@@ -248,7 +248,7 @@ class DirectoryStore:
         return folder
 
     def _sweep_once(self) -> None:
-        """Remove what writers that were killed left behind long ago."""
+        """Remove, at first use, what killed writers left behind more than `LEFTOVER_AGE` ago."""
         with self._sweep_lock:
             if self._swept:
                 return

@@ -1,4 +1,4 @@
-"""Keys of a directory store in the order of S3, looking only where they can be."""
+"""The keys of a directory store in the order of S3; only directories that can hold them are read."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from cloudq.adapters.object_stores.key_rules import is_valid_part
 class Walk:
     """The keys under *root* that begin with *prefix* and come after *start_after*.
 
-    With *roll_up*, of what lies deeper than the last name of the prefix only the first key of
-    each directory: that it has one is all that a LIST with a delimiter tells.
+    With *roll_up*, each directory below the last name of the prefix gives only its first key: a LIST
+    with a delimiter shows only that there is one.
     """
 
     root: Path
@@ -26,7 +26,7 @@ class Walk:
     roll_up: bool
 
     def keys(self) -> Iterator[str]:
-        """In ascending order; what vanishes while we look is not there."""
+        """Yield the keys in ascending order, without those that disappear during the walk."""
         base = self.prefix[: self.prefix.rfind("/") + 1]
         parts = base.split("/")[:-1]
         if all(is_valid_part(part, first=place == 0) for place, part in enumerate(parts)):
@@ -48,7 +48,7 @@ class Walk:
 
 
 def _names(folder: Path, *, first: bool) -> list[str]:
-    """Names in a directory, those of directories with a slash at the end: it counts for the order.
+    """Return the sorted names in a directory; names of directories end with a slash, which affects the order.
 
     Python orders text by code points, which is the order of its UTF-8 bytes.
     """

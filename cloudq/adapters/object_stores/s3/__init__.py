@@ -1,1 +1,1 @@
-"""Any S3-compatible service."""
+"""The store on any S3-compatible service."""

@@ -1,4 +1,4 @@
-"""Clients of S3 services, and their failures as cloudq's errors."""
+"""Clients of S3 services, and the translation of their failures into cloudq's errors."""
 
 from __future__ import annotations
 
@@ -30,25 +30,25 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 Result = TypeVar("Result")
-# A service out of reach is one trouble, told once, whatever was asked of it; its address is told anyway.
+# A service that cannot be reached is reported once, not per object; its address is in the message anyway.
 _WHICH_OBJECT = re.compile(r': "https?://[^"]*"')
 Settings = Mapping[str, Any]
 
 MAX_CONNECTIONS = 32
 
 RENEW_EVERY_S = 5.0
-"""Keys that are simply wrong must not have files read with every request."""
+"""The shortest time between two reads: wrong keys must not cause files to be read with every request."""
 
 
 @frozen
 class Use:
-    """What a client is for, and how patient it is."""
+    """The purpose of a client, with its retries and time-outs."""
 
     name: str
     settings: Settings
 
 
-# Tried once: a hidden repetition of a conditional PUT would make our own write look like a lost race.
+# One attempt: a hidden retry of a conditional PUT would make our own write look like a lost race.
 CONTROL = Use(
     "control",
     {
@@ -68,12 +68,12 @@ BULK = Use(
 FAILURES = (ClientError, BotoCoreError, S3UploadFailedError)
 
 _Style = Literal["auto", "virtual", "path"]
-_ANY_REGION = "us-east-1"  # services other than Amazon's hardly care, but a signature needs one
+_ANY_REGION = "us-east-1"  # most other services ignore it, but a signature needs one
 
 
 @frozen(kw_only=True)
 class Address:
-    """Which service, and how it is spoken to."""
+    """The address of a service, and how to connect to it."""
 
     place: Place
     endpoint_url: str = ""
@@ -81,15 +81,15 @@ class Address:
     region: str = ""
     addressing_style: str = "auto"
     checksums: str = "auto"
-    """``auto``: once the service has asked for them; ``always``: with every object that is written."""
+    """``auto``: once the service has requested them; ``always``: with every object that is written."""
 
 
 class Connections:
     """The clients of one service, opened when they are needed. Safe to use in threads.
 
     Keys may be renewed while this runs (single sign-on, rotation): a client whose credentials were
-    refused is replaced by one that has read them again, if they are others by now. So is a client
-    without checksums on a service that asks for them.
+    refused is replaced by one that has read them again, if they have changed. A client without
+    checksums is replaced, too, if the service requests them.
     """
 
     def __init__(self, address: Address, elapsed: Callable[[], float]) -> None:
@@ -103,14 +103,14 @@ class Connections:
         self._credentials: Credentials | None = None  # those of the open clients
 
     def client(self, use: Use) -> S3Client:
-        """The client for *use*. Nothing is sent."""
+        """Return the client for *use*; nothing is sent."""
         with self._lock:
             if use.name not in self._clients:
                 self._clients[use.name] = self._open(use)
             return self._clients[use.name]
 
     def attempt(self, use: Use, call: Callable[[S3Client], Result]) -> Result:
-        """What *call* returns or raises; it is called again with a new client if that may help."""
+        """Return the result of *call*, which is called again with a new client if that may help."""
         client = self.client(use)
         try:
             return call(client)
@@ -144,7 +144,7 @@ class Connections:
         config = Config(
             signature_version="s3v4",
             s3={"addressing_style": cast(_Style, address.addressing_style)},
-            # The checksums of newer versions of botocore are refused by many stores.
+            # Many stores refuse the checksums of newer versions of botocore.
             request_checksum_calculation="when_supported" if self._has_checksums else "when_required",
             response_checksum_validation="when_required",
             max_pool_connections=MAX_CONNECTIONS,
@@ -154,22 +154,22 @@ class Connections:
         return self._session.client("s3", endpoint_url=endpoint or None, region_name=region, config=config)
 
     def _has_better(self, use: Use, refused: S3Client, verdict: Verdict) -> bool:
-        """Whether there is another client by now that may succeed where *refused* did not."""
+        """Return whether there is now another client that may succeed where *refused* did not."""
         if not (verdict.may_be_stale or verdict.asks_for_checksum):
             return False
         with self._lock:
             if self._clients.get(use.name) is not refused:
-                return True  # another thread met the same refusal
+                return True  # another thread got the same refusal
             if verdict.asks_for_checksum:
                 is_better, self._has_checksums = not self._has_checksums, True
             else:
                 is_better = self._reads_other_credentials()
             if is_better:
-                self._clients = {}  # those in use elsewhere end with their requests
+                self._clients = {}  # clients in use elsewhere end with their requests
             return is_better
 
     def _reads_other_credentials(self) -> bool:
-        """Read the credentials again, at most every few seconds; whether they differ."""
+        """Read the credentials again, at most every few seconds; return whether they differ."""
         now = self._elapsed()
         if self._renewal_tried_at is not None and now - self._renewal_tried_at < RENEW_EVERY_S:
             return False
@@ -178,7 +178,7 @@ class Connections:
             session = self._new_session()
             differs = _keys(session.get_credentials()) not in (None, _keys(self._credentials))
         except BotoCoreError:
-            return False  # the request's own refusal says what is wrong
+            return False  # the refusal of the request names the problem
         if differs:
             self._session = session
         return differs
@@ -192,7 +192,7 @@ def _keys(credentials: Credentials | None) -> tuple[str | None, ...] | None:
 
 
 def ask(request: Request, call: Callable[[], Result]) -> Result:
-    """What *call* returns; its failure as one of cloudq's errors."""
+    """Return the result of *call*; raise a failure as one of cloudq's errors."""
     try:
         return call()
     except FAILURES as error:
@@ -200,14 +200,14 @@ def ask(request: Request, call: Callable[[], Result]) -> Result:
 
 
 def problem_of(request: Request, error: BaseException) -> StoreProblem:
-    """One of cloudq's errors for a failure, dated if the service answered."""
+    """Return one of cloudq's errors for a failure, dated if the service answered."""
     problem = request.error(*judge(error))
     problem.date = date_of(error.response) if isinstance(error, ClientError) else None
     return problem
 
 
 def date_of(answer: Mapping[str, Any]) -> datetime | None:
-    """When the store answered, by its own clock; None if it does not say."""
+    """Return when the store answered, by its own clock; None if the answer has no date."""
     words = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
     try:
         return parsedate_to_datetime(words).astimezone(UTC)
@@ -216,7 +216,7 @@ def date_of(answer: Mapping[str, Any]) -> datetime | None:
 
 
 def judge(error: BaseException) -> tuple[Verdict, str]:
-    """What a failure means, and the words for it."""
+    """Return the meaning of a failure, and its message."""
     if isinstance(error, S3UploadFailedError) and isinstance(error.__context__, ClientError):
         return judge(error.__context__)
     if isinstance(error, ClientError):
@@ -229,7 +229,7 @@ def judge(error: BaseException) -> tuple[Verdict, str]:
 
 
 def _reason(error: BaseException) -> str:
-    """Why there was no connection, which botocore knows but does not say."""
+    """Return why there was no connection, which botocore's message leaves out."""
     inner = getattr(error, "kwargs", {}).get("error")
     if not isinstance(error, EndpointConnectionError) or inner is None:
         return ""
@@ -237,5 +237,5 @@ def _reason(error: BaseException) -> str:
 
 
 def error_code(error: BaseException) -> str:
-    """The service's word for what went wrong, or nothing."""
+    """Return the service's error code; empty if there is none."""
     return error.response.get("Error", {}).get("Code", "") if isinstance(error, ClientError) else ""

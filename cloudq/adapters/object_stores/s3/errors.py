@@ -1,7 +1,8 @@
-"""What S3 services and botocore say, as cloudq's errors.
+"""The translation of errors of S3 services and botocore into cloudq's errors.
 
-Tables of codes, statuses and class names as plain text, so that nothing of botocore is imported
-here. Words from a store reach a message only short and printable; no part of a request does.
+The tables contain codes, statuses and class names as plain text, so that nothing of botocore is
+imported here. A store's text is shortened and made printable before it enters a message; no part of
+a request enters one.
 """
 
 from __future__ import annotations
@@ -29,34 +30,34 @@ _QUERY = re.compile(r"(https?://[^\s\"'?]*)\?[^\s\"']*")
 
 
 class Meaning(Enum):
-    """What an answer, or its absence, says about the request."""
+    """The meaning of an answer, or of its absence, for the request."""
 
     ABSENT = auto()
     UNCHANGED = auto()
     LOST = auto()
     CONFLICT = auto()
     NO_ANSWER = auto()
-    """Nothing is known: it may have been done."""
+    """The outcome is unknown: the request may have been carried out."""
     NOT_SENT = auto()
-    """The service was not reached: nothing was done."""
+    """The service was not reached: nothing was carried out."""
     REFUSED = auto()
 
 
 @frozen
 class Verdict:
-    """A meaning, and what a user can do about it."""
+    """A meaning, with advice for the user."""
 
     meaning: Meaning
     advice: str = ""
     may_be_stale: bool = False
-    """Whether newer credentials, or the same ones read again, may be accepted."""
+    """True if newer credentials, or the same ones read again, may be accepted."""
     asks_for_checksum: bool = False
-    """Whether the same request with a checksum may be accepted."""
+    """True if the same request with a checksum may be accepted."""
 
 
 @frozen
 class Place:
-    """Which bucket, and where."""
+    """A bucket and its endpoint."""
 
     bucket: str
     endpoint: str
@@ -135,12 +136,12 @@ CODES: dict[str, Verdict] = {
     "ServiceUnavailable": _BUSY,
     "InternalError": _BUSY,
 }
-"""What the service's own words mean; they go before the status."""
+"""The meaning of the service's error codes, which take precedence over the status."""
 
 
 @frozen
 class Wording:
-    """Words of a refusal that tell more than its code."""
+    """A pattern for messages of a refusal that explain more than its code."""
 
     pattern: re.Pattern[str]
     verdict: Verdict
@@ -183,7 +184,7 @@ WORDINGS = (
     _worded("s3:deleteobject", "ask the bucket's owner for the right s3:DeleteObject"),
     _worded("s3:listbucket", "ask the bucket's owner for the right s3:ListBucket"),
 )
-"""Looked at in order, for refusals only; the first one that fits adds its advice."""
+"""Tried in order, for refusals only; the first one that matches gives the advice."""
 
 STATUSES: dict[int, Verdict] = {
     301: _REGION,
@@ -197,7 +198,7 @@ STATUSES: dict[int, Verdict] = {
     412: Verdict(Meaning.LOST),
     429: _BUSY,
 }
-"""For answers without a body (HEAD) and codes that only one store uses."""
+"""The meaning of statuses, for answers without a body (HEAD) and codes that only one store uses."""
 
 _NOT_REACHED = Verdict(Meaning.NOT_SENT, "check endpoint_url in [store] and the network")
 _NO_TRUST = Verdict(
@@ -232,11 +233,11 @@ EXCEPTIONS: dict[str, Verdict] = {
     "ParamValidationError": Verdict(Meaning.REFUSED, "check bucket in [store]"),
     "BotoCoreError": _SETTINGS,
 }
-"""By name of the class or of its nearest base that is listed."""
+"""The meaning of exceptions, by the name of the class or of its nearest base that is listed."""
 
 
 def verdict_on_answer(code: str, status: int, words: str = "") -> Verdict:
-    """What a service's error answer means; *words* are its own, which may say what a code leaves open."""
+    """Return the meaning of an error answer; its message *words* may specify what the code leaves open."""
     verdict = _by_code(code, status)
     if verdict.meaning is not Meaning.REFUSED:
         return verdict
@@ -255,7 +256,7 @@ def _by_code(code: str, status: int) -> Verdict:
 
 
 def verdict_on_exception(names: Iterable[str], words: str = "") -> Verdict:
-    """What it means that no answer came; *names*: the exception's class and its bases, nearest first."""
+    """Return the meaning of a missing answer; *names*: the exception's class and bases, nearest first."""
     if any(sign in words for sign in _UNTRUSTED):
         return _NO_TRUST
     return next((EXCEPTIONS[name] for name in names if name in EXCEPTIONS), _SETTINGS)
@@ -263,14 +264,14 @@ def verdict_on_exception(names: Iterable[str], words: str = "") -> Verdict:
 
 @frozen
 class Request:
-    """What was asked, as far as it decides what an answer means."""
+    """The parts of a request that decide the meaning of an answer."""
 
     place: Place
     key: str = ""
     conditional: bool = False
 
     def error(self, verdict: Verdict, words: str) -> StoreProblem:
-        """The error to raise for an answer other than success."""
+        """Return the error to raise for an answer other than success."""
         meaning = verdict.meaning
         if meaning is Meaning.ABSENT:
             return self._absent()
@@ -293,7 +294,7 @@ class Request:
 
 
 _KINDS: dict[Meaning, type[StoreProblem]] = {
-    Meaning.UNCHANGED: StoreRefused,  # where nobody asked whether it changed
+    Meaning.UNCHANGED: StoreRefused,  # the request did not ask whether it changed
     Meaning.CONFLICT: WriteConflict,
     Meaning.NO_ANSWER: StoreUnavailable,
     Meaning.NOT_SENT: StoreUnavailable,
@@ -302,7 +303,7 @@ _KINDS: dict[Meaning, type[StoreProblem]] = {
 
 
 def printable(words: str) -> str:
-    """A store's words, short, on one line, without passwords and queries in addresses."""
+    """Return a store's message, short, on one line, without passwords and queries in addresses."""
     words = _QUERY.sub(r"\1", _USERINFO.sub("//", words))
     text = "".join(letter if letter.isprintable() else " " for letter in words)
     return " ".join(text.split())[:MAX_FOREIGN_WORDS]

@@ -1,6 +1,6 @@
-"""botocore's descriptions of services, loaded once a process and without their manuals.
+"""botocore's descriptions of services, loaded once per process and without their documentation.
 
-They are most of what an agent with an S3 store has in memory, and half of that is prose.
+They take most of the memory of an agent with an S3 store, and half of that is documentation.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _PROSE = "documentation"
 
 
 def new_session(profile: str) -> boto3.Session:
-    """A session with credentials of its own; the descriptions are everybody's."""
+    """Return a session with its own credentials; all sessions share the descriptions."""
     core = Session(profile=profile or None)
     core.register_component("data_loader", _loader(core.get_config_variable("data_path")))
     return boto3.Session(botocore_session=core)
@@ -33,7 +33,7 @@ def _loader(data_path: str | None) -> Any:
 
 
 class _WithoutProse:
-    """What botocore calls a file loader: names come without their suffix."""
+    """A file loader for botocore, which passes names without their suffix."""
 
     def exists(self, file_path: str) -> bool:
         return self._file(file_path) is not None
@@ -41,7 +41,7 @@ class _WithoutProse:
     def load_file(self, file_path: str) -> Any:
         file = self._file(file_path)
         if file is None:
-            return None  # botocore looks elsewhere
+            return None  # botocore then searches elsewhere
         content = file.read_bytes()
         text = gzip.decompress(content) if file.suffix == ".gz" else content
         return json.loads(text, object_pairs_hook=_without_prose)
@@ -53,5 +53,5 @@ class _WithoutProse:
 
 
 def _without_prose(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    # botocore wants the name to be there.
+    # botocore requires the name to exist.
     return {name: "" if name == _PROSE and isinstance(value, str) else value for name, value in pairs}

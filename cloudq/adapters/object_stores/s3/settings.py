@@ -1,4 +1,4 @@
-"""Read what the owner of a bucket has set for it, and understand the answers."""
+"""Reading the settings of a bucket, and parsing the answers."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class S3SettingsReader:
 
     bucket: str
     attempt: Callable[[Callable[[S3Client], Answer]], Answer]
-    """Makes a request with a client."""
+    """A function that makes a request with a client."""
 
     def settings(self) -> BucketSettings:
-        """Four requests; what is refused is told in ``unread``."""
+        """Read the settings with four requests; those that are refused are listed in ``unread``."""
         unread: dict[str, str] = {}
         bucket = self.bucket
         lifecycle = self._ask(
@@ -53,7 +53,7 @@ class S3SettingsReader:
         )
 
     def _ask(self, unread: dict[str, str], what: str, call: Callable[[S3Client], Answer]) -> Answer:
-        """The answer; an empty one for a setting that is not made, or that could not be read."""
+        """Return the answer; an empty one for a setting that is not set or could not be read."""
         try:
             return self.attempt(call)
         except FAILURES as error:

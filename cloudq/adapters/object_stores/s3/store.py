@@ -1,4 +1,4 @@
-"""A bucket of Amazon S3 or of a service that speaks like it."""
+"""A bucket of Amazon S3 or of a compatible service."""
 
 from __future__ import annotations
 
@@ -61,15 +61,15 @@ _NO_MULTI_DELETE = frozenset({"NotImplemented", "MissingContentMD5"})
 
 @frozen
 class Encryption:
-    """How the service is asked to encrypt what it keeps."""
+    """The encryption of objects that is requested from the service."""
 
     algorithm: str = ""
-    """``AES256``, ``aws:kms``, ``aws:kms:dsse``, or empty: as the bucket does it."""
+    """``AES256``, ``aws:kms``, ``aws:kms:dsse``, or empty for the bucket's default."""
     kms_key_id: str = ""
-    """Empty: the account's own key for S3."""
+    """Empty for the account's own S3 key."""
 
     def as_arguments(self) -> Mapping[str, Any]:
-        """The arguments of a request that writes an object."""
+        """Return the arguments for a request that writes an object."""
         if not self.algorithm:
             return {}
         arguments: dict[str, Any] = {"ServerSideEncryption": self.algorithm}
@@ -84,11 +84,11 @@ _TRANSFER = TransferConfig(multipart_threshold=PART_BYTES, multipart_chunksize=P
 
 
 class S3Store:
-    """The port `ObjectStore` over a bucket of an S3 service. Nothing is sent until it is asked.
+    """The port `ObjectStore` over a bucket of an S3 service. Nothing is sent before the first call.
 
-    Control requests are tried once each: `RetryingStore` has the policy. An empty *endpoint_url*
-    is Amazon's own; credentials come from where boto3 looks for them. *elapsed* is a clock in
-    seconds, which bounds how often credentials are read again. Safe to use in threads.
+    Each control request is tried once: `RetryingStore` has the retry policy. An empty *endpoint_url*
+    means Amazon S3; credentials come from where boto3 looks for them. *elapsed* is a clock in
+    seconds, which limits how often credentials are read again. Safe to use in threads.
     """
 
     def __init__(
@@ -118,10 +118,10 @@ class S3Store:
         self._connections = Connections(address, elapsed)
         endpoint = self._connections.client(CONTROL).meta.endpoint_url
         self._place = Place(bucket, endpoint)
-        if is_plain_http(endpoint) and not allow_plain_http:  # AWS_ENDPOINT_URL and ~/.aws can choose it, too
+        if is_plain_http(endpoint) and not allow_plain_http:  # AWS_ENDPOINT_URL and ~/.aws can set it, too
             raise StoreRefused(f"{self._place}: {PLAIN_HTTP}")
         self._extra = encryption.as_arguments()
-        self._etag_style: str | None = None  # how the store wants it in If-Match: known after a success
+        self._etag_style: str | None = None  # its format in If-Match, set after a success
         self._has_multi_delete = True
 
     def close(self) -> None:
@@ -129,7 +129,7 @@ class S3Store:
         self._connections.close()
 
     def settings(self) -> BucketSettings:
-        """What the owner of the bucket has set for it."""
+        """Return the settings that the owner of the bucket made."""
         return S3SettingsReader(self._bucket, partial(self._connections.attempt, CONTROL)).settings()
 
     def get(self, key: str, *, max_bytes: int = MAX_CONTROL_BYTES) -> StoredObject:
@@ -142,7 +142,7 @@ class S3Store:
         condition = {"IfNoneMatch": _QUOTED.format(etag)}
         try:
             answer = self._connections.attempt(CONTROL, lambda client: self._get(client, key, **condition))
-            if _bare(answer["ETag"]) == etag:  # the store knows no condition on GET
+            if _bare(answer["ETag"]) == etag:  # the store ignores conditions on GET
                 answer["Body"].close()
                 return Unchanged(etag, date_of(answer))
             return _small(key, answer, max_bytes)
@@ -162,7 +162,7 @@ class S3Store:
         try:
             new = self._put_matching(key, body, etag, style)
         except PreconditionFailed:
-            # Ceph 16 compares the ETag with its quotes: it refuses the very object it still has.
+            # Ceph 16 compares the ETag including its quotes, so it refuses an object that it still has.
             if self._etag_style or not self._still_has(key, etag):
                 raise
             style = _BARE
@@ -187,7 +187,7 @@ class S3Store:
             for found in answer.get("Contents", ())
         )
         prefixes = tuple(self._key(found["Prefix"]) for found in answer.get("CommonPrefixes", ()))
-        if answer.get("IsTruncated"):  # a store may give fewer than asked for: this page was full for it
+        if answer.get("IsTruncated"):  # a store may return fewer than requested: this page counts as full
             limit = len(objects) + len(prefixes)
         if answer.get("IsTruncated") and not limit:
             raise StoreUnavailable(f"{self._place}: an empty page of a list that goes on")
@@ -249,7 +249,7 @@ class S3Store:
     def read(self, key: str) -> Iterator[bytes]:
         return self._pieces(key, None)
 
-    # How -----------------------------------------------------------------------------------------
+    # Helpers -------------------------------------------------------------------------------------
 
     def _ask(self, request: Request, call: Callable[[S3Client], Result], use: Use = CONTROL) -> Result:
         return ask(request, lambda: self._connections.attempt(use, call))
@@ -329,7 +329,7 @@ class S3Store:
 
 
 class _Stream:
-    """One object while it is read, in as many answers as it takes."""
+    """One object that is read with as many requests as are needed."""
 
     def __init__(self, request: Request, max_bytes: int | None) -> None:
         self._request = request
@@ -338,7 +338,7 @@ class _Stream:
         self._size = 0
 
     def pieces(self, ask_from: Callable[[int], GetObjectOutputTypeDef], offset: int) -> Iterator[bytes]:
-        if offset and offset == self._size:  # it broke after the last byte, and there is no more to ask for
+        if offset and offset == self._size:  # it broke after the last byte, and nothing is left to request
             return
         answer = ask(self._request, lambda: ask_from(offset))
         with closing(answer["Body"]) as body:
@@ -359,8 +359,8 @@ def _small(key: str, answer: GetObjectOutputTypeDef, max_bytes: int) -> StoredOb
     with closing(answer["Body"]) as stream:
         if answer["ContentLength"] > max_bytes:
             raise too_large(key, max_bytes)
-        # Read to its end, where botocore notices that some is missing; a store's own word for the size
-        # is not believed.
+        # Read to the end, where botocore notices missing bytes; the size that a store states is not
+        # trusted.
         body = b"".join(at_most(iter(lambda: stream.read(PIECE_BYTES), b""), max_bytes, key))
     return StoredObject(key, body, _bare(answer["ETag"]), _utc(answer["LastModified"]), _date(answer))
 
@@ -374,7 +374,7 @@ def _utc(time: datetime) -> datetime:
 
 
 def _date(answer: Mapping[str, Any]) -> datetime:
-    """When the store answered, by its own clock."""
+    """Return when the store answered, by its own clock."""
     if (date := date_of(answer)) is None:
         raise StoreRefused("the store does not say what time it is: its answers have no Date")
     return date

@@ -1,4 +1,4 @@
-"""Uploads of which nobody knows the size, in parts that are held in memory one at a time."""
+"""Uploads of unknown size, in parts that are held in memory one at a time."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef
 
 PART_BYTES = 8 * 1024 * 1024
-"""S3 takes parts from 5 MiB on, but for the last."""
+"""S3 requires parts of at least 5 MiB, except for the last."""
 
 PLANNED_PARTS = 8_000
-"""Of the 10,000 that S3 takes; the rest is for sources that are larger than was expected."""
+"""Out of the 10,000 that S3 accepts; the rest is for sources that are larger than expected."""
 PARTS_UNTIL_DOUBLED = 250
 
 
 def part_bytes(number: int, expected_bytes: int) -> int:
-    """The size of part *number*, counted from 1, of an upload that is expected to be so large."""
+    """Return the size of part *number*, counted from 1, of an upload of *expected_bytes*."""
     planned = max(PART_BYTES, -(-expected_bytes // PLANNED_PARTS))
     return planned << max(0, (number - PLANNED_PARTS) // PARTS_UNTIL_DOUBLED)
 
 
 @define
 class StreamUpload:
-    """One upload. Small ones take one PUT; a larger one that fails is aborted."""
+    """One upload. A small one takes one PUT; a larger one that fails is aborted."""
 
     ask: Callable[[Callable[[S3Client], Any]], Any]
-    """What makes a request with a client that is fit for it."""
+    """A function that makes a request with a suitable client."""
     bucket: str
     key: str
     extra: Mapping[str, Any]
-    """What every request that makes an object says of it."""
+    """The arguments of every request that creates an object."""
     expected_bytes: int = 0
     _parts: list[CompletedPartTypeDef] = field(factory=list, init=False)
     _id: str = field(default="", init=False)
 
     def run(self, pieces: Iterator[bytes]) -> int:
-        """Upload all of *pieces*; return how many bytes that were."""
+        """Upload all of *pieces*; return their size in bytes."""
         size = 0
         held = bytearray()
         try:
@@ -91,9 +91,9 @@ class StreamUpload:
         )
 
     def _abort(self) -> None:
-        """Leave no parts behind, which cost money and are in no listing of objects."""
+        """Abort the upload: parts left behind cost money and appear in no listing of objects."""
         if self._id:
-            with suppress(StoreProblem):  # the trouble that led here may last; `doctor --collect` finds it
+            with suppress(StoreProblem):  # the problem may persist; `doctor --collect` finds the upload
                 self.ask(
                     lambda client: client.abort_multipart_upload(
                         Bucket=self.bucket, Key=self.key, UploadId=self._id

@@ -1,1 +1,1 @@
-"""Stores around a store: retries, the fence of a lease, dates of answers, emulated conditions."""
+"""Stores that wrap another one: retries, the check of the lease, dates of answers, emulated conditions."""

@@ -1,4 +1,4 @@
-"""A store whose answers show how the store's clock runs beside this machine's (protocol 6.8)."""
+"""A wrapper that compares the store's clock with this machine's, by dates of answers (protocol 6.8)."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from cloudq.ports.clock import Clock
 from cloudq.ports.object_store import MAX_CONTROL_BYTES, ListPage, ObjectStore, StoredObject, Unchanged
 
 SLOW_S = 15.0
-"""An answer that took longer counts as if it had been asked for so long before it came."""
+"""An answer that took longer counts as if it had been requested this long before it arrived."""
 REMEMBERED = 64
-"""Answers from which the most advanced front end is known."""
+"""The number of answers from which the most advanced front end is determined."""
 
 Answer = TypeVar("Answer", StoredObject, ListPage, StoredObject | Unchanged)
 
 
 @define
 class DatedStore(PassingOn):
-    """Passes everything on to *inner* and takes note of each Date; the port `StoreTime`, too.
+    """A store that passes everything on to *inner* and records each Date; also the port `StoreTime`.
 
-    An answer was dated between the moment it was asked for and the moment it came. So the first gives
-    the most by which the store's clock may be ahead, the second the least. Several front ends of one
-    store may differ: the mark is that of the most advanced one, among the last answers. One that took
-    minutes says little: it must not hide a pause of minutes.
+    The store dates an answer between its request and its arrival. So the time of the request gives the
+    most by which the store's clock may be ahead, and the time of the arrival the least. Front ends of
+    one store may differ: the mark is that of the most advanced one among the last answers. An answer
+    that took minutes proves little: it must not hide a pause of minutes.
     """
 
     inner: ObjectStore
     clock: Clock
     _most: deque[float] = field(factory=lambda: deque(maxlen=REMEMBERED), init=False)
     _least: float | None = field(default=None, init=False)
-    """By the newest answer."""
+    """The least by which the store's clock is ahead, by the newest answer."""
 
     def mark(self) -> float | None:
         return max(tuple(self._most), default=None)
@@ -64,7 +64,7 @@ class DatedStore(PassingOn):
         asked_at = self.clock.elapsed()
         try:
             answer = ask()
-        except StoreProblem as problem:  # that there is no such object is an answer, too
+        except StoreProblem as problem:  # that an object does not exist is an answer, too
             self._note(problem.date, asked_at)
             raise
         self._note(answer.date, asked_at)

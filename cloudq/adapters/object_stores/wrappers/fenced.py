@@ -20,7 +20,7 @@ from cloudq.ports.object_store import (
 
 @frozen
 class FencedStore:
-    """Passes everything on to *inner*, but no write unless *may_write*."""
+    """A store that passes everything on to *inner*, but raises `LeaseLost` for writes unless *may_write*."""
 
     inner: ObjectStore
     may_write: Callable[[], bool]
@@ -80,6 +80,6 @@ class FencedStore:
         self.inner.abort_upload(upload)
 
     def _guarded(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
-        """The pieces; nothing is completed after the right to write was lost."""
+        """Yield the pieces and check again, so that no upload completes after the lease was lost."""
         yield from pieces
         self._check()

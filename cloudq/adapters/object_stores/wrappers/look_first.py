@@ -1,13 +1,13 @@
 """Guarded writes on a store that ignores conditions: look, write, look again (protocol 8).
 
-One writer at a time is told the same as by a store that keeps conditions. Two at once are not
-kept apart: between a look and the write that follows it, another may write, and then
+A single writer gets the same results as from a store that enforces conditions. Two writers at once
+are not protected from each other: one may write between the other's look and write, and then
 
-- both may be told that they created the key, if each read its own bytes back in time;
-- the later of two rewrites takes the earlier one's place, though both expected the same object;
-- a write that was held up on its way may come after a newer one, and undo it.
+- both may get the result that they created the key, if each read its own bytes back in time;
+- the later of two rewrites replaces the earlier one, although both expected the same object;
+- a write that was delayed on its way may arrive after a newer one, and undo it.
 
-So whoever uses this sees to it in another way that there is one writer a key.
+So the caller must ensure in another way that there is only one writer per key.
 """
 
 from __future__ import annotations
@@ -33,9 +33,10 @@ def _nobody_else() -> None:
 
 @frozen
 class LookFirstStore(PassingOn):
-    """Passes everything on to *inner*; while it *is_weak*, guarded writes become looks and plain writes.
+    """A store that passes everything on to *inner*; while it *is_weak*, it emulates guarded writes.
 
-    *look_again* is called before each of those: it raises what keeps the writer from writing.
+    They become looks and plain writes. *look_again* is called before each of them; it raises an error
+    if the writer may not write.
     """
 
     inner: ObjectStore
@@ -64,7 +65,7 @@ class LookFirstStore(PassingOn):
         return self._put(key, body)
 
     def _found(self, key: str) -> bytes | None:
-        """What stands there; empty for something that is none of cloudq's records."""
+        """Return the object's body: None if it is absent, empty if it is too large for a record of cloudq."""
         try:
             return self.inner.get(key).body
         except ObjectNotFound:

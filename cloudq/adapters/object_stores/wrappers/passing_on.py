@@ -1,4 +1,4 @@
-"""What stores have in common that stand before another one and change some of its requests."""
+"""The base class of stores that wrap another one and change some of its requests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cloudq.ports.object_store import (
 
 
 class PassingOn:
-    """An `ObjectStore` that passes every request on to *inner*; who derives from it overrides some."""
+    """An `ObjectStore` that passes every request on to *inner*; subclasses override some of them."""
 
     __slots__ = ()
     inner: ObjectStore

@@ -1,4 +1,4 @@
-"""One policy of trying again, over any store (protocol section 1)."""
+"""A retry policy for any store (protocol section 1)."""
 
 from __future__ import annotations
 
@@ -33,29 +33,29 @@ DEADLINE_S = 20.0
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
 MAX_CONTROL_ATTEMPTS = 16
-"""Ends the attempts, too, where the clock no longer sleeps because the process was asked to stop."""
+"""Also ends the attempts if the clock no longer sleeps because the process was asked to stop."""
 MAX_BULK_ATTEMPTS = 5
 
 _WORTH_ANOTHER_TRY = (StoreUnavailable, WriteConflict)
 
 
 def random_fraction() -> float:
-    """Between 0 and 1, another each time."""
+    """Return a random number between 0 and 1."""
     return int.from_bytes(os.urandom(2)) / 65535
 
 
 @frozen
 class RetryingStore:
-    """Passes everything on to *inner*, again while the trouble may pass.
+    """A store that passes everything on to *inner* and retries errors that may be temporary.
 
-    A control request begins another attempt only where one as slow as the slowest so far would
-    still end within *deadline_s*. Bulk transfers have no deadline but few attempts.
+    A control request is retried only if an attempt as slow as the slowest so far would still end
+    within *deadline_s*. Bulk transfers have no deadline, but few attempts.
     """
 
     inner: ObjectStore
     clock: Clock
     jitter: Callable[[], float] = random_fraction
-    """Between 0 and 1: writers that met once shall not meet again."""
+    """A number between 0 and 1, so that writers that collided once do not collide again."""
     deadline_s: float = DEADLINE_S
 
     def get(self, key: str, *, max_bytes: int = MAX_CONTROL_BYTES) -> StoredObject:
@@ -89,7 +89,7 @@ class RetryingStore:
         self._bulk(lambda: self.inner.upload(key, source))
 
     def upload_pieces(self, key: str, pieces: Iterator[bytes], *, expected_bytes: int = 0) -> int:
-        # What was taken of them is gone: whoever can make them again begins again.
+        # Pieces can be taken only once: a caller that can make them again starts again.
         return self.inner.upload_pieces(key, pieces, expected_bytes=expected_bytes)
 
     def unfinished_uploads(self, prefix: str) -> Iterator[UnfinishedUpload]:
@@ -105,7 +105,7 @@ class RetryingStore:
         first, rest = self._bulk(lambda: _begun(self.inner.read(key)))
         if first is not None:
             yield first
-            # What was handed on cannot be taken back: from here on the trouble is the reader's.
+            # Yielded pieces cannot be taken back: from here on, the reader must handle errors.
             yield from rest
 
     def _control(self, ask: Callable[[], Result]) -> Result:
@@ -116,7 +116,7 @@ class RetryingStore:
         return _Attempts(self.clock, self.jitter, MAX_BULK_ATTEMPTS, None).run(ask)
 
     def _conditional(self, key: str, ask: Callable[[], str]) -> str:
-        """Once an attempt may have written, no later failure says that nothing was."""
+        """Run a conditional write; once an attempt may have written, any failure is an `OutcomeUnknown`."""
         maybe_written = False
 
         def attempt() -> str:

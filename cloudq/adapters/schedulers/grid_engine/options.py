@@ -1,7 +1,7 @@
-"""What a user asks of ``qsub``, in the script's ``#$`` lines and in ``--submit_opt``.
+"""The options that a user gives to ``qsub``, in the script's ``#$`` lines and in ``--submit_opt``.
 
-Only what cloudq must know is looked at; everything else goes to ``qsub`` as it stands, options
-of a site's own too.
+cloudq interprets only the options that it needs. All others, including a site's own options, are passed
+to ``qsub`` unchanged.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _REFUSED: Mapping[str, tuple[frozenset[str], str]] = {
     "verify": (frozenset(), _NOTHING),
     "w": (_WARN_ONLY, _NOTHING),
 }
-"""Options that block, only test, or hide the job, unless they have one of these values."""
+"""Rejected options, which block, only test or hide the job unless they have one of these values."""
 
 
 def _names(*lines: str) -> frozenset[str]:
@@ -50,19 +50,19 @@ _PLAIN = _names("V clear cwd h hard help notify soft terse verify")
 
 @frozen
 class GridEngineOptions:
-    """The options that cloudq must know of, without their dash; the last one given counts."""
+    """The options that cloudq needs, without their dash; the last occurrence counts."""
 
     values: Mapping[str, str] = field(factory=dict)
     words: tuple[str, ...] = ()
-    """Those given beside the script, without any that the job shell has no use for."""
+    """The words of ``--submit_opt``, without those that the job shell does not need."""
 
     def has(self, *names: str) -> bool:
-        """Whether the user gave one of them."""
+        """Return whether the user gave one of these options."""
         return any(name in self.values for name in names)
 
     @property
     def array(self) -> ArrayRange | None:
-        """The tasks asked for; `read_grid_engine_options` has made sure that they can be read."""
+        """The requested tasks; `read_grid_engine_options` has checked that they can be read."""
         text = self.values.get("t")
         if text is None:
             return None
@@ -71,12 +71,12 @@ class GridEngineOptions:
 
     @property
     def max_running(self) -> int | None:
-        """How many tasks may run at once; None: any number, which 0 means to ``qsub``."""
+        """How many tasks may run at once; None: no limit, for which ``qsub`` uses 0."""
         return int(self.values.get("tc", "0")) or None
 
 
 def read_grid_engine_options(words: Sequence[str], directives: Sequence[str]) -> GridEngineOptions:
-    """Read lines of the script, then *words*, which win. Raises `SubmitRefused` with all problems."""
+    """Read script lines, then *words*, which override them. Raises `SubmitRefused` with all problems."""
     problems: list[str] = []
     values: dict[str, str] = {}
     for line in directives:
@@ -100,9 +100,9 @@ def read_grid_engine_options(words: Sequence[str], directives: Sequence[str]) ->
 
 
 def split_directive(line: str) -> tuple[list[str], bool]:
-    """The words of a line as qsub splits it, and whether all kinds of qsub would.
+    """Split a line into words as qsub does; also return whether every kind of qsub does so.
 
-    ``#`` ends it wherever it stands. A quote makes one word of all that is left of the line.
+    ``#`` ends the line, wherever it is. A quote makes one word of the rest of the line.
     """
     rest = line.removeprefix(DIRECTIVE).partition("#")[0]
     quoted = re.search(r"""\S*["'].*""", rest)
@@ -119,12 +119,12 @@ def split_directive(line: str) -> tuple[list[str], bool]:
 def _options(
     words: Sequence[str], source: str, problems: list[str], *, in_script: bool
 ) -> Iterator[tuple[str, str, list[str]]]:
-    """Options, their values and all their words; what must not go to qsub is added to *problems*."""
+    """Yield options, their values and all their words; add what must not reach qsub to *problems*."""
     rest = list(words)
     while rest:
         word = rest.pop(0)
         if not word.startswith("-") or word == "-":
-            if not in_script:  # in a script it is no option to qsub either, which says so
+            if not in_script:  # in a script, qsub itself reports the word
                 problems.append(f"{source}: {word!r} is no option: qsub would take it for the jobscript")
             continue
         name = word[1:]
@@ -139,7 +139,7 @@ def _options(
 
 
 def _values(name: str, rest: list[str]) -> Iterator[str]:
-    """The words that belong to the option *name*, taken off *rest*."""
+    """Yield the words that belong to the option *name*, and remove them from *rest*."""
     if name in _PLAIN:
         return
     if name in _VALUED or name in _PAIRED:
@@ -147,7 +147,7 @@ def _values(name: str, rest: list[str]) -> Iterator[str]:
             if rest:
                 yield rest.pop(0)
         return
-    # A site's own option, or one that is not known here: its values do not begin with a dash.
+    # A site's own option, or one that is unknown here: its values do not begin with a dash.
     if name == "binding" and rest and rest[0] in {"env", "pe", "set"}:
         yield rest.pop(0)
     if rest and not rest[0].startswith("-"):
@@ -173,11 +173,11 @@ NO_LISTS = "Grid Engine has no lists of tasks, only FIRST-LAST:STEP"
 
 
 def job_name(name: str) -> str:
-    """*name* as Grid Engine takes it: it does not begin with a digit, nor hold just any character."""
+    """Convert *name* for Grid Engine: plain characters only, and no digit at the beginning."""
     plain = re.sub(r"[^A-Za-z0-9._+=,-]", "_", name)
     return plain if re.match("[A-Za-z_.]", plain) else f"_{plain}"
 
 
 def is_plain_path(path: str) -> bool:
-    """Whether ``-o`` takes *path* for what it is: no list, no host, no variable, no blank."""
+    """Return whether ``-o`` takes *path* literally: no list, no host, no variable, no blank."""
     return re.search(r"[\s:,$]", path) is None

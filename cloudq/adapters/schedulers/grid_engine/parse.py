@@ -1,7 +1,7 @@
-"""What Grid Engine's commands print, read into values; what cannot be read is no answer.
+"""Parse the output of Grid Engine's commands; unreadable output does not count as an answer.
 
-Lists of jobs are read field by field and not as XML: qstat escapes names badly, and the name of
-one job must not hide all others.
+Job lists are read field by field and not as XML: qstat escapes names badly, and the name of one job must
+not hide all others.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ _MAX_TASKS_OF_A_SPAN = 4_000_000
 
 @define
 class ListedJob:
-    """The state letters of each task; a job that is no array has the one task None."""
+    """The state letters of each task; a plain job has the single task None."""
 
     tasks: dict[int | None, str] = field(factory=dict)
 
 
 def parse_list(text: str) -> dict[str, ListedJob]:
-    """All jobs in an answer of ``qstat -xml``. Raises `SchedulerUnavailable` for anything else."""
+    """Parse all jobs in an answer of ``qstat -xml``. Raises `SchedulerUnavailable` for anything else."""
     if not (_LIST_BEGINS.search(text) and _LIST_ENDS.search(text)):
         raise SchedulerUnavailable(f"qstat printed something else than jobs: {text[:200]!r}")
     jobs: dict[str, ListedJob] = {}
@@ -51,7 +51,7 @@ def parse_list(text: str) -> dict[str, ListedJob]:
 
 
 def parse_tasks(shown: str) -> Iterator[int | None]:
-    """Task ids of ``3``, ``1-9:2`` or ``3,7-9:1``; None for a job that is no array."""
+    """Yield the task ids of ``3``, ``1-9:2`` or ``3,7-9:1``; None for a plain job."""
     if not shown.strip():
         yield None
         return
@@ -67,13 +67,13 @@ def parse_tasks(shown: str) -> Iterator[int | None]:
 
 @define
 class JobDetails:
-    """What ``qstat -j`` tells beyond the list."""
+    """The details of a job that only ``qstat -j`` shows."""
 
     tag: ClaimTag | None = None
     errors: dict[int, str] = field(factory=dict)
-    """Why tasks (1 for a job that is no array) are in an error state."""
+    """The reasons why tasks (1 for a plain job) are in an error state."""
     work_dir: str = ""
-    """Where it starts, else where it was submitted."""
+    """The directory where it starts, else where it was submitted."""
 
 
 _NUMBER = re.compile(r"job_number:\s+([0-9]{1,10})\s*")
@@ -84,9 +84,9 @@ _NONE_OF_THEM = re.compile(r"following jobs do not exist", re.IGNORECASE)
 
 
 def parse_details(text: str) -> dict[str, JobDetails]:
-    """What an answer of ``qstat -j`` tells of each job in it."""
+    """Parse what an answer of ``qstat -j`` shows about each job."""
     jobs: dict[str, JobDetails] = {}
-    job = JobDetails()  # what stands before the first number is of nobody
+    job = JobDetails()  # text before the first job number belongs to no job
     for line in text.splitlines():
         if match := _NUMBER.fullmatch(line):
             job = jobs.setdefault(match[1], JobDetails())
@@ -100,7 +100,7 @@ def parse_details(text: str) -> dict[str, JobDetails]:
 
 
 def is_only_about_unknown_jobs(text: str) -> bool:
-    """Whether all that ``qstat -j`` said is that it knows none of the jobs."""
+    """Return whether ``qstat -j`` reported only that it knows none of the jobs."""
     return _NONE_OF_THEM.search(text) is not None
 
 
@@ -116,22 +116,22 @@ def _tag(text: str) -> ClaimTag | None:
 
 @frozen
 class Account:
-    """What accounting has of one run of one task."""
+    """The accounting record of one run of one task."""
 
     task: int | None
     failed: int
     words: str
-    """What `failed` stands for, in Grid Engine's words."""
+    """The meaning of `failed`, in Grid Engine's words."""
     exit_status: int
     wallclock_s: float = 0.0
     cpu_s: float = 0.0
     max_memory: float = 0.0
     """Bytes."""
     requested: Mapping[str, str] = field(factory=dict)
-    """Resources, as in ``-l``."""
+    """The requested resources, as in ``-l``."""
     deleted_by: str = ""
     tag: ClaimTag | None = None
-    """Only some kinds of Grid Engine keep the command that submitted the job."""
+    """The claim; only some kinds of Grid Engine keep the submit command, which names it."""
 
 
 _RULE = re.compile(r"^={20,}$", re.MULTILINE)
@@ -146,9 +146,9 @@ _NO_ACCOUNTING = re.compile(r"no such file or directory|no jobs running since st
 
 
 def parse_accounts(text: str, local_id: str, owner: str) -> dict[int | None, Account]:
-    """The newest account of each task of *owner*'s job *local_id* in an answer of ``qacct -j``.
+    """Parse the newest account of each task of *owner*'s job *local_id* in an answer of ``qacct -j``.
 
-    Raises `SchedulerUnavailable` for what is no account.
+    Raises `SchedulerUnavailable` if *text* holds no account.
     """
     accounts: dict[int | None, Account] = {}
     records = [dict(_pairs(part)) for part in _RULE.split(text)[1:]]
@@ -157,7 +157,7 @@ def parse_accounts(text: str, local_id: str, owner: str) -> dict[int | None, Acc
     for told in records:
         if told.get("jobnumber") == local_id and told.get("owner", owner) == owner:
             account = _account(told)
-            accounts[account.task] = account  # it is written at the end of a run: the last is the newest
+            accounts[account.task] = account  # one is written at the end of each run: the last is the newest
     return accounts
 
 
@@ -190,7 +190,7 @@ def _account(told: Mapping[str, str]) -> Account:
 
 
 def _requested(category: str) -> Mapping[str, str]:
-    """The resources in ``-U x -l h_rt=60,mem_free=2G -pe smp 2``."""
+    """Parse the resources in a category such as ``-U x -l h_rt=60,mem_free=2G -pe smp 2``."""
     words = category.split()
     lists = [following for word, following in itertools.pairwise(words) if word == "-l"]
     pairs = (each.partition("=") for each in ",".join(lists).split(","))
@@ -198,7 +198,7 @@ def _requested(category: str) -> Mapping[str, str]:
 
 
 def amount(text: str) -> float:
-    """Seconds of ``5s``, ``60`` or ``1:00:00``, bytes of ``4.8M``; 0 for what is none."""
+    """Convert ``5s``, ``60`` or ``1:00:00`` to seconds, ``4.8M`` to bytes; 0 for anything else."""
     if re.fullmatch(r"[0-9]{0,9}:[0-9]{0,9}(?::[0-9]{0,9})?", text):
         total = 0
         for part in text.split(":"):
@@ -209,12 +209,12 @@ def amount(text: str) -> float:
 
 
 def is_not_found(said: str) -> bool:
-    """Whether ``qacct`` knows of no run of the job."""
+    """Return whether ``qacct`` knows no run of the job."""
     return _NOT_FOUND.search(said) is not None
 
 
 def has_no_accounting(said: str) -> bool:
-    """Whether there is nothing here that ``qacct`` could read."""
+    """Return whether there is no accounting that ``qacct`` could read."""
     return _NO_ACCOUNTING.search(said) is not None
 
 
@@ -222,7 +222,7 @@ _CLUSTER_QUEUE = re.compile(r"\S+ +\S+(?: +[0-9]+){2} +([0-9]{1,9})(?: +[0-9]+){
 
 
 def parse_free_slots(text: str) -> int:
-    """The column AVAIL of ``qstat -g c``, summed up. Raises `SchedulerUnavailable` if there is none."""
+    """Sum up the column AVAIL of ``qstat -g c``. Raises `SchedulerUnavailable` if there is none."""
     available = [int(match[1]) for line in text.splitlines() if (match := _CLUSTER_QUEUE.fullmatch(line))]
     if not available:
         raise SchedulerUnavailable("qstat -g c shows no queue")

@@ -1,7 +1,7 @@
-"""Grid Engine, by its commands: qsub, qstat, qdel, and qacct for what left the queue.
+"""Grid Engine, through its commands: qsub, qstat, qdel, and qacct for jobs that left the queue.
 
-One ``qstat`` tells of all jobs of the account. A question that fails answers nothing; a job that
-is not listed has not ended for that: its own record counts, then accounting, else it is missing.
+One ``qstat`` shows all jobs of the account. A failed query answers nothing. A job that is not listed has
+not necessarily ended: its own record counts, then accounting; without either, it is missing.
 """
 
 from __future__ import annotations
@@ -63,18 +63,18 @@ GRID_ENGINE_DIALECT = ShellDialect(
 )
 
 _ANY_ID = "999999"
-"""Whether there is such a job makes no difference."""
+"""An arbitrary job id: it does not matter whether the job exists."""
 _ACCOUNTS_OF_ONE_POLL = 3
 _PAUSE_AFTER_A_FAILURE_S = 60.0
-"""For which accounting is not asked again: it may have taken all of its time to fail."""
+"""How long accounting is not asked again after a failure, which may have taken its whole time limit."""
 
 
 @frozen
 class GridEngineTimes(CommandTimes):
-    """Seconds."""
+    """Times in seconds."""
 
     accounting_wait_s: float = 5.0
-    """From when a job is first missed until accounting is asked."""
+    """The time between the first answer without a job and the first accounting query for it."""
 
 
 class GridEngineScheduler:
@@ -93,7 +93,7 @@ class GridEngineScheduler:
         self._commands = SchedulerCommands(self._times, environ, QUERY_ENVIRONMENT)
         self._warn = warn
         self._owner = account()
-        self._mutex = Lock()  # of queries: what was submitted meanwhile may be noted at any moment
+        self._mutex = Lock()  # guards queries only: submissions may be recorded at any moment
         self._jobs = KnownJobs()
         self._accounting_at = 0.0
         self._warned: set[str] = set()
@@ -169,24 +169,24 @@ class GridEngineScheduler:
         return shown | {local_id: job for local_id, job in gone.items() if job is not None}
 
     def work_dirs(self) -> Mapping[str, str]:
-        """Of jobs that no claim submitted: of each one, `qstat -j` is asked once."""
+        """Return the directories of jobs that no claim submitted; `qstat -j` is run once for each job."""
         with self._mutex:
             listed = self._look()
             known = {local_id: self._jobs.get(local_id) for local_id in listed}
         return {local_id: job.work_dir for local_id, job in known.items() if job and job.work_dir}
 
     def free_slots(self) -> int | None:
-        """Slots of all queues that take jobs now: one that wants other resources may still wait."""
+        """Return the slots of all queues that accept jobs now; a job with other needs may still wait."""
         return parse_free_slots(self._commands.answer("qstat", "-g", "c"))
 
     def _look(self, wanted: Sequence[str] | None = None) -> dict[str, ListedJob]:
-        """All jobs that are listed; whose each of the *wanted* ones is has been noted."""
+        """List all jobs; record to which claim each of the *wanted* ones belongs."""
         listed = parse_list(self._commands.answer(*self._list_argv()))
         among = list(listed) if wanted is None else [each for each in wanted if each in listed]
         strangers = self._jobs.unidentified(among)
         details = self._details(strangers)
         for local_id in strangers:
-            if local_id in details:  # else it ended meanwhile
+            if local_id in details:  # otherwise it has ended since
                 self._jobs.identify(local_id, details[local_id].tag, details[local_id].work_dir)
         self._jobs.take_over(listed, self._elapsed(), self._times.accounting_wait_s)
         return listed
@@ -226,7 +226,7 @@ class GridEngineScheduler:
         return SchedulerStatus(Life.QUEUED, reason=f"state {letters[:60]}")
 
     def _error_reasons(self, listed: Mapping[str, ListedJob]) -> dict[tuple[str, int], str]:
-        """Why tasks are in an error state, asked for anew: an error may be cleared and come again."""
+        """Return why tasks are in an error state, asked for each time: errors may be cleared and recur."""
         in_error = [
             local_id
             for local_id, job in listed.items()
@@ -238,10 +238,10 @@ class GridEngineScheduler:
             for task, reason in details.errors.items()
         }
 
-    # What left the queue ----------------------------------------------------------------------
+    # Jobs that left the queue -----------------------------------------------------------------
 
     def _ask_accounting(self, missing: Sequence[str]) -> None:
-        """Ask for a few of those that are due; one that fails has all wait."""
+        """Ask about a few of the jobs that are due; after a failure, all jobs wait."""
         begun = now = self._elapsed()
         if now < self._accounting_at:
             return
@@ -264,7 +264,7 @@ class GridEngineScheduler:
         job.note_asked(self._elapsed(), self._times.accounting_wait_s)
 
     def _accounts(self, local_id: str) -> Mapping[int | None, Account] | None:
-        """What accounting knows of a job; None where there is no accounting."""
+        """Return what accounting knows about a job; None if there is no accounting."""
         done = self._commands.ask("qacct", "-j", local_id)
         if done.status == 0:
             return parse_accounts(done.stdout, local_id, self._owner)
@@ -298,7 +298,7 @@ class GridEngineScheduler:
             raise SchedulerUnavailable(words_of("qdel", done))
 
     def forget(self, tag: ClaimTag, local_ids: Sequence[str]) -> None:
-        """Jobs in an error state stay in the queue for ever: they are deleted."""
+        """Drop ended jobs; delete those in an error state, which would stay in the queue forever."""
         with self._mutex:
             stuck = self._jobs.stuck(tag, local_ids)
             self._jobs.forget(tag, local_ids)

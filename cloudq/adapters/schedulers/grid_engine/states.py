@@ -1,4 +1,4 @@
-"""What Grid Engine's state letters, its ends, and its commands' answers mean."""
+"""The meaning of Grid Engine's state letters, accounting records and command output."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from cloudq.domain.jobs.outcome import Life, SchedulerStatus
 
 @frozen
 class Meaning:
-    """What a combination of letters says; the first one that fits counts."""
+    """The meaning of a combination of state letters; the first one that matches counts."""
 
     all_of: str
     any_of: str
     status: SchedulerStatus
 
     def fits(self, letters: str) -> bool:
-        """Whether *letters* have all of the one and, if there are any, one of the other."""
+        """Return whether *letters* contain all of `all_of` and, unless it is empty, one of `any_of`."""
         return set(self.all_of) <= set(letters) and (not self.any_of or bool(set(self.any_of) & set(letters)))
 
 
@@ -51,7 +51,7 @@ KNOWN_LETTERS = frozenset("EdrtsSTNPhRqw")
 
 
 def status_of(letters: str) -> SchedulerStatus | None:
-    """What *letters* say; None if one of them is not known."""
+    """Return the status that *letters* stand for; None if one of them is unknown."""
     if not set(letters) <= KNOWN_LETTERS:
         return None
     return next((meaning.status for meaning in MEANINGS if meaning.fits(letters)), None)
@@ -80,15 +80,15 @@ FAILED: Mapping[int, str] = {
     48: _DELETED,
     100: _BY_SIGNAL,
 }
-"""What ``failed`` stands for; a number that is not here decides nothing."""
+"""The meaning of each number in ``failed``; a number that is missing here decides nothing."""
 
 _KILL, _XCPU = 9, 24
 _BY_SOMEBODY = frozenset({1, 2, _KILL, 12, 15})
-"""HUP, INT, KILL, USR2 (what ``-notify`` sends first) and TERM: whoever deletes a job sends these."""
+"""HUP, INT, KILL, USR2 (which ``-notify`` sends first) and TERM: the signals used to delete a job."""
 
 
 def status_from(account: Account) -> SchedulerStatus | None:
-    """The end that *account* tells; None where it tells none: the job was to run again."""
+    """Return the final state that *account* proves; None if it proves none: the job was to run again."""
     kind = FAILED.get(account.failed, "")
     if kind == _PASSING:
         return None
@@ -110,7 +110,7 @@ def _by_exit_status(account: Account) -> SchedulerStatus:
 
 
 def _by_signal(account: Account) -> SchedulerStatus:
-    """Killed: at a limit if one was reached, by somebody otherwise."""
+    """Return the final state of a job killed by a signal, at a limit that it reached or otherwise."""
     limit = _reached(account)
     if limit is not None:
         return limit
@@ -136,7 +136,7 @@ def _ended_in_time(account: Account) -> SchedulerStatus:
 
 
 def _reached(account: Account) -> SchedulerStatus | None:
-    """Which of the limits that the job asked for it has come to."""
+    """Return the final state for a limit that the job requested and reached; None if it reached none."""
     for name, used, verdict, reason in (
         ("h_rt", account.wallclock_s + 1.0, JobState.TIMEOUT, "the scheduler ended it at its time limit"),
         ("s_rt", account.wallclock_s + 1.0, JobState.TIMEOUT, "the scheduler ended it at its time limit"),
@@ -172,19 +172,19 @@ _Problem = type[SchedulerProblem]
 QSUB_SAYS: tuple[tuple[re.Pattern[str], _Problem], ...] = tuple(
     (re.compile(words, re.IGNORECASE), problem)
     for words, problem in (
-        # The request went out, or may have: it may be a job by now.
+        # The request was sent, or may have been: the job may exist.
         (r"commlib error|unable to send message to qmaster|unable to contact qmaster", SubmitUncertain),
         (r"failed receiving gdi request|got (?:send|read|receive|syncron message receive) (?:error|timeout)",
          SubmitUncertain),
-        # More than any job may ever have: it will not get better.
+        # More than any job may have: trying again does not help.
         (r"more than [0-9]+ tasks|tasks are allowed per job", SubmitRefused),
-        # Too much at this moment.
+        # Too much at the moment.
         (r"only [0-9]+ jobs? (?:is|are) allowed|job limit exceeded|max(?:imum)?_?u?_?jobs", SubmitDeferred),
         (r"try again later|temporarily unavailable", SubmitDeferred),
         (r"no space left|disk quota exceeded|cannot allocate memory", SubmitDeferred),
     )
 )  # fmt: skip
-"""The first one that is found in what qsub said decides; anything else is a refusal for good."""
+"""The first pattern found in qsub's message decides; any other message is a permanent refusal."""
 
 _TERSE = re.compile(r"([0-9]{1,10})(?:\.([0-9]+-[0-9]+:[0-9]+))?")
 _COMMAND_MISSING = frozenset({"126", "127"})
@@ -194,17 +194,17 @@ _MAX_WORDS = 2_000
 
 @frozen
 class Submitted:
-    """What ``qsub -terse`` printed."""
+    """The job that ``qsub -terse`` printed."""
 
     local_id: str
     tasks: str = ""
-    """Such as ``1-9:2``; empty for a job that is no array."""
+    """The task ids, such as ``1-9:2``; empty for a plain job."""
 
 
 def read_qsub_answer(status: str, stdout: str, stderr: str) -> Submitted | None:
-    """The job that ``qsub -terse`` told; None while there is no answer.
+    """Return the job that ``qsub -terse`` printed; None while there is no answer.
 
-    Raises `SubmitRefused`, `SubmitDeferred` or `SubmitUncertain` by its own words.
+    Raises `SubmitRefused`, `SubmitDeferred` or `SubmitUncertain`, depending on qsub's message.
     """
     lines = [line.strip() for line in stdout.splitlines() if line.strip()]
     matches = [match for match in map(_TERSE.fullmatch, lines) if match]
@@ -229,6 +229,6 @@ _DELETED_OR_GONE = re.compile(
 
 
 def is_only_about_deleted_jobs(said: str) -> bool:
-    """Whether all that qdel said is that jobs are deleted, will be, or are unknown."""
+    """Return whether qdel reported only jobs that are deleted, will be deleted or are unknown."""
     lines = [line for line in said.splitlines() if line.strip()]
     return bool(lines) and all(_DELETED_OR_GONE.search(line) for line in lines)

@@ -1,4 +1,4 @@
-"""The submit command for Grid Engine, out of a submission and what its user asks of ``qsub``."""
+"""Build the submit command for Grid Engine from a submission and the user's options for ``qsub``."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ from cloudq.ports.batch_scheduler import Submission
 
 
 def qsub_argv(submission: Submission, options: GridEngineOptions) -> tuple[str, ...]:
-    """The submit command. What the user asked for stays as it is: only what is missing is added."""
+    """Build the submit command: the user's options stay as they are, and only missing ones are added."""
     array = array_of(submission, options)
-    stays = options.has("wd")  # -cwd is where cloudq would start it, too
+    stays = options.has("wd")  # -cwd is where cloudq would start it anyway
     added = ["-terse"]
     if submission.name and not options.has("N"):
         added += ["-N", job_name(submission.name)]
-    if not stays and not options.has("cwd") and "$" not in str(submission.work_dir):  # it would be expanded
+    if not stays and not options.has("cwd") and "$" not in str(submission.work_dir):  # qsub expands $
         added += ["-wd", str(submission.work_dir)]
     if array is not None and not options.has("t"):
         added += ["-t", f"{array.first}-{array.last}:{array.step}"]
     if array is not None and array.max_running is not None and not options.has("tc"):
         added += ["-tc", str(array.max_running)]
-    # Last, so that nothing before it can take it away, nor be taken for the jobscript.
+    # Last, so that no word before it can override it or be taken for the jobscript.
     own = ("-ac", f"{CONTEXT}={submission.tag}", "-S", "/bin/bash", str(submission.job_shell))
     streams = _streams(submission, options, array)
     return ("qsub", *added, *options.words, *streams, *own, *((STAY,) if stays else ()))
 
 
 def _streams(submission: Submission, options: GridEngineOptions, array: ArrayRange | None) -> Iterator[str]:
-    """Where the output goes, unless the user said so. The job shell writes the log if it is elsewhere."""
+    """Yield the output options that the user did not give. The job shell logs output that goes elsewhere."""
     suffix = "" if array is None else ".$TASK_ID"
     is_plain = is_plain_path(str(submission.control_dir))
     for option, name in (("o", "stdout"), ("e", "stderr")):
@@ -61,7 +61,7 @@ _PLACEHOLDER = re.compile(r"\$\{?(?P<name>HOME|USER|JOB_ID|JOB_NAME|HOSTNAME|TAS
 
 
 def output_dirs(submission: Submission, options: GridEngineOptions) -> OutputDirs:
-    """Where the files that a user names will be."""
+    """Return the directories for the output files that the user names."""
     name = options.values.get("N") or job_name(submission.name)
     known = {
         "HOME": str(Path.home()),
@@ -76,7 +76,7 @@ def output_dirs(submission: Submission, options: GridEngineOptions) -> OutputDir
 
 
 def output_paths(options: GridEngineOptions) -> dict[str, str]:
-    """The files that a user names: for any host, or for each one as ``host:path,…``."""
+    """Return the output files that the user names, for any host or for each one as ``host:path,…``."""
     given = ((f"-{name}", options.values.get(name, "")) for name in "oe")
     return {
         f"{option} {part}" if count else option: part.rpartition(":")[2]
@@ -86,14 +86,14 @@ def output_paths(options: GridEngineOptions) -> dict[str, str]:
 
 
 def options_of(submission: Submission) -> GridEngineOptions:
-    """All options, those in the job shell first."""
+    """Read all options, those in the job shell first."""
     text = read_record(submission.job_shell, 2 * MAX_SCRIPT_BYTES) or b""
     lines = Jobscript("job_shell", text).directives(DIRECTIVE, anywhere=True)
     return read_grid_engine_options(submission.options, lines)
 
 
 def array_of(submission: Submission, options: GridEngineOptions) -> ArrayRange | None:
-    """The tasks there will be. Raises `SubmitRefused` for a contradiction, and for what qsub has not."""
+    """Return the tasks. Raises `SubmitRefused` for a contradiction, or for tasks that qsub cannot take."""
     own, asked = options.array, submission.array
     if asked is not None and len(asked.spans) > 1:
         same = ArrayRange.covering(asked)

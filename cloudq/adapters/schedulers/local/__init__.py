@@ -1,1 +1,1 @@
-"""The embedded scheduler: no daemon, for one machine."""
+"""The embedded scheduler, for one machine and without a daemon."""

@@ -1,8 +1,8 @@
-"""The local scheduler's queue on disk, which several agents may work on at once.
+"""The queue of the embedded scheduler on disk, which several agents may use at once.
 
-``jobs/<id>/job.json`` appears by one rename and never changes; beside it lie ``cancel`` and, for
-each task, what its supervisor leaves. ``ids/`` holds the newest id given, so that none is given
-twice though finished jobs are forgotten.
+``jobs/<id>/job.json`` appears by one rename and never changes. Beside it are ``cancel`` and, for each
+task, what its supervisor leaves. ``ids/`` holds the newest id, so that no id is used twice although
+finished jobs are forgotten.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _TAKEN = frozenset({errno.EEXIST, errno.ENOTEMPTY})
 
 @frozen
 class QueuedJob:
-    """What was submitted."""
+    """A job as it was submitted."""
 
     tag: ClaimTag
     job_shell: Path
@@ -43,12 +43,12 @@ class QueuedJob:
 
     @property
     def tasks(self) -> tuple[int | None, ...]:
-        """Its tasks; of a plain job the one task None."""
+        """The tasks of the job; a plain job has the single task None."""
         return (None,) if self.array is None else tuple(self.array)
 
     @property
     def max_running(self) -> int:
-        """How many of its tasks may run at once."""
+        """The number of tasks that may run at once."""
         limit = self.array.max_running if self.array else None
         return limit or len(self.tasks)
 
@@ -66,21 +66,21 @@ class LocalQueue:
         return self._jobs / local_id
 
     def ids(self) -> list[str]:
-        """All jobs, in the order in which they were submitted."""
+        """Return all jobs, in the order in which they were submitted."""
         try:
             return [str(n) for n in _numbers(self._jobs)]
         except FileNotFoundError:
             return []
 
     def names(self, local_id: str) -> frozenset[str]:
-        """The files of one job; none if it was forgotten."""
+        """Return the names of a job's files; none if it was forgotten."""
         try:
             return frozenset(os.listdir(self.job_dir(local_id)))  # noqa: PTH208 (only names are needed)
         except (FileNotFoundError, NotADirectoryError):
             return frozenset()
 
     def read(self, local_id: str) -> QueuedJob | None:
-        """What was submitted under *local_id*; None if it is forgotten or was spoilt."""
+        """Return the job submitted as *local_id*; None if it is forgotten or its record is damaged."""
         content = read_record(self.job_dir(local_id) / "job.json", _MAX_JOB_BYTES)
         if content is None:
             return None
@@ -90,7 +90,7 @@ class LocalQueue:
             return None
 
     def add(self, job: QueuedJob, kill_wait_s: float) -> str:
-        """Put *job* at the end, durably; return its local id, which nobody else ever gets."""
+        """Append *job* durably; return its scheduler job id, which no other job ever gets."""
         for directory in (self.root, self._jobs, self._ids, self._new):
             make_private_dir(directory)
         made = Path(tempfile.mkdtemp(dir=self._new))
@@ -104,12 +104,12 @@ class LocalQueue:
             shutil.rmtree(made, ignore_errors=True)
 
     def request_cancel(self, local_id: str, task: int | None = None) -> None:
-        """Leave word that the job, or one of its tasks, shall end."""
+        """Request that the job, or one of its tasks, ends."""
         with suppress(FileNotFoundError):
             create_file(self.job_dir(local_id) / record_name("cancel", task), b"")
 
     def drop(self, local_id: str) -> None:
-        """Remove a job's files; done at once or not at all for others."""
+        """Remove a job's files; other processes see either all of them or none."""
         made = Path(tempfile.mkdtemp(dir=self._new))
         with suppress(FileNotFoundError):
             self.job_dir(local_id).rename(made / "job")
@@ -117,8 +117,9 @@ class LocalQueue:
 
     @contextmanager
     def turn(self) -> Iterator[bool]:
-        """Whether it is this agent's turn to start tasks: only to keep slots from being
-        counted twice; that a task starts once is the supervisor's business.
+        """Yield whether it is this agent's turn to start tasks.
+
+        Turns only keep slots from being counted twice; the supervisors ensure that each task starts once.
         """
         if not self.root.is_dir():
             yield False
@@ -136,7 +137,7 @@ class LocalQueue:
             if not create_file(self._ids / str(mine), b""):
                 continue
             taken = _numbers(self._ids)
-            if taken[-1] == mine:  # else it was given, and tidied away, since we looked
+            if taken[-1] == mine:  # otherwise this id was given and deleted since the listing
                 self._tidy(taken[:-1])
                 return mine
 
@@ -159,7 +160,7 @@ def _locked(handle: int) -> bool:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        return error.errno not in {errno.EWOULDBLOCK, errno.EACCES}  # a disk without locks: go on
+        return error.errno not in {errno.EWOULDBLOCK, errno.EACCES}  # a disk without locks: continue
     return True
 
 

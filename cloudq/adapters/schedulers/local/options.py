@@ -1,4 +1,4 @@
-"""What a user may ask of the scheduler on this machine: ``--time`` and ``--slots``."""
+"""The options that a user may give to the embedded scheduler: ``--time`` and ``--slots``."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ DIRECTIVE = "#LOCAL "
 
 @frozen
 class LocalOptions:
-    """How many slots a task takes and how long it may run (None: as long as it likes)."""
+    """How many slots a task takes and how long it may run (None: without a limit)."""
 
     slots: int = 1
     time: Walltime | None = None
 
     def words(self) -> tuple[str, ...]:
-        """The options as a user would write them."""
+        """Return the options as a user would write them."""
         limit = ("--time", str(self.time)) if self.time else ()
         return ("--slots", str(self.slots), *limit)
 
 
 def read_local_options(words: Sequence[str], job_shell: bytes = b"") -> LocalOptions:
-    """Read the ``#LOCAL`` lines in the head of *job_shell*, then *words*, which win.
+    """Read the ``#LOCAL`` lines in the head of *job_shell*, then *words*, which take precedence.
 
-    Raises `SubmitRefused` that names everything that is wrong.
+    Raises `SubmitRefused` with all problems.
     """
     problems: list[str] = []
     options = LocalOptions()
@@ -57,7 +57,7 @@ def _sources(
 
 
 def _pairs(words: Sequence[str]) -> Iterator[tuple[str, str | None]]:
-    """Options with their values, given as ``--name value`` or ``--name=value``."""
+    """Yield options with their values, given as ``--name value`` or ``--name=value``."""
     rest = list(words)
     while rest:
         name, found, value = rest.pop(0).partition("=")

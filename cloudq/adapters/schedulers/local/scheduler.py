@@ -1,7 +1,7 @@
-"""A batch scheduler on this very machine: first in, first out, as many slots as it has CPUs.
+"""The embedded scheduler: it runs jobs on this machine, first in, first out, with a slot for each CPU.
 
-There is no server: whichever agent polls starts what may start. Each task has a supervisor of
-its own, which holds its time limit and records its end though no agent lives.
+There is no server: any agent that polls starts the tasks that may start. Each task has its own
+supervisor, which enforces the time limit and records the final state even if no agent is running.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ _CANCELED = SchedulerStatus(Life.ENDED, JobState.DELETED, reason="canceled befor
 
 
 def usable_cpus() -> int:
-    """How many CPUs this process may use."""
+    """Return the number of CPUs that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -80,13 +80,13 @@ class _Known:
     statuses: dict[int | None, SchedulerStatus] = field(factory=dict)
 
     def waiting(self) -> list[int | None]:
-        """The tasks that may start now if there is room."""
+        """Return the tasks that may start now if there are free slots."""
         running = sum(status.life is Life.RUNNING for status in self.statuses.values())
         queued = [task for task, status in self.statuses.items() if status.life is Life.QUEUED]
         return queued[: max(0, self.job.max_running - running)]
 
     def slots(self, life: Life) -> int:
-        """The slots of all tasks that are so."""
+        """Return the slots of all tasks in the state *life*."""
         return self.job.slots * sum(status.life is life for status in self.statuses.values())
 
 
@@ -103,7 +103,7 @@ class LocalScheduler:
         environ: Mapping[str, str] | None = None,
         may_start: Callable[[], bool] = lambda: True,
     ) -> None:
-        self._may_start = may_start  # the queue is part of the home, and may be a copy as the home may
+        self._may_start = may_start  # the queue is part of the home, and is a copy if the home is
         self._slots = slots or usable_cpus()
         self._poll_interval_s = poll_interval_s
         self._kill_wait_s = kill_wait_s
@@ -124,10 +124,10 @@ class LocalScheduler:
 
     @property
     def submit_time_limit_s(self) -> float:
-        return 10.0  # a few small files; nothing outlives the process that writes them
+        return 10.0  # a few small files, written by this process itself
 
     def unfit_commands(self) -> tuple[str, ...]:
-        return ()  # it runs no commands but jobs
+        return ()  # it runs no commands except jobs
 
     # Submitting -------------------------------------------------------------------------------
 
@@ -152,7 +152,7 @@ class LocalScheduler:
             with suppress(OSError):
                 _tell(files, "", str(error), _DEFERRED)
             raise SubmitDeferred(f"no space to queue the job: {error}") from error
-        with suppress(OSError):  # it is queued: `find` shows it should nobody read this
+        with suppress(OSError):  # the job is queued: `find` shows it even without these files
             _tell(files, local_id, "", "0")
         return local_id
 
@@ -192,7 +192,7 @@ class LocalScheduler:
             return {local_id: known[local_id] for local_id in local_ids if local_id in known}
 
     def work_dirs(self) -> Mapping[str, str]:
-        return {}  # nothing but cloudq submits jobs to it
+        return {}  # only cloudq submits jobs to it
 
     def free_slots(self) -> int | None:
         with self._mutex, _told_as_unavailable():
@@ -205,7 +205,7 @@ class LocalScheduler:
         with self._mutex, _told_as_unavailable():
             wanted = set(local_ids) & set(self._queue.ids()) - set(self._finished)
             for local_id in sorted(wanted, key=int):
-                # The request first: a supervisor that starts now will see it, one that was there
+                # The request comes first: a supervisor that starts now will see it, and one that started
                 # before is in the listing that follows.
                 self._queue.request_cancel(local_id)
                 self._signal_supervisors(local_id)
@@ -237,7 +237,7 @@ class LocalScheduler:
                 if process is not None:
                     send_signal(process, signal.SIGTERM)
 
-    # What is known ----------------------------------------------------------------------------
+    # Known states -----------------------------------------------------------------------------
 
     def _read_all(self) -> Iterator[tuple[str, QueuedJob]]:
         present = self._queue.ids()
@@ -255,7 +255,7 @@ class LocalScheduler:
             self._finished.pop(local_id, None)
 
     def _look(self) -> Iterator[_Known]:
-        """All jobs with a task that has not ended; those without go to `_finished`."""
+        """Yield all jobs with a task that has not ended; put the others into `_finished`."""
         for local_id, job in self._read_all():
             if local_id in self._finished:
                 continue
@@ -291,7 +291,7 @@ class LocalScheduler:
         return self._end(local_id, task)
 
     def _end_by_loss(self, local_id: str, task: int | None) -> None:
-        """Nobody looks after the task any more: see that nothing of it runs, then say so."""
+        """Kill what is left of a task that has no supervisor any more, then record that it is lost."""
         group = parse_identity(self._record(local_id, record_name("group", task)).get("process", ""))
         if group is not None:
             kill_group(group, _marks(local_id, task))
@@ -309,7 +309,7 @@ class LocalScheduler:
         free = self._slots - sum(each.slots(Life.RUNNING) for each in jobs)
         for each in jobs:
             for task in each.waiting():
-                if each.job.slots > free:  # strictly in order: a large job is not overtaken for ever
+                if each.job.slots > free:  # strictly in order, so that a large job is not overtaken forever
                     return
                 each.statuses[task] = self._start(each.local_id, each.job, task)
                 free -= each.job.slots
@@ -377,7 +377,7 @@ def _read_end(fields: Mapping[str, str]) -> SchedulerStatus:
 
 
 def _tell(files: AttemptFiles, stdout: str, stderr: str, status: str) -> None:
-    """Leave what a submit command would have printed; the status comes last."""
+    """Write what a submit command would have printed; the status comes last."""
     told = ((files.stdout, stdout), (files.stderr, stderr), (files.status, status))
     for path, text in told:
         if text:

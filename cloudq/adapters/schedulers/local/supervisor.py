@@ -1,12 +1,13 @@
-"""Runs one task of the local scheduler and outlives the agent that asked for it.
+"""Run one task of the embedded scheduler, independently of the agent that started it.
 
-    python -I -S supervisor.py JOB_DIR TASK        (TASK is - for a job that is no array)
+    python -I -S supervisor.py JOB_DIR TASK        (TASK is - for a plain job)
 
-Started in the task's work directory, with its environment on stdin as NUL-terminated ``name=value``.
-It knows nothing but the standard library, so that it starts fast and an upgrade of cloudq does not
-touch what runs. In JOB_DIR it leaves ``run`` (created once, before anything is started: whoever
-creates it runs the task), ``group`` (the process group, before the first command in it) and ``end``.
-Exit status: 0 the task is ours and runs on, 3 somebody else has it, anything else: it was not started.
+It is started in the task's work directory, and reads the task's environment from stdin as NUL-terminated
+``name=value``. It imports only the standard library, so that it starts fast and an upgrade of cloudq does
+not affect a running task. In JOB_DIR it leaves ``run`` (created once, before anything is started: the
+supervisor that creates it runs the task), ``group`` (the process group, before the first command in it)
+and ``end``. Exit status 0: this supervisor has the task, which continues; 3: another supervisor has it;
+anything else: the task was not started.
 """
 
 # ruff: noqa: PTH108, PTH116, PTH123
@@ -25,13 +26,13 @@ _WATCHED = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 _TAKEN = 3
 _FAILED = 4
 _LOOK_AGAIN_S = 30.0
-"""A cancel request is found after this time even if its signal never came."""
+"""After this time, a cancel request is found even if its signal never arrived."""
 _TRY_AGAIN_S = 5.0
 _TRIES = 120
 
 
 def main(argv: list[str]) -> int:
-    """Take the task, then leave a child to look after it and return."""
+    """Take the task, then leave a child to supervise it, and return."""
     signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
     job_dir, task = argv
     environment = _given_environment()
@@ -64,15 +65,15 @@ class Supervisor:
             self.job = json.load(file)
         self.child = 0
         self.stop: tuple[str, str] | None = None
-        """Verdict and reason, once the task was told to stop."""
+        """Verdict and reason, once the task was asked to stop."""
         self.kill_at = float("inf")
 
     def take(self) -> bool:
-        """Whether the task is ours: of all supervisors that try, one wins."""
+        """Take the task; return whether this supervisor got it. Of all supervisors that try, one succeeds."""
         return self._create("run", {"process": _identity(os.getpid())})
 
     def run(self) -> None:
-        """Run the job shell to its end, unless the job was canceled before."""
+        """Run the job shell until it ends, unless the job was canceled before."""
         if self._is_canceled():
             self._end("DELETED", "", "canceled before it started")
             return
@@ -99,14 +100,14 @@ class Supervisor:
         if not self.child:
             _become_job_shell(go, self.job, self.suffix, self.environment)
         with suppress(OSError):
-            os.setpgid(self.child, self.child)  # the child does so too: whoever comes first
+            os.setpgid(self.child, self.child)  # the child does so too, because either may be first
         with suppress(OSError):
             self._create("group", {"process": _identity(self.child)})
             wait = os.write(go[1], b"1")
         os.close(go[0])
         os.close(go[1])
         if wait is None:
-            os.waitpid(self.child, 0)  # it starts nothing without the word
+            os.waitpid(self.child, 0)  # it starts nothing without the byte in the pipe
         return wait is not None
 
     def _wait(self, seconds: float) -> None:
@@ -137,7 +138,7 @@ class Supervisor:
         return os.waitid(os.P_PID, self.child, options) is not None
 
     def _finish(self) -> None:
-        # Not yet collected, the job shell keeps its number: it cannot be another's group by now.
+        # Until it is waited for, the job shell keeps its process id: no other group can have it yet.
         self._signal_group(signal.SIGKILL)
         code = os.waitstatus_to_exitcode(os.waitpid(self.child, 0)[1])
         shown = code if code >= 0 else 128 - code
@@ -146,7 +147,7 @@ class Supervisor:
         self._end(verdict, str(shown), reason)
 
     def _end(self, verdict: str, code: str, reason: str) -> None:
-        for _ in range(_TRIES):  # a full disk may have room again
+        for _ in range(_TRIES):  # a full disk may have space again
             if self._is_forsaken():
                 return
             with suppress(OSError):
@@ -159,7 +160,7 @@ class Supervisor:
         return any(os.path.lexists(word) for word in words) or self._is_forsaken()
 
     def _is_forsaken(self) -> bool:
-        """Whether somebody removed the job's files: nobody could follow or cancel it any more."""
+        """Return whether the job's files were removed: no agent could follow or cancel the job any more."""
         try:
             os.lstat(self.job_dir)
         except FileNotFoundError:
@@ -191,12 +192,12 @@ def _become_job_shell(
         if not os.read(go[0], 1):
             return
         for number, stream in ((1, "stdout"), (2, "stderr")):
-            # Appended, never cut: a second submission must not wipe out the first one's output.
+            # Append, never truncate: a second submission must not delete the output of the first one.
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
             os.dup2(os.open(f"{job['control_dir']}/{stream}{suffix}", flags, 0o600), number)
         for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
             with suppress(OSError, ValueError):
-                signal.signal(number, signal.SIG_DFL)  # what the agent ignored is not the job's
+                signal.signal(number, signal.SIG_DFL)  # the job must not inherit what the agent ignored
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         os.execve("/bin/bash", ["/bin/bash", job["job_shell"]], environment)  # noqa: S606
     finally:
@@ -204,7 +205,7 @@ def _become_job_shell(
 
 
 def _given_environment() -> dict[bytes, bytes]:
-    """The task's environment, which is on stdin; from now on there is nothing to be read there."""
+    """Read the task's environment from stdin; from then on, stdin is empty."""
     with open(0, "rb", closefd=False) as file:
         pairs = (item.partition(b"=") for item in file.read().split(b"\0"))
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -226,11 +227,11 @@ def _private(path: str, flags: int) -> int:
 
 
 def _now() -> float:
-    return time.clock_gettime(time.CLOCK_BOOTTIME)  # runs on while the machine is suspended
+    return time.clock_gettime(time.CLOCK_BOOTTIME)  # advances while the machine is suspended
 
 
 def _identity(pid: int) -> str:
-    """The process as `adapters.process.parse_identity` reads it."""
+    """Return the identity of a process as `adapters.process.parse_identity` reads it."""
     with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
         started = file.read().rpartition(")")[2].split()[19]
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:

@@ -1,7 +1,7 @@
-"""The JSON of ``qstat -F json``, which is at times none.
+"""Read the output of ``qstat -F json``, which is not always valid JSON.
 
-Values of variables are printed as they are: escapes that JSON does not know, numbers such as 005
-without quotes, commas too many. These are put right here; what is still no JSON then is not guessed.
+qstat prints the values of variables as they are: escapes that JSON does not allow, numbers such as 005
+without quotes, superfluous commas. These are repaired here. Output that is still invalid is rejected.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _PRINTED_BY_QSTAT = frozenset({"timestamp", "pbs_version", "pbs_server", "Jobs"}
 
 
 def read_json(text: str) -> dict[str, Any] | None:
-    """The object that qstat printed, or None if that is not what *text* is."""
+    """Return the object that qstat printed, or None if *text* does not hold one."""
     begin = text.find("{")
     if begin < 0:
         return None
@@ -42,7 +42,7 @@ def _mended(match: re.Match[str]) -> str:
 
 
 def _escaped(char: str) -> str:
-    """What a backslash stands before though it need not: the character alone."""
+    """Return the character after a needless backslash, without that backslash, escaped for JSON."""
     return json.dumps(char)[1:-1]
 
 

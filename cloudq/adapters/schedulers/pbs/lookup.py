@@ -1,4 +1,4 @@
-"""Ask PBS for jobs by their ids, each server by itself: one that is away hides no job of another."""
+"""Look up PBS jobs by id, one server at a time, so that a failing server hides no job of another."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from cloudq.domain.errors import SchedulerUnavailable
 
 JSON = ("-F", "json")
 WIDE = ("-w",)
-"""One line per attribute: no value can look like another attribute."""
+"""Prints one line per attribute, so that no value can look like another attribute."""
 
 _MOST_PASSED_OVER = 8
 
 
 @define
 class Answers:
-    """What PBS told of jobs; those in neither are unknown to it."""
+    """The jobs that PBS answered for; jobs in neither field are unknown to PBS."""
 
     found: dict[str, JobRows] = field(factory=dict)
     unanswered: dict[str, str] = field(factory=dict)
-    """Why nothing is known of jobs that it neither showed nor called unknown."""
+    """By id, why nothing is known about a job that PBS neither showed nor reported as unknown."""
 
     def add(self, other: Answers) -> None:
-        """Join the answer to another question."""
+        """Merge the answer to another query into this one."""
         self.found |= other.found
         self.unanswered |= other.unanswered
 
 
 @define
 class _Silence:
-    """A server that let a question time out: asked again after more and more polls."""
+    """A server that did not answer; with each further failure, more polls pass before it is asked again."""
 
     words: str
     length: int = 1
@@ -51,7 +51,7 @@ class PbsLookup:
     _silent: dict[str, _Silence] = field(factory=dict, init=False)
 
     def __call__(self, local_ids: Sequence[str]) -> Answers:
-        """One question for each server and 50 ids."""
+        """Send one query per server and 50 ids."""
         answers = Answers()
         for server, of_server in _by_server(local_ids).items():
             answers.add(self._of_server(server, of_server))
@@ -86,13 +86,13 @@ class PbsLookup:
     def _of_one(self, local_id: str) -> Answers:
         try:
             return self._shown("-t", [local_id])
-        except AnswerTooLong:  # an array whose tasks are too many
+        except AnswerTooLong:  # an array with too many tasks
             return self._shown("-f", [local_id])
 
     def _shown(self, tasks: str, local_ids: Sequence[str]) -> Answers:
         found: dict[str, JobRows] = {}
         pending, words = list(local_ids), ""
-        for way in (WIDE, JSON, ()):  # of several ids, JSON shows the first alone
+        for way in (WIDE, JSON, ()):  # JSON shows only the first of several ids
             if pending:
                 done = self.commands.ask("qstat", "-x", "-f", tasks, *way, *pending)
                 jobs = parse_qstat(done.stdout, self.owner) or {}

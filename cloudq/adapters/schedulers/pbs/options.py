@@ -1,7 +1,7 @@
-"""What a user asks of ``qsub``, in the script's header lines and in ``--submit_opt``.
+"""The options that a user gives to ``qsub``, in the script's header lines and in ``--submit_opt``.
 
-Only what cloudq must know is looked at; everything else goes to ``qsub`` as it stands, options of
-a site's own too.
+cloudq interprets only the options that it needs. All others, including a site's own options, are passed
+to ``qsub`` unchanged.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from cloudq.domain.scripts.array_range import ArrayRange
 DIRECTIVE = "#PBS"
 
 _VALUED = frozenset("aAcCeJjklmMNopPqrRSuvW")
-"""Options that take the rest of their word, or the next one."""
+"""Options whose value is the rest of their word or, if nothing is left of it, the next word."""
 
 _PLAIN = frozenset("fGhIVXz")
 
@@ -31,7 +31,7 @@ _REFUSED: Mapping[str, str] = {
     "u": "a job of cloudq belongs to the account of its agent",
     "z": "the job's id would not be told",
 }
-"""Options that block, or take the job out of sight."""
+"""Rejected options, which block or hide the job, with the reason."""
 
 _REFUSED_ATTRIBUTES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(rf"(?:^|,)\s*{pattern}", re.IGNORECASE), words)
@@ -41,40 +41,40 @@ _REFUSED_ATTRIBUTES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"pwd\b", "pwd: the agent has no terminal"),
     )
 )  # fmt: skip
-"""The same, asked for with ``-W``."""
+"""Attributes of ``-W`` that are rejected for the same reasons."""
 
 _DROPPED = frozenset("Sv")
-"""Options that cloudq gives itself: one merged ``-v``, and the job shell's own interpreter."""
+"""Options that cloudq sets itself: one merged ``-v``, and the interpreter of the job shell."""
 
 _OUTPUT = frozenset("ejko")
 
 
 @frozen
 class PbsOptions:
-    """The options that cloudq must know of, by their letters; the last one given counts."""
+    """The options that cloudq needs, by letter; the last occurrence counts."""
 
     values: Mapping[str, str] = field(factory=dict)
     words: tuple[str, ...] = ()
-    """Those of ``--submit_opt`` that go to qsub as they stand."""
+    """The words of ``--submit_opt`` that are passed to qsub unchanged."""
 
     def has(self, letter: str) -> bool:
-        """Whether the user gave it."""
+        """Return whether the user gave this option."""
         return letter in self.values
 
     @property
     def chooses_output(self) -> bool:
-        """Whether the user says where the output goes."""
+        """Return whether the user chose where the output goes."""
         return bool(_OUTPUT & self.values.keys())
 
     @property
     def array(self) -> ArrayRange | None:
-        """The tasks asked for; `read_pbs_options` has made sure that they can be read."""
+        """The requested tasks; `read_pbs_options` has checked that they can be read."""
         text = self.values.get("J")
         return None if text is None else ArrayRange.parse(text, lowest=0)
 
 
 def read_pbs_options(words: Sequence[str], directives: Sequence[str]) -> PbsOptions:
-    """Read header lines, then *words*, which win. Raises `SubmitRefused` with all problems."""
+    """Read header lines, then *words*, which take precedence. Raises `SubmitRefused` with all problems."""
     problems: list[str] = []
     values: dict[str, str] = {}
     kept: list[str] = []
@@ -90,23 +90,23 @@ def read_pbs_options(words: Sequence[str], directives: Sequence[str]) -> PbsOpti
 
 
 def split_directive(line: str) -> list[str]:
-    """The words of a header line, as qsub splits it: quotes group, a ``#`` is no comment.
+    """Split a header line into words as qsub does: quotes group, and a ``#`` starts no comment.
 
-    A backslash stands for the next character outside of quotes only.
+    A backslash escapes the next character only outside quotes.
     """
     rest = line.removeprefix(DIRECTIVE)
     lexer = shlex.shlex(rest, posix=True)
     lexer.whitespace_split, lexer.commenters, lexer.escapedquotes = True, "", ""
     try:
         return list(lexer)
-    except ValueError:  # an unclosed quote: qsub will have its own words for it
+    except ValueError:  # an unclosed quote: qsub reports it
         return rest.split()
 
 
 def _options(
     words: Sequence[str], source: str, problems: list[str]
 ) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """Options with their values and the words they were given in; *problems* gets what must not be."""
+    """Yield options with their values and original words; add what is not allowed to *problems*."""
     rest = list(words)
     while rest:
         word = rest.pop(0)
@@ -122,7 +122,7 @@ def _options(
 
 
 def _read_word(word: str, rest: list[str]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """``-hV -l x`` as getopt reads it; an unknown letter, a site's own, takes what is written with it."""
+    """Read ``-hV -l x`` as getopt does; an unknown letter (a site's own) takes the rest of its word."""
     letters = word[1:]
     while letters:
         letter, letters = letters[0], letters[1:]
@@ -156,7 +156,7 @@ def _problems_of_array(text: str | None) -> Iterator[str]:
 
 
 def array_argument(array: ArrayRange) -> str:
-    """*array* for ``-J``, which takes one range. Raises `SubmitRefused` for what is none."""
+    """Format *array* for ``-J``, which takes one range. Raises `SubmitRefused` if one is not enough."""
     tasks = sorted(array)
     steps = {after - before for before, after in pairwise(tasks)}
     if len(steps) > 1:
@@ -166,6 +166,6 @@ def array_argument(array: ArrayRange) -> str:
 
 
 def job_name(name: str) -> str:
-    """*name* as every version of PBS takes it: 15 plain characters, a letter or digit first."""
+    """Convert *name* for all versions of PBS: at most 15 plain characters, the first a letter or digit."""
     plain = re.sub(r"[^A-Za-z0-9_.-]", "_", name)
     return (plain if plain[:1].isalnum() else f"j{plain}")[:15]

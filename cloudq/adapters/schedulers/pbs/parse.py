@@ -1,4 +1,4 @@
-"""What ``qstat -f`` prints, as text or as JSON, read into values; what cannot be read is no answer."""
+"""Parse the output of ``qstat -f``, as text or as JSON; unreadable output does not count as an answer."""
 
 from __future__ import annotations
 
@@ -30,40 +30,40 @@ _VARIABLE = r"(?:^|(?<!\\)(?:\\\\)*,){}=([^,]*)"
 _TAG_ARGUMENT = re.compile(r"CLOUDQ_TAG=([0-9a-f]{8}\.[0-9]{1,6})(?![0-9])")
 
 TAG_MARK = "t"
-"""What a tag begins with: qstat prints a bare 12345678.10 as the number 12345678.1 in JSON."""
+"""The prefix of a tag: in JSON, qstat prints a bare 12345678.10 as the number 12345678.1."""
 
 Attributes = Mapping[str, str]
-"""Of one job; a resource's name is ``Resource_List.walltime``."""
+"""The attributes of one job; the name of a resource is ``Resource_List.walltime`` and the like."""
 
 
 def is_local_id(text: str) -> bool:
-    """Whether *text* is a whole job id such as ``12.pbs1`` or, for an array, ``12[].pbs1``."""
+    """Return whether *text* is a complete job id such as ``12.pbs1`` or, for an array, ``12[].pbs1``."""
     return _LOCAL_ID.fullmatch(text) is not None
 
 
 def is_array(local_id: str) -> bool:
-    """Whether it is the id of an array as a whole."""
+    """Return whether *local_id* is the id of a whole array."""
     return "[]." in local_id
 
 
 def sequence_number(local_id: str) -> int:
-    """``12[].pbs1`` → 12."""
+    """Return the number in a scheduler job id: 12 for ``12[].pbs1``, -1 if there is none."""
     match = _SHOWN_ID.fullmatch(local_id)
     return int(match[1]) if match else -1
 
 
 def server_of(local_id: str) -> str:
-    """``12[].pbs1`` → ``pbs1``."""
+    """Return the server in a scheduler job id: ``pbs1`` for ``12[].pbs1``."""
     return local_id.partition(".")[2]
 
 
 @frozen
 class TaskRow:
-    """One job that is no array, or one task of an array, or an array as a whole."""
+    """A plain job, one task of an array, or a whole array."""
 
     state: str
     comment: str = ""
-    """Of a task that is not `is_own`: the array's."""
+    """The comment of the row; that of the array if `is_own` is false."""
     exit_status: int | None = None
     substate: int | None = None
     used_s: int | None = None
@@ -71,29 +71,29 @@ class TaskRow:
     holds: str = ""
     """The letters of ``Hold_Types``: u (user), o (operator), s (system), p (bad password)."""
     depends: str = ""
-    """The jobs it waits for, as in ``-W depend=``, without those that wait for it (``before…``)."""
+    """The jobs that it waits for, as in ``-W depend=``, without the jobs that wait for it (``before…``)."""
     has_run: bool = True
-    """Whether PBS kept anything of a run."""
+    """Whether PBS kept any data of a run."""
     is_own: bool = True
-    """Whether more than the state is the task's: rows of waiting and deleted tasks are the array's."""
+    """Whether all values are the task's; of a waiting or deleted task, all but the state are the array's."""
 
 
 @define
 class JobRows:
-    """All that an answer tells of one local job; a job that is no array has the one task None."""
+    """The rows of an answer about one scheduler job; a plain job has the single task None."""
 
     tag: ClaimTag | None = None
     tasks: dict[int | None, TaskRow] = field(factory=dict)
     whole: TaskRow | None = None
-    """The array's own row."""
+    """The row of the array as a whole."""
     waiting: frozenset[int] = frozenset()
-    """Its tasks that have not begun, as its own row tells them."""
+    """The tasks that have not begun, according to the row of the array."""
     submitted: frozenset[int] = frozenset()
     submit_dir: str = ""
 
 
 def parse_qstat(text: str, owner: str) -> dict[str, JobRows] | None:
-    """All of *owner*'s jobs in an answer, by local id; None if it is no answer of ``qstat -f``."""
+    """Parse all jobs of *owner*, by scheduler job id; None if *text* is not the output of ``qstat -f``."""
     found = _from_text(text)
     if found is None:
         found = _from_json(text)
@@ -123,7 +123,7 @@ def _add(jobs: dict[str, JobRows], match: re.Match[str], attributes: Attributes)
         job.waiting = _indices(attributes.get("array_indices_remaining", ""))
         job.submitted = _indices(attributes.get("array_indices_submitted", ""))
     else:
-        # An array of one task, which PBS has not.
+        # PBS has no array of one task: it is a plain job with this variable.
         task = _variable(attributes, TASK_VARIABLE)
         job.tasks[int(task) if task.isdigit() and len(task) < 10 else None] = row
 
@@ -145,7 +145,7 @@ def _row(attributes: Attributes) -> TaskRow:
 
 
 def _tag(attributes: Attributes) -> ClaimTag | None:
-    """The claim that the job was submitted for, also by an older agent, which did not mark it."""
+    """Return the claim that the job was submitted for, also by an older agent, which added no prefix."""
     text = _variable(attributes, TAG_VARIABLE)
     if not text.startswith(TAG_MARK):
         text = _as_submitted(text, attributes.get("Submit_arguments", ""))
@@ -155,15 +155,15 @@ def _tag(attributes: Attributes) -> ClaimTag | None:
 
 
 def _as_submitted(text: str, arguments: str) -> str:
-    """A tag without its mark as qsub was given it, where JSON may have made a number of it."""
+    """Restore a tag without a prefix from qsub's arguments, because JSON may have made it a number."""
     match = _TAG_ARGUMENT.search(arguments)
-    with suppress(ValueError):  # no number: as it was written
+    with suppress(ValueError):  # not a number, so JSON left it unchanged
         return match[1] if match and float(match[1]) == float(text) else text
     return text
 
 
 def _variable(attributes: Attributes, name: str) -> str:
-    """One variable of the job; a comma inside a value has a backslash before it."""
+    """Return one variable of the job; a comma inside a value is escaped with a backslash."""
     alone = attributes.get(f"Variable_List.{name}")
     if alone is not None:
         return alone
@@ -172,7 +172,7 @@ def _variable(attributes: Attributes, name: str) -> str:
 
 
 def _indices(text: str) -> frozenset[int]:
-    """``1-3,7,9-21:4`` as task ids; what cannot be read (``-``: none are left) is none."""
+    """Parse task ids such as ``1-3,7,9-21:4``; unreadable text (``-``: none are left) gives no ids."""
     with suppress(InvalidInput):
         return frozenset(ArrayRange.parse(text, lowest=0))
     return frozenset()
@@ -183,7 +183,7 @@ def _number(text: str) -> int | None:
 
 
 def _seconds(text: str) -> int | None:
-    """``01:00:05``, ``10:00`` or ``90``."""
+    """Convert ``01:00:05``, ``10:00`` or ``90`` to seconds."""
     match = _CLOCK.fullmatch(text.strip())
     if match is None:
         return None
@@ -196,14 +196,15 @@ def _seconds(text: str) -> int | None:
 
 
 def _from_text(text: str) -> list[tuple[str, Attributes]] | None:
-    """``Job Id:`` and indented lines, long values folded with a tab or whole (``-w``).
+    """Read ``Job Id:`` lines and indented attributes, with long values folded at a tab or whole (``-w``).
 
-    Folded, a value with a line break can look like attributes: a job that has one twice is left out.
+    In folded output, a value with a line break can look like attributes: a job in which an attribute
+    occurs twice is left out.
     """
     jobs: dict[str, dict[str, str]] = {}
     doubtful: set[str] = set()
     shown = name = ""
-    for line in text.split("\n"):  # no other character ends a line: values may hold any of them
+    for line in text.split("\n"):  # only "\n" ends a line: values may contain other separators
         head, attribute = _JOB_LINE.fullmatch(line), _ATTRIBUTE_LINE.fullmatch(line)
         if head:
             shown, name = head[1], ""

@@ -1,9 +1,9 @@
-"""PBS Professional and OpenPBS, by their commands: qsub, qstat, qdel.
+"""PBS Professional and OpenPBS, through their commands: qsub, qstat, qdel.
 
-One ``qstat`` tells of all jobs that have not ended; those that are gone from it are asked for by
-their ids, in PBS's history. A question that fails answers nothing; a job is unknown only where
-qstat says so, and that is never an end. A job that qstat can neither show nor call unknown keeps
-no other from being judged.
+One ``qstat`` shows all jobs that have not ended. Jobs missing from it are looked up by id in PBS's
+history. A failed query answers nothing. A job is unknown only if qstat reports it as unknown, and unknown
+never means ended. If qstat can neither show a job nor report it as unknown, the other jobs are judged
+anyway.
 """
 
 from __future__ import annotations
@@ -92,10 +92,10 @@ class PbsScheduler:
         self._owner = account()
         self._mutex = Lock()
         self._ways: list[tuple[str, ...]] = [(*WIDE, "-u", self._owner), JSON, WIDE, ()]
-        """How to have jobs listed, the best first. With ``-u`` there is no JSON, but only one's own jobs."""
+        """The ways to list jobs, best first. ``-u`` limits the list to the user's jobs, but excludes JSON."""
         self._known: dict[str, LocalJob] = {}
         self._over: set[str] = set()
-        """Jobs whose end was seen as a whole: PBS need not be asked again, nor know them still."""
+        """Jobs that were seen to end as a whole: PBS is not asked about them again, and may forget them."""
         self._warned: set[str] = set()
         self._look_up = PbsLookup(self._commands, self._owner)
 
@@ -179,7 +179,7 @@ class PbsScheduler:
 
     def _judge(self, rows: JobRows, before: LocalJob | None) -> LocalJob:
         if before is not None and before.tag != rows.tag:
-            before = None  # another job that has the id now
+            before = None  # the id now belongs to another job
         last = before.tasks if before else {}
         tasks = {task: self._status(row, None) for task, row in _told_by_array(rows).items()}
         tasks |= {task: each for task, each in last.items() if _is_end(each)}
@@ -205,7 +205,7 @@ class PbsScheduler:
         self._qdel([local_id for local_id in local_ids if is_local_id(local_id)])
 
     def cancel_tasks(self, local_id: str, tasks: Sequence[int]) -> None:
-        """The one task of a plain job that stands for an array is the job."""
+        """Cancel tasks; for a plain job that stands for an array of one task, cancel the job."""
         if is_local_id(local_id):
             self._qdel(list(dict.fromkeys(local_id.replace("[]", f"[{task}]", 1) for task in tasks)))
 
@@ -228,9 +228,9 @@ class PbsScheduler:
     # Commands ---------------------------------------------------------------------------------
 
     def _with_history(self) -> dict[str, JobRows] | None:
-        """All jobs that PBS knows; None where it keeps no history, or more of it than can be read.
+        """List all jobs that PBS knows; None if it keeps no history, or one that is too long to read.
 
-        A job of it that has started holds its lock, whether it is found here or not.
+        A job in the history that has started holds its lock, whether or not it is found here.
         """
         try:
             return self._listed("-x", "-f")
@@ -238,21 +238,21 @@ class PbsScheduler:
             return None
 
     def _live_with_tasks(self) -> dict[str, JobRows]:
-        """As `_live`, with the single tasks of arrays unless those are too many."""
+        """List all jobs that have not ended, including each task of an array unless there are too many."""
         try:
             return self._live("-t", "-f")
         except AnswerTooLong:
             return self._live("-f")
 
     def _live(self, *options: str) -> dict[str, JobRows]:
-        """All jobs that have not ended."""
+        """List all jobs that have not ended."""
         jobs = self._listed(*options)
         if jobs is None:
             raise SchedulerUnavailable("qstat keeps no history, and was not asked for it")
         return jobs
 
     def _listed(self, *options: str) -> dict[str, JobRows] | None:
-        """All jobs of this account; None where a history is asked for that PBS does not keep."""
+        """List all jobs of this account; None if the history is requested and PBS keeps none."""
         done = None
         for way in tuple(self._ways):
             done = self._commands.ask("qstat", *options, *way)
@@ -276,19 +276,20 @@ class PbsScheduler:
 
 
 def _is_over(local_id: str, rows: JobRows) -> bool:
-    """Whether the job as a whole is: of an array, some tasks may be all that is shown."""
+    """Return whether the whole job has ended; for an array, an answer may show only some of the tasks."""
     if is_array(local_id):
         return rows.whole is not None and rows.whole.state in ENDED
     return all(row.state in ENDED for row in rows.tasks.values())
 
 
 def _told_by_array(rows: JobRows) -> dict[int | None, TaskRow]:
-    """What the array's own row tells of its tasks, for those that have none of their own."""
+    """Derive rows from the array's own row, for those of its tasks that have none."""
     whole = rows.whole
     if whole is None:
         return {}
     if whole.state in ENDED:
-        # Its exit status is not the tasks'; that it was deleted goes for all that had not ended.
+        # The exit status of the array is not that of its tasks, but its deletion applies to all tasks
+        # that had not ended.
         tells_of_all = was_terminated(whole) or not whole.has_run
         each = evolve(whole, state="X", is_own=False) if tells_of_all else TaskRow("X")
         return dict.fromkeys(rows.submitted, each)
@@ -302,5 +303,5 @@ def _is_end(status: SchedulerStatus) -> bool:
 
 
 def _is_account(status: SchedulerStatus) -> bool:
-    """Whether it tells how a task itself ended: what PBS shows later in its place does not."""
+    """Return whether *status* records how the task itself ended; what PBS shows later does not."""
     return _is_end(status) and status.verdict is not None and not status.never_ran

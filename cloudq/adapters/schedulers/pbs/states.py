@@ -1,4 +1,4 @@
-"""What each of PBS's states and exit statuses means, and what each of its commands' answers."""
+"""The meaning of PBS's states and exit statuses, and of the answers of its commands."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from cloudq.domain.jobs.outcome import Life, SchedulerStatus
 
 @frozen
 class Meaning:
-    """What a state says of a job."""
+    """The meaning of a job state."""
 
     life: Life
     reason: str = ""
@@ -41,17 +41,20 @@ STATES: Mapping[str, Meaning] = {
     "X": Meaning(Life.ENDED),
     "C": Meaning(Life.ENDED),
 }
-"""Every state that decides something, by the letter in ``job_state``."""
+"""Every state that determines a status, by the letter in ``job_state``."""
 
 WAITING = frozenset(state for state, meaning in STATES.items() if meaning.life is Life.QUEUED)
 ENDED = frozenset(state for state, meaning in STATES.items() if meaning.life is Life.ENDED)
 
 KEEP_LAST = frozenset({"M"})
-"""Moved to another server, which alone knows: what was known before stays."""
+"""Moved to another server, the only one that has its state: the last known state is kept."""
 
 _OF_THE_PAST = ("Job Array Began", "Job run at", "Subjob ")
-"""How comments begin that do not say why a job waits: of an array whose tasks run, of an earlier run, of
-a deleted task (which PBS leaves on the array that had no comment before)."""
+"""Beginnings of comments that do not explain why a job waits.
+
+They describe an array whose tasks run, an earlier run, or a deleted task (which PBS leaves on an array
+that had no comment before).
+"""
 
 _TIME_LIMIT = "the scheduler ended it at its time limit"
 
@@ -87,10 +90,10 @@ EXIT_STATUSES: Mapping[int, tuple[JobState, str]] = {
     -31: (JobState.ERROR, "out of memory: it used more high bandwidth memory than it asked for"),
     -32: (JobState.ERROR, "PBS put it back, for its node had lost it"),
 }
-"""The exit statuses that PBS gives itself, of jobs that have ended."""
+"""The exit statuses that PBS itself assigns to jobs that have ended."""
 
 _TERMINATED, _FINISHED, _FAILED = 91, 92, 93
-"""Substates of an ended job: deleted or given up, exit status 0, any other."""
+"""Substates of an ended job: deleted or given up by PBS, exit status 0, any other exit status."""
 
 _SIGNAL = 256
 _TERM = _SIGNAL + 15
@@ -105,7 +108,7 @@ _SUBJOB_ENDS: Mapping[str, tuple[JobState, str]] = {
     "Subjob failed": (JobState.ERROR, "PBS keeps nothing of it but that it failed"),
     "Subjob terminated": (JobState.DELETED, _DELETED),
 }
-"""The comments that tell of a task although the rest of its row is the array's, up to version 22."""
+"""Comments that describe a task although the rest of its row is the array's, up to version 22."""
 
 HOLDS: Mapping[str, str] = {
     "u": "held by its user",
@@ -113,11 +116,11 @@ HOLDS: Mapping[str, str] = {
     "s": "held by the scheduler",
     "p": "held for a bad password",
 }
-"""What each letter of ``Hold_Types`` says."""
+"""The meaning of each letter of ``Hold_Types``."""
 
 
 def status_of(row: TaskRow) -> SchedulerStatus | None:
-    """As the port says it; None for a state that decides nothing."""
+    """Convert *row* to the port's status; None for a state that determines no status."""
     meaning = STATES.get(row.state)
     if meaning is None:
         return None
@@ -141,10 +144,10 @@ def _why_it_waits(row: TaskRow, of_state: str) -> Iterator[str]:
 
 
 def _end_by_array(row: TaskRow) -> SchedulerStatus:
-    """An ended task of which PBS shows the array's values: they tell no exit status.
+    """Return the status of an ended task whose row has the array's values, and so no exit status.
 
-    Tasks that were deleted before they ran are shown so and, once the whole array is deleted, also
-    those that had ended in another way: they have left a record of their start.
+    PBS shows tasks in this way that were deleted before they ran and, once the whole array is deleted,
+    also tasks that had ended in another way: those have left a start record.
     """
     if _was_never_begun(row):
         return SchedulerStatus(Life.ENDED, JobState.ERROR, None, _DEPENDENCY)
@@ -172,7 +175,7 @@ def _end(row: TaskRow) -> SchedulerStatus:
 
 
 def _end_without_status(row: TaskRow) -> SchedulerStatus:
-    """It never ran, or PBS did not keep its status: then all that is told is that it is over."""
+    """Return the status of a job that never ran, or of which PBS kept only that it ended."""
     if was_terminated(row):
         return SchedulerStatus(Life.ENDED, *_termination(row, None))
     if _was_never_begun(row):
@@ -185,24 +188,24 @@ def _end_without_status(row: TaskRow) -> SchedulerStatus:
 
 
 def _was_never_begun(row: TaskRow) -> bool:
-    """Whether PBS ended a job, or an array as a whole, that nobody deleted and that never ran."""
+    """Return whether PBS ended a job, or a whole array, that was not deleted and that never ran."""
     return row.substate == _FINISHED and not row.has_run
 
 
 def was_terminated(row: TaskRow) -> bool:
-    """Whether somebody deleted it, or PBS gave it up."""
+    """Return whether the job was deleted, or PBS gave it up."""
     return row.substate == _TERMINATED or bool(_TERMINATED_BY.search(row.comment))
 
 
 def _termination(row: TaskRow, code: int | None) -> tuple[JobState, int | None, str]:
-    """Somebody deleted it, or PBS itself did after it could not start it many times."""
+    """Return the final state of a job that was deleted, or that PBS gave up after many failed starts."""
     if "too many failed attempts" in row.comment:
         return JobState.ERROR, code, row.comment
     return JobState.DELETED, code, _DELETED
 
 
 def _is_over_time(row: TaskRow) -> bool:
-    """For versions that know no -29: what it used, or what PBS remarks."""
+    """Return whether usage or comment shows an exceeded time limit (for versions without status -29)."""
     if _KILLED_FOR_TIME.search(row.comment):
         return True
     return row.used_s is not None and row.limit_s is not None and row.used_s >= row.limit_s > 0
@@ -222,17 +225,17 @@ _TABLE = re.compile(r"^\s*Job ID\s+Username\b", re.MULTILINE)
 
 
 def numbers_not_known(stderr: str) -> frozenset[int]:
-    """The jobs that qstat itself says it does not know, by their sequence numbers."""
+    """Return the sequence numbers of the jobs that qstat itself reports as unknown."""
     return frozenset(int(match["id"] or match["first"]) for match in _NOT_KNOWN.finditer(stderr))
 
 
 def keeps_no_history(stderr: str) -> bool:
-    """Whether PBS forgets jobs as soon as they have ended."""
+    """Return whether PBS forgets jobs as soon as they have ended."""
     return _NO_HISTORY.search(stderr) is not None
 
 
 def is_beyond_this_qstat(stdout: str, stderr: str) -> bool:
-    """Whether this version does not have the options it was called with."""
+    """Return whether this version of qstat lacks the options that it was called with."""
     return bool(_BEYOND.search(stderr) or _TABLE.search(stdout))
 
 
@@ -243,9 +246,9 @@ _Problem = type[SchedulerProblem]
 QSUB_SAYS: tuple[tuple[re.Pattern[str], _Problem], ...] = tuple(
     (re.compile(words, re.IGNORECASE), problem)
     for words, problem in (
-        # The request did not go out: there is no such server at the moment, or never.
+        # The request was not sent: the server does not exist, at the moment or at all.
         (r"unknown host\b", SubmitDeferred),
-        # The request went out, or may have: it may be a job by now.
+        # The request was sent, or may have been: the job may exist.
         (r"cannot connect to server|couldn't connect|connection (?:refused|reset|timed out)|no route to host",
          SubmitUncertain),
         (r"timed? ?out|end of file|batch protocol error|protocol failure|premature|errno=15\d\d\d",
@@ -253,15 +256,15 @@ QSUB_SAYS: tuple[tuple[re.Pattern[str], _Problem], ...] = tuple(
         (r"server shutting down|server internal error|system error|no free connections|connection table full",
          SubmitUncertain),
         (r"invalid credential|expired credential|munge|retry to submit a job exhausted", SubmitUncertain),
-        # More than any job may ever have: it will not get better.
+        # More than any job may have: trying again does not help.
         (r"violates queue and/or server resource limits|exceeds server or queue size limit", SubmitRefused),
-        # Too much at this moment.
+        # Too much at the moment.
         (r"would exceed (?:\S+ )*?(?:limit|per-\w+ limit)|maximum number of jobs", SubmitDeferred),
         (r"temporarily unavailable|resource busy|license|queue is not enabled|try again", SubmitDeferred),
         (r"no space left|disk quota exceeded|cannot allocate memory|out of memory", SubmitDeferred),
     )
 )  # fmt: skip
-"""The first one that is found in what qsub said decides; anything else is a refusal for good."""
+"""The first pattern found in qsub's message decides; any other message is a permanent refusal."""
 
 _COMMAND_MISSING = frozenset({"126", "127"})
 _ENDED_LATE = frozenset({"124", "137"})
@@ -269,9 +272,9 @@ _MAX_WORDS = 2_000
 
 
 def read_qsub_answer(status: str, stdout: str, stderr: str) -> str | None:
-    """The local id that ``qsub`` printed; None while there is no answer.
+    """Return the scheduler job id that ``qsub`` printed; None while there is no answer.
 
-    Raises `SubmitRefused`, `SubmitDeferred` or `SubmitUncertain` by its own words.
+    Raises `SubmitRefused`, `SubmitDeferred` or `SubmitUncertain`, depending on qsub's message.
     """
     lines = [line.strip() for line in stdout.splitlines() if line.strip()]
     ids = [line for line in lines if is_local_id(line)]
@@ -293,7 +296,7 @@ _USAGE = re.compile(r"^\s*usage:", re.IGNORECASE | re.MULTILINE)
 
 
 def without_usage(stderr: str) -> str:
-    """What a command said on one line, without the description of its options that may follow."""
+    """Return a command's message as one line, without the usage text that may follow."""
     usage = _USAGE.search(stderr)
     words = " ".join(stderr[: usage.start() if usage else None].split())
     return words or ("it printed its usage: it does not have these options" if usage else "")
@@ -310,6 +313,6 @@ _NOTHING_TO_DELETE = re.compile(
 
 
 def is_only_about_ended_jobs(stderr: str) -> bool:
-    """Whether all that qdel complained about is that jobs have ended, are ending or are unknown."""
+    """Return whether qdel complained only about jobs that have ended, are ending or are unknown."""
     lines = [line for line in stderr.splitlines() if line.strip()]
     return bool(lines) and all(_NOTHING_TO_DELETE.search(line) for line in lines)

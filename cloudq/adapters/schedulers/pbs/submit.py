@@ -1,4 +1,4 @@
-"""The submit command for PBS, out of a submission and what its user asks of ``qsub``."""
+"""Build the submit command for PBS from a submission and the user's options for ``qsub``."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from cloudq.domain.scripts.jobscript import MAX_SCRIPT_BYTES, Jobscript
 from cloudq.ports.batch_scheduler import Submission
 
 _INDEX = "^array_index^"
-"""What PBS replaces by the task id in a file's name."""
+"""The placeholder in a file name that PBS replaces with the task id."""
 
 
 def qsub_argv(submission: Submission, options: PbsOptions) -> tuple[str, ...]:
-    """The submit command. What the user asked for stays as it is: only what is missing is added."""
+    """Build the submit command: the user's options stay as they are, and only missing ones are added."""
     array = array_of(submission, options)
-    added = ["-f", "-S", "/bin/bash"]  # no process of qsub's own stays behind
+    added = ["-f", "-S", "/bin/bash"]  # -f: qsub leaves no process behind
     if array is not None and len(array) > 1 and not options.has("J"):
         added += ["-J", array_argument(array)]
     if submission.name and not options.has("N"):
@@ -41,9 +41,10 @@ def qsub_argv(submission: Submission, options: PbsOptions) -> tuple[str, ...]:
 
 
 def _plain_path(submission: Submission) -> str:
-    """The control directory as qsub takes it: printable ASCII, relative to where qsub runs if need be.
+    """Return the control directory in printable ASCII, relative to qsub's directory if necessary.
 
-    PBS refuses any other character in ``-o``, though not in the directory that it puts before the rest.
+    PBS rejects any other character in ``-o``, but not in the directory that it puts before a relative
+    path.
     """
     path = str(submission.control_dir)
     if path.isascii() and path.isprintable():
@@ -55,23 +56,23 @@ _PLACEHOLDER = re.compile(r"\^(?P<name>array_index)\^")
 
 
 def output_dirs(submission: Submission, options: PbsOptions) -> OutputDirs:
-    """Where the files that a user names will be."""
+    """Return the directories for the output files that the user names."""
     names = OutputNames(_PLACEHOLDER, {}, frozenset({"array_index"}))
     return OutputDirs(submission.work_dir, ".", names, array_of(submission, options))
 
 
 def output_paths(options: PbsOptions) -> dict[str, str]:
-    """The files that a user names, as ``path`` or ``host:path``."""
+    """Return the output files that the user names as ``path`` or ``host:path``, without the host."""
     return {f"-{name}": options.values.get(name, "").rpartition(":")[2] for name in "oe"}
 
 
 def _variables(submission: Submission, options: PbsOptions, array: ArrayRange | None) -> Iterator[str]:
-    """What ``-v`` passes on: PBS takes one, so the user's own is in it."""
+    """Yield the variables for ``-v``; PBS accepts it only once, so the user's variables are included."""
     yield f"{TAG_VARIABLE}={TAG_MARK}{submission.tag}"
     if not options.chooses_output:
         yield f"{OUTPUT_VARIABLE}=log"
     if array is not None and len(array) == 1:
-        # PBS has no array of one task: a plain job that is told which task it is.
+        # PBS has no array of one task: a plain job gets the task id in variables.
         yield f"{TASK_VARIABLE}={array.first}"
         yield f"PBS_ARRAY_INDEX={array.first}"
     if options.values.get("v"):
@@ -79,13 +80,13 @@ def _variables(submission: Submission, options: PbsOptions, array: ArrayRange | 
 
 
 def options_of(submission: Submission) -> PbsOptions:
-    """All options, those in the head of the job shell first."""
+    """Read all options, those in the head of the job shell first."""
     text = read_record(submission.job_shell, 2 * MAX_SCRIPT_BYTES) or b""
     return read_pbs_options(submission.options, Jobscript("job_shell", text).directives(DIRECTIVE))
 
 
 def array_of(submission: Submission, options: PbsOptions) -> ArrayRange | None:
-    """The tasks there will be. Raises `SubmitRefused` for a contradiction, and for what PBS has not."""
+    """Return the tasks. Raises `SubmitRefused` for a contradiction, or for tasks that PBS cannot run."""
     own, wanted = options.array, submission.array
     if wanted is not None:
         array_argument(wanted)

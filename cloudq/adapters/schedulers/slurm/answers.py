@@ -1,7 +1,7 @@
-"""What Slurm's commands say when they fail, and what that means for a submission or a query.
+"""The error messages of Slurm's commands, and what they mean for a submission or a query.
 
-The texts are Slurm's own (``slurm_strerror``), from 20.11 to 26.11, and those of ``sbatch`` itself.
-A text that is in no row is a refusal: the user asked for something that this Slurm does not take.
+The texts are Slurm's own (``slurm_strerror``), from 20.11 to 26.11, and those of ``sbatch`` itself. A
+text that matches no row is a refusal: the user asked for something that this Slurm does not accept.
 """
 
 from __future__ import annotations
@@ -31,27 +31,27 @@ _MAY_HAVE_ARRIVED = (
     "unexpected missing socket error", "transport endpoint", "unable to process incoming",
     "unable to process outgoing", "read would block", "write would block",
     "process is shutting down", "controller in standby", "controller is in standby",
-    # It answered, and the answer was lost or could not be understood.
+    # It answered, but the answer was lost or could not be understood.
     "message send failure", "message receive failure", "unexpected message received",
     "zero bytes were transmitted", "insane message length", "header lengths are longer",
-    # Neither side knows whether it was the right one.
+    # Neither side could verify the other.
     "protocol authentication", "munge encode", "munge decode", "credential",
     "i/o stream version number",
 )  # fmt: skip
-"""The request went out, or may have: it may be a job by now."""
+"""The request was sent, or may have been: the job may exist."""
 
 _NEVER = re.compile(
     r"max(?:wall|cpu|node|tres|mem|gres)\w*perjob|min(?:cpu|tres|gres)\w*perjob", re.IGNORECASE
 )
-"""More than any job may ever have: it will not get better."""
+"""More than any job may have: trying again does not help."""
 
 _NOT_NOW = (
-    # A limit of the moment.
+    # A temporary limit.
     "rate limit exceeded", "maxjobcount limit reached", "job queue full", "sleeping and retrying",
     "job submit limit", "accounting/qos policy", "qos usage threshold",
     "temporarily unable", "temporarily unavailable", "temporarily disabled", "try again",
     "immediate execution impossible", "can not start immediately", "submission scheduling attempts deferred",
-    # Nodes, partitions, licences and reservations that are away for a while.
+    # Nodes, partitions, licenses and reservations that are temporarily unavailable.
     "required node not available", "required partition not available", "partition in down state",
     "partition not available", "partition unavailable", "partition is down", "partition is inactive",
     "required nodes lack available resources", "no available nodes in topology",
@@ -59,7 +59,7 @@ _NOT_NOW = (
     "requested nodes are busy", "required ports are in use", "licenses currently unavailable",
     "switch resources currently not available", "reservation not usable now", "in maintenance",
     "maintenance reservation",
-    # Trouble of the site or of this machine, whatever was submitted.
+    # Problems of the site or of this machine, whatever was submitted.
     "system submissions disabled",
     "incompatible versions of client and server", "plugin initialization failed",
     "failed to initialize plugin stack", "failed to initialize cli_filter",
@@ -70,16 +70,16 @@ _NOT_NOW = (
     "no space left", "disk quota exceeded", "cannot allocate memory", "too many open files",
     "stale file handle", "input/output error",
 )  # fmt: skip
-"""Nothing was submitted, and the same may be accepted later."""
+"""Nothing was submitted; the same job may be accepted later."""
 
 _LIMITS_OF_THE_MOMENT = re.compile(r"(?:qos|assoc|part)\w*(?:submit|maxjobs|grp)\w*", re.IGNORECASE)
-"""The reasons that name a limit of how many jobs, or how much, at a time."""
+"""Reasons that name a limit on concurrent jobs or resources."""
 
 _ADVICE: Mapping[str, str] = {
     "job dependency problem": "Slurm does not know the job in --dependency (any more); "
     "let cloudq wait for its own jobs: cloudqcli submit --hold_jid JOB",
 }
-"""What to do about it, where Slurm's words do not say."""
+"""Advice for the user where Slurm's message gives none."""
 
 _LOCAL_ID = re.compile(r"([0-9]{1,10})(?:;([^\s;]*))?")
 _COMMAND_MISSING = frozenset({"126", "127"})
@@ -88,7 +88,7 @@ _MAX_WORDS = 2_000
 
 
 def problem_in(stderr: str) -> _Problem:
-    """What Slurm's words mean for the submission that they answer."""
+    """Return the kind of problem that Slurm's error message means for a submission."""
     said = " ".join(stderr.split()).lower()
     if any(words in said for words in _MAY_HAVE_ARRIVED):
         return SubmitUncertain
@@ -101,17 +101,17 @@ def problem_in(stderr: str) -> _Problem:
 
 @frozen
 class Submitted:
-    """What ``sbatch --parsable`` printed."""
+    """The job that ``sbatch --parsable`` printed."""
 
     local_id: str
     cluster: str = ""
-    """The cluster it went to, where that was chosen by name."""
+    """The cluster that received the job, if it was chosen by name."""
 
 
 def read_sbatch_answer(status: str, stdout: str, stderr: str) -> Submitted | None:
-    """The job that ``sbatch --parsable`` named; None while there is no answer.
+    """Return the job that ``sbatch --parsable`` printed; None while there is no answer.
 
-    Raises `SubmitRefused`, `SubmitDeferred` or `SubmitUncertain` by its own words.
+    Raises `SubmitRefused`, `SubmitDeferred` or `SubmitUncertain`, depending on sbatch's message.
     """
     lines = [line.strip() for line in stdout.splitlines() if line.strip()]
     matches = [match for match in map(_LOCAL_ID.fullmatch, lines) if match]
@@ -141,11 +141,11 @@ _NOTHING_TO_CANCEL = (
 
 
 def is_about_an_unknown_job(stderr: str) -> bool:
-    """Whether a query about one job failed because Slurm has forgotten it."""
+    """Return whether a query about one job failed because Slurm has forgotten the job."""
     return _UNKNOWN_JOB in stderr.lower() and problem_in(stderr) is SubmitRefused
 
 
 def is_only_about_ended_jobs(stderr: str) -> bool:
-    """Whether all that scancel complained about is that jobs have ended or are unknown."""
+    """Return whether scancel complained only about jobs that have ended or are unknown."""
     lines = [line.lower() for line in stderr.splitlines() if line.strip()]
     return bool(lines) and all(any(text in line for text in _NOTHING_TO_CANCEL) for line in lines)

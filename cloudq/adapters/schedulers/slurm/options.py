@@ -1,7 +1,7 @@
-"""What a user asks of ``sbatch``, in the script's header lines and in ``--submit_opt``.
+"""The options that a user gives to ``sbatch``, in the script's header lines and in ``--submit_opt``.
 
-Only what cloudq must know is looked at; everything else goes to ``sbatch`` as it stands, options
-of a site's own plugins too.
+cloudq interprets only the options that it needs. All others, including those of a site's own plugins, are
+passed to ``sbatch`` unchanged.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from cloudq.domain.scripts.array_range import ArrayRange
 
 DIRECTIVE = "#SBATCH"
 FOREIGN = ("#PBS", "#BSUB")
-"""What sbatch reads, too, unless it is told ``--ignore-pbs``."""
+"""Header lines that sbatch also reads, unless it has the option ``--ignore-pbs``."""
 
 _TRANSLATED: Mapping[str, Mapping[str, str]] = {
     "#PBS": {"N": "job-name", "o": "output", "e": "error", "J": "array", "t": "array"},
     "#BSUB": {"J": "job-name", "o": "output", "e": "error"},
 }
-"""Of their options those that cloudq must know of, with what sbatch makes of them."""
+"""The options in these lines that cloudq needs, with the names that sbatch translates them to."""
 
 _REFUSED: Mapping[str, str] = {
     "autocomplete": "nothing would be submitted",
@@ -42,7 +42,7 @@ _REFUSED: Mapping[str, str] = {
     "wait": "the agent does not wait for one job; use 'cloudqcli submit' and 'cloudqcli wait'",
     "wrap": "it takes the place of the jobscript",
 }
-"""Options that block, only test, or take the job out of sight."""
+"""Rejected options, which block, only test or hide the job, with the reason."""
 
 
 def _names(*lines: str) -> frozenset[str]:
@@ -61,7 +61,7 @@ _VALUED = _names(
     "sockets-per-node switches tasks-per-node thread-spec threads-per-core time time-min tmp tres-bind",
     "tres-per-task uid wait-all-nodes wckey workdir wrap",
 )
-"""Options of any sbatch from 20.11 to 26.11 that take the next word if no ``=value`` is theirs."""
+"""Options of any sbatch from 20.11 to 26.11 that take the next word if they have no ``=value``."""
 
 _PLAIN = _names(
     "consolidate-segments contiguous exclusive external get-user-env help hold ignore-pbs nice no-bell",
@@ -69,7 +69,7 @@ _PLAIN = _names(
     "resv-ports share spread-job spread-segments stepmgr test-only usage use-min-nodes verbose version",
     "wait",
 )
-"""Options without a value, or with one that must follow a ``=``."""
+"""Options without a value, or with a value that must follow a ``=``."""
 
 _KNOWN = _VALUED | _PLAIN
 
@@ -84,11 +84,11 @@ _SHORT: Mapping[str, str] = {
 }  # fmt: skip
 
 _REST_IS_VALUE = frozenset({"no-kill"})
-"""Short options whose value, if there is one, is the rest of their word."""
+"""Short options whose value, if any, is the rest of their word."""
 
 
 DEFAULTS: Mapping[str, str] = {"SBATCH_JOB_NAME": "job-name"}
-"""Variables by which sbatch has defaults for options that cloudq would add itself."""
+"""Variables that give sbatch defaults for options that cloudq would otherwise add."""
 
 IGNORED_DEFAULTS: Mapping[str, str] = {
     "SBATCH_ARRAY_INX": "every job would become an array; use --array_tid",
@@ -99,22 +99,22 @@ IGNORED_DEFAULTS: Mapping[str, str] = {
     "SBATCH_WAIT": "the agent does not wait for one job",
     "SLURM_CLUSTERS": "a job on another cluster cannot be followed",
 }
-"""Defaults that no submit command of cloudq's gets, and why; their users are told."""
+"""Default variables that no submit command of cloudq receives, with the reason shown to the user."""
 
 
 @frozen
 class SlurmOptions:
-    """The options that cloudq must know of, by their long names; the last one given counts."""
+    """The options that cloudq needs, by long name; the last occurrence counts."""
 
     values: Mapping[str, str] = field(factory=dict)
 
     def has(self, name: str) -> bool:
-        """Whether the user gave it."""
+        """Return whether the user gave this option."""
         return name in self.values
 
     @property
     def array(self) -> ArrayRange | None:
-        """The tasks asked for; `read_slurm_options` has made sure that they can be read."""
+        """The requested tasks; `read_slurm_options` has checked that they can be read."""
         text = self.values.get("array")
         return None if text is None else ArrayRange.parse(text, lowest=0)
 
@@ -122,9 +122,9 @@ class SlurmOptions:
 def read_slurm_options(
     words: Sequence[str], directives: Sequence[str], environ: Mapping[str, str] | None = None
 ) -> SlurmOptions:
-    """Read header lines, then *words*, which win. Raises `SubmitRefused` with all problems.
+    """Read header lines, then *words*, which take precedence. Raises `SubmitRefused` with all problems.
 
-    *environ* is what sbatch is run in: a default that it has there is the user's own word, too.
+    *environ* is the environment of sbatch: a default that is set in it also counts as the user's choice.
     """
     problems: list[str] = []
     values: dict[str, str] = {}
@@ -147,7 +147,7 @@ def read_slurm_options(
 
 
 def _translated(line: str) -> Iterator[tuple[str, str]]:
-    """Options in a line of another scheduler, by the names that sbatch has for them."""
+    """Yield the options in a line for another scheduler, by the names that sbatch has for them."""
     prefix, _, rest = line.partition(" ")
     names = _TRANSLATED.get(prefix, {})
     words = rest.split()
@@ -157,18 +157,18 @@ def _translated(line: str) -> Iterator[tuple[str, str]]:
 
 
 def split_directive(line: str) -> list[str]:
-    """The words of a header line, as sbatch splits it: quotes group, an open ``#`` ends it."""
+    """Split a header line into words as sbatch does: quotes group, and an unquoted ``#`` ends the line."""
     rest = line.removeprefix(DIRECTIVE)
     try:
         return shlex.split(rest, comments=True)
-    except ValueError:  # an unclosed quote: sbatch will have its own words for it
+    except ValueError:  # an unclosed quote: sbatch reports it
         return rest.split()
 
 
 def _pairs(
     words: Sequence[str], source: str, problems: list[str], *, in_script: bool
 ) -> Iterator[tuple[str, str]]:
-    """Options with their values; what must not go to sbatch is added to *problems*."""
+    """Yield options with their values; add what must not reach sbatch to *problems*."""
     rest = list(words)
     while rest:
         word = rest.pop(0)
@@ -189,7 +189,7 @@ def _read_word(word: str, rest: list[str], source: str, problems: list[str]) -> 
         given, found, value = word[2:].partition("=")
         name = _long_name(given)
         if name not in _KNOWN and (meant := _refused_beginnings(given)):
-            # Which one it stands for depends on what else this sbatch knows.
+            # Its full name depends on the other options that this sbatch has.
             problems.append(f"{source}: --{given}: write the option in full: it may stand for --{meant[0]}")
         if found:
             yield name, value
@@ -197,7 +197,8 @@ def _read_word(word: str, rest: list[str], source: str, problems: list[str]) -> 
             yield name, rest.pop(0) if rest else ""
         else:
             if name not in _PLAIN and rest and not rest[0].startswith("-"):
-                # Whether its value follows is not known here; if not, that would be the jobscript.
+                # It is not known here whether its value follows; if not, the next word would be the
+                # jobscript.
                 problems.append(f"{source}: write --{given}={rest.pop(0)}")
             yield name, ""
         return
@@ -214,7 +215,7 @@ def _read_word(word: str, rest: list[str], source: str, problems: list[str]) -> 
 
 
 def _long_name(given: str) -> str:
-    """The option that sbatch takes *given* for: beginnings do where only one option has them."""
+    """Return the option that sbatch takes *given* for: unambiguous abbreviations are allowed."""
     if given in _KNOWN:
         return given
     matching = [name for name in _KNOWN if given and name.startswith(given)]
@@ -226,5 +227,5 @@ def _refused_beginnings(given: str) -> list[str]:
 
 
 def file_pattern(path: str) -> str:
-    """*path* for ``--output``, where a per cent sign has a meaning."""
+    """Escape *path* for ``--output``, where a percent sign has a meaning."""
     return re.sub("%", "%%", path)

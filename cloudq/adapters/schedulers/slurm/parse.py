@@ -1,6 +1,6 @@
-"""What Slurm's commands print, read into values; what cannot be read is no answer.
+"""Parse the output of Slurm's commands; unreadable output does not count as an answer.
 
-Every query is run with times in UTC and array expressions of any length (`QUERY_ENVIRONMENT`).
+Every query runs with times in UTC and with array expressions of any length (`QUERY_ENVIRONMENT`).
 """
 
 from __future__ import annotations
@@ -24,30 +24,30 @@ QUERY_ENVIRONMENT: Mapping[str, str] = {
 
 _MARK = "cq"
 SQUEUE_FORMAT = f"{_MARK}|%i|%T|%V|%r|%o"
-"""No job names: they may hold anything. The command comes last, for it may do so, too."""
+"""No job names, because they may contain anything. The command comes last for the same reason."""
 
 WORK_DIR_FORMAT = f"{_MARK}|%F|%Z"
 
 SINFO_FORMAT = f"{_MARK}|%P|%C"
-"""The default partition is starred; its CPUs are allocated/idle/other/total."""
+"""The default partition has a star; CPUs are printed as allocated/idle/other/total."""
 
 SACCT_FIELDS = ("JobID", "State", "ExitCode", "Submit")
 SUBMIT_LINE = "SubmitLine"
-"""What sacct has had since Slurm 21.08."""
+"""A field that sacct has had since Slurm 21.08."""
 
 SINFO = ("sinfo", "--noheader", f"--format={SINFO_FORMAT}")
 SHOW_JOB = ("scontrol", "--all", "--oneliner", "show", "job")
 NEEDED = "cloudq needs Slurm 17.11 or newer"
 ANY_ID = "999999"
-"""Whether there is such a job makes no difference to a probe."""
+"""An arbitrary job id for probes: it does not matter whether the job exists."""
 PROBES = (
-    # What stands before --version must be known; nothing is submitted.
+    # The options before --version must be known; nothing is submitted.
     ("sbatch", "--parsable", "--array=1", "--job-name=probe", "--chdir=/", "--output=/dev/null",
      "--error=/dev/null", "--open-mode=append", "--version"),
     ("scancel", "--version"),
     SINFO,
 )  # fmt: skip
-"""Commands as they are used, in harmless calls."""
+"""The commands as the adapter uses them, in harmless calls."""
 
 _ARRAY_ID = re.compile(r"([0-9]{1,10})(?:_(?:([0-9]{1,10})|\[([^\]]*)\]?))?(?:\+[0-9]+)?")
 _SPAN = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9})(?::([0-9]{1,9}))?)?")
@@ -58,9 +58,9 @@ _SHOWN_JOB = re.compile(
     r" JobState=[A-Z_]+ Reason=\S* (?:[A-Za-z]+=\S* )*?ExitCode=([0-9]+:[0-9]+)",
     re.ASCII,
 )
-"""What is around it, names and comments, may hold anything; versions add fields in between."""
+"""Names and comments around it may contain anything; some versions have more fields in between."""
 _NEXT_SACCT_ROW = re.compile(r"\n(?=[0-9][^|\n]*\|[^|\n]*\|[0-9]+:[0-9]+\|)")
-"""Not every line break: the options of a submit line may have some."""
+"""A line break between two rows; the options of a submit line may contain others."""
 _SIGNALS_OF_SCRIPTS = range(2, 32)
 _IDLE_CPUS = re.compile(rf"{_MARK}\|([^|]*?)(\*?)\|[0-9]+/([0-9]{{1,9}})/[0-9]+/[0-9]+")
 _MAX_TASKS_OF_A_SPAN = 4_000_000
@@ -68,7 +68,7 @@ _MAX_TASKS_OF_A_SPAN = 4_000_000
 
 @frozen
 class TaskRow:
-    """One task, or tasks that stand alike, in one line of an answer."""
+    """One line of an answer: a task, or several tasks in the same state."""
 
     state: str
     reason: str = ""
@@ -78,19 +78,20 @@ class TaskRow:
 
 @define
 class JobRows:
-    """All that an answer tells of one local job; a job that is no array has the one task None."""
+    """The rows of an answer about one scheduler job; a plain job has the single task None."""
 
     tag: ClaimTag | None
     submitted: str
     tasks: dict[int | None, TaskRow] = field(factory=dict)
     is_cut: bool = False
-    """Whether not all of its tasks are named: Slurm cuts long lists off."""
+    """Whether some tasks are not named, because Slurm truncates long lists."""
 
 
 def squeue_argv(owner: str) -> tuple[str, ...]:
-    """The query for all jobs of *owner*, those in partitions that a site has hidden, too.
+    """Return the query for all jobs of *owner*, including those in partitions that a site has hidden.
 
-    Not with ``--me``: before 20.02, and in what some sites have in squeue's place, there is none.
+    It does not use ``--me``, which squeue lacks before 20.02, and which some sites' replacements for
+    squeue lack, too.
     """
     return (
         "squeue", "--all", f"--user={owner}", "--noheader", "--states=all", f"--format={SQUEUE_FORMAT}",
@@ -98,7 +99,7 @@ def squeue_argv(owner: str) -> tuple[str, ...]:
 
 
 def sacct_argv(*, with_line: bool) -> tuple[str, ...]:
-    """The query of accounting, to which the jobs that are meant are added."""
+    """Return the accounting query, to which the caller adds the jobs that it asks for."""
     fields = (*SACCT_FIELDS, SUBMIT_LINE) if with_line else SACCT_FIELDS
     return (
         "sacct", "--allocations", "--noheader", "--parsable2", "--duplicates",
@@ -107,7 +108,7 @@ def sacct_argv(*, with_line: bool) -> tuple[str, ...]:
 
 
 def parse_tasks(shown: str) -> tuple[str, tuple[int | None, ...]] | None:
-    """The local id and the tasks that an id such as ``5``, ``5_7`` or ``5_[1-3,7%2]`` stands for."""
+    """Return the scheduler job id and tasks of an id such as ``5``, ``5_7`` or ``5_[1-3,7%2]``."""
     match = _ARRAY_ID.fullmatch(shown)
     if match is None:
         return None
@@ -118,7 +119,7 @@ def parse_tasks(shown: str) -> tuple[str, tuple[int | None, ...]] | None:
 
 
 def _expand(expression: str) -> Iterator[int]:
-    """Task ids of ``1-3,7,9-21:4%2``; what was cut off (``...``) is not known."""
+    """Yield the task ids of ``1-3,7,9-21:4%2``; those that were truncated (``...``) are unknown."""
     for part in expression.partition("%")[0].split(","):
         match = _SPAN.fullmatch(part)
         if match is not None:
@@ -127,12 +128,12 @@ def _expand(expression: str) -> Iterator[int]:
 
 
 def _lines(text: str) -> list[str]:
-    """At line feeds alone: `str.splitlines` would cut a path with other separators in it."""
+    """Split *text* only at line feeds: `str.splitlines` would also split a path at other separators."""
     return text.removesuffix("\n").split("\n") if text else []
 
 
 def tag_of(command: str) -> ClaimTag | None:
-    """The claim whose job shell *command* is: its directory is named after the claim."""
+    """Return the claim whose job shell *command* is: its directory has the name of the claim."""
     match = _TAG_IN_PATH.search(command.removesuffix(f" {STAY}"))
     try:
         return ClaimTag.parse(match[1]) if match else None
@@ -141,7 +142,7 @@ def tag_of(command: str) -> ClaimTag | None:
 
 
 def parse_squeue(text: str) -> dict[str, JobRows]:
-    """All jobs in an answer in `SQUEUE_FORMAT`. Raises `SchedulerUnavailable` for anything else."""
+    """Parse all jobs in an answer in `SQUEUE_FORMAT`. Raises `SchedulerUnavailable` for anything else."""
     jobs: dict[str, JobRows] = {}
     for line in _lines(text):
         fields = line.split("|", 5)
@@ -158,7 +159,7 @@ def parse_squeue(text: str) -> dict[str, JobRows]:
 
 
 def parse_work_dirs(text: str) -> dict[str, str]:
-    """Work directories by local id in an answer in `WORK_DIR_FORMAT`. Raises `SchedulerUnavailable`."""
+    """Parse work directories by scheduler job id (`WORK_DIR_FORMAT`). Raises `SchedulerUnavailable`."""
     found: dict[str, str] = {}
     for line in _lines(text):
         mark, _, rest = line.partition("|")
@@ -172,7 +173,7 @@ def parse_work_dirs(text: str) -> dict[str, str]:
 
 
 def parse_sacct(text: str, *, with_line: bool) -> dict[str, JobRows]:
-    """All jobs in an answer with `SACCT_FIELDS`; where an id was used twice, the newer one."""
+    """Parse all jobs in an answer with `SACCT_FIELDS`; if an id was used twice, the newer job counts."""
     jobs: dict[str, JobRows] = {}
     count = len(SACCT_FIELDS) + with_line
     for line in _NEXT_SACCT_ROW.split(text.removesuffix("\n")) if text else ():
@@ -199,14 +200,14 @@ def _add(
     if job is None or (job.tag != tag and row.submitted > job.submitted):
         job = jobs[local_id] = JobRows(tag, row.submitted)
     elif job.tag != tag:
-        return  # an older job that had the same id
+        return  # an older job with the same id
     for task in tasks:
         if task not in job.tasks or row.submitted >= job.tasks[task].submitted:
             job.tasks[task] = row
 
 
 def parse_shown_jobs(text: str) -> dict[int | None, int]:
-    """Exit codes by task in an answer of ``scontrol --oneliner show job ID``."""
+    """Parse the exit codes by task in an answer of ``scontrol --oneliner show job ID``."""
     codes: dict[int | None, int] = {}
     for line in _lines(text):
         match = _SHOWN_JOB.match(line)
@@ -217,9 +218,10 @@ def parse_shown_jobs(text: str) -> dict[int | None, int]:
 
 
 def exit_code(text: str) -> int | None:
-    """``3:0`` → 3, ``0:9`` → 137: what a shell would answer; None for what no script ends with.
+    """Convert ``3:0`` to 3 and ``0:9`` to 137, as a shell would; None if no script ends like this.
 
-    Slurm itself writes ``0:1`` for jobs it could not run, and signals that are none of Linux's usual ones.
+    Slurm itself writes ``0:1`` for jobs that it could not run, and signals outside the usual range of
+    Linux.
     """
     match = _EXIT_CODE.fullmatch(text)
     if match is None:
@@ -232,20 +234,20 @@ def exit_code(text: str) -> int | None:
 
 @frozen
 class ClusterLimits:
-    """What ``scontrol show config`` tells."""
+    """The settings that ``scontrol show config`` prints."""
 
     max_array_size: int = 1001
     """One more than the highest task id."""
     min_job_age_s: float = 300.0
-    """How long a job is known after its end; 0: for ever."""
+    """How long Slurm remembers a job after it has ended; 0: forever."""
     has_accounting: bool = False
     tells_submit_line: bool = False
     name: str = ""
-    """The cluster's."""
+    """The name of the cluster."""
 
 
 def parse_config(text: str) -> ClusterLimits:
-    """Raises `SchedulerUnavailable` for what is not a configuration."""
+    """Parse the settings. Raises `SchedulerUnavailable` if *text* is not a configuration."""
     told = {
         name.strip(): value.strip()
         for name, found, value in (line.partition("=") for line in text.splitlines())
@@ -269,9 +271,9 @@ def _leading_number(text: str) -> int:
 
 
 def parse_sinfo(text: str) -> int:
-    """The idle CPUs of the default partition; of all where none is the default.
+    """Return the idle CPUs of the default partition, or of all partitions if there is no default.
 
-    Raises `SchedulerUnavailable` if *text* tells of no partition.
+    Raises `SchedulerUnavailable` if *text* shows no partition.
     """
     lines = [match for line in text.splitlines() if (match := _IDLE_CPUS.fullmatch(line.strip()))]
     if not lines:

@@ -1,7 +1,7 @@
-"""Slurm, by its commands: sbatch, squeue, scontrol, scancel, sinfo, and sacct where there is accounting.
+"""Slurm, through its commands: sbatch, squeue, scontrol, scancel, sinfo, and sacct if there is accounting.
 
-One ``squeue`` tells of all jobs, those that ended a short while ago too. A question that fails
-answers nothing; what Slurm has forgotten is missing in the answer, never an end.
+One ``squeue`` shows all jobs, including those that ended a short while ago. A failed query answers
+nothing. A job that Slurm has forgotten is missing from the answer, which never means that it ended.
 """
 
 from __future__ import annotations
@@ -72,10 +72,10 @@ SLURM_DIALECT = ShellDialect(
     header=HeaderSyntax(DIRECTIVE, also=FOREIGN),
     local_id='"${SLURM_ARRAY_JOB_ID:-${SLURM_JOB_ID:-}}"',
     task_id='"${SLURM_ARRAY_TASK_ID:-}"',
-    forward_signals=True,  # `scancel --batch` and `--signal=B:` reach the job shell alone
+    forward_signals=True,  # `scancel --batch` and `--signal=B:` reach only the job shell
     copies_output=True,
-    # The agent's way to be known to Slurm, which ends with its session; and what cloudq's own
-    # --open-mode leaves behind, which is a default of srun's.
+    # The agent's credential for Slurm, which ends with its session; and what cloudq's own --open-mode
+    # leaves behind, which srun would take as a default.
     own_variables=("SLURM_JWT", "SLURM_OPEN_MODE"),
 )
 
@@ -94,7 +94,7 @@ class _Known:
 
 @frozen
 class _Queue:
-    """What squeue showed, and when it was asked."""
+    """The jobs that squeue showed, and when it was asked."""
 
     jobs: Mapping[str, JobRows]
     began_at: float
@@ -123,7 +123,7 @@ class SlurmScheduler:
         self._known: dict[str, _Known] = {}
         self._warned: set[str] = set()
         self._unanswered = ""
-        """Why Slurm did not tell of a single job, in the poll that is under way."""
+        """Why Slurm did not answer about a single job, in the current poll."""
         self._listed = SharedQuery(self._ask_squeue)
         self._cluster = SharedQuery(self._read_limits)
 
@@ -133,7 +133,7 @@ class SlurmScheduler:
 
     @property
     def poll_interval_s(self) -> float:
-        """Not longer than Slurm remembers a job, once that is known."""
+        """Seconds between two polls; at most as long as Slurm remembers a job, once that is known."""
         age = self._limits.min_job_age_s if self._limits else 0.0
         return min(self._times.poll_interval_s, max(1.0, age / 2)) if age else self._times.poll_interval_s
 
@@ -224,11 +224,11 @@ class SlurmScheduler:
         return parse_work_dirs(self._commands.answer("squeue", *whose, f"--format={WORK_DIR_FORMAT}"))
 
     def free_slots(self) -> int | None:
-        """Idle CPUs where jobs go that name no partition: one that needs more may still wait."""
+        """Return the idle CPUs for jobs that name no partition; a job that needs more may still wait."""
         return parse_sinfo(self._commands.answer(*SINFO))
 
     def _judge_or_tell(self, local_id: str, rows: JobRows, answer: _Queue) -> LocalJob:
-        """What is known of a job; its own trouble must not keep the others from being followed."""
+        """Judge one job; if that fails, the other jobs must be followed anyway."""
         try:
             return self._judge(local_id, rows, answer)
         except SchedulerUnavailable as error:
@@ -238,9 +238,9 @@ class SlurmScheduler:
     def _judge(self, local_id: str, rows: JobRows, answer: _Queue) -> LocalJob:
         before = self._known.get(local_id)
         if before is not None and before.job.tag != rows.tag:
-            before = None  # another job that has the id now
+            before = None  # the id now belongs to another job
         codes = self._exit_codes(local_id, rows, before)
-        tasks = dict(_ends(before.job)) if before else {}  # single tasks are forgotten before the whole
+        tasks = dict(_ends(before.job)) if before else {}  # Slurm forgets single tasks before the array
         tasks |= self._canceled_without_a_trace(rows, before, answer)
         for task, row in rows.tasks.items():
             tasks[task] = self._status(row, codes.get(task), before.job.tasks.get(task) if before else None)
@@ -253,10 +253,10 @@ class SlurmScheduler:
     def _canceled_without_a_trace(
         self, rows: JobRows, before: _Known | None, answer: _Queue
     ) -> dict[int | None, SchedulerStatus]:
-        """Tasks of an array that waited, and are gone while the rest of it is still shown.
+        """Return tasks of an array that waited and are gone, while the rest of the array is still shown.
 
-        So it is with a task that is canceled before it started. One that has started has a line of
-        its own, which stays for MinJobAge after its end.
+        A task that is canceled before it starts disappears in this way. A task that has started has its
+        own line, which stays for MinJobAge after it ends.
         """
         age = self._cluster().min_job_age_s or math.inf
         if before is None or rows.is_cut or answer.ended_at - before.asked_at >= age:
@@ -278,21 +278,21 @@ class SlurmScheduler:
     def _exit_codes(
         self, local_id: str, rows: JobRows, before: _Known | None
     ) -> Mapping[int | None, int | None]:
-        """Exit codes of failed tasks, which squeue does not tell; asked for once."""
+        """Return the exit codes of failed tasks, which squeue does not show; each is asked for once."""
         known = {task: status.exit_code for task, status in _ends(before.job)} if before else {}
         failed = {task for task, row in rows.tasks.items() if _has_exit_code(row)}
         if failed <= known.keys():
             return known
-        if self._unanswered:  # by the same poll: not each job may wait for its own time-out
+        if self._unanswered:  # in the same poll: the jobs must not time out one by one
             raise SchedulerUnavailable(self._unanswered)
         done = self._commands.ask(*SHOW_JOB, local_id)
         if done.status != 0 and not is_about_an_unknown_job(done.stderr):
             raise SchedulerUnavailable(words_of("scontrol", done))
-        # Forgotten since squeue showed it: the verdict stands without its code.
+        # Slurm has forgotten it since: the verdict counts without an exit code.
         return known | (parse_shown_jobs(done.stdout) if done.status == 0 else {})
 
     def _once_gone(self, local_id: str) -> LocalJob | None:
-        """What the last answer that showed the job proves of it now."""
+        """Return what the last answer that showed the job proves now that it is gone; None: nothing."""
         known = self._known.get(local_id)
         if known is None:
             return None
@@ -371,7 +371,7 @@ def _has_exit_code(row: TaskRow) -> bool:
 
 
 def _final(rows: JobRows) -> dict[int | None, SchedulerStatus]:
-    """What accounting knows the end of; it learns of states late, so only ends count."""
+    """Return the final states in accounting; it learns of other states late, so only these count."""
     ends = {}
     for task, row in rows.tasks.items():
         meaning = STATES.get(row.state)
@@ -383,5 +383,5 @@ def _final(rows: JobRows) -> dict[int | None, SchedulerStatus]:
 
 
 def _of_claims(jobs: dict[str, JobRows]) -> dict[str, JobRows]:
-    """Without jobs whose command is no claim's: their ids may have been a claim's before a reset."""
+    """Drop jobs whose command belongs to no claim: their ids may have been a claim's before a reset."""
     return {local_id: rows for local_id, rows in jobs.items() if rows.tag is not None}

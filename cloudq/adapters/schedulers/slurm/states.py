@@ -1,4 +1,4 @@
-"""What each of Slurm's states means."""
+"""The meaning of each of Slurm's states."""
 
 from __future__ import annotations
 
@@ -11,41 +11,41 @@ from cloudq.domain.jobs.job_state import JobState
 from cloudq.domain.jobs.outcome import Life, SchedulerStatus
 
 CANCELED_BY = re.compile(r"CANCELLED by .*")
-"""How sacct says who did it."""
+"""The state in which sacct names the user who canceled the job."""
 
 
 _SCRIPTS_OWN = re.compile(r"NonZeroExitCode|RaisedSignal(?::([0-9]+).*)?")
 _LAST_SIGNAL_OF_A_SCRIPT = 31
-"""Above are real-time signals, which Slurm uses itself: 53 stands for a job that it could not start."""
+"""Higher numbers are real-time signals, which Slurm itself uses: 53 marks a job that it could not start."""
 _RESTATES = frozenset({"None", "OutOfMemory"})
 _TELLS_MORE = frozenset({"DependencyNeverSatisfied", "InactiveLimit", "ReservationDeleted"})
-"""What a job waited for last stays with one that was canceled; these say why it was."""
+"""Reasons why a job was canceled; any other reason of a canceled job is what it last waited for."""
 
 
 def is_scripts_own(reason: str) -> bool:
-    """Whether Slurm says that the script itself failed, not Slurm in running it."""
+    """Return whether *reason* means that the script itself failed, not Slurm in running it."""
     match = _SCRIPTS_OWN.fullmatch(reason)
     return match is not None and int(match[1] or 0) <= _LAST_SIGNAL_OF_A_SCRIPT
 
 
 @frozen
 class Meaning:
-    """What a state says while the job is listed, and once it is not any more."""
+    """The meaning of a state, while the job is listed and once it is gone."""
 
     life: Life
     verdict: JobState | None = None
     reason: str = ""
     when_gone: JobState | None = None
-    """The verdict once the job is listed no more, for states that may or may not be an end."""
+    """The verdict once the job is no longer listed, for states that may or may not be final."""
     is_scripts_failure: bool = False
-    """Whether Slurm's exit code may be the script's; of other states it is invented."""
+    """Whether Slurm's exit code may be the script's; in other states Slurm makes it up."""
 
     def tells_exit_code(self, told: str) -> bool:
-        """Whether the exit code of a job with the reason *told* is its script's."""
+        """Return whether the exit code of a job with Slurm's reason *told* is that of its script."""
         return self.is_scripts_failure and (not told or is_scripts_own(told))
 
     def status(self, exit_code: int | None, told: str) -> SchedulerStatus:
-        """As the port says it; *told* is Slurm's own reason."""
+        """Return the port's status for this state; *told* is Slurm's own reason."""
         if self.life is Life.QUEUED:
             return SchedulerStatus(self.life, reason="; ".join(filter(None, (self.reason, told))))
         if self.life is not Life.ENDED:
@@ -98,14 +98,14 @@ STATES: Mapping[str, Meaning] = {
     "NODE_FAIL": _ended(JobState.ERROR, "a node failed"),
     "BOOT_FAIL": _ended(JobState.ERROR, "a node could not be started"),
 }
-"""Every state that decides something, by the name that ``squeue %T`` shows."""
+"""Every state that determines a status, by the name that ``squeue %T`` shows."""
 
 KEEP_LAST = frozenset({"LAUNCH_FAILED", "RECONFIG_FAIL", "UPDATE_DB"})
-"""States that say nothing of the job itself: what was known before stays."""
+"""States that reveal nothing about the job itself: the last known state is kept."""
 
 
 def status_once_gone(status: SchedulerStatus, state: str) -> SchedulerStatus | None:
-    """What *state*, the last one listed, proves when the job is listed no more; None: nothing."""
+    """Return what *state*, the last one listed, proves once the job is no longer listed; None: nothing."""
     if status.life is Life.ENDED:
         return status
     meaning = STATES.get(state)

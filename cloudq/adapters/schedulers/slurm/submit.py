@@ -1,4 +1,4 @@
-"""The submit command for Slurm, out of a submission and what its user asks of ``sbatch``."""
+"""Build the submit command for Slurm from a submission and the user's options for ``sbatch``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from cloudq.ports.batch_scheduler import Submission
 
 
 def sbatch_argv(submission: Submission, options: SlurmOptions) -> tuple[str, ...]:
-    """The submit command. What the user asked for stays as it is: only what is missing is added."""
+    """Build the submit command: the user's options stay as they are, and only missing ones are added."""
     added = []
     if submission.array is not None and not options.has("array"):
         added.append(f"--array={submission.array}")
@@ -38,23 +38,23 @@ def sbatch_argv(submission: Submission, options: SlurmOptions) -> tuple[str, ...
 
 
 def _streams(submission: Submission, options: SlurmOptions, array: ArrayRange | None) -> Iterator[str]:
-    """Where the output goes. A user's ``--output`` takes stderr along unless that has its own."""
+    """Yield the options for the output. A user's ``--output`` also takes stderr without an ``--error``."""
     if options.has("output"):
         return
     suffix = "" if array is None else ".%a"
-    # Beside a user's own --error, the job shell writes the log itself: see `ShellDialect`.
+    # With a user's own --error, the job shell writes the log itself: see `ShellDialect`.
     name = "output" if options.has("error") else "stdout"
     yield f"--output={file_pattern(f'{submission.control_dir}/{name}')}{suffix}"
     if not options.has("error"):
         yield f"--error={file_pattern(f'{submission.control_dir}/stderr')}{suffix}"
-        yield "--open-mode=append"  # a second submission of the claim must not empty them
+        yield "--open-mode=append"  # a second submission of the claim must not truncate them
 
 
 _PLACEHOLDER = re.compile(r"%(?P<width>[0-9]*)(?P<name>[A-Za-z%])")
 
 
 def output_dirs(submission: Submission, options: SlurmOptions, array: ArrayRange | None) -> OutputDirs:
-    """Where the files that a user names will be."""
+    """Return the directories for the output files that the user names."""
     name = options.values.get("job-name") or submission.name
     known = {"%": "%", "u": account(), "x": name, "n": "0", "t": "0"}
     start_dir = options.values.get("chdir") or options.values.get("workdir") or "."
@@ -62,7 +62,7 @@ def output_dirs(submission: Submission, options: SlurmOptions, array: ArrayRange
 
 
 def output_paths(options: SlurmOptions) -> dict[str, str]:
-    """The files that a user names. A backslash takes its meaning from every per cent sign."""
+    """Return the output files that the user names. A backslash makes every percent sign literal."""
     given = {f"--{name}": options.values.get(name, "") for name in ("output", "error")}
     return {
         option: path.replace("\\", "").replace("%", "%%") if "\\" in path else path
@@ -71,7 +71,7 @@ def output_paths(options: SlurmOptions) -> dict[str, str]:
 
 
 def array_of(submission: Submission, options: SlurmOptions) -> ArrayRange | None:
-    """The tasks there will be. Raises `SubmitRefused` for a contradiction."""
+    """Return the tasks of the job. Raises `SubmitRefused` for a contradiction."""
     own = options.array
     if own is None or submission.array is None:
         return own or submission.array
@@ -83,7 +83,7 @@ def array_of(submission: Submission, options: SlurmOptions) -> ArrayRange | None
 
 
 def options_of(submission: Submission, environ: Mapping[str, str]) -> SlurmOptions:
-    """All options: sbatch's defaults, those in the head of the job shell, and the user's own."""
+    """Read all options: sbatch's defaults, those in the head of the job shell, and the user's own."""
     text = read_record(submission.job_shell, 2 * MAX_SCRIPT_BYTES) or b""
     lines = Jobscript("job_shell", text).directives(DIRECTIVE, *FOREIGN)
     return read_slurm_options(submission.options, lines, environ)

@@ -105,7 +105,7 @@ def command(
 
 
 def _job_bucket(session: Session, given: Mapping[str, str | None]) -> JobBucket:
-    """What the options tell; without a bucket the one that this machine's client uses."""
+    """Return the bucket that the options name; without one, the bucket of this machine's client."""
     from cloudq.domain.clusters.request import JobBucket  # noqa: PLC0415
     from cloudq.domain.errors import ConfigProblem  # noqa: PLC0415
 

@@ -1,1 +1,1 @@
-"""One module a command."""
+"""The commands of ``cloudqcli``, one module each."""

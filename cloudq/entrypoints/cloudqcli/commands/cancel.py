@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cloudq.client import Client
 
 ASK_AGAIN_AFTER_S = 30.0
-"""The job may have been taken back, and taken by another system, since it was asked for."""
+"""Since the last request, the job may have been taken back, and taken by another system."""
 
 
 @click.command
@@ -84,7 +84,7 @@ def _is_only_requested(client: Client, job_id: str, tid: int | None) -> bool:
 
 
 def _cancel_and_wait(client: Client, job_id: str, tid: int | None) -> None:
-    """Cancel until the job, or its task, has ended. Raises `JobStateConflict` if it ended in another way."""
+    """Cancel until the job, or its task, is final. Raises `JobStateConflict` if it ended in another way."""
     from cloudq.domain.errors import WaitTimedOut  # noqa: PLC0415
 
     while _is_only_requested(client, job_id, tid):

@@ -76,7 +76,7 @@ def _tell_check(name: str) -> None:
 
 
 def finding_line(finding: Finding) -> str:
-    """How bad, which check, what, and after an arrow what to do."""
+    """Return a line with the level, the check, the finding and, after an arrow, what to do."""
     to_do = f"  → {finding.to_do}" if finding.to_do else ""
     level, check = finding.level.value, finding.check
     return printable(f"{level:<{LEVEL_COLUMNS}}  {check:<{CHECK_COLUMNS}}  {finding.what}{to_do}")

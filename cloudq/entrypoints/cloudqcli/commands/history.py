@@ -19,7 +19,7 @@ from cloudq.entrypoints.shared.options import common_options, json_option
 def command(session: Session, last: int | None, as_json: bool) -> None:
     """List jobs that have ended, the newest end first."""
     with session.client() as client:
-        # Nothing is printed before the first has come: half a table would say that there is none.
+        # Print nothing before the first entry arrives: a header alone would look like an empty history.
         entries = begun(client.history(last))
         if as_json:
             print_json_list(history_records(entries))

@@ -22,7 +22,7 @@ _QUESTIONS = {
     "agent.name": "Name of this system, if an agent will run here",
     "agent.profile": "What this system is like: local, slurm, gridengine, pbs, abci, …",
 }
-"""What is asked on a terminal, in this order, unless an option has told it."""
+"""The questions asked on a terminal, in this order, if no option gives a value."""
 
 _UNREACHED = (
     "No answer came that can be used. Look for a mistake in the address; set HTTPS_PROXY where the "
@@ -82,7 +82,7 @@ def _refuse(problem: str) -> None:
 
 
 def _look_at_store(config: Config) -> None:
-    """Try the store and show what to know about it; raises `StoreProblem` if it cannot be used from here."""
+    """Test the store and show notices about it; raise `StoreProblem` if it cannot be used from here."""
     from cloudq.bootstrap.doctor import store_problems  # noqa: PLC0415
     from cloudq.bootstrap.original_jobs import notice_of_original_jobs  # noqa: PLC0415
     from cloudq.domain.errors import StoreProblem, StoreUnavailable  # noqa: PLC0415
@@ -99,7 +99,7 @@ def _look_at_store(config: Config) -> None:
 
 
 def _offer_to_look(config: Config) -> None:
-    """As the user likes; what is wrong is told before it is too late to write nothing."""
+    """Test the store if the user agrees; after a problem, the user may still decide to write no file."""
     from cloudq.domain.errors import StoreProblem  # noqa: PLC0415
 
     if not click.confirm("Look now whether the bucket can be used from here?", default=True, err=True):
@@ -130,7 +130,7 @@ def _asked() -> dict[str, str]:
 
 
 def _checked(values: dict[str, str]) -> Config:
-    """What the file will say, by the rules by which it will be read."""
+    """Return the configuration that the file will give, checked by the same rules as a file."""
     from cloudq.config import config_home, load_config  # noqa: PLC0415
 
     home = {name: os.environ[name] for name in ("HOME", "USERPROFILE") if name in os.environ}

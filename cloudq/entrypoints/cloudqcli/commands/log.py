@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cloudq.client import Client
 
 FIRST_PIECES_WITHIN_S = 12.0
-"""An agent polls every 5 s and brings pieces in its next cycle."""
+"""Enough for an agent that polls every 5 s and uploads the first pieces in its next cycle."""
 
 
 @click.command
@@ -55,7 +55,7 @@ def _agent_log(client: Client, system: str) -> Iterator[bytes]:
 
 
 def _show_so_far(client: Client, job_id: str, tid: int | None, *, error: bool) -> None:
-    """What there is; nothing of a job that runs may only mean that nothing was brought yet."""
+    """Show the log so far; if a running job has none, its agent may not have uploaded anything yet."""
     if _copy(client.log(job_id, tid=tid, error=error)):
         return
     job = client.job(job_id)
@@ -70,7 +70,7 @@ def _show_so_far(client: Client, job_id: str, tid: int | None, *, error: bool) -
 
 
 def _copy(pieces: Iterator[bytes]) -> int:
-    """Copy a log to stdout as it comes; return how many bytes it had."""
+    """Copy a log to stdout as it arrives; return its number of bytes."""
     out = sys.stdout.buffer
     text = LogText() if sys.stdout.isatty() else None
     total = 0

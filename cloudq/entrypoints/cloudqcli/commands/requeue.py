@@ -48,12 +48,12 @@ def command(
 
 
 def _decided(client: Client, job_id: str, to: tuple[str, ...], *, force: bool) -> int | None:
-    """The claim to replace; None if nobody holds the job."""
+    """Return the claim to replace; None if the job has no holder."""
     holder = client.holder(job_id)
     if holder is None:
         return None
     if not (force or holder.is_presumed_gone):
-        return holder.claim.n  # refused, in words that say until when
+        return holder.claim.n  # refused, with a message that states how long to wait
     return decided_claim(job_id, holder, _consequences(holder, to))
 
 

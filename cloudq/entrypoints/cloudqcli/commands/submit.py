@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 FAILED = 1
 WAIT_STATUS = {"DONE": 0, "TIMEOUT": 124, "DELETED": 143}
-"""What ``--wait`` ends with: as timeout(1) says it, and as a shell says SIGTERM."""
+"""The exit statuses of ``--wait``, as timeout(1) and, for a job killed by SIGTERM, as a shell has them."""
 
 
 @click.command
@@ -89,7 +89,7 @@ def _submit(client: Client, script: Path, own: Own, placed: Placed) -> Submitted
 
 
 def _tell_of(client: Client, submitted: Submitted, *, wait: bool, as_json: bool) -> None:
-    """Say that the job is submitted; with *wait* end as it ends."""
+    """Report that the job is submitted; with *wait*, wait for it and exit with its status."""
     job = submitted.job
     with _interruption_told(job):
         if not as_json:
@@ -104,7 +104,7 @@ def _tell_of(client: Client, submitted: Submitted, *, wait: bool, as_json: bool)
 
 
 class Own(TypedDict):
-    """What belongs to a job, so that one that is run again keeps it."""
+    """The options that belong to a job, which a rerun keeps."""
 
     submit_opt: str
     array_tid: str | None
@@ -112,7 +112,7 @@ class Own(TypedDict):
 
 
 class Placed(TypedDict):
-    """What a new job and one that is run again are told alike."""
+    """The options that a new job and a rerun have in common."""
 
     submit_to: str
     hold_jid: str
@@ -123,7 +123,7 @@ class Placed(TypedDict):
 
 
 def _check_source(script: str | None, rerun: str | None, *, failed: bool, own: dict[str, object]) -> None:
-    """Raise a usage error unless it is either a script or a job to rerun, with options that fit."""
+    """Raise a usage error unless there is either a script or a job to rerun, with options that fit."""
     one_of(script=script, rerun=rerun)
     if failed and not rerun:
         raise click.UsageError("--failed goes with --rerun")
@@ -134,7 +134,7 @@ def _check_source(script: str | None, rerun: str | None, *, failed: bool, own: d
 
 @contextmanager
 def _interruption_told(job: Job) -> Iterator[None]:
-    """Ctrl-C ends the waiting; the job is in the store and goes on."""
+    """On Ctrl-C, explain that only the waiting ends; the job is in the store and continues."""
     try:
         yield
     except KeyboardInterrupt:
@@ -156,7 +156,7 @@ def _end_as(job: Job, *, as_json: bool) -> None:
 
 
 def exit_status_of(job: Job) -> int:
-    """What a command that waited for *job* ends with."""
+    """Return the exit status of a command that waited for *job*."""
     if job.state.value in WAIT_STATUS:
         return WAIT_STATUS[job.state.value]
     code = job.exit_code or 0

@@ -1,4 +1,4 @@
-"""The store's clock beside one's own: what it shows of time that nobody here saw (protocol 6.8)."""
+"""The store's clock beside the local one: it shows time that this machine did not see (protocol 6.8)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KEY = "doorbell/alpha"
 
 @define
 class SlowStore(PassingOn):
-    """Its answers take a while, before or after they are dated."""
+    """A store whose answers take a while, before or after they are dated."""
 
     inner: ObjectStore
     before: Callable[[], object] = lambda: None

@@ -1,4 +1,4 @@
-"""A store that stops writing once the writer may no longer act."""
+"""A store that rejects writes once the writer may no longer act."""
 
 from __future__ import annotations
 

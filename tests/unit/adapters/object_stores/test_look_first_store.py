@@ -1,4 +1,4 @@
-"""Guarded writes on a store without conditions: what they promise, and what they cannot."""
+"""Guarded writes on a store without conditions: their guarantees and their limits."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KEY = "jobs/a/claims/1.json"
 
 @define
 class Meddled:
-    """Does the next of *before* ahead of a call of that name, if there is one."""
+    """A store that runs the next action of *before* ahead of the call that it names, if there is one."""
 
     inner: ObjectStore
     before: deque[tuple[str, Callable[[], object]]] = field(factory=deque)
@@ -69,7 +69,7 @@ def test_conditions_that_work_are_used(meddled: Meddled) -> None:
 
 
 def test_conditions_that_do_not_work_are_not_asked_for(meddled: Meddled) -> None:
-    """Some services refuse a request with one."""
+    """Some services reject a request with a condition."""
     store = looking(meddled)
     etag = store.put_if_absent(KEY, b"1")
     store.put_if_match(KEY, b"2", etag)
@@ -91,7 +91,7 @@ def test_who_writes_last_between_look_and_look_again_has_created_the_key(
 def test_two_who_look_before_either_writes_may_both_have_created_the_key(
     bucket: MemoryStore, meddled: Meddled
 ) -> None:
-    """The race that is left: this is why there is one writer a key."""
+    """The remaining race, which is why each key has only one writer."""
     other = looking(Meddled(WeakStore(bucket)))
     meddled.before = deque([("put", lambda: other.put_if_absent(KEY, b"theirs"))])
 

@@ -1,4 +1,4 @@
-"""RetryingStore: what is asked again, how long, and what may be concluded afterwards."""
+"""RetryingStore: which requests are retried, for how long, and which conclusions remain afterwards."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ REFUSED = StoreRefused("403")
 
 @define
 class FlakyStore:
-    """A store in memory whose next requests each take some time and fail as told."""
+    """A store in memory whose next requests each take some time and fail as *troubles* lists."""
 
     clock: FakeClock
     troubles: deque[StoreProblem] = field(factory=deque)
@@ -185,7 +185,7 @@ def test_the_deadline_can_be_set(flaky: FlakyStore, clock: FakeClock) -> None:
 def test_a_clock_that_no_longer_sleeps_does_not_make_us_ask_for_ever(flaky: FlakyStore) -> None:
     class WokenClock(FakeClock):
         def sleep(self, seconds: float) -> None:
-            """The process was asked to stop."""
+            """Return at once, because the process was asked to stop."""
 
     flaky.troubles.extend([BUSY] * 100)
 
@@ -247,7 +247,7 @@ def test_what_was_handed_on_is_not_read_again(clock: FakeClock) -> None:
     assert breaking.asked == 1
 
 
-# What a guarded write may conclude -----------------------------------------------------------
+# Conclusions from a guarded write ------------------------------------------------------------
 
 
 @pytest.mark.parametrize("last", [LOST, CONFLICT, BUSY, REFUSED], ids=["412", "409", "503", "403"])

@@ -1,4 +1,4 @@
-"""What S3 services and botocore say, as cloudq's errors."""
+"""Answers of S3 services and botocore, translated into cloudq's errors."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_a_password_in_an_address_is_not_repeated() -> None:
     assert "https://example.org/s3" in words
 
 
-# Words that tell more than a code -------------------------------------------------------------
+# Messages that are more specific than their code ----------------------------------------------
 
 
 @pytest.mark.parametrize(

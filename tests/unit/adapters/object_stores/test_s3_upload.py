@@ -1,4 +1,4 @@
-"""The size of parts: few enough for S3, small enough for memory."""
+"""The size of parts: large enough for S3's limit on their number, small enough for memory."""
 
 from __future__ import annotations
 

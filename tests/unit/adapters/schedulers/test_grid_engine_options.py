@@ -1,4 +1,4 @@
-"""Options for qsub: what cloudq must know is understood as qsub would, the rest goes through."""
+"""Options for qsub: cloudq interprets those that it needs as qsub does, and passes on the rest."""
 
 from __future__ import annotations
 

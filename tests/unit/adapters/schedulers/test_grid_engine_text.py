@@ -1,4 +1,4 @@
-"""What Grid Engine's commands print is read as it was meant, or not at all."""
+"""Output of Grid Engine's commands is read correctly or not at all."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ WHAT_LETTERS_MEAN = {
     COMPLETING: "dr dt dRr dRt ds dS dT dRs dRS dRT",
     ENDED: "Eqw Ehqw EhRqw",
 }
-"""Every combination that Grid Engine's own pages list."""
+"""Every combination of letters that Grid Engine's manual pages list."""
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Directories that -o and -e name inside the work directory are made, and nothing else is."""
+"""Directories that -o and -e name inside the work directory are created, and no others."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What PBS's commands print is read as it was meant, or not at all.
+"""Output of PBS's commands is read correctly or not at all.
 
-These answers follow what sites and bug reports show; `test_pbs_transcripts` has those of a real server.
+These answers follow reports of sites and bugs; `test_pbs_transcripts` has those of a real server.
 """
 
 from __future__ import annotations
@@ -76,12 +76,12 @@ RUN = "Job run at Wed Jun 24 at 15:33 on (n1:ncpus=1)"
 @pytest.mark.parametrize(
     ("row", "verdict", "exit_code"),
     [
-        # The exit status that tells the script's own.
+        # The exit status is the exit code of the script.
         (TaskRow("F", f"{RUN} and finished", 0, 92), S.DONE, 0),
         (TaskRow("F", f"{RUN} and failed", 3, 93), S.ERROR, 3),
         (TaskRow("X", "", 255), S.ERROR, 255),
         (TaskRow("C", "", 0), S.DONE, 0),
-        # Deleted, before it ran and while it ran, also by a script that then ends well.
+        # Deleted before or while it ran; one of the scripts then exits with 0.
         (TaskRow("F", "Not Running and terminated", None, 91), S.DELETED, None),
         (TaskRow("F", f"{RUN} and terminated", 271, 91), S.DELETED, 143),
         (TaskRow("F", "", 143, 91), S.DELETED, 143),
@@ -89,7 +89,7 @@ RUN = "Job run at Wed Jun 24 at 15:33 on (n1:ncpus=1)"
         (TaskRow("X", "Subjob terminated"), S.DELETED, None),
         (TaskRow("F"), S.DELETED, None),
         (TaskRow("C", "", 271), S.DELETED, 143),
-        # The time limit, as new versions and as old ones tell it.
+        # The time limit, as new and old versions report it.
         (TaskRow("F", f"{RUN} and failed", -29, 93), S.TIMEOUT, None),
         (TaskRow("F", f"{RUN} and failed", 271, 93, 33, 30), S.TIMEOUT, 143),
         (TaskRow("F", "", 143, 93, 30, 30), S.TIMEOUT, 143),
@@ -97,16 +97,16 @@ RUN = "Job run at Wed Jun 24 at 15:33 on (n1:ncpus=1)"
         (TaskRow("F", "job killed: walltime 33 exceeded limit 30", 271, 93), S.TIMEOUT, 143),
         (TaskRow("F", "", 3, 93, 31, 30), S.ERROR, 3),
         (TaskRow("F", "", 0, 92, 31, 30), S.DONE, 0),
-        # Signals of others.
+        # Signals from elsewhere.
         (TaskRow("F", "", 265, 93, 5, 30), S.ERROR, 137),
         (TaskRow("F", "", 271, 93, 5, 30), S.ERROR, 143),
         (TaskRow("F", "", 267, 93), S.ERROR, 139),
-        # What PBS did not keep decides nothing by itself.
+        # Records that PBS kept only in part decide nothing by themselves.
         (TaskRow("X", "Subjob finished"), None, None),
         (TaskRow("X"), None, None),
         (TaskRow("F", f"{RUN} and finished", None, 92, 5), None, None),
         (TaskRow("F", f"{RUN} and failed", None, 93, 5), S.ERROR, None),
-        # PBS's own statuses.
+        # Statuses of PBS itself.
         (TaskRow("F", "", -1, 93), S.ERROR, None),
         (TaskRow("F", "", -27, 93), S.ERROR, None),
         (TaskRow("F", "", -99, 93), S.ERROR, None),
@@ -199,7 +199,7 @@ SHOWN = {
 
 
 def as_json(text: str) -> str:
-    """The same jobs as qstat prints them with ``-F json``."""
+    """Return the same jobs as qstat prints them with ``-F json``."""
     jobs: dict[str, dict[str, object]] = {}
     for block in text.replace("\n\t", "").split("\n\n"):
         name, *lines = block.split("\n")

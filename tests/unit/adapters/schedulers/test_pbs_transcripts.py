@@ -1,4 +1,4 @@
-"""What a real OpenPBS 23.06 printed is read as it was meant (``tests/cases/pbs``)."""
+"""Output of a real OpenPBS 23.06 is read correctly (``tests/cases/pbs``)."""
 
 from __future__ import annotations
 
@@ -63,12 +63,12 @@ def test_a_deleted_waiting_task_gets_nothing_of_its_arrays_exit_status() -> None
 
 def test_rows_that_the_deletion_of_an_array_overwrote_tell_no_end() -> None:
     answer = transcript(5, BY_ID, -1)
-    # Task 1 had been deleted while it ran, and was shown so before.
+    # Task 1 was deleted while it ran, and an earlier answer showed that.
     deleted = (S.DELETED, 143, False)
 
     assert verdicts(tasks_of(answer, "101[].pbs1")) == {1: NEVER_RAN, 2: deleted, 3: deleted, 4: NEVER_RAN}
     assert verdicts(tasks_of(answer, "103[].pbs1")) == dict.fromkeys((1, 2, 3), NEVER_RAN)
-    # Here task 1 had ended with 0 and task 2 with 3.
+    # Here task 1 had exited with 0 and task 2 with 3.
     overwritten = transcript(12, "qstat -x -t -f $(qselect -x -N lists)")
     assert verdicts(tasks_of(overwritten, "450[].pbs1")) == {
         1: NEVER_RAN, 2: NEVER_RAN, 3: deleted, 4: deleted, 5: deleted, 6: NEVER_RAN,
@@ -263,7 +263,7 @@ def test_no_other_character_ends_a_line(char: str) -> None:
 
 
 class Replayed:
-    """Answers every ``qstat`` with what a real one said."""
+    """A stand-in that answers every ``qstat`` with the output of a real one."""
 
     def __init__(self, *answers: Transcript) -> None:
         self.answers = list(answers)

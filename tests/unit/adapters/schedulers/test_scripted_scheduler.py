@@ -1,4 +1,4 @@
-"""What the scripted scheduler can be told to do wrong."""
+"""The faults that the scripted scheduler can play."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.parts.shell_claim import prepare, submission_of
 
 
 class World:
-    """A scripted scheduler and one claim's space."""
+    """A scripted scheduler and the directories of one claim."""
 
     def __init__(
         self, folder: Path, script: Script | None = None, forget_after_s: float | None = None

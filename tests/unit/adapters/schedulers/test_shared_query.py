@@ -1,4 +1,4 @@
-"""Many threads with one question: one query at a time, shared, and never older than the question."""
+"""Many threads with one question: they share one query at a time, which never began before they asked."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LONGEST_S = 10.0
 
 @define(eq=False)
 class SlowQuery:
-    """Counts its calls; the first lasts until it is let go."""
+    """A query that counts its calls; the first one lasts until it is released."""
 
     fails: bool = False
     begun: Event = field(factory=Event)
@@ -39,7 +39,7 @@ class SlowQuery:
 
 
 def asked_by_nine(query: SlowQuery) -> list[Future[int]]:
-    """One begins a query; eight ask while it is under way."""
+    """Begin a query in one thread, and ask in eight more while it is running."""
     shared = SharedQuery(query)
     with ThreadPoolExecutor(9) as pool:
         futures = [pool.submit(shared)]

@@ -1,4 +1,4 @@
-"""Options for sbatch: what cloudq must know is understood as sbatch would, the rest goes through."""
+"""Options for sbatch: cloudq interprets those that it needs as sbatch does, and passes on the rest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Slurm's commands print is read as it was meant, or not at all."""
+"""Output of Slurm's commands is read correctly or not at all."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ WHAT_EACH_STATE_MEANS = {
     "OUT_OF_MEMORY": (ENDED, S.ERROR), "NODE_FAIL": (ENDED, S.ERROR), "BOOT_FAIL": (ENDED, S.ERROR),
     "POWER_UP_NODE": (QUEUED, None), "EXPEDITING": (QUEUED, None),
 }  # fmt: skip
-"""Every state of Slurm's own list but those that say nothing of the job."""
+"""Every state in Slurm's list except those that do not describe the job."""
 
 
 def test_the_table_has_every_state_of_slurm_and_no_other() -> None:
@@ -135,7 +135,7 @@ def test_a_code_that_slurm_invents_is_no_exit_code(text: str, code: int | None) 
 
 
 def rows_of(name: str) -> str:
-    """The rows of a transcript that squeue printed in cloudq's format."""
+    """Return the rows of a transcript that squeue printed in cloudq's format."""
     lines = (TRANSCRIPTS / name).read_text().splitlines(keepends=True)
     return "".join(line for line in lines if line.startswith("cq|"))
 
@@ -153,7 +153,7 @@ def test_a_failed_node_in_the_answer_of_scontrol_hides_no_exit_code() -> None:
 
     assert "FailedNode=" in line
     assert parse_shown_jobs(line.replace("ExitCode=0:1", "ExitCode=7:0")) == {None: 7}
-    assert parse_shown_jobs(line) == {}  # 0:1 is Slurm's own
+    assert parse_shown_jobs(line) == {}  # 0:1 is from Slurm, not from the script
 
 
 # squeue ------------------------------------------------------------------------------------------
@@ -209,7 +209,7 @@ def test_no_text_at_all_is_taken_for_a_queue_by_mistake(text: str) -> None:
 
 
 ODD = st.text(st.sampled_from("|\n\r\x00\x0b\x0c\x1b\x1c\x85\u2028\ufffdcq5_[1-3],%:./ab"), max_size=30)
-"""Control characters, whatever ends a line for somebody, and what rows are made of."""
+"""Control characters, line ends of every convention, and the characters that rows consist of."""
 
 
 @given(ODD.filter(lambda text: "\n" not in text), ODD)
@@ -442,7 +442,7 @@ PROBLEMS = {each.__name__: each for each in (SubmitUncertain, SubmitDeferred, Su
 
 
 def table_of_texts() -> dict[str, str]:
-    """Slurm's texts, each with the name of the problem that it stands for."""
+    """Return Slurm's messages, each with the name of the problem that it stands for."""
     lines = (Path(__file__).parents[3] / "parts" / "slurm_error_texts.txt").read_text().splitlines()
     rows = (line.partition(" | ") for line in lines if not line.startswith("#"))
     return {text: problem for problem, _, text in rows}
@@ -537,7 +537,7 @@ def test_an_answer_without_a_partition_tells_of_no_idle_cpus(text: str) -> None:
         parse_sinfo(text)
 
 
-# Where jobs are -----------------------------------------------------------------------------------
+# Directories of jobs ------------------------------------------------------------------------------
 
 
 def test_directories_of_jobs_are_read_whatever_is_in_their_names() -> None:

@@ -1,4 +1,4 @@
-"""What an agent needs before it acts on the scheduler or its home (protocol 6.6 and 6.7)."""
+"""The conditions for an agent to act on the scheduler or its home (protocol 6.6 and 6.7)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LEASE = "systems/alpha/lease.json"
 
 
 def take_the_lease_away(world: World) -> None:
-    """Another agent succeeded this one, whose clocks stood still."""
+    """Let another agent succeed this one, whose clocks were stopped."""
     world.store.put(LEASE, encode_lease(a_lease(2, nonce="another's")))
 
 

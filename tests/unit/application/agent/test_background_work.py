@@ -1,4 +1,4 @@
-"""Nothing that takes long holds up a cycle: preparations and submit commands go on in the background."""
+"""No slow step delays a cycle: preparations and submit commands run in the background."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def test_input_that_is_bigger_than_its_record_says_goes_among_the_big_ones(
 
 
 def test_two_agents_of_one_home_publish_one_preparation(world: World, alpha: System, agent: Agent) -> None:
-    """The first is paused in the middle of its download, and goes on after the script has started."""
+    """The first agent is paused during its download, and continues after the script has started."""
     held_up(agent, Lane.DOWNLOAD)
     job_id = submit_with_input(world, SMALL_INPUT_BYTES + 1)
     agent.cycles(2)
@@ -187,7 +187,7 @@ def test_two_agents_of_one_home_publish_one_preparation(world: World, alpha: Sys
     assert unpublished(alpha) == []
 
 
-# Agents before this one made the files in their place ----------------------------------------------
+# Files that an older agent made in place --------------------------------------------------------
 
 
 def test_files_that_an_older_agent_left_half_made_are_made_anew(
@@ -230,7 +230,7 @@ def test_start_that_was_blocked_before_anything_was_ready_stays_blocked(
 
 
 def as_an_older_agent(world: World, agent: Agent, job_id: str) -> DirectoryClaimSpace:
-    """Claim the job, and begin with its files in their place."""
+    """Claim the job, and start with its files in place, as older agents made them."""
     held_up(agent, Lane.PREPARE)
     agent.cycles(2)
     [held] = _prepared_by(agent, job_id)
@@ -325,7 +325,7 @@ def test_one_shot_agent_waits_for_its_background_work(world: World, alpha: Syste
 
 
 def test_one_shot_agent_tries_nothing_again_while_it_waits(world: World, alpha: System) -> None:
-    """Jobs whose files another home has are looked for again and again: one or the other always would be."""
+    """The agent keeps looking for jobs whose files another home has, so one of them would always be due."""
     owner = world.agent(alpha)
     held_up(owner, Lane.SUBMIT)
     for _ in range(70):
@@ -350,7 +350,7 @@ def test_one_shot_agent_tries_nothing_again_while_it_waits(world: World, alpha: 
     assert alpha.scheduler.submissions == []
 
 
-# What the tests are made of ---------------------------------------------------------------------
+# Helpers ----------------------------------------------------------------------------------------
 
 
 def unpublished(system: System) -> list[Path]:
@@ -363,17 +363,17 @@ def _prepared_by(agent: Agent, job_id: str) -> tuple[HeldJob]:
 
 @define
 class EndlessLease:
-    """What a process that was paused with its clocks believes."""
+    """The lease as seen by a process that was paused together with its clocks."""
 
     epoch: int
 
     def require(self) -> None:
-        """It may act, as far as it knows."""
+        """Raise nothing: as far as the process can see, it may act."""
 
 
 @define
 class SleepThenDo:
-    """A clock during whose sleep something happens."""
+    """A clock that runs an action while it sleeps."""
 
     inner: Any
     work: Callable[[], None]
@@ -388,7 +388,7 @@ class SleepThenDo:
 
 @define
 class InterruptedReads:
-    """A store that lets something happen after the first piece of a bulk read."""
+    """A store that runs an action after the first piece of a bulk read."""
 
     inner: Any
     meanwhile: Callable[[], object] | None = None
@@ -405,7 +405,7 @@ class InterruptedReads:
             yield piece
 
 
-# What agents tell of it --------------------------------------------------------------------------
+# Reports of agents about it ----------------------------------------------------------------------
 
 
 def test_agent_tells_with_its_heartbeat_what_it_is_busy_with(world: World, agent: Agent) -> None:

@@ -1,4 +1,4 @@
-"""An agent refuses a store on which two could own one job."""
+"""An agent rejects a store on which two holders could own one job."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_an_accepted_store_is_told_of_once_by_each_agent_and_in_its_beats(world:
 
 
 def test_what_an_agent_accepted_another_still_refuses(world: World) -> None:
-    """The result of the check goes on; the decision is each agent's own."""
+    """The result of the check is passed on; each agent accepts the store for itself."""
     alpha, weak = world.system(), WeakStore(world.store)
     first = world.agent(alpha, store=weak, accept_weak_store=True)
     first.cycles(1)
@@ -83,7 +83,7 @@ def test_what_an_agent_accepted_another_still_refuses(world: World) -> None:
 
 @pytest.mark.parametrize("fault", [lost_request, lost_answer])
 def test_a_check_without_an_answer_is_no_check(world: World, fault: Fault) -> None:
-    """Neither fit nor weak: nothing is written in the system's name until the store was heard."""
+    """Neither fit nor weak: nothing is written in the system's name until the store has answered."""
     store = FaultyStore(world.store, deque([fault]))
     agent = world.agent(world.system(), store=store)
 

@@ -1,4 +1,4 @@
-"""What each operation costs in requests (protocol section 10): the table is the specification."""
+"""The cost of each operation in requests (protocol section 10): the table is the specification."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SHARED = ("doorbell/", "queue/alpha/", "systems/")
 
 @define
 class Counted:
-    """A world whose store counts, an agent of alpha under way, and no job yet."""
+    """A world whose store counts requests, with a running agent of alpha and no job yet."""
 
     world: World
     store: CountingStore

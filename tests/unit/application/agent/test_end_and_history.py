@@ -1,4 +1,4 @@
-"""Between the final record and the history entry (protocol 5.4): no moment at which a job is nowhere."""
+"""Between the final record and the history entry (protocol 5.4): a job is always visible somewhere."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.parts.world import Agent, World
 
 
 class NoHistory(MemoryStore):
-    """A store that takes no history entries while it is *down*."""
+    """A store that accepts no history entries while it is *down*."""
 
     down = True
 

@@ -1,4 +1,4 @@
-"""Following jobs: what changed is looked at, what did not change costs next to nothing."""
+"""Following jobs: changes are examined, and unchanged jobs cost next to nothing."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_a_query_that_failed_is_told_until_one_is_answered_and_not_asked_more_of
 
 
 def notes(world: World) -> dict[str, str]:
-    """What the owners of unfinished jobs are told."""
+    """Return the notes that owners of unfinished jobs see."""
     return {job.job_id: job.note for job in world.client().query.active().jobs}
 
 

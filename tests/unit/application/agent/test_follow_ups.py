@@ -1,4 +1,4 @@
-"""Jobs that a script submitted itself are named, and their directory stays while they run."""
+"""Jobs that a script submitted itself are named, and their directory is kept while they run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def agent(world: World, alpha: System) -> Agent:
 
 
 def ended(world: World, agent: Agent, alpha: System, *follow_ups: tuple[str, str]) -> str:
-    """A job that is over, after jobs of its own appeared in directories relative to its work directory."""
+    """Return a final job whose script submitted jobs in directories relative to its work directory."""
     job_id = world.submit("alpha")
     agent.cycles(1)
     directory = alpha.home / "cache" / job_id

@@ -1,4 +1,4 @@
-"""Which process acts for a system (protocol section 6)."""
+"""The choice of the process that acts for a system (protocol section 6)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Site:
     gone: set[int] = field(factory=set)
     home: RememberedLease = field(factory=RememberedLease)
     faults: deque[Fault] = field(factory=deque)
-    """What happens to the next guarded writes of any agent."""
+    """The faults of the next guarded writes of any agent."""
     store: MemoryStore = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -77,7 +77,7 @@ class Site:
 
 
 def wait_until_acquired(agent: HoldLease, clock: FakeClock, longest_s: float) -> float | None:
-    """Try every 20 s; the seconds it took, None if it never got the lease."""
+    """Try every 20 s and return the seconds it took, or None if the agent never got the lease."""
     began = clock.elapsed()
     while clock.elapsed() - began <= longest_s:
         if agent.acquire() is None:
@@ -232,7 +232,7 @@ def test_what_is_held_counts_from_before_the_beat_was_sent() -> None:
 
 
 class _SlowRegistry(BucketSystemRegistry):
-    """A store whose answer to a beat takes long."""
+    """A registry whose store answers a heartbeat late."""
 
     def __init__(self, inner: BucketSystemRegistry, clock: FakeClock, slow_s: float) -> None:
         super().__init__(inner.store, inner.ids)
@@ -274,7 +274,7 @@ def test_a_beat_that_is_confirmed_after_the_lease_lapsed_does_not_bring_it_back(
 
 @define
 class SlowBeats:
-    """A registry whose beats arrive late: something happens before."""
+    """A registry that runs an action before each heartbeat, which therefore arrives late."""
 
     inner: BucketSystemRegistry
     before: Callable[[], object]
@@ -303,7 +303,7 @@ def test_a_waiter_that_is_held_up_after_its_look_does_not_take_an_old_beat_for_t
 
 @define
 class SlowAnswers:
-    """A registry whose answers are old when they come."""
+    """A registry that runs an action after each read, so that its answers are old on arrival."""
 
     inner: BucketSystemRegistry
     after: Callable[[], object]
@@ -425,7 +425,7 @@ def test_a_late_heartbeat_of_ones_own_is_found_when_the_next_is_refused() -> Non
 
 
 def cloned(site: Site) -> tuple[HoldLease, HoldLease]:
-    """A holder, and a copy of its machine with memory and home: same boot, process and nonces to come."""
+    """A holder and a copy of its machine with memory and home: the same boot, process and future nonces."""
     home = RememberedLease()
     original = site.agent(a_process(), home=home)
     original.acquire()
@@ -559,7 +559,7 @@ def test_a_home_on_a_full_disk_is_not_taken_for_a_copy_of_itself() -> None:
     assert successor.doubt() == ""
 
 
-# Clocks that stand still -----------------------------------------------------------------------
+# Clocks that stopped ---------------------------------------------------------------------------
 
 
 def test_time_that_only_the_store_saw_lets_the_lease_lapse() -> None:

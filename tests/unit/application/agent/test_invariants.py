@@ -23,7 +23,7 @@ from tests.parts.world import SCRIPT, World, text_of
 LONG = Script(duration_s=30_000)
 
 
-# I1: a script is started at most once a claim and task ----------------------------------------
+# I1: a script is started at most once per claim and task --------------------------------------
 
 
 @pytest.mark.parametrize("fault", [SubmitFault.ANSWER_LOST, SubmitFault.LATE, SubmitFault.LOST])
@@ -96,7 +96,7 @@ def test_i1_a_late_submission_that_nobody_knew_of_is_followed_as_soon_as_it_star
     (own, _), (late, _) = alpha.scheduler.submissions
     assert world.job(job_id).jobid == own
 
-    alpha.scheduler._jobs = dict(reversed(alpha.scheduler._jobs.items()))  # so the late one starts first
+    alpha.scheduler._jobs = dict(reversed(alpha.scheduler._jobs.items()))  # so that the late one starts first
     alpha.scheduler.holds_queue = False
     agent.cycles(4)
 
@@ -108,7 +108,7 @@ def test_i1_a_late_submission_that_nobody_knew_of_is_followed_as_soon_as_it_star
 def test_i1_an_agent_paused_anywhere_while_a_successor_takes_over_starts_nothing_twice(
     tmp_path: Path, at: int
 ) -> None:
-    """Both go on afterwards: the paused one wakes in the middle of its call."""
+    """Both continue afterwards; the paused one wakes in the middle of its call."""
     world = World(tmp_path)
     alpha = world.system(behaviour=lambda *_: Script(30, 0, "hello\n", outputs={"out": b"1"}))
     trap = PauseTrap(at)
@@ -135,7 +135,7 @@ def test_i1_an_agent_paused_anywhere_while_a_successor_takes_over_starts_nothing
 
 @define
 class PauseTrap(Trap):
-    """The chosen call is held up while others go on, and then takes effect."""
+    """A trap that delays the chosen call while others act, and then lets it take effect."""
 
     meanwhile: Callable[[], None] = lambda: None
 
@@ -236,7 +236,7 @@ def test_i2_a_refusal_for_good_is_an_error_with_the_schedulers_words(world: Worl
     assert world.job(job_id).error_msg == "scripted: refused"
 
 
-# I3: one holder a job -------------------------------------------------------------------------
+# I3: one holder per job -----------------------------------------------------------------------
 
 
 def test_i3_two_agents_of_one_name_never_act_at_once(world: World) -> None:
@@ -286,7 +286,7 @@ def test_i4_a_submission_cut_before_its_marker_is_seen_and_run_by_nobody(world: 
 
 
 def client_that_dies(world: World, trap: Trap) -> ClientParts:
-    """A client whose process ends at a chosen request."""
+    """A client whose process dies at a chosen request."""
     return world.client(Trapped(world.store, trap, "store"))  # type: ignore[arg-type]
 
 
@@ -330,7 +330,7 @@ def test_i5_a_job_canceled_while_its_submission_hangs_never_starts_afterwards(wo
     assert alpha.scheduler.starts == []
 
 
-# I6: a failed question changes no state -------------------------------------------------------
+# I6: a failed query changes no state ----------------------------------------------------------
 
 
 def test_i6_a_scheduler_that_gives_no_answer_for_an_hour_changes_nothing(world: World) -> None:
@@ -347,7 +347,7 @@ def test_i6_a_scheduler_that_gives_no_answer_for_an_hour_changes_nothing(world: 
 
     assert world.job(job_id) == before
     told = [str(about["error"]) for _, _, about in world.log.told if "error" in about]
-    assert len(told) == 1  # once, however long it lasts
+    assert len(told) == 1  # one message, however long the outage lasts
     assert "gave no answer" in told[0]
 
 
@@ -382,7 +382,7 @@ class DownStore:
         return getattr(self.inner, name)
 
 
-# I7: what a former holder writes has no effect ------------------------------------------------
+# I7: writes of a former holder have no effect -------------------------------------------------
 
 
 def test_i7_a_job_taken_back_from_a_silent_system_is_run_by_another(world: World) -> None:
@@ -477,7 +477,7 @@ def test_i7_a_live_holder_is_not_taken_from_without_force(world: World) -> None:
         world.client().take_back(job_id, ("beta",), 1, force=False)
 
 
-# I8 and I9: exactly one history key, and a marker as long as a job is not over ----------------
+# I8 and I9: exactly one history key, and a queue entry until the job is final -----------------
 
 
 def test_i8_a_final_job_whose_history_entry_is_missing_gets_it_again(world: World) -> None:

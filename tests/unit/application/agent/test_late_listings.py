@@ -1,4 +1,4 @@
-"""A LIST that shows what was there some seconds ago (protocol 2.3 and 8.1)."""
+"""A LIST that shows the state of some seconds ago (protocol 2.3 and 8.1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A job from submit to its end in the bucket."""
+"""A job from submit to its final state in the bucket."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_an_array_with_one_failing_task_is_an_error_with_every_task_told(world: 
 
 
 def test_a_task_that_is_canceled_ends_and_the_others_go_on(world: World) -> None:
-    """One that runs and one that never started; the requests go once the record says so."""
+    """One task runs, one never started; the requests are deleted once the record has the final states."""
     alpha = world.system(behaviour=lambda *_: Script(60), slots=2)
     agent = world.agent(alpha)
     job_id = world.submit("alpha", array="1-4")
@@ -171,7 +171,7 @@ def test_a_job_that_needs_another_to_be_done_starts_after_its_good_end(world: Wo
 
 
 def test_a_job_that_needs_a_failed_one_to_be_done_is_deleted_without_a_run(world: World) -> None:
-    """By whichever of the invited systems hears of it; those that wait for it in turn go with it."""
+    """The first invited system that notices deletes it; jobs that wait for it are deleted, too."""
     alpha, beta = world.system("alpha", behaviour=lambda *_: Script(exit_code=3)), world.system("beta")
     agents = world.agent(alpha), world.agent(beta)
     first = world.submit("alpha")
@@ -195,7 +195,7 @@ def test_a_job_that_needs_a_failed_one_to_be_done_is_deleted_without_a_run(world
 
 
 def test_a_job_that_needs_a_deleted_one_to_be_done_waits_for_its_owner(world: World) -> None:
-    """Nobody can say any more how that one ended."""
+    """The final state of the deleted job can no longer be determined."""
     alpha = world.system("alpha")
     first = world.submit("alpha")
     second = world.submit("alpha", hold_ok_jid=(first,))
@@ -263,7 +263,7 @@ def test_many_unpinned_jobs_are_left_to_whoever_comes_free_first(world: World) -
 
 
 def test_a_slow_system_finds_the_jobs_that_a_quick_one_has_not_taken(world: World) -> None:
-    """The oldest are the quick one's already: whoever tries only those stays idle beside a full bucket."""
+    """The oldest jobs are taken already: a system that tries only those stays idle beside a full bucket."""
     quick = world.system("alpha", behaviour=lambda *_: Script(duration_s=4), slots=8)
     slow = world.system("beta", behaviour=lambda *_: Script(duration_s=4), slots=2)
     agents = world.agent(quick), world.agent(slow)

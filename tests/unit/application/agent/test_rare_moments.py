@@ -1,4 +1,4 @@
-"""Moments that are rare enough to be met only by chance: most were found by the simulation."""
+"""Rare moments, which otherwise occur only by chance: the simulation found most of them."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_job_that_was_claimed_goes_on_when_what_it_was_held_for_is_deleted_mea
 def test_a_stopped_second_submission_is_no_end_of_the_script_to_who_sees_no_lock(
     world: World, tmp_path: Path
 ) -> None:
-    """From another home only the scheduler's word counts, and it has forgotten the one that ran."""
+    """Another home has only the scheduler as evidence, which has forgotten the submission that ran."""
     failing = Script(30, 3, "hello\n")
     alpha = world.system(behaviour=lambda *_: failing, slots=1, late_by_s=60, forget_after_s=40)
     first = world.agent(alpha)
@@ -66,7 +66,7 @@ def test_a_stopped_second_submission_is_no_end_of_the_script_to_who_sees_no_lock
     first.until(lambda: len(alpha.scheduler.starts) == 1)
     first.die()
     alpha.scheduler.holds_queue = True
-    world.clock.pass_by(120)  # the late one waits; the other one failed and is forgotten
+    world.clock.pass_by(120)  # the late submission waits; the other one has failed and is forgotten
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     second = world.agent(evolve(alpha, home=elsewhere), host="login2")
@@ -124,7 +124,7 @@ def test_a_canceled_job_whose_lock_cannot_be_blocked_yet_is_not_handed_over_mean
 
 @define
 class BrokenHandOver:
-    """A disk that takes no lock."""
+    """A disk on which locks cannot be taken."""
 
     asked: int = 0
 
@@ -159,7 +159,7 @@ def test_a_cancel_of_a_job_whose_outputs_are_under_way_is_no_trouble(world: Worl
     assert [told for told in world.log.told if told[1] == "job has trouble"] == []
 
 
-# Stage-outs that last ---------------------------------------------------------------------------
+# Stage-outs that take long ----------------------------------------------------------------------
 
 
 def test_a_stage_out_that_outlasts_the_lease_is_not_begun_again_beside_itself(world: World) -> None:
@@ -175,7 +175,7 @@ def test_a_stage_out_that_outlasts_the_lease_is_not_begun_again_beside_itself(wo
 
 
 def an_agent_that_stages_out(world: World) -> tuple[System, Agent, str, list[Callable[[], None]]]:
-    """An agent whose job has ended and whose workers do not get on; what they would do."""
+    """Return an agent whose job has ended and whose workers are stopped, with the waiting work."""
     alpha = world.system(behaviour=lambda *_: Script(3, 0, "hello\n", outputs={"out": b"1"}))
     agent = world.agent(alpha)
     waiting: list[Callable[[], None]] = []
@@ -195,7 +195,7 @@ class SlowStarted:
         return bool(self.answer)
 
     def wait(self, _: float) -> None:
-        """It does not get on by waiting."""
+        """Return at once: waiting does not advance the work."""
 
     def result(self) -> Any:
         return self.answer[0]
@@ -206,7 +206,7 @@ class SlowStarted:
 
 @define
 class SlowWorkers:
-    """Workers that start when a test says so."""
+    """Workers that start when a test lets them."""
 
     waiting: list[Callable[[], None]]
 
@@ -249,7 +249,7 @@ def test_files_of_one_job_that_cannot_be_listed_leave_the_others_to_go_on(world:
 
 
 class UnreadableFiles(Trap):
-    """Lets no listing pass."""
+    """A trap that makes every listing fail."""
 
     def call(self, name: str, work: Callable[[], Any]) -> Any:
         if name == "space.fingerprint":

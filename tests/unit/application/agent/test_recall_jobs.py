@@ -1,4 +1,4 @@
-"""Jobs that nothing but the summary of an older epoch tells of (protocol 5.6)."""
+"""Jobs that only the summary of an older epoch lists (protocol 5.6)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def alpha(world: World) -> System:
 
 
 def claimed(world: World, alpha: System, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A job that was claimed by an agent that is gone, before any of its files was made."""
+    """Return a job whose claim was created by an agent that died before it made any of the job's files."""
     agent = world.agent(alpha)
     job_id = world.submit("alpha")
     with monkeypatch.context() as patched:
@@ -39,7 +39,7 @@ def claimed(world: World, alpha: System, monkeypatch: pytest.MonkeyPatch) -> str
 
 
 def waiting(world: World, alpha: System, *systems: str) -> tuple[str, str]:
-    """A job, and one that waits for it without a claim; the agent that was invited is gone."""
+    """Return a job, and one that waits for it without a claim; the agent that was invited has died."""
     agent = world.agent(alpha)
     first = world.submit("gamma")
     second = world.submit(*systems, hold_jid=(first,))
@@ -76,7 +76,7 @@ def summaries(world: World) -> list[str]:
     return world.stored("systems/alpha/active/")
 
 
-# Jobs that are ours --------------------------------------------------------------------------
+# Jobs of this system -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("lost", [("queue/alpha/{}.",), ("queue/alpha/{}.", "jobs/{}/claims/")])
@@ -227,7 +227,7 @@ def test_a_claim_without_an_answer_is_found_though_its_queue_entry_expired(
     agent.until_final(job_id)
 
 
-# Jobs that nobody has claimed ----------------------------------------------------------------
+# Unclaimed jobs ------------------------------------------------------------------------------
 
 
 def test_a_waiting_job_whose_queue_entry_expired_is_offered_again(world: World, alpha: System) -> None:
@@ -284,7 +284,7 @@ def test_a_queue_entry_that_no_listing_shows_yet_is_not_put_again(
     assert queued(world, job_id)
 
 
-# What somebody began and did not finish ------------------------------------------------------
+# Interrupted work of others ------------------------------------------------------------------
 
 
 def test_a_cancel_that_was_cut_short_is_finished(world: World, alpha: System) -> None:

@@ -1,4 +1,4 @@
-"""A site that clears its scratch removes the files of a job that runs (protocol 5.7)."""
+"""A site that clears its scratch removes the files of a running job (protocol 5.7)."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def test_files_out_of_sight_when_the_job_has_ended_are_waited_for(world: World) 
 
 
 def lose_sight_at_stage_out(agent: Agent, lose: Callable[[], object]) -> None:
-    """The files go between the decision that the job has ended and the look for its outputs."""
+    """Remove the files between the decision that the job has ended and the search for its outputs."""
     cycle = agent.parts.run.cycle
     finish: Any = cycle.finish_jobs
 
@@ -165,7 +165,7 @@ def lose_sight_at_stage_out(agent: Agent, lose: Callable[[], object]) -> None:
 
 
 def unsubmitted(world: World) -> tuple[str, System, Agent]:
-    """A job whose files are prepared, and whose submit command was never begun."""
+    """Return a job whose files are prepared, and whose submit command was never begun."""
     alpha = world.system("alpha")
     describe, alpha.scheduler.describe = alpha.scheduler.describe, fail  # type: ignore[method-assign]
     agent = world.agent(alpha)
@@ -180,7 +180,7 @@ def fail(*_: object) -> str:
 
 
 def test_a_prepared_job_whose_control_directory_went_ends_unstarted(world: World) -> None:
-    """What told whose the work directory is went along: it stays, and nothing is brought from it."""
+    """The proof of who owns the work directory is gone, too: it stays, and nothing is staged out from it."""
     job_id, alpha, agent = unsubmitted(world)
     purge(alpha, job_id, "control directory")
 
@@ -245,7 +245,7 @@ def test_a_submission_without_an_answer_whose_job_shell_is_gone_comes_to_an_end(
 
 @pytest.mark.parametrize("gone", ["job_shell.sh", "baseline", "everything"])
 def test_files_that_go_right_before_the_submission_are_made_anew(world: World, gone: str) -> None:
-    """A purge strikes between the look whether all is there and the work in the background."""
+    """The files are purged after the check that all are there and before the work in the background."""
     job_id, alpha, agent = unsubmitted(world)
     cache = alpha.home / "cache"
     control_dir = cache / ".cloudq" / f"{job_id}.1"

@@ -1,4 +1,4 @@
-"""A bucket that was restored from a backup: what was made since is gone (protocol 4.8 and 5.6)."""
+"""A bucket that was restored from a backup, so that newer objects are gone (protocol 4.8 and 5.6)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.parts.world import Agent, System, World
 
 @define
 class MeanwhileStore(PassingOn):
-    """Lets others act before the object *key* is first created or rewritten."""
+    """A store that lets others act before the object *key* is first created or rewritten."""
 
     inner: ObjectStore
     key: str
@@ -54,7 +54,7 @@ def backup(world: World) -> MemoryStore:
 
 
 def restore(world: World, kept: MemoryStore, *, confirmed: bool = True) -> None:
-    """The backup comes back, and a person confirms it with ``cloudqd --confirm``."""
+    """Restore the backup; a person confirms it with ``cloudqd --confirm``."""
     assert isinstance(world.store, MemoryStore)
     world.store._held = dict(kept._held)
     if confirmed:
@@ -277,7 +277,7 @@ def test_a_finished_job_that_came_back_keeps_its_files_while_it_ends(
     restore(world, kept)
     world.clock.pass_by(7200)
     successor = world.agent(alpha, keep_s=3600.0)
-    # Its outputs cannot be brought for longer than the time after which its files go.
+    # The stage-out fails for longer than the time after which files are removed.
     with monkeypatch.context() as patched:
         patched.setattr(BucketJobFiles, "put_output", down)
         successor.cycles(200)
@@ -294,7 +294,7 @@ def down(*_: object, **__: object) -> None:
     raise StoreUnavailable("503")
 
 
-# What vanished while the job is held ----------------------------------------------------------
+# Objects that vanish while the job is held ----------------------------------------------------
 
 
 def running(world: World, duration_s: float = 600.0) -> tuple[str, System, Agent]:
@@ -456,7 +456,7 @@ def test_a_waiting_job_that_was_canceled_is_not_offered_again(world: World) -> N
     assert world.job(second).state is JobState.DELETED
 
 
-# What was ended or deleted on purpose ---------------------------------------------------------
+# Jobs that were ended or deleted on purpose ---------------------------------------------------
 
 
 @pytest.mark.parametrize("is_restarted", [False, True])
@@ -541,7 +541,7 @@ def test_a_client_that_ended_a_job_of_a_restored_bucket_wins(world: World) -> No
 
 
 def test_a_job_whose_start_only_another_home_recorded_is_not_started_again(world: World) -> None:
-    """An image of this home started it and was lost; a third home followed it by the scheduler's word."""
+    """A copy of this home started it and was lost; a third home followed it by the scheduler's answers."""
     job_id, alpha, agent = running(world, 3000)
     agent.parts.run._give_back()
     lose_files(world, job_id)

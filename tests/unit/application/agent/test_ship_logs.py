@@ -1,4 +1,4 @@
-"""Logs that grow are brought in the background, in bounded turns, and hold up nothing."""
+"""Growing logs are uploaded in the background, in bounded turns, and delay nothing."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def agent(world: World, alpha: System) -> Agent:
 
 
 def followed(world: World, agent: Agent) -> str:
-    """A job that runs and whose log somebody follows."""
+    """Return a running job whose log is being followed."""
     job_id = world.submit("alpha")
     agent.until(lambda: world.job(job_id).state is JobState.RUN)
     queue = BucketJobQueue(world.store, world.ids)
@@ -135,7 +135,7 @@ def test_logs_that_cannot_be_brought_hold_up_nothing_else_of_the_job(world: Worl
 
 @define
 class NoPieces:
-    """A store that takes no piece of a log."""
+    """A store that accepts no piece of a log."""
 
     inner: Any
 

@@ -1,4 +1,4 @@
-"""Ids begin anew when a scheduler is reset: nobody else's job is canceled for one of ours."""
+"""A scheduler that is reset reuses ids: no job of another user is canceled in place of one of ours."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def handed_over(world: World) -> tuple[System, Agent, str]:
 
 
 def give_the_id_to_another(world: World, scheduler: ScriptedScheduler) -> None:
-    """The controller loses its state, and the job of another agent gets the first id."""
+    """Let the controller lose its state, and give the first id to the job of another agent."""
     scheduler.reset()
     other = world.agent(System("beta", world.tmp / "beta", scheduler))
     job_id = world.submit("beta")
@@ -46,7 +46,7 @@ def test_a_claim_that_was_replaced_leaves_the_new_owner_of_its_id_alone(world: W
     agent.cycles(3)
 
     assert alpha.scheduler.canceled == []
-    assert world.stored(f"queue/alpha/{job_id}") == []  # and it waits for nobody else's job to end
+    assert world.stored(f"queue/alpha/{job_id}") == []  # and it does not wait for the end of the other job
 
 
 def test_a_job_that_nobody_found_is_canceled_by_the_id_that_was_noted(world: World) -> None:

@@ -1,4 +1,4 @@
-"""Taking jobs from systems that no longer act, cut anywhere (protocol 3.3 to 3.5)."""
+"""Taking jobs from systems that no longer act, interrupted at any step (protocol 3.3 to 3.5)."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ SILENCE_S = 1801.0
 
 @pytest.fixture(autouse=True)
 def _quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No machine loses its power in these tests: nothing waits for a disk."""
+    """Skip waiting for the disk: no machine loses its power in these tests."""
     monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
 def dying_client(world: World, at: int, after: bool = False) -> ClientParts:
-    """A client whose process ends at a chosen request."""
+    """A client whose process dies at a chosen request."""
     return world.client(Trapped(world.store, Trap(at, after), "store"))  # type: ignore[arg-type]
 
 
 def held_by_a_silent_agent(world: World, **submitted: str) -> tuple[str, System, Agent]:
-    """A job that runs on alpha, whose agent then says nothing for long."""
+    """Return a job that runs on alpha, whose agent is then silent for a long time."""
     alpha = world.system("alpha", behaviour=lambda *_: LONG)
     agent = world.agent(alpha)
     job_id = world.submit("alpha", **submitted)  # type: ignore[arg-type]
@@ -163,7 +163,7 @@ def test_a_plain_cancel_finishes_a_forced_one_that_was_cut(tmp_path: Path, at: i
 def test_an_agent_that_comes_back_finishes_a_forced_cancel_that_it_hears_of(
     tmp_path: Path, at: int, after: bool
 ) -> None:
-    """Its request is what an agent hears; cut before that, the job goes on until somebody asks again."""
+    """An agent acts only on the cancel request: without one, the job runs until the next cancel."""
     world = World(tmp_path)
     job_id, _, silent = held_by_a_silent_agent(world)
     with contextlib.suppress(Killed):
@@ -249,7 +249,7 @@ def test_nothing_is_taken_on_a_store_that_decides_nothing(world: World) -> None:
     assert not has_claim(world, job_id, 2)
 
 
-# a job that nobody holds ----------------------------------------------------------------------
+# An unclaimed job -----------------------------------------------------------------------------
 
 
 def test_markers_that_a_cut_submission_did_not_put_are_put(world: World) -> None:
@@ -268,7 +268,7 @@ def test_markers_that_a_cut_submission_did_not_put_are_put(world: World) -> None
 
 
 def test_half_a_submission_is_not_offered(world: World) -> None:
-    """Its owner was told that it was not submitted, and may have done it again."""
+    """Its owner was informed that it was not submitted, and may have submitted it again."""
     (archive := world.tmp / "input.zip").write_bytes(b"an archive")
     request = SubmitRequest(SCRIPT, ("alpha",), force=True, input_archive=archive)
     with contextlib.suppress(Killed):
@@ -287,7 +287,7 @@ def test_half_a_submission_is_not_offered(world: World) -> None:
 
 
 def test_an_unclaimed_job_that_is_offered_to_another_system_is_offered_to_nobody_else(world: World) -> None:
-    """The agent that was asked first may come back at any moment: a claim decides."""
+    """The agent that was invited first may come back at any moment: a claim decides."""
     alpha, beta = world.system("alpha"), world.system("beta")
     job_id = world.submit("alpha")
 
@@ -417,7 +417,7 @@ def test_a_take_back_without_systems_goes_to_those_that_were_asked_before(world:
 
 
 def not_put_away(world: World) -> str:
-    """A job that ended, whose agent died before its marker went."""
+    """Return a final job whose agent died before it deleted the queue entry."""
     alpha = world.system("alpha")
     agent = world.agent(alpha)
     job_id = world.submit("alpha")
@@ -439,7 +439,7 @@ def test_a_job_that_a_gone_agent_did_not_put_away_is_deleted_by_force(world: Wor
 
     delete(job_id, force=True)
 
-    # The request tells an agent that comes back that nothing was lost: the job was deleted.
+    # The request shows a returning agent that nothing was lost: the job was deleted.
     assert [key for key in world.stored() if job_id in key] == [f"queue/alpha/{job_id}.1.cancel"]
 
 

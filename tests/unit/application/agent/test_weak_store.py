@@ -1,4 +1,4 @@
-"""Life on a store that ignores conditions, which a person accepted (protocol 8)."""
+"""Operation on a store that ignores conditions and that a person accepted (protocol 8)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.parts.world import Agent, System, World, text_of
 
 
 class ChosenIds(SerialIds):
-    """Jobs get the ids that a test chose."""
+    """Ids that a test chose for its jobs."""
 
     def __init__(self, job_ids: list[str], count: int) -> None:
         super().__init__(count)
@@ -42,7 +42,7 @@ def alpha(weak: World) -> System:
 
 @pytest.fixture
 def agent(weak: World, alpha: System) -> Agent:
-    """One that was told to work there and has reported."""
+    """An agent that accepts the store and has reported."""
     agent = weak.agent(alpha, accept_weak_store=True)
     agent.cycle()
     return agent
@@ -67,7 +67,7 @@ def test_a_job_runs_once_and_comes_back(weak: World, alpha: System, agent: Agent
 
 
 def test_a_store_that_refuses_every_condition_serves_as_well(world: World) -> None:
-    """Nobody ever wins there: so conditions are not asked for, from the first lease on."""
+    """Every conditional write would fail there, so cloudq sends no conditions, from the first lease on."""
     world.store = WeakStore(world.store, refused=("put_if_absent", "put_if_match"))
     alpha = world.system(behaviour=lambda *_: Script(12))
     agent = world.agent(alpha, accept_weak_store=True)
@@ -123,7 +123,7 @@ def test_each_manifest_is_written_after_a_look_at_the_lease_and_at_the_manifest(
 
 
 def test_a_former_holder_stops_at_the_next_look(weak: World, alpha: System, agent: Agent) -> None:
-    """Another home's agent took the lease: conditions would not keep this one out."""
+    """The agent of another home took the lease: conditions would not stop this one."""
     job_id = weak.submit("alpha")
     weak.store.put("systems/alpha/lease.json", encode_lease(a_lease(2, nonce="another's")))
 
@@ -163,7 +163,7 @@ def test_what_an_older_client_offered_to_several_is_taken_by_none_and_says_why(
 ) -> None:
     weak.agent(weak.system("beta"), accept_weak_store=True).cycle()
     said = {key: weak.body(key) for key in weak.stored("systems/")}
-    weak.store.delete(list(said))  # as if nobody had said a word
+    weak.store.delete(list(said))  # as if no agent had reported
     job_id = weak.submit("alpha", "beta")
     for key, body in said.items():
         weak.store.put(key, body)
@@ -241,7 +241,7 @@ def test_canceling_again_while_the_agent_ends_it_asks_again(weak: World, agent: 
 
 
 def test_a_request_for_a_job_that_is_held_ends_it_once(weak: World, alpha: System, agent: Agent) -> None:
-    """The claim was made by an agent that was killed before it wrote the record."""
+    """The claim was created by an agent that was killed before it wrote the record."""
     job_id = weak.submit("alpha")
     agent.cycle()
     agent.die()
@@ -252,7 +252,7 @@ def test_a_request_for_a_job_that_is_held_ends_it_once(weak: World, alpha: Syste
     assert len(claims_of(weak, job_id)) == 1
 
 
-# What a client can know ----------------------------------------------------------------------
+# Knowledge of clients ------------------------------------------------------------------------
 
 
 def test_a_client_learns_it_from_the_beat_that_was_written_last(weak: World, agent: Agent) -> None:

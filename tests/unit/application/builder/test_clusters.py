@@ -1,4 +1,4 @@
-"""Make, list and remove clusters: with interruptions, failures and others at work on the same cluster."""
+"""Create, list and delete clusters, with interruptions, failures and other commands on the same cluster."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def world(tmp_path: Path) -> World:
 
 @define
 class Watched:
-    """A cloud that does something, such as raising, at its nth call; before it, or after it was done."""
+    """A cloud that runs an action, such as raising an error, before or after its nth call."""
 
     cloud: Any
     act: Callable[[str], None]
@@ -211,7 +211,7 @@ class TestInterruptions:
     def test_interrupted_anywhere_and_run_again_it_ends_the_same(
         self, tmp_path: Path, store: JobBucket | None, after: bool
     ) -> None:
-        """At each call to the cloud, before and after it was done; nothing is made twice."""
+        """Interrupted before or after any call to the cloud; nothing is created twice."""
         for at in range(1, 100):
             world = World(tmp_path / str(at))
             request = world.request(**({"store": store} if store else {}))
@@ -252,7 +252,7 @@ class TestInterruptions:
         def lost(_: str) -> None:
             raise CloudUnavailable("no network")
 
-        for at in range(8, 20):  # what comes before the first wait is not repeated
+        for at in range(8, 20):  # the calls before the first wait are not repeated
             fresh = World(world.home / str(at))
             watched = Watched(fresh.cloud, lambda name: lost(name) if name == "find" else None, at)
 
@@ -331,7 +331,7 @@ class TestOthersAtWork:
                 return
 
     def test_a_removal_during_a_creation_ends_both_in_words(self, tmp_path: Path) -> None:
-        """Whatever the moment: nothing is called made that is not, and the removal repeated removes all."""
+        """No incomplete cluster is ever reported as complete, and a repeated removal removes everything."""
         for at in range(1, 100):
             world = World(tmp_path / str(at))
             watched = Watched(world.cloud, lambda _, w=world: w.delete(), at)  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""Bad input and bad times, as agents and clients meet them: said plainly, nothing lost or doubled."""
+"""Bad input and outages, for agents and clients: plain messages, and nothing lost or doubled."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ Spoil = Callable[[bytes], bytes]
 
 
 def with_fields(**fields: object) -> Spoil:
-    """A record that somebody changed."""
+    """Return a change that overwrites these fields of a record."""
     return lambda body: json.dumps(json.loads(body) | fields).encode()
 
 
 def spoil(world: World, job_id: str, how: Spoil) -> bytes:
-    """Change the record of a job behind everybody's back; return what it was."""
+    """Change the record of a job behind cloudq's back, and return the old one."""
     key = f"jobs/{job_id}/manifest.json"
     before = world.body(key)
     world.store.put(key, how(before))
@@ -52,12 +52,12 @@ def spoil(world: World, job_id: str, how: Spoil) -> bytes:
 
 
 def note_of(world: World, job_id: str) -> str:
-    """Why a job waits, as ``list --long`` tells."""
+    """Return the reason why a job waits, as ``list --long`` shows it."""
     [note] = [job.note for job in world.client().query.active().jobs if job.job_id == job_id]
     return note
 
 
-# Records that anybody may have written -----------------------------------------------------------
+# Records that anyone may have written ------------------------------------------------------------
 
 SPOILED = pytest.mark.parametrize(
     ("how", "kind", "words"),
@@ -77,7 +77,7 @@ SPOILED = pytest.mark.parametrize(
 def test_a_job_whose_record_cannot_be_read_waits_says_why_and_stops_nobody(
     world: World, how: Spoil, kind: type[CloudqError], words: str
 ) -> None:
-    """Once it is repaired it runs."""
+    """Once the record is repaired, the job runs."""
     alpha = world.system()
     agent = world.agent(alpha)
     bad, good = world.submit("alpha"), world.submit("alpha")
@@ -130,7 +130,7 @@ def test_who_deletes_a_record_that_cannot_be_read_is_told_how(world: World) -> N
 
 
 def test_a_record_that_names_another_job_s_directory_and_local_job_reaches_neither(world: World) -> None:
-    """Canceling it must not end the other's; its own directory is computed, not believed."""
+    """Canceling it must not end the other job; its own directory is computed, not read from the record."""
     alpha = world.system(behaviour=lambda *_: Script(duration_s=300, outputs={"mine": b"1"}))
     agent = world.agent(alpha)
     victim = world.submit("alpha")
@@ -154,7 +154,7 @@ def test_a_record_that_names_another_job_s_directory_and_local_job_reaches_neith
 
 
 def test_a_work_directory_that_is_somebody_else_s_is_left_alone(world: World) -> None:
-    """The job waits some minutes, says so, and runs once the way is free."""
+    """The job waits some minutes, shows the reason, and runs once the directory is free."""
     alpha = world.system()
     agent = world.agent(alpha)
     job_id, other = world.submit("alpha"), world.submit("alpha")
@@ -207,7 +207,7 @@ def test_an_output_that_would_be_written_elsewhere_is_refused_and_stays_packed(w
 
 
 class DownStore:
-    """Passes everything on to a store that can be down: it answers 503 to everything."""
+    """A proxy to a store that can be down, and then answers 503 to every request."""
 
     def __init__(self, inner: Any) -> None:
         self.inner = inner
@@ -226,11 +226,11 @@ class DownStore:
 
 
 def live(agent: Agent, seconds: float) -> None:
-    """The daemon's life for a while: its beats and its cycles, whatever they meet."""
+    """Run the daemon for a while: its heartbeats and cycles, through all failures."""
     clock = agent.world.clock
     ends = clock.elapsed() + seconds
     while clock.elapsed() < ends:
-        with suppress(StoreUnavailable):  # the heartbeat tries again
+        with suppress(StoreUnavailable):  # the heartbeat is retried
             agent.parts.lease.beat_if_due()
         agent.parts.run._once(None)
 
@@ -263,7 +263,7 @@ def test_jobs_go_on_while_the_store_is_down_and_none_is_lost_or_doubled(world: W
 
 @define
 class WorkingClock(FakeClock):
-    """While a client sleeps, something goes on."""
+    """A clock that runs an action while a client sleeps."""
 
     meanwhile: Callable[[], None] = lambda: None
 
@@ -318,7 +318,7 @@ class FailsAt:
 def test_a_submission_that_fails_before_its_marker_says_that_nothing_was_submitted(
     world: World, part: str, tmp_path: Path
 ) -> None:
-    """What was put already is seen by nobody."""
+    """The objects that were already written are invisible."""
     client = Client(world.client(FailsAt(world.store, part)))
     script = tmp_path / "run.sh"
     script.write_text("echo hello\n")
@@ -360,7 +360,7 @@ def test_a_doorbell_that_does_not_ring_is_only_a_warning(world: World, tmp_path:
 
 @define
 class FullDisk(Trap):
-    """No space is left for one kind of call until there is room again."""
+    """One kind of call finds no space left until there is room again."""
 
     step: str = ""
     is_full: bool = True
@@ -384,7 +384,7 @@ class FullDisk(Trap):
     ],
 )  # fmt: skip
 def test_a_job_waits_for_room_on_a_full_disk_and_says_so(world: World, step: str) -> None:
-    """It is not lost, not submitted twice, and goes on within the longest back-off."""
+    """The job is not lost, not submitted twice, and continues within the longest back-off."""
     alpha = world.system(behaviour=lambda *_: Script(10, outputs={"result": b"42"}))
     disk = FullDisk(step=step)
     agent = world.agent(alpha, disk)
@@ -396,7 +396,7 @@ def test_a_job_waits_for_room_on_a_full_disk_and_says_so(world: World, step: str
 
     assert (world.job(job_id).state, alpha.scheduler.starts) == (JobState.INIT, [])
     assert "No space left on device" in note_of(world, job_id)
-    assert 3 <= disk.met <= 10  # later and later, not every cycle
+    assert 3 <= disk.met <= 10  # less and less often, not in every cycle
 
     disk.is_full = False
     agent.until_final(job_id, longest_s=700)
@@ -424,7 +424,7 @@ def test_an_output_that_cannot_be_packed_on_a_full_disk_is_kept_until_it_can(wor
 
 
 def test_a_cancel_ends_a_job_whose_output_cannot_be_brought(world: World) -> None:
-    """Its files stay where they are, and the record says where."""
+    """Its files stay where they are, and the record names the place."""
     alpha = world.system(behaviour=lambda *_: Script(10, 3, outputs={"result": b"42"}))
     agent = world.agent(alpha, FullDisk(step="space.pack_output"))
     job_id = world.submit("alpha")
@@ -505,11 +505,11 @@ def test_one_job_without_room_does_not_hold_up_the_others(world: World) -> None:
     assert note_of(world, large).startswith("cannot download the input to ")
 
 
-# Requests that cannot be -------------------------------------------------------------------------
+# Impossible requests -----------------------------------------------------------------------------
 
 
 def test_a_job_that_holds_for_one_whose_record_cannot_be_read_waits(world: World) -> None:
-    """It cannot be told whether that one is over: starting would be a guess."""
+    """It is unknown whether the other job is final: starting this one would be a guess."""
     alpha = world.system(behaviour=lambda *_: Script(duration_s=60))
     agent = world.agent(alpha)
     first = world.submit("alpha")
@@ -525,7 +525,7 @@ def test_a_job_that_holds_for_one_whose_record_cannot_be_read_waits(world: World
 
 
 def test_options_that_cannot_be_split_end_a_job_that_somebody_else_wrote(world: World) -> None:
-    """The client refuses them; a record from elsewhere may hold them all the same."""
+    """The client rejects them; a record from elsewhere may still contain them."""
     agent = world.agent(world.system())
     bad, good = world.submit("alpha"), world.submit("alpha")
     spoil(world, bad, with_fields(submit_opt='--comment="a b'))

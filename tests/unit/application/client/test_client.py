@@ -1,4 +1,4 @@
-"""`cloudq.Client` as programs use it: what its methods give, and what they refuse."""
+"""`cloudq.Client` as programs use it: the results of its methods, and the input that they reject."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def agent_of(world: World, name: str = "alpha", script: Script | None = None) ->
 
 
 def test_every_problem_is_told_at_once_those_in_the_store_too(world: World, client: Client) -> None:
-    """Each with what it is about; nothing is written."""
+    """Each problem names its subject; nothing is written."""
     agent_of(world)
     before = world.stored()
     twin = world.tmp / "deep" / "data.txt"
@@ -103,7 +103,7 @@ def test_a_system_nobody_knows_is_queued_for_by_force(world: World, client: Clie
 
 
 def test_a_dead_agent_is_told_by_submit_and_by_list(world: World, client: Client, script: Path) -> None:
-    """The job is queued all the same: agents come back."""
+    """The job is queued anyway: agents come back."""
     agent_of(world).die()
     world.clock.pass_by(3600)
     submitted = client.submit(script, submit_to="alpha")
@@ -119,7 +119,7 @@ def test_a_dead_agent_is_told_by_submit_and_by_list(world: World, client: Client
 
 @pytest.mark.parametrize("text", ["", " ", "4-1", "0-3", "1-4:0", "1-99999999", "1-", "-3", "a", "1-3%0"])
 def test_an_array_that_cannot_be_is_refused(world: World, client: Client, script: Path, text: str) -> None:
-    """An empty text, too: a shell variable that was not set must not make a plain job of an array."""
+    """An empty text is refused, too: an unset shell variable must not turn an array into a plain job."""
     with pytest.raises(InvalidInput, match=r"^array range "):
         client.submit(script, submit_to="alpha", array_tid=text)
     assert world.stored() == []
@@ -138,7 +138,7 @@ def test_an_input_that_would_take_the_script_s_place_is_refused(
 
 
 def test_the_script_may_be_among_its_inputs(world: World, client: Client, script: Path) -> None:
-    """As with ``--input *``; it is run, whatever its modes were where it was submitted."""
+    """As with ``--input *``; the script is run, whatever its mode was on the client."""
     agent = agent_of(world)
     job_id = client.submit(script, submit_to="alpha", inputs=[script]).job.uuid
     agent.until_final(job_id)
@@ -188,7 +188,7 @@ def test_nothing_to_submit_to_is_refused(client: Client, script: Path) -> None:
         client.submit(script, submit_to="")
 
 
-# Looking -----------------------------------------------------------------------------------------
+# Reading -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("job_id", ["", "nonsense", "../../etc", "3F7E7681", "3f7e7681.1", "3f7e76811"])
@@ -283,7 +283,7 @@ def test_a_place_that_cannot_be_written_to_is_named(world: World, client: Client
 
 
 def test_a_job_that_runs_is_not_deleted(world: World, client: Client, script: Path) -> None:
-    """Neither by its id nor with all others; nothing of it goes."""
+    """Neither by its id nor with all other jobs; nothing of it is deleted."""
     agent = agent_of(world, script=Script(600))
     ended = client.submit(script, submit_to="alpha").job.uuid
     client.cancel(ended)

@@ -1,4 +1,4 @@
-"""How agents are, from what they last reported."""
+"""The state of agents, from their last reports."""
 
 from __future__ import annotations
 

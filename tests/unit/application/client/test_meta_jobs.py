@@ -1,4 +1,4 @@
-"""Meta jobs from submit to their end: where they may run, and what they become there."""
+"""Meta jobs from submit to their final state: where they may run, and what they are converted to."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def ended(world: World, agent: Agent, **options: object) -> Job:
     return world.job(job_id)
 
 
-# What it becomes -----------------------------------------------------------------------------
+# The converted job ---------------------------------------------------------------------------
 
 
 def test_a_meta_job_is_converted_where_it_runs_and_its_record_shows_how(world: World) -> None:
@@ -95,7 +95,7 @@ def test_names_of_the_submitters_configuration_travel_with_the_job(world: World)
 
 
 def test_a_job_that_cannot_be_converted_ends_with_every_reason(world: World) -> None:
-    """The system said less than it knows when the job was submitted, or its profile has changed."""
+    """The offer was incomplete when the job was submitted, or the profile has changed."""
     agent_of(world, "alpha").parts.run.stop()
     job_id = submit(world, HEAD + "#$ walltime: 5h\n").job.uuid
     strict = evolve(LOCAL, resource=None, resources={}, limits=Limits(walltime=None), walltime=None)
@@ -144,7 +144,7 @@ def test_a_mapping_that_somebody_put_into_the_bucket_is_not_believed(
 
 
 def test_an_attempt_after_a_crash_has_the_same_options(world: World) -> None:
-    """Whatever became of the profile meanwhile."""
+    """The options stay, even if the profile has changed since."""
     system = world.system("alpha", behaviour=lambda *_: Script(), profile=LOCAL)
     trap = Trap()
     first = world.agent(system, trap)
@@ -162,7 +162,7 @@ def test_an_attempt_after_a_crash_has_the_same_options(world: World) -> None:
     assert len(system.scheduler.starts) == 1
 
 
-# Where it may run ----------------------------------------------------------------------------
+# Eligible systems ----------------------------------------------------------------------------
 
 
 def test_a_job_for_anybody_is_offered_to_every_system_that_can_run_it(world: World) -> None:

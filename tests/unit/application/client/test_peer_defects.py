@@ -1,4 +1,4 @@
-"""Defects of the original that no other test tries against cloudq (docs/peer-defects.md)."""
+"""Defects of the original that no other test tries on cloudq (docs/peer-defects.md)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.parts.world import World, text_of
 
 @define
 class RefusesRecords:
-    """A store that answers no rewrite of a job's record, for as long as a test wants."""
+    """A store that rejects every rewrite of a job's record for as long as a test wants."""
 
     inner: Any
     is_refusing: bool = False
@@ -66,7 +66,7 @@ def test_an_agent_that_dies_before_a_submission_is_recorded_leaves_it_to_its_suc
 
 
 def test_a_job_behind_more_keys_than_a_list_has_runs(world: World) -> None:
-    """The original never saw what came after the first thousand."""
+    """The original never saw the keys after the first thousand."""
     agent = world.agent(world.system())
     for number in range(1100):
         world.store.put(f"queue/alpha/00000000.{number + 2}", b"")
@@ -78,7 +78,7 @@ def test_a_job_behind_more_keys_than_a_list_has_runs(world: World) -> None:
 
 
 def test_a_task_that_fails_ends_neither_its_array_nor_the_files_of_the_others(world: World) -> None:
-    """The original called the whole array failed at once and deleted what the other tasks worked on."""
+    """The original failed the whole array at once and deleted the files that the other tasks worked on."""
 
     def behaviour(_: object, task: int | None) -> Script:
         return Script(5, 7, "") if task == 1 else Script(600, 0, "late\n", outputs={"late": b"42"})

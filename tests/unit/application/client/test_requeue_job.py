@@ -1,4 +1,4 @@
-"""`requeue` as a whole: who holds the job decides what it does, and the person must have seen that."""
+"""`requeue` as a whole: its effect depends on the holder of the job, which the person must have seen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An ended job is run once more as a new job: all of it, or the tasks that failed."""
+"""A final job is rerun as a new job: all of it, or the tasks that failed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.parts.world import World
 
 
 def fails_once(world: World, *failing: int | None) -> object:
-    """A system whose scripts, or these tasks of them, fail in the first job."""
+    """A system where the scripts of the first job, or these tasks of it, fail."""
     first: list[str] = []
 
     def behaviour(submission: object, task: int | None) -> Script:

@@ -1,4 +1,4 @@
-"""What an examination finds, on stores and machines that are not as they should be."""
+"""The findings of an examination on stores and machines with problems."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def of(findings: list[Finding], check: str) -> list[tuple[Level, str]]:
 
 
 class Odd:
-    """A store some of whose requests are a test's."""
+    """A store with some requests replaced by those of a test."""
 
     def __init__(self, inner: ObjectStore, **odd: Callable[..., Any]) -> None:
         self._inner, self._odd = inner, odd
@@ -130,11 +130,11 @@ def test_a_refusal_is_shown_with_its_own_advice(world: World) -> None:
     assert (rights.what, rights.to_do) == ("may not write: no write", "set sse in [store]")
 
 
-# Uploads that nobody finished -------------------------------------------------------------------
+# Unfinished uploads -----------------------------------------------------------------------------
 
 
 class HalfUploaded(Odd):
-    """A store with uploads that were begun, so many seconds ago."""
+    """A store with unfinished uploads of the given ages in seconds."""
 
     def __init__(self, inner: ObjectStore, **ages_s: float) -> None:
         self.uploads = [UnfinishedUpload(f"jobs/{key}/1/output.zip", key, age) for key, age in ages_s.items()]
@@ -280,7 +280,7 @@ def test_what_an_examination_that_was_cut_short_left_goes_with_a_later_one(world
 
     assert world.stored("doctor/") == left
     found(world)
-    assert world.stored("doctor/") == left  # it may still run
+    assert world.stored("doctor/") == left  # the examination may still be running
     world.clock.pass_by(3601)
     told = of(found(world), "rights")
 
@@ -384,7 +384,7 @@ def test_markers_of_jobs_that_are_over_go_when_no_agent_clears_them(world: World
     jobs.put_history(jobs.history_key(job))
     for job_id in (job.uuid, "0123abcd"):
         queue.invite("alpha", ClaimTag(job_id, 1))
-    assert of(found(world), "jobs")[0][0] is OK  # its agent may be about to
+    assert of(found(world), "jobs")[0][0] is OK  # its agent may be about to remove it
 
     world.clock.pass_by(3601)
     assert of(found(world), "jobs") == [
@@ -428,7 +428,7 @@ ROOMY = Room(10**12, 10**6)
 
 @frozen
 class Machine:
-    """A machine as a test wants it."""
+    """A machine with the properties that a test gives it."""
 
     modes: Access | None = OURS
     unwritable: str = ""

@@ -1,4 +1,4 @@
-"""What an examination tells of the bucket's settings and of listings (protocol 8.1 and 8.2)."""
+"""The report of an examination on the bucket's settings and on listings (protocol 8.1 and 8.2)."""
 
 from __future__ import annotations
 

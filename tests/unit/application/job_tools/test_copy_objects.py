@@ -1,4 +1,4 @@
-"""What `abci_cs_cp` copies where, on a store that takes any key."""
+"""Sources and destinations of `abci_cs_cp`, on a store that accepts any key."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.parts.inline_workers import InlineWorkers
 
 
 class Bench:
-    """Two buckets, a directory, and what was reported."""
+    """Two buckets, a directory, and the reported totals."""
 
     def __init__(self, directory: Path) -> None:
         self.buckets = {name: DictStore(lambda: NOON) for name in ("bucket", "other")}
@@ -40,7 +40,7 @@ class Bench:
         self._copy(parse_place(source), parse_place(target))
 
     def local(self, name: str) -> str:
-        """Its path; a slash at the end stays."""
+        """Return the path of *name*; a slash at the end stays."""
         return f"{self.here}/{name}"
 
     def put_file(self, name: str, content: str = "content") -> str:
@@ -281,7 +281,7 @@ def test_a_stopped_copy_leaves_nothing(tmp_path: Path) -> None:
     files = DiskFiles()
     files.stop()
 
-    with pytest.raises(Exception) as caught:  # noqa: PT011 (nobody is told: the command ends)
+    with pytest.raises(Exception) as caught:  # noqa: PT011 (the error reaches no user: the command ends)
         files.write(tmp_path / "x", iter([b"a"]))
     assert not isinstance(caught.value, CloudqError)
     assert list(tmp_path.iterdir()) == []

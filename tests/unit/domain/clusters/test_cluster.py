@@ -1,4 +1,4 @@
-"""Names and states of clusters; what is done next with what exists."""
+"""Names and states of clusters, and the next step for what exists."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class TestSteps:
     def test_each_pair_of_states_leads_somewhere(
         self, pair: tuple[StackState | None, StackState | None]
     ) -> None:
-        """Steps that are followed one after another end, whatever they began with."""
+        """A sequence of steps ends, whatever the initial states were."""
         for next_step, end in ((creation_step, {Step.DONE, Step.REFUSE}), (deletion_step, {Step.DONE})):
             there = pair
             for _ in range(9):
@@ -134,7 +134,7 @@ class TestSteps:
 def _after(
     step: Step, there: tuple[StackState | None, StackState | None]
 ) -> tuple[StackState | None, StackState | None]:
-    """What a cloud in which all goes well makes of a step."""
+    """Return the states after a step in a cloud without failures."""
     network, nodes = there
     settled = {CREATING: COMPLETE, DELETING: None}
     done: dict[Step, tuple[StackState | None, StackState | None]] = {

@@ -1,4 +1,4 @@
-"""Trials of a site's scheduler: what each end shows, and that every check can fail."""
+"""Trials of a site's scheduler: the evidence for each final state, and proof that every check can fail."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BY_NAME = {trial.name: trial for trial in TRIALS}
 
 
 def as_expected(trial: Trial) -> Job:
-    """The job that the trial should come to."""
+    """Return the job that the trial should result in."""
     job = evolve(a_job(), state=trial.state, exit_code=trial.exit_code, tasks=TaskStates())
     job = evolve(job, time_start=None if trial.never_starts else NOON)
     if trial.array:

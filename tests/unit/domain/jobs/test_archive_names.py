@@ -1,4 +1,4 @@
-"""Names in archives: two files never get one name, and each gets its own back."""
+"""Names in archives: two files never get the same name, and each gets its original name back."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NAMES = st.binary(min_size=1, max_size=12) | st.lists(
 @given(NAMES)
 def test_every_name_comes_back(raw: bytes) -> None:
     assert decoded(encoded(raw)) == raw
-    encoded(raw).encode()  # it is text
+    encoded(raw).encode()  # the result is valid text
 
 
 @given(NAMES, NAMES)

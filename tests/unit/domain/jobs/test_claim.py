@@ -1,4 +1,4 @@
-"""Claims: who may take a job next."""
+"""Claims: the systems that may take a job next."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A job's record: it changes only as the table allows, and remembers when and why."""
+"""The record of a job: it changes only as the table allows, and keeps the times and reasons."""
 
 from __future__ import annotations
 

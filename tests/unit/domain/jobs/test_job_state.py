@@ -1,4 +1,4 @@
-"""The table of states: complete, and final is final."""
+"""The table of states: complete, and final states stay final."""
 
 from __future__ import annotations
 

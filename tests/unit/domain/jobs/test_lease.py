@@ -1,4 +1,4 @@
-"""Leases: a holder stops in time, and a waiter waits long enough, whatever their clocks say."""
+"""Leases: a holder stops in time, and a waiter waits long enough, whatever their clocks show."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_any_sign_of_life_starts_the_wait_again() -> None:
 def test_a_waiter_never_outruns_a_holder_that_may_still_write(
     sent: float, delay: float, waited: float
 ) -> None:
-    """Both on one clock: the beat is seen *delay* after it was sent, looked at again *waited* later."""
+    """Both use one clock: the heartbeat is seen *delay* after it was sent, and again *waited* later."""
     held, watch = HeldLease(LEASE, sent), Watch(LEASE.epoch, LEASE.nonce, sent + delay)
     now = sent + delay + waited
 

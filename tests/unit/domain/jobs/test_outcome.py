@@ -1,6 +1,6 @@
-"""Outcomes from evidence. What matters most: no job is called DONE that was not.
+"""Outcomes from evidence. Most important: a job that was not successful is never called DONE.
 
-The tables spell out every kind of evidence; the properties go through all combinations of it.
+The tables list every kind of evidence; the properties go through all combinations of it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def state_of(evidence: Evidence) -> JobState | None:
     return None if end is None else end.state
 
 
-# The scheduler has it alive ------------------------------------------------------------------
+# The job is alive in the scheduler -----------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_the_schedulers_success_counts_after_the_grace_for_a_script_that_started
     assert decide(Evidence(start, None, ended(S.DONE, code), absent_s=LONG_GONE)) == expected
 
 
-# A record and the scheduler's word -----------------------------------------------------------
+# A record and the scheduler's answer ---------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -304,7 +304,7 @@ def test_where_records_cannot_be_seen_the_schedulers_word_is_all_there_is(
     assert decide(Evidence(status=status, records_in_sight=False)) == expected
 
 
-# All there is --------------------------------------------------------------------------------
+# All combinations ----------------------------------------------------------------------------
 
 ALL_EVIDENCE = [
     Evidence(start, record, status, cancel_accepted, absent_s)

@@ -1,4 +1,4 @@
-"""Arrays: the job's state is derived from its tasks, and 10,000 of them stay small."""
+"""Arrays: the state of the job is derived from its tasks, and 10,000 of them take little space."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Array ranges: what users may write, and that no task is ever lost or named twice."""
+"""Array ranges: what users may write; no task is ever lost or named twice."""
 
 from __future__ import annotations
 

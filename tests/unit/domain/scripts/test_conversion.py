@@ -1,4 +1,4 @@
-"""What a meta jobscript becomes on each kind of system."""
+"""The conversion of a meta jobscript for each kind of system."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ RESOURCES = {
     "abci": "rt_HF",
     "abci2": "rt_F",
 }
-"""What a meta jobscript asks for on each system."""
+"""The resource that the meta jobscript names on each system."""
 
 CASES = {
     "plain": "#$ walltime: 1:30:00\n",
@@ -218,7 +218,7 @@ def test_all_problems_are_told_at_once() -> None:
     assert len(problems_of("abci", script, array="1,4", project="-x", resource="rt_HG")) == 4
 
 
-# Nothing a user writes becomes more than a value ---------------------------------------------
+# No user's text becomes more than a value ----------------------------------------------------
 
 values = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 TEMPLATES = SystemProfile(
@@ -230,7 +230,7 @@ TEMPLATES = SystemProfile(
 
 
 def either(project: str, resource: str) -> Iterator[LocalScript]:
-    """The conversion, if it is not refused."""
+    """Yield the conversion, unless it is rejected."""
     try:
         yield converted(TEMPLATES, project=project, resource=resource)
     except InvalidInput:
@@ -270,7 +270,7 @@ LIMITED = evolve(
 )
 
 
-# Which systems a job may be offered to -------------------------------------------------------
+# The systems to which a job may be offered ---------------------------------------------------
 
 
 def reasons(
@@ -316,7 +316,7 @@ def test_every_limit_of_a_system_is_a_reason() -> None:
 
 
 def test_a_job_is_offered_only_where_it_can_be_converted() -> None:
-    """Each system's own word is enough to know it: nothing is taken by an agent that has to refuse it."""
+    """The system's offer alone decides: no agent takes a job that it must then reject."""
     one = OptionTemplate.parse("--gpu", RESOURCE_FIELDS)
     bare = SystemProfile(name="bare", scheduler="slurm", resource=one)
     listed = evolve(bare, resource=None, resources={"gpu": ResourceProfile(one, 8)})

@@ -1,4 +1,4 @@
-"""What of a user's script and options goes into the job shell."""
+"""The parts of a user's script and options that go into the job shell."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_interpreter_of_the_reported_pbs_script_is_csh() -> None:
     assert read_header(script, (), PBS_DIALECT.header).interpreter == "/bin/csh"
 
 
-# Lines of other schedulers, and lines that nobody reads -------------------------------------------
+# Lines of other schedulers, and lines that no scheduler reads -------------------------------------
 
 
 def test_slurm_is_given_the_lines_that_it_reads_of_others() -> None:

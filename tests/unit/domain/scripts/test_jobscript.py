@@ -1,4 +1,4 @@
-"""Jobscripts: what keeps one from running is said at once; what can run is left as it is."""
+"""Jobscripts: a problem that prevents a run is reported at once; a script that can run is left as it is."""
 
 from __future__ import annotations
 

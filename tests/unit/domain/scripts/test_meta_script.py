@@ -1,4 +1,4 @@
-"""Meta jobscripts: what their head says, and everything that may be wrong with it."""
+"""Meta jobscripts: the contents of their head, and everything that may be wrong with it."""
 
 from __future__ import annotations
 
@@ -226,7 +226,7 @@ def test_a_script_is_a_meta_jobscript_if_its_head_has_a_directive(text: str, is_
 
 
 def read(body: bytes) -> MetaScript | None:
-    """The script, or None if it was refused in words that say where."""
+    """Return the script, or None if it was rejected with messages that name the place."""
     try:
         return parsed(body)
     except InvalidInput as error:

@@ -1,4 +1,4 @@
-"""Templates of options: a value is put into a word, and never becomes one."""
+"""Templates of options: a value is put into a word, and never becomes another one."""
 
 from __future__ import annotations
 

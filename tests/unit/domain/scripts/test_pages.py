@@ -1,4 +1,4 @@
-"""The pages on meta jobscripts and profiles show what is really so."""
+"""The pages on meta jobscripts and profiles match the code."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def page(name: str) -> str:
 
 
 def block(text: str, after: str) -> str:
-    """The first block of code after a heading."""
+    """Return the first block of code after a heading."""
     return re.findall(r"```\w+\n(.*?)```", text[text.index(after) :], re.DOTALL)[0]
 
 

@@ -1,4 +1,4 @@
-"""What profiles make of a meta job is what the adapters of their schedulers take."""
+"""The options that profiles make of a meta job are those that the scheduler adapters accept."""
 
 from __future__ import annotations
 

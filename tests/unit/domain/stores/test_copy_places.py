@@ -1,4 +1,4 @@
-"""What `abci_cs_cp` may copy from and to, and which keys may become files."""
+"""Places that `abci_cs_cp` may copy from and to, and keys that may become files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A check of the store as beats tell it, to agents of this release and of older ones."""
+"""The check of a store in heartbeats, as agents of this release and older ones read it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_a_beat_of_an_older_release_tells_of_a_fit_store() -> None:
 
 
 def test_an_older_agent_takes_a_weak_store_for_one_that_was_never_checked() -> None:
-    """It reads a bare time; so it makes its own check, and refuses."""
+    """An older agent reads only a plain time; so it makes its own check, and rejects the store."""
     with pytest.raises(ValueError, match="Invalid isoformat"):
         datetime.fromisoformat(str(StoreCheck(NOON, "8 won")))
 

@@ -1,4 +1,4 @@
-"""``cloudqaws`` on a cloud in memory: words, table and JSON; the original's beside them."""
+"""``cloudqaws`` on a cloud in memory: messages, table and JSON, beside those of the original."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CREATE = ("create", "--name", "c", "--keypair", "my-key", "--preset_name", "tiny
 
 @define
 class Builder:
-    """Runs commands of a user whose cloud is the world's."""
+    """A runner for commands of a user whose cloud is the one of the world."""
 
     world: World
 
@@ -251,7 +251,7 @@ class TestHelp:
 
 
 def test_a_builder_needs_nothing_that_only_posix_has(tmp_path: Path) -> None:
-    """Wired for AWS, wheel and preset made, a command run: what POSIX alone has is away."""
+    """Without the modules of POSIX: wire the builder for AWS, make wheel and preset, run a command."""
     work = """
 import os, sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The command line against a client that is wired to parts in memory."""
+"""Fixtures: the command line with a client that is wired to parts in memory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.parts.world import Agent, World
 
 @define
 class WorkingClock(FakeClock):
-    """While a command sleeps, the agent works."""
+    """A clock that lets the agent work while a command sleeps."""
 
     agent: Agent | None = None
 
@@ -35,7 +35,7 @@ class WorkingClock(FakeClock):
 
 @define
 class Cli:
-    """Runs commands; what they find is in the world."""
+    """A runner for commands against the world in memory."""
 
     clock: WorkingClock
     world: World
@@ -66,7 +66,7 @@ class Cli:
         return agent
 
     def ended(self, *options: str | Path, script: Script | None = None) -> str:
-        """A job that alpha has run to its end."""
+        """A job that alpha has run to its final state."""
         agent = self.agent(script)
         job_id = self.submit(*options)
         agent.until_final(job_id)
@@ -78,7 +78,7 @@ class Cli:
         return self.jobs.load(job_id).job
 
     def put(self, job: Job) -> Job:
-        """Put a job into the store as it is, listed by whoever should list it."""
+        """Put a job into the store unchanged, and list it in the history or the queue."""
         jobs, queue = self.jobs, BucketJobQueue(self.world.store, self.world.ids)
         if job.is_final:
             jobs.put_history(jobs.history_key(job))
@@ -98,7 +98,7 @@ class Cli:
 
 @pytest.fixture
 def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, golden: Callable[[str, str], None]) -> Cli:
-    """A command line whose configuration is the embedded default in a fresh home."""
+    """A command line with the embedded default configuration in a fresh home."""
     monkeypatch.setenv("CLOUDQ_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("COLUMNS", "80")
     clock = WorkingClock()
@@ -107,7 +107,7 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, golden: Callable[[str, 
 
 @pytest.fixture
 def tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A user's clock, nine hours before UTC."""
+    """The clock of a user in Tokyo, nine hours ahead of UTC."""
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     time.tzset()
     yield

@@ -1,4 +1,4 @@
-"""``agents``: the table and its JSON, and that an agent's words cannot steer a terminal."""
+"""``agents``: the table and its JSON; an agent's text cannot control a terminal."""
 
 from __future__ import annotations
 

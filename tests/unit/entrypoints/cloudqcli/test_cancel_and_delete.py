@@ -1,4 +1,4 @@
-"""``cancel``, ``delete`` and ``stageout``: the original's messages, and what is refused."""
+"""``cancel``, ``delete`` and ``stageout``: the original's messages, and the refusals."""
 
 from __future__ import annotations
 

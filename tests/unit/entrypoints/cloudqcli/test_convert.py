@@ -1,4 +1,4 @@
-"""``cloudqcli convert``: what a meta jobscript would become, without asking anybody."""
+"""``cloudqcli convert``: the result of converting a meta jobscript, without any request."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ SCRIPT = "#!/bin/bash\n#$ project: imaging\n#$ resource: gpu\n#$ n_resource: 2\n
 
 
 def configured(cli: Cli, text: str) -> Path:
-    """The file of a configuration, in its home."""
+    """Write the configuration file of the home, and return its path."""
     home = cli.world.tmp / "home"
     home.mkdir(exist_ok=True)
     (home / "config.toml").write_text(text)

@@ -1,4 +1,4 @@
-"""``doctor``: its lines, its JSON, and what it ends with."""
+"""``doctor``: its lines, its JSON, and its exit status."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How errors reach the user: words, an exit status, a traceback only when asked for."""
+"""Errors as the user sees them: a message, an exit status, and a traceback only on request."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.unit.entrypoints.cloudqcli.conftest import Cli
 
 
 def ended_with(error: BaseException) -> tuple[int, str]:
-    """The exit status and the words of a command that raised *error*."""
+    """Return the exit status and the message of a command that raised *error*."""
 
     @click.command
     @click.pass_context
@@ -57,7 +57,7 @@ def test_errors_become_words_and_a_status(error: BaseException, status: int, wor
 
 def test_a_reader_who_left_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     closed = []
-    monkeypatch.setattr(faults, "_close_stdout", lambda: closed.append(True))  # not the test runner's
+    monkeypatch.setattr(faults, "_close_stdout", lambda: closed.append(True))  # not pytest's stdout
 
     assert ended_with(BrokenPipeError(32, "Broken pipe")) == (141, "")
     assert closed

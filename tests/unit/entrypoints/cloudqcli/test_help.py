@@ -1,4 +1,4 @@
-"""What ``--help`` loads and shows; that clients need nothing that only POSIX has."""
+"""The modules that ``--help`` loads and its output; clients need no module that only POSIX has."""
 
 from __future__ import annotations
 
@@ -113,14 +113,14 @@ def test_common_options_are_taken_by_every_command(cli: Cli, command: str) -> No
 
 
 def test_an_agent_does_need_it() -> None:
-    """The same interpreter refuses what only runs on Linux: the next test would notice."""
+    """The same interpreter rejects modules of Linux; this proves that the next test would notice one."""
     ended = python("-c", WITHOUT_POSIX + "import cloudq.bootstrap.agent", ",".join(POSIX_ONLY))
 
     assert "is not on this system" in ended.stderr
 
 
 def test_a_client_needs_nothing_that_only_posix_has(tmp_path: Path) -> None:
-    """A job's whole life on a directory store, as on Windows: what POSIX alone has is away."""
+    """A job's whole life on a directory store, as on Windows: the modules of POSIX are removed."""
     script = tmp_path / "run.sh"
     script.write_text("#!/bin/bash\necho hello\n")
     environ = {"CLOUDQ_HOME": str(tmp_path / "home")}

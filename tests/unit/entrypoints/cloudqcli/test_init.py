@@ -1,4 +1,4 @@
-"""``cloudqcli init``: a commented file, from options or answers, never over another one."""
+"""``cloudqcli init``: writes a commented file from options or answers, and never overwrites one."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_directory_is_not_looked_at_unasked(cli: Cli, file: Path, monkeypatch:
 
 @pytest.fixture
 def closed(monkeypatch: pytest.MonkeyPatch) -> str:
-    """An address of this machine where nobody listens, and keys that are nobody's."""
+    """An address of this machine on which no process listens, and keys of no account."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "nothing")
     monkeypatch.setenv("NO_PROXY", "*")
@@ -79,7 +79,7 @@ def closed(monkeypatch: pytest.MonkeyPatch) -> str:
 def test_a_service_that_only_its_site_reaches_is_named_without_a_look(
     cli: Cli, file: Path, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whether it can be reached from here says nothing of the others."""
+    """Whether it can be reached from here does not matter for the other machines."""
     monkeypatch.setattr(original_jobs, "open_store", None)
     result = cli("init", "--endpoint_url", url, "--bucket", "my-jobs")
 
@@ -116,7 +116,7 @@ def test_on_a_terminal_one_may_write_the_file_all_the_same(
     assert "Connection refused" in result.stderr
 
 
-# The rest ------------------------------------------------------------------------------------
+# Other cases ---------------------------------------------------------------------------------
 
 
 def test_never_overwrites(cli: Cli, file: Path) -> None:

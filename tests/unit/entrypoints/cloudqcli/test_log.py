@@ -1,4 +1,4 @@
-"""``cloudqcli log``: bytes as they are, what there is of a running job, what a terminal gets."""
+"""``cloudqcli log``: unchanged bytes, the output so far of a running job, and safe output on terminals."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_says_which_tasks_an_array_has(cli: Cli) -> None:
 
 
 def test_waits_a_moment_for_the_first_pieces_of_a_running_job(cli: Cli) -> None:
-    """Its agent hears of the request in its next cycle."""
+    """Its agent sees the request in its next cycle."""
     agent = cli.agent(Script(600, 0, "so far\n"))
     job_id = cli.submit()
     agent.cycles(3)
@@ -77,7 +77,7 @@ def test_bytes_reach_a_pipe_as_they_are(cli: Cli) -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, len(ODD)])
 def test_a_terminal_gets_colours_and_no_other_controls(size: int) -> None:
-    """However the bytes are cut into pieces; colours end with the log."""
+    """This holds however the bytes are split; colours end with the log."""
     text = LogText()
     pieces = [text.feed(ODD[at : at + size]) for at in range(0, len(ODD), size)]
 

@@ -1,4 +1,4 @@
-"""The pages about the commands name every command and every option there is."""
+"""The pages about the commands name every existing command and option."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_no_option_is_documented_that_is_not_there() -> None:
 
 
 def typed_commands() -> list[tuple[str, str, str]]:
-    """Every command of the client that a page shows: the page, the command, what follows it."""
+    """Return every command of the client that a page shows: the page, the command, and its arguments."""
     root = DOCS.parent
     pages = [*DOCS.rglob("*.md"), *(root / name for name in ("README.md", "examples/README.md"))]
     found = []

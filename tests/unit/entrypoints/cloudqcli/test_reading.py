@@ -1,4 +1,4 @@
-"""``list`` and ``history``: warnings, JSON, and a list that ends when its reader has enough."""
+"""``list`` and ``history``: warnings, JSON, and a list that stops when its reader closes the pipe."""
 
 from __future__ import annotations
 

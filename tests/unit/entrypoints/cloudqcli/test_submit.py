@@ -20,7 +20,7 @@ from tests.unit.entrypoints.cloudqcli.conftest import Cli
 
 @define
 class LosesAnswers(CountingStore):
-    """The store writes markers, but its answer is lost."""
+    """A store that writes queue entries but loses the answer."""
 
     def put(self, key: str, body: bytes) -> str:
         super().put(key, body)
@@ -58,7 +58,7 @@ def test_takes_every_option_in_both_spellings(cli: Cli) -> None:
 
 
 def test_takes_several_inputs_after_one_option(cli: Cli) -> None:
-    """As a shell expands ``--input data*``."""
+    """This is how a shell expands ``--input data*``."""
     cli.agent()
     paths = [cli.script(name) for name in ("one.txt", "two.txt", "three.txt")]
     job = cli.job(cli.submit("--input", paths[0], paths[1], "--input", paths[2]))
@@ -132,7 +132,7 @@ def test_an_unconfirmed_submission_is_not_called_failed(cli: Cli) -> None:
 
 
 def test_wait_ends_with_the_job_s_own_exit_status(cli: Cli) -> None:
-    """Nothing but the message of the submission is on stdout, no progress anywhere."""
+    """Only the message of the submission is on stdout, and no progress is shown."""
     cli.agent(Script(30, 3))
     result = cli("submit", "--script", cli.script(), "--submit_to", "alpha", "--wait")
 
@@ -223,7 +223,7 @@ def test_an_ended_job_is_run_again(cli: Cli) -> None:
 
 
 def test_what_is_run_again_is_said_in_one_way(cli: Cli) -> None:
-    """Either a script or a job, and a job keeps what it was given the first time."""
+    """Either a script or a job; a rerun job keeps the options of its first run."""
     wrong = {
         ("--rerun", "3f7e7681", "--script", "x.sh"): "name one of --script and --rerun",
         (): "name one of --script and --rerun",

@@ -1,6 +1,6 @@
-"""Tables beside those of the original CloudQ, byte by byte.
+"""Tables compared with those of the original CloudQ, byte by byte.
 
-The files in ``seed/`` are what its documentation shows; times there are its user's local time.
+The files in ``seed/`` are from its documentation; times there are the local times of its user.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("tokyo")
 
 
 def japan(text: str) -> datetime:
-    """A time of 13 January 2021 as the original's user saw it."""
+    """Return a time of 13 January 2021 in the time zone of the original's user."""
     hour, minute, second = map(int, text.split(":"))
     return datetime(2021, 1, 13, hour - 9, minute, second, tzinfo=UTC)
 
@@ -63,7 +63,7 @@ WAITING = Job("fc2d6f45", LOCAL, submit_to="abci", invited=("abci",), time_submi
 
 
 def test_stat_shows_every_field_of_the_original_first_and_as_it_does(cli: Cli) -> None:
-    """Labels, order, columns, and labels that stand alone while a field is empty."""
+    """Labels, order and columns match, and a label is shown even if its field is empty."""
     cli.put(DONE)
     shown = cli("stat", "--id", "e210c27c").stdout
     seed = (SEED / "stat.txt").read_text()
@@ -82,7 +82,7 @@ def test_stat_shows_every_field_of_the_original_first_and_as_it_does(cli: Cli) -
 
 
 def test_list_is_the_original_s_table(cli: Cli) -> None:
-    """Header, rule, columns, cut names, and no system before a job is taken."""
+    """Header, rule, columns, shortened names, and no system before a job is taken."""
     for job in (RUNNING, READY, WAITING):
         cli.put(job)
 
@@ -90,7 +90,7 @@ def test_list_is_the_original_s_table(cli: Cli) -> None:
 
 
 def test_history_is_the_original_s_table(cli: Cli) -> None:
-    """The newest end first; a job that never started shows no start, but every job an end."""
+    """The newest comes first; a job that never started shows no start time, but every job a finish time."""
     cli.put(DONE)
     failed = evolve(RUNNING, state=JobState.ERROR, time_finish=japan("10:30:00"))
     cli.put(failed)
@@ -101,13 +101,13 @@ def test_history_is_the_original_s_table(cli: Cli) -> None:
 
 
 def test_an_empty_list_and_history_are_header_and_rule(cli: Cli) -> None:
-    """Nothing is said in words where a table is expected."""
+    """No message appears where a table is expected."""
     assert cli("list").stdout.splitlines() == (SEED / "list.txt").read_text().splitlines()[:2]
     assert cli("history").stdout.splitlines() == (SEED / "history.txt").read_text().splitlines()[:2]
 
 
 def test_every_state_and_long_names_keep_the_columns(cli: Cli) -> None:
-    """States longer than the original's take from the indent; nothing but names is cut."""
+    """States longer than the original's use part of the indent; only names are shortened."""
     systems = ("", "abci", "my-cluster", "a-name-of-thirty-characters-it-is")
     names = ("run.sh", "a name with blanks and more.sh", "計算を実行する長い名前のスクリプト.sh")
     jobs = [
@@ -118,14 +118,14 @@ def test_every_state_and_long_names_keep_the_columns(cli: Cli) -> None:
 
 
 def test_the_long_list_says_why_jobs_wait(cli: Cli) -> None:
-    """The note comes after the original's columns."""
+    """The note follows the original's columns."""
     waiting = ActiveJob("3f7e7681", "run.sh", JobState.INIT, "", NOON, "held for 0a0a0a0a")
 
     assert list_line(waiting, long=True) == f"{list_line(waiting)}  held for 0a0a0a0a"
 
 
 def test_a_job_that_never_started_shows_when_it_ended() -> None:
-    """Columns that are empty keep their place."""
+    """Empty columns keep their width."""
     entry = HistoryEntry("3f7e7681", "run.sh", JobState.DELETED, "", at(60), time_submit=at(0))
     line = history_line(entry)
 
@@ -133,7 +133,7 @@ def test_a_job_that_never_started_shows_when_it_ended() -> None:
 
 
 def test_tasks_stand_in_ranges() -> None:
-    """However many tasks, those that ended alike are one range."""
+    """Tasks with the same final state and exit code are one range, however many they are."""
     ended = {task: TaskState(JobState.DONE, 0) for task in (1, 3, 4)} | {2: TaskState(JobState.ERROR, 3)}
     job = a_finished_job(exit_code=3, array_tid=ArrayRange.parse("1-4"), tasks=TaskStates.of(ended))
 
@@ -141,7 +141,7 @@ def test_tasks_stand_in_ranges() -> None:
 
 
 def test_a_hostile_name_cannot_steer_the_terminal() -> None:
-    """Whatever another writer put into a record is written out on one line."""
+    """Text of other writers is escaped on one line."""
     hostile = "\x1b]0;owned\x07\nuuid  ffffffff\u202e"
     line = list_line(ActiveJob("3f7e7681", hostile, JobState.RUN, "alpha", NOON, hostile), long=True)
     shown = [field for field in stat_lines(a_job(error_msg=hostile)) if field.startswith("error_msg")]

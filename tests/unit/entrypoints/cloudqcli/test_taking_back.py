@@ -1,4 +1,4 @@
-"""``requeue`` and ``cancel --force``: what is shown, who is asked, and what happens without an answer."""
+"""``requeue`` and ``cancel --force``: the display, the question, and the result without an answer."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ SILENCE_S = 3 * 86_400.0
 
 @pytest.fixture
 def person(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody sits at a terminal."""
+    """Pretend that a person sits at a terminal."""
     monkeypatch.setattr(holding, "somebody_can_answer", lambda: True)
 
 
 def held(cli: Cli, silent_s: float = SILENCE_S) -> str:
-    """A job that alpha runs, whose agent has said nothing since."""
+    """Return a job that alpha runs, whose agent has been silent since."""
     agent = cli.agent(Script(10**6))
     job_id = cli.submit()
     agent.cycles(3)

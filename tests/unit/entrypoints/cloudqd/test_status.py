@@ -1,4 +1,4 @@
-"""``cloudqd --status`` in every case, and what excludes what on its command line."""
+"""``cloudqd --status`` in every case, and options of ``cloudqd`` that exclude each other."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def cloudqd(*args: str) -> Result:
 
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
-    """The embedded default in a fresh home."""
+    """The embedded default configuration in a fresh home."""
     monkeypatch.setenv("CLOUDQ_HOME", str(tmp_path / "home"))
     return load_config(os.environ)
 
 
 def report(config: Config, lease: Lease, *, age_s: float = 0.0) -> None:
-    """Let an agent have reported, some time ago."""
+    """Write a lease that is *age_s* seconds old, as the report of an agent."""
     store = open_store(config.store, SystemClock())
     BucketSystemRegistry(store, RandomIds()).take_lease("local", lease, None)
     for file in (config.home / "store").rglob("*"):
