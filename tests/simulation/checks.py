@@ -236,6 +236,8 @@ class Checks:
             and process.home in job.submission.control_dir.parents
         }
         for local_id, job in asked.items():
+            if job.submission.tag in self.life.misfortunes.purged:
+                continue  # no lock shows which of them runs, until the files count as removed (protocol 5.7)
             is_waiting = all(task.status.life is Stage.QUEUED for task in job.tasks.values())
             if is_waiting and running.get(job.submission.tag, local_id) != local_id:
                 process.beside[local_id] += 1

@@ -123,6 +123,8 @@ class Misfortunes:
             return True
         if later.start.tag.job_id not in self.set_back:
             return False
+        if {earlier.home, later.home} <= self.images:
+            return True  # the bucket went back to what the image knew of it
         is_other = earlier.system != later.system
         if is_other and earlier.system in self.unaware:
             return True
