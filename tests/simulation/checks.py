@@ -90,10 +90,22 @@ class Checks:
 
     def _judge_put_again(self, job_id: str, new: dict[str, Any]) -> None:
         """Judge a write of an absent final record: one that expired may return as it was."""
+        if job_id in self.life.misfortunes.set_back and self._lives(job_id):
+            return  # its claim went back: nothing in the bucket leads a deletion to its holder
         if f"jobs/{job_id}/manifest.json" not in self.life.store.ever_expired:
             self._break(f"I7 the record of {job_id}, which was deleted, was written again")
         elif new["state"] != self.life.store.final[job_id]["state"] and not self._lost_its_cancel(job_id):
             self._break(f"I5 the final record of {job_id}, which had expired, came back as {new['state']}")
+
+    def _lives(self, job_id: str) -> bool:
+        """Return whether a scheduler has a job of it that has not ended."""
+        of_all = (job for scheduler in self._schedulers() for job in scheduler._jobs.values())
+        return any(job.submission.tag.job_id == job_id and not job.is_ended() for job in of_all)
+
+    def _has_files(self, job_id: str) -> bool:
+        """Return whether a home has files of it."""
+        homes = [home for place in self.life.systems for home in place.homes]
+        return any(any((home / "cache" / ".cloudq").glob(f"{job_id}.*")) for home in homes)
 
     def _lost_its_cancel(self, job_id: str) -> bool:
         """Return whether the request that informs the silent holder of the end has expired, too."""
@@ -137,13 +149,13 @@ class Checks:
             self._judge_logs(job_id, record, starts)
 
     def _ran_in_a_twin(self, job_id: str, n: int) -> bool:
-        """Whether it was started from the exact image of the home whose agent writes now, or the reverse."""
+        """Return whether it started in a twin of the home whose agent writes now."""
         acting, images = self.life.acting, self.life.misfortunes.images
         homes = {begun.home for begun in self.starts.get((job_id, n), [])}
         return acting is not None and acting.home in images and bool(homes & images - {acting.home})
 
     def _is_canceled_in_its_place(self, job_id: str, record: dict[str, Any]) -> bool:
-        """Whether the claim of its holder went back, and a cancel took its number (protocol 5.6)."""
+        """Return whether a cancel took the number of the holder's claim, which went back (protocol 5.6)."""
         claim = self.life.store.newest_claim(job_id)
         took_its_place = claim is not None and claim["kind"] == "cancel" and claim["n"] == record.get("claim")
         return took_its_place and job_id in self.life.misfortunes.set_back
@@ -411,10 +423,16 @@ class Checks:
         went_back = job_id in misfortunes.set_back and not is_held
         if went_back or misfortunes.ended_unnoticed(job_id, claim):
             return not store.is_offered(job_id)
+        if is_held and self._entry_expired(job_id) and not store.is_summarized(job_id):
+            return not self._has_files(job_id)
         expired = [key for key in store.ever_expired if job_id in key]
         if is_held or not expired:
             return self._has_expired(job_id) and any(key.startswith("queue/") for key in expired)
         return self._has_expired(job_id) or any(job_id in key for key in store.ever_expired)
+
+    def _entry_expired(self, job_id: str) -> bool:
+        expired = self.life.store.ever_expired
+        return any(key.startswith("queue/") and f"/{job_id}." in key for key in expired)
 
     def _has_expired(self, job_id: str) -> bool:
         return f"jobs/{job_id}/manifest.json" in self.life.store.ever_expired
@@ -500,6 +518,8 @@ class Checks:
                 if is_final and not told.count(job_id):
                     self._break(f"I8 {job_id} has no history key")
                 continue
+            if not told.count(job_id) and self._entry_expired(job_id):
+                continue  # its writer died, and nothing leads an agent to the job
             if is_final and told.count(job_id) != 1:
                 self._break(f"I8 {job_id} has {told.count(job_id)} history keys")
             if record is not None and not is_final and told.count(job_id):

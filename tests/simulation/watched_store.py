@@ -19,6 +19,7 @@ from cloudq.testing.memory_store import MemoryStore, _Held
 Record = dict[str, Any]
 Judge = Callable[[str, "Record | None", Record], None]
 
+_JOB_ID = re.compile(rb'"([0-9a-f]{8})"')
 _MANIFEST = re.compile(r"jobs/([0-9a-f]{8})/manifest\.json")
 _CLAIM = re.compile(r"jobs/([0-9a-f]{8})/claims/(\d+)\.json")
 _LEASE = re.compile(r"systems/([^/]+)/lease\.json")
@@ -64,6 +65,8 @@ class WatchedStore(MemoryStore):
         self.expired: set[str] = set()
         """The objects that a rule deleted and no process has put again."""
         self.ever_expired: set[str] = set()
+        self.summarized: set[bytes] = set()
+        """Jobs that any summary has ever shown."""
         self.unannounced: dict[str, set[str]] = {}
         """The queue entries of each system since its doorbell last rang."""
 
@@ -102,6 +105,10 @@ class WatchedStore(MemoryStore):
 
     def body(self, key: str) -> bytes:
         return self._held[key].body
+
+    def is_summarized(self, job_id: str) -> bool:
+        """Whether a summary of any agent has ever shown the job."""
+        return job_id.encode() in self.summarized
 
     def is_offered(self, job_id: str) -> bool:
         """Return whether a queue entry of the job exists; a request alone offers nothing."""
@@ -177,6 +184,8 @@ class WatchedStore(MemoryStore):
             self.unannounced.setdefault(key.split("/")[1], set()).add(key)
         elif match := _LEASE.fullmatch(key):
             self.note_lease(match[1], decode_lease(body, key))
+        elif key.startswith("systems/"):
+            self.summarized.update(_JOB_ID.findall(body))
         elif key.startswith("history/"):
             self.judge_history(key)
         elif key.startswith("doorbell/"):

@@ -153,6 +153,8 @@ class TakeJobs:
             return ClaimResult(claim, is_ours=False) if claim else None
         previous = self.jobs.claim(ClaimTag(tag.job_id, tag.n - 1)) if tag.n > 1 else None
         if not may_create_run_claim(tag.n, previous, self.settings.system):
+            if (made := self.jobs.claim(tag)) is not None:  # the bucket went back
+                return ClaimResult(made, is_ours=False)
             note = f"claim {tag.n} may not be made: claim {tag.n - 1} does not offer the job"
             invitation.back_off(self.clock.elapsed(), note)
             return None

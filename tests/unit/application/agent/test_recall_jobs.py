@@ -329,6 +329,22 @@ def test_a_requeue_that_was_cut_short_is_finished(
     assert world.job(job_id).state is JobState.INIT
 
 
+def test_a_claim_whose_offer_went_back_and_was_made_differently_still_counts(
+    world: World, alpha: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bucket went back to claim 1; since then, another requeue took the number of the one before."""
+    job_id = claimed(world, alpha, monkeypatch)
+    claim(world, job_id, 2, ClaimKind.RELEASE, system="alpha", systems=("beta",), no_longer=("alpha",))
+    claim(world, job_id, 3, ClaimKind.RUN, system="alpha")
+    claim(world, job_id, 4, ClaimKind.RELEASE, system="alpha", systems=("alpha",), no_longer=())
+    world.store.delete(world.stored(f"queue/alpha/{job_id}."))
+    world.store.put(f"queue/alpha/{job_id}.3", b"")
+
+    world.agent(alpha).until_final(job_id)
+
+    assert (world.job(job_id).state, world.job(job_id).claim) == (JobState.DONE, 5)
+
+
 # Costs ---------------------------------------------------------------------------------------
 
 
