@@ -65,7 +65,7 @@ def no_lock_in_the_job_shell(stack: ExitStack) -> None:
 
 
 @mutant(
-    "after a crash nobody knows what was submitted: the ledger stops a second start, not a wrong end",
+    "after a crash no record shows what was submitted: the ledger prevents a second start, not a wrong end",
     "I1",
     "I5",
 )
@@ -92,12 +92,12 @@ def resubmit_after_one_look(stack: ExitStack) -> None:
     change(stack, HandOverJob, "_look_for", look)
 
 
-@mutant("what was submitted without an answer may still start after the end", "I5", "I2")
+@mutant("a submission that got no answer may still start after the end of the job", "I5", "I2")
 def ended_without_blocking_the_lock(stack: ExitStack) -> None:
     change(stack, StopClaim, "block", lambda *_: ())
 
 
-@mutant("two claims on one job write over each other's files", "I7", "I5")
+@mutant("two claims on one job overwrite each other's files", "I7", "I5")
 def work_directory_shared_by_claims(stack: ExitStack) -> None:
     real = DirectoryClaimSpace.__init__
 
@@ -114,7 +114,10 @@ def second_id_under_the_tag_not_canceled(stack: ExitStack) -> None:
     change(stack, FollowJobs, "_cancel_extra_submissions", lambda *_: None)
 
 
-@mutant("ids begin anew when a scheduler is reset, and another's job is followed, or ended", "I5")
+@mutant(
+    "ids start again when a scheduler is reset, and a different job with the same id is followed, or ended",
+    "I5",
+)
 def local_id_believed(stack: ExitStack) -> None:
     change(stack, LocalJob, "may_be_of", lambda *_: True)
 
@@ -122,13 +125,13 @@ def local_id_believed(stack: ExitStack) -> None:
 # The lease ------------------------------------------------------------------------------------------
 
 
-@mutant("an agent that was held up goes on beside its successor", "I3", "I7", "I5")
+@mutant("an agent that was held up continues beside its successor", "I3", "I7", "I5")
 def lease_never_checked(stack: ExitStack) -> None:
     change(stack, HeldLease, "may_write", lambda *_: True)
     change(stack, HeldLease, "is_lapsed", lambda *_: False)
 
 
-@mutant("a beat that took long, and came too late, counts longer than its waiter waits", "I3")
+@mutant("a heartbeat that took long, and arrived too late, counts for longer than its waiter waits", "I3")
 def beat_counted_from_the_answer(stack: ExitStack) -> None:
     def beat(self: Any) -> None:
         with self._lock:
@@ -139,7 +142,7 @@ def beat_counted_from_the_answer(stack: ExitStack) -> None:
     change(stack, HoldLease, "beat", beat)
 
 
-@mutant("a holder that is slow is taken for dead", "I3")
+@mutant("a holder that is slow is treated as dead", "I3")
 def successor_does_not_wait(stack: ExitStack) -> None:
     change(stack, HoldLease, "_may_succeed", lambda *_: True)
 
@@ -147,12 +150,14 @@ def successor_does_not_wait(stack: ExitStack) -> None:
 # The bucket -----------------------------------------------------------------------------------------
 
 
-@mutant("a store that answers its own retry with 412 makes everybody the winner", "I1", "I2", "I3", "I7")
+@mutant(
+    "if a writer's own retry is answered with 412, every writer becomes the winner", "I1", "I2", "I3", "I7"
+)
 def nonce_not_compared_after_an_unknown_outcome(stack: ExitStack) -> None:
     change(stack, records, "_is_ours", lambda *_: True)
 
 
-@mutant("two systems that read no claim both make one", "I1", "I3")
+@mutant("two systems that find no claim both create one", "I1", "I3")
 def claim_written_without_a_condition(stack: ExitStack) -> None:
     real = records.create
 
@@ -163,7 +168,7 @@ def claim_written_without_a_condition(stack: ExitStack) -> None:
 
 
 @mutant(
-    "an agent meets a job that is not all there, or drops a marker that nobody puts again",
+    "an agent finds an incomplete job, or drops a queue entry that no process puts again",
     "I2",
     "I4",
     "I5",
@@ -181,12 +186,12 @@ def marker_before_the_manifest(stack: ExitStack) -> None:
     change(stack, SubmitJob, "_invite", lambda *_: [])
 
 
-@mutant("who read the record long ago undoes what was written since", "I5", "I7")
+@mutant("a process that read the record long ago undoes what was written since", "I5", "I7")
 def manifest_written_without_if_match(stack: ExitStack) -> None:
     change(stack, bucket_jobs, "replace", lambda store, key, body, _etag: store.put(key, body))
 
 
-@mutant("a job that ended meanwhile is offered once more", "I5", "I7", "I1")
+@mutant("a job that ended in the meantime is offered again", "I5", "I7", "I1")
 def release_without_if_match(stack: ExitStack) -> None:
     def back(self: Any, job_id: str, release: Any) -> Any:
         stored = take_jobs.load_or_none(self.jobs, job_id)
@@ -203,7 +208,7 @@ def release_without_if_match(stack: ExitStack) -> None:
     change(stack, TakeBackJob, "_back_to_init", back)
 
 
-@mutant("a canceller who finds the job ended says that it was canceled", "I5")
+@mutant("a cancel that finds the job ended records it as canceled", "I5")
 def final_record_not_respected_by_cancel(stack: ExitStack) -> None:
     def make_final(self: Any, stored: Any, claim: Any) -> Any:
         for _ in range(5):
@@ -217,7 +222,7 @@ def final_record_not_respected_by_cancel(stack: ExitStack) -> None:
     change(stack, EndJob, "_make_final", make_final)
 
 
-@mutant("who dies before the record leaves an entry of a job that goes on", "I8")
+@mutant("a crash before the manifest is written leaves a history entry for a running job", "I8")
 def history_before_manifest(stack: ExitStack) -> None:
     real = FinishJobs._final
 
@@ -229,7 +234,7 @@ def history_before_manifest(stack: ExitStack) -> None:
     change(stack, FinishJobs, "_final", final)
 
 
-@mutant("who dies before the record leaves a job that nobody knows of", "I9", "I2")
+@mutant("a crash before the manifest is written leaves a job that no agent can find", "I9", "I2")
 def marker_deleted_too_early(stack: ExitStack) -> None:
     real = FinishJobs._start
 
@@ -252,7 +257,7 @@ def logs_after_manifest(stack: ExitStack) -> None:
     change(stack, FinishJobs, "_put_away", put_away)
 
 
-@mutant("a LIST that fails, or is older than the ring, loses what was rung for", "I2")
+@mutant("if the LIST fails, or is older than the ring of the doorbell, the announced change is missed", "I2")
 def doorbell_kept_before_the_list(stack: ExitStack) -> None:
     def watch(self: Any) -> None:
         bell, now = self.queue.doorbell(self.system, self._bell), self.clock.elapsed()
@@ -267,7 +272,7 @@ def doorbell_kept_before_the_list(stack: ExitStack) -> None:
 # The end --------------------------------------------------------------------------------------------
 
 
-@mutant("a job that is not in the queue any more need not have ended well", "I5")
+@mutant("a job that is no longer in the queue has not necessarily succeeded", "I5")
 def empty_queue_means_done(stack: ExitStack) -> None:
     real = outcome._decide_without_verdict
 
@@ -298,7 +303,7 @@ def failed_query_means_nothing_there(stack: ExitStack) -> None:
     change(stack, ScriptedScheduler, "poll", poll)
 
 
-@mutant("a requeue leaves the record of the run that was cut off", "I5")
+@mutant("a requeue leaves the record of the interrupted run", "I5")
 def exit_record_believed_of_a_live_job(stack: ExitStack) -> None:
     real = follow_jobs.decide
 
@@ -308,7 +313,7 @@ def exit_record_believed_of_a_live_job(stack: ExitStack) -> None:
     change(stack, follow_jobs, "decide", decide)
 
 
-@mutant("the scheduler has only noted that the job is to end", "I5")
+@mutant("the scheduler has only noted that the job should end", "I5")
 def cancel_accepted_means_ended(stack: ExitStack) -> None:
     real = follow_jobs.decide
 
@@ -318,7 +323,7 @@ def cancel_accepted_means_ended(stack: ExitStack) -> None:
     change(stack, follow_jobs, "decide", decide)
 
 
-@mutant("the scheduler did not answer, so it did not cancel either", "I5")
+@mutant("the scheduler did not answer, so the job may still run", "I5")
 def cancel_counts_without_an_answer(stack: ExitStack) -> None:
     real = CancelHeldJobs._cancel
 
@@ -331,7 +336,7 @@ def cancel_counts_without_an_answer(stack: ExitStack) -> None:
     change(stack, CancelHeldJobs, "_cancel", cancel)
 
 
-@mutant("a script that needs another's results starts without them", "I5")
+@mutant("a script that needs the results of another job starts without them", "I5")
 def dependencies_not_waited_for(stack: ExitStack) -> None:
     change(stack, CheckDependencies, "why_waiting", lambda *_: "")
 

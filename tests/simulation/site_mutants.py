@@ -26,7 +26,7 @@ from tests.simulation.site import Kind
 # The lease ------------------------------------------------------------------------------------------
 
 
-@mutant("a holder that stood still goes on beside its successor", "I3", under=(Kind.STOPPED_CLOCKS,))
+@mutant("a holder that was stopped continues beside its successor", "I3", under=(Kind.STOPPED_CLOCKS,))
 def heartbeat_without_a_condition(stack: ExitStack) -> None:
     def beat(self: Any, system: str, lease: Any, _etag: str) -> str:
         etag: str = self.store.put(keys.lease(system), encode_lease(lease))
@@ -36,7 +36,7 @@ def heartbeat_without_a_condition(stack: ExitStack) -> None:
     change(stack, DatedStore, "passed_unseen_s", lambda *_: 0.0)
 
 
-@mutant("no clock of its own tells a holder that it stood still", "I3", under=(Kind.STOPPED_CLOCKS,))
+@mutant("a holder cannot detect from its own clocks that it was stopped", "I3", under=(Kind.STOPPED_CLOCKS,))
 def dates_of_answers_ignored(stack: ExitStack) -> None:
     change(stack, DatedStore, "passed_unseen_s", lambda *_: 0.0)
 
@@ -68,7 +68,9 @@ def copied_home_not_recognised(stack: ExitStack) -> None:
     change(stack, HoldLease, "_is_of_a_copy", lambda *_: False)
 
 
-@mutant("a bucket from a backup offers what has run in another home", "I1", under=(Kind.RESTORED_BUCKET,))
+@mutant(
+    "a bucket from a backup offers jobs that have run in another home", "I1", under=(Kind.RESTORED_BUCKET,)
+)
 def restored_bucket_not_doubted(stack: ExitStack) -> None:
     change(stack, lease_memory.DirectoryLeaseMemory, "doubt", lambda _: "")
 
@@ -76,7 +78,7 @@ def restored_bucket_not_doubted(stack: ExitStack) -> None:
 # The conclusions of a job's holder ------------------------------------------------------------------
 
 
-@mutant("an agent does not see its own claim and takes it for replaced", "I5", "I9", under=(Kind.LATE_LIST,))
+@mutant("an agent does not see its own claim and treats it as replaced", "I5", "I9", under=(Kind.LATE_LIST,))
 def newest_claim_by_list(stack: ExitStack) -> None:
     def newest(self: Any, job_id: str, _known: int = 0) -> Any:
         listed = [each.key for page in pages(self.store, keys.claims(job_id)) for each in page.objects]
@@ -86,12 +88,12 @@ def newest_claim_by_list(stack: ExitStack) -> None:
     change(stack, BucketJobRepository, "newest_claim", newest)
 
 
-@mutant("a claim whose files are gone is begun once more", "I1", under=(Kind.PURGE,))
+@mutant("a claim whose files are gone is started again", "I1", under=(Kind.PURGE,))
 def no_ledger(stack: ExitStack) -> None:
     change(stack, DirectoryWorkspace, "started_at", lambda *_: None)
 
 
-@mutant("nobody canceled it: a rule of the bucket deleted its record", "I2", "I5", under=(Kind.EXPIRY,))
+@mutant("the job was not canceled: a rule of the bucket deleted its record", "I2", "I5", under=(Kind.EXPIRY,))
 def vanished_manifest_taken_for_cancel(stack: ExitStack) -> None:
     change(stack, KeepHold, "is_replaced", lambda _self, held, stored=None: stored is None)
     change(stack, KeepHold, "recover", lambda *_: False)
@@ -119,14 +121,14 @@ def intent_written_over(stack: ExitStack) -> None:
 # Background work ------------------------------------------------------------------------------------
 
 
-@mutant("an input is made anew under a running script", "I1", under=(Kind.STOPPED_CLOCKS,))
+@mutant("an input is made again under a running script", "I1", under=(Kind.STOPPED_CLOCKS,))
 def files_prepared_in_their_place(stack: ExitStack) -> None:
     change(stack, DirectoryClaimSpace, "making", lambda self, _: self)
     change(stack, DirectoryClaimSpace, "publish", lambda _: None)
     change(stack, DirectoryClaimSpace, "discard", lambda _: None)
 
 
-@mutant("its owner was told that it is canceled", "I5", under=(Kind.SLOW_WORK,))
+@mutant("the owner was already informed that the job is canceled", "I5", under=(Kind.SLOW_WORK,))
 def cancel_forgotten_while_a_download_runs(stack: ExitStack) -> None:
     change(stack, Permit, "revoke", lambda _: None)
     change(stack, DirectoryClaimSpace, "block", lambda *_: "none")
