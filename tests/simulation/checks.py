@@ -423,12 +423,13 @@ class Checks:
         went_back = job_id in misfortunes.set_back and not is_held
         if went_back or misfortunes.ended_unnoticed(job_id, claim):
             return not store.is_offered(job_id)
-        if is_held and self._entry_expired(job_id) and not store.is_summarized(job_id):
-            return not self._has_files(job_id)
-        expired = [key for key in store.ever_expired if job_id in key]
-        if is_held or not expired:
-            return self._has_expired(job_id) and any(key.startswith("queue/") for key in expired)
-        return self._has_expired(job_id) or any(job_id in key for key in store.ever_expired)
+        if is_held:
+            return self._entry_expired(job_id) and (self._has_expired(job_id) or self._is_untraced(job_id))
+        return any(job_id in key for key in store.ever_expired)
+
+    def _is_untraced(self, job_id: str) -> bool:
+        """Return whether neither a summary nor a home leads an agent to the job."""
+        return not (self.life.store.is_summarized(job_id) or self._has_files(job_id))
 
     def _entry_expired(self, job_id: str) -> bool:
         expired = self.life.store.ever_expired
