@@ -129,24 +129,28 @@ class Checks:
             return  # it may still run where no agent acts for it, and its owner was warned
         tag = (job_id, record.get("claim", 0))
         starts = self._starts(*tag)
+        misfortunes, ran_in_a_twin = self.life.misfortunes, self._ran_in_a_twin(*tag)
+        if ran_in_a_twin and self.life.acting and self.life.acting.home in misfortunes.confirmed_at:
+            self.life.disturb(job_id)
+            return  # a person confirmed a home whose twin still has jobs: each has its own locks
         self.started_at_end[job_id] = len(starts)
-        for scheduler in self._schedulers():
-            for job in scheduler._jobs.values():
-                if (job.submission.tag.job_id, job.submission.tag.n) != tag:
-                    continue
-                for task, each in job.tasks.items():
-                    if each.shell_holds and each.status.life is Stage.RUNNING:
-                        self._break(f"I5 {job_id} became {record['state']} while task {task} runs")
-        misfortunes = self.life.misfortunes
+        self._judge_running(ClaimTag(*tag), record)
         has_lost_files = _mentions(record, REMOVED)
         if has_lost_files and job_id in misfortunes.was_over:
             return  # its files were removed since its first end, and the bucket no longer has them
-        if (has_lost_files and misfortunes.images) or self._ran_in_a_twin(*tag):
-            self.life.disturb(
-                job_id
-            )  # its files are in the other one of two homes that nothing distinguishes
+        if (has_lost_files and misfortunes.images) or ran_in_a_twin:
+            self.life.disturb(job_id)  # its files are in the other of two homes that nothing distinguishes
         elif not _mentions(record, (OUT_OF_SIGHT, GIVEN_UP)) and ClaimTag(*tag) not in misfortunes.purged:
             self._judge_logs(job_id, record, starts)
+
+    def _judge_running(self, tag: ClaimTag, record: dict[str, Any]) -> None:
+        """Judge the end of a claim: none of its tasks runs any more."""
+        for job in (job for scheduler in self._schedulers() for job in scheduler._jobs.values()):
+            if job.submission.tag != tag:
+                continue
+            for task, each in job.tasks.items():
+                if each.shell_holds and each.status.life is Stage.RUNNING:
+                    self._break(f"I5 {tag.job_id} became {record['state']} while task {task} runs")
 
     def _ran_in_a_twin(self, job_id: str, n: int) -> bool:
         """Return whether it started in a twin of the home whose agent writes now."""
