@@ -142,6 +142,8 @@ class ScriptedScheduler:
         """The faults of the next submissions, one for each; later submissions succeed."""
         self.cancel_lag_s = 0.0
         """The seconds between the acceptance of a cancel and its execution."""
+        self.accepted_at: dict[str, float] = {}
+        """By scheduler job id: when it was submitted, by the clock."""
         self.late: list[Submission] = []
         """The submissions without an answer that it will still accept."""
         self._clock = clock
@@ -229,6 +231,7 @@ class ScriptedScheduler:
         limit = float(options.time.seconds) if options.time else None
         self._jobs[local_id] = _Job(local_id, submission, {task: _Task() for task in tasks}, limit, attempt)
         self.submissions.append((local_id, submission))
+        self.accepted_at[local_id] = self._clock.elapsed()
         if files is not None:
             files.stdout.write_text(local_id)
             files.status.write_text("0")

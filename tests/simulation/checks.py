@@ -153,10 +153,13 @@ class Checks:
                     self._break(f"I5 {tag.job_id} became {record['state']} while task {task} runs")
 
     def _ran_in_a_twin(self, job_id: str, n: int) -> bool:
-        """Return whether it started in a twin of the home whose agent writes now."""
+        """Return whether it was submitted from a twin of the home whose agent writes now."""
         acting, images = self.life.acting, self.life.misfortunes.images
+        if acting is None or acting.home not in images:
+            return False
         homes = {begun.home for begun in self.starts.get((job_id, n), [])}
-        return acting is not None and acting.home in images and bool(homes & images - {acting.home})
+        homes |= {home for home, tag in self.submitted if home and (tag.job_id, tag.n) == (job_id, n)}
+        return bool(homes & images - {acting.home})
 
     def _is_canceled_in_its_place(self, job_id: str, record: dict[str, Any]) -> bool:
         """Return whether a cancel took the number of the holder's claim, which went back (protocol 5.6)."""
@@ -299,7 +302,8 @@ class Checks:
         for place in self.life.systems:
             starts = place.scheduler.starts
             for start in starts[self.seen_starts.get(place.name, 0) :]:
-                begun = Begun(place.name, self._home_of(place, start), start)
+                submitted_at = place.scheduler.accepted_at[start.local_id]
+                begun = Begun(place.name, self._home_of(place, start), start, submitted_at)
                 self.starts.setdefault((start.tag.job_id, start.tag.n), []).append(begun)
                 self._judge_starts(begun)
             self.seen_starts[place.name] = len(starts)
@@ -452,7 +456,8 @@ class Checks:
                 self._break(f"{what}, and what it was to run after was not DONE")
             return
         right = self._right_end(job_id, wish)
-        if state == "DELETED" and not wish.is_cancel_tried and not wish.canceled_tasks:
+        went_back = wish.is_taken_back and job_id in self.life.misfortunes.set_back
+        if state == "DELETED" and not (wish.is_cancel_tried or wish.canceled_tasks or went_back):
             self._break(f"{what}, and nobody canceled it")
         if state == "DONE" and (right != "DONE" or started != set(wish.tasks)):
             self._break(f"{what}, but it should be {right}; started: {started}")

@@ -42,6 +42,7 @@ class Begun:
     home: Path
     """The home whose agent submitted it."""
     start: Start
+    submitted_at: float
 
 
 @define
@@ -118,7 +119,10 @@ class Misfortunes:
         if earlier.home == later.home:
             return False
         of_copies = not self.copies.isdisjoint((earlier.home, later.home))
-        was_confirmed = self.confirmed_at.get(later.home, -1.0) >= earlier.start.at
+        was_confirmed = (
+            self.confirmed_at.get(later.home, -1.0) >= earlier.submitted_at
+            or self.confirmed_at.get(earlier.home, -1.0) >= later.submitted_at
+        )
         if of_copies and (was_confirmed or self._third_home_led_between(earlier, later)):
             return True
         if later.start.tag.job_id not in self.set_back:
