@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
@@ -28,8 +29,8 @@ EXPIRING = ("manifest.json", "queue/", "doorbell/")
 """The objects that rules delete: a lifecycle rule goes by prefix; claims, logs and outputs are spared."""
 MOST_CLONES = 2
 """The most copies in one world."""
-SOON_BACKED_UP = 4
-"""The ratio of the chances of a backup and of a restoration: changes between the two are undone."""
+WHEN_IT_COULD_HURT, OTHERWISE = 10, 0.4
+"""How much more often a bucket is backed up, or restored, when an offer that it brings back could hurt."""
 LOOK_FOR_OLD_OBJECTS = 0.3
 """Chance per event that the store applies its rules, which stores do only now and then."""
 
@@ -85,10 +86,8 @@ class Misfortunes:
         life = self.life
         if life.site.clone and self.clones < MOST_CLONES and life.odds.random() < life.site.clone:
             self._clone()
-        if life.site.restore and not self.was_restored:
-            soon = 1 if self._backup else SOON_BACKED_UP
-            if life.odds.random() < life.site.restore * soon:
-                self._back_up_or_restore()
+        if life.site.restore and not self.was_restored and life.odds.random() < self._chance_of_restoration():
+            self._back_up_or_restore()
         if life.site.purge and life.odds.random() < life.site.purge:
             self._purge()
         if life.site.expire_s and life.odds.random() < LOOK_FOR_OLD_OBJECTS:
@@ -220,6 +219,22 @@ class Misfortunes:
 
     # The bucket ----------------------------------------------------------------------------------
 
+    def _chance_of_restoration(self) -> float:
+        """Return the chance that the bucket is backed up, or restored, now.
+
+        It is greatest when the backup offers a job to several homes, and one of them starts it later.
+        """
+        life, backup = self.life, self._backup
+        claims = backup.claims if backup else life.store.claims
+        homes: Counter[str] = Counter()
+        for key in backup.held if backup else life.store.keys("queue/"):
+            if (entry := _QUEUE_ENTRY.fullmatch(key)) is not None:
+                homes[entry[2]] += len(next(place.homes for place in life.systems if place.name == entry[1]))
+        offered = {job_id for job_id, number in homes.items() if number > 1 and not claims.get(job_id)}
+        begun = {start.tag.job_id for place in life.systems for start in place.scheduler.starts}
+        could_hurt = offered & begun if backup else offered
+        return life.site.restore * (WHEN_IT_COULD_HURT if could_hurt else OTHERWISE)
+
     def _back_up_or_restore(self) -> None:
         """Back the bucket up, or restore it: later writes are gone, and deleted objects are there again."""
         life, store = self.life, self.life.store
@@ -272,6 +287,7 @@ class Misfortunes:
         return any(any((home / "cache" / ".cloudq").glob(f"{job_id}.*/record.json")) for home in homes)
 
 
+_QUEUE_ENTRY = re.compile(r"queue/([^/]+)/([0-9a-f]{8})\.\d+")
 _JOB = re.compile(r"^(?:jobs/|queue/[^/]+/|history/\d+~)([0-9a-f]{8})")
 _CLONES = ("a host is copied", "a host is copied, not its home", "a home is copied")
 _PURGES = ("a control directory", "all of a claim", "all of a claim", "a work directory", "the cache")
