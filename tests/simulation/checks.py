@@ -17,6 +17,7 @@ from cloudq.domain.names import ClaimTag
 from cloudq.domain.scripts.array_range import ArrayRange
 from tests.parts.scripted_scheduler import ScriptedScheduler, Start
 from tests.simulation.misfortunes import Begun
+from tests.simulation.places import id_of
 from tests.simulation.users import Wish, script_of
 
 if TYPE_CHECKING:
@@ -128,9 +129,9 @@ class Checks:
         if self.life.store.is_canceled_by_force(job_id) or self._is_canceled_in_its_place(job_id, record):
             return  # it may still run where no agent acts for it, and its owner was warned
         tag = (job_id, record.get("claim", 0))
-        starts = self._starts(*tag)
-        misfortunes, ran_in_a_twin = self.life.misfortunes, self._ran_in_a_twin(*tag)
-        if ran_in_a_twin and self.life.acting and self.life.acting.home in misfortunes.confirmed_at:
+        starts = self._starts_of(job_id, record)
+        misfortunes, twins = self.life.misfortunes, self._twins_that_ran(*tag)
+        if twins and self.life.acting and misfortunes.confirmed_at.keys() & {*twins, self.life.acting.home}:
             self.life.disturb(job_id)
             return  # a person confirmed a home whose twin still has jobs: each has its own locks
         self.started_at_end[job_id] = len(starts)
@@ -138,28 +139,29 @@ class Checks:
         has_lost_files = _mentions(record, REMOVED)
         if has_lost_files and job_id in misfortunes.was_over:
             return  # its files were removed since its first end, and the bucket no longer has them
-        if (has_lost_files and misfortunes.images) or ran_in_a_twin:
+        if (has_lost_files and misfortunes.images) or twins:
             self.life.disturb(job_id)  # its files are in the other of two homes that nothing distinguishes
         elif not _mentions(record, (OUT_OF_SIGHT, GIVEN_UP)) and ClaimTag(*tag) not in misfortunes.purged:
             self._judge_logs(job_id, record, starts)
 
     def _judge_running(self, tag: ClaimTag, record: dict[str, Any]) -> None:
         """Judge the end of a claim: none of its tasks runs any more."""
+        homes = self._homes_of(tag.job_id, record)
         for job in (job for scheduler in self._schedulers() for job in scheduler._jobs.values()):
-            if job.submission.tag != tag:
+            if job.submission.tag != tag or homes.isdisjoint(job.submission.control_dir.parents):
                 continue
             for task, each in job.tasks.items():
                 if each.shell_holds and each.status.life is Stage.RUNNING:
                     self._break(f"I5 {tag.job_id} became {record['state']} while task {task} runs")
 
-    def _ran_in_a_twin(self, job_id: str, n: int) -> bool:
-        """Return whether it was submitted from a twin of the home whose agent writes now."""
+    def _twins_that_ran(self, job_id: str, n: int) -> set[Path]:
+        """Return the twins of the home whose agent writes now from which the claim was submitted."""
         acting, images = self.life.acting, self.life.misfortunes.images
         if acting is None or acting.home not in images:
-            return False
+            return set()
         homes = {begun.home for begun in self.starts.get((job_id, n), [])}
         homes |= {home for home, tag in self.submitted if home and (tag.job_id, tag.n) == (job_id, n)}
-        return bool(homes & images - {acting.home})
+        return homes & images - {acting.home}
 
     def _is_canceled_in_its_place(self, job_id: str, record: dict[str, Any]) -> bool:
         """Return whether a cancel took the number of the holder's claim, which went back (protocol 5.6)."""
@@ -255,6 +257,8 @@ class Checks:
             and process.home in job.submission.control_dir.parents
         }
         for local_id, job in asked.items():
+            if process.home not in job.submission.control_dir.parents:
+                continue  # another home submitted it, with its own locks
             if job.submission.tag in self.life.misfortunes.purged:
                 continue  # no lock shows which of them runs, until the files count as removed (protocol 5.7)
             is_waiting = all(task.status.life is Stage.QUEUED for task in job.tasks.values())
@@ -347,9 +351,12 @@ class Checks:
                     self._break(f"I5 {job_id} was started though {needed} was not DONE")
 
     def _no_start_after_the_end(self) -> None:
+        misfortunes = self.life.misfortunes
         for job_id, count in self.started_at_end.items():
             record = self.life.store.final[job_id]
-            if len(self._starts(job_id, record.get("claim", 0))) > count:
+            if misfortunes.images and job_id in misfortunes.set_back:
+                continue  # the bucket went back to what an image knew of it
+            if len(self._starts_of(job_id, record)) > count:
                 self._break(f"I5 {job_id} was started after its end")
 
     def _markers_stand(self) -> None:
@@ -525,7 +532,7 @@ class Checks:
             if not wish.is_confirmed and job_id not in self.life.store.invited:
                 continue  # no agent ever sees it: its owner ends the submission
             if job_id in self.life.misfortunes.set_back:
-                if is_final and not told.count(job_id):
+                if is_final and not told.count(job_id) and job_id in self.life.store.invited:
                     self._break(f"I8 {job_id} has no history key")
                 continue
             if not told.count(job_id) and self._entry_expired(job_id):
@@ -539,6 +546,24 @@ class Checks:
 
     def _schedulers(self) -> list[ScriptedScheduler]:
         return [place.scheduler for place in self.life.systems]
+
+    def _starts_of(self, job_id: str, record: dict[str, Any]) -> list[Start]:
+        """Return the starts that *record* reports."""
+        homes = self._homes_of(job_id, record)
+        self._starts_once()
+        of_claim = self.starts.get((job_id, record.get("claim", 0)), [])
+        return [begun.start for begun in of_claim if begun.home in homes]
+
+    def _homes_of(self, job_id: str, record: dict[str, Any]) -> set[Path]:
+        """Return the homes of which *record* reports: usually all.
+
+        If the claim of a home went back with the bucket, another one may have made a claim of its number.
+        """
+        homes = {home for place in self.life.systems for home in place.homes}
+        its_own = record.get("home")
+        if not its_own or job_id not in self.life.misfortunes.set_back:
+            return homes
+        return {home for home in homes if id_of(home) == its_own}
 
     def _starts(self, job_id: str, n: int) -> list[Start]:
         self._starts_once()

@@ -69,12 +69,12 @@ class Misfortunes:
     """The jobs that had ended when the bucket went back; the work directories of some were removed."""
     unaware: set[str] = field(factory=set)
     """The systems whose lease did not go back with the bucket: nothing informs their agents."""
-    aware: set[str] = field(factory=set)
-    """The ids of homes that wrote a lease between the backup and the restoration."""
+    aware: set[Path] = field(factory=set)
+    """The homes that wrote a lease between the backup and the restoration."""
     doubted: set[str] = field(factory=set)
     """The systems whose lease has stated since then that the bucket went back."""
-    unsuspecting: set[str] = field(factory=set)
-    """The ids of homes that have since held a lease which did not state so."""
+    unsuspecting: set[Path] = field(factory=set)
+    """The homes that have since held a lease which did not state so."""
     lost: set[str] = field(factory=set)
     """The jobs whose record expired when neither an agent nor a home had a copy of it."""
     _backup: Backup | None = None
@@ -98,12 +98,14 @@ class Misfortunes:
     def note_lease(self, system: str, lease: Lease) -> None:
         """Note a lease, by which the successor of an agent that noticed the restoration learns of it."""
         self.leases.append((self.life.clock.seconds, system, lease.home))
+        assert self.life.acting is not None  # only agents write leases
+        home = self.life.acting.home
         if not self.was_restored:
-            self.aware.add(lease.home)
+            self.aware.add(home)
         elif lease.bucket_doubt:
             self.doubted.add(system)
         else:
-            self.unsuspecting.add(lease.home)
+            self.unsuspecting.add(home)
 
     def ended_unnoticed(self, job_id: str, claim: dict[str, Any] | None) -> bool:
         """Return whether a job had ended when the bucket went back by less than a heartbeat of its system.
@@ -142,7 +144,7 @@ class Misfortunes:
         )
 
     def _is_unaware(self, begun: Begun) -> bool:
-        home = id_of(begun.home)
+        home = begun.home
         return home not in self.aware and (begun.system not in self.doubted or home in self.unsuspecting)
 
     # Machines ------------------------------------------------------------------------------------

@@ -205,6 +205,12 @@ class HoldLease:
         elif found is not None and remembered.must_doubt(found):
             self._doubt_bucket(found, why_doubted_before(system, found.process.host))
 
+    def _has_newer_than(self, lease: Lease) -> bool:
+        """Return whether this home wrote a newer lease, so that the store must refuse to replace *lease*."""
+        with suppress(WorkspaceProblem):
+            return not self.is_store_weak and self.memory.notes().has_newer_than(lease, self._home)
+        return False
+
     def _doubt_bucket(self, found: Lease | None, reason: str) -> None:
         """Note that the bucket went back to an older state; the next holder learns it from the lease."""
         doubt = found.bucket_doubt if found is not None else ""
@@ -310,14 +316,16 @@ class HoldLease:
         """Send the next heartbeat; return the lease that is then held.
 
         A refusal counts at once if every earlier attempt was answered, whatever nonce is in the store:
-        a copy of this process may draw the same nonces.
+        a copy of this process may draw the same nonces. A heartbeat that the store accepts, although a
+        twin of this process wrote a newer lease from this home, shows that the bucket went back.
         """
-        sent, unanswered = (
-            self._sending(held.lease.beaten(self.ids.nonce(), self.last_error, busy=self.busy)),
-            held.unanswered,
-        )
+        went_back = self._has_newer_than(held.lease)
+        sent = self._sending(held.lease.beaten(self.ids.nonce(), self.last_error, busy=self.busy))
+        unanswered = held.unanswered
         try:
             etag = self.registry.beat(self.identity.system, sent.lease, held.etag)
+            if went_back:
+                self._doubt_bucket(held.lease, why_older(self.identity.system, held.lease, held.lease.epoch))
             return self._confirmed(sent, etag)
         except OutcomeUnknown:
             unanswered = (*unanswered, sent)

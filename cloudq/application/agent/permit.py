@@ -48,9 +48,9 @@ class Permit:
         the error that kept the store from answering.
         """
         lease = self.permits.lease
+        lease.confirm()  # first: the answer may raise a doubt
         if doubt := lease.doubt():
             raise SubmitDeferred(doubt)
-        lease.confirm()
         with self._lock:
             self.require()
             self.is_committed = True

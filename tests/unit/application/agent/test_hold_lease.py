@@ -638,6 +638,22 @@ def test_an_older_heartbeat_of_the_epoch_that_was_held_puts_the_home_in_doubt() 
     assert "is an older one than this home wrote last" in holder.doubt()
 
 
+def test_a_beat_that_follows_an_older_one_than_a_twin_wrote_raises_doubt() -> None:
+    site, home = Site(), RememberedLease()
+    original = site.agent(a_process(), home=home)
+    original.acquire()
+    twin = site.agent(a_process(), home=home)  # the host was copied, the home is on a shared disk
+    twin._held, twin._own = original._held, original._own
+    kept = site.store.get(LEASE).body
+    twin.beat()
+    site.store.put(LEASE, kept)
+
+    original.beat()
+
+    assert original.may_write()
+    assert "is an older one than this home wrote last" in original.doubt()
+
+
 def test_a_heartbeat_without_an_answer_is_no_reason_for_doubt() -> None:
     site = Site()
     holder = site.agent(a_process())
