@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cloudq.application.client.submit_job import Submitted
     from cloudq.application.shared.cancel_job import CancelResult
     from cloudq.application.shared.find_holder import Holder
-    from cloudq.application.shared.list_agents import AgentReport, AgentState
+    from cloudq.application.shared.list_agents import AgentReport
     from cloudq.client import Client
     from cloudq.config import Config, load_config
     from cloudq.domain.errors import (
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from cloudq.domain.jobs.history import HistoryEntry
     from cloudq.domain.jobs.job import Job
     from cloudq.domain.jobs.job_state import JobState
+    from cloudq.domain.jobs.lease import AgentState
     from cloudq.domain.jobs.summary import ActiveJob
 
 
@@ -44,7 +45,7 @@ _HOMES = {
     "ActiveJob": "cloudq.domain.jobs.summary",
     "ActiveJobs": "cloudq.application.client.query_jobs",
     "AgentReport": "cloudq.application.shared.list_agents",
-    "AgentState": "cloudq.application.shared.list_agents",
+    "AgentState": "cloudq.domain.jobs.lease",
     "CancelResult": "cloudq.application.shared.cancel_job",
     "Client": "cloudq.client",
     "CloudqError": "cloudq.domain.errors",

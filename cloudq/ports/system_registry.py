@@ -8,7 +8,7 @@ from typing import Protocol
 
 from attrs import frozen
 
-from cloudq.domain.jobs.lease import Lease
+from cloudq.domain.jobs.lease import AgentState, Lease
 from cloudq.domain.jobs.summary import ActiveSummary
 from cloudq.ports.workers import Workers
 
@@ -21,6 +21,11 @@ class SeenLease:
     age_s: float
     etag: str = ""
     """The ETag that a rewrite of exactly this lease must match; empty for a lease older than `lease.json`."""
+
+    @property
+    def agent_state(self) -> AgentState:
+        """The state of the agent that wrote it."""
+        return AgentState.of(self.lease, self.age_s)
 
 
 @frozen

@@ -9,7 +9,8 @@ from attrs import frozen
 from cloudq.application.shared.know_store import KnowStore
 from cloudq.domain.errors import CloudqError, InvalidInput, UnknownSystem
 from cloudq.domain.jobs.eligibility import why_not
-from cloudq.domain.jobs.lease import Offer, is_presumed_dead
+from cloudq.domain.jobs.lease import AgentState, Offer
+from cloudq.domain.names import span
 from cloudq.domain.scripts.array_range import ArrayRange
 from cloudq.domain.scripts.meta_script import MetaScript
 from cloudq.domain.scripts.system_mapping import NameTables, SystemMapping
@@ -149,7 +150,7 @@ class FindSystems:
         if seen is None:
             return "its agent says nothing of itself"
         if seen.age_s > GIVEN_UP_AFTER_S and system not in wanted.only:
-            return f"its agent has not reported for {seen.age_s / 86_400:.0f} days"
+            return f"its agent has not reported for {span(seen.age_s)}"
         return "; ".join(self._reasons(wanted, script, system, seen.lease.offer))
 
     def _reasons(self, wanted: Wanted, script: MetaScript, system: str, offer: Offer) -> tuple[str, ...]:
@@ -168,13 +169,10 @@ class FindSystems:
 
 
 def _warn_if_away(system: str, seen: SeenLease | None) -> Iterator[str]:
-    if seen is None or seen.lease.released:
+    if seen is None or seen.agent_state is AgentState.STOPPED:
         yield f"The agent of {system} was stopped: the job waits until it is started."
-    elif is_presumed_dead(seen.age_s, seen.lease.time_to_live_s):
-        yield (
-            f"The agent of {system} has not reported for {seen.age_s / 60:.0f} min: "
-            "the job waits until it does."
-        )
+    elif seen.agent_state is AgentState.AWAY:
+        yield f"The agent of {system} has not reported for {span(seen.age_s)}: the job waits until it does."
 
 
 def _nobody_yet(system: str) -> str:

@@ -11,8 +11,9 @@ from cloudq.domain.errors import RecordRejected
 from cloudq.domain.jobs.history import HistoryEntry
 from cloudq.domain.jobs.job import Job
 from cloudq.domain.jobs.job_state import JobState
-from cloudq.domain.jobs.lease import is_presumed_dead
+from cloudq.domain.jobs.lease import TIME_TO_LIVE_S
 from cloudq.domain.jobs.summary import ActiveJob, ActiveSummary
+from cloudq.domain.names import span
 from cloudq.ports.job_repository import JobQueue, JobRepository
 from cloudq.ports.system_registry import SystemRegistry, SystemSign
 from cloudq.ports.workers import Workers
@@ -113,8 +114,8 @@ def _absences(
             yield f"No agent ever reported as {system}: its jobs wait until one does."
         elif system in summaries and summaries[system].stopped:
             yield f"The agent of {system} was stopped: its jobs wait until it is started."
-        elif is_presumed_dead(sign.beat_age_s):
+        elif sign.beat_age_s > TIME_TO_LIVE_S:  # its lease, which states the time to live, is not read here
             yield (
-                f"The agent of {system} has not reported for {sign.beat_age_s / 60:.0f} min: "
+                f"The agent of {system} has not reported for {span(sign.beat_age_s)}: "
                 "what is shown of its jobs may be old."
             )

@@ -8,8 +8,10 @@ from attrs import frozen
 
 from cloudq.application.doctor.examine import Check
 from cloudq.application.doctor.examine_store import RIGHTS
-from cloudq.application.shared.list_agents import AgentReport, AgentState, ListAgents
+from cloudq.application.shared.list_agents import AgentReport, ListAgents
 from cloudq.domain.finding import Finding, Level
+from cloudq.domain.jobs.lease import AgentState
+from cloudq.domain.names import span
 
 AGENTS = "agents"
 
@@ -71,7 +73,7 @@ def _absent(agent: AgentReport) -> Iterator[Finding]:
         return
     jobs = (agent.jobs_held or 0) + (agent.jobs_waiting or 0)
     silent = "was stopped" if agent.state is AgentState.STOPPED else "is away"
-    what = f"the agent of {agent.system} {silent} for {(agent.last_beat_s or 0.0) / 60:.0f} min"
+    what = f"the agent of {agent.system} {silent} for {span(agent.last_beat_s or 0.0)}"
     if agent.state is AgentState.STOPPED and not jobs:
         yield Finding(Level.OK, AGENTS, f"{what}; no job waits for it")
         return

@@ -4,28 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from enum import Enum
 
 from attrs import evolve, frozen
 
 from cloudq.domain.errors import RecordRejected
-from cloudq.domain.jobs.lease import is_presumed_dead
+from cloudq.domain.jobs.lease import AgentState
 from cloudq.domain.jobs.summary import ActiveSummary
 from cloudq.ports.clock import Clock
 from cloudq.ports.system_registry import SeenLease, SystemRegistry, SystemSign
 from cloudq.ports.workers import Workers
-
-
-class AgentState(Enum):
-    """The state of a system's agent."""
-
-    ALIVE = "alive"
-    AWAY = "away"
-    """It has not reported for longer than its time to live."""
-    STOPPED = "stopped"
-    """It ended on purpose and released its lease."""
-    UNKNOWN = "unknown"
-    """Its report cannot be read."""
 
 
 @frozen
@@ -77,7 +64,7 @@ class ListAgents:
         return report if summary is None else _with_queue(report, summary)
 
     def _of(self, sign: SystemSign, seen: SeenLease) -> AgentReport:
-        lease, state = seen.lease, _state(seen)
+        lease, state = seen.lease, seen.agent_state
         silent_since = self.clock.now() - timedelta(seconds=seen.age_s)
         return AgentReport(
             system=sign.system,
@@ -92,13 +79,6 @@ class ListAgents:
             last_error=lease.last_error,
             busy=lease.busy,
         )
-
-
-def _state(seen: SeenLease) -> AgentState:
-    if seen.lease.released:
-        return AgentState.STOPPED
-    is_away = is_presumed_dead(seen.age_s, seen.lease.time_to_live_s)
-    return AgentState.AWAY if is_away else AgentState.ALIVE
 
 
 def _with_queue(report: AgentReport, summary: ActiveSummary) -> AgentReport:

@@ -7,6 +7,7 @@ are never compared.
 from __future__ import annotations
 
 from datetime import datetime
+from enum import Enum
 
 from attrs import evolve, frozen
 
@@ -238,9 +239,23 @@ def is_stale_by_store_clock(lease: Lease, age_s: float, *, times: float = 2.0) -
     return age_s > times * lease.time_to_live_s
 
 
-def is_presumed_dead(age_s: float, time_to_live_s: float = TIME_TO_LIVE_S) -> bool:
-    """Return whether clients should warn that the agent is not running."""
-    return age_s > time_to_live_s
+class AgentState(Enum):
+    """The state of a system's agent, as others see it."""
+
+    ALIVE = "alive"
+    AWAY = "away"
+    """It has not reported for longer than its time to live."""
+    STOPPED = "stopped"
+    """It ended on purpose and released its lease."""
+    UNKNOWN = "unknown"
+    """Its report cannot be read."""
+
+    @classmethod
+    def of(cls, lease: Lease, age_s: float) -> AgentState:
+        """Return the state of the agent that wrote *lease* *age_s* seconds ago, by the store's clock."""
+        if lease.released:
+            return cls.STOPPED
+        return cls.AWAY if age_s > lease.time_to_live_s else cls.ALIVE
 
 
 def why_older(system: str, found: Lease | None, remembered: int) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from cloudq.domain.names import span
 from cloudq.domain.stores.store_check import StoreCheck
 from cloudq.entrypoints.cloudqcli.tables import local_time
-from cloudq.entrypoints.shared.terminal import cut, printable, right, span, width
+from cloudq.entrypoints.shared.terminal import cut, printable, right, width
 
 if TYPE_CHECKING:
     from cloudq.application.shared.list_agents import AgentReport

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cloudq.domain.names import span
 from cloudq.entrypoints.cloudqcli.tables import local_time
-from cloudq.entrypoints.shared.terminal import somebody_can_answer, span, tell
+from cloudq.entrypoints.shared.terminal import somebody_can_answer, tell
 
 if TYPE_CHECKING:
     from cloudq.application.shared.find_holder import Holder

@@ -9,7 +9,7 @@ import click
 from cloudq.bootstrap.agent_process import AgentProcess, DetachedProcess, newest_lease, stopwatch
 from cloudq.config import Config
 from cloudq.domain.errors import AgentEndedAtOnce, StoreProblem, WaitTimedOut
-from cloudq.domain.jobs.lease import is_presumed_dead
+from cloudq.domain.jobs.lease import AgentState
 from cloudq.entrypoints.cloudqd.daemon import refuse_second
 from cloudq.entrypoints.cloudqd.request import Request
 from cloudq.entrypoints.shared.logging import LOG_FILE
@@ -59,11 +59,11 @@ def _wait_until_it_acts(agent: DetachedProcess, config: Config, output: Path) ->
 def _what_it_does(agent: DetachedProcess, config: Config, *, may_wait: bool) -> str:
     """Return what the lease in the store shows about the agent; empty while nothing is decided."""
     seen = newest_lease(config)
-    if seen is None or seen.lease.released:
+    if seen is None or seen.agent_state is AgentState.STOPPED:
         return ""
     if seen.lease.process == agent.identity:
         return "runs"
-    if not may_wait or is_presumed_dead(seen.age_s, seen.lease.time_to_live_s):
+    if not may_wait or seen.agent_state is AgentState.AWAY:
         return ""
     holder = seen.lease.process
     tell(f"Another agent acts for {config.agent.name}: pid {holder.pid} on {holder.host}.")

@@ -10,7 +10,7 @@ from cloudq.bootstrap.agent_process import AgentProcess, newest_lease
 from cloudq.bootstrap.homes import doubt_of
 from cloudq.config import Config
 from cloudq.domain.errors import StoreProblem
-from cloudq.domain.jobs.lease import ProcessIdentity, is_presumed_dead
+from cloudq.domain.jobs.lease import AgentState, ProcessIdentity
 from cloudq.domain.stores.store_check import StoreCheck
 from cloudq.entrypoints.cloudqd.request import NOT_RUNNING, Request
 from cloudq.entrypoints.shared.terminal import printable, tell
@@ -52,9 +52,9 @@ def _newest_lease(config: Config, trouble: str) -> SeenLease | None:
 def _state(seen: SeenLease | None, here: ProcessIdentity | None) -> tuple[str, bool]:
     if seen is None:
         return (_starting(here) or "no agent ever acted for this system", False)
-    if seen.lease.released:
+    if seen.agent_state is AgentState.STOPPED:
         return (_starting(here) or "stopped", False)
-    if is_presumed_dead(seen.age_s, seen.lease.time_to_live_s):
+    if seen.agent_state is AgentState.AWAY:
         return ("not reporting: its jobs wait until it does", False)
     if here == seen.lease.process:
         return ("running here", True)

@@ -45,15 +45,6 @@ def somebody_can_answer() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-_SPANS = ((172_800.0, 86_400.0, "days"), (7_200.0, 3_600.0, "h"), (120.0, 60.0, "min"), (0.0, 1.0, "s"))
-"""For each unit: the number of seconds from which on it is used, its length and its name."""
-
-
-def span(seconds: float) -> str:
-    """Return a length of time as one number and one unit, rounded down: ``42 min``."""
-    return next(f"{int(seconds // unit)} {name}" for least, unit, name in _SPANS if seconds >= least)
-
-
 def cut(text: str, columns: int) -> str:
     """Return as much of *text* as fits into *columns* of a terminal."""
     while width(text) > columns:

@@ -18,6 +18,7 @@ from cloudq.domain.names import (
     checked_system,
     file_name_problem,
     is_job_id,
+    span,
 )
 
 
@@ -111,3 +112,18 @@ def test_a_claim_tag_reads_back_as_it_was_written(job_id: str, n: int) -> None:
 def test_anything_else_is_no_claim_tag(text: str) -> None:
     with pytest.raises(InvalidInput, match="is not a claim tag"):
         ClaimTag.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.0, "0 s"),
+        (119.9, "119 s"),
+        (120.0, "2 min"),
+        (7_199.0, "119 min"),
+        (7_200.0, "2 h"),
+        (172_800.0, "2 days"),
+    ],
+)
+def test_a_span_has_one_unit_and_is_rounded_down(seconds: float, text: str) -> None:
+    assert span(seconds) == text

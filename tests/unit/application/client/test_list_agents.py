@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from cloudq.application.shared.list_agents import AgentReport, AgentState
+from cloudq.application.shared.list_agents import AgentReport
+from cloudq.domain.jobs.lease import AgentState
 from cloudq.domain.version import VERSION
 from tests.builders import NOON, at
 from tests.parts.counting_store import CountingStore

@@ -304,7 +304,7 @@ def test_agents_that_are_away_old_or_in_trouble_are_named(world: World) -> None:
 
     assert (WARNING, "the agent of alpha is away for 10 min, with 1 jobs") in told
     assert (OK, "alive: beta") in told
-    assert (OK, "the agent of gamma was stopped for 0 min; no job waits for it") in told
+    assert (OK, "the agent of gamma was stopped for 0 s; no job waits for it") in told
     assert any(level is WARNING and what.startswith("beta runs cloudq 1.9.0") for level, what in told)
     assert (WARNING, "beta: squeue gave no answer") in told
     assert any(level is PROBLEM and what.startswith("delta: ") for level, what in told)

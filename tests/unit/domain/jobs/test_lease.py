@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from cloudq.domain.jobs.lease import (
     TIME_TO_LIVE_S,
+    AgentState,
     HeldLease,
     Lease,
     Offer,
     ProcessIdentity,
     Watch,
-    is_presumed_dead,
     is_stale_by_store_clock,
 )
 
@@ -87,5 +87,11 @@ def test_the_stores_clock_is_given_more_time_before_anybody_acts_than_before_any
     assert not is_stale_by_store_clock(LEASE, 2 * TTL)
     assert is_stale_by_store_clock(LEASE, 2 * TTL + 1)
     assert not is_stale_by_store_clock(LEASE, 10 * TTL, times=10)
-    assert is_presumed_dead(TTL + 1)
-    assert not is_presumed_dead(TTL)
+    assert AgentState.of(LEASE, TTL + 1) is AgentState.AWAY
+    assert AgentState.of(LEASE, TTL) is AgentState.ALIVE
+
+
+def test_an_agent_that_released_its_lease_was_stopped_however_long_ago() -> None:
+    released = evolve(LEASE, released=True)
+
+    assert {AgentState.of(released, age) for age in (0.0, 10 * TTL)} == {AgentState.STOPPED}

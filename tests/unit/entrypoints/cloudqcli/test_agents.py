@@ -7,7 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from cloudq.application.shared.list_agents import AgentReport, AgentState
+from cloudq.application.shared.list_agents import AgentReport
+from cloudq.domain.jobs.lease import AgentState
 from cloudq.entrypoints.cloudqcli.agent_table import agent_lines
 from tests.builders import NOON
 from tests.unit.entrypoints.cloudqcli.conftest import Cli
