@@ -339,7 +339,7 @@ def preview_conversion(
     mapping = NameTables(config.projects, config.resources).mapping(meta.project, meta.resource, named)
     local = convert(meta, found, mapping, array)
     local = evolve(local, options=(*local.options, *(more or ())))
-    pinned = f"The script says run_on: {meta.run_on}; it would not run on {named}."
+    pinned = f"The script sets run_on: {meta.run_on}, so it would not run on {named}."
     elsewhere = (pinned,) if meta.run_on not in {"", named} else ()
     return Preview(preview(local, found.scheduler), (*meta.warnings, *elsewhere))
 

@@ -77,7 +77,7 @@ def check_promise(found: Contents, promised: Contents) -> None:
         ("bytes", found.total_bytes, promised.total_bytes),
     ):
         if more > less:
-            raise ArchiveRejected(f"the archive holds {more} {what}; the job's record says {less}")
+            raise ArchiveRejected(f"the archive holds {more} {what}; the job's record states {less}")
 
 
 def check_room(needed: int, place: Path) -> None:
@@ -119,7 +119,7 @@ class _BoundedReader(io.BufferedReader):
         if not self.is_opening:
             return super().read(size)
         if size is not None and size > self._limits.directory_bytes:
-            raise ArchiveRejected("the archive's table of contents is larger than any that is read")
+            raise ArchiveRejected("the archive's table of contents is larger than cloudq reads")
         content = super().read(size)
         if content.count(_ENTRY) > self._limits.entries:
             raise ArchiveRejected(f"the archive has more than {self._limits.entries} files")
@@ -152,7 +152,7 @@ def _entry_problem(entry: zipfile.ZipInfo, *, may_link: bool) -> str | None:
     if any(b"\0" in part for part in parts):
         return "has a NUL in its name"
     if _is_encoded(entry) and encoded(b"/".join(parts)) != entry.orig_filename.removesuffix("/"):
-        return "has a name that says two things"
+        return "has an ambiguous name"
     if kind == stat.S_IFLNK and may_link:
         return "is a link with a target of impossible length" if entry.file_size > MAX_LINK_BYTES else None
     if kind not in {0, stat.S_IFREG, stat.S_IFDIR}:

@@ -125,16 +125,12 @@ def _problems(named: Sequence[tuple[Path, str]], script: Path) -> list[str]:
     for path, name in named:
         shown = on_one_line(path)
         if not path.exists():
-            leads = (
-                "it is a link that leads nowhere"
-                if path.is_symlink()
-                else "there is no such file or directory"
-            )
+            leads = "it is a broken link" if path.is_symlink() else "no such file or directory"
             problems.append(f"input {shown}: {leads}")
         elif not name:
-            problems.append(f"input {shown}: it has no name of its own")
+            problems.append(f"input {shown}: it has no name")
         elif not (path.is_file() or path.is_dir()):
-            problems.append(f"input {shown}: is neither a file nor a directory")
+            problems.append(f"input {shown}: neither a file nor a directory")
         elif twin := _twin(path, name, seen, script):
             problems.append(f"input {shown}: {twin} has the same name in the work directory; rename one")
         elif path.is_file() and not os.access(path, os.R_OK):
@@ -220,7 +216,9 @@ class _Extraction:
         try:
             directory.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:
-            raise ArchiveRejected(f"the archive was refused: {_shown(parts)!r} is a file, too") from error
+            raise ArchiveRejected(
+                f"the archive was refused: {_shown(parts)!r} is both a file and a directory"
+            ) from error
         return directory
 
     def _free_place(self, parts: Sequence[bytes]) -> Path:

@@ -49,7 +49,7 @@ def make_private_dir(path: Path) -> None:
     with suppress(FileExistsError):
         path.mkdir(mode=PRIVATE_DIR)
     if not stat.S_ISDIR(path.lstat().st_mode):
-        raise NotADirectoryError(errno.ENOTDIR, "not a directory of its own", str(path))
+        raise NotADirectoryError(errno.ENOTDIR, "not a real directory", str(path))
     path.chmod(PRIVATE_DIR)
 
 
@@ -116,7 +116,7 @@ def locked(path: Path) -> Iterator[bool]:
         except Timeout:  # an OSError, too
             pass
         except NotImplementedError as error:
-            raise WorkspaceProblem(f"cannot lock {path}: its file system knows no locks") from error
+            raise WorkspaceProblem(f"cannot lock {path}: its file system does not support locks") from error
     try:
         yield lock.is_locked
     finally:

@@ -58,7 +58,7 @@ class InputWalk:
             elif not stat.S_ISDIR(info.st_mode):
                 self.left_out.note(name, kind_in_words(info.st_mode))
             elif here in above:
-                self.left_out.note(name, "a link to a directory that it is in")
+                self.left_out.note(name, "a link to a directory that contains it")
             else:
                 yield FoundInput(path, name, info)
                 inside = sorted(_listed(path), reverse=True)
@@ -74,5 +74,5 @@ def _listed(path: str) -> list[str]:
 
 def _why_not(path: str, error: OSError) -> str:
     if os.path.islink(path):  # noqa: PTH114
-        return f"a link that leads nowhere: {error.strerror or error}"
+        return f"a broken link: {error.strerror or error}"
     return error.strerror or str(error)

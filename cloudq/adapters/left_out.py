@@ -41,4 +41,4 @@ class LeftOut:
 
 def kind_in_words(mode: int) -> str:
     """Return the kind of a file that is neither regular nor a directory, in words."""
-    return _KINDS.get(stat.S_IFMT(mode), "no file")
+    return _KINDS.get(stat.S_IFMT(mode), "not a regular file")

@@ -102,7 +102,7 @@ class _Walk:
         info = os.stat(path)  # noqa: PTH116
         here = (info.st_dev, info.st_ino)
         if here in above:
-            self._refuse(relative, "a link to a directory that it is in")
+            self._refuse(relative, "a link to a directory that contains it")
             return
         with os.scandir(path) as entries:
             for entry in entries:

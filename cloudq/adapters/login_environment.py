@@ -65,10 +65,10 @@ LEFT_OUT = (
          r"MAINPID|MANAGERPID|SYSTEMD_EXEC_PID", r"WATCHDOG_(?:PID|USEC)",
          r"MEMORY_PRESSURE_(?:WATCH|WRITE)"),
     ),
-    Rule("what every shell sets anew", ("PWD", "OLDPWD", "SHLVL", "_")),
+    Rule("variables that every shell sets", ("PWD", "OLDPWD", "SHLVL", "_")),
     Rule("a job or step of Slurm", (r"SLURM(?:D|CTLD|STEPD)?_.*", "SRUN_.*", "SALLOC_.*")),
     Rule(
-        "defaults of client commands, which change what the agent's own do",
+        "defaults of client commands, which would change the agent's own commands",
         (r"(?:SCANCEL|SQUEUE|SACCT|SACCTMGR|SINFO|SCONTROL)_.*",
          r"(?:SPRIO|SSTAT|SREPORT|SSHARE|SDIAG|STRIGGER|SCRONTAB)_.*"),
     ),

@@ -28,7 +28,7 @@ class ThisMachine:
     def access(self, path: Path) -> Access | None:
         if os.name != "posix":
             return None
-        with told_as_workspace_problem(f"look at {path}"):
+        with told_as_workspace_problem(f"access {path}"):
             try:
                 found = path.stat()
             except FileNotFoundError:
@@ -49,7 +49,7 @@ class ThisMachine:
 
     def room(self, directory: Path) -> Room:
         nearest = _nearest(directory)
-        with told_as_workspace_problem(f"look at {nearest}"):
+        with told_as_workspace_problem(f"access {nearest}"):
             free_bytes = shutil.disk_usage(nearest).free
             if not hasattr(os, "statvfs"):
                 return Room(free_bytes, None)

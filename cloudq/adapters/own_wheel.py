@@ -27,7 +27,9 @@ def own_wheel() -> Wheel:
     try:
         installed = distribution("cloudq")
     except PackageNotFoundError as error:
-        raise ConfigProblem("cloudq is not installed here: 'python -m pip install' it first") from error
+        raise ConfigProblem(
+            "cloudq is not installed here: install it with 'python -m pip install'"
+        ) from error
     info = f"cloudq-{VERSION}.dist-info"
     members = [*_package(), *((f"{info}/{name}", content) for name, content in _metadata(installed))]
     members.append((f"{info}/RECORD", _record(members, info)))

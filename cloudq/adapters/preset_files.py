@@ -56,9 +56,9 @@ class PresetFiles:
     def copy(self, name: str) -> Path:
         target = self.own / _checked(name)
         if target.exists():
-            raise TargetExists(f"{target} exists already and is never overwritten: edit it, or move it away")
+            raise TargetExists(f"{target} already exists and is never overwritten: edit it, or move it away")
         if name not in PRESETS:
-            raise InvalidInput(f"no preset {name!r} comes with cloudq; these do: {', '.join(PRESETS)}")
+            raise InvalidInput(f"unknown preset {name!r} (shipped with cloudq: {', '.join(PRESETS)})")
         new = self.own / f".{name}.new"
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir(parents=True)
@@ -85,14 +85,13 @@ class PresetFiles:
         if name in PRESETS:
             return f"preset {name}", shipped_preset(name)
         raise ConfigProblem(
-            f"preset {name!r}: there is no {own}, and no such preset comes with cloudq; "
-            f"these do: {', '.join(PRESETS)}"
+            f"unknown preset {name!r}: {own} does not exist, and cloudq ships only {', '.join(PRESETS)}"
         )
 
 
 def _checked(name: str) -> str:
     if _NAME.fullmatch(name) is None:
-        raise InvalidInput(f"{name!r} is not the name of a preset: letters, digits, '-' and '_'")
+        raise InvalidInput(f"{name!r} is not a valid preset name: use letters, digits, '-' and '_'")
     return name
 
 
@@ -108,7 +107,7 @@ def _read(path: Path, problems: list[str]) -> bytes:
     if len(content) > MAX_FILE_BYTES:
         problems.append(f"{path}: larger than any file of a preset")
     if path.suffix == ".sh" and b"\r\n" in content:
-        problems.append(f"{path}: has lines that end as on Windows; save it with plain line ends")
+        problems.append(f"{path}: has Windows line ends; save it with Unix line ends")
     return content
 
 
@@ -121,7 +120,7 @@ class _Loader(yaml.SafeLoader):
             seen = [self.construct_object(key, deep=True) for key, _ in node.value]
             twice = next((key for key in seen if seen.count(key) > 1), "")
             raise yaml.constructor.ConstructorError(
-                None, None, f"the key {twice!r} stands twice in a section", node.start_mark
+                None, None, f"the key {twice!r} appears twice in a section", node.start_mark
             )
         return mapping
 
@@ -141,7 +140,7 @@ def _parsed(content: bytes, place: str, problems: list[str]) -> dict[str, Any]:
     try:
         data = yaml.load(content.decode("utf-8-sig"), Loader=_Loader)  # noqa: S506 (a SafeLoader)
     except UnicodeDecodeError:
-        problems.append(f"{place}: not a UTF-8 text")
+        problems.append(f"{place}: not UTF-8 text")
         return {}
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -155,7 +154,7 @@ def _parsed(content: bytes, place: str, problems: list[str]) -> dict[str, Any]:
         problems.append(f"{place}: has no sections")
         return {}
     if _refers_to_itself(data):
-        problems.append(f"{place}: not YAML that can be used: a part of it refers to itself")
+        problems.append(f"{place}: unusable YAML: a part of it refers to itself")
         return {}
     return data
 
@@ -171,8 +170,8 @@ def _refers_to_itself(data: object) -> bool:
 def _wrong_placeholders(configuration: Mapping[str, Any], place: str) -> Iterator[str]:
     for name in unknown_placeholders(configuration):
         yield (
-            f"{place}/{CONFIGURATION_FILE}: ${{{name}}} is no placeholder of cloudq; "
-            f"these are: {', '.join(PLACEHOLDERS)}"
+            f"{place}/{CONFIGURATION_FILE}: unknown placeholder ${{{name}}} "
+            f"(known: {', '.join(PLACEHOLDERS)})"
         )
 
 

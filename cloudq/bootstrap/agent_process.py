@@ -91,9 +91,9 @@ class AgentProcess:
         """
         if process.is_root() and not self.config.agent.allow_root:
             raise ConfigProblem(
-                "cloudqd refuses to run as root: every job would run as root, and whoever can write into the "
-                "store could do anything on this machine. Start it as an ordinary user. If you really want "
-                "this (a container, a test machine), pass --allow_root or set [agent] allow_root = true."
+                "cloudqd refuses to run as root: every job would run as root, and anyone who can write to "
+                "the store could do anything on this machine. Start it as an ordinary user. If you really "
+                "want this (a container, a test machine), pass --allow_root or set [agent] allow_root = true."
             )
         process.hide_own_memory()
 
@@ -114,7 +114,7 @@ class AgentProcess:
             if not is_ours:
                 raise AgentRunsAlready(
                     f"Another agent of {self.config.agent.name} runs in this home, maybe on another host: "
-                    f"{path} is locked. With [agent] accept_weak_store there is one at a time."
+                    f"{path} is locked. With [agent] accept_weak_store, only one may run at a time."
                 )
             yield
 
@@ -123,7 +123,7 @@ class AgentProcess:
         if mount is not None and mount.lock_reach is LockReach.THIS_HOST:
             raise WorkspaceProblem(
                 f"file locks on {mount.in_words} hold on one host only, so an agent in {self.config.home} "
-                "cannot know that it is alone, as [agent] accept_weak_store demands. Move CLOUDQ_HOME to "
+                "cannot verify that it is alone, as [agent] accept_weak_store requires. Move CLOUDQ_HOME to "
                 "another file system, or use a store that enforces conditional writes."
             )
 

@@ -68,7 +68,7 @@ def _given(endpoint: str, profile: str) -> dict[str, Any]:
     if profile:
         given["profile"] = _checked("PROFILE", checks.word, profile)
     if given.get("endpoint_url", "").startswith("file://~"):
-        raise InvalidInput("ENDPOINT: write the whole path, file:///dir")
+        raise InvalidInput("ENDPOINT: write the absolute path, file:///dir")
     return given
 
 
@@ -87,6 +87,6 @@ def _open_bucket(config: StoreConfig, own: StoreConfig) -> ObjectStore:
             raise StoreRefused(f"{directory} holds cloudq's own records, not a bucket: name another bucket")
         if not directory.is_dir():
             raise StoreRefused(
-                f"there is no bucket {config.bucket!r} in the directory store: make the directory {directory}"
+                f"the directory store has no bucket {config.bucket!r}: create the directory {directory}"
             )
     return open_store(config, SystemClock())

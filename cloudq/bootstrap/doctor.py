@@ -44,7 +44,7 @@ def machine_checks(config: Config) -> tuple[Check, ...]:
     machine = ThisMachine(_login(config))
     configuration = ExamineConfiguration(
         machine,
-        f"{config.path}" if config.path else "there is no file: defaults and CLOUDQ_* variables are used",
+        f"{config.path}" if config.path else "no configuration file: defaults and CLOUDQ_* variables apply",
         files=(config.path,) if config.path else (),
         secrets=_credentials(os.environ),
     )

@@ -19,7 +19,7 @@ def notice_of_original_jobs(config: Config) -> tuple[str, ...]:
     return (
         (
             "The bucket holds jobs of the original CloudQ, which are neither shown nor changed. The "
-            "original lists everything in its bucket: another bucket, or a [store] prefix, keeps them apart."
+            "original lists everything in its bucket: use another bucket, or set a [store] prefix."
         ),
     )
 

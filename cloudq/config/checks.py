@@ -136,7 +136,9 @@ def endpoint_url(value: str) -> str:
 def _file_url(_scheme: str, rest: str) -> str:
     path = rest.removeprefix("localhost")
     if not path.startswith(("/", "~/")) or not path.isprintable():
-        raise ValueError(f"'file://{rest}' names no directory: write file:///dir, or file://~/dir below home")
+        raise ValueError(
+            f"'file://{rest}' does not name a directory: write file:///dir, or file://~/dir in your home"
+        )
     if ".." in path.split("/"):
         raise ValueError(f"'file://{rest}' has '..' in it")
     return f"file://{path}"

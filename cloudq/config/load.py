@@ -120,7 +120,7 @@ def _problems_between(reading: Reading, values: Mapping[str, Any]) -> list[str]:
         problems.append(f"{reading.places['store.endpoint_url']}: {PLAIN_HTTP}")
     if values["sse_kms_key_id"] and not str(values["sse"]).startswith("aws:kms"):
         place = reading.places["store.sse_kms_key_id"]
-        problems.append(f'{place}: means nothing without [store] sse = "aws:kms" or "aws:kms:dsse"')
+        problems.append(f'{place}: has no effect without [store] sse = "aws:kms" or "aws:kms:dsse"')
     return problems
 
 
@@ -140,14 +140,14 @@ def _expanded(path: str, environ: Mapping[str, str]) -> Path:
 def _read_text(file: Path, *, must_exist: bool) -> str | None:
     try:
         if file.is_file() and file.stat().st_size > MAX_FILE_BYTES:
-            raise ConfigProblem(f"{file}: larger than any configuration")
+            raise ConfigProblem(f"{file}: too large for a configuration file")
         return file.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         if not must_exist:
             return None
-        raise ConfigProblem(f"{file}: there is no such file") from error
+        raise ConfigProblem(f"{file}: does not exist") from error
     except UnicodeDecodeError as error:
-        raise ConfigProblem(f"{file}: not a UTF-8 text") from error
+        raise ConfigProblem(f"{file}: not UTF-8 text") from error
     except OSError as error:
         raise ConfigProblem(f"{file}: cannot be read: {error.strerror or error}") from error
 

@@ -17,8 +17,8 @@ def notices_of_reach(store: StoreConfig) -> tuple[str, ...]:
 
     host = (urlsplit(store.endpoint_url).hostname or "").rstrip(".")
     return tuple(
-        f"{known} can be reached from inside {site} only: a client or an agent anywhere else cannot use this "
-        "store. If there are any, take a bucket that all of them reach, of Amazon S3 for example."
+        f"{known} can be reached only from inside {site}: clients and agents elsewhere cannot use this "
+        "store. If you have any, choose a bucket that all of them can reach, for example in Amazon S3."
         for known, site in INSIDE_ONLY.items()
         if host == known or host.endswith(f".{known}")
     )

@@ -93,7 +93,7 @@ class Reading:
                 self._add_text(f"variable {variable}", key, text)
             elif variable.startswith(tuple(f"CLOUDQ_{section}_".upper() for section in SECTIONS)):
                 hint = _hint(variable, BY_VARIABLE)
-                self.notices.append(f"variable {variable} means nothing to cloudq{hint}")
+                self.notices.append(f"unknown variable {variable}{hint}")
 
     def add_options(self, overrides: Mapping[str, str]) -> None:
         """Add the values given on the command line, by ``section.key``."""
@@ -134,7 +134,7 @@ class Reading:
         else:
             name = self._checked(place, checks.system, system)
             if name is not None and name in mapped:
-                self.problems.append(f"{place}: {name} is there already")
+                self.problems.append(f"{place}: {name} is already set")
             elif name is not None:
                 mapped[str(name)] = value
 

@@ -40,56 +40,56 @@ class Key:
 KEYS = (
     Key(
         "store", "endpoint_url", str, "",
-        "Where the jobs are: file:///dir is a directory, http(s)://… an S3 service. Left out, it is "
-        "Amazon S3 when a bucket is given, else the directory store/ beside this file.",
+        "Location of the jobs: file:///dir for a directory, http(s)://… for an S3 service. Default: "
+        "Amazon S3 if a bucket is given, otherwise the directory store/ next to this file.",
         checks.endpoint_url, "https://s3.example.com",
     ),
     Key(
         "store", "bucket", str, "",
-        "The bucket. It must exist. With file:///dir it names a directory below, and may be left out.",
+        "The bucket, which must exist. With file:///dir, an optional directory below it.",
         checks.bucket, "my-jobs",
     ),
     Key(
         "store", "profile", str, "",
-        "Profile of ~/.aws/credentials that holds the keys. Keys themselves never belong in this file.",
+        "Profile in ~/.aws/credentials that contains the keys. Never put keys into this file.",
         checks.word, "cloudq",
     ),
-    Key("store", "region", str, "", "Region of the bucket, where the service asks for one.",
+    Key("store", "region", str, "", "Region of the bucket, if the service requires one.",
         checks.region, "us-east-1"),
     Key(
         "store", "addressing_style", str, "auto",
-        "Whether the bucket stands in the path or in the host name of a request: auto, path or virtual.",
+        "Whether requests name the bucket in the path or in the host name: auto, path or virtual.",
         checks.one_of("auto", "path", "virtual"),
     ),
     Key("store", "prefix", str, "", "Put everything below this prefix of the bucket.",
         checks.prefix, "team/cloudq"),
     Key(
         "store", "sse", str, "",
-        "Server-side encryption to ask for: AES256, aws:kms or aws:kms:dsse. Left out, the bucket's own "
-        "setting counts.",
+        "Server-side encryption to request: AES256, aws:kms or aws:kms:dsse. Default: the setting of the "
+        "bucket.",
         checks.one_of("", "AES256", "aws:kms", "aws:kms:dsse"), "aws:kms",
     ),
     Key(
         "store", "sse_kms_key_id", str, "",
-        "The key for aws:kms: its id, ARN or alias. Left out, it is the account's own key for S3.",
+        "The key for aws:kms: its id, ARN or alias. Default: the account's own key for S3.",
         checks.word, "alias/my-jobs",
     ),
     Key(
         "store", "checksums", str, "auto",
-        "Whether objects are written with a checksum: auto (once the service has asked for one) or always.",
+        "When objects are written with a checksum: auto (after the service requests one) or always.",
         checks.one_of("auto", "always"),
     ),
     Key(
         "store", "allow_plain_http", bool, False,
-        "Whether an http:// address other than this machine's is allowed. Anybody on the way can then read "
-        "results and replace scripts.",
+        "Whether an http:// address other than this machine's is allowed. Anyone on the network path can "
+        "then read results and replace scripts.",
     ),
     Key("agent", "name", str, "local",
-        "Name of this system, as jobs name it. One running agent a name.", checks.system),
+        "Name of this system, as jobs use it. Run one agent per name.", checks.system),
     Key(
         "agent", "profile", str, "local",
-        "What this system is like: local, slurm, gridengine, pbs, parallelcluster, abci, abci2, or the "
-        "name of a profile of your own.",
+        "Profile of this system: local, slurm, gridengine, pbs, parallelcluster, abci, abci2, or the name "
+        "of your own profile.",
         checks.system,
     ),
     Key("agent", "num_procs", int, 8, "How many submit commands may run at once.",
@@ -97,20 +97,20 @@ KEYS = (
     Key("agent", "daemon_interval", float, 5, "Seconds between two cycles of the agent.",
         checks.between(0.1, 3600)),
     Key("agent", "keep_days", float, 1,
-        "Days that a work directory stays after its outputs are in the store.", checks.between(0, 3650)),
+        "Days to keep a work directory after its outputs are in the store.", checks.between(0, 3650)),
     Key("agent", "unpinned", bool, True, "Whether to take jobs that name no system."),
     Key("agent", "handicap", float, 0,
-        "Seconds to let other systems go first when a job names none.", checks.between(0, 3600)),
+        "Seconds to let other systems claim first if a job names no system.", checks.between(0, 3600)),
     Key(
         "agent", "accept_weak_store", bool, False,
-        "Whether to run jobs on a store that ignores conditional writes. Safe for the agents of one home "
-        "alone; docs/configuration.md says what is lost.",
+        "Whether to run jobs on a store that ignores conditional writes. Safe only for the agents of a "
+        "single home; docs/configuration.md describes what is lost.",
     ),
     Key("agent", "allow_root", bool, False,
         "Whether the agent may run as root. Then every job runs as root, too."),
-    Key("client", "name", str, "", "What this machine is called in the records of jobs it submits.",
+    Key("client", "name", str, "", "Name of this machine in the records of jobs that it submits.",
         checks.system, "my-laptop"),
-    Key("log", "level", str, "INFO", "What is logged: DEBUG, INFO, WARNING, ERROR or CRITICAL.",
+    Key("log", "level", str, "INFO", "Log level: DEBUG, INFO, WARNING, ERROR or CRITICAL.",
         checks.level),
 )  # fmt: skip
 
@@ -119,8 +119,8 @@ BY_DOTTED = {key.dotted: key for key in KEYS}
 SECTIONS = tuple(dict.fromkeys(key.section for key in KEYS))
 
 TABLES = {
-    "projects": 'What a project is called on each system: [projects.NAME] SYSTEM = "value".',
-    "resources": "What a resource is called on each system, or the options that ask for n of it: "
+    "projects": 'Name of a project on each system: [projects.NAME] SYSTEM = "value".',
+    "resources": "Name of a resource on each system, or the options that request n of it: "
     '[resources.NAME] SYSTEM = "value".',
 }
 """Sections whose keys users choose: ``[section.NAME] SYSTEM = "value"``."""

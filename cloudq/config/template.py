@@ -12,18 +12,18 @@ from cloudq.domain.errors import ConfigProblem
 
 _HEAD = """\
 # Configuration of cloudq. Lines that begin with "#" show the default, or an example.
-# What every key means: docs/configuration.md. No password or key belongs in this file.
+# docs/configuration.md describes every key. No password or key belongs in this file.
 """
 
 _SECTION_SAYS = {
     "store": "Where jobs, outputs and logs are kept; the same for clients and agents.",
     "agent": "Only read by cloudqd, on the machine that runs the jobs.",
     "client": "Only read by cloudqcli and by programs that import cloudq.",
-    "log": "What both have to say.",
+    "log": "Log messages of clients and agents.",
 }
 
 _TAIL = """\
-# What a project or resource is called on each system (read by the client):
+# Names of projects and resources on each system (read by the client):
 #
 # [projects.NAME]
 # SYSTEM = "value"

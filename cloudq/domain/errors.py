@@ -141,7 +141,7 @@ class StagedOutInPart(CloudqError):
     def __init__(self, job_id: str, target: Path, problems: Sequence[str]) -> None:
         self.target = target
         self.problems = tuple(problems)
-        brought = f"Job ({job_id}) was staged out into {target}, but for:"
+        brought = f"Job ({job_id}) was staged out into {target}, except for:"
         super().__init__("\n".join([brought, *self.problems]))
 
 

@@ -46,7 +46,7 @@ def checked_system(text: str) -> str:
 def checked_local_job_id(text: str) -> str:
     """Return *text* if it can be a scheduler job id; raise `InvalidInput` otherwise."""
     if _LOCAL_JOB_ID.fullmatch(text) is None:
-        raise InvalidInput(f"{text!r} is not a local job id")
+        raise InvalidInput(f"{text!r} is not a scheduler job id")
     return text
 
 

@@ -310,8 +310,8 @@ class TestDownloadAll:
 
         assert {path.name for path in found.files} == {"run.sh", "stdout.1", "stderr.2"}
         assert found.problems == (
-            f"input.zip: jobs/{JOB_ID}/input.zip is not in the store any more",
-            "output.zip: there is no room for it here; stage out elsewhere with --into",
+            f"input.zip: jobs/{JOB_ID}/input.zip is no longer in the store",
+            "output.zip: not enough space for it here; stage out elsewhere with --into",
         )
 
     @pytest.mark.parametrize(
@@ -344,7 +344,7 @@ class TestDownloadAll:
         store.delete([keys.script(JOB_ID, "run.sh")])
         (tmp_path / "here").mkdir()
 
-        with pytest.raises(JobNotFound, match="deleted meanwhile"):
+        with pytest.raises(JobNotFound, match="deleted in the meantime"):
             job_files.download_all(job, tmp_path / "here" / "new")
         assert list((tmp_path / "here").iterdir()) == []
 

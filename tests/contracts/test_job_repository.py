@@ -180,7 +180,7 @@ class TestReplace:
     def test_a_record_never_takes_another_jobs_place(self, jobs: JobRepository) -> None:
         known = jobs.reserve(a_job())
 
-        with pytest.raises(ValueError, match="cannot take the place"):
+        with pytest.raises(ValueError, match="cannot replace"):
             jobs.replace(known, a_job(uuid="00000001"))
 
     def test_unknown_fields_are_kept(self, jobs: JobRepository, store: CountingStore) -> None:

@@ -70,7 +70,7 @@ def test_what_is_refused_could_not_be_read(code: str) -> None:
         ({"ID": "b", "Prefix": "old/", "Expiration": {"Date": datetime(2027, 1, 2, tzinfo=UTC)}},
          LifecycleRule("b", "old/", expires="on 2027-01-02")),
         ({"Filter": {"And": {"Prefix": "x", "Tags": [{"Key": "k"}]}}, "Expiration": {"Days": 1}},
-         LifecycleRule("without a name", "x", expires="after 1 days", has_other_filters=True)),
+         LifecycleRule("unnamed", "x", expires="after 1 days", has_other_filters=True)),
         ({"ID": "c", "Filter": {}, "Expiration": {"ExpiredObjectDeleteMarker": True}}, LifecycleRule("c")),
         ({"ID": "d", "Filter": {"Prefix": ""}, "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7}},
          LifecycleRule("d", aborts_uploads="after 7 days")),

@@ -255,7 +255,7 @@ class TestOldLeases:
         turns = [partial(old_agents_take_turns, store, last) for last in range(4, 40, 3)]
         registry = BucketSystemRegistry(BeforeEachGet(store, turns), ids)
 
-        with pytest.raises(StoreUnavailable, match="the agents of alpha take turns"):
+        with pytest.raises(StoreUnavailable, match="the agents of alpha take over the lease"):
             registry.newest_lease("alpha")
 
 

@@ -198,7 +198,7 @@ def test_options_that_are_not_there_are_a_problem_and_not_none(
     if text is not None:
         (space.control_dir / "options").write_text(text)
 
-    with pytest.raises(WorkspaceProblem, match="does not say how"):
+    with pytest.raises(WorkspaceProblem, match="does not hold the submit options"):
         space.kept_options()
 
 
@@ -255,7 +255,7 @@ def test_what_is_published_is_never_replaced(workspace: DirectoryWorkspace) -> N
     space.create(OWNER)
     before = (space.work_dir / "data").stat()
 
-    with pytest.raises(WorkspaceProblem, match="made by another agent"):
+    with pytest.raises(WorkspaceProblem, match="another agent created"):
         second.publish()
     second.discard()
 
@@ -289,7 +289,7 @@ def test_what_was_removed_while_it_was_made_is_told_as_trouble_of_the_disk(
     making = made(workspace.space(TAG), "3.a-nonce")
     shutil.rmtree(making.control_dir)
 
-    with pytest.raises(WorkspaceProblem, match="cannot look at"):
+    with pytest.raises(WorkspaceProblem, match="cannot access"):
         making.publish()
 
 
@@ -350,7 +350,7 @@ def test_an_attempt_is_begun_once(workspace: DirectoryWorkspace, space: Director
     assert (attempt.number, attempt.command, attempt.time_limit_s) == (1, "sbatch 'a b' rm", 20)
     assert attempt.boot_id == "boot-1"
     assert not workspace.is_process_gone(attempt.process)
-    with pytest.raises(WorkspaceProblem, match="before"):
+    with pytest.raises(WorkspaceProblem, match="already begun"):
         space.begin_attempt(1, "sbatch", 20)
 
 
@@ -621,7 +621,7 @@ def test_an_archive_that_holds_more_than_was_promised_is_rejected(
 ) -> None:
     archive_with(space, ("a", b"12345"), ("b", b"12345"))
 
-    with pytest.raises(ArchiveRejected, match="the job's record says"):
+    with pytest.raises(ArchiveRejected, match="the job's record states"):
         space.extract_input(promised)
     assert list(space.work_dir.iterdir()) == []
 

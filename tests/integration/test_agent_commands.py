@@ -44,7 +44,7 @@ def test_an_agent_is_started_looked_at_and_stopped(home: Home) -> None:
     assert status.returncode == 0
     assert "state         running here\n" in status.stdout
     assert json.loads(as_json.stdout)["pid"] == int(pid)
-    assert stopped.stdout == "The agent of local has ended; jobs under way go on.\n"
+    assert stopped.stdout == "The agent of local has ended; its jobs continue.\n"
     assert (again.returncode, again.stderr) == (0, "No agent of local runs here.\n")
     assert home.cloudqd("--status").returncode == 13
 
@@ -184,5 +184,5 @@ def test_ctrl_c_ends_the_waiting_and_not_the_job(home: Home) -> None:
     _, said = wait.communicate(timeout=30)
 
     assert wait.returncode == 130
-    assert said.splitlines()[0] == f"Job ({job_id}) goes on; to end it: cloudqcli cancel {job_id}"
+    assert said.splitlines()[0] == f"Job ({job_id}) continues; to end it: cloudqcli cancel {job_id}"
     wait_until(lambda: home.state(job_id) == "DONE")

@@ -82,7 +82,7 @@ def test_a_script_with_windows_line_ends_is_refused_with_the_line_and_the_remedy
     script.write_bytes(b"#!/bin/bash\necho one\r\necho two\r\n")
 
     assert refused(local_site, *submission(local_site, script=script)) == (
-        "crlf.sh line 2: Windows line end (CRLF), which no interpreter here understands; "
+        "crlf.sh line 2: Windows line end (CRLF), which breaks the script on Linux; "
         "convert the file, for example with: sed -i 's/\\r$//' FILE"
     )
     assert stored(local_site) == []
@@ -108,12 +108,12 @@ def test_inputs_that_cannot_go_along_are_all_named(local_site: Site, tmp_path: P
     paths = [str(tmp_path / name) if name[-1] not in "./" else name for name in names]
 
     assert refused(local_site, *submission(local_site, "--input", *paths)).splitlines() == [
-        f"input {tmp_path}/nothing: there is no such file or directory",
+        f"input {tmp_path}/nothing: no such file or directory",
         (
             f"input {tmp_path}/deep/data.txt: {tmp_path}/data.txt has the same name in the work directory; "
             "rename one"
         ),
-        "input /: it has no name of its own",
+        "input /: it has no name",
     ]
     assert stored(local_site) == []
 
@@ -172,7 +172,7 @@ def test_an_option_that_the_scheduler_does_not_have_ends_the_job_with_its_name(l
 
     assert (bad.state, good.state) == (JobState.ERROR, JobState.DONE)
     assert bad.error_msg == (
-        "submit_opt: --comment: the local scheduler has no such option, only --slots, --time; "
+        "submit_opt: --comment: unknown option (the embedded scheduler has only --slots, --time); "
         "submit_opt: --slots: '1 2' is not a number of slots"
     )
 

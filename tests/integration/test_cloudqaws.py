@@ -138,7 +138,7 @@ def test_a_failure_is_told_and_the_same_command_makes_it_anew(user: User) -> Non
     assert failed.exit_code == 15
     assert "HeadNode (AWS::EC2::Instance): You have exceeded your quota of instances." in failed.stderr
     assert "Service Quotas" in failed.stderr
-    assert "'cloudqaws delete --name your-cluster' removes all" in failed.stderr
+    assert "'cloudqaws delete --name your-cluster' removes everything" in failed.stderr
     assert "your-cluster     FAILED\n" in user.done("list").stdout
 
     user.cloud.order(fails={})
@@ -230,10 +230,10 @@ def test_bad_input_is_told_before_anything_is_made(user: User) -> None:
     for options, told in (
         (("--preset_name", "default"), "CapacityTyp"),
         (("--keypair", "nope"), "key pair 'nope'"),
-        (("--zone", "ap-northeast-1x"), "zone 'ap-northeast-1x' is none of this region"),
-        (("--cs_bucket", "no-such-bucket-anywhere"), "there is none of this name in Amazon S3"),
+        (("--zone", "ap-northeast-1x"), "zone 'ap-northeast-1x' cannot be used in this region"),
+        (("--cs_bucket", "no-such-bucket-anywhere"), "does not exist in Amazon S3"),
         (("--profile", "nope"), "AWS profile 'nope'"),
-        (("--name", "Your_Cluster"), "'your-cluster' would do"),
+        (("--name", "Your_Cluster"), "for example 'your-cluster'"),
         (("--name", "x" * 61), "61 characters"),
     ):
         result = user(*CREATE, *OWN_BUCKET, *options)

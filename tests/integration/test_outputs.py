@@ -77,7 +77,7 @@ def test_case_10_links_of_an_input_are_followed_and_the_rest_is_named(local_site
 
     assert "proj/data/real/train.csv" in local_site.cli("log", "--id", job.uuid).splitlines()
     assert said.splitlines() == [
-        "left out of the input: proj/dangling (a link that leads nowhere: No such file or directory)",
+        "left out of the input: proj/dangling (a broken link: No such file or directory)",
         "left out of the input: proj/pipe (a fifo)",
     ]
 

@@ -241,7 +241,7 @@ def test_a_job_says_what_it_waits_for_and_why_it_never_ran(pbs_site: Site) -> No
         wait_until(lambda: note_of(held) == "held by its user")
         for job in ended(client, depends, tasks, timeout=60):
             assert told(job) == ("ERROR", None)
-            assert "a job that it depends on failed, was deleted or is not known" in job.error_msg
+            assert "a job that it depends on failed, was deleted or is unknown" in job.error_msg
         assert pbs_site.run("cloudqcli", "cancel", held).returncode == 0
         (job,) = ended(client, held, timeout=60)
         assert {(state.state.value, state.exit_code) for _, state in job.tasks.items()} == {("DELETED", None)}

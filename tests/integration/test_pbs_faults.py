@@ -73,7 +73,7 @@ def test_nonsense_in_every_form_answers_nothing(rig: Rig) -> None:
     local_id = rig.submit(rig.space("sleep 30"))
     rig.pbs.next_fails("qstat", *[{"do": "garbage"}] * 4)
 
-    with pytest.raises(SchedulerUnavailable, match="something else than jobs"):
+    with pytest.raises(SchedulerUnavailable, match="something other than jobs"):
         rig.scheduler.poll([local_id])
 
 
@@ -86,7 +86,7 @@ def test_a_job_is_gone_only_if_qstat_says_so_by_name(rig: Rig, fault: dict[str, 
 
     job = successor.poll([local_id])[local_id]
     assert job.tasks == {}
-    assert job.unanswered.startswith(f"PBS does not say what became of job {local_id}: qstat ended with")
+    assert job.unanswered.startswith(f"PBS does not report the state of job {local_id}: qstat ended with")
 
     rig.pbs.forget(local_id)
     assert successor.poll([local_id]) == {}

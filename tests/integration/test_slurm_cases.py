@@ -46,7 +46,7 @@ def test_late_lines_do_not_count_and_are_named(slurm_site: Site) -> None:
         job_id = submitted.job.uuid
         job = ended(client, job_id, timeout=60)[0]
 
-        words = "job.sh lines 4, 5: #SBATCH comes after the first command and means nothing there"
+        words = "job.sh lines 4, 5: #SBATCH comes after the first command and has no effect there"
         assert (told(job), out(client, job_id)) == (("DONE", 0), "job.sh\n")
         assert words in submitted.warnings
         assert job.remarks == (words,)

@@ -135,7 +135,7 @@ def test_jobs_go_through_a_bucket_that_demands_encryption(guarded: Guarded) -> N
     [
         ("expired", "log in again or renew them"),
         ("unknown key", "check the access key and its secret"),
-        ("encryption", "which sse and sse_kms_key_id in [store] choose"),
+        ("encryption", "which sse and sse_kms_key_id in [store] set"),
         ("kms", "ask the owner of the encryption key for kms:GenerateDataKey and kms:Decrypt"),
         ("read only", "ask the bucket's owner for the right s3:PutObject"),
     ],

@@ -67,7 +67,7 @@ def test_a_job_of_a_killed_agent_runs_on_another_system_and_ends_on_the_first(si
             told = site.cli("requeue", "--id", job_id, "--to", "other", "--claim", "1", "--force")
             [job] = ended(client, job_id)
 
-        assert (refused.returncode, "reported lately" in refused.stderr) == (7, True)
+        assert (refused.returncode, "reported recently" in refused.stderr) == (7, True)
         assert told == f"Job ({job_id}) is taken back from local and offered to other.\n"
         assert (job.state, job.run_system, job.claim) == (JobState.DONE, "other", 3)
         assert is_alive(first)

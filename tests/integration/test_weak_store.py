@@ -53,8 +53,8 @@ def test_an_agent_that_was_not_told_to_accept_it_refuses_and_says_what_would(unw
         refused = unwilling.run("cloudqd", *words)
 
         assert refused.returncode == 4
-        assert "8 were told they had; a rewrite with a wrong ETag was accepted" in refused.stderr
-        assert "set [agent] accept_weak_store = true: then what an agent writes" in refused.stderr
+        assert "8 succeeded; a rewrite with a wrong ETag was accepted" in refused.stderr
+        assert "set [agent] accept_weak_store = true; then late writes" in refused.stderr
 
 
 def test_a_job_goes_from_submit_to_done(site: Site) -> None:
@@ -71,7 +71,7 @@ def test_a_job_goes_from_submit_to_done(site: Site) -> None:
         assert [entry.job_id for entry in client.history()] == [job_id]
     log = (site.root / "agent.out").read_text()
     assert log.count("which [agent] accept_weak_store allows") == 1
-    assert "run agents of it in this home only" in log
+    assert "run agents of this system in this home only" in log
 
 
 def test_cron_can_run_an_agent_cycle_by_cycle(site: Site) -> None:
@@ -157,5 +157,5 @@ def test_a_job_for_any_system_is_refused_while_there_are_two(site: Site) -> None
     )
 
     assert refused.returncode == 2
-    assert "a job is offered to one system alone, and this one would go to local, other" in refused.stderr
+    assert "a job can be offered to one system only, but this one would go to local, other" in refused.stderr
     assert only_one.returncode == 0, only_one.stderr

@@ -168,7 +168,7 @@ class MemoryCloud:
         if life is None:
             return None
         if life.cluster != name:
-            raise NameTaken(f"There is a stack ({life.stack.name}) already, and cloudq did not make it")
+            raise NameTaken(f"The stack ({life.stack.name}) exists, and cloudq did not create it")
         return self._as_it_is_now(life)
 
     def _as_it_is_now(self, life: _Life) -> Stack | None:
@@ -186,5 +186,5 @@ class MemoryCloud:
 
     def _keys(self, profile: str) -> str:
         if profile not in self.profiles:
-            raise InvalidInput(f"AWS profile {profile!r}: there is none in ~/.aws")
+            raise InvalidInput(f"AWS profile {profile!r} does not exist in ~/.aws")
         return self.profiles[profile]

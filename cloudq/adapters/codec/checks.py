@@ -54,7 +54,7 @@ short_text = text_up_to(1024)
 def word_or_none(value: Any, _: Any = None) -> str:
     """Check a word that may become part of a line in a file; it may be empty."""
     if not isinstance(value, str) or _WORD.fullmatch(value) is None:
-        raise Unfit("is no word of letters, digits and hyphens")
+        raise Unfit("is not a word of letters, digits and hyphens")
     return value
 
 

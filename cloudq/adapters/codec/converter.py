@@ -185,7 +185,7 @@ def _member_of(kind: type[Enum]) -> checks.Check:
 
     def check(value: Any, _: Any = None) -> Enum:
         if not isinstance(value, str) or value not in members:
-            raise checks.Unfit(f"is none of {', '.join(members)}")
+            raise checks.Unfit(f"is not one of {', '.join(members)}")
         return members[value]
 
     return check

@@ -113,7 +113,7 @@ def _content_problem(record: dict[str, Any]) -> str | None:
             return "nested too deeply"
         for value in chain(holder, holder.values() if isinstance(holder, dict) else ()):
             if isinstance(value, str) and _SURROGATE.search(value):
-                return "has half a surrogate pair in it"
+                return "contains half of a surrogate pair"
             if isinstance(value, dict | list):
                 todo.append((value, depth + 1))
     return None
@@ -130,4 +130,4 @@ def _check_format(record: dict[str, Any], key: str) -> None:
             f"{key} has format {theirs}, which a newer cloudq wrote; this one reads {FORMAT}: upgrade cloudq"
         )
     if int(match[1]) < ours:
-        raise rejected(key, [f"has format {theirs}, which no cloudq that could share this bucket wrote"])
+        raise rejected(key, [f"has format {theirs}, which no cloudq version for this bucket writes"])

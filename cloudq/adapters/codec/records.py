@@ -61,11 +61,11 @@ def _job_problems(job: Job, job_id: str) -> list[str]:
     if job.uuid != job_id:
         problems.append("is the record of another job")
     if job.is_final and job.time_finish is None:
-        problems.append("has ended but does not say when")
+        problems.append("is in a final state but has no time_finish")
     if job.tasks.groups:
         known = set(job.array_tid or ())
         if any(task not in known for group in job.tasks.groups for task in group.ids):
-            problems.append("tells of tasks that the array does not have")
+            problems.append("names tasks that the array does not have")
     return problems
 
 
@@ -81,7 +81,7 @@ def decode_claim(body: bytes, key: str, n: int) -> Claim:
     if claim.n != n:
         problems.append("is a claim of another number")
     if claim.kind is ClaimKind.RUN and not claim.system:
-        problems.append("does not say which system runs the job")
+        problems.append("has no system to run the job")
     if problems:
         raise rejected(key, problems)
     return claim
@@ -99,7 +99,7 @@ def decode_lease(body: bytes, key: str, epoch: int | None = None) -> Lease:
     if epoch is not None and lease.epoch != epoch:
         raise rejected(key, ["is a lease of another epoch"])
     if not 0 < lease.epoch <= MAX_EPOCH:
-        raise rejected(key, [f"is of epoch {lease.epoch}, which no agent can succeed: delete it"])
+        raise rejected(key, [f"has epoch {lease.epoch}, which has no successor: delete it"])
     return lease
 
 

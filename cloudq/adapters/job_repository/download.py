@@ -52,13 +52,13 @@ def _problems_with(store: ObjectStore, archives: Mapping[str, str], part: Path) 
         try:
             store.download(key, part / name)
         except ObjectNotFound:
-            yield f"{name}: {key} is not in the store any more"
+            yield f"{name}: {key} is no longer in the store"
         except StoreRefused as error:
             yield f"{name}: {error}"
         except OSError as error:
             if not is_full(error):
                 raise
-            yield f"{name}: there is no room for it here; stage out elsewhere with --into"
+            yield f"{name}: not enough space for it here; stage out elsewhere with --into"
 
 
 def _name_within(into: Path, name: str) -> str:

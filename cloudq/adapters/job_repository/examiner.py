@@ -47,7 +47,7 @@ class BucketExaminer:
         try:
             return self.store.get(key).body.decode("utf-8", "replace")
         except ObjectNotFound as error:
-            raise StoreRefused(f"{key} was written, and is not there") from error
+            raise StoreRefused(f"{key} was written but cannot be found") from error
 
     def create(self, place: ProbePlace, name: str, word: str) -> bool:
         key = keys.doctor_probe(place.name, name)

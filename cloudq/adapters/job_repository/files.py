@@ -158,7 +158,7 @@ class BucketJobFiles:
         try:
             return download_new_directory(self.store, wanted, archives, into, self.ids.nonce(), finish)
         except ObjectNotFound as error:
-            raise JobNotFound(job.uuid, f"Job ({job.uuid}) was deleted meanwhile.") from error
+            raise JobNotFound(job.uuid, f"Job ({job.uuid}) was deleted in the meantime.") from error
 
     def _results(self, job: Job) -> tuple[dict[str, str], dict[str, str]]:
         """Return keys by file name: of whole logs, only for tasks that the job has; and of output archives.

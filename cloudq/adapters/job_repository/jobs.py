@@ -81,7 +81,7 @@ class BucketJobRepository:
     def replace(self, known: StoredJob, job: Job) -> StoredJob:
         """Rewrite the manifest with one PUT, and one GET if the outcome is unclear."""
         if job.uuid != known.job.uuid:
-            raise ValueError(f"job {job.uuid} cannot take the place of {known.job.uuid}")
+            raise ValueError(f"job {job.uuid} cannot replace {known.job.uuid}")
         job = evolve(job, revision=known.job.revision + 1, nonce=self.ids.nonce())
         etag = replace(self.store, keys.manifest(job.uuid), encode_job(job), known.etag)
         return StoredJob(job, etag)
@@ -92,7 +92,7 @@ class BucketJobRepository:
         key = keys.manifest(job.uuid)
         stands = create(self.store, key, encode_job(job))
         if isinstance(stands, StoredObject):
-            raise RecordChanged(f"{key} is there again")
+            raise RecordChanged(f"{key} exists again")
         return StoredJob(job, stands)
 
     def create_claim(self, job_id: str, claim: Claim) -> ClaimResult:
@@ -208,5 +208,5 @@ def _stored_job(found: StoredObject, job_id: str) -> StoredJob:
     if job.history_key:
         entry = parse_history_key(job.history_key)
         if entry is None or entry.job_id != job_id:
-            raise RecordRejected(f"{found.key} has a history_key that is not this job's; it was not used")
+            raise RecordRejected(f"{found.key} has a history_key that is not this job's; it was ignored")
     return StoredJob(job, found.etag, len(found.body))

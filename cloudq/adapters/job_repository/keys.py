@@ -103,7 +103,7 @@ def log_pieces(tag: ClaimTag, stream: str, task: int | None) -> str:
 def log_piece(tag: ClaimTag, stream: str, task: int | None, offset: int) -> str:
     """Return the key of the piece of a growing log that begins at *offset*."""
     if not 0 <= offset < 10**20:
-        raise InvalidInput(f"{offset} is no place in a log")
+        raise InvalidInput(f"{offset} is not an offset in a log")
     return f"{log_pieces(tag, stream, task)}{offset:020}"
 
 

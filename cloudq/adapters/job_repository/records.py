@@ -37,7 +37,7 @@ def create(store: ObjectStore, key: str, body: bytes) -> str | StoredObject:
             found = _read_back(store, key)
         if found is not None:
             return found.etag if _is_ours(found, body) else found
-    raise OutcomeUnknown(f"the store does not say whether {key} was created")
+    raise OutcomeUnknown(f"the store did not confirm whether {key} was created")
 
 
 def replace(store: ObjectStore, key: str, body: bytes, etag: str) -> str:
@@ -46,16 +46,16 @@ def replace(store: ObjectStore, key: str, body: bytes, etag: str) -> str:
         try:
             return store.put_if_match(key, body, etag)
         except ObjectNotFound as error:
-            raise RecordChanged(f"{key} was deleted meanwhile") from error
+            raise RecordChanged(f"{key} was deleted in the meantime") from error
         except _UNDECIDED:
             found = _read_back(store, key)
         if found is None:
-            raise RecordChanged(f"{key} was deleted meanwhile")
+            raise RecordChanged(f"{key} was deleted in the meantime")
         if _is_ours(found, body):
             return found.etag
         if found.etag != etag:
-            raise RecordChanged(f"{key} was rewritten by somebody else meanwhile")
-    raise OutcomeUnknown(f"the store does not say whether {key} was rewritten")
+            raise RecordChanged(f"{key} was rewritten by another process in the meantime")
+    raise OutcomeUnknown(f"the store did not confirm whether {key} was rewritten")
 
 
 def read(store: ObjectStore, key: str, max_bytes: int) -> StoredObject:
@@ -68,7 +68,7 @@ def read(store: ObjectStore, key: str, max_bytes: int) -> StoredObject:
 
 def too_large(key: str, max_bytes: int) -> RecordRejected:
     """Return the error for an object that is larger than anything that cloudq writes there."""
-    return RecordRejected(f"{key} is larger than the {max_bytes} bytes that cloudq may have written there")
+    return RecordRejected(f"{key} is larger than {max_bytes} bytes, the most that cloudq writes there")
 
 
 def pages(
@@ -81,7 +81,7 @@ def pages(
         if not page.is_full:
             return
         if page.last <= start_after:
-            raise StoreRefused(f"the store lists {prefix} again and again from the same key on")
+            raise StoreRefused(f"the store lists {prefix} repeatedly from the same key")
         start_after = page.last
 
 

@@ -94,7 +94,9 @@ class BucketSystemRegistry:
             except ObjectNotFound:
                 continue
             return SeenLease(decode_lease(found.body, found.key, epoch), found.age_s)
-        raise StoreUnavailable(f"the agents of {system} take turns faster than can be read: try again")
+        raise StoreUnavailable(
+            f"the agents of {system} take over the lease faster than it can be read: try again"
+        )
 
     def _newest_old_epoch(self, system: str) -> int:
         return max(self._epochs(keys.old_leases(system), below=keys.LAST_EPOCH), default=0)
@@ -143,7 +145,9 @@ class BucketSystemRegistry:
         try:
             won = workers.map(lambda nonce: self._creates(key, nonce), self._nonces(PROBE_WRITERS))
             if not any(won) and None in won:
-                raise WriteConflict(f"the store decided no creation of {key} and may do so later")
+                raise WriteConflict(
+                    f"the store left every creation of {key} undecided and may still carry one out"
+                )
             return StoreProbe(won.count(True), self._guards(key))
         finally:
             self.store.delete([key])

@@ -54,11 +54,11 @@ def _problem(key: str) -> str:
 
 def _problem_of_part(part: str, *, first: bool) -> str:
     if part in {"", ".", ".."}:
-        return f"{part!r} is no name"
+        return f"{part!r} is not a name"
     if (first and part.startswith(RESERVED)) or part.startswith(_RENAMED_BY_NFS):
         return f"the name {part!r} is reserved"
     if any(character < " " or character == "\x7f" or character in _NOT_ON_WINDOWS for character in part):
-        return f"{part!r} has characters that not every store takes"
+        return f"{part!r} has characters that some stores reject"
     if _ENDS_NOT_ON_WINDOWS and part.endswith(_ENDS_NOT_ON_WINDOWS):
         return f"{part!r} ends with a dot or a blank"
     if len(part.encode(errors="surrogatepass")) > MAX_PART_BYTES:

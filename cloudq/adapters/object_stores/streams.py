@@ -24,7 +24,7 @@ def at_most(pieces: Iterator[bytes], max_bytes: int | None, key: str) -> Iterato
 
 def too_large(key: str, max_bytes: int) -> ObjectTooLarge:
     """Return the error for an object that is larger than its reader accepts."""
-    return ObjectTooLarge(f"{key} is larger than the {max_bytes} bytes that it may have")
+    return ObjectTooLarge(f"{key} is larger than the limit of {max_bytes} bytes")
 
 
 def resumed(open_at: Callable[[int], Iterator[bytes]]) -> Iterator[bytes]:

@@ -72,9 +72,7 @@ class AwsAccount:
             except ClientError as error:
                 code = code_of(error)
                 if code in {"404", "NoSuchBucket"}:
-                    raise InvalidInput(
-                        f"bucket {bucket!r}: there is none of this name in Amazon S3"
-                    ) from error
+                    raise InvalidInput(f"bucket {bucket!r} does not exist in Amazon S3") from error
                 if code in {"403", "AccessDenied", "Forbidden"}:
                     return None
                 raise
@@ -95,7 +93,7 @@ class AwsAccount:
             if code not in {"400", "401", "403", "404", "NoSuchBucket", "AccessDenied", "Forbidden"}:
                 raise CloudUnavailable(words_of(error) or code) from error
             raise InvalidInput(
-                f"bucket {store.bucket!r}: the keys of profile {store.profile!r} do not open it at "
+                f"bucket {store.bucket!r}: the keys of profile {store.profile!r} give no access at "
                 f"{store.endpoint_url or 'Amazon S3'} ({code}): check bucket, endpoint and keys"
             ) from error
         except BotoCoreError as error:
@@ -158,7 +156,7 @@ def _session(profile: str) -> boto3.Session:
     try:
         return boto3.Session(profile_name=profile)
     except ProfileNotFound as error:
-        raise InvalidInput(f"AWS profile {profile!r}: there is none in ~/.aws") from error
+        raise InvalidInput(f"AWS profile {profile!r} does not exist in ~/.aws") from error
 
 
 def _keys_of(profile: str) -> str:
@@ -167,10 +165,10 @@ def _keys_of(profile: str) -> str:
         credentials = _session(profile).get_credentials()
         keys = credentials.get_frozen_credentials() if credentials else None
     if keys is None or not keys.access_key or not keys.secret_key:
-        raise ConfigProblem(f"AWS profile {profile!r} has no keys: put some into ~/.aws/credentials")
+        raise ConfigProblem(f"AWS profile {profile!r} has no keys: add them to ~/.aws/credentials")
     if keys.token:
         raise ConfigProblem(
             f"AWS profile {profile!r} has keys that expire, and the cluster would lose its jobs with them: "
-            "name one with keys of its own, or use a bucket of this account, which needs none"
+            "name one with permanent keys, or use a bucket of this account, which needs no keys"
         )
     return json.dumps({"aws_access_key_id": keys.access_key, "aws_secret_access_key": keys.secret_key})

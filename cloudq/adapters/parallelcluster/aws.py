@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 _CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 5}, connect_timeout=10, read_timeout=60)
 
 _EXPIRED = (
-    "your AWS credentials have expired: get new ones ('aws sso login', or as your organisation gives them), "
-    "then run the same command again: it goes on where it stopped"
+    "your AWS credentials have expired: get new ones ('aws sso login', or as your organisation issues them), "
+    "then run the same command again: it continues where it stopped"
 )
-_WRONG = "check the keys of your AWS profile ('aws sts get-caller-identity' shows whether they are good)"
-_RIGHTS = "you may not do that: docs/aws.md names the policy that is needed"
+_WRONG = "check the keys of your AWS profile ('aws sts get-caller-identity' shows whether they are valid)"
+_RIGHTS = "you lack the permission: docs/aws.md names the policy that you need"
 
-_QUOTA = "that is a quota of your account: free some, or ask for more under Service Quotas"
+_QUOTA = "a quota of your account is exhausted: release resources, or ask for more under Service Quotas"
 
 _ADVICE = {
     **dict.fromkeys(
@@ -78,7 +78,7 @@ class Aws:
             try:
                 self._session = boto3.Session(profile_name=self.profile or None)
             except ProfileNotFound as error:
-                raise ConfigProblem(f"AWS profile {self.profile!r}: there is none in ~/.aws") from error
+                raise ConfigProblem(f"AWS profile {self.profile!r} does not exist in ~/.aws") from error
         return self._session
 
     @property
@@ -140,7 +140,7 @@ def failures_told(what: str) -> Iterator[None]:
     except BotoCoreError as error:
         raise _no_answer(what, error) from error
     except ResponseParserError as error:  # for example, the page of a proxy
-        raise CloudUnavailable(f"{what}: what came is no answer of AWS") from error
+        raise CloudUnavailable(f"{what}: the response is not from AWS") from error
 
 
 def code_of(error: ClientError) -> str:

@@ -53,7 +53,7 @@ def how_to_install(home: Path) -> str:
     place = home / "parallelcluster"
     python = place / ("Scripts" if os.name == "nt" else "bin") / "python"
     return (
-        "Make it, in an environment of its own, and install Node.js (nodejs.org), which it needs:\n"
+        "Install it in a separate environment, and also Node.js (nodejs.org), which it needs:\n"
         f"  python3 -m venv {place}\n"
         f"  {python} -m pip install 'aws-parallelcluster=={TESTED}'"
     )
@@ -80,7 +80,7 @@ class Pcluster:
         if version[0] != OLDEST[0] or version < OLDEST:
             oldest = ".".join(map(str, OLDEST))
             raise ToolMissing(
-                f"{path} is ParallelCluster {match[0]}; {oldest} or newer of version 3 is needed\n"
+                f"{path} is ParallelCluster {match[0]}; version 3, {oldest} or newer, is required\n"
                 f"{how_to_install(self.home)}"
             )
 
@@ -125,7 +125,7 @@ class Pcluster:
             answer = json.loads(ended.stdout)
         except ValueError as error:
             raise CloudUnavailable(
-                f"pcluster {args[0]} gave no answer that can be read (exit status {ended.status}): "
+                f"pcluster {args[0]} gave an unreadable answer (exit status {ended.status}): "
                 f"{_last_line(ended)}; its log is ~/.parallelcluster/pcluster-cli.log"
             ) from error
         return answer if isinstance(answer, dict) else {}
@@ -183,4 +183,4 @@ def _is_error(problem: Mapping[str, Any]) -> bool:
 
 def _last_line(ended: Ended) -> str:
     lines = (ended.stderr.strip() or ended.stdout.strip()).splitlines()
-    return lines[-1][:300] if lines else "it said nothing"
+    return lines[-1][:300] if lines else "it printed nothing"

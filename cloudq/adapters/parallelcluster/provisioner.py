@@ -71,5 +71,5 @@ class ParallelClusterProvisioner:
 def _refuse_foreign(found: FoundStack, cluster: str) -> None:
     if found.cluster != cluster:
         raise NameTaken(
-            f"There is a stack ({found.stack.name}) already, and cloudq did not make it: choose another name."
+            f"The stack ({found.stack.name}) exists, and cloudq did not create it: choose another name."
         )

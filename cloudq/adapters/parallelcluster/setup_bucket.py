@@ -76,7 +76,8 @@ class SetupBucket:
                 return False
             if code_of(error) in {"403", "Forbidden", "AccessDenied"}:
                 raise CloudRefused(
-                    f"bucket {self.name} is another account's, or you may not use it: nothing was put in it"
+                    f"bucket {self.name} belongs to another account, or you may not use it: "
+                    "nothing was uploaded"
                 ) from error
             raise
         return True

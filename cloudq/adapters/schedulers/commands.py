@@ -92,7 +92,7 @@ class SchedulerCommands:
         if done.status == 0 or is_fine(done):
             return ""
         if is_about_options(f"{done.stderr}\n{done.stdout}"):
-            return f"{words_of(argv[0], done)} (asked: {join_options(argv)})"
+            return f"{words_of(argv[0], done)} (command: {join_options(argv)})"
         raise SchedulerUnavailable(words_of(argv[0], done))
 
     def answer(self, *argv: str) -> str:
@@ -140,4 +140,4 @@ def in_chunks(local_ids: Sequence[str]) -> Iterator[Sequence[str]]:
 def words_of(command: str, done: Finished) -> str:
     """Return the message of a failed command, for people."""
     said = " ".join((done.stderr or done.stdout).split())[:_WORDS_SHOWN]
-    return f"{command} ended with {done.status}: {said or 'it said nothing'}"
+    return f"{command} ended with {done.status}: {said or 'it printed nothing'}"

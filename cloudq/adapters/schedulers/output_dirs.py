@@ -45,8 +45,8 @@ class OutputNames:
             return
         if len(array) > _MOST_DIRECTORIES:
             raise SubmitRefused(
-                f"{path}: each of {len(array)} tasks would need a directory, and at most "
-                f"{_MOST_DIRECTORIES} are made; let the task's id be a part of the file's name"
+                f"{path}: each of {len(array)} tasks would need a directory, but cloudq creates at most "
+                f"{_MOST_DIRECTORIES}; put the task id into the file name instead"
             )
         for task in array:
             yield self._filled(directory, task)
@@ -90,8 +90,8 @@ class OutputDirs:
         first = self.names.placeholder.search(path)
         if first is not None and self._inside(path[: first.start()]) is not None:
             raise SubmitRefused(
-                f"{option} {path}: {first[0]} is in the name of a directory that does not exist, and what it "
-                "stands for is not known before the job is submitted; let it be a part of the file's name"
+                f"{option} {path}: {first[0]} is in the name of a directory that does not exist, and its "
+                "value is unknown before the job is submitted; put it into the file name instead"
             )
 
     def _inside(self, directory: str) -> str | None:

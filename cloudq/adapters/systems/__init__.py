@@ -62,7 +62,7 @@ def _layers(name: str, own: Path, seen: tuple[str, ...]) -> list[Layer]:
     if not isinstance(base, str) or not base or "/" in base:
         raise ConfigProblem(f"{path}: {EXTENDS}: {base!r} is not the name of a profile")
     if base in (*seen, name) and base not in shipped_profiles():
-        raise ConfigProblem(f"{path}: {EXTENDS}: {base!r} builds on this profile itself")
+        raise ConfigProblem(f"{path}: {EXTENDS}: {base!r} itself extends this profile")
     return [*_layers(base, own, (*seen, name)), (str(path), content)]
 
 
@@ -71,7 +71,7 @@ def _shipped_layers(name: str, path: Path) -> list[Layer]:
     if text is None:
         known = ", ".join(sorted(shipped_profiles()))
         raise ConfigProblem(
-            f"profile {name!r}: there is no {path}, and no such profile comes with cloudq; these do: {known}"
+            f"unknown profile {name!r}: {path} does not exist, and cloudq includes only: {known}"
         )
     content = tomllib.loads(text)
     base = content.pop(EXTENDS, None)
@@ -81,7 +81,7 @@ def _shipped_layers(name: str, path: Path) -> list[Layer]:
 def _read_own(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
-            raise ConfigProblem(f"{path}: larger than any profile")
+            raise ConfigProblem(f"{path}: too large for a profile")
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigProblem(f"{path}: {error}") from error

@@ -44,7 +44,7 @@ def read_profile(name: str, layers: Sequence[Layer]) -> SystemProfile:
         reading.add(place, content)
     if not reading.problems and "scheduler" not in reading.top:
         last = layers[-1][0]
-        reading.problems.append(f"{last}: scheduler: is missing; it is one of {', '.join(SCHEDULERS)}")
+        reading.problems.append(f"{last}: scheduler: is missing; must be one of {', '.join(SCHEDULERS)}")
     reading.problems.extend(reading.resources_without_options(layers[-1][0]))
     if reading.problems:
         raise ConfigProblem(reading.problems)
@@ -80,14 +80,14 @@ class _Reading:
             elif key in _TABLES:
                 self._add_table(self.tables[key], _TABLES[key], value, f"{place}: [{key}]")
             else:
-                self.problems.append(f"{place}: {key}: no such key{_hint(key, known)}")
+                self.problems.append(f"{place}: {key}: unknown key{_hint(key, known)}")
 
     def resources_without_options(self, place: str) -> list[str]:
         """Return the problems of resources that no option could request from the scheduler."""
         if self.problems or self.tables["options"].get("resource") is not None:
             return []
         bare = [name for name, told in self.resources.items() if told.get("options") is None]
-        return [f"{place}: [resources.{name}] options: is missing, as [options] resource is" for name in bare]
+        return [f"{place}: [resources.{name}] options: is missing, like [options] resource" for name in bare]
 
     def _add_table(
         self, target: dict[str, Any], readers: dict[str, Reader], table: dict[str, Any], place: str
@@ -112,7 +112,7 @@ class _Reading:
     ) -> None:
         reader = readers.get(key)
         if reader is None:
-            self.problems.append(f"{place}: no such key{_hint(key, readers)}")
+            self.problems.append(f"{place}: unknown key{_hint(key, readers)}")
             return
         try:
             target[_FIELDS.get((id(readers), key), key)] = reader(value)
@@ -125,7 +125,7 @@ class _Reading:
 def _hint(key: str, known: Iterable[str]) -> str:
     names = list(known)
     close = difflib.get_close_matches(key, names, n=1)
-    return f"; did you mean {close[0]}?" if close else f", only {', '.join(sorted(names))}"
+    return f"; did you mean {close[0]}?" if close else f" (known: {', '.join(sorted(names))})"
 
 
 def _seconds(value: Any) -> float:

@@ -122,7 +122,7 @@ class DirectoryClaimSpace:
             told = json.loads(read_record(path) or b"")
             return SpaceOwner(str(told["system"]), ClaimTag.parse(str(told["tag"])), str(told["nonce"]))
         except (ValueError, TypeError, KeyError, RecursionError, InvalidInput) as error:
-            raise WorkspaceProblem(f"{path} does not say whose {self.work_dir} is") from error
+            raise WorkspaceProblem(f"{path} does not name the owner of {self.work_dir}") from error
 
     def create(self, owner: SpaceOwner) -> None:
         if owner.tag != self.tag:
@@ -185,7 +185,7 @@ class DirectoryClaimSpace:
         # rename(2) replaces no directory except an empty one, on network file systems too, and a claim's
         # directory is never empty: it is made with the owner's record inside. A network file system may
         # return an error for a rename that it carried out: the inode that is found there decides.
-        with told_as_workspace_problem(f"look at {self.control_dir}"):
+        with told_as_workspace_problem(f"access {self.control_dir}"):
             mine = self.control_dir.stat().st_ino
         try:
             self.control_dir.rename(self._published)
@@ -194,7 +194,7 @@ class DirectoryClaimSpace:
                 raise WorkspaceFull(f"cannot publish {self._published}: {error.strerror}") from error
             if not _is_inode(self._published, mine):
                 raise WorkspaceProblem(
-                    f"{self._published} was made by another agent meanwhile, or cannot be made: "
+                    f"another agent created {self._published}, or it cannot be created: "
                     f"{error.strerror or error}"
                 ) from error
         with told_as_workspace_problem(f"make {self._published}"):
@@ -243,10 +243,10 @@ class DirectoryClaimSpace:
         try:
             return tuple(str(word) for word in json.loads(read_record(path, _MAX_OPTIONS_BYTES) or b""))
         except (ValueError, TypeError, RecursionError) as error:
-            raise WorkspaceProblem(f"{path} does not say how {self.tag} is to be submitted") from error
+            raise WorkspaceProblem(f"{path} does not hold the submit options of {self.tag}") from error
 
     def require_room(self, needed: int) -> None:
-        with told_as_workspace_problem(f"look for room in {self.cache}"):
+        with told_as_workspace_problem(f"check the free space in {self.cache}"):
             check_room(needed, self.cache)
 
     def extract_input(self, promised: Contents | None, check: Callable[[], object] = go_on) -> None:
@@ -277,7 +277,7 @@ class DirectoryClaimSpace:
         path = self.control_dir / f"intent.{number}"
         with told_as_workspace_problem(f"write {path}"):
             if not create_file(path, write_fields(intent)):
-                raise WorkspaceProblem(f"attempt {number} of claim {self.tag} was begun before")
+                raise WorkspaceProblem(f"attempt {number} of claim {self.tag} has already begun")
         return self.attempt_files(number)
 
     def attempt_files(self, number: int) -> AttemptFiles:
@@ -395,7 +395,7 @@ class DirectoryClaimSpace:
     def rebuild(self, owner: SpaceOwner) -> None:
         home = self.cache.parent / "home"
         if not home.is_file():
-            raise WorkspaceProblem(f"{home} is not there: the files of {self.tag} may only be out of sight")
+            raise WorkspaceProblem(f"{home} is not visible: the files of {self.tag} may still exist")
         has_work_dir = is_own_directory(self.work_dir)
         with told_as_workspace_problem(f"make {self.control_dir}"):
             for directory in (self.cache, self.cache / CONTROL, self.control_dir):

@@ -43,7 +43,7 @@ def why_not_the_same_home(home: Path) -> str:
     """
     if (noted := read_fields(home / NOTE)) is None:
         return ""
-    with told_as_workspace_problem(f"look at {home}"):
+    with told_as_workspace_problem(f"access {home}"):
         here = _marks(home)
         if all(noted.get(name, value) == value for name, value in here.items()):
             return ""
@@ -51,11 +51,11 @@ def why_not_the_same_home(home: Path) -> str:
     moved = [name for name in here if name in noted and noted[name] != here[name]]
     if not moved:
         return ""
-    found = " and ".join(f"the {name} was {noted[name]}, is {here[name]}" for name in moved)
+    found = " and ".join(f"the {name} was {noted[name]}, is now {here[name]}" for name in moved)
     return (
-        f"the home {home} was copied, restored or moved ({found}): another agent may use the original. Jobs "
-        "under way are followed; no job is started. If this is the only one, confirm it with: "
-        "cloudqd --confirm. If it is a copy, give it an identity of its own with: cloudqd --new-home"
+        f"the home {home} was copied, restored or moved ({found}): another agent may use the original. "
+        "Unfinished jobs are followed; no job is started. If this home is the only one, confirm it with: "
+        "cloudqd --confirm. If it is a copy, give it a new identity with: cloudqd --new-home"
     )
 
 

@@ -107,5 +107,5 @@ def _read(path: Path) -> bytes:
         with os.fdopen(handle, "rb") as file:
             info = os.fstat(handle)
             if not stat.S_ISREG(info.st_mode) or info.st_size > MAX_FILE_BYTES:
-                raise WorkspaceProblem(f"{path} is not a list of jobs that were started here")
+                raise WorkspaceProblem(f"{path} is not a ledger of started jobs")
             return file.read()

@@ -93,7 +93,9 @@ def _open_directory(part: bytes, parent: int) -> int:
     try:
         return os.open(part, _DIRECTORY, dir_fd=parent)
     except NotADirectoryError as error:
-        raise ArchiveRejected(f"the input archive was refused: {encoded(part)!r} is in the way") from error
+        raise ArchiveRejected(
+            f"the input archive was refused: {encoded(part)!r} is not a directory"
+        ) from error
 
 
 @contextmanager

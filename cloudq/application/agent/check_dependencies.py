@@ -59,7 +59,7 @@ class CheckDependencies:
         gone = list(islice((each for each in job.hold_ok_jid if self._over[each] is None), MAX_TOLD))
         if gone:
             return (
-                f"waits for {', '.join(gone)} to be DONE, which cannot be known any more: deleted; "
+                f"waits for {', '.join(gone)} to be DONE, which cannot be checked after a deletion; "
                 "cancel this job, or submit it again without --hold_ok_jid"
             )
         return ""
@@ -67,8 +67,8 @@ class CheckDependencies:
     def why_never(self, job: Job) -> str:
         """Explain why *job* must never run; empty if no job that it needs has failed."""
         known = islice(self._failed(job.hold_ok_jid), MAX_TOLD)
-        failed = [f"{each} ended {state.value}" for each, state in known]
-        return f"not run: {', '.join(failed)}, and it was to run only after DONE" if failed else ""
+        failed = [f"{each} ended as {state.value}" for each, state in known]
+        return f"not run: {', '.join(failed)}, but this job requires DONE" if failed else ""
 
     def note_over(self, job: Job) -> None:
         """Note that a job of this agent ended, so that the store need not be asked about it."""

@@ -38,8 +38,8 @@ class CheckScheduler:
             return
         if problems:
             raise SchedulerUnfit(
-                f"The scheduler's commands on this machine do not take what cloudq needs of them, so no "
-                f"agent runs here: {'; '.join(problems)}. Put the scheduler's own, newer commands first on "
+                f"The scheduler's commands on this machine do not accept what cloudq needs, so the agent "
+                f"does not run: {'; '.join(problems)}. Put the scheduler's own, newer commands first on "
                 "the PATH of the shell that starts the agent; 'cloudqcli doctor' probes them again."
             )
         self._is_fit = True

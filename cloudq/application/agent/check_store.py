@@ -19,8 +19,8 @@ from cloudq.ports.system_registry import StoreProbe, SystemRegistry
 from cloudq.ports.workers import Workers
 
 LOST = (
-    "what an agent writes after another has taken its place may undo the other's work, an ended job may "
-    "stand in the history twice or not at all, and agents of one system in two homes may run a job twice"
+    "late writes of a replaced agent may undo the work of its successor, a final job may appear in the "
+    "history twice or not at all, and agents of one system in two homes may run a job twice"
 )
 """The price of a weak store for the user: invariants I7 and I8, and two homes per system."""
 
@@ -82,22 +82,22 @@ class CheckStore:
     def _accept_or_refuse(self, check: StoreCheck) -> None:
         if not self.accepts_weak:
             raise StoreUnfit(
-                f"This store does not keep conditional writes apart ({check.flaws}): jobs could run twice "
-                "here, so no agent runs on it. docs/configuration.md says which stores do. To work on it all "
-                f"the same, set [agent] accept_weak_store = true: then {LOST}."
+                f"This store does not enforce conditional writes ({check.flaws}): jobs could run twice, so "
+                "the agent does not run on it. docs/configuration.md lists suitable stores. To use it "
+                f"anyway, set [agent] accept_weak_store = true; then {LOST}."
             )
         if not self._has_told:
             self._has_told = True
             self.log.warning(
-                "this store does not keep conditional writes apart, which [agent] accept_weak_store allows",
+                "this store does not enforce conditional writes, which [agent] accept_weak_store allows",
                 found=check.flaws,
                 lost=LOST,
-                rules="jobs for one system are taken, others wait; run agents of it in this home only",
+                rules="jobs for several systems wait; run agents of this system in this home only",
             )
 
 
 def _flaws(probe: StoreProbe) -> Iterator[str]:
     if probe.winners != 1:
-        yield f"of several writers that created one key at once {probe.winners} were told they had"
+        yield f"of several writers that created one key at once, {probe.winners} succeeded"
     if not probe.guards:
         yield "a rewrite with a wrong ETag was accepted"

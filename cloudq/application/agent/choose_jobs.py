@@ -72,7 +72,7 @@ class ChooseJobs:
         if not invitation.is_pinned and not self.settings.unpinned:
             return f"{system} takes only jobs submitted to it"
         if self.lease.is_store_weak and len(job.invited) > 1:
-            return f"its store cannot keep {' and '.join(job.invited)} apart: cancel it, and submit it to one"
+            return f"the store is weak: cancel the job, and submit it only to {' or '.join(job.invited)}"
         return self.dependencies.why_waiting(job)
 
     def _within_room(self, chosen: list[Invitation], taken: int) -> list[Invitation]:

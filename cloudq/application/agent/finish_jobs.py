@@ -190,7 +190,7 @@ class FinishJobs:
         if held.is_elsewhere:
             return StagedOut(is_out_of_sight=True)
         if held.space.owner() is None:
-            raise WorkspaceProblem(f"the files under {held.space.control_dir} are not there")
+            raise WorkspaceProblem(f"the files under {held.space.control_dir} are missing")
         for task in held.job.task_ids:
             for stream in STREAMS:
                 self._put_log(held, stream, task)
@@ -219,9 +219,9 @@ class FinishJobs:
         """
         for piece in pieces:
             if held.is_given_up:
-                raise StageOutGivenUp(f"job {held.tag} was canceled while its outputs were brought")
+                raise StageOutGivenUp(f"job {held.tag} was canceled while its outputs were uploaded")
             if self.permits.has_stopped:
-                raise StageOutGivenUp(f"the agent ended while the outputs of job {held.tag} were brought")
+                raise StageOutGivenUp(f"the agent ended while the outputs of job {held.tag} were uploaded")
             yield piece
 
     # Record and history ----------------------------------------------------------------------

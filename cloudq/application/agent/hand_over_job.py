@@ -311,7 +311,7 @@ class HandOverJob:
         elif first is None or first.boot_id != boot_id:
             held.space.note_miss(FirstMiss(boot_id, self.clock.elapsed()))
             held.note = (
-                f"{problem or 'an attempt to submit left no trace'}; looking for it before the next one"
+                f"{problem or 'an attempt to submit left no trace'}; looking for it before the next attempt"
             )
         else:
             held.is_looked_for = False

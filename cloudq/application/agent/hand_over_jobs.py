@@ -150,7 +150,7 @@ class HandOverJobs:
         if now - held.occupied_since < OCCUPIED_FOR_S:
             raise error
         if held.cancel is Cancel.NONE and held.end is None:
-            self.hand_over.end_unstarted(held, JobState.ERROR, f"{error}: it was not started")
+            self.hand_over.end_unstarted(held, JobState.ERROR, f"{error}; the job was not started")
 
     def _cancel_if_unwanted(self, done: UnderWay) -> None:
         """Cancel what a submit command made after its job was given up: it can start nothing."""

@@ -95,7 +95,7 @@ class HoldLease:
     def epoch(self) -> int:
         """The epoch that is held. Raises `LeaseLost` if none is."""
         if self._held is None:
-            raise LeaseLost(f"No lease of {self.identity.system} is held.")
+            raise LeaseLost(f"This process does not hold the lease of {self.identity.system}.")
         return self._held.lease.epoch
 
     def may_write(self) -> bool:
@@ -344,7 +344,7 @@ class HoldLease:
                 return self._confirmed(sent, seen.etag)
         if before == ("" if seen is None else seen.etag):
             raise OutcomeUnknown(
-                f"The store does not say whether the lease of {self.identity.system} was written."
+                f"The store did not confirm whether the lease of {self.identity.system} was written."
             )
         raise LeaseLost(f"Another agent has taken the lease of {self.identity.system}.")
 

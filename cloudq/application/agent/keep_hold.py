@@ -50,9 +50,9 @@ class KeepHold:
             self._losses.popleft()
         if self._losses:
             raise StoreProblem(
-                f"{len(self._losses)} objects of unfinished jobs were missing from the store and were put "
-                f"again, the last: {self._losses[-1][1]}. Was the bucket restored from a backup, or does a "
-                "rule let its objects expire? Run cloudqcli doctor"
+                f"{len(self._losses)} objects of unfinished jobs were missing from the store and were "
+                f"written again, the last: {self._losses[-1][1]}. Was the bucket restored from a backup, or "
+                "does a rule let its objects expire? Run cloudqcli doctor"
             )
 
     def is_replaced(self, held: HeldJob, stored: StoredJob | None = None) -> bool:
@@ -153,4 +153,4 @@ class KeepHold:
 
 
 def _remarked(job: Job, lost: str) -> Job:
-    return job.with_remark(f"{lost} was missing from the store and was put again") if job.changes else job
+    return job.with_remark(f"{lost} was missing from the store and was written again") if job.changes else job

@@ -47,6 +47,6 @@ def _remark(local_ids: Sequence[str]) -> str:
     several = len(local_ids) > 1
     shown = ", ".join(local_ids[:_MOST_NAMED]) + (" and others" if len(local_ids) > _MOST_NAMED else "")
     return (
-        f"your script submitted {'jobs' if several else 'job'} {shown}, which cloudq does not follow: what "
-        f"{'they write' if several else 'it writes'} stays in the work directory and is not brought back"
+        f"your script submitted {'jobs' if several else 'job'} {shown}, which cloudq does not follow: "
+        f"{'their' if several else 'its'} output stays in the work directory and is not uploaded"
     )

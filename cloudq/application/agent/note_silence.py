@@ -51,12 +51,12 @@ class NoteSilence:
                     held.note = self._note(held, words)
 
     def _note(self, held: HeldJob, words: str) -> str:
-        since = f"no answer from the scheduler since {self._since:%Y-%m-%d %H:%M} UTC: {words}"
+        since = f"the scheduler has not answered since {self._since:%Y-%m-%d %H:%M} UTC: {words}"
         ends = _own_ends(held)
         if not ends:
             return since
         left = f"exit code {ends[0].exit_code}" if held.job.array_tid is None else f"{len(ends)} tasks ended"
-        return f"its own record says: {left}; the state changes once the scheduler confirms it; {since}"
+        return f"its exit record shows: {left}; the state changes once the scheduler confirms it; {since}"
 
 
 def _own_ends(held: HeldJob) -> list[ExitRecord]:

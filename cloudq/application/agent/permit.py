@@ -34,7 +34,7 @@ class Permit:
         lease = self.permits.lease
         lease.require()
         if lease.epoch != self.epoch:
-            raise LeaseLost(f"The work was begun under epoch {self.epoch}, which is over.")
+            raise LeaseLost(f"The work was started under epoch {self.epoch}, which has ended.")
 
     def note(self, done_bytes: int) -> None:
         """Note the progress of a transfer. Raises the errors of `require`."""

@@ -88,7 +88,7 @@ class PrepareJob:
             raise
         except WorkspaceProblem as error:
             if self._was_ended(held):
-                raise SubmitRefused("it was ended before it was started; no reason is recorded") from error
+                raise SubmitRefused("the job was ended before its start; no reason is recorded") from error
             raise
 
     def _was_ended(self, held: HeldJob) -> bool:

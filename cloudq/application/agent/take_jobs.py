@@ -90,7 +90,7 @@ class TakeJobs:
         self._room -= stored.size
         if self._room < 0:
             invitation.stored, invitation.is_newly_listed = None, True
-            invitation.back_off(self.clock.elapsed(), "too many jobs wait here: it is looked at later")
+            invitation.back_off(self.clock.elapsed(), "too many jobs wait here; this one is read later")
 
     def _note_absent(self, invitation: Invitation) -> None:
         invitation.absent_listings += 1
@@ -155,7 +155,7 @@ class TakeJobs:
         if not may_create_run_claim(tag.n, previous, self.settings.system):
             if (made := self.jobs.claim(tag)) is not None:  # the bucket went back
                 return ClaimResult(made, is_ours=False)
-            note = f"claim {tag.n} may not be made: claim {tag.n - 1} does not offer the job"
+            note = f"claim {tag.n} cannot be created: claim {tag.n - 1} does not offer the job"
             invitation.back_off(self.clock.elapsed(), note)
             return None
         never = self._why_never(tag, stored)

@@ -50,7 +50,7 @@ class WatchFiles:
         if held.files_missing_since is None:
             held.files_missing_since = now
         if now - held.files_missing_since < MISSING_FOR_S:
-            held.note = f"its files under {held.space.control_dir} are not there: it is followed without them"
+            held.note = f"its files under {held.space.control_dir} are missing; it is followed without them"
             return False
         held.space.rebuild(SpaceOwner(self.system, held.tag, held.claim_nonce))
         self.log.warning("files of a job were removed while it ran", job=str(held.tag), where=_where(held))

@@ -44,7 +44,7 @@ class AwaitStack:
             except CloudUnavailable as error:
                 if self.clock.elapsed() - answered > SILENCE_S:
                     raise
-                self.report.progress(f"{part.stack_of(name)}: no answer, asking again: {error}")
+                self.report.progress(f"{part.stack_of(name)}: no answer, retrying: {error}")
             else:
                 answered = self.clock.elapsed()
                 stack = cluster.part(part)
@@ -52,7 +52,8 @@ class AwaitStack:
                     return cluster
                 self._show(name, part)
         raise WaitTimedOut(
-            f"The stack ({part.stack_of(name)}) is still at it after {LONGEST_S / 3600:.0f} hours."
+            f"The stack ({part.stack_of(name)}) is still being created or deleted "
+            f"after {LONGEST_S / 3600:.0f} hours."
         )
 
     def _show(self, name: str, part: Part) -> None:

@@ -7,11 +7,11 @@ from cloudq.ports.cluster_provisioner import ClusterProvisioner
 
 _NEXT = {
     "made": (
-        "What was made is being taken back by AWS, or is still there and costs. 'cloudqaws create' with the "
-        "same options removes what failed and makes it anew; 'cloudqaws delete --name {name}' removes all."
+        "AWS is removing the created resources, or they still exist and cost money. 'cloudqaws create' with "
+        "the same options replaces what failed; 'cloudqaws delete --name {name}' removes everything."
     ),
     "removed": (
-        "What is left is still there and may cost: remove what the events name, then run "
+        "The remaining resources may cost money: remove those that the events name, then run "
         "'cloudqaws delete --name {name}' again."
     ),
 }
@@ -19,19 +19,19 @@ _NEXT = {
 _HINTS = (
     (
         ("LimitExceeded", "limit exceeded", "maximum number of", "quota", "MaxSpotInstanceCountExceeded"),
-        "That is a quota of your account: free some, or ask for more in the console under Service Quotas.",
+        "A quota of your account is exhausted: release resources, or ask for more under Service Quotas.",
     ),
     (
         ("InsufficientInstanceCapacity", "insufficient capacity"),
-        "The zone has no such instance to spare now: try later, or delete the cluster and name another zone.",
+        "The zone has no such instance free now: try later, or delete the cluster and name another zone.",
     ),
     (
         ("AccessDenied", "not authorized", "UnauthorizedOperation"),
-        "You may not do that: docs/aws.md names the policy that is needed.",
+        "You lack the permission: docs/aws.md names the policy that you need.",
     ),
     (
         ("has dependencies", "DependencyViolation", "in use"),
-        "Something that cloudq did not make is in the network: remove it first.",
+        "The network contains something that cloudq did not create: remove it first.",
     ),
 )
 """Pairs of strings to look for in the events, and the hint for them."""

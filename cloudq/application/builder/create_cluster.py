@@ -65,7 +65,7 @@ class CreateCluster:
         name = checked_cluster_name(request.name)
         cluster = self.provisioner.find(name)
         if creation_step(cluster) is Step.DONE:
-            self.report.note(f"{name} was complete already; nothing was changed")
+            self.report.note(f"{name} is already complete; nothing was changed")
             return cluster
         settled = self.settle(request, cluster)
         self.provisioner.check_nodes(name, self.configuration(settled, _PLANNED, _NAMED_LATER), deeply=False)
@@ -159,7 +159,7 @@ class _Creation:
     def _act(self, step: Step, part: Part, cluster: Cluster) -> None:
         name, provisioner, report = cluster.name, self.create.provisioner, self.create.report
         if step in {Step.DELETE_NETWORK, Step.DELETE_NODES}:
-            report.note(f"The stack ({part.stack_of(name)}) had failed; it is removed and made again.")
+            report.note(f"The stack ({part.stack_of(name)}) has failed; it is removed and created again.")
             provisioner.delete(name, part)
             report.stack(name, part, "deleting")
             return
@@ -180,7 +180,7 @@ class _Creation:
             stack = cluster.part(begun)
             name = begun.stack_of(cluster.name)
             if stack is None or stack.state is StackState.DELETING:
-                raise ClusterConflict(f"The stack ({name}) was being made, and another command removes it.")
+                raise ClusterConflict(f"The stack ({name}) was being created; another command deletes it.")
             if stack.state is StackState.FAILED:
                 raise ClusterFailed(
                     failure_text(self.create.provisioner, cluster.name, begun, "made", stack.reason)
@@ -188,6 +188,6 @@ class _Creation:
 
 
 _REFUSED = (
-    "The parts of the cluster ({name}) do not fit together: one of its stacks has failed or is gone while "
-    "the other is there. 'cloudqaws delete --name {name}' removes the rest; then create it again."
+    "The parts of the cluster ({name}) do not fit together: one of its stacks has failed or is missing. "
+    "Remove the rest with 'cloudqaws delete --name {name}', then create the cluster again."
 )

@@ -54,8 +54,8 @@ class SettleCluster:
         preset = _noting(problems, lambda: self.presets.load(request.preset))
         if not self.account.has_keypair(request.keypair):
             problems.append(
-                f"key pair {request.keypair!r}: there is none of this name in {identity.region}; "
-                "make one with 'aws ec2 create-key-pair', or name another"
+                f"key pair {request.keypair!r} does not exist in {identity.region}; "
+                "create one with 'aws ec2 create-key-pair', or name another"
             )
         zone = _noting(problems, lambda: self._zone(request, preset, cluster)) if preset else None
         own_region = self._own_region(request.store)
@@ -71,8 +71,8 @@ class SettleCluster:
         there = cluster.network.parameters.get("Zone", "") if cluster.network else ""
         if there and request.zone and there != request.zone:
             raise InvalidInput(
-                f"zone {request.zone}: the network of this cluster is in {there} already; "
-                "leave --zone out, or delete the cluster first"
+                f"zone {request.zone}: the network of this cluster is already in {there}; "
+                "omit --zone, or delete the cluster first"
             )
         types = instance_types(preset.configuration)
         return chosen_zone(there or request.zone, types, self.account.offers(types))
@@ -83,26 +83,26 @@ class SettleCluster:
     def _look_at_store(self, store: JobBucket, own_region: str | None, identity: Identity) -> None:
         if is_plain_http(store.endpoint_url):
             raise InvalidInput(
-                f"endpoint {store.endpoint_url}: a cluster on AWS reaches its jobs by https:// only, "
-                "for anybody on the way could replace a script"
+                f"endpoint {store.endpoint_url}: a cluster on AWS uses only https://, because "
+                "an attacker on the network could replace a script otherwise"
             )
         if own_region is not None:
             if own_region != identity.region:
                 self.report.note(
                     f"bucket {store.bucket} is in {own_region}, the cluster in {identity.region}: "
-                    "that works, but every transfer between them costs"
+                    "that works, but every transfer between them costs money"
                 )
             return
         if not store.profile:
             raise InvalidInput(
-                f"bucket {store.bucket!r} does not belong to this account: name the profile of "
-                "~/.aws/credentials that has the keys to it with --cs_profile"
+                f"bucket {store.bucket!r} does not belong to this account: with --cs_profile, "
+                "name the profile in ~/.aws/credentials that has its keys"
             )
         try:
             self.account.look_at_bucket(store)
         except CloudUnavailable as error:
             self.report.note(
-                f"bucket {store.bucket} could not be looked at from here, the head node will try: {error}"
+                f"bucket {store.bucket} could not be checked from here; the head node will try: {error}"
             )
 
 
@@ -116,7 +116,7 @@ def _other_bucket(store: JobBucket, *, by_role: bool, cluster: Cluster) -> list[
     if "StoreBucket" not in there or opened == wanted:
         return []
     has = f"bucket {'/'.join(opened)}".rstrip("/") if opened[0] else "a bucket of another account or service"
-    return [f"the network of this cluster was made for {has}: name that one, or delete the cluster first"]
+    return [f"the network of this cluster was created for {has}: name that one, or delete the cluster first"]
 
 
 def _noting(problems: list[str], ask: Callable[[], Result]) -> Result | None:

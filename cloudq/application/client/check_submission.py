@@ -23,8 +23,8 @@ from cloudq.ports.archives import Archives
 T = TypeVar("T")
 
 _NO_SYSTEM = (
-    "no system to submit to: name one with --submit_to. Only a meta jobscript goes without: its first lines "
-    "say '#$ project: …', '#$ resource: …' and '#$ n_resource: …'"
+    "no target system: pass --submit_to. Only a meta jobscript does not need it: its first lines are "
+    "'#$ project: …', '#$ resource: …' and '#$ n_resource: …'"
 )
 
 

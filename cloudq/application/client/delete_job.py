@@ -38,7 +38,7 @@ class DeleteJob:
             raise
         except RecordRejected as error:
             raise RecordRejected(
-                f"{error}\nWhether it runs cannot be told, so nothing was deleted. If it is not needed, "
+                f"{error}\nThe job may be running, so nothing was deleted. If you do not need it, "
                 f"remove jobs/{job_id}/ and queue/*/{job_id}.* from the store with the store's own tools."
             ) from error
         if not job.is_final:
@@ -56,12 +56,12 @@ class DeleteJob:
     def _require_gone(self, job: Job, *, force: bool) -> None:
         if not is_presumed_gone(self.find_holder.last_beat(job.run_system)):
             raise JobStateConflict(
-                f"Job ({job.uuid}) is still being put away by the agent of {job.run_system}. Try again later."
+                f"The agent of {job.run_system} is still cleaning up job ({job.uuid}). Try again later."
             )
         if not force:
             raise JobStateConflict(
-                f"Job ({job.uuid}) was not put away by the agent of {job.run_system}, which has been silent "
-                "for long. Use --force if it will not come back."
+                f"The agent of {job.run_system} did not clean up job ({job.uuid}) and has been silent for a "
+                "long time. Use --force if it will not come back."
             )
 
     def all_finished(self) -> Iterator[str]:

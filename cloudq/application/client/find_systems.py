@@ -84,8 +84,8 @@ class FindSystems:
         """Raise `InvalidInput` for several systems on a weak store: more than one might run the job."""
         if self.know_store.is_weak and len(found.systems) > 1:
             raise InvalidInput(
-                "this store does not keep conditional writes apart, so a job is offered to one system alone, "
-                f"and this one would go to {', '.join(found.systems)}: name one of them with --submit_to"
+                "this store does not enforce conditional writes, so a job can be offered to one system only, "
+                f"but this one would go to {', '.join(found.systems)}: name one of them with --submit_to"
             )
         return found
 
@@ -118,7 +118,7 @@ class FindSystems:
         if wanted.script is None or seen is None or wanted.force:
             return
         if reasons := self._reasons(wanted, wanted.script, system, seen.lease.offer):
-            raise InvalidInput([f"{system} cannot run it: {reason}" for reason in reasons])
+            raise InvalidInput([f"{system} cannot run the job: {reason}" for reason in reasons])
 
     # A job for any eligible system -----------------------------------------------------------
 
@@ -148,7 +148,7 @@ class FindSystems:
         if not self._is_asked_for(wanted, system):
             return "excluded by --not" if system in wanted.without else "not among --only"
         if seen is None:
-            return "its agent says nothing of itself"
+            return "its agent does not report what it offers"
         if seen.age_s > GIVEN_UP_AFTER_S and system not in wanted.only:
             return f"its agent has not reported for {span(seen.age_s)}"
         return "; ".join(self._reasons(wanted, script, system, seen.lease.offer))
@@ -180,15 +180,15 @@ def _nobody_yet(system: str) -> str:
 
 
 def _never_reported(system: str, known: Mapping[str, SystemSign]) -> str:
-    return f"{_nobody_reported(system, known)}. Use --force to queue the job for it all the same."
+    return f"{_nobody_reported(system, known)}. Use --force to queue the job anyway."
 
 
 def _nobody_reported(system: str, known: Mapping[str, SystemSign]) -> str:
-    these = f"these did: {', '.join(sorted(known))}" if known else "nor did any other"
-    return f"No agent ever reported as {system}; {these}"
+    these = f"known: {', '.join(sorted(known))}" if known else "no agent ever reported"
+    return f'unknown system "{system}" ({these})'
 
 
 def _nowhere(refusals: Mapping[str, str]) -> list[str]:
     if not refusals:
         return ["no agent ever reported: start one with cloudqd, or name a system with --submit_to"]
-    return ["no system can run it", *(f"{system}: {reason}" for system, reason in refusals.items())]
+    return ["no system can run the job", *(f"{system}: {reason}" for system, reason in refusals.items())]

@@ -51,13 +51,13 @@ class OfferJob:
         if job.is_final:
             raise JobStateConflict(f"Job ({job.uuid}) has ended already: {job.state.value}.")
         if newest is not None and newest.kind is ClaimKind.RUN:
-            raise JobStateConflict(f"Job ({job.uuid}) was taken by {newest.system} meanwhile.")
+            raise JobStateConflict(f"Job ({job.uuid}) was taken by {newest.system} in the meantime.")
         if newest is not None and newest.kind is ClaimKind.CANCEL:
             raise JobStateConflict(f"Job ({job.uuid}) is being canceled.")
         if newest is None and not self.files.are_complete(job):
             raise JobStateConflict(
-                f"Job ({job.uuid}) was never submitted as a whole: its script or inputs are not in the "
-                "store. Submit it again."
+                f"Job ({job.uuid}) was not submitted completely: its script or inputs are not in the store. "
+                "Submit it again."
             )
 
     def _invite(self, job_id: str, systems: tuple[str, ...]) -> None:

@@ -117,5 +117,5 @@ def _absences(
         elif sign.beat_age_s > TIME_TO_LIVE_S:  # its lease, which states the time to live, is not read here
             yield (
                 f"The agent of {system} has not reported for {span(sign.beat_age_s)}: "
-                "what is shown of its jobs may be old."
+                "the states shown for its jobs may be outdated."
             )

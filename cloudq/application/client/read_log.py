@@ -92,7 +92,7 @@ class ReadLog:
             return
         if task is None:
             raise InvalidInput(f"Job ({job.uuid}) is an array ({job.array_tid}): name a task with --tid.")
-        has = f"tasks {job.array_tid}" if job.array_tid else "no tasks: it is no array job"
+        has = f"tasks {job.array_tid}" if job.array_tid else "no tasks: it is not an array job"
         raise InvalidInput(f"Job ({job.uuid}) has {has}.")
 
 

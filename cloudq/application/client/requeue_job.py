@@ -60,8 +60,8 @@ class RequeueJob:
             return Requeued(release.systems, release.system, warnings)
         if (holder := self.find_holder(request.job_id)) is not None:
             raise JobStateConflict(
-                f"Job ({request.job_id}) is held by {holder.system}, by claim {holder.claim.n}: name that "
-                "claim to take it back."
+                f"Job ({request.job_id}) is held by {holder.system} with claim {holder.claim.n}: name that "
+                "claim to take the job back."
             )
         return Requeued(self.offer(request.job_id, request.systems), warnings=warnings)
 

@@ -86,7 +86,7 @@ def _failed_tasks(job: Job) -> ArrayRange | None:
     states = job.tasks.as_dict()
     failed = [task for task, state in states.items() if state.state is not JobState.DONE]
     if not failed and (states or job.state is JobState.DONE):
-        raise JobStateConflict(f"Nothing of job ({job.uuid}) failed: there is nothing to run again.")
+        raise JobStateConflict(f"No part of job ({job.uuid}) failed, so no new job was submitted.")
     if job.array_tid is None or not failed:
         return job.array_tid
     return evolve(ArrayRange.covering(failed), max_running=job.array_tid.max_running)

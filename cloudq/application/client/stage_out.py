@@ -32,7 +32,7 @@ class StageOut:
         """
         target = into / job.uuid
         if target.exists() or target.is_symlink():
-            raise TargetExists(f"{target} exists already: move it away, or choose another place with --into.")
+            raise TargetExists(f"{target} already exists: move it away, or choose another place with --into.")
         problems: list[str] = []
 
         def unpack(folder: Path) -> None:
@@ -61,7 +61,7 @@ class StageOut:
             refused = self.archives.extract(archives, into, promised, unlimited=unlimited)
         except (ArchiveRejected, WorkspaceFull) as error:
             kept = ", ".join(archive.name for archive in archives)
-            first = "make room" if isinstance(error, WorkspaceFull) else "look at it"
+            first = "free some space" if isinstance(error, WorkspaceFull) else "inspect it"
             yield f"{into.name}: {error}; kept packed as {kept}: {first}, then unpack it or use --unlimited"
             return
         for archive in archives:

@@ -127,7 +127,7 @@ class SubmitJob:
         except InvalidInput as error:
             problems.extend(error.problems)
         if not problems and not found.systems:
-            problems.append("no system is named that the job is for, and its script says nothing of that")
+            problems.append("no target system: pass --submit_to or set run_on in the script")
         if problems:
             raise InvalidInput(problems)
         return found
@@ -150,7 +150,7 @@ class SubmitJob:
             if stored is None:
                 yield f"hold_ok_jid: job {job_id} does not exist"
             elif stored.job.is_final and stored.job.state is not JobState.DONE:
-                yield f"hold_ok_jid: job {job_id} ended {stored.job.state.value}: this one would never run"
+                yield f"hold_ok_jid: job {job_id} ended as {stored.job.state.value}: this job would never run"
 
     def _job(self, request: SubmitRequest, systems: tuple[str, ...]) -> Job:
         now = self.clock.now()
@@ -206,7 +206,7 @@ class SubmitJob:
         try:
             self.queue.ring(system)
         except StoreProblem as error:
-            return [f"{system} could not be told at once and will find the job by itself: {error}"]
+            return [f"{system} could not be notified and will find the job a little later: {error}"]
         return []
 
 

@@ -78,7 +78,7 @@ class TryScheduler:
                     trial.name,
                     trial.expected,
                     Verdict.SKIPPED,
-                    remark="this scheduler cannot be asked for it",
+                    remark="this scheduler has no option for it",
                 )
             else:
                 self._start(trial)
@@ -153,7 +153,7 @@ class TryScheduler:
         job = self.query.job(running.job_id)
         has_started = job.time_start is not None
         verdict = Verdict.FAILED if has_started or running.trial.never_starts else Verdict.NOT_RUN
-        remark = "it did not end in time" if has_started else "it waited in the queue until time was up"
+        remark = "the job did not end in time" if has_started else "the job was still queued at the end"
         return evolve(self._result(running, job), verdict=verdict, remark=remark)
 
     def _result(self, running: _Running, job: Job) -> TrialResult:

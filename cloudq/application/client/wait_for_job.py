@@ -50,7 +50,7 @@ class WaitForJob:
                 return stored.job
             if timeout_s is not None and self.clock.elapsed() - began >= timeout_s:
                 raise WaitTimedOut(
-                    f"Job ({job_id}) is still {stored.job.state.value} after {timeout_s:g} s; it goes on."
+                    f"Job ({job_id}) is still {stored.job.state.value} after {timeout_s:g} s; it continues."
                 )
             self.clock.sleep(poll_s)
             stored = self._look(stored)

@@ -30,7 +30,7 @@ def examine(checks: Iterable[Check], begin: Callable[[str], object] = lambda _: 
     for check in checks:
         if check.needs in failed:
             failed.add(check.name)
-            yield Finding(Level.NOT_ASKED, check.name, f"not without what {check.needs!r} found to be wrong")
+            yield Finding(Level.NOT_ASKED, check.name, f"skipped because the check {check.needs!r} failed")
             continue
         begin(check.name)
         for finding in _findings(check):

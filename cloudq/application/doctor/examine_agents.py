@@ -35,7 +35,7 @@ class ExamineAgents:
                 Level.WARNING,
                 AGENTS,
                 "no agent ever reported",
-                "start one where jobs shall run: cloudqd --daemon",
+                "start one on the system that will run the jobs: cloudqd --daemon",
             )
             return
         alive = [agent.system for agent in agents if agent.state is AgentState.ALIVE]
@@ -46,9 +46,12 @@ class ExamineAgents:
 
     def _of(self, agent: AgentReport) -> Iterator[Finding]:
         if agent.state is AgentState.UNKNOWN:
-            words = agent.last_error or "its agent left no beat"
+            words = agent.last_error or "its agent left no heartbeat"
             yield Finding(
-                Level.PROBLEM, AGENTS, f"{agent.system}: {words}", "update cloudq here, or look there"
+                Level.PROBLEM,
+                AGENTS,
+                f"{agent.system}: {words}",
+                "update cloudq here, or check the agent there",
             )
             return
         yield from _absent(agent)
@@ -56,8 +59,8 @@ class ExamineAgents:
             yield Finding(
                 Level.WARNING,
                 AGENTS,
-                f"{agent.system} runs cloudq {agent.version}, this is {self.version}",
-                "install the same version in both places",
+                f"{agent.system} runs cloudq {agent.version}, this machine runs {self.version}",
+                "install the same version on both",
             )
         if agent.last_error:
             yield Finding(
@@ -72,7 +75,7 @@ def _absent(agent: AgentReport) -> Iterator[Finding]:
     if agent.state is AgentState.ALIVE:
         return
     jobs = (agent.jobs_held or 0) + (agent.jobs_waiting or 0)
-    silent = "was stopped" if agent.state is AgentState.STOPPED else "is away"
+    silent = "has been stopped" if agent.state is AgentState.STOPPED else "has been away"
     what = f"the agent of {agent.system} {silent} for {span(agent.last_beat_s or 0.0)}"
     if agent.state is AgentState.STOPPED and not jobs:
         yield Finding(Level.OK, AGENTS, f"{what}; no job waits for it")

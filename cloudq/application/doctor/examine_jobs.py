@@ -44,7 +44,7 @@ class ExamineJobs:
     def _ask(self) -> Iterator[Finding]:
         survey = self.surveyor.survey()
         found = [*self._stray(survey.stray), *self._ghosts(survey), *self._stale_markers(survey)]
-        yield from found or [Finding(Level.OK, "jobs", "none is half submitted, forgotten or left over")]
+        yield from found or [Finding(Level.OK, "jobs", "no incomplete or orphaned jobs")]
 
     # Jobs in no queue and not in the history -------------------------------------------------------
 
@@ -57,12 +57,12 @@ class ExamineJobs:
                 finding = self._judge(each, half)
             except RecordRejected as error:
                 finding = Finding(
-                    Level.PROBLEM, "jobs", str(error), "update cloudq here, or look at that object"
+                    Level.PROBLEM, "jobs", str(error), "update cloudq here, or inspect that object"
                 )
             if finding is not None:
                 yield finding
         if half:
-            yield self._told(half, "half submitted for more than 7 days, and seen by nobody", self._end_half)
+            yield self._told(half, "left incomplete for more than 7 days and never claimed", self._end_half)
 
     def _judge(self, stray: StrayJob, half: list[str]) -> Finding | None:
         stored = load_or_none(self.jobs, stray.job_id)
@@ -71,7 +71,7 @@ class ExamineJobs:
         if stored.job.is_final:
             return self._told(
                 [stray.job_id],
-                "ended, and not in the history",
+                "final but missing from the history",
                 lambda _: self.end_job.confirm_final(stored.job),
             )
         newest = self.jobs.newest_claim(stray.job_id, stored.job.certain_claim)
@@ -80,14 +80,14 @@ class ExamineJobs:
                 half.append(stray.job_id)
             return None
         if newest.kind is ClaimKind.CANCEL:
-            return self._told([stray.job_id], "canceled, but not to its end", self._end_half)
+            return self._told([stray.job_id], "only partly canceled", self._end_half)
         if newest.kind is ClaimKind.RUN and stray.age_s <= STALE_AFTER_S:
             return None  # its agent puts the queue entry again
         where = f"held by {newest.system}" if newest.kind is ClaimKind.RUN else "offered"
         return Finding(
             Level.WARNING,
             "jobs",
-            f"job ({stray.job_id}) is {where}, and stands in no queue",
+            f"job ({stray.job_id}) is {where}, but has no queue entry",
             f"cloudqcli requeue --id {stray.job_id}",
         )
 
@@ -103,7 +103,7 @@ class ExamineJobs:
     def _ghosts(self, survey: Survey) -> Iterator[Finding]:
         ghosts = sorted({*survey.ghosts, *(each.job_id for each in survey.stray if not each.has_manifest)})
         if ghosts:
-            yield self._told(ghosts, "deleted, and not everything of it is gone", self.jobs.remove_ghost)
+            yield self._told(ghosts, "only partly deleted", self.jobs.remove_ghost)
 
     def _stale_markers(self, survey: Survey) -> Iterator[Finding]:
         over = survey.finished | survey.unknown
@@ -120,7 +120,7 @@ class ExamineJobs:
         def clear(_: str) -> None:
             self.queue.withdraw(system, [tag for tag in stale if self._is_over(tag.job_id)])
 
-        return self._told([tag.job_id for tag in stale], f"over, and still in the queue of {system}", clear)
+        return self._told([tag.job_id for tag in stale], f"final but still in the queue of {system}", clear)
 
     def _is_over(self, job_id: str) -> bool:
         stored = load_or_none(self.jobs, job_id)
@@ -134,4 +134,4 @@ class ExamineJobs:
             return Finding(Level.WARNING, "jobs", told, COLLECT)
         for job_id in job_ids:
             mend(job_id)
-        return Finding(Level.OK, "jobs", f"{told}; put right")
+        return Finding(Level.OK, "jobs", f"{told}; repaired")

@@ -86,7 +86,7 @@ class ExamineAgentHere:
             )
             return
         yield Finding(
-            Level.OK, PROFILE, f"{self.system} is like {profile.name!r}, its scheduler {profile.scheduler!r}"
+            Level.OK, PROFILE, f"{self.system} uses profile {profile.name!r}, scheduler {profile.scheduler!r}"
         )
 
     def _scheduler(self) -> Iterator[Finding]:
@@ -95,7 +95,7 @@ class ExamineAgentHere:
             yield Finding(
                 Level.PROBLEM,
                 SCHEDULER,
-                f"a login finds no {', '.join(missing)}",
+                f"a login shell does not find {', '.join(missing)}",
                 "put the scheduler's commands on the PATH of the shell that starts the agent",
             )
             return
@@ -119,7 +119,7 @@ class ExamineAgentHere:
                 Level.PROBLEM,
                 DIRECTORIES,
                 f"{self.home} cannot be written: {reason}",
-                "set CLOUDQ_HOME elsewhere",
+                "set CLOUDQ_HOME to another directory",
             )
         elif access is not None and access.others_write:
             yield Finding(
@@ -130,7 +130,7 @@ class ExamineAgentHere:
                 Level.WARNING, DIRECTORIES, f"{self.home} can be read by others", f"chmod 700 {self.home}"
             )
         else:
-            yield Finding(Level.OK, DIRECTORIES, f"{self.home} can be written, and by nobody else")
+            yield Finding(Level.OK, DIRECTORIES, f"{self.home} is writable only by you")
 
     def _room(self) -> Iterator[Finding]:
         room = self.machine.room(self.home)
@@ -139,8 +139,12 @@ class ExamineAgentHere:
         if few_files:
             free += f", for {room.free_files} files"
         if room.free_bytes < TOO_LITTLE_BYTES or few_files:
-            yield Finding(Level.PROBLEM, "disk space", free, "make room: jobs cannot be prepared without")
+            yield Finding(
+                Level.PROBLEM, "disk space", free, "free some space: no job can be prepared without it"
+            )
         elif room.free_bytes < LITTLE_BYTES:
-            yield Finding(Level.WARNING, "disk space", free, "make room before inputs and outputs need it")
+            yield Finding(
+                Level.WARNING, "disk space", free, "free some space before inputs and outputs need it"
+            )
         else:
             yield Finding(Level.OK, "disk space", free)

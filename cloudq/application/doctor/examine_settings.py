@@ -16,10 +16,10 @@ SETTINGS = "bucket settings"
 
 _ABORT = (
     'set a rule with AbortIncompleteMultipartUpload after 7 days for the prefix "jobs/": it removes what '
-    "uploads left that were killed"
+    "interrupted uploads leave behind"
 )
 _READ_RIGHTS = (
-    "let these keys s3:GetLifecycleConfiguration, s3:GetBucketObjectLockConfiguration, "
+    "allow these keys s3:GetLifecycleConfiguration, s3:GetBucketObjectLockConfiguration, "
     "s3:GetBucketVersioning and s3:GetEncryptionConfiguration; or ask the bucket's owner"
 )
 
@@ -46,13 +46,13 @@ class ExamineSettings:
             yield Finding(
                 Level.WARNING,
                 SETTINGS,
-                f"Object Lock is on ({settings.object_lock}): deleted jobs and old records stay and cost",
+                f"Object Lock is on ({settings.object_lock}): deleted jobs and old records still cost money",
                 "let a rule expire noncurrent versions once their retention is over, or use another bucket",
             )
         elif settings.is_versioned and "lifecycle rules" not in settings.unread:
             yield from _versions(settings)
         if "encryption" not in settings.unread:
-            how = settings.encryption or "as the service does by itself"
+            how = settings.encryption or "the default of the service"
             yield Finding(Level.OK, SETTINGS, f"encryption at rest: {how}")
 
     def _rules(self, settings: BucketSettings) -> Iterator[Finding]:
@@ -97,6 +97,6 @@ def _versions(settings: BucketSettings) -> Iterator[Finding]:
     yield Finding(
         Level.WARNING,
         SETTINGS,
-        "the bucket keeps old versions: every heartbeat adds one, and deleted jobs stay and are paid for",
+        "the bucket keeps old versions: every heartbeat adds one, and deleted jobs stay and cost money",
         "let a lifecycle rule expire noncurrent versions after some days",
     )

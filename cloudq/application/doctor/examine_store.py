@@ -30,18 +30,19 @@ SKEW_WORTH_A_WARNING_S = 60.0
 SKEW_THAT_S3_REFUSES_S = 900.0
 
 _UNREACHED = (
-    "look for a mistake in [store] endpoint_url; set HTTPS_PROXY where the network has a proxy; ask the site "
-    "whether connections to port 443 may be opened from here"
+    "check [store] endpoint_url; set HTTPS_PROXY if the network has a proxy; ask the site whether it "
+    "allows connections to port 443 from here"
 )
 _RIGHTS_TO_GIVE = (
-    "let these keys list, read, write and delete there; docs/doctor.md has the names of the rights"
+    "allow these keys to list, read, write and delete in the store; docs/doctor.md has "
+    "the names of the rights"
 )
 _LOCKS = (
-    "mount the file system so that its locks hold on every machine, or keep the store elsewhere; "
-    "docs/configuration.md says which file systems do, and what [agent] accept_weak_store costs"
+    "mount the file system so that its locks hold on every machine, or move the store; "
+    "docs/configuration.md lists suitable file systems, and what [agent] accept_weak_store costs"
 )
 _CONDITIONS = (
-    "use a store that keeps conditional writes apart; docs/configuration.md says which do, and what "
+    "use a store that enforces conditional writes; docs/configuration.md lists such stores, and what "
     "[agent] accept_weak_store costs"
 )
 
@@ -106,18 +107,18 @@ class ExamineStore:
             refused.pop("read", None)  # there was nothing to read
         yield from _told_rights(refused)
         if not refused and (left := self.examiner.remove_leftovers(LEFT_AFTER_S)):
-            yield Finding(Level.OK, RIGHTS, f"removed {left} objects of an examination that was cut short")
+            yield Finding(Level.OK, RIGHTS, f"removed {left} objects of an interrupted examination")
 
     def _clock(self) -> Iterator[Finding]:
         before = self.clock.now()
         ahead_s = (before - self.examiner.store_time()).total_seconds()
         place = "ahead of" if ahead_s > 0 else "behind"
         what = f"this machine's clock is {abs(ahead_s):.0f} s {place} the store's"
-        to_do = "set this machine's clock by the network (NTP)"
+        to_do = "synchronize this machine's clock over the network (NTP)"
         if abs(ahead_s) >= SKEW_THAT_S3_REFUSES_S:
             yield Finding(Level.PROBLEM, "clock", f"{what}: S3 refuses such requests", to_do)
         elif abs(ahead_s) >= SKEW_WORTH_A_WARNING_S:
-            yield Finding(Level.WARNING, "clock", f"{what}: times of jobs are off by that", to_do)
+            yield Finding(Level.WARNING, "clock", f"{what}: the times of jobs are wrong by as much", to_do)
         else:
             yield Finding(Level.OK, "clock", "this machine's clock and the store's agree")
 
@@ -126,15 +127,15 @@ class ExamineStore:
         names = [f"{number:05}" for number in range(count)]
         self.workers.map(lambda name: self.examiner.write(place, name, ""), names)
         found = list(self.examiner.names(place, page))
-        what = f"of {count} keys, listed {page} at a time, {len(found)} were shown"
+        what = f"the store listed {len(found)} of {count} keys, {page} at a time"
         if found == names:
             return Finding(Level.OK, "paging", what)
-        told = "" if len(found) == count else " and others were not"
+        told = "" if len(found) == count else " or incompletely"
         return Finding(
             Level.PROBLEM,
             "paging",
-            f"{what}, in another order{told}",
-            "use another store: jobs would go unseen",
+            f"{what}, in the wrong order{told}",
+            "use another store: agents would miss jobs",
         )
 
     def _listing(self, place: ProbePlace) -> Finding:
@@ -152,8 +153,8 @@ class ExamineStore:
             return Finding(
                 Level.PROBLEM,
                 "listing",
-                f"{what} after {LIST_LAG_TOLERATED_S:.0f} s: jobs would start late, or seem to be there",
-                "use another store, or ask its operator how old a listing may be",
+                f"{what} after {LIST_LAG_TOLERATED_S:.0f} s: jobs would start late, or appear after deletion",
+                "use another store, or ask its operator how outdated a listing may be",
             )
         if max(shown_s, gone_s) >= LIST_LAG_TOLD_S:
             return Finding(
@@ -161,9 +162,9 @@ class ExamineStore:
                 "listing",
                 f"a LIST shows a new key after {shown_s:.0f} s and a deleted one for {gone_s:.0f} s: jobs "
                 "start that much later",
-                "nothing is lost by it; ask the store's operator whether listings can be newer",
+                "no data is lost; ask the store's operator whether listings can be more current",
             )
-        return Finding(Level.OK, "listing", "a LIST shows at once what was written and deleted")
+        return Finding(Level.OK, "listing", "a LIST shows writes and deletions immediately")
 
     def _creation(self, place: ProbePlace) -> Finding:
         rounds = DEEP_ROUNDS if self.deep else ROUNDS
@@ -176,8 +177,8 @@ class ExamineStore:
         return Finding(
             Level.PROBLEM,
             "create if absent",
-            f"of {WRITERS} writers that created one key at once {' or '.join(map(str, broken))} were told "
-            "that they had: two systems could run one job",
+            f"of {WRITERS} writers that created one key at once, {' or '.join(map(str, broken))} succeeded: "
+            "two systems could run one job",
             _CONDITIONS,
         )
 
@@ -195,7 +196,7 @@ class ExamineStore:
             return Finding(
                 Level.PROBLEM,
                 check,
-                "a rewrite with an outdated ETag was accepted: what one writes another could undo",
+                "a rewrite with an outdated ETag was accepted: one writer could undo what another wrote",
                 _CONDITIONS,
             )
         return Finding(Level.OK, check, "a rewrite with an outdated ETag is refused")

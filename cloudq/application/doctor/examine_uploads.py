@@ -37,9 +37,9 @@ class ExamineUploads:
             yield Finding(Level.WARNING, UPLOADS, f"unfinished uploads could not be read: {error}", _RULE)
             return
         if not old:
-            yield Finding(Level.OK, UPLOADS, "none was left unfinished for more than 7 days")
+            yield Finding(Level.OK, UPLOADS, "no upload has been unfinished for more than 7 days")
             return
-        what = f"{len(old)} left unfinished for more than 7 days, such as {old[0].key}"
+        what = f"{len(old)} unfinished for more than 7 days, such as {old[0].key}"
         if not self.collect:
             yield Finding(Level.WARNING, UPLOADS, what, f"run cloudqcli doctor --collect, or {_RULE}")
             return

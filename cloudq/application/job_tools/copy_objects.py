@@ -56,7 +56,9 @@ class CopyObjects:
             case ObjectPlace(), ObjectPlace():
                 self._copy(source, target)
             case _:
-                raise InvalidInput("neither of the two is in a bucket: write s3://bucket/key, or use cp")
+                raise InvalidInput(
+                    "neither source nor target is in a bucket: write s3://bucket/key, or use cp"
+                )
 
     # From files to a bucket --------------------------------------------------------------------
 
@@ -70,7 +72,7 @@ class CopyObjects:
             key = target.prefix + path.name if target.is_prefix else target.key
             self._put(store, path, checked_key(key))
         else:
-            raise InvalidInput(f"{source}: there is no such file or directory")
+            raise InvalidInput(f"{source}: no such file or directory")
 
     def _put(self, store: ObjectStore, path: Path, key: str) -> None:
         store.upload(key, path)
@@ -90,7 +92,7 @@ class CopyObjects:
                 return
         names = local_names(self._below(store, source), source.prefix)
         if self.files.is_file(path):
-            raise InvalidInput(f"{target} is a file, but {source} is more than one")
+            raise InvalidInput(f"{target} is a file, but {source} has several files")
         self._each(names.items(), lambda pair: self._get(store, pair[0], path / pair[1]))
 
     def _get(self, store: ObjectStore, key: str, path: Path) -> None:
@@ -138,7 +140,7 @@ class CopyObjects:
                 break
             before, page = page, store.list_page(source.prefix, start_after=page.last)
             if page.objects and page.objects[0].key <= before.last:
-                raise StoreRefused(f"the store lists {source} again and again from the same key on")
+                raise StoreRefused(f"the store lists {source} repeatedly from the same key")
         if not keys:
             raise ObjectNotFound(str(source))
         return keys

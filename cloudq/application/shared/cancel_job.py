@@ -83,7 +83,7 @@ class CancelJob:
             holder = self.find_holder.to_take_from(job_id, expected_claim, force=force)
             newest = self.jobs.create_claim(job_id, self._claim(expected_claim + 1, holder)).claim
         if newest.kind is not ClaimKind.CANCEL:
-            raise JobStateConflict(f"Job ({job_id}) was taken back by {newest.by} meanwhile.")
+            raise JobStateConflict(f"Job ({job_id}) was taken back by {newest.by} in the meantime.")
         return self._ended(self.end_job.finish_canceled(self.jobs.load(job_id), newest).job)
 
     def task(self, job_id: str, task: int) -> CancelResult:
@@ -100,7 +100,7 @@ class CancelJob:
         newest = self.jobs.newest_claim(job_id, job.certain_claim)
         if newest is None or newest.kind is not ClaimKind.RUN:
             raise JobStateConflict(
-                f"No system has taken job ({job_id}) yet: cancel all of it, or this task once it was taken."
+                f"No system has taken job ({job_id}) yet: cancel the whole job now, or this task later."
             )
         self.queue.request_cancel(newest.system, ClaimTag(job_id, newest.n), task)
         self.queue.ring(newest.system)
@@ -150,7 +150,7 @@ def _without(holder: Holder, client: str) -> str:
 def _state_of(job: Job, task: int) -> JobState | None:
     """Return the final state of a task; None while it has none. Raises `InvalidInput` for an unknown task."""
     if job.array_tid is None:
-        raise InvalidInput(f"job ({job.uuid}) is no array job: it has no task {task}")
+        raise InvalidInput(f"job ({job.uuid}) is not an array job: it has no task {task}")
     if task not in set(job.array_tid):
         raise InvalidInput(f"job ({job.uuid}) has no task {task}: its tasks are {job.array_tid}")
     state = job.state_of_task(task)

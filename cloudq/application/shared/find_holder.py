@@ -69,14 +69,12 @@ class FindHolder:
         """
         holder = self(job_id)
         if holder is None or holder.claim.n != expected_claim:
-            raise JobStateConflict(
-                f"Job ({job_id}) is over, or not held by claim {expected_claim} (any more)."
-            )
+            raise JobStateConflict(f"Job ({job_id}) has ended, or claim {expected_claim} does not hold it.")
         if not (holder.is_presumed_gone or force):
             minutes = gone_after_s(holder.last_beat) / 60
             raise JobStateConflict(
-                f"The agent of {holder.system} reported lately: job ({job_id}) may still run there. "
-                f"Wait until it has been silent for {minutes:.0f} min; or use --force: then it may run twice."
+                f"The agent of {holder.system} reported recently, so job ({job_id}) may still run there. "
+                f"Wait until it has been silent for {minutes:.0f} min, or use --force: the job may run twice."
             )
         _require_fit_store(holder.last_beat)
         return holder
@@ -96,6 +94,6 @@ def _require_fit_store(beat: SeenLease | None) -> None:
     check = None if beat is None else StoreCheck.parse(beat.lease.store_check)
     if check is not None and check.is_weak:
         raise StoreUnfit(
-            f"This store cannot take a job from its holder: it keeps no conditional writes apart "
-            f"({check.flaws}). Ask for the job to be canceled, and submit it again once it has ended."
+            f"A job cannot be taken from its holder: this store does not enforce conditional writes "
+            f"({check.flaws}). Cancel the job, and submit it again once it has ended."
         )

@@ -69,15 +69,17 @@ class TakeBackJob:
         )
         standing = self.jobs.create_claim(job_id, wanted).claim
         if standing.kind is ClaimKind.RUN:
-            raise JobStateConflict(f"Job ({job_id}) was taken by {standing.system} meanwhile.")
+            raise JobStateConflict(f"Job ({job_id}) was taken by {standing.system} in the meantime.")
         if standing.kind is ClaimKind.CANCEL:
-            raise JobStateConflict(f"Job ({job_id}) was canceled by somebody else.")
+            raise JobStateConflict(f"Job ({job_id}) was canceled in the meantime.")
         return self.carry_out(job_id, standing)
 
     def carry_out(self, job_id: str, release: Claim) -> Claim:
         """Finish *release* and return it; raise `JobStateConflict` if there was nothing to finish."""
         if not self.finish(job_id, release):
-            raise JobStateConflict(f"Job ({job_id}) ended, or went on, before it could be taken back.")
+            raise JobStateConflict(
+                f"Job ({job_id}) ended or was claimed again before it could be taken back."
+            )
         return release
 
     def finish(self, job_id: str, release: Claim) -> bool:

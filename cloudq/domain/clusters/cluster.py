@@ -26,8 +26,8 @@ MAX_NAME = MAX_STACK_NAME - len(NODES_SUFFIX)
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(?:-+[a-z0-9]+)*-*")
 _RULE = (
-    "lower-case letters, digits and hyphens, beginning with a letter, "
-    f"{MAX_NAME} at most (it names stacks and the system that jobs are submitted to)"
+    f"use at most {MAX_NAME} lower-case letters, digits and hyphens, beginning with a letter "
+    "(the stacks and the system get this name)"
 )
 
 
@@ -121,8 +121,8 @@ def checked_cluster_name(text: str) -> str:
     if len(text) <= MAX_NAME and _NAME.fullmatch(text):
         return text
     close = _close_name(text)
-    hint = f"; {close!r} would do" if close else ""
-    raise InvalidInput(f"{_shown(text)} cannot name a cluster: {_RULE}{hint}")
+    hint = f"; for example {close!r}" if close else ""
+    raise InvalidInput(f"{_shown(text)} is not a valid cluster name: {_RULE}{hint}")
 
 
 def cluster_of(stack: str) -> tuple[str, Part] | None:

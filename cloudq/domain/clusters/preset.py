@@ -83,9 +83,7 @@ def fill(configuration: Mapping[str, Any], values: Mapping[str, str]) -> dict[st
         {name for text in _texts(configuration) for name in _PLACEHOLDER.findall(text)} - set(values)
     )
     if missing:
-        raise InvalidInput(
-            [f"{CONFIGURATION_FILE}: ${{{name}}} is no placeholder of cloudq" for name in missing]
-        )
+        raise InvalidInput([f"{CONFIGURATION_FILE}: unknown placeholder ${{{name}}}" for name in missing])
     filled = _filled(configuration, values)
     return filled if isinstance(filled, dict) else {}
 

@@ -81,10 +81,10 @@ def chosen_zone(asked: str, types: Sequence[str], offered: Mapping[str, frozense
         raise InvalidInput(_nowhere(types, offered))
     if asked not in offered:
         raise InvalidInput(
-            f"zone {asked!r} is none of this region that can be used: {', '.join(sorted(offered))}"
+            f"zone {asked!r} cannot be used in this region (available: {', '.join(sorted(offered))})"
         )
     missing = ", ".join(kind for kind in types if kind not in offered[asked])
-    raise InvalidInput(f"zone {asked} does not have {missing}; {', '.join(fitting)} would do")
+    raise InvalidInput(f"zone {asked} does not have {missing}; choose one of {', '.join(fitting)}")
 
 
 def _nowhere(types: Sequence[str], offered: Mapping[str, frozenset[str]]) -> list[str]:
@@ -97,5 +97,5 @@ def _nowhere(types: Sequence[str], offered: Mapping[str, frozenset[str]]) -> lis
     lines = []
     for kind in types:
         zones = ", ".join(sorted(zone for zone, found in offered.items() if kind in found))
-        lines.append(f"instance type {kind}: only in {zones}; no zone has all that the preset names")
+        lines.append(f"instance type {kind}: only in {zones}; no zone has all instance types of the preset")
     return lines

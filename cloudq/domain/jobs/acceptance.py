@@ -156,7 +156,7 @@ def in_words(state: JobState, exit_code: int | None) -> str:
 def judge(trial: Trial, job: Job, stdout: str) -> tuple[Verdict, str]:
     """Return the verdict on a trial whose *job* has ended, and the reason if it failed or was skipped."""
     if job.exit_code == NOT_ALLOWED and trial.need is Need.REQUEUE:
-        return Verdict.SKIPPED, "the site does not let a job queue itself again"
+        return Verdict.SKIPPED, "the site does not let a job requeue itself"
     problem = next(iter(_problems(trial, job, stdout)), "")
     return (Verdict.FAILED, problem) if problem else (Verdict.OK, "")
 
@@ -165,11 +165,11 @@ def _problems(trial: Trial, job: Job, stdout: str) -> list[str]:
     tasks = {task: state.state for task, state in job.tasks.items()}
     wrong_code = trial.exit_code is not None and job.exit_code != trial.exit_code
     checks = (
-        (job.state is not trial.state or wrong_code, job.error_msg or "another end"),
+        (job.state is not trial.state or wrong_code, job.error_msg or "unexpected final state or exit code"),
         (trial.never_starts and job.time_start is not None, "it started although it was held"),
-        (trial.never_starts and job.exit_code is not None, "it has an exit code and never started"),
+        (trial.never_starts and job.exit_code is not None, "it has an exit code although it never started"),
         (bool(trial.tasks) and tasks != dict(trial.tasks), f"its tasks: {_shown(tasks)}"),
-        (trial.log not in stdout, f"its output is missing; there is {stdout[:60]!r}"),
+        (trial.log not in stdout, f"the expected output is missing; stdout begins with {stdout[:60]!r}"),
     )
     return [words for is_wrong, words in checks if is_wrong]
 

@@ -58,7 +58,7 @@ def why_not(
     scheduler may not have it.
     """
     if not offer.meta:
-        return ("its agent is of an older release, which knows no meta jobscripts",)
+        return ("its agent is an older release without support for meta jobscripts",)
     reasons = [*_resource_reasons(offer, script, mapping, chosen=is_chosen), *_limit_reasons(offer, script)]
     if not is_pinned and not offer.unpinned:
         reasons.insert(0, "it takes only jobs submitted to it")
@@ -84,13 +84,13 @@ def _resource_reasons(
     mapped = mapping.resource_options
     if mapped is not None:
         if _most(mapped, None) == 1 and script.n_resource > 1:
-            yield f"of resource {script.resource} there is only one to be had"
+            yield f"it provides only one of resource {script.resource}"
         return
     name = mapping.resource or script.resource
     known = next((each for each in offer.resources if each.name == name), None)
     if known is None and not (offer.any_resource and (chosen or mapping.resource)):
         there_are = ", ".join(sorted(each.name for each in offer.resources)) or "none"
-        yield f"it knows no resource {name!r} (known: {there_are})"
+        yield f"it has no resource {name!r} (known: {there_are})"
         return
     most = known.max_n if known is not None and known.max_n is not None else offer.max_n
     if most is not None and script.n_resource > most:

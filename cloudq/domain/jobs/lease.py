@@ -261,34 +261,34 @@ class AgentState(Enum):
 def why_older(system: str, found: Lease | None, remembered: int) -> str:
     """Return why a home that held epoch *remembered* starts no job if it *found* an older lease, or none."""
     if found is None:
-        what = f"is not there, but this home held epoch {remembered}"
+        what = f"is missing, but this home held epoch {remembered}"
     elif found.epoch < remembered:
         what = f"has epoch {found.epoch}, but this home held epoch {remembered}"
     else:
-        what = "is an older one than this home wrote last"
+        what = "is older than the last one that this home wrote"
     return f"the lease of {system} in the bucket {what}: {_WENT_BACK}"
 
 
 def why_doubted_before(system: str, host: str) -> str:
     """Return why a home starts no job after its predecessor, on *host*, found that the bucket went back."""
     return (
-        f"the agent that held the lease of {system} before, on {host}, found an older lease in the bucket "
-        f"than its home wrote, or none: {_WENT_BACK}"
+        f"the previous holder of the lease of {system}, on {host}, found no lease in the bucket, or an older "
+        f"one than its home wrote: {_WENT_BACK}"
     )
 
 
 _WENT_BACK = (
-    "the bucket was restored from a backup, emptied, or a lifecycle rule deleted the lease. It may offer "
-    "jobs that have run already. Jobs under way are followed; no job is started until you have looked at "
-    "the bucket and confirm it with: cloudqd --confirm"
+    "the bucket was emptied or restored from a backup, or a lifecycle rule deleted the lease. It may offer "
+    "jobs that already ran. Unfinished jobs are followed; no job is started until you check the bucket "
+    "and confirm it with: cloudqd --confirm"
 )
 
 
 def why_copied(system: str, host: str) -> str:
     """Return why a home starts no job after another home with its id held the lease, on *host*."""
     return (
-        f"the lease of {system} was last renewed on {host} from a home with the id of this one, which knows "
-        "nothing of it: one of the two is a copy. Jobs under way are followed; no job is started. If the "
-        "other one is gone for good, confirm this one with: cloudqd --confirm. If this one is the copy, give "
-        "it an identity of its own with: cloudqd --new-home"
+        f"the lease of {system} was last renewed on {host} by another home with the same id as this one: one "
+        "of the two is a copy. Unfinished jobs are followed; no job is started. If the other home no longer "
+        "exists, confirm this one with: cloudqd --confirm. If this one is the copy, give it a new identity "
+        "with: cloudqd --new-home"
     )

@@ -57,7 +57,7 @@ class Life(Enum):
 
 def _is_final_or_none(_status: object, _field: object, verdict: JobState | None) -> None:
     if verdict is not None and not verdict.is_final:
-        raise ValueError(f"{verdict} is not an end: no verdict")
+        raise ValueError(f"{verdict} is not a final state: no verdict")
 
 
 @frozen
@@ -141,7 +141,7 @@ def _decide_out_of_sight(status: SchedulerStatus | None) -> TaskState | None:
     if status.verdict is not JobState.DONE:
         return TaskState(status.verdict, code or None, reason)
     if code:
-        return TaskState(JobState.ERROR, code, f"exit code {code}, by the scheduler's word")
+        return TaskState(JobState.ERROR, code, f"exit code {code}, as reported by the scheduler")
     return TaskState(JobState.DONE, 0, reason)
 
 
@@ -152,10 +152,10 @@ _ALIVE = {
 }
 
 _VERDICT_SAYS = {
-    JobState.DONE: "no exit record; the scheduler's own word",
-    JobState.ERROR: "the scheduler says it failed",
+    JobState.DONE: "no exit record; as reported by the scheduler",
+    JobState.ERROR: "the scheduler reports that it failed",
     JobState.TIMEOUT: "the scheduler ended it at its time limit",
-    JobState.DELETED: "the scheduler says it was deleted",
+    JobState.DELETED: "the scheduler reports that it was deleted",
 }
 
 
@@ -192,7 +192,7 @@ def _decide_without_record(
     if verdict is JobState.DONE and not code:
         return _decide_on_word_alone(evidence, reason)
     if verdict is JobState.DONE:
-        return TaskState(JobState.ERROR, code, f"exit code {code}, by the scheduler's word")
+        return TaskState(JobState.ERROR, code, f"exit code {code}, as reported by the scheduler")
     if verdict is JobState.ERROR and evidence.cancel_accepted and (not code or code in _ENDED_BY_SIGNAL):
         return TaskState(JobState.DELETED, code or None, "canceled")
     return TaskState(verdict, code or None, reason)  # a failed job's 0 is not the script's exit code
@@ -204,7 +204,8 @@ def _decide_on_word_alone(evidence: Evidence, reason: str) -> TaskState | None:
         return None
     if evidence.start is None:
         return TaskState(
-            JobState.ERROR, reason="lost: the scheduler says it finished, but the script never started"
+            JobState.ERROR,
+            reason="lost: the scheduler reports that it finished, but the script never started",
         )
     return TaskState(JobState.DONE, 0, reason)
 
@@ -235,13 +236,13 @@ def _from_record(record: ExitRecord, *, canceled: bool) -> TaskState:
         return TaskState(JobState.DELETED, code, "canceled")
     if code == 0:
         return TaskState(JobState.DONE, 0)
-    told = f", after it was sent {record.signal}" if record.signal else ""
+    told = f", after it received {record.signal}" if record.signal else ""
     return TaskState(JobState.ERROR, code, f"exit code {code}{told}")
 
 
 def _lost(evidence: Evidence) -> str:
     started = evidence.start
-    where = f"started on {started.host or 'a host unknown'}" if started else "never seen to start"
+    where = f"started on {started.host or 'an unknown host'}" if started else "no start record"
     return (
         f"lost: {where}, unknown to the scheduler for {evidence.absent_s:.0f} s, and it left no exit record"
     )

@@ -68,9 +68,9 @@ def is_sooner_here(wait_s: float | None, left: int, taken_elsewhere_per_s: float
 
 def why_claimed(system: str, wait_s: float | None, delay_s: float) -> str:
     """Return the rule that let *system* take an unpinned job, in words for its owner."""
-    after = f"nobody else had taken it after {delay_s:.0f} s"
+    after = f"no other system had taken it after {delay_s:.0f} s"
     if wait_s is None:
-        return f"{system} could not tell how soon it can start it, and {after}"
+        return f"{system} could not estimate its wait, and {after}"
     if wait_s > 0:
         return f"{system} expected a wait of {wait_s:.0f} s, and {after}"
     return f"{system} could start it at once" + (f", and {after}" if delay_s > 0 else "")

@@ -106,7 +106,7 @@ class ArrayRange:
 
 def _parse_limit(limit: str, whole: str) -> int:
     if _LIMIT.fullmatch(limit) is None or not 0 < int(limit) <= MAX_TASKS:
-        raise InvalidInput(f"array range {whole!r}: what follows % is how many tasks may run at once")
+        raise InvalidInput(f"array range {whole!r}: after %, give the number of tasks that may run at once")
     return int(limit)
 
 

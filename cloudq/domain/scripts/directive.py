@@ -54,7 +54,7 @@ def checked_name(text: str) -> str:
     if _NAME.fullmatch(text) is None:
         raise InvalidInput(
             f"{text!r} is not a name: letters, digits, '_', '.' and '-', 128 at most, not beginning with "
-            "'.' or '-'; where a system has another one, say so in the configuration"
+            "'.' or '-'; if a system uses another name, map it in the configuration"
         )
     return text
 
@@ -128,4 +128,4 @@ def suggestion(key: str) -> str:
 
     plain = key.lower().replace("-", "_")
     close = [plain] if plain in DIRECTIVES else difflib.get_close_matches(plain, DIRECTIVES, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]}?" if close else f"; there are {', '.join(DIRECTIVES)}"
+    return f"; did you mean {close[0]}?" if close else f" (known: {', '.join(DIRECTIVES)})"

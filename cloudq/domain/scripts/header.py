@@ -107,4 +107,4 @@ def late_lines(script: Jobscript) -> Iterator[str]:
             until = (opened[1] or opened[2] or opened[3]) if opened else ""
     for prefix, numbers in found.items():
         lines = f"line {numbers[0]}" if len(numbers) == 1 else f"lines {', '.join(numbers[:10])}"
-        yield f"{script.name} {lines}: {prefix} comes after the first command and means nothing there"
+        yield f"{script.name} {lines}: {prefix} comes after the first command and has no effect there"

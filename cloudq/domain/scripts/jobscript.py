@@ -88,11 +88,11 @@ def _body_problems(body: bytes) -> Iterator[str]:
     if b"\0" in body:
         yield ": has NUL bytes in it: this is not a script"
     if body.startswith(_BYTE_ORDER_MARK):
-        yield " line 1: begins with a byte order mark, which hides the #! line; save it without"
+        yield " line 1: begins with a byte order mark, which hides the #! line; save the file without it"
     crlf = body.find(b"\r\n")
     if crlf >= 0 or body.endswith(b"\r"):
         number = body.count(b"\n", 0, crlf if crlf >= 0 else len(body)) + 1
         yield (
-            f" line {number}: Windows line end (CRLF), which no interpreter here understands; "
+            f" line {number}: Windows line end (CRLF), which breaks the script on Linux; "
             "convert the file, for example with: sed -i 's/\\r$//' FILE"
         )

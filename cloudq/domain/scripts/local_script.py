@@ -108,7 +108,7 @@ class _Conversion:
         template, name = self._resource_template()
         n = self.script.n_resource
         if "n" not in template.fields and n > 1:
-            raise InvalidInput(f"n_resource {n}: of resource {name} there is only one to be had")
+            raise InvalidInput(f"n_resource {n}: at most 1 of resource {name}")
         values = {"n": str(n), "resource": name}
         return template.fill({each: values[each] for each in template.fields})
 
@@ -132,7 +132,7 @@ class _Conversion:
         if problem := limits.array_problem(array):
             yield problem
         if script.container_imgs and self.profile.container_runtime == NO_CONTAINERS:
-            yield "container_img: there is no container runtime"
+            yield "container_img: the system has no container runtime"
 
     def _resource_template(self) -> tuple[OptionTemplate, str]:
         name = self._resource_name()
@@ -144,8 +144,8 @@ class _Conversion:
         if template is None:
             there_are = ", ".join(sorted(self.profile.resources)) or "none"
             raise InvalidInput(
-                f"resource {name!r} is not known to profile {self.profile.name}, which has {there_are}; "
-                "the configuration may say what it is called there"
+                f"profile {self.profile.name} has no resource {name!r} (known: {there_are}); "
+                "map the name in the configuration"
             )
         return template, name
 

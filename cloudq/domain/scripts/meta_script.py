@@ -100,7 +100,7 @@ class _Reading:
             self.problems.append(f"{self._place(line)}: {_unreadable(line)}")
         elif line.key in self._lines and not spec.is_repeatable:
             first = self._lines[line.key]
-            self.problems.append(f"{self._place(line)}: {line.key} is there already, in line {first}")
+            self.problems.append(f"{self._place(line)}: {line.key} is already set in line {first}")
         else:
             self._lines.setdefault(line.key, line.number)
             self._add_value(line)
@@ -109,7 +109,7 @@ class _Reading:
         """Yield a problem for each mandatory directive that no line names."""
         for name in MANDATORY:
             if name not in self._lines:
-                yield f"{self.shown}: no line '#$ {name}: …': the directive {name} is mandatory"
+                yield f"{self.shown}: missing line '#$ {name}: …': the directive {name} is mandatory"
 
     def _add_value(self, line: HeaderLine) -> None:
         spec = DIRECTIVES[line.key]
@@ -129,7 +129,7 @@ class _Reading:
         else:
             self.problems.append(f"{self._place(line)}: more than {MAX_IMAGES} lines of {line.key}")
         if line.key == "run_on" and value != line.value:
-            self.warnings.append(f"{self._place(line)}: names of systems are lower case: {value} is meant")
+            self.warnings.append(f"{self._place(line)}: names of systems are lower case: using {value}")
 
     def _place(self, line: HeaderLine) -> str:
         return f"{self.shown} line {line.number}"
@@ -150,10 +150,10 @@ def _unreadable(line: HeaderLine) -> str:
     shown = line.text if len(line.text) <= 60 else f"{line.text[:60]}…"
     if line.text.removeprefix("#$").lstrip().startswith("-"):
         return (
-            f"{shown!r} is an option of Grid Engine, which a meta jobscript has no place for: use a "
+            f"{shown!r} is an option of Grid Engine, which a meta jobscript cannot contain: use a "
             "directive such as walltime, or other_opts"
         )
-    return f"{shown!r} is no directive: they are written '#$ key: value'"
+    return f"{shown!r} is not a directive: write '#$ key: value'"
 
 
 def _useless_lines(shown: str, body: bytes) -> Iterator[str]:
@@ -163,9 +163,9 @@ def _useless_lines(shown: str, body: bytes) -> Iterator[str]:
         end += len(line) + 1
         if line.startswith(_OF_SCHEDULERS):
             word = line.split(maxsplit=1)[0].decode()
-            yield f"{shown} line {number}: {word} means nothing in a meta jobscript: use directives"
+            yield f"{shown} line {number}: {word} has no effect in a meta jobscript: use directives"
     for match in _LATE.finditer(body, min(end, len(body))):
         number = body.count(b"\n", 0, match.start()) + 1
         key = match[1].decode()
-        yield f"{shown} line {number}: {key} comes after the first command and means nothing there"
+        yield f"{shown} line {number}: {key} comes after the first command and has no effect there"
         break

@@ -31,12 +31,14 @@ class OptionTemplate:
     def parse(cls, text: str, fields: frozenset[str]) -> OptionTemplate:
         """Parse a template with these *fields*; raise `InvalidInput` with all problems."""
         if len(text) > MAX_TEMPLATE_CHARS:
-            raise InvalidInput(f"options of more than {MAX_TEMPLATE_CHARS} characters")
+            raise InvalidInput(f"options are longer than {MAX_TEMPLATE_CHARS} characters")
         given = split_options(text, "options")
         problems: list[str] = []
         words = tuple(_parts(word, fields, problems) for word in given)
         if given and not given[0].startswith("-"):
-            problems.append(f"{given[0]!r} is no option: a submit command would take it for the jobscript")
+            problems.append(
+                f"{given[0]!r} is not an option: a submit command would take it for the jobscript"
+            )
         if problems:
             raise InvalidInput([f"{text!r}: {problem}" for problem in problems])
         return cls(text, words)
@@ -58,7 +60,7 @@ def _parts(word: str, fields: frozenset[str], problems: list[str]) -> tuple[Part
     try:
         found = list(Formatter().parse(word))
     except ValueError as error:
-        problems.append(f"{error}; a brace that is meant is written twice")
+        problems.append(f"{error}; write a literal brace twice")
         return ()
     return tuple(_checked_parts(found, fields, problems))
 
@@ -70,7 +72,7 @@ def _checked_parts(
         if name is not None and (name not in fields or spec or conversion):
             known = ", ".join(f"{{{each}}}" for each in sorted(fields))
             shown = name + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else "")
-            problems.append(f"there is no field {{{shown}}}, only {known}")
+            problems.append(f"unknown field {{{shown}}} (known: {known})")
         yield literal, name or ""
 
 

@@ -35,10 +35,10 @@ def place_job(
     excluded = tuple(_systems(without, warnings, problems))
     if script is not None and script.run_on and script.run_on not in named:
         if named:
-            problems.append(f"run_on says {script.run_on} and --submit_to {named[0]}")
+            problems.append(f"run_on is {script.run_on}, but --submit_to is {named[0]}")
         named.append(script.run_on)
     if named and (allowed or excluded):
-        problems.append(f"--only and --not are for a job that any system may run; this one is for {named[0]}")
+        problems.append(f"--only and --not apply to jobs that any system may run; this one is for {named[0]}")
     if problems:
         raise InvalidInput(problems)
     if len(allowed) == 1 and not excluded:

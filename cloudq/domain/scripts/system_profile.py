@@ -52,9 +52,9 @@ class Limits:
         if array is None:
             return ""
         if len(array.spans) > 1 and not self.array_lists:
-            return f"array range {str(array)!r}: the scheduler takes FIRST-LAST:STEP, no list"
+            return f"array range {str(array)!r}: the scheduler accepts FIRST-LAST:STEP, not a list"
         if array.max_running is not None and not self.array_running:
-            return f"array range {str(array)!r}: the scheduler has no limit of running tasks"
+            return f"array range {str(array)!r}: the scheduler cannot limit how many tasks run at once"
         return ""
 
 

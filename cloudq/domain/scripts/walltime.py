@@ -38,7 +38,7 @@ class Walltime:
                 f"walltime {text!r} has no clear unit: write it as 1:00:00, 1-12:00:00, 90m, 2h or 45s"
             )
         if seconds < 1:
-            raise InvalidInput(f"walltime {text!r} is no time at all")
+            raise InvalidInput(f"walltime {text!r} must be more than 0")
         if seconds > MAX_SECONDS:
             raise InvalidInput(f"walltime {text!r} is longer than {MAX_SECONDS // 86_400} days")
         return cls(seconds)

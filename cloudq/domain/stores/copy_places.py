@@ -128,7 +128,7 @@ def _relative(key: str, rest: str) -> PurePosixPath:
 
 def _problem_of_part(part: str) -> str:
     if part in {"", ".", ".."}:
-        return f"{part!r} is no file's name"
+        return f"{part!r} is not a file name"
     if any(char < " " or char == "\x7f" for char in part):
         return "it has control characters"
     if len(part.encode(errors="surrogatepass")) > MAX_NAME_BYTES:

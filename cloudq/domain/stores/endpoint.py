@@ -6,8 +6,8 @@ import ipaddress
 from urllib.parse import urlsplit
 
 PLAIN_HTTP = (
-    "http:// sends scripts, results and the names of keys unencrypted, and anybody on the way can replace a "
-    "script: use https://, or set allow_plain_http = true in [store] on a network that you trust"
+    "http:// sends scripts, results and the names of keys unencrypted, and anyone on the network path can "
+    "replace a script: use https://, or set allow_plain_http = true in [store] on a network that you trust"
 )
 
 

@@ -75,7 +75,7 @@ class _Talk:
 pass_session = click.make_pass_decorator(Session)
 
 profile_option = option(
-    "--profile", metavar="NAME", help="AWS profile to build with; the default one otherwise."
+    "--profile", metavar="NAME", help="AWS profile to build with (default: the default profile)."
 )
 
 
@@ -85,5 +85,5 @@ def interruptible(next_steps: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        tell(f"\nInterrupted. AWS goes on with what was begun, and that costs. {next_steps}")
+        tell(f"\nInterrupted. AWS continues what was started, and charges for it. {next_steps}")
         raise

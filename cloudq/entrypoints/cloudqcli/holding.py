@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 NOT_CONFIRMED = 1
 
 claim_option = click.option(
-    "--claim", type=int, metavar="N", help="Do not ask: the claim that was shown and is to be replaced."
+    "--claim",
+    type=int,
+    metavar="N",
+    help="Replace the claim with this number without asking.",
 )
 
 
@@ -29,9 +32,9 @@ def decided_claim(job_id: str, holder: Holder, consequences: Iterator[str]) -> i
     for line in (*_holder_lines(job_id, holder), *consequences):
         tell(line)
     if not somebody_can_answer():
-        raise click.UsageError(f"nobody can be asked here: to do it, add --claim {holder.claim.n}")
-    if not click.confirm("Do it?", default=False, err=True):
-        tell("Nothing was done.")
+        raise click.UsageError(f"no terminal to confirm on: to confirm, add --claim {holder.claim.n}")
+    if not click.confirm("Continue?", default=False, err=True):
+        tell("Nothing was changed.")
         click.get_current_context().exit(NOT_CONFIRMED)
     return holder.claim.n
 
@@ -40,7 +43,7 @@ def _holder_lines(job_id: str, holder: Holder) -> Iterator[str]:
     claim, beat = holder.claim, holder.last_beat
     yield f"Job ({job_id}) is held by {holder.system} since {local_time(claim.time)}, by claim {claim.n}."
     if beat is None:
-        yield f"No agent of {holder.system} is known any more."
+        yield f"The store has no record of an agent of {holder.system}."
     else:
-        given_back = ", and was stopped then" if beat.lease.released else ""
+        given_back = ", when it was stopped" if beat.lease.released else ""
         yield f"Its agent on {beat.lease.process.host} last reported {span(beat.age_s)} ago{given_back}."

@@ -19,11 +19,13 @@ _MODES = ("daemon", "detach", "status", "stop", "confirm", "new_home", "acceptan
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--daemon", is_flag=True, help="Run until stopped, in the foreground.")
 @click.option("--detach", is_flag=True, help="With --daemon: run in the background.")
-@click.option("--status", is_flag=True, help="Say whether an agent acts for this system.")
-@click.option("--stop", is_flag=True, help="Stop the agent that runs here; its jobs go on.")
-@click.option("--confirm", is_flag=True, help="Say that this home is the only one, and the bucket right.")
-@click.option("--new_home", "--new-home", is_flag=True, help="Give a copied home an identity of its own.")
-@click.option("--acceptance", is_flag=True, help="Try cloudq on the scheduler of this site; needs no store.")
+@click.option("--status", is_flag=True, help="Show whether an agent acts for this system.")
+@click.option("--stop", is_flag=True, help="Stop the agent that runs here; its jobs continue.")
+@click.option("--confirm", is_flag=True, help="Confirm that this is the only home, and the bucket correct.")
+@click.option("--new_home", "--new-home", is_flag=True, help="Give a copied home a new identity.")
+@click.option(
+    "--acceptance", is_flag=True, help="Test cloudq on the scheduler of this site, without a store."
+)
 @click.option(
     "--submit_opt",
     "--submit-opt",
@@ -45,16 +47,19 @@ _MODES = ("daemon", "detach", "status", "stop", "confirm", "new_home", "acceptan
 @click.option("--name", metavar="SYSTEM", help="Act for this system instead of [agent] name.")
 @click.option("--num_procs", "--num-procs", metavar="N", help="Submit commands that may run at once.")
 @click.option(
-    "--log_level", "--log-level", type=click.Choice(_LEVELS, case_sensitive=False), help="What is logged."
+    "--log_level",
+    "--log-level",
+    type=click.Choice(_LEVELS, case_sensitive=False),
+    help="Lowest level to log.",
 )
 @click.option("--allow_root", "--allow-root", is_flag=True, help="Run as root, and every job with it.")
 @click.option("--quiet", is_flag=True, help="Log to the file only.")
 @click.version_option(__version__, prog_name="cloudqd", message="%(prog)s %(version)s")
 @click.pass_context
 def main(ctx: click.Context, /, **options: Any) -> None:
-    """Run the agent of this system: take jobs, hand them to the scheduler, bring results back.
+    """Run the agent of this system: take jobs, submit them to the scheduler, upload results.
 
-    Without an option one cycle is run, as for cron. Exit statuses: docs/exit-statuses.md.
+    Without an option, it runs one cycle, as for cron. Exit statuses: docs/exit-statuses.md.
     """
     request = Request.of(options)
     ctx.obj = request

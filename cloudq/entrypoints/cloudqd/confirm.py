@@ -15,8 +15,8 @@ def run(request: Request) -> int:
     doubt = doubt_of(config)
     confirm_home(config)
     if doubt:
-        click.echo(f"Confirmed; the agent of {config.agent.name} starts jobs again. What was in doubt:")
+        click.echo(f"Confirmed; the agent of {config.agent.name} starts jobs again. Reason for the doubt:")
         click.echo(printable(doubt))
     else:
-        click.echo(f"Confirmed; nothing was in doubt about the home of {config.agent.name}.")
+        click.echo(f"Confirmed; the home of {config.agent.name} was not in doubt.")
     return 0

@@ -51,7 +51,7 @@ def _wait_until_it_acts(agent: DetachedProcess, config: Config, output: Path) ->
             return told
     agent.let_go()
     raise WaitTimedOut(
-        f"The agent of {config.agent.name} (pid {agent.identity.pid}) does not act yet and goes on "
+        f"The agent of {config.agent.name} (pid {agent.identity.pid}) does not act yet and keeps "
         f"trying{trouble}\nIts log: {config.log_directory / LOG_FILE}"
     )
 

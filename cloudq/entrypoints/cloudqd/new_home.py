@@ -16,7 +16,7 @@ def run(request: Request) -> int:
     config = request.config()
     refuse_second(AgentProcess(config), config)
     aside = make_home_anew(config)
-    click.echo(f"{printable(str(config.home))} has an identity of its own now.")
+    click.echo(f"{printable(str(config.home))} now has its own identity.")
     for path in aside:
-        click.echo(f"Put aside, remove it when nobody needs it: {printable(str(path))}")
+        click.echo(f"Set aside; remove it when you no longer need it: {printable(str(path))}")
     return 0

@@ -40,7 +40,7 @@ def _run(request: Request, config: Config) -> int:
         holder = waiting.holder.process
         tell(
             f"Nothing was done: another agent acts for {config.agent.name}, pid {holder.pid} on "
-            f"{holder.host}; its last beat is {waiting.age_s:.0f} s old."
+            f"{holder.host}; its last heartbeat is {waiting.age_s:.0f} s old."
         )
     return 0
 

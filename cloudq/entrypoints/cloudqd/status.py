@@ -51,7 +51,7 @@ def _newest_lease(config: Config, trouble: str) -> SeenLease | None:
 
 def _state(seen: SeenLease | None, here: ProcessIdentity | None) -> tuple[str, bool]:
     if seen is None:
-        return (_starting(here) or "no agent ever acted for this system", False)
+        return (_starting(here) or "no agent has ever acted for this system", False)
     if seen.agent_state is AgentState.STOPPED:
         return (_starting(here) or "stopped", False)
     if seen.agent_state is AgentState.AWAY:

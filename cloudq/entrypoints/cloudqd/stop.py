@@ -19,14 +19,14 @@ def run(request: Request) -> int:
     agent = here.running()
     if agent is None:
         return _nothing_to_stop(here, config.agent.name)
-    tell_progress("it finishes the step it is in …")
+    tell_progress("Waiting until the agent finishes its current step …")
     here.ask_to_end(agent)
     if not here.wait_for_end(agent, STOP_WITHIN_S):
         raise WaitTimedOut(
-            f"The agent of {config.agent.name} (pid {agent.pid}) was asked to end and still finishes "
-            f"a step after {STOP_WITHIN_S:.0f} s; look again with: cloudqd --status"
+            f"The agent of {config.agent.name} (pid {agent.pid}) was asked to end but is still finishing "
+            f"a step after {STOP_WITHIN_S:.0f} s; check again with: cloudqd --status"
         )
-    click.echo(f"The agent of {config.agent.name} has ended; jobs under way go on.")
+    click.echo(f"The agent of {config.agent.name} has ended; its jobs continue.")
     return 0
 
 

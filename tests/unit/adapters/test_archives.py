@@ -68,8 +68,8 @@ def test_links_to_directories_are_followed_and_circles_named(tmp_path: Path) -> 
 
     assert (tmp_path / "out/link/data/real/train.csv").read_text() == "d"
     assert packed.left_out == (
-        "link/dangling (a link that leads nowhere: No such file or directory)",
-        "link/data/loop (a link to a directory that it is in)",
+        "link/dangling (a broken link: No such file or directory)",
+        "link/data/loop (a link to a directory that contains it)",
         "link/pipe (a fifo)",
     )
     assert packed.left_out_count == 3
@@ -103,8 +103,8 @@ def test_a_single_input_that_is_no_file_is_refused(tmp_path: Path) -> None:
         ZipArchives().check([tmp_path / "pipe", tmp_path / "link"], tmp_path / "job.sh")
 
     assert caught.value.problems == (
-        f"input {tmp_path / 'pipe'}: is neither a file nor a directory",
-        f"input {tmp_path / 'link'}: it is a link that leads nowhere",
+        f"input {tmp_path / 'pipe'}: neither a file nor a directory",
+        f"input {tmp_path / 'link'}: it is a broken link",
     )
 
 
@@ -124,7 +124,7 @@ def test_every_problem_of_inputs_is_told_at_once(folder: Path, tmp_path: Path) -
         ZipArchives().check([folder, tmp_path / "nothing", twin], tmp_path / "job.sh")
 
     assert caught.value.problems == (
-        f"input {tmp_path / 'nothing'}: there is no such file or directory",
+        f"input {tmp_path / 'nothing'}: no such file or directory",
         f"input {twin}: {folder} has the same name in the work directory; rename one",
     )
 
@@ -187,7 +187,7 @@ def test_an_archive_holds_what_was_promised_or_is_refused(tmp_path: Path) -> Non
     packed = archive_of(tmp_path / "output.zip", ("a", "12345", FILE), ("b", "12345", FILE))
 
     for promised in (Contents(1, 10), Contents(2, 9)):
-        with pytest.raises(ArchiveRejected, match="the job's record says"):
+        with pytest.raises(ArchiveRejected, match="the job's record states"):
             ZipArchives().extract([packed], tmp_path / "out", promised)
         assert not (tmp_path / "out").exists()
     ZipArchives().extract([packed], tmp_path / "out", Contents(2, 10))

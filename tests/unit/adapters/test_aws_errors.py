@@ -37,7 +37,7 @@ def told(error: Exception) -> CloudqError:
     [
         ("ExpiredToken", "your AWS credentials have expired"),
         ("ExpiredTokenException", "your AWS credentials have expired"),
-        ("RequestExpired", "the same command again: it goes on"),
+        ("RequestExpired", "the same command again: it continues"),
         ("InvalidClientTokenId", "check the keys"),
         ("AccessDenied", "docs/aws.md names the policy"),
         ("UnauthorizedOperation", "docs/aws.md names the policy"),

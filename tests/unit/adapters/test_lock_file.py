@@ -61,5 +61,8 @@ def test_a_file_system_without_locks_is_said_to_be_one(
 
     monkeypatch.setattr(FileLock, "acquire", fails)
 
-    with pytest.raises(WorkspaceProblem, match="its file system knows no locks"), locked(tmp_path / "lock"):
+    with (
+        pytest.raises(WorkspaceProblem, match="its file system does not support locks"),
+        locked(tmp_path / "lock"),
+    ):
         pass

@@ -208,7 +208,8 @@ class TestCommand:
         recorded.answer, recorded.status = {"version": version}, 0
 
         with pytest.raises(
-            ToolMissing, match=r"3\.16 or newer of version 3[\s\S]*pip install 'aws-parallelcluster=="
+            ToolMissing,
+            match=r"version 3, 3\.16 or newer, is required[\s\S]*pip install 'aws-parallelcluster==",
         ):
             pcluster.check()
 

@@ -73,7 +73,8 @@ def test_every_scheduler_that_a_profile_may_name_can_be_built(tmp_path: Path, na
 def test_a_profile_without_a_file_is_refused_when_an_agent_starts(tmp_path: Path) -> None:
     config = configured(tmp_path, '[agent]\nprofile = "mine"\n')
 
-    with pytest.raises(ConfigProblem, match=r"'mine': there is no .*/systems/mine.toml.*: abci, abci2"):
+    expected = r"unknown profile 'mine': .*/systems/mine.toml does not exist.*: abci, abci2"
+    with pytest.raises(ConfigProblem, match=expected):
         agent_profile(config)
 
 
@@ -131,30 +132,30 @@ def test_an_agent_runs_with_a_profile_of_the_site(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("poll_intervall = 3", "poll_intervall: no such key; did you mean poll_interval?"),
+        ("poll_intervall = 3", "poll_intervall: unknown key; did you mean poll_interval?"),
         ("poll_interval = 0", "poll_interval: 0 is not a number of seconds above 0"),
         ("poll_interval = true", "poll_interval: True is not a number of seconds above 0"),
         ('poll_interval = "soon"', "poll_interval: 'soon' is not a number of seconds above 0"),
         ('scheduler = "lsf"', "scheduler: must be one of local, slurm, gridengine, pbs, not 'lsf'"),
         ("options = 3", "options: must be a section, [options]"),
-        ('[option]\nproject = ""', "option: no such key; did you mean options?"),
+        ('[option]\nproject = ""', "option: unknown key; did you mean options?"),
         ("[options]\nproject = 3", "[options] project: must be a text in quotes, not 3"),
         (
             '[options]\nproject = "-P {group}"',
-            "[options] project: '-P {group}': there is no field {group}, only {project}",
+            "[options] project: '-P {group}': unknown field {group} (known: {project})",
         ),
         (
             '[options]\nwalltime = "-t {walltime_hms!r}"',
             (
-                "[options] walltime: '-t {walltime_hms!r}': there is no field {walltime_hms!r}, only "
-                "{walltime_hms}, {walltime_minutes}, {walltime_seconds}"
+                "[options] walltime: '-t {walltime_hms!r}': unknown field {walltime_hms!r} (known: "
+                "{walltime_hms}, {walltime_minutes}, {walltime_seconds})"
             ),
         ),
         (
             '[options]\nresource = "{resource}"',
             (
-                "[options] resource: '{resource}': '{resource}' is no option: a submit command would take "
-                "it for the jobscript"
+                "[options] resource: '{resource}': '{resource}' is not an option: a submit command would "
+                "take it for the jobscript"
             ),
         ),
         (
@@ -162,7 +163,7 @@ def test_an_agent_runs_with_a_profile_of_the_site(tmp_path: Path) -> None:
             '[options] resource: options "-l \'x" cannot be split into words: No closing quotation',
         ),
         ('[options]\nresource = "-l {n"', None),
-        ('[options]\nresorce = "-l"', "[options] resorce: no such key; did you mean resource?"),
+        ('[options]\nresorce = "-l"', "[options] resorce: unknown key; did you mean resource?"),
         ("[resources]\ngpu = 3", "[resources.gpu]: must be a section, [resources.gpu]"),
         (
             "[resources.gpu]\nn_resource = 0",
@@ -172,7 +173,7 @@ def test_an_agent_runs_with_a_profile_of_the_site(tmp_path: Path) -> None:
             '[resources.gpu]\nn_resource = "2"',
             "[resources.gpu] n_resource: must be a whole number, not '2'",
         ),
-        ("[resources.gpu]\nmax = 2", "[resources.gpu] max: no such key, only n_resource, options"),
+        ("[resources.gpu]\nmax = 2", "[resources.gpu] max: unknown key (known: n_resource, options)"),
         ('[shell]\npreamble = "x"', "[shell] preamble: must be a list of at most 100 texts, not 'x'"),
         ('[shell]\npreamble = ["a\\nb"]', "[shell] preamble: 'a\\nb' is not one line of shell"),
         (
@@ -187,12 +188,12 @@ def test_an_agent_runs_with_a_profile_of_the_site(tmp_path: Path) -> None:
         ('[limits]\narray_lists = "no"', "[limits] array_lists: must be true or false, not 'no'"),
         ("[limits]\nwalltime = 3600", "[limits] walltime: must be a text in quotes, not 3600"),
         ('extends = "nowhere"', None),
-        ('extends = "mysite"', "extends: 'mysite' builds on this profile itself"),
+        ('extends = "mysite"', "extends: 'mysite' itself extends this profile"),
         ("extends = 3", "extends: 3 is not the name of a profile"),
-        ("[limits]\nn_resource = 4", "scheduler: is missing; it is one of local, slurm, gridengine, pbs"),
+        ("[limits]\nn_resource = 4", "scheduler: is missing; must be one of local, slurm, gridengine, pbs"),
         (
             'scheduler = "slurm"\n[resources.gpu]\nn_resource = 3',
-            "[resources.gpu] options: is missing, as [options] resource is",
+            "[resources.gpu] options: is missing, like [options] resource",
         ),
         ("poll_interval", None),
     ],
@@ -249,5 +250,5 @@ def test_the_profile_of_a_system_is_looked_for_in_order(tmp_path: Path) -> None:
 
 
 def test_a_system_without_a_profile_is_said_to_need_one(tmp_path: Path) -> None:
-    with pytest.raises(ConfigProblem, match=r"what kaede is like is not known here.*--profile"):
+    with pytest.raises(ConfigProblem, match=r"this machine has no profile of kaede.*--profile"):
         profile_of(configured(tmp_path), "kaede")

@@ -46,7 +46,10 @@ def test_an_agent_of_a_weak_store_needs_locks_in_its_home(
     monkeypatch.setattr(agent_process, "mount_of", lambda _: HOST_ONLY)
     config = load_config({"CLOUDQ_AGENT_ACCEPT_WEAK_STORE": "true"}, home=tmp_path)
 
-    with pytest.raises(WorkspaceProblem, match="cannot know that it is alone"), AgentProcess(config).alone():
+    with (
+        pytest.raises(WorkspaceProblem, match="cannot verify that it is alone"),
+        AgentProcess(config).alone(),
+    ):
         pass
 
 

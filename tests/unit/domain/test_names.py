@@ -54,7 +54,7 @@ def test_local_job_ids_of_all_schedulers_pass(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "-1", "--all", "1 2", "1;rm", "$(x)", "a/b", "1" * 129])
 def test_a_local_job_id_that_could_be_an_option_or_a_command_is_refused(text: str) -> None:
-    with pytest.raises(InvalidInput, match="is not a local job id"):
+    with pytest.raises(InvalidInput, match="is not a scheduler job id"):
         checked_local_job_id(text)
 
 

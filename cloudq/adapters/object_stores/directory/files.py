@@ -34,8 +34,8 @@ _NO_LINKS = frozenset(
     {errno.EPERM, errno.EXDEV, errno.EMLINK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
 )
 
-_IN_THE_WAY = "another key is in the way: no key may go on with a slash after a whole other key"
-_RIGHTS = "check its owner, its modes and how the file system is mounted"
+_IN_THE_WAY = "another key is in the way: no key may consist of a whole other key, a slash and more text"
+_RIGHTS = "check its owner, its permissions and how the file system is mounted"
 REFUSALS: dict[int, str] = {
     errno.ENOSPC: "free some space",
     errno.EDQUOT: "free some space, or ask for a larger quota",
@@ -43,13 +43,13 @@ REFUSALS: dict[int, str] = {
     errno.EACCES: _RIGHTS,
     errno.EPERM: _RIGHTS,
     errno.ENAMETOOLONG: "the directory's own path is too long for such a key",
-    errno.EINVAL: "the file system does not take such a name",
-    errno.EILSEQ: "the file system does not take such a name",
-    errno.EFBIG: "the file system does not take files of this size",
+    errno.EINVAL: "the file system does not accept such a name",
+    errno.EILSEQ: "the file system does not accept such a name",
+    errno.EFBIG: "the file system does not accept files of this size",
     errno.ENOTDIR: _IN_THE_WAY,
     errno.EISDIR: _IN_THE_WAY,
     errno.EEXIST: _IN_THE_WAY,
-    errno.ENOLCK: "the file system has no locks; mount it with them (NFS: lockd; Lustre: -o flock)",
+    errno.ENOLCK: "the file system has no locks; mount it with locks (NFS: lockd; Lustre: -o flock)",
     errno.ENOSYS: "the file system lacks something that cloudq needs, such as locks (Lustre: -o flock)",
 }
 """Errors that do not go away by themselves, and what to do; any other may be temporary."""
@@ -152,7 +152,7 @@ def into_place(target: Path, move: Callable[[], bool]) -> bool:
         except FileNotFoundError:
             with suppress(FileNotFoundError):  # removed again when the last object in it was deleted
                 make_dirs(target.parent)
-    raise StoreUnavailable(f"{target.parent} is removed as often as it is made")
+    raise StoreUnavailable(f"{target.parent} is removed each time it is created")
 
 
 def make_dirs(path: Path) -> None:

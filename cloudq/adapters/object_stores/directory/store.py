@@ -263,4 +263,4 @@ class DirectoryStore:
 def _no_lock(root: Path, key: str, error: Exception) -> StoreRefused | StoreUnavailable:
     if isinstance(error, NotImplementedError):
         return StoreRefused(f"directory store {root}: {files.REFUSALS[errno.ENOSYS]}")
-    return StoreUnavailable(f"directory store {root}: somebody holds the lock of {key} for too long")
+    return StoreUnavailable(f"directory store {root}: another process holds the lock of {key} for too long")

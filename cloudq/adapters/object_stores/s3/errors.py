@@ -86,7 +86,7 @@ _KMS = Verdict(
     "kms:GenerateDataKey and kms:Decrypt",
 )
 _QUOTA = Verdict(Meaning.REFUSED, "the bucket is full: delete finished jobs, or ask for a larger quota")
-_REGION = Verdict(Meaning.REFUSED, "set region in [store] to the bucket's")
+_REGION = Verdict(Meaning.REFUSED, "set region in [store] to the bucket's region")
 _BUSY = Verdict(Meaning.NO_ANSWER)
 
 CODES: dict[str, Verdict] = {
@@ -126,7 +126,9 @@ CODES: dict[str, Verdict] = {
     "PermanentRedirect": _REGION,
     "AuthorizationHeaderMalformed": _REGION,
     "IllegalLocationConstraintException": _REGION,
-    "NotImplemented": Verdict(Meaning.REFUSED, "the store lacks something cloudq needs: take another one"),
+    "NotImplemented": Verdict(
+        Meaning.REFUSED, "the store lacks something that cloudq needs: use another one"
+    ),
     "RequestTimeout": _BUSY,
     "RequestTimeTooLong": _BUSY,
     "SlowDown": _BUSY,
@@ -155,7 +157,7 @@ def _worded(pattern: str, advice: str, *, asks_for_checksum: bool = False) -> Wo
 WORDINGS = (
     _worded(
         "content-md5 or x-amz-checksum|(?:missing|required).*content-md5|content-md5.*required",
-        'set checksums = "always" in [store]: the bucket takes no object without a checksum',
+        'set checksums = "always" in [store]: the bucket rejects objects without a checksum',
         asks_for_checksum=True,
     ),
     _worded(
@@ -166,16 +168,16 @@ WORDINGS = (
     _worded(
         "object lock",
         "the bucket protects its objects for a time (Object Lock): use a bucket without a default retention, "
-        "or wait until it is over",
+        "or wait until the time is over",
     ),
     _worded(
         r"s3:putobject\b.*explicit deny|explicit deny.*s3:putobject\b",
-        "a policy forbids such a write: it may ask for server-side encryption, which sse and "
-        "sse_kms_key_id in [store] choose",
+        "a policy forbids this write: it may require server-side encryption, which sse and "
+        "sse_kms_key_id in [store] set",
     ),
     _worded(
         "explicit deny",
-        "a policy forbids this request: ask the bucket's owner which condition it makes (network, region, "
+        "a policy forbids this request: ask the bucket's owner for its conditions (network, region, "
         "encryption)",
     ),
     _worded("server.side encryption|x-amz-server-side-encryption", "check sse and sse_kms_key_id in [store]"),
@@ -203,7 +205,7 @@ STATUSES: dict[int, Verdict] = {
 _NOT_REACHED = Verdict(Meaning.NOT_SENT, "check endpoint_url in [store] and the network")
 _NO_TRUST = Verdict(
     Meaning.REFUSED,
-    "no trusted connection: check endpoint_url, or set AWS_CA_BUNDLE for an authority of your own",
+    "no trusted connection: check endpoint_url, or set AWS_CA_BUNDLE for your own certificate authority",
 )
 _UNTRUSTED = ("CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER")
 _SETTINGS = Verdict(Meaning.REFUSED, "check [store] in the configuration")
@@ -276,7 +278,7 @@ class Request:
         if meaning is Meaning.ABSENT:
             return self._absent()
         if meaning is Meaning.LOST:
-            return PreconditionFailed(f"{self.key} is not as the write expected it")
+            return PreconditionFailed(f"{self.key} does not meet the condition of the write")
         kind = _KINDS[meaning]
         if meaning is Meaning.NO_ANSWER and self.conditional:
             kind = OutcomeUnknown
@@ -290,7 +292,7 @@ class Request:
             return PreconditionFailed(f"{self.key} is gone")
         if self.key:
             return ObjectNotFound(self.key)
-        return StoreRefused(f"{self.place} is not there; {CODES['NoSuchBucket'].advice}")
+        return StoreRefused(f"{self.place} does not exist; {CODES['NoSuchBucket'].advice}")
 
 
 _KINDS: dict[Meaning, type[StoreProblem]] = {

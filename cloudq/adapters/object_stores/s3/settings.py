@@ -67,7 +67,7 @@ def _rule(rule: Answer) -> LifecycleRule:
     both = chosen.get("And") or {}
     others = {*chosen, *both} - {"Prefix", "And"}
     return LifecycleRule(
-        name=str(rule.get("ID") or "without a name"),
+        name=str(rule.get("ID") or "unnamed"),
         prefix=str(chosen.get("Prefix") or both.get("Prefix") or rule.get("Prefix") or ""),
         expires=_when(rule.get("Expiration") or {}),
         archives=_archive(rule),

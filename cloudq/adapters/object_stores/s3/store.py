@@ -190,7 +190,7 @@ class S3Store:
         if answer.get("IsTruncated"):  # a store may return fewer than requested: this page counts as full
             limit = len(objects) + len(prefixes)
         if answer.get("IsTruncated") and not limit:
-            raise StoreUnavailable(f"{self._place}: an empty page of a list that goes on")
+            raise StoreUnavailable(f"{self._place}: an empty page of an unfinished list")
         return ListPage(objects, prefixes, _date(answer), limit)
 
     def delete(self, keys: Sequence[str]) -> None:
@@ -376,5 +376,5 @@ def _utc(time: datetime) -> datetime:
 def _date(answer: Mapping[str, Any]) -> datetime:
     """Return when the store answered, by its own clock."""
     if (date := date_of(answer)) is None:
-        raise StoreRefused("the store does not say what time it is: its answers have no Date")
+        raise StoreRefused("the store does not report its time: its answers have no Date")
     return date

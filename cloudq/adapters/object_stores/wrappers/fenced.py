@@ -27,7 +27,7 @@ class FencedStore:
 
     def _check(self) -> None:
         if not self.may_write():
-            raise LeaseLost("The lease could not be renewed in time: nothing is written until it is.")
+            raise LeaseLost("The lease could not be renewed in time: nothing is written until it is renewed.")
 
     def get(self, key: str, *, max_bytes: int = MAX_CONTROL_BYTES) -> StoredObject:
         return self.inner.get(key, max_bytes=max_bytes)

@@ -85,7 +85,7 @@ class LookFirstStore(PassingOn):
         except (StoreUnavailable, ObjectNotFound) as error:
             raise OutcomeUnknown(f"{key} was written and could not be read back: {error}") from error
         except ObjectTooLarge as error:
-            raise PreconditionFailed(f"{key} was created by somebody else") from error
+            raise PreconditionFailed(f"{key} was created by another writer") from error
         if found.body != body:
-            raise PreconditionFailed(f"{key} was created by somebody else")
+            raise PreconditionFailed(f"{key} was created by another writer")
         return found.etag

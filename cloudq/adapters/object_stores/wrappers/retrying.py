@@ -134,9 +134,9 @@ class RetryingStore:
         except CloudqError as error:
             if not maybe_written:
                 raise
-            met = "found there" if isinstance(error, PreconditionFailed) else str(error)
+            met = "the object exists" if isinstance(error, PreconditionFailed) else str(error)
             raise OutcomeUnknown(
-                f"the write of {key} may have been done by an attempt without an answer; the last: {met}"
+                f"an earlier attempt without an answer may have written {key}; the last attempt: {met}"
             ) from error
 
 

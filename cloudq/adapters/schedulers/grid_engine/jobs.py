@@ -19,7 +19,10 @@ from cloudq.domain.names import ClaimTag
 from cloudq.ports.batch_scheduler import LocalJob
 
 NEVER_RAN = SchedulerStatus(
-    Life.ENDED, JobState.DELETED, reason="deleted before it started: accounting knows no run", never_ran=True
+    Life.ENDED,
+    JobState.DELETED,
+    reason="deleted before it started: accounting has no record of a run",
+    never_ran=True,
 )
 _UNKNOWN_LIFE = SchedulerStatus(Life.QUEUED)
 _AGAIN_AFTER = (1.0, 3.0, 12.0, 60.0)

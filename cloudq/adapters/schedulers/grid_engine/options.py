@@ -22,10 +22,10 @@ _NOT_FOLLOWED = "the agent does not wait for one job; use 'cloudqcli submit' and
 _NOTHING = "nothing would be submitted"
 
 _REFUSED: Mapping[str, tuple[frozenset[str], str]] = {
-    "@": (frozenset(), "options in a file cannot be seen; write them into the script"),
-    "C": (frozenset(), f"lines that begin with {DIRECTIVE} are what cloudq copies"),
-    "b": (_NO, "it takes the place of the jobscript"),
-    "clear": (frozenset(), "it would take away what cloudq adds"),
+    "@": (frozenset(), "cloudq does not read options in a file; write them into the script"),
+    "C": (frozenset(), f"cloudq copies only lines that begin with {DIRECTIVE}"),
+    "b": (_NO, "it replaces the jobscript"),
+    "clear": (frozenset(), "it would remove the options that cloudq adds"),
     "help": (frozenset(), _NOTHING),
     "now": (_NO, _NOT_FOLLOWED),
     "sync": (_NO, _NOT_FOLLOWED),
@@ -83,8 +83,8 @@ def read_grid_engine_options(words: Sequence[str], directives: Sequence[str]) ->
         own, is_clear = split_directive(line)
         if not is_clear:
             problems.append(
-                f"{line.strip()}: write what follows a quoted value on a line of its own: "
-                "qsub takes it for a part of that value"
+                f"{line.strip()}: write what follows a quoted value on a separate line: "
+                "qsub treats it as part of that value"
             )
         values.update(
             (name, value) for name, value, _ in _options(own, line.strip(), problems, in_script=True)
@@ -125,7 +125,7 @@ def _options(
         word = rest.pop(0)
         if not word.startswith("-") or word == "-":
             if not in_script:  # in a script, qsub itself reports the word
-                problems.append(f"{source}: {word!r} is no option: qsub would take it for the jobscript")
+                problems.append(f"{source}: {word!r} is not an option: qsub would take it for the jobscript")
             continue
         name = word[1:]
         given = [word, *_values(name, rest)]
@@ -157,7 +157,7 @@ def _values(name: str, rest: list[str]) -> Iterator[str]:
 def _problems(values: Mapping[str, str]) -> Iterator[str]:
     limit = values.get("tc", "0")
     if not re.fullmatch("[0-9]{1,5}", limit):
-        yield f"-tc {limit!r} is not how many tasks may run at once"
+        yield f"-tc {limit!r} is not a number of tasks that may run at once"
     interpreter = values.get("S")
     if interpreter is not None and not re.fullmatch(r"/[^\s:,]+", interpreter):
         yield f"-S {interpreter!r} is not the absolute path of one interpreter"
@@ -169,7 +169,7 @@ def _problems(values: Mapping[str, str]) -> Iterator[str]:
             yield f"-t: {problem}"
 
 
-NO_LISTS = "Grid Engine has no lists of tasks, only FIRST-LAST:STEP"
+NO_LISTS = "Grid Engine takes one range of tasks, FIRST-LAST:STEP, not a list"
 
 
 def job_name(name: str) -> str:

@@ -38,7 +38,7 @@ class ListedJob:
 def parse_list(text: str) -> dict[str, ListedJob]:
     """Parse all jobs in an answer of ``qstat -xml``. Raises `SchedulerUnavailable` for anything else."""
     if not (_LIST_BEGINS.search(text) and _LIST_ENDS.search(text)):
-        raise SchedulerUnavailable(f"qstat printed something else than jobs: {text[:200]!r}")
+        raise SchedulerUnavailable(f"qstat printed something other than jobs: {text[:200]!r}")
     jobs: dict[str, ListedJob] = {}
     for block in _JOB.findall(text):
         told = dict(_FIELD.findall(block))
@@ -153,7 +153,7 @@ def parse_accounts(text: str, local_id: str, owner: str) -> dict[int | None, Acc
     accounts: dict[int | None, Account] = {}
     records = [dict(_pairs(part)) for part in _RULE.split(text)[1:]]
     if not any("jobnumber" in told for told in records):
-        raise SchedulerUnavailable(f"qacct printed something else than accounts: {text[:200]!r}")
+        raise SchedulerUnavailable(f"qacct printed something other than accounts: {text[:200]!r}")
     for told in records:
         if told.get("jobnumber") == local_id and told.get("owner", owner) == owner:
             account = _account(told)
@@ -171,7 +171,7 @@ def _pairs(record: str) -> Iterator[tuple[str, str]]:
 def _account(told: Mapping[str, str]) -> Account:
     code, status = _CODE.match(told.get("failed", "")), _LEADING.match(told.get("exit_status", ""))
     if code is None or status is None:
-        raise SchedulerUnavailable(f"qacct printed an account without an end: {dict(told)!r:.200}")
+        raise SchedulerUnavailable(f"qacct printed an account without an exit status: {dict(told)!r:.200}")
     task = told.get("taskid", "undefined")
     deleted_by = told.get("deleted_by", "NONE")
     submitted = _SUBMITTED_AS.search(told.get("submit_cmd", ""))

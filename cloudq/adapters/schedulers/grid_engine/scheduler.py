@@ -220,7 +220,7 @@ class GridEngineScheduler:
     def _unknown_state(self, letters: str, before: SchedulerStatus | None) -> SchedulerStatus:
         if letters not in self._warned:
             self._warned.add(letters)
-            self._warn(f"Grid Engine shows a state that cloudq does not know: {letters[:60]}")
+            self._warn(f"Grid Engine shows a state that is unknown to cloudq: {letters[:60]}")
         if before is not None and before.life is not Life.ENDED:
             return before
         return SchedulerStatus(Life.QUEUED, reason=f"state {letters[:60]}")
@@ -272,7 +272,7 @@ class GridEngineScheduler:
         if is_not_found(said):
             return {}
         if has_no_accounting(said):
-            self._warn_once("there is no accounting here: jobs that were killed will be called lost")
+            self._warn_once("Grid Engine has no accounting here: killed jobs will be reported as lost")
             return None
         raise SchedulerUnavailable(words_of("qacct", done))
 

@@ -44,7 +44,7 @@ MEANINGS = (
     Meaning("", "sSTNP", SchedulerStatus(_RUNNING, reason="suspended")),
     Meaning("", "rt", SchedulerStatus(_RUNNING)),
     Meaning("h", "", SchedulerStatus(_QUEUED, reason="held")),
-    Meaning("R", "", SchedulerStatus(_QUEUED, reason="to run again")),
+    Meaning("R", "", SchedulerStatus(_QUEUED, reason="waiting to run again")),
     Meaning("", "qw", SchedulerStatus(_QUEUED)),
 )
 KNOWN_LETTERS = frozenset("EdrtsSTNPhRqw")
@@ -213,7 +213,7 @@ def read_qsub_answer(status: str, stdout: str, stderr: str) -> Submitted | None:
     if not status:
         return None
     said = " ".join([*stderr.split(), *(" ".join(lines).split() if status != "0" else ())])
-    words = said[:_MAX_WORDS] or f"qsub ended with {status} and said nothing"
+    words = said[:_MAX_WORDS] or f"qsub ended with {status} and printed nothing"
     if status == "0":
         raise NoJobId(f"qsub printed no job id: {' '.join(lines)[:200]!r}")
     if status in _COMMAND_MISSING:

@@ -69,11 +69,11 @@ def _pairs(words: Sequence[str]) -> Iterator[tuple[str, str | None]]:
 
 def _read_option(options: LocalOptions, name: str, value: str | None) -> LocalOptions:
     if name == "--array":
-        raise InvalidInput("arrays are asked for with --array_tid, so that every task is followed")
+        raise InvalidInput("use --array_tid for arrays, so that cloudq follows every task")
     reader = _READERS.get(name)
     if reader is None:
         known = ", ".join(sorted(_READERS))
-        raise InvalidInput(f"the local scheduler has no such option, only {known}")
+        raise InvalidInput(f"unknown option (the embedded scheduler has only {known})")
     if value is None:
         raise InvalidInput("a value is missing")
     return reader(options, value)

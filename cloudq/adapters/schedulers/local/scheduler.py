@@ -295,7 +295,10 @@ class LocalScheduler:
         group = parse_identity(self._record(local_id, record_name("group", task)).get("process", ""))
         if group is not None:
             kill_group(group, _marks(local_id, task))
-        end = {"state": "ERROR", "reason": "lost: the machine was restarted, or its supervisor was killed"}
+        end = {
+            "state": "ERROR",
+            "reason": "lost: the machine was restarted, or the supervisor of the job was killed",
+        }
         create_file(self._queue.job_dir(local_id) / record_name("end", task), write_fields(end))
 
     def _record(self, local_id: str, name: str) -> dict[str, str]:
@@ -372,7 +375,7 @@ def _read_end(fields: Mapping[str, str]) -> SchedulerStatus:
         Life.ENDED,
         _STATES.get(fields.get("state", ""), JobState.ERROR),
         int(code) if code.isascii() and code.isdigit() and len(code) < 10 else None,
-        fields.get("reason", "" if fields else "the record of its end cannot be read"),
+        fields.get("reason", "" if fields else "its end record cannot be read"),
     )
 
 
@@ -389,4 +392,4 @@ def _told_as_unavailable() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise SchedulerUnavailable(f"the local scheduler's files cannot be used: {error}") from error
+        raise SchedulerUnavailable(f"the files of the embedded scheduler cannot be used: {error}") from error

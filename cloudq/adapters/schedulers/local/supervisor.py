@@ -116,7 +116,7 @@ class Supervisor:
             return
         if not self._is_canceled():
             name = signal.Signals(number.si_signo).name
-            self._ask_to_stop("ERROR", f"the local scheduler was told to stop it ({name})")
+            self._ask_to_stop("ERROR", f"the supervisor of the job received {name}")
 
     def _stop_if_asked(self) -> None:
         if self.stop is None and self._is_canceled():

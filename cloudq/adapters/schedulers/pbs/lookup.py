@@ -103,7 +103,7 @@ class PbsLookup:
 
 
 def _none_of(local_ids: Sequence[str], words: str) -> Answers:
-    return Answers({}, {each: f"PBS does not say what became of job {each}: {words}" for each in local_ids})
+    return Answers({}, {each: f"PBS does not report the state of job {each}: {words}" for each in local_ids})
 
 
 def _by_server(local_ids: Sequence[str]) -> Mapping[str, Sequence[str]]:

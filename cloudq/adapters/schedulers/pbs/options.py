@@ -24,12 +24,12 @@ _VALUED = frozenset("aAcCeJjklmMNopPqrRSuvW")
 _PLAIN = frozenset("fGhIVXz")
 
 _REFUSED: Mapping[str, str] = {
-    "C": "the header lines would not be found any more",
+    "C": "cloudq would not find the header lines",
     "G": "the agent has no terminal",
     "I": "the agent has no terminal",
     "X": "the agent has no terminal",
     "u": "a job of cloudq belongs to the account of its agent",
-    "z": "the job's id would not be told",
+    "z": "qsub would not print the job id",
 }
 """Rejected options, which block or hide the job, with the reason."""
 
@@ -111,7 +111,7 @@ def _options(
     while rest:
         word = rest.pop(0)
         if not word.startswith("-") or word in {"-", "--"}:
-            problems.append(f"{source}: {word!r} is no option: qsub would take it for the jobscript")
+            problems.append(f"{source}: {word!r} is not an option: qsub would take it for the jobscript")
             continue
         if word.startswith("--"):
             problems.append(f"{source}: {word}: nothing would be submitted")

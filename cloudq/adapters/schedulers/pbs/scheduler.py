@@ -194,7 +194,7 @@ class PbsScheduler:
             return status
         if row.state not in KEEP_LAST and row.state not in self._warned:
             self._warned.add(row.state)
-            self._warn(f"PBS shows a state that cloudq does not know: {row.state[:60]}")
+            self._warn(f"PBS shows a state that is unknown to cloudq: {row.state[:60]}")
         if before is not None and not _is_end(before):
             return before
         return SchedulerStatus(Life.QUEUED, reason=f"state {row.state[:60]}")
@@ -248,7 +248,9 @@ class PbsScheduler:
         """List all jobs that have not ended."""
         jobs = self._listed(*options)
         if jobs is None:
-            raise SchedulerUnavailable("qstat keeps no history, and was not asked for it")
+            raise SchedulerUnavailable(
+                "qstat reported that it keeps no history, although the query did not ask for it"
+            )
         return jobs
 
     def _listed(self, *options: str) -> dict[str, JobRows] | None:
@@ -267,12 +269,12 @@ class PbsScheduler:
             if jobs is not None:
                 return jobs
         said = done.stdout[:200] if done else ""
-        raise SchedulerUnavailable(f"qstat printed something else than jobs: {said!r}")
+        raise SchedulerUnavailable(f"qstat printed something other than jobs: {said!r}")
 
     def _warn_of(self, unanswered: Mapping[str, str]) -> None:
         for local_id in unanswered.keys() - self._warned:
             self._warned.add(local_id)
-            self._warn(f"{unanswered[local_id]}; its state is kept")
+            self._warn(f"{unanswered[local_id]}; its last known state is kept")
 
 
 def _is_over(local_id: str, rows: JobRows) -> bool:

@@ -62,19 +62,19 @@ EXIT_STATUSES: Mapping[int, tuple[JobState, str]] = {
     -1: (JobState.ERROR, "PBS could not start it, before it had its files"),
     -2: (JobState.ERROR, "PBS could not start it, after it had its files"),
     -3: (JobState.ERROR, "PBS could not start it and gave up"),
-    -4: (JobState.ERROR, "ended as its node was started anew"),
-    -5: (JobState.ERROR, "ended as its node was started anew: no checkpoint"),
-    -6: (JobState.ERROR, "ended as its node was started anew: checkpointed"),
-    -7: (JobState.ERROR, "ended as its node was started anew: not from its checkpoint"),
-    -10: (JobState.ERROR, "its account is not known on the node"),
+    -4: (JobState.ERROR, "ended when its node restarted"),
+    -5: (JobState.ERROR, "ended when its node restarted: no checkpoint"),
+    -6: (JobState.ERROR, "ended when its node restarted: checkpointed"),
+    -7: (JobState.ERROR, "ended when its node restarted: not from its checkpoint"),
+    -10: (JobState.ERROR, "its account is unknown on the node"),
     -11: (JobState.ERROR, "PBS could not run it again"),
     -12: (JobState.ERROR, "PBS could not take a checkpoint"),
     -13: (JobState.ERROR, "its password was refused"),
     -14: (JobState.ERROR, "its nodes could not join"),
-    -15: (JobState.ERROR, "PBS put it back while it was being deleted"),
-    -16: (JobState.ERROR, "PBS could not start it: a hook put it back"),
+    -15: (JobState.ERROR, "PBS requeued it while it was being deleted"),
+    -16: (JobState.ERROR, "PBS could not start it: a hook requeued it"),
     -17: (JobState.ERROR, "a hook of the site deleted it"),
-    -18: (JobState.ERROR, "a hook of the site put it back"),
+    -18: (JobState.ERROR, "a hook of the site requeued it"),
     -19: (JobState.ERROR, "a hook of the site deleted it"),
     -20: (JobState.ERROR, "a node failed"),
     -21: (JobState.ERROR, "its credentials were refused"),
@@ -88,7 +88,7 @@ EXIT_STATUSES: Mapping[int, tuple[JobState, str]] = {
     -29: (JobState.TIMEOUT, _TIME_LIMIT),
     -30: (JobState.ERROR, "its nodes could not join"),
     -31: (JobState.ERROR, "out of memory: it used more high bandwidth memory than it asked for"),
-    -32: (JobState.ERROR, "PBS put it back, for its node had lost it"),
+    -32: (JobState.ERROR, "PBS requeued it because its node had lost it"),
 }
 """The exit statuses that PBS itself assigns to jobs that have ended."""
 
@@ -101,11 +101,11 @@ _ENDED_BY_SIGNAL = frozenset({128 + 9, 128 + 15})
 _KILLED_FOR_TIME = re.compile(r"walltime\b.*\bexceeded|exceeded resource walltime")
 _TERMINATED_BY = re.compile(r"\bterminated(?: by \S+)?$")
 _DELETED = "deleted"
-_DEPENDENCY = "PBS deleted it before it ran: a job that it depends on failed, was deleted or is not known"
-_NOTHING_KEPT = "deleted before it ran: PBS keeps nothing of a run"
+_DEPENDENCY = "PBS deleted it before it ran: a job that it depends on failed, was deleted or is unknown"
+_NOTHING_KEPT = "deleted before it ran: PBS has no record of a run"
 
 _SUBJOB_ENDS: Mapping[str, tuple[JobState, str]] = {
-    "Subjob failed": (JobState.ERROR, "PBS keeps nothing of it but that it failed"),
+    "Subjob failed": (JobState.ERROR, "it failed; PBS kept no other details"),
     "Subjob terminated": (JobState.DELETED, _DELETED),
 }
 """Comments that describe a task although the rest of its row is the array's, up to version 22."""
@@ -138,7 +138,7 @@ def _why_it_waits(row: TaskRow, of_state: str) -> Iterator[str]:
         yield f"depends on {row.depends}"
     _, failure = EXIT_STATUSES.get(row.exit_status or 0, (None, ""))
     if failure and row.is_own:
-        yield f"put back into the queue: {failure}"
+        yield f"requeued: {failure}"
     if row.comment and not row.comment.startswith(_OF_THE_PAST):
         yield row.comment
 
@@ -282,7 +282,7 @@ def read_qsub_answer(status: str, stdout: str, stderr: str) -> str | None:
         return ids[-1]
     if not status:
         return None
-    words = without_usage(stderr)[:_MAX_WORDS] or f"qsub ended with {status} and said nothing"
+    words = without_usage(stderr)[:_MAX_WORDS] or f"qsub ended with {status} and printed nothing"
     if status == "0":
         raise NoJobId(f"qsub printed no job id: {' '.join(lines)[:200]!r}")
     if status in _COMMAND_MISSING:
@@ -299,7 +299,7 @@ def without_usage(stderr: str) -> str:
     """Return a command's message as one line, without the usage text that may follow."""
     usage = _USAGE.search(stderr)
     words = " ".join(stderr[: usage.start() if usage else None].split())
-    return words or ("it printed its usage: it does not have these options" if usage else "")
+    return words or ("it printed its usage: it does not support these options" if usage else "")
 
 
 def _problem_in(stderr: str) -> _Problem:

@@ -76,8 +76,8 @@ _LIMITS_OF_THE_MOMENT = re.compile(r"(?:qos|assoc|part)\w*(?:submit|maxjobs|grp)
 """Reasons that name a limit on concurrent jobs or resources."""
 
 _ADVICE: Mapping[str, str] = {
-    "job dependency problem": "Slurm does not know the job in --dependency (any more); "
-    "let cloudq wait for its own jobs: cloudqcli submit --hold_jid JOB",
+    "job dependency problem": "the job in --dependency is unknown to Slurm; "
+    "to wait for a job of cloudq, use: cloudqcli submit --hold_jid JOB",
 }
 """Advice for the user where Slurm's message gives none."""
 
@@ -120,7 +120,7 @@ def read_sbatch_answer(status: str, stdout: str, stderr: str) -> Submitted | Non
     if not status:
         return None
     said = " ".join(stderr.split())[:_MAX_WORDS]
-    words = said or f"sbatch ended with {status} and said nothing"
+    words = said or f"sbatch ended with {status} and printed nothing"
     if status == "0":
         raise NoJobId(f"sbatch printed no job id: {' '.join(' '.join(lines).split())[:200]!r} {said}".strip())
     if status in _COMMAND_MISSING:

@@ -40,7 +40,7 @@ _REFUSED: Mapping[str, str] = {
     "usage": "nothing would be submitted",
     "version": "nothing would be submitted",
     "wait": "the agent does not wait for one job; use 'cloudqcli submit' and 'cloudqcli wait'",
-    "wrap": "it takes the place of the jobscript",
+    "wrap": "it replaces the jobscript",
 }
 """Rejected options, which block, only test or hide the job, with the reason."""
 
@@ -93,9 +93,9 @@ DEFAULTS: Mapping[str, str] = {"SBATCH_JOB_NAME": "job-name"}
 IGNORED_DEFAULTS: Mapping[str, str] = {
     "SBATCH_ARRAY_INX": "every job would become an array; use --array_tid",
     "SBATCH_CLUSTERS": "a job on another cluster cannot be followed",
-    "SBATCH_ERROR": "output goes where the script or --submit_opt says, else into cloudq's log",
-    "SBATCH_INPUT": "no job of cloudq has an input of its own; say so in the script",
-    "SBATCH_OUTPUT": "output goes where the script or --submit_opt says, else into cloudq's log",
+    "SBATCH_ERROR": "set the output in the script or in --submit_opt; by default it goes to cloudq's log",
+    "SBATCH_INPUT": "set the input in the script",
+    "SBATCH_OUTPUT": "set the output in the script or in --submit_opt; by default it goes to cloudq's log",
     "SBATCH_WAIT": "the agent does not wait for one job",
     "SLURM_CLUSTERS": "a job on another cluster cannot be followed",
 }
@@ -176,7 +176,9 @@ def _pairs(
             if in_script and word in {"hetjob", "packjob"}:
                 problems.append(f"{source}: {word}: {_REFUSED[word]}")
             elif not in_script:
-                problems.append(f"{source}: {word!r} is no option: sbatch would take it for the jobscript")
+                problems.append(
+                    f"{source}: {word!r} is not an option: sbatch would take it for the jobscript"
+                )
             continue
         for name, value in _read_word(word, rest, source, problems):
             if name in _REFUSED:

@@ -150,7 +150,7 @@ def parse_squeue(text: str) -> dict[str, JobRows]:
             continue  # the rest of a command with a line break in it
         found = parse_tasks(fields[1]) if fields[0] == _MARK and len(fields) == 6 else None
         if found is None:
-            raise SchedulerUnavailable(f"squeue printed something else than jobs: {line[:200]!r}")
+            raise SchedulerUnavailable(f"squeue printed something other than jobs: {line[:200]!r}")
         _, _, state, submitted, reason, command = fields
         row = TaskRow(state, "" if reason == "None" else reason, submitted)
         _add(jobs, found, row, tag_of(command))
@@ -167,7 +167,7 @@ def parse_work_dirs(text: str) -> dict[str, str]:
         if mark != _MARK and found:
             continue  # the rest of a directory with a line break in it
         if mark != _MARK or parse_tasks(local_id) is None:
-            raise SchedulerUnavailable(f"squeue printed something else than jobs: {line[:200]!r}")
+            raise SchedulerUnavailable(f"squeue printed something other than jobs: {line[:200]!r}")
         found[local_id] = directory
     return found
 
@@ -180,7 +180,7 @@ def parse_sacct(text: str, *, with_line: bool) -> dict[str, JobRows]:
         fields = line.split("|", count - 1)
         found = parse_tasks(fields[0])
         if len(fields) != count:
-            raise SchedulerUnavailable(f"sacct printed something else than jobs: {line[:200]!r}")
+            raise SchedulerUnavailable(f"sacct printed something other than jobs: {line[:200]!r}")
         if found is None:
             continue  # a step
         state = CANCELED_BY.sub("CANCELLED", fields[1])
@@ -254,7 +254,7 @@ def parse_config(text: str) -> ClusterLimits:
         if found
     }
     if "MaxArraySize" not in told:
-        raise SchedulerUnavailable(f"scontrol printed something else than a configuration: {text[:200]!r}")
+        raise SchedulerUnavailable(f"scontrol printed something other than a configuration: {text[:200]!r}")
     version = [_leading_number(part) for part in told.get("SLURM_VERSION", "").split(".")[:2]]
     return ClusterLimits(
         max_array_size=_leading_number(told["MaxArraySize"]),

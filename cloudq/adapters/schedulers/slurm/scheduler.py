@@ -117,7 +117,7 @@ class SlurmScheduler:
         self._owner = account()
         for name, reason in IGNORED_DEFAULTS.items():
             if name in (os.environ if environ is None else environ):
-                warn(f"{name} in the agent's environment does not count: {reason}")
+                warn(f"{name} in the agent's environment is ignored: {reason}")
         self._mutex = Lock()
         self._limits: ClusterLimits | None = None
         self._known: dict[str, _Known] = {}
@@ -176,9 +176,9 @@ class SlurmScheduler:
             return None
         if told.cluster and told.cluster != self._cluster().name:
             raise SubmitRefused(
-                f"sbatch submitted it as job {told.local_id} of cluster {told.cluster!r}, which cannot be "
-                "followed: unset SBATCH_CLUSTERS and SLURM_CLUSTERS where the agent is started; to end that "
-                f"job: scancel --clusters={told.cluster} {told.local_id}"
+                f"sbatch submitted it as job {told.local_id} of cluster {told.cluster!r}, which cloudq "
+                "cannot follow: unset SBATCH_CLUSTERS and SLURM_CLUSTERS where the agent is started; to end "
+                f"that job: scancel --clusters={told.cluster} {told.local_id}"
             )
         return told.local_id
 
@@ -270,7 +270,7 @@ class SlurmScheduler:
             return meaning.status(exit_code, row.reason)
         if row.state not in KEEP_LAST and row.state not in self._warned:
             self._warned.add(row.state)
-            self._warn(f"Slurm shows a state that cloudq does not know: {row.state[:60]}")
+            self._warn(f"Slurm shows a state that is unknown to cloudq: {row.state[:60]}")
         if before is not None and before.life is not Life.ENDED:
             return before
         return SchedulerStatus(Life.QUEUED, reason=f"state {row.state[:60]}")

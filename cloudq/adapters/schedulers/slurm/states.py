@@ -73,7 +73,7 @@ _SUSPENDED = Meaning(Life.RUNNING, reason="suspended")
 STATES: Mapping[str, Meaning] = {
     "PENDING": _PENDING,
     "CONFIGURING": _PENDING,
-    "EXPEDITING": Meaning(Life.QUEUED, reason="to be run again as soon as its nodes are well"),
+    "EXPEDITING": Meaning(Life.QUEUED, reason="will run again as soon as its nodes are healthy"),
     "POWER_UP_NODE": _PENDING,
     "REQUEUED": _PENDING,
     "REQUEUE_FED": _PENDING,

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 _ACCESS = {
     "": (
-        "Nobody outside the cluster may log in to the head node; the agent needs no open port. "
-        "To log in, name your address: --allowed_cidr 203.0.113.7/32"
+        "The head node accepts no logins from outside the cluster; the agent needs no open port. "
+        "To log in, pass your address: --allowed_cidr 203.0.113.7/32"
     ),
-    "0.0.0.0/0": "Anybody on the internet may try to log in to the head node.",
+    "0.0.0.0/0": "Any address on the internet may try to log in to the head node.",
 }
 _STORE_OPTIONS = ("cs_bucket", "cs_endpoint", "cs_profile")
 
@@ -36,20 +36,20 @@ _STORE_OPTIONS = ("cs_bucket", "cs_endpoint", "cs_profile")
 @option("--keypair", required=True, metavar="NAME", help="SSH key pair to log in to the head node with.")
 @option("--cs_profile", metavar="NAME", help="Profile of ~/.aws/credentials with the keys to the job bucket.")
 @option("--cs_endpoint", metavar="URL", help="Service of the job bucket, if it is not Amazon S3.")
-@option("--cs_bucket", metavar="NAME", help="The job bucket; that of the configuration otherwise.")
-@option("--zone", metavar="ZONE", help="Availability zone; one that has the instance types otherwise.")
+@option("--cs_bucket", metavar="NAME", help="Job bucket (default: the bucket in the configuration).")
+@option("--zone", metavar="ZONE", help="Availability zone (default: one with the instance types).")
 @option(
     "--allowed_cidr",
     metavar="CIDR",
-    help="Addresses that may log in to the head node, such as 203.0.113.7/32; none otherwise.",
+    help="Addresses that may log in to the head node, such as 203.0.113.7/32 (default: none).",
 )
 @option(
     "--permissions_boundary", metavar="ARN", help="Policy that limits what the roles of the machines may do."
 )
-@option("--preset_name", default="default", show_default=True, metavar="NAME", help="What is built.")
+@option("--preset_name", default="default", show_default=True, metavar="NAME", help="Preset to build.")
 @profile_option
-@option("--dry_run", is_flag=True, help="Check, and print every file as it would be used; make nothing.")
-@option("--no_wait", is_flag=True, help="Return once the nodes are being made.")
+@option("--dry_run", is_flag=True, help="Check, and print all generated files; create nothing.")
+@option("--no_wait", is_flag=True, help="Return as soon as the nodes are being created.")
 @json_option
 @common_options
 @pass_session
@@ -69,9 +69,9 @@ def command(
     as_json: bool,
     **store: str | None,
 ) -> None:
-    """Make a cluster with an agent on its head node; again: go on making it.
+    """Create a cluster with an agent on its head node, or continue an interrupted creation.
 
-    What it costs and how to stop that: docs/aws.md.
+    docs/aws.md describes the costs and how to stop them.
     """
     from cloudq.domain.clusters.cluster import ClusterState  # noqa: PLC0415
     from cloudq.domain.clusters.request import ClusterRequest  # noqa: PLC0415
@@ -92,8 +92,8 @@ def command(
         _print_plan(builder.create.plan(request), as_json=as_json)
         return
     with interruptible(
-        "The same command goes on where this one stopped; "
-        f"'cloudqaws delete --name {name}' removes what there is."
+        "Run the same command again to continue; "
+        f"'cloudqaws delete --name {name}' removes what exists so far."
     ):
         cluster = builder.create(request, wait=not no_wait)
     if as_json:
@@ -101,7 +101,7 @@ def command(
     elif cluster.state is ClusterState.COMPLETED:
         click.echo(f"AWS compute cluster ({name}) has been created.")
     if cluster.state is not ClusterState.COMPLETED:
-        tell("'cloudqaws list' tells when it is COMPLETED; the same command waits for it.")
+        tell("'cloudqaws list' shows when it is COMPLETED; run the same command again to wait for it.")
 
 
 def _job_bucket(session: Session, given: Mapping[str, str | None]) -> JobBucket:
@@ -117,8 +117,8 @@ def _job_bucket(session: Session, given: Mapping[str, str | None]) -> JobBucket:
         return JobBucket(given["cs_bucket"], endpoint, profile, prefix, region)
     if own.directory is not None or not own.bucket:
         raise ConfigProblem(
-            "a cluster gets its jobs from a bucket, and none is configured: name one with --cs_bucket "
-            "(and --cs_endpoint and --cs_profile where it is not this account's)"
+            "no bucket for the jobs of the cluster is configured: pass --cs_bucket (and --cs_endpoint and "
+            "--cs_profile if it does not belong to this account)"
         )
     return JobBucket(own.bucket, endpoint or own.endpoint_url, profile or own.profile, own.prefix, own.region)
 

@@ -19,20 +19,20 @@ from cloudq.entrypoints.shared.terminal import tell
 @click.command
 @option("--name", required=True, metavar="NAME", help="Name of the cluster.")
 @profile_option
-@option("--no_wait", is_flag=True, help="Return once the removal has begun.")
+@option("--no_wait", is_flag=True, help="Return as soon as the deletion has started.")
 @json_option
 @common_options
 @pass_session
 def command(session: Session, name: str, profile: str | None, no_wait: bool, as_json: bool) -> None:
-    """Remove a cluster with all its machines, or what there is of one."""
+    """Delete a cluster, even an incomplete one, with all its machines."""
     builder = session.builder(profile or "", quiet=as_json)
-    again = f"'cloudqaws delete --name {name}' goes on where this one stopped."
+    again = f"Run 'cloudqaws delete --name {name}' again to continue."
     with interruptible(again):
         left = builder.delete(name, wait=not no_wait)
     if as_json:
         print_json(cluster_record(left))
     if left.exists:
-        tell(f"Not all of it goes by itself: the network stays, and may cost, until the end of it. {again}")
+        tell(f"The network remains, and may cost money, until you delete it. {again}")
         return
     for leftover in builder.delete.leftovers(name):
-        tell(f"What stays, and may cost: {leftover}")
+        tell(f"Not deleted, and may cost money: {leftover}")

@@ -14,7 +14,7 @@ from cloudq.entrypoints.shared.terminal import printable
 @option("--preset_name", required=True, metavar="NAME", help="A preset that comes with cloudq.")
 @common_options
 def command(preset_name: str) -> None:
-    """Copy a preset to where you can edit it; 'create --preset_name' then takes yours."""
+    """Copy a preset so that you can edit it; 'create --preset_name' then uses your copy."""
     from cloudq.bootstrap.builder import presets_of  # noqa: PLC0415
     from cloudq.config import config_home  # noqa: PLC0415
 

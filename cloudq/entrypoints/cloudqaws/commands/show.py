@@ -17,7 +17,7 @@ from cloudq.entrypoints.shared.terminal import tell
 @common_options
 @pass_session
 def command(session: Session, profile: str | None, as_json: bool) -> None:
-    """List the clusters that were asked for, in the region of the profile."""
+    """List the requested clusters in the region of the profile."""
     from cloudq.domain.clusters.cluster import ClusterState  # noqa: PLC0415
 
     clusters = session.builder(profile or "").list()
@@ -29,6 +29,7 @@ def command(session: Session, profile: str | None, as_json: bool) -> None:
     for cluster in clusters:
         if cluster.state is ClusterState.PARTIAL:
             tell(
-                f"{cluster.name}: one part is there without the other, and may cost. If no command is at "
-                f"work on it: create goes on, 'cloudqaws delete --name {cluster.name}' removes it."
+                f"{cluster.name}: only one of its two stacks exists, and may cost money. If no command is "
+                f"running for it, 'cloudqaws create' continues its creation, and "
+                f"'cloudqaws delete --name {cluster.name}' removes it."
             )

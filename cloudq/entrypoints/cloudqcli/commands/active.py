@@ -13,7 +13,7 @@ from cloudq.entrypoints.shared.terminal import tell
 
 
 @click.command
-@click.option("--long", "-l", "long", is_flag=True, help="Show why each job waits, too.")
+@click.option("--long", "-l", "long", is_flag=True, help="Also show why each job waits.")
 @json_option
 @common_options
 @pass_session

@@ -13,16 +13,16 @@ from cloudq.entrypoints.shared.options import common_options, json_option
 
 @click.command
 @click.option(
-    "--long", "-l", "long", is_flag=True, help="Show when the store was checked, and last errors, too."
+    "--long", "-l", "long", is_flag=True, help="Also show store checks, current work and last errors."
 )
 @json_option
 @common_options
 @pass_session
 def command(session: Session, long: bool, as_json: bool) -> None:
-    """List systems and how their agents are.
+    """List systems and the states of their agents.
 
-    An agent that is away has not reported for longer than it should; its jobs wait, or go on
-    without being watched. One that is stopped was ended by somebody.
+    An agent that is away has not reported for too long; its jobs wait or run unobserved. An agent
+    that is stopped was stopped by a user.
     """
     with session.client() as client:
         agents = client.agents()

@@ -25,7 +25,7 @@ ASK_AGAIN_AFTER_S = 30.0
 @job_id_option
 @click.option("--tid", type=int, metavar="N", help="Cancel only this task of an array job.")
 @click.option("--wait", is_flag=True, help="Wait until the job has ended.")
-@click.option("--force", is_flag=True, help="End it without the system that holds it.")
+@click.option("--force", is_flag=True, help="End the job without the system that holds it.")
 @claim_option
 @common_options
 @pass_session
@@ -34,11 +34,11 @@ def command(
 ) -> None:
     """Cancel a job, or one task of an array job.
 
-    A job that nobody took ends at once. The agent of a job that was taken is asked to end it;
-    --wait waits until it has.
+    A job that no system has taken ends at once. Otherwise, the agent of the system that took it is
+    asked to end it; --wait waits until the job has ended.
 
-    An agent that does not come back ends nothing. With --force the job ends without it, after you
-    were shown who holds it and asked; a script names the claim with --claim.
+    If that agent does not come back, --force ends the job without it. The command shows which
+    system holds the job and asks for confirmation; in a script, pass --claim instead.
     """
     chosen = needs_id(job_id)
     _check_force(force=force, tid=tid, claim=claim)
@@ -48,15 +48,15 @@ def command(
         elif wait:
             _cancel_and_wait(client, chosen, tid)
         elif _is_only_requested(client, chosen, tid):
-            tell("Its agent was asked to end it, which takes a moment; --wait waits for that.")
+            tell("Its agent was asked to end it, which takes a moment; --wait waits for the end.")
     click.echo(f"{_named(chosen, tid)} is canceled.")
 
 
 def _check_force(*, force: bool, tid: int | None, claim: int | None) -> None:
     if force and tid is not None:
-        raise click.UsageError("--force ends all of a job: it does not go with --tid")
+        raise click.UsageError("--force ends the whole job and cannot be combined with --tid")
     if claim is not None and not force:
-        raise click.UsageError("--claim goes with --force")
+        raise click.UsageError("--claim requires --force")
 
 
 def _cancel_by_force(client: Client, job_id: str, claim: int | None) -> None:
@@ -67,8 +67,8 @@ def _cancel_by_force(client: Client, job_id: str, claim: int | None) -> None:
 
 
 def _consequences(holder: Holder) -> Iterator[str]:
-    yield "It ends as DELETED, without logs and outputs that are not in the store yet."
-    yield f"Should the agent of {holder.system} come back, it ends what still runs there."
+    yield "The job ends as DELETED, without logs and outputs that are not in the store yet."
+    yield f"If the agent of {holder.system} comes back, it ends the job there if it still runs."
     if not holder.is_presumed_gone:
         yield f"WARNING: {holder.system} is not away. Its agent would end the job properly, without --force."
 
@@ -88,7 +88,7 @@ def _cancel_and_wait(client: Client, job_id: str, tid: int | None) -> None:
     from cloudq.domain.errors import WaitTimedOut  # noqa: PLC0415
 
     while _is_only_requested(client, job_id, tid):
-        tell_progress(f"{_named(job_id, tid)} is asked to end …")
+        tell_progress(f"{_named(job_id, tid)} is being canceled …")
         try:
             client.wait(job_id, tid=tid, timeout=ASK_AGAIN_AFTER_S, poll=1.0)
         except WaitTimedOut:

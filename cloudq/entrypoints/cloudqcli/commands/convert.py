@@ -14,7 +14,7 @@ from cloudq.entrypoints.shared.terminal import tell
 @click.command
 @option("--script", required=True, metavar="FILE", help="The meta jobscript.")
 @option("--system", required=True, metavar="SYSTEM", help="The system on which it would run.")
-@option("--profile", default="", metavar="NAME", help="What that system is like: local, slurm, …")
+@option("--profile", default="", metavar="NAME", help="Profile of that system: local, slurm, …")
 @option("--submit_opt", default="", metavar="OPTIONS", help="Options for that system's submit command.")
 @option("--array_tid", metavar="RANGE", help="Task ids of an array job, such as 1-4 or 1-10:2.")
 @common_options
@@ -22,10 +22,10 @@ from cloudq.entrypoints.shared.terminal import tell
 def command(
     session: Session, script: str, system: str, profile: str, submit_opt: str, array_tid: str | None
 ) -> None:
-    """Show what a meta jobscript would become on a system; nothing is sent anywhere.
+    """Show a meta jobscript as converted for a system; nothing is submitted.
 
-    Without --profile it is looked for in this order: a profile of your own with the system's name,
-    that of this machine's agent if it has the name, one that comes with cloudq.
+    Without --profile, cloudq uses the first that exists: your own profile with the system's name,
+    the profile of this machine's agent if the agent has that name, a profile that comes with cloudq.
     """
     from cloudq.client import preview_conversion  # noqa: PLC0415 (--help must not wait for it)
 

@@ -13,14 +13,14 @@ from cloudq.entrypoints.shared.options import common_options
 @job_id_option
 @click.option("--all", "delete_all", is_flag=True, help="Delete every job that has ended.")
 @click.option("--agent", metavar="SYSTEM", help="Delete the log of a system's agent.")
-@click.option("--force", is_flag=True, help="Do not wait for an agent that is gone for long.")
+@click.option("--force", is_flag=True, help="Do not wait for an agent that has been away for long.")
 @common_options
 @pass_session
 def command(session: Session, job_id: str | None, delete_all: bool, agent: str | None, force: bool) -> None:
     """Delete jobs that have ended, or an agent's log, from the store."""
     one_of(id=job_id, all=delete_all, agent=agent)
     if force and job_id is None:
-        raise click.UsageError("--force goes with --id")
+        raise click.UsageError("--force requires --id")
     with session.client() as client:
         if agent is not None:
             client.delete_agent_log(agent)

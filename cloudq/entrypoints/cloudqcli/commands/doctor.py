@@ -21,17 +21,19 @@ CHECK_COLUMNS = 20
 
 
 @click.command
-@click.option("--deep", is_flag=True, help="Also put and list more than 1,000 small objects, and race more.")
-@click.option("--collect", is_flag=True, help="End what is half submitted, remove what is left over.")
+@click.option(
+    "--deep", is_flag=True, help="Also write and list more than 1,000 small objects, and race more writers."
+)
+@click.option("--collect", is_flag=True, help="End incomplete submissions and remove orphans.")
 @json_option
 @common_options
 @pass_session
 def command(session: Session, deep: bool, collect: bool, as_json: bool) -> None:
-    """Find out what is wrong, and what to do about it.
+    """Find problems, and show how to fix them.
 
-    Looks at the configuration, tries the store out, looks at agents and jobs; on a machine with an
-    agent, also at its scheduler and directories. The exit status is 1 if there is a problem, or
-    if something could not be asked.
+    The command checks the configuration, the store, agents and jobs; on a machine with an agent,
+    also its scheduler and directories. The exit status is 1 if there is a problem, or if something
+    could not be checked.
     """
     found = []
     for finding in _findings(session, deep=deep, collect=collect):
@@ -55,16 +57,16 @@ def _findings(session: Session, *, deep: bool, collect: bool) -> Iterator[Findin
     except ConfigProblem as error:
         for problem in error.problems:
             yield Finding(
-                Level.PROBLEM, "configuration", problem, "correct it; docs/configuration.md has all keys"
+                Level.PROBLEM, "configuration", problem, "correct it; docs/configuration.md lists all keys"
             )
-        yield Finding(Level.NOT_ASKED, "store", "not without a configuration")
+        yield Finding(Level.NOT_ASKED, "store", "needs a valid configuration")
         return
     yield from examine(machine_checks(config), _tell_check)
     try:
         client = session.client(config)
     except CloudqError as error:
         yield Finding(
-            Level.PROBLEM, "store", str(error), "correct [store]; docs/configuration.md has all keys"
+            Level.PROBLEM, "store", str(error), "correct [store]; docs/configuration.md lists all keys"
         )
         return
     with client:

@@ -12,12 +12,12 @@ from cloudq.entrypoints.shared.options import common_options, json_option
 
 
 @click.command
-@click.option("--last", type=click.IntRange(min=1), metavar="N", help="Only the N that ended last.")
+@click.option("--last", type=click.IntRange(min=1), metavar="N", help="List only the N most recent jobs.")
 @json_option
 @common_options
 @pass_session
 def command(session: Session, last: int | None, as_json: bool) -> None:
-    """List jobs that have ended, the newest end first."""
+    """List jobs that have ended, the most recent first."""
     with session.client() as client:
         # Print nothing before the first entry arrives: a header alone would look like an empty history.
         entries = begun(client.history(last))

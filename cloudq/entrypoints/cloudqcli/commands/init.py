@@ -20,13 +20,13 @@ _QUESTIONS = {
     "store.bucket": "Bucket (empty: a directory below ~/.cloudq on this machine alone)",
     "store.profile": "Profile of ~/.aws/credentials with the keys (empty: the usual one)",
     "agent.name": "Name of this system, if an agent will run here",
-    "agent.profile": "What this system is like: local, slurm, gridengine, pbs, abci, …",
+    "agent.profile": "Profile of this system: local, slurm, gridengine, pbs, abci, …",
 }
 """The questions asked on a terminal, in this order, if no option gives a value."""
 
 _UNREACHED = (
-    "No answer came that can be used. Look for a mistake in the address; set HTTPS_PROXY where the "
-    "network has a proxy; ask the site whether connections to port 443 may be opened from here."
+    "The store sent no usable answer. Check the address; set HTTPS_PROXY if the network has a proxy; "
+    "ask the site whether it allows connections to port 443 from here."
 )
 
 
@@ -35,16 +35,16 @@ _UNREACHED = (
 @option("--bucket", metavar="NAME", help="Bucket of the object store; it must exist.")
 @option("--profile", metavar="NAME", help="Profile of ~/.aws/credentials with the keys.")
 @option("--region", metavar="NAME", help="Region of the bucket.")
-@option("--prefix", metavar="PATH", help="Prefix below which everything is kept.")
+@option("--prefix", metavar="PATH", help="Prefix of all keys in the bucket.")
 @option("--system", metavar="NAME", help="Name of this system, if an agent will run here.")
-@option("--system_profile", metavar="NAME", help="What this system is like: local, slurm, …")
-@click.option("--check", is_flag=True, help="Look whether the store can be used, before the file is written.")
+@option("--system_profile", metavar="NAME", help="Profile of this system: local, slurm, …")
+@click.option("--check", is_flag=True, help="Check that the store can be used before the file is written.")
 @common_options
 @pass_session
 def command(session: Session, /, check: bool, **given: str | None) -> None:
     """Write a configuration file with a comment for every key; never overwrite one.
 
-    What no option tells is asked on a terminal, and left at its default otherwise.
+    Without options, the command asks for the values on a terminal. All other keys keep their defaults.
     """
     from cloudq.config import (  # noqa: PLC0415
         config_home,
@@ -87,7 +87,7 @@ def _look_at_store(config: Config) -> None:
     from cloudq.bootstrap.original_jobs import notice_of_original_jobs  # noqa: PLC0415
     from cloudq.domain.errors import StoreProblem, StoreUnavailable  # noqa: PLC0415
 
-    tell_progress("Looking at the store …")
+    tell_progress("Checking the store …")
     try:
         notices = notice_of_original_jobs(config)
     except StoreUnavailable as problem:
@@ -102,13 +102,13 @@ def _offer_to_look(config: Config) -> None:
     """Test the store if the user agrees; after a problem, the user may still decide to write no file."""
     from cloudq.domain.errors import StoreProblem  # noqa: PLC0415
 
-    if not click.confirm("Look now whether the bucket can be used from here?", default=True, err=True):
+    if not click.confirm("Check now whether the bucket can be used from here?", default=True, err=True):
         return
     try:
         _look_at_store(config)
     except StoreProblem as problem:
         tell(str(problem))
-        if not click.confirm("Write the file all the same?", default=False, err=True):
+        if not click.confirm("Write the file anyway?", default=False, err=True):
             raise
 
 

@@ -25,17 +25,17 @@ FIRST_PIECES_WITHIN_S = 12.0
 @job_id_option
 @click.option("--tid", type=int, metavar="N", help="Task of an array job.")
 @click.option("--error", is_flag=True, help="Show stderr instead of stdout.")
-@click.option("--follow", "-f", is_flag=True, help="Go on as the log grows, until the job has ended.")
+@click.option("--follow", "-f", is_flag=True, help="Continue to show new output until the job has ended.")
 @click.option("--agent", metavar="SYSTEM", help="Show the log of a system's agent.")
 @common_options
 @pass_session
 def command(
     session: Session, job_id: str | None, tid: int | None, error: bool, follow: bool, agent: str | None
 ) -> None:
-    """Show what a job, or an agent, printed.
+    """Show the log of a job or of an agent.
 
-    The bytes of the log go to stdout as they are. On a terminal control sequences other than
-    colours are written out, for a log is not trusted to steer it.
+    The bytes of the log go to stdout unchanged. On a terminal, control sequences other than colors
+    are escaped, so that a log cannot control the terminal.
     """
     one_of(id=job_id, agent=agent)
     with session.client() as client:
@@ -64,9 +64,9 @@ def _show_so_far(client: Client, job_id: str, tid: int | None, *, error: bool) -
     if not job.claim:
         tell(f"Job ({job_id}) is {job.state.value}: it has not been taken yet and has no log.")
         return
-    tell_progress("Waiting for its agent to bring the first of it …")
+    tell_progress("Waiting for its agent to upload the first part …")
     if not _copy(client.log(job_id, tid=tid, error=error, wait=FIRST_PIECES_WITHIN_S)):
-        tell(f"Job ({job_id}) is {job.state.value}; nothing of this log has arrived yet.")
+        tell(f"Job ({job_id}) is {job.state.value}; no part of this log has been uploaded yet.")
 
 
 def _copy(pieces: Iterator[bytes]) -> int:

@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
 @click.command
 @job_id_option
-@option("--to", multiple=True, metavar="SYSTEM,…", help="The systems that may run it now, and no others.")
-@click.option("--force", is_flag=True, help="Even if the agent that holds it reported lately.")
+@option("--to", multiple=True, metavar="SYSTEM,…", help="The only systems that may run the job from now on.")
+@click.option("--force", is_flag=True, help="Requeue the job even if its agent reported recently.")
 @claim_option
 @common_options
 @pass_session
 def command(
     session: Session, job_id: str | None, to: tuple[str, ...], force: bool, claim: int | None
 ) -> None:
-    """Offer a job again that does not get on.
+    """Offer a job that makes no progress again.
 
-    A job that a system holds is taken back from it: once its agent has been silent for long, or
-    with --force. You are shown who holds it and asked; a script names the claim with --claim. A
-    job that nobody took is offered to the systems of --to instead.
+    A job that a system holds is taken back from it if its agent has been silent for long, or with
+    --force. The command shows which system holds the job and asks for confirmation; in a script,
+    pass --claim instead. A job that no system has taken is offered to the systems of --to.
     """
     from cloudq.domain.scripts.place import named_systems  # noqa: PLC0415 (--help must not wait for it)
 
@@ -58,12 +58,12 @@ def _decided(client: Client, job_id: str, to: tuple[str, ...], *, force: bool) -
 
 
 def _consequences(holder: Holder, to: tuple[str, ...]) -> Iterator[str]:
-    where = ", ".join(to) or "the systems that were asked before"
-    yield f"It is taken from there and offered to {where}."
+    where = ", ".join(to) or "the same systems as before"
+    yield f"The job is taken back and offered to {where}."
     if holder.is_presumed_gone:
-        yield f"Should the agent of {holder.system} come back, it ends what still runs there."
+        yield f"If the agent of {holder.system} comes back, it ends the job there if it still runs."
     else:
-        yield f"WARNING: it may run twice, for {holder.system} may be running it now."
+        yield f"WARNING: the job may run twice, because {holder.system} may be running it now."
 
 
 def _told(job_id: str, done: Requeued) -> str:

@@ -16,16 +16,20 @@ from cloudq.entrypoints.shared.terminal import printable, tell, tell_progress
 @click.command
 @job_id_option
 @click.option(
-    "--into", type=click.Path(path_type=Path), default=Path(), metavar="DIR", help="Directory to put it into."
+    "--into",
+    type=click.Path(path_type=Path),
+    default=Path(),
+    metavar="DIR",
+    help="Directory in which to create ID.",
 )
-@click.option("--unlimited", is_flag=True, help="Unpack whatever size the archives are.")
+@click.option("--unlimited", is_flag=True, help="Unpack archives of any size.")
 @common_options
 @pass_session
 def command(session: Session, job_id: str | None, into: Path, unlimited: bool) -> None:
     """Download a job's script, inputs, outputs and logs into the new directory ID.
 
-    Nothing is overwritten. The directory is printed. Exit status 16: a part could not be brought, and
-    everything else was.
+    It prints the path of the directory and overwrites nothing. The exit status is 16 if a part could
+    not be downloaded but everything else was.
     """
     chosen = needs_id(job_id)
     with session.client() as client:

@@ -29,19 +29,21 @@ WAIT_STATUS = {"DONE": 0, "TIMEOUT": 124, "DELETED": 143}
 
 @click.command
 @option("--script", metavar="FILE", help="The jobscript.")
-@option("--rerun", metavar="ID", help="Instead of a script: an ended job, to be run once more.")
-@click.option("--failed", is_flag=True, help="Of the job to rerun only the tasks that failed.")
-@option("--submit_to", default="", metavar="SYSTEM", help="The system that shall run it.")
+@option("--rerun", metavar="ID", help="Run an ended job once more, instead of a script.")
+@click.option("--failed", is_flag=True, help="Rerun only the tasks that failed.")
+@option("--submit_to", default="", metavar="SYSTEM", help="The system that will run the job.")
 @option("--submit_opt", default="", metavar="OPTIONS", help="Options for that system's submit command.")
 @option("--hold_jid", default="", metavar="ID,…", help="Jobs that must have ended before it starts.")
 @option("--hold_ok_jid", default="", metavar="ID,…", help="Jobs that must be DONE before it starts.")
 @option("--array_tid", metavar="RANGE", help="Task ids of an array job, such as 1-4 or 1-10:2.")
-@option("--input", "inputs", multiple=True, metavar="PATH…", help="Files and directories that go along.")
+@option(
+    "--input", "inputs", multiple=True, metavar="PATH…", help="Files and directories for the work directory."
+)
 @click.argument("more", nargs=-1, metavar="")
-@option("--only", multiple=True, metavar="SYSTEM,…", help="A meta jobscript may run on these only.")
-@option("--not", "without", multiple=True, metavar="SYSTEM,…", help="… and not on these.")
+@option("--only", multiple=True, metavar="SYSTEM,…", help="Let a meta jobscript run only on these systems.")
+@option("--not", "without", multiple=True, metavar="SYSTEM,…", help="Do not let it run on these systems.")
 @click.option("--force", is_flag=True, help="Submit even to a system whose agent never reported.")
-@click.option("--wait", is_flag=True, help="Wait for its end; exit with the job's own exit status.")
+@click.option("--wait", is_flag=True, help="Wait until the job ends, and exit with its status.")
 @json_option
 @common_options
 @pass_session
@@ -60,14 +62,14 @@ def command(
 ) -> None:
     """Submit a jobscript.
 
-    A meta jobscript, whose first lines say '#$ project: …' and so on, needs no --submit_to: it is
-    offered to every system that can run it, and the first that can start it does.
+    A meta jobscript, which begins with directives such as '#$ project: …', needs no --submit_to: it
+    is offered to every system that can run it, and the first system that can start it runs it.
 
-    With --wait the exit status is the job's own: 0 when it is DONE, its exit code when it ended
-    with one, 124 after a time limit, 143 when it was canceled.
+    With --wait, the exit status is that of the job: 0 if it is DONE, its exit code if it ended with
+    one, 124 after a time limit, 143 if it was canceled.
     """
     if more and not inputs:
-        raise click.UsageError(f"unexpected argument {more[0]!r}: a script is named with --script")
+        raise click.UsageError(f"unexpected argument {more[0]!r}: pass the script with --script")
     _check_source(script, rerun, failed=failed, own={
         "--submit_opt": submit_opt, "--array_tid": array_tid, "--input": inputs,
     })  # fmt: skip
@@ -126,10 +128,10 @@ def _check_source(script: str | None, rerun: str | None, *, failed: bool, own: d
     """Raise a usage error unless there is either a script or a job to rerun, with options that fit."""
     one_of(script=script, rerun=rerun)
     if failed and not rerun:
-        raise click.UsageError("--failed goes with --rerun")
+        raise click.UsageError("--failed requires --rerun")
     given = [option for option, value in own.items() if value]
     if rerun and given:
-        raise click.UsageError(f"{', '.join(given)}: a job that is run again keeps its own")
+        raise click.UsageError(f"{', '.join(given)}: not with --rerun, which keeps the values of the job")
 
 
 @contextmanager
@@ -138,7 +140,7 @@ def _interruption_told(job: Job) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        tell(f"Job ({job.uuid}) goes on; to end it: cloudqcli cancel {job.uuid}")
+        tell(f"Job ({job.uuid}) continues; to end it: cloudqcli cancel {job.uuid}")
         raise
 
 

@@ -155,7 +155,11 @@ def test_a_password_in_an_address_is_not_repeated() -> None:
             "User: x is not authorized to perform: s3:PutObject on resource: y with an explicit deny",
             "server-side encryption",
         ),
-        ("AccessDenied", "not authorized to perform: s3:ListBucket with an explicit deny", "which condition"),
+        (
+            "AccessDenied",
+            "not authorized to perform: s3:ListBucket with an explicit deny",
+            "for its conditions",
+        ),
         ("InvalidArgument", "Server Side Encryption with AWS KMS managed keys requires https", "check sse"),
         ("AccessDenied", "User: x is not authorized to perform: s3:PutObject on resource: y", "s3:PutObject"),
         ("AccessDenied", "User: x is not authorized to perform: s3:GetObject on resource: y", "s3:GetObject"),

@@ -56,7 +56,7 @@ def test_lines_are_split_as_qsub_splits_them(line: str, words: list[str], is_cle
 
 
 def test_a_line_that_qsub_would_misread_is_refused() -> None:
-    with pytest.raises(SubmitRefused, match=r"#\$ -A 'a b' -t 1-3: .* a line of its own"):
+    with pytest.raises(SubmitRefused, match=r"#\$ -A 'a b' -t 1-3: .* a separate line"):
         read_grid_engine_options((), ["#$ -A 'a b' -t 1-3"])
 
 
@@ -194,7 +194,7 @@ def test_an_array_is_learned_from_the_script_and_from_the_options(submission: Su
 
 @pytest.mark.parametrize(("array", "instead"), [("1,3,5", "write 1-5:2"), ("1,3,8", "LAST:STEP")])
 def test_lists_of_tasks_are_refused_with_the_reason(submission: Submission, array: str, instead: str) -> None:
-    with pytest.raises(SubmitRefused, match=f"Grid Engine has no lists of tasks.*{instead}"):
+    with pytest.raises(SubmitRefused, match=f"Grid Engine takes one range of tasks.*{instead}"):
         argv(submission, array=array)
-    with pytest.raises(SubmitRefused, match="Grid Engine has no lists of tasks"):
+    with pytest.raises(SubmitRefused, match="Grid Engine takes one range of tasks"):
         argv(submission, "-t", array)

@@ -196,10 +196,10 @@ def test_jobs_of_a_node_that_failed_wait_again_or_have_failed() -> None:
     listed = tasks_of(transcript(14, "qstat -t -f -w -u"), "12[].pbs1")
 
     assert again[None].life is QUEUED
-    assert again[None].reason.startswith("put back into the queue: a node failed; Not Running")
+    assert again[None].reason.startswith("requeued: a node failed; Not Running")
     assert (once[None].verdict, once[None].exit_code, once[None].reason) == (S.ERROR, None, "a node failed")
     assert verdicts(array) == verdicts(listed) == {1: QUEUED, 2: QUEUED}
-    assert {each.reason for each in listed.values()} == {"put back into the queue: a node failed"}
+    assert {each.reason for each in listed.values()} == {"requeued: a node failed"}
 
 
 def test_a_job_that_cannot_be_started_is_held_with_the_reason() -> None:

@@ -208,4 +208,4 @@ def test_default_that_cannot_be_followed_is_left_out_and_said(name: str) -> None
     SlurmScheduler(environ={name: "x", "SBATCH_PARTITION": "debug"}, warn=said.append)
 
     assert login_environment({name: "x", "SBATCH_PARTITION": "debug"}) == {"SBATCH_PARTITION": "debug"}
-    assert said == [f"{name} in the agent's environment does not count: {IGNORED_DEFAULTS[name]}"]
+    assert said == [f"{name} in the agent's environment is ignored: {IGNORED_DEFAULTS[name]}"]

@@ -549,5 +549,5 @@ def test_directories_of_jobs_are_read_whatever_is_in_their_names() -> None:
 
 @pytest.mark.parametrize("text", ["Welcome!\n", "cq|x y|/a\n", "slurm_load_jobs error\n"])
 def test_answer_that_tells_of_no_directory_is_none(text: str) -> None:
-    with pytest.raises(SchedulerUnavailable, match="something else than jobs"):
+    with pytest.raises(SchedulerUnavailable, match="something other than jobs"):
         parse_work_dirs(text)

@@ -178,7 +178,7 @@ def test_two_agents_of_one_home_publish_one_preparation(world: World, alpha: Sys
     before = data.stat()
     agent.parts.run.permits.lease = EndlessLease(agent.parts.lease.epoch)  # type: ignore[assignment]
 
-    with pytest.raises(WorkspaceProblem, match="made by another agent"):
+    with pytest.raises(WorkspaceProblem, match="another agent created"):
         agent.parts.run.cycle.hand_over_jobs.prepare(
             *_prepared_by(agent, job_id), agent.parts.run.permits.issue(), Lane.DOWNLOAD
         )
@@ -225,7 +225,7 @@ def test_start_that_was_blocked_before_anything_was_ready_stays_blocked(
     agent.until_final(job_id)
 
     assert states(world, job_id) == [JobState.ERROR]
-    assert "ended before it was started" in world.job(job_id).error_msg
+    assert "ended before its start" in world.job(job_id).error_msg
     assert alpha.scheduler.submissions == []
 
 

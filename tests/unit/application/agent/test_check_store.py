@@ -22,10 +22,10 @@ DAY_S = 86_400.0
 @pytest.mark.parametrize(
     ("store", "words"),
     [
-        (lambda inner: WeakStore(inner, ignored=(CREATE,)), r"at once 8 were told they had\)"),
+        (lambda inner: WeakStore(inner, ignored=(CREATE,)), r"at once, 8 succeeded\)"),
         (lambda inner: WeakStore(inner, ignored=(REPLACE,)), r"\(a rewrite with a wrong ETag was accepted\)"),
-        (WeakStore, "8 were told they had; a rewrite with a wrong ETag was accepted"),
-        (lambda inner: WeakStore(inner, ignored=(), refused=(CREATE,)), "at once 0 were told they had"),
+        (WeakStore, "8 succeeded; a rewrite with a wrong ETag was accepted"),
+        (lambda inner: WeakStore(inner, ignored=(), refused=(CREATE,)), "at once, 0 succeeded"),
     ],
     ids=["creates many", "replaces anything", "ignores everything", "creates nothing"],
 )
@@ -39,7 +39,7 @@ def test_no_agent_runs_on_a_store_without_working_conditions_unless_a_person_say
 
     with pytest.raises(StoreUnfit, match=words) as refusal:
         agent.parts.run.forever()
-    assert "set [agent] accept_weak_store = true: then what an agent writes after" in str(refusal.value)
+    assert "set [agent] accept_weak_store = true; then late writes of a replaced agent" in str(refusal.value)
     assert "agents of one system in two homes may run a job twice" in str(refusal.value)
     assert alpha.scheduler.starts == []
     assert world.stored("systems/") == []
@@ -67,7 +67,7 @@ def test_an_accepted_store_is_told_of_once_by_each_agent_and_in_its_beats(world:
         assert len(told) == 1
 
     told = world.body("systems/alpha/lease.json").decode()
-    assert " weak: of several writers that created one key at once 8 were" in told
+    assert " weak: of several writers that created one key at once, 8 succeeded" in told
 
 
 def test_what_an_agent_accepted_another_still_refuses(world: World) -> None:
@@ -77,7 +77,7 @@ def test_what_an_agent_accepted_another_still_refuses(world: World) -> None:
     first.cycles(1)
     first.die()
 
-    with pytest.raises(StoreUnfit, match="8 were told they had; a rewrite with a wrong ETag was accepted"):
+    with pytest.raises(StoreUnfit, match="8 succeeded; a rewrite with a wrong ETag was accepted"):
         world.agent(alpha, store=weak).parts.run.forever()
 
 

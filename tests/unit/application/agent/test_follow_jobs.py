@@ -125,7 +125,7 @@ def test_owners_learn_that_the_scheduler_has_been_silent_for_long(world: World) 
     agent.cycles(int(TOLD_AFTER_S / POLL_S / 2))
     assert "no answer" not in notes(world)[job_id]
     agent.cycles(int(TOLD_AFTER_S / POLL_S))
-    assert "no answer from the scheduler since" in notes(world)[job_id]
+    assert "the scheduler has not answered since" in notes(world)[job_id]
 
     alpha.scheduler.unavailable = False
     agent.cycles(4)
@@ -143,7 +143,7 @@ def test_an_end_record_alone_is_told_and_is_no_end(world: World) -> None:
     agent.cycles(12)
     alpha.scheduler.advance()
     agent.cycles(12 * int(TOLD_AFTER_S / POLL_S))
-    assert "its own record says: exit code 3" in notes(world)[job_id]
+    assert "its exit record shows: exit code 3" in notes(world)[job_id]
     assert world.job(job_id).state is JobState.RUN
 
     alpha.scheduler.unavailable = False

@@ -13,8 +13,8 @@ from tests.parts.scripted_scheduler import Script, ScriptedScheduler
 from tests.parts.world import Agent, System, World
 
 NAMED = (
-    "your script submitted job 12, which cloudq does not follow: what it writes stays in the work directory "
-    "and is not brought back"
+    "your script submitted job 12, which cloudq does not follow: its output stays in the work directory "
+    "and is not uploaded"
 )
 
 
@@ -51,9 +51,7 @@ def test_follow_ups_below_the_work_directory_are_named_together(
     job_id = ended(world, agent, alpha, ("12", "/a"), ("13", "/b/c"), ("14", "-another"))
 
     (remark,) = world.job(job_id).remarks
-    assert remark.startswith(
-        "your script submitted jobs 12, 13, which cloudq does not follow: what they write"
-    )
+    assert remark.startswith("your script submitted jobs 12, 13, which cloudq does not follow: their output")
 
 
 def test_nothing_is_said_where_the_scheduler_gives_no_answer(

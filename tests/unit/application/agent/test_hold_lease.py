@@ -635,7 +635,7 @@ def test_an_older_heartbeat_of_the_epoch_that_was_held_puts_the_home_in_doubt() 
     site.clock.pass_by(TIME_TO_LIVE_S)
 
     assert holder.acquire() is None
-    assert "is an older one than this home wrote last" in holder.doubt()
+    assert "is older than the last one that this home wrote" in holder.doubt()
 
 
 def test_a_beat_that_follows_an_older_one_than_a_twin_wrote_raises_doubt() -> None:
@@ -651,7 +651,7 @@ def test_a_beat_that_follows_an_older_one_than_a_twin_wrote_raises_doubt() -> No
     original.beat()
 
     assert original.may_write()
-    assert "is an older one than this home wrote last" in original.doubt()
+    assert "is older than the last one that this home wrote" in original.doubt()
 
 
 def test_a_heartbeat_without_an_answer_is_no_reason_for_doubt() -> None:
@@ -686,7 +686,7 @@ def test_a_second_home_learns_from_the_lease_that_the_bucket_went_back() -> None
     second = site.agent(OTHER_HOST, home=other_home, home_id="another home")
 
     assert second.acquire() is None
-    assert "on login1, found an older lease" in second.doubt()
+    assert "on login1, found no lease in the bucket, or an older one" in second.doubt()
     assert second.doubt().endswith("cloudqd --confirm")
 
 

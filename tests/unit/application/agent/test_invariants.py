@@ -473,7 +473,7 @@ def test_i7_a_live_holder_is_not_taken_from_without_force(world: World) -> None:
     job_id = world.submit("alpha")
     world.agent(alpha).cycles(3)
 
-    with pytest.raises(JobStateConflict, match="reported lately"):
+    with pytest.raises(JobStateConflict, match="reported recently"):
         world.client().take_back(job_id, ("beta",), 1, force=False)
 
 

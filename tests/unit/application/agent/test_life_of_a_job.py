@@ -106,7 +106,7 @@ def test_a_task_that_has_ended_or_never_was_cannot_be_canceled(world: World) -> 
     cancel = world.client().cancel
     with pytest.raises(JobStateConflict, match="No system has taken"):
         cancel.task(array, 1)
-    with pytest.raises(InvalidInput, match="is no array job"):
+    with pytest.raises(InvalidInput, match="is not an array job"):
         cancel.task(plain, 1)
     with pytest.raises(InvalidInput, match="has no task 7: its tasks are 1-2:1"):
         cancel.task(array, 7)
@@ -184,7 +184,7 @@ def test_a_job_that_needs_a_failed_one_to_be_done_is_deleted_without_a_run(world
     job = world.job(second)
     assert (job.state, job.error_msg) == (
         JobState.DELETED,
-        f"not run: {first} ended ERROR, and it was to run only after DONE",
+        f"not run: {first} ended as ERROR, but this job requires DONE",
     )
     assert {each.state for each in job.tasks.groups} == {JobState.DELETED}
     assert world.job(third).state is JobState.DELETED
@@ -206,7 +206,7 @@ def test_a_job_that_needs_a_deleted_one_to_be_done_waits_for_its_owner(world: Wo
 
     assert world.job(second).state is JobState.INIT
     assert (
-        f"waits for {first} to be DONE, which cannot be known" in world.client().query.active().jobs[0].note
+        f"waits for {first} to be DONE, which cannot be checked" in world.client().query.active().jobs[0].note
     )
     assert alpha.scheduler.starts == []
 
@@ -219,7 +219,7 @@ def test_a_job_that_could_never_run_is_refused(world: World) -> None:
         world.submit("alpha", hold_ok_jid=(first, "00000000"))
 
     assert refused.value.problems == (
-        f"hold_ok_jid: job {first} ended DELETED: this one would never run",
+        f"hold_ok_jid: job {first} ended as DELETED: this job would never run",
         "hold_ok_jid: job 00000000 does not exist",
     )
 
@@ -258,7 +258,7 @@ def test_many_unpinned_jobs_are_left_to_whoever_comes_free_first(world: World) -
     assert {job.state for job in records if job not in stuck} == {JobState.DONE}
     assert len(quick.scheduler.starts) == 60 - len(stuck)
     assert len(stuck) <= 2
-    assert all("expected a wait" in job.placement or "could not tell" in job.placement for job in stuck)
+    assert all("expected a wait" in job.placement or "could not estimate" in job.placement for job in stuck)
     assert "beta could start it at once" in {job.placement for job in records}
 
 

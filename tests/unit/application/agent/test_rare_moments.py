@@ -278,7 +278,7 @@ def test_a_job_that_has_ended_is_not_taken_back(world: World) -> None:
     job_id = world.submit("alpha")
     agent.until_final(job_id)
 
-    with pytest.raises(JobStateConflict, match="is over"):
+    with pytest.raises(JobStateConflict, match="has ended"):
         world.client().take_back(job_id, ("alpha",), 1, force=True)
 
     assert world.stored(f"jobs/{job_id}/claims/") == [f"jobs/{job_id}/claims/1.json"]

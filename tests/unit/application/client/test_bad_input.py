@@ -350,7 +350,7 @@ def test_a_doorbell_that_does_not_ring_is_only_a_warning(world: World, tmp_path:
     submitted = Client(world.client(FailsAt(world.store, "doorbell/"))).submit(script, submit_to="alpha")
 
     assert submitted.warnings == (
-        "alpha could not be told at once and will find the job by itself: SlowDown",
+        "alpha could not be notified and will find the job a little later: SlowDown",
     )
     agent.until_final(submitted.job.uuid)
 

@@ -105,7 +105,7 @@ def test_a_job_that_cannot_be_converted_ends_with_every_reason(world: World) -> 
     job = world.job(job_id)
 
     assert job.state is JobState.ERROR
-    assert "resource 'cpu' is not known" in job.error_msg
+    assert "has no resource 'cpu'" in job.error_msg
     assert "walltime 5:00:00: profile local has no option for it" in job.error_msg
     assert job.time_start is None
 
@@ -124,7 +124,7 @@ def test_options_that_somebody_put_into_the_bucket_end_a_job_that_they_spoil(wor
 @pytest.mark.parametrize(
     ("mapping", "words"),
     [
-        ({"system": "alpha", "resource": "--slots={x}"}, "there is no field {x}"),
+        ({"system": "alpha", "resource": "--slots={x}"}, "unknown field {x}"),
         ({"system": "alpha", "resource": "--slots=1\n--evil"}, "not a printable name"),
         ({"system": "alpha", "project": "-x"}, "begins with '-'"),
     ],
@@ -177,9 +177,9 @@ def test_a_job_for_anybody_is_offered_to_every_system_that_can_run_it(world: Wor
     assert submitted.job.submit_to == ""
     assert submitted.warnings == (
         "Offered to alpha, epsilon.",
-        "Not offered to beta: it knows no resource 'cpu' (known: gpu).",
+        "Not offered to beta: it has no resource 'cpu' (known: gpu).",
         "Not offered to delta: it takes only jobs submitted to it.",
-        "Not offered to gamma: its agent is of an older release, which knows no meta jobscripts.",
+        "Not offered to gamma: its agent is an older release without support for meta jobscripts.",
     )
     assert {key.split("/")[1] for key in world.stored("queue/")} == {"alpha", "epsilon"}
 
@@ -204,9 +204,9 @@ def test_no_system_that_can_run_it_is_an_error_with_a_reason_for_each(world: Wor
     agent_of(world, "gamma", None)
 
     assert problems_of(world, HEAD) == [
-        "no system can run it",
-        "beta: it knows no resource 'cpu' (known: gpu)",
-        "gamma: its agent is of an older release, which knows no meta jobscripts",
+        "no system can run the job",
+        "beta: it has no resource 'cpu' (known: gpu)",
+        "gamma: its agent is an older release without support for meta jobscripts",
     ]
     assert world.stored("jobs/") == []
 
@@ -243,14 +243,14 @@ def test_only_says_that_a_system_has_what_it_does_not_list(world: World) -> None
     agent_of(world, "beta")
     text = HEAD.replace("cpu", "anything")
 
-    assert problems_of(world, text)[0] == "no system can run it"
+    assert problems_of(world, text)[0] == "no system can run the job"
     assert submit(world, text, only=["alpha", "beta"]).job.invited == ("alpha", "beta")
 
 
 def test_an_unknown_system_in_only_is_refused(world: World) -> None:
     agent_of(world, "alpha")
 
-    with pytest.raises(UnknownSystem, match="No agent ever reported as btea"):
+    with pytest.raises(UnknownSystem, match='unknown system "btea"'):
         submit(world, only=["alpha", "btea"])
     forced = submit(world, only=["alpha", "btea"], force=True)
 
@@ -265,7 +265,7 @@ def test_run_on_pins_it(world: World) -> None:
     agent.until_final(submitted.job.uuid)
 
     assert (submitted.job.submit_to, submitted.job.invited) == ("beta", ("beta",))
-    assert submitted.warnings == ("mjob.sh line 5: names of systems are lower case: beta is meant",)
+    assert submitted.warnings == ("mjob.sh line 5: names of systems are lower case: using beta",)
 
 
 def test_submit_to_pins_a_script_with_directives(world: World) -> None:
@@ -279,7 +279,7 @@ def test_a_pinned_job_that_its_system_cannot_run_is_refused_unless_forced(world:
     agent_of(world, "beta", evolve(GPUS, resource=None))
 
     assert problems_of(world, HEAD, submit_to="beta") == [
-        "beta cannot run it: it knows no resource 'cpu' (known: gpu)"
+        "beta cannot run the job: it has no resource 'cpu' (known: gpu)"
     ]
     assert submit(world, submit_to="beta", force=True).job.invited == ("beta",)
 
@@ -296,10 +296,10 @@ def test_options_that_contradict_each_other_are_refused(world: World) -> None:
     agent_of(world, "beta")
     pinned = HEAD + "#$ run_on: alpha\n"
 
-    assert problems_of(world, pinned, submit_to="beta") == ["run_on says alpha and --submit_to beta"]
+    assert problems_of(world, pinned, submit_to="beta") == ["run_on is alpha, but --submit_to is beta"]
     for options in ({"only": ["beta"]}, {"without": ["beta"]}):
         [problem] = problems_of(world, pinned, **options)
-        assert problem.endswith("for a job that any system may run; this one is for alpha")
+        assert problem.endswith("to jobs that any system may run; this one is for alpha")
 
 
 def test_a_script_of_grid_engine_stays_a_local_jobscript(world: World) -> None:

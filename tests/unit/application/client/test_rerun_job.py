@@ -88,7 +88,7 @@ def test_where_nothing_failed_there_is_nothing_to_run_again(
     first = world.submit("alpha", array=array)
     agent.until_final(first)
 
-    with pytest.raises(JobStateConflict, match="Nothing of job"):
+    with pytest.raises(JobStateConflict, match="No part of job"):
         world.client().rerun(RerunRequest(first, only_failed=True), tmp_path)
 
 

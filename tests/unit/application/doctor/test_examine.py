@@ -84,7 +84,7 @@ def test_what_cannot_be_asked_is_never_well() -> None:
     assert [(each.level, each.check, each.what) for each in findings] == [
         (OK, "first", "half of it is well"),
         (NOT_ASKED, "first", "no answer"),
-        (NOT_ASKED, "second", "not without what 'first' found to be wrong"),
+        (NOT_ASKED, "second", "skipped because the check 'first' failed"),
     ]
     assert [each.is_bad for each in findings] == [False, True, True]
     assert heard == ["first"]
@@ -149,7 +149,7 @@ class HalfUploaded(Odd):
 
 def test_an_upload_that_is_unfinished_for_a_week_is_named_and_collected(world: World) -> None:
     store = HalfUploaded(world.store, aaaaaaaa=8 * DAY_S, bbbbbbbb=6 * DAY_S)
-    what = "1 left unfinished for more than 7 days, such as jobs/aaaaaaaa/1/output.zip"
+    what = "1 unfinished for more than 7 days, such as jobs/aaaaaaaa/1/output.zip"
 
     assert of(found(world, store), "uploads") == [(WARNING, what)]
     assert len(store.uploads) == 2
@@ -241,7 +241,7 @@ def test_a_list_that_stops_after_a_page_is_found(world: World) -> None:
     findings = found(world, Odd(world.store, list_page=first_page_only))
 
     assert of(findings, "paging")[0][0] is PROBLEM
-    assert "of 5 keys, listed 2 at a time, 2 were shown" in of(findings, "paging")[0][1]
+    assert "the store listed 2 of 5 keys, 2 at a time" in of(findings, "paging")[0][1]
 
 
 def test_a_store_that_ignores_conditions_is_found(world: World) -> None:
@@ -253,10 +253,7 @@ def test_a_store_that_ignores_conditions_is_found(world: World) -> None:
     assert of(findings, "create if absent") == [
         (
             PROBLEM,
-            (
-                "of 8 writers that created one key at once 8 were told that they had: "
-                "two systems could run one job"
-            ),
+            ("of 8 writers that created one key at once, 8 succeeded: two systems could run one job"),
         )
     ]
     assert of(findings, "rewrite if unchanged")[0][0] is PROBLEM
@@ -284,7 +281,7 @@ def test_what_an_examination_that_was_cut_short_left_goes_with_a_later_one(world
     world.clock.pass_by(3601)
     told = of(found(world), "rights")
 
-    assert (OK, f"removed {len(left)} objects of an examination that was cut short") in told
+    assert (OK, f"removed {len(left)} objects of an interrupted examination") in told
     assert world.stored("doctor/") == []
 
 
@@ -302,9 +299,9 @@ def test_agents_that_are_away_old_or_in_trouble_are_named(world: World) -> None:
     world.store.put("systems/delta/lease.json", b"{}")
     told = of(found(world), "agents")
 
-    assert (WARNING, "the agent of alpha is away for 10 min, with 1 jobs") in told
+    assert (WARNING, "the agent of alpha has been away for 10 min, with 1 jobs") in told
     assert (OK, "alive: beta") in told
-    assert (OK, "the agent of gamma was stopped for 0 s; no job waits for it") in told
+    assert (OK, "the agent of gamma has been stopped for 0 s; no job waits for it") in told
     assert any(level is WARNING and what.startswith("beta runs cloudq 1.9.0") for level, what in told)
     assert (WARNING, "beta: squeue gave no answer") in told
     assert any(level is PROBLEM and what.startswith("delta: ") for level, what in told)
@@ -323,19 +320,19 @@ def half_submitted(world: World) -> str:
 
 def test_a_half_submission_is_collected_after_seven_days_and_by_a_claim(world: World) -> None:
     job_id = half_submitted(world)
-    assert of(found(world, collect=True), "jobs") == [(OK, "none is half submitted, forgotten or left over")]
+    assert of(found(world, collect=True), "jobs") == [(OK, "no incomplete or orphaned jobs")]
 
     world.clock.pass_by(7 * DAY_S + 1)
     told = found(world)[-1]
     assert (told.level, told.what) == (
         WARNING,
-        f"1 job was half submitted for more than 7 days, and seen by nobody: {job_id}",
+        f"1 job was left incomplete for more than 7 days and never claimed: {job_id}",
     )
     assert told.to_do == "run cloudqcli doctor --collect"
     assert world.job(job_id).state is JobState.INIT
 
     [(level, what)] = of(found(world, collect=True), "jobs")
-    assert (level, what.endswith("; put right")) == (OK, True)
+    assert (level, what.endswith("; repaired")) == (OK, True)
     claim = BucketJobRepository(world.store, world.ids).newest_claim(job_id)
     assert claim is not None
     assert (claim.n, claim.kind) == (1, ClaimKind.CANCEL)
@@ -352,7 +349,7 @@ def test_jobs_that_wait_run_or_have_ended_are_left_alone(world: World) -> None:
     world.clock.pass_by(30 * DAY_S)
     before = world.stored()
 
-    assert of(found(world, collect=True), "jobs") == [(OK, "none is half submitted, forgotten or left over")]
+    assert of(found(world, collect=True), "jobs") == [(OK, "no incomplete or orphaned jobs")]
     assert world.stored() == before
 
 
@@ -362,7 +359,7 @@ def test_what_is_left_of_deleted_jobs_is_removed(world: World) -> None:
     jobs.create_claim("0000000b", a_claim())
     [told] = of(found(world), "jobs")
 
-    assert told == (WARNING, "2 jobs were deleted, and not everything of it is gone: 0000000a, 0000000b")
+    assert told == (WARNING, "2 jobs were only partly deleted: 0000000a, 0000000b")
     found(world, collect=True)
     assert world.stored() == []
 
@@ -372,7 +369,9 @@ def test_an_ended_job_that_is_in_no_history_is_put_there(world: World) -> None:
     job = a_finished_job()
     jobs.reserve(evolve(job, history_key=jobs.history_key(job)))
 
-    assert of(found(world), "jobs") == [(WARNING, f"1 job was ended, and not in the history: {job.uuid}")]
+    assert of(found(world), "jobs") == [
+        (WARNING, f"1 job was final but missing from the history: {job.uuid}")
+    ]
     found(world, collect=True)
     assert [entry.job_id for entry in world.client().query.history()] == [job.uuid]
 
@@ -388,7 +387,7 @@ def test_markers_of_jobs_that_are_over_go_when_no_agent_clears_them(world: World
 
     world.clock.pass_by(3601)
     assert of(found(world), "jobs") == [
-        (WARNING, f"2 jobs were over, and still in the queue of alpha: 0123abcd, {job.uuid}")
+        (WARNING, f"2 jobs were final but still in the queue of alpha: 0123abcd, {job.uuid}")
     ]
     found(world, collect=True)
     assert world.stored("queue/") == []
@@ -406,7 +405,7 @@ def test_a_job_that_lost_its_marker_is_for_somebody_to_requeue(
     world.clock.pass_by(8 * DAY_S)
     told = found(world, collect=True)[-1]
 
-    assert (told.level, told.what) == (WARNING, f"job ({job.uuid}) is {words}, and stands in no queue")
+    assert (told.level, told.what) == (WARNING, f"job ({job.uuid}) is {words}, but has no queue entry")
     assert told.to_do == f"cloudqcli requeue --id {job.uuid}"
 
 
@@ -473,7 +472,7 @@ def test_a_machine_that_is_fit_for_an_agent(world: World) -> None:
 @pytest.mark.parametrize(
     ("machine", "check", "level", "words"),
     [
-        (Machine(not_there=("squeue",)), "scheduler", PROBLEM, "a login finds no squeue"),
+        (Machine(not_there=("squeue",)), "scheduler", PROBLEM, "a login shell does not find squeue"),
         (Machine(unwritable="Read-only file system"), "directories", PROBLEM, "Read-only file system"),
         (Machine(Access(True, True, True)), "directories", PROBLEM, "can be changed by others"),
         (Machine(Access(True, False, True)), "directories", WARNING, "can be read by others"),

@@ -106,7 +106,7 @@ def test_object_lock_and_old_versions_are_told() -> None:
 @pytest.mark.parametrize(
     ("lag_s", "level", "words"),
     [
-        (0.0, Level.OK, "a LIST shows at once"),
+        (0.0, Level.OK, "a LIST shows writes and deletions immediately"),
         (20.0, Level.WARNING, "a LIST shows a new key after 20 s and a deleted one for 20 s"),
         (90.0, Level.PROBLEM, "a new key was not listed after 60 s"),
     ],

@@ -46,9 +46,9 @@ def test_any_other_state_fails(trial: Trial) -> None:
 @pytest.mark.parametrize(
     ("name", "changes", "words"),
     [
-        ("exit code 3", {"exit_code": 181}, "another end"),
+        ("exit code 3", {"exit_code": 181}, "unexpected final state"),
         ("exit code 0", {"state": JobState.ERROR, "error_msg": "lost"}, "lost"),
-        ("killed by a signal", {"exit_code": None}, "another end"),
+        ("killed by a signal", {"exit_code": None}, "unexpected final state"),
         ("cancelled while it is held", {"time_start": NOON}, "it started although it was held"),
         ("cancelled while it is held", {"exit_code": 129}, "never started"),
         ("array with a failing task", {"tasks": TaskStates()}, "its tasks: none"),

@@ -81,9 +81,9 @@ def test_what_waits_unusually_long_leaves_no_estimate(
     ("wait", "delay", "words"),
     [
         (0.0, 0.0, "abci could start it at once"),
-        (0.0, 30.0, "abci could start it at once, and nobody else had taken it after 30 s"),
-        (90.0, 20.0, "abci expected a wait of 90 s, and nobody else had taken it after 20 s"),
-        (None, 60.0, "abci could not tell how soon it can start it, and nobody else had taken it after 60 s"),
+        (0.0, 30.0, "abci could start it at once, and no other system had taken it after 30 s"),
+        (90.0, 20.0, "abci expected a wait of 90 s, and no other system had taken it after 20 s"),
+        (None, 60.0, "abci could not estimate its wait, and no other system had taken it after 60 s"),
     ],
 )
 def test_an_owner_is_told_which_rule_decided(wait: float | None, delay: float, words: str) -> None:

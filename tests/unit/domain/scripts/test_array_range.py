@@ -53,11 +53,11 @@ def test_a_range_holds_the_tasks_a_user_means(text: str, tasks: list[int]) -> No
         ("1.5", "is not FIRST-LAST"),
         ("١-٣", "is not FIRST-LAST"),
         ("1" * 5_000, "is not FIRST-LAST"),
-        ("1-4%", "how many tasks may run at once"),
-        ("1-4%0", "how many tasks may run at once"),
-        ("1-4%-2", "how many tasks may run at once"),
-        ("1-4%2%3", "how many tasks may run at once"),
-        ("1-4%" + "9" * 5_000, "how many tasks may run at once"),
+        ("1-4%", "number of tasks that may run at once"),
+        ("1-4%0", "number of tasks that may run at once"),
+        ("1-4%-2", "number of tasks that may run at once"),
+        ("1-4%2%3", "number of tasks that may run at once"),
+        ("1-4%" + "9" * 5_000, "number of tasks that may run at once"),
     ],
 )
 def test_a_bad_range_is_refused_with_what_is_wrong(text: str, says: str) -> None:

@@ -77,7 +77,7 @@ def test_slurm_is_given_the_lines_that_it_reads_of_others() -> None:
 
 def test_lines_after_the_first_command_are_named_with_their_numbers() -> None:
     assert list(late_lines(Jobscript("job.sh", case("21", "job.sh").encode()))) == [
-        "job.sh lines 4, 5: #SBATCH comes after the first command and means nothing there"
+        "job.sh lines 4, 5: #SBATCH comes after the first command and has no effect there"
     ]
 
 

@@ -88,7 +88,9 @@ def test_directives_are_blanked_and_nothing_else_is_changed() -> None:
 def test_the_head_ends_at_the_first_command() -> None:
     text = "#$ project: p\n#$ resource: r\necho hi\n#$ n_resource: 1\n"
 
-    assert problems_of(text) == ["mjob.sh: no line '#$ n_resource: …': the directive n_resource is mandatory"]
+    assert problems_of(text) == [
+        "mjob.sh: missing line '#$ n_resource: …': the directive n_resource is mandatory"
+    ]
 
 
 def test_all_problems_are_told_at_once_with_their_lines() -> None:
@@ -104,11 +106,11 @@ def test_all_problems_are_told_at_once_with_their_lines() -> None:
         "mjob.sh",
     ]
     assert told[0] == "mjob.sh line 2: unknown directive projct; did you mean project?"
-    assert told[2] == "mjob.sh line 4: n_resource is there already, in line 3"
+    assert told[2] == "mjob.sh line 4: n_resource is already set in line 3"
     assert "option of Grid Engine" in told[3]
     assert told[6] == "mjob.sh line 9: unknown directive Resource; did you mean resource?"
     assert told[7] == "mjob.sh line 10: project: has no value"
-    assert told[8] == "mjob.sh: no line '#$ resource: …': the directive resource is mandatory"
+    assert told[8] == "mjob.sh: missing line '#$ resource: …': the directive resource is mandatory"
 
 
 @pytest.mark.parametrize("name", ["project", "resource", "n_resource"])
@@ -116,7 +118,7 @@ def test_a_mandatory_directive_that_is_missing_is_named(name: str) -> None:
     text = "".join(line + "\n" for line in HEAD.splitlines() if f" {name}:" not in line)
 
     assert problems_of(text + "echo\n") == [
-        f"mjob.sh: no line '#$ {name}: …': the directive {name} is mandatory"
+        f"mjob.sh: missing line '#$ {name}: …': the directive {name} is mandatory"
     ]
 
 

@@ -42,7 +42,7 @@ def test_a_field_that_does_not_exist_is_refused(template: str) -> None:
 
 @pytest.mark.parametrize("template", ["rt_F", "{resource}", "'' -q"])
 def test_what_does_not_begin_with_an_option_is_refused(template: str) -> None:
-    with pytest.raises(InvalidInput, match="is no option"):
+    with pytest.raises(InvalidInput, match="is not an option"):
         OptionTemplate.parse(template, FIELDS)
 
 

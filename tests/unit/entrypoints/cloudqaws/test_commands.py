@@ -147,7 +147,7 @@ class TestOptions:
         result = builder(*CREATE, "--cs_bucket", "my-jobs", "--no-wait")
 
         assert result.stdout.splitlines()[-1] == "The stack (c-nodes) is creating. Please wait a minute."
-        assert "'cloudqaws list' tells when it is COMPLETED" in result.stderr
+        assert "'cloudqaws list' shows when it is COMPLETED" in result.stderr
         assert "c                CREATING" in builder("list").stdout
 
     def test_a_deletion_that_is_not_waited_for_tells_what_stays(self, builder: Builder) -> None:
@@ -156,7 +156,7 @@ class TestOptions:
         result = builder("delete", "--name", "c", "--no_wait")
 
         assert result.stdout == "The stack (c-nodes) is deleting. Please wait a minute.\n"
-        assert "the network stays, and may cost" in result.stderr
+        assert "The network remains, and may cost money" in result.stderr
 
     def test_a_dry_run_prints_every_file_and_makes_nothing(self, builder: Builder) -> None:
         result = builder(*CREATE, "--cs_bucket", "my-jobs", "--dry-run")
@@ -229,8 +229,8 @@ class TestTrouble:
         result = builder(*CREATE, "--cs_bucket", "my-jobs")
 
         assert result.exit_code == 130
-        assert "AWS goes on with what was begun, and that costs" in result.stderr
-        assert "'cloudqaws delete --name c' removes what there is" in result.stderr
+        assert "AWS continues what was started, and charges for it" in result.stderr
+        assert "'cloudqaws delete --name c' removes what exists so far" in result.stderr
 
 
 class TestHelp:

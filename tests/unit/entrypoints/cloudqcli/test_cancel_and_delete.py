@@ -24,7 +24,7 @@ def test_canceling_a_running_job_is_a_request_to_its_agent(cli: Cli) -> None:
     result = cli("cancel", job_id)
 
     assert (result.exit_code, result.stdout) == (0, f"Job ({job_id}) is canceled.\n")
-    assert result.stderr == "Its agent was asked to end it, which takes a moment; --wait waits for that.\n"
+    assert result.stderr == "Its agent was asked to end it, which takes a moment; --wait waits for the end.\n"
     assert not cli.job(job_id).is_final
 
 
@@ -116,7 +116,7 @@ def test_stages_out_everything_and_overwrites_nothing(cli: Cli, tmp_path: Path) 
     assert found == ["input/data.txt", "output/result.txt", "run.sh", "stderr", "stdout"]
     assert second.exit_code == 2
     assert second.stderr == (
-        f"cloudqcli: {target} exists already: move it away, or choose another place with --into.\n"
+        f"cloudqcli: {target} already exists: move it away, or choose another place with --into.\n"
     )
 
 

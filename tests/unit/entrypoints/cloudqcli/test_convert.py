@@ -63,7 +63,7 @@ def test_what_the_system_does_not_have_is_said(cli: Cli) -> None:
     result = cli("convert", "--script", cli.script("mjob.sh", SCRIPT), "--system", "abci")
 
     assert result.exit_code == 2
-    assert "abci: resource 'gpu' is not known to profile abci, which has rt_HC" in result.stderr
+    assert "abci: profile abci has no resource 'gpu' (known: rt_HC" in result.stderr
 
 
 def test_a_system_that_nothing_is_known_of_needs_a_profile(cli: Cli) -> None:
@@ -78,4 +78,4 @@ def test_a_script_that_would_not_run_there_is_told(cli: Cli) -> None:
     result = cli("convert", "--script", script, "--system", "slurm")
 
     assert result.exit_code == 0
-    assert result.stderr == "The script says run_on: abci; it would not run on slurm.\n"
+    assert result.stderr == "The script sets run_on: abci, so it would not run on slurm.\n"

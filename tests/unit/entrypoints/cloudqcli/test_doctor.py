@@ -36,7 +36,7 @@ def test_a_line_of_each_level(cli: Cli) -> None:
 
 
 def test_a_deep_examination_says_so(cli: Cli) -> None:
-    assert "of 1001 keys, listed 1000 at a time, 1001 were shown" in cli("doctor", "--deep").stdout
+    assert "the store listed 1001 of 1001 keys, 1000 at a time" in cli("doctor", "--deep").stdout
     assert cli.world.stored() == []
 
 
@@ -89,7 +89,7 @@ def test_on_a_machine_with_an_agent_that_is_examined_too(
     (tmp_path / "home").mkdir(mode=0o755)
     lines = cli("doctor").stdout.splitlines()
 
-    assert "ok             profile               mine is like 'local', its scheduler 'local'" in lines
+    assert "ok             profile               mine uses profile 'local', scheduler 'local'" in lines
     assert "ok             scheduler             local answers" in lines
     assert any(
         line.startswith("warning        directories") and "can be read by others" in line for line in lines

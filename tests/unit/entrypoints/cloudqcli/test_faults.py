@@ -78,7 +78,7 @@ def test_the_configuration_file_is_named_before_or_after_the_command(cli: Cli) -
     said = [cli("--config", missing, "list"), cli("list", "--config", missing)]
 
     assert [result.exit_code for result in said] == [3, 3]
-    assert {result.stderr for result in said} == {f"cloudqcli: {missing}: there is no such file\n"}
+    assert {result.stderr for result in said} == {f"cloudqcli: {missing}: does not exist\n"}
 
 
 def test_every_problem_of_the_configuration_is_named(cli: Cli) -> None:

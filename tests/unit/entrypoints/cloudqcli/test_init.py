@@ -54,7 +54,7 @@ def test_a_directory_is_not_looked_at_unasked(cli: Cli, file: Path, monkeypatch:
     result = cli("init", typed="\n\n\n\n\n")
 
     assert (result.exit_code, file.exists()) == (0, True)
-    assert "Look now" not in result.stderr
+    assert "Check now" not in result.stderr
 
 
 # Buckets that cannot be reached --------------------------------------------------------------
@@ -84,7 +84,7 @@ def test_a_service_that_only_its_site_reaches_is_named_without_a_look(
     result = cli("init", "--endpoint_url", url, "--bucket", "my-jobs")
 
     assert (result.exit_code, file.exists()) == (0, True)
-    assert result.stderr.startswith("s3.v3.abci.ai can be reached from inside ABCI only: ")
+    assert result.stderr.startswith("s3.v3.abci.ai can be reached only from inside ABCI: ")
     assert len(result.stderr.splitlines()) == 1
 
 

@@ -50,7 +50,7 @@ def test_says_when_nothing_of_a_running_job_has_arrived(cli: Cli) -> None:
     result = cli("log", job_id)
 
     assert (result.exit_code, result.stdout) == (0, "")
-    assert result.stderr == f"Job ({job_id}) is RUN; nothing of this log has arrived yet.\n"
+    assert result.stderr == f"Job ({job_id}) is RUN; no part of this log has been uploaded yet.\n"
 
 
 def test_says_when_a_job_was_not_taken_yet(cli: Cli) -> None:

@@ -20,7 +20,7 @@ def test_a_dead_agent_is_told_of_on_stderr(cli: Cli) -> None:
 
     assert result.exit_code == 0
     assert result.stderr == (
-        "The agent of alpha has not reported for 60 min: what is shown of its jobs may be old.\n"
+        "The agent of alpha has not reported for 60 min: the states shown for its jobs may be outdated.\n"
     )
 
 

@@ -70,7 +70,7 @@ def test_a_script_without_its_option_is_no_input(cli: Cli) -> None:
     result = cli("submit", "--submit_to", "alpha", "--script", cli.script(), "other.sh")
 
     assert result.exit_code == 2
-    assert "unexpected argument 'other.sh': a script is named with --script" in result.stderr
+    assert "unexpected argument 'other.sh': pass the script with --script" in result.stderr
 
 
 def test_warnings_go_to_stderr(cli: Cli) -> None:
@@ -87,8 +87,7 @@ def test_a_system_nobody_knows_is_refused_unless_forced(cli: Cli) -> None:
 
     assert (refused.exit_code, refused.stdout, forced.exit_code) == (2, "", 0)
     assert refused.stderr == (
-        "cloudqcli: No agent ever reported as beta; these did: alpha. "
-        "Use --force to queue the job for it all the same.\n"
+        'cloudqcli: unknown system "beta" (known: alpha). Use --force to queue the job anyway.\n'
     )
 
 
@@ -107,7 +106,7 @@ def test_a_script_without_directives_needs_a_system(cli: Cli) -> None:
     result = cli("submit", "--script", cli.script())
 
     assert result.exit_code == 2
-    assert result.stderr.startswith("cloudqcli: no system to submit to: name one with --submit_to.")
+    assert result.stderr.startswith("cloudqcli: no target system: pass --submit_to.")
 
 
 def test_json_shows_the_job_and_the_warnings(cli: Cli) -> None:
@@ -191,7 +190,7 @@ def test_a_meta_jobscript_goes_to_whatever_system_can_run_it(cli: Cli) -> None:
     assert result.stderr.splitlines() == [
         "Offered to alpha.",
         "Not offered to beta: excluded by --not.",
-        "Not offered to gamma: its agent is of an older release, which knows no meta jobscripts.",
+        "Not offered to gamma: its agent is an older release without support for meta jobscripts.",
     ]
 
 
@@ -201,8 +200,8 @@ def test_a_meta_jobscript_that_no_system_can_run_is_refused_with_the_reasons(cli
 
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.splitlines() == [
-        "cloudqcli: no system can run it",
-        "cloudqcli: alpha: its agent is of an older release, which knows no meta jobscripts",
+        "cloudqcli: no system can run the job",
+        "cloudqcli: alpha: its agent is an older release without support for meta jobscripts",
     ]
 
 
@@ -227,9 +226,9 @@ def test_what_is_run_again_is_said_in_one_way(cli: Cli) -> None:
     wrong = {
         ("--rerun", "3f7e7681", "--script", "x.sh"): "name one of --script and --rerun",
         (): "name one of --script and --rerun",
-        ("--script", "x.sh", "--failed"): "--failed goes with --rerun",
+        ("--script", "x.sh", "--failed"): "--failed requires --rerun",
         ("--rerun", "3f7e7681", "--array_tid", "1-2", "--submit_opt", "-x"): (
-            "--submit_opt, --array_tid: a job that is run again keeps its own"
+            "--submit_opt, --array_tid: not with --rerun, which keeps the values of the job"
         ),
     }
     for words, problem in wrong.items():
@@ -242,4 +241,4 @@ def test_nothing_is_run_again_where_nothing_failed(cli: Cli) -> None:
     result = cli("submit", "--rerun", first, "--failed")
 
     assert (result.exit_code, result.stdout) == (7, "")
-    assert "Nothing of job" in result.stderr
+    assert "No part of job" in result.stderr

@@ -37,8 +37,8 @@ def test_a_person_is_shown_who_holds_the_job_and_asked(cli: Cli, person: None) -
     assert result.stderr.splitlines()[:4] == [
         f"Job ({job_id}) is held by alpha since 2026/01/31 21:00:00, by claim 1.",
         "Its agent on login1 last reported 3 days ago.",
-        "It is taken from there and offered to alpha.",
-        "Should the agent of alpha come back, it ends what still runs there.",
+        "The job is taken back and offered to alpha.",
+        "If the agent of alpha comes back, it ends the job there if it still runs.",
     ]
     assert result.stdout.endswith(f"Job ({job_id}) is taken back from alpha and offered to alpha.\n")
     assert cli.job(job_id).state is JobState.INIT
@@ -50,7 +50,7 @@ def test_no_is_no(cli: Cli, person: None, command: str) -> None:
     result = cli(*command.split(), "--id", job_id, typed="n\n")
 
     assert result.exit_code == 1
-    assert result.stderr.endswith("Nothing was done.\n")  # click 8.2.0 echoes the answer elsewhere
+    assert result.stderr.endswith("Nothing was changed.\n")  # click 8.2.0 echoes the answer elsewhere
     assert cli.job(job_id).state is JobState.RUN
     assert len(cli.world.stored(f"jobs/{job_id}/claims/")) == 1
 
@@ -64,7 +64,7 @@ def test_where_nobody_can_be_asked_the_claim_must_be_named(cli: Cli, command: st
 
     assert refused.exit_code == 2
     assert "by claim 1." in refused.stderr
-    assert "nobody can be asked here: to do it, add --claim 1" in refused.stderr
+    assert "no terminal to confirm on: to confirm, add --claim 1" in refused.stderr
     assert wrong.exit_code == 7
     assert (done.exit_code, done.stderr) == (0, "")
 
@@ -75,8 +75,8 @@ def test_a_holder_that_reported_lately_is_left_alone(cli: Cli) -> None:
 
     assert (result.exit_code, result.stdout) == (7, "")
     assert result.stderr == (
-        f"cloudqcli: The agent of alpha reported lately: job ({job_id}) may still run there. Wait until it "
-        "has been silent for 30 min; or use --force: then it may run twice.\n"
+        f"cloudqcli: The agent of alpha reported recently, so job ({job_id}) may still run there. Wait "
+        "until it has been silent for 30 min, or use --force: the job may run twice.\n"
     )
 
 
@@ -85,8 +85,8 @@ def test_force_warns_that_the_job_may_run_twice(cli: Cli, person: None) -> None:
     result = cli("requeue", "--id", job_id, "--force", typed="y\n")
 
     assert result.exit_code == 0
-    assert "It is taken from there and offered to the systems that were asked before.\n" in result.stderr
-    assert "WARNING: it may run twice, for alpha may be running it now.\n" in result.stderr
+    assert "The job is taken back and offered to the same systems as before.\n" in result.stderr
+    assert "WARNING: the job may run twice, because alpha may be running it now.\n" in result.stderr
 
 
 def test_a_forced_cancel_ends_the_job_and_says_what_that_means(cli: Cli, person: None) -> None:
@@ -95,8 +95,8 @@ def test_a_forced_cancel_ends_the_job_and_says_what_that_means(cli: Cli, person:
 
     assert result.stdout.endswith(f"Job ({job_id}) is canceled.\n")
     assert result.stderr.splitlines()[2:5] == [
-        "It ends as DELETED, without logs and outputs that are not in the store yet.",
-        "Should the agent of alpha come back, it ends what still runs there.",
+        "The job ends as DELETED, without logs and outputs that are not in the store yet.",
+        "If the agent of alpha comes back, it ends the job there if it still runs.",
         "WARNING: alpha is not away. Its agent would end the job properly, without --force.",
     ]
     assert cli.job(job_id).state is JobState.DELETED
@@ -107,7 +107,7 @@ def test_an_agent_that_was_stopped_is_told_as_one(cli: Cli) -> None:
     assert cli.clock.agent is not None
     cli.clock.agent.parts.lease.release()
 
-    assert "last reported 0 s ago, and was stopped then.\n" in cli("cancel", job_id, "--force").stderr
+    assert "last reported 0 s ago, when it was stopped.\n" in cli("cancel", job_id, "--force").stderr
 
 
 def test_a_job_that_nobody_took_is_moved_without_a_question(cli: Cli) -> None:

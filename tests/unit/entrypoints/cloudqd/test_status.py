@@ -61,7 +61,7 @@ def test_shows_who_acts(config: Config, golden: Callable[[str, str], None]) -> N
 def test_nobody_ever_acted() -> None:
     result = cloudqd("--status")
 
-    assert (result.exit_code, state(result)) == (13, "no agent ever acted for this system")
+    assert (result.exit_code, state(result)) == (13, "no agent has ever acted for this system")
 
 
 def test_the_agent_was_stopped(config: Config) -> None:
@@ -155,9 +155,9 @@ def test_a_home_in_doubt_says_so_until_it_is_confirmed(config: Config) -> None:
     confirmed = cloudqd("--confirm")
 
     assert confirmed.exit_code == 0
-    assert "What was in doubt:\nthe bucket is old" in confirmed.stdout
+    assert "Reason for the doubt:\nthe bucket is old" in confirmed.stdout
     assert "the bucket is old" not in cloudqd("--status").stdout
-    assert "nothing was in doubt" in cloudqd("--confirm").stdout
+    assert "was not in doubt" in cloudqd("--confirm").stdout
 
 
 def test_a_copied_home_gets_an_identity_of_its_own(config: Config) -> None:
