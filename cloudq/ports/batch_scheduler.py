@@ -12,6 +12,7 @@ from cloudq.domain.jobs.job_shell import ShellDialect
 from cloudq.domain.jobs.outcome import SchedulerStatus
 from cloudq.domain.names import ClaimTag
 from cloudq.domain.scripts.array_range import ArrayRange
+from cloudq.domain.scripts.submit_options import join_options
 
 
 @frozen
@@ -26,9 +27,32 @@ class Submission:
     place."""
     options: tuple[str, ...] = ()
     """The user's own options, as words."""
+    header_lines: tuple[str, ...] = ()
+    """The header lines of the job shell, from which the scheduler reads more options."""
     array: ArrayRange | None = None
     name: str = ""
     """The name of the job, unless the user's options give another one."""
+
+
+@frozen(kw_only=True)
+class SubmitPlan:
+    """The submit command for one submission."""
+
+    submission: Submission
+    argv: tuple[str, ...]
+    """The whole command."""
+    typed: tuple[str, ...]
+    """The words that a user would type before the name of the script, without what cloudq adds."""
+    array: ArrayRange | None
+    """The tasks that will run: those of the submission, or those that the options or header lines request."""
+    output_dirs: tuple[str, ...] = ()
+    """Directories that the output options name; they are created in the work directory before the command
+    runs."""
+
+    @property
+    def command(self) -> str:
+        """The whole command as one line."""
+        return join_options(self.argv)
 
 
 @frozen
@@ -87,20 +111,15 @@ class BatchScheduler(Protocol):
         """
         ...
 
-    def planned_array(self, submission: Submission) -> ArrayRange | None:
-        """Return the tasks of *submission*: its own, or those for which its options or script ask.
+    def plan(self, submission: Submission) -> SubmitPlan:
+        """Return the submit command for *submission*; run nothing, and read no file.
 
-        Raises `SubmitRefused` if they contradict each other, or if there are more than the scheduler
-        accepts.
+        Raises `SubmitRefused` for options that cannot work, or that contradict each other.
         """
         ...
 
-    def describe(self, submission: Submission) -> str:
-        """Return the submit command as a user would type it. Raises `SubmitRefused` like `submit`."""
-        ...
-
-    def submit(self, submission: Submission, files: AttemptFiles) -> str:
-        """Submit a job; return its scheduler job id.
+    def submit(self, plan: SubmitPlan, files: AttemptFiles) -> str:
+        """Submit the job of a plan that `plan` of this scheduler returned; return its scheduler job id.
 
         Raises `SubmitRefused` (permanently, with the scheduler's words), `SubmitDeferred` (a temporary
         limit), or `SubmitUncertain` (no answer: the job may have been submitted).

@@ -19,6 +19,7 @@ from cloudq.domain.jobs.contents import NOTHING, Contents
 from cloudq.domain.jobs.job import Job
 from cloudq.domain.jobs.outcome import ExitRecord, StartRecord
 from cloudq.domain.names import ClaimTag
+from cloudq.domain.scripts.jobscript import Jobscript
 from cloudq.ports.batch_scheduler import AttemptFiles
 
 
@@ -112,11 +113,6 @@ class Making(Protocol):
         """The path to which the input archive is downloaded."""
         ...
 
-    @property
-    def job_shell(self) -> Path:
-        """The path of the job shell before it is published."""
-        ...
-
     def create(self, owner: SpaceOwner) -> None:
         """Make the directory for *owner*."""
         ...
@@ -135,10 +131,6 @@ class Making(Protocol):
 
     def keep_options(self, options: Sequence[str]) -> None:
         """Store the words for the submit command, so that a later attempt uses the same ones."""
-        ...
-
-    def kept_options(self) -> tuple[str, ...]:
-        """Return the stored words. Raises `WorkspaceProblem` if there are none."""
         ...
 
     def require_room(self, needed: int) -> None:
@@ -211,6 +203,13 @@ class ClaimSpace(Protocol):
 
     def is_prepared(self) -> bool:
         """Return whether everything that a hand-over needs exists."""
+        ...
+
+    def read_job_shell(self) -> Jobscript | None:
+        """Return the job shell of the first attempt; None if it was removed.
+
+        Raises `WorkspaceProblem` if it cannot be read.
+        """
         ...
 
     def job_shell_for(self, attempt: int) -> Path:

@@ -22,7 +22,7 @@ from cloudq.domain.names import ClaimTag
 from cloudq.ports.batch_scheduler import LocalJob
 from cloudq.testing.fake_clock import FakeClock
 from tests.parts.fake_grid_engine.cell import FakeGridEngine
-from tests.parts.shell_claim import prepare, submission_of
+from tests.parts.shell_claim import plan_of, prepare
 from tests.parts.site import wait_until
 
 ANOTHER = ClaimTag("ffffffff", 1)
@@ -53,7 +53,7 @@ class Rig:
 
     def submit(self, space: DirectoryClaimSpace, *options: str, array: str | None = None) -> str:
         files = space.begin_attempt(len(space.attempts()) + 1, "qsub", 10)
-        return self.scheduler.submit(submission_of(space, options, array), files)
+        return self.scheduler.submit(plan_of(self.scheduler, space, options, array), files)
 
     def poll(self, local_id: str) -> LocalJob | None:
         return self.scheduler.poll([local_id]).get(local_id)
@@ -124,7 +124,7 @@ def test_an_id_that_was_given_anew_is_anothers_job(rig: Rig) -> None:
     rig.poll(local_id)
     second = rig.space("sleep 30")
     agent = rig.another()
-    agent.submit(submission_of(second), second.begin_attempt(1, "qsub", 10))
+    agent.submit(plan_of(agent, second), second.begin_attempt(1, "qsub", 10))
 
     for scheduler in (rig.scheduler, agent, rig.another()):
         assert scheduler.poll([local_id])[local_id].tag == second.tag

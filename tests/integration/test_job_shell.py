@@ -446,7 +446,7 @@ def test_the_text_of_a_job_shell(
         work_dir="/home/me/.cloudq/cache/3f7e7681",
         script_path="/home/me/.cloudq/cache/3f7e7681/it's my job.sh",
         has_shebang=name == "group",
-        directives=("#TEST --time 1:00:00", "#TEST -N name"),
+        header_lines=("#TEST --time 1:00:00", "#TEST -N name"),
     )
 
     golden(f"job_shell_{name}.sh", render_job_shell(plan, dialect))

@@ -23,7 +23,7 @@ from cloudq.domain.errors import SubmitRefused
 from cloudq.domain.jobs.job_state import JobState
 from cloudq.domain.jobs.outcome import Life, SchedulerStatus
 from cloudq.domain.names import ClaimTag
-from tests.parts.shell_claim import prepare, submission_of
+from tests.parts.shell_claim import plan_of, prepare
 
 PATIENCE_S = 30.0
 
@@ -44,7 +44,7 @@ class Machine:
         space = self.workspace.space(ClaimTag(f"{len(self.ids) + 1:08x}", 1))
         prepare(space, body, self.scheduler.dialect)
         files = space.begin_attempt(1, "local", 10)
-        self.ids.append(self.scheduler.submit(submission_of(space, options, array), files))
+        self.ids.append(self.scheduler.submit(plan_of(self.scheduler, space, options, array), files))
         return space, self.ids[-1]
 
     def process(self, local_id: str, kind: str) -> ProcessIdentity:
@@ -240,7 +240,7 @@ scheduler, work = LocalScheduler(Path(sys.argv[1])), Path(sys.argv[2])
 for n in range(10):
     tag = ClaimTag(f"{int(sys.argv[3]) * 100 + n:08x}", 7)
     files = AttemptFiles(*(work / f"{tag}.{kind}" for kind in ("out", "err", "status", "process")))
-    print(scheduler.submit(Submission(tag, work / "run.sh", work, work), files))
+    print(scheduler.submit(scheduler.plan(Submission(tag, work / "run.sh", work, work)), files))
 """
 
 

@@ -20,7 +20,7 @@ from cloudq.domain.jobs.job_state import JobState
 from cloudq.domain.jobs.outcome import Life, SchedulerStatus
 from cloudq.domain.names import ClaimTag
 from tests.parts.fake_pbs.complex import FakePbs
-from tests.parts.shell_claim import prepare, submission_of
+from tests.parts.shell_claim import plan_of, prepare
 from tests.parts.site import wait_until
 
 ANOTHER = ClaimTag("ffffffff", 1)
@@ -47,7 +47,7 @@ class Rig:
 
     def submit(self, space: DirectoryClaimSpace, *options: str, array: str | None = None) -> str:
         files = space.begin_attempt(len(space.attempts()) + 1, "qsub", 10)
-        return self.scheduler.submit(submission_of(space, options, array), files)
+        return self.scheduler.submit(plan_of(self.scheduler, space, options, array), files)
 
     def ended(self, local_id: str) -> SchedulerStatus:
         wait_until(lambda: self.status(local_id).life is Life.ENDED)

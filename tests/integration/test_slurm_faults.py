@@ -24,7 +24,7 @@ from cloudq.domain.jobs.job_state import JobState
 from cloudq.domain.jobs.outcome import Life, SchedulerStatus
 from cloudq.domain.names import ClaimTag
 from tests.parts.fake_slurm.cluster import FakeSlurm
-from tests.parts.shell_claim import prepare, submission_of
+from tests.parts.shell_claim import plan_of, prepare
 from tests.parts.site import wait_until
 
 TIMES = CommandTimes(poll_interval_s=10, query_limit_s=3, submit_wait_s=1, submit_limit_s=3)
@@ -50,7 +50,7 @@ class Rig:
 
     def submit(self, space: DirectoryClaimSpace, *options: str, array: str | None = None) -> str:
         files = space.begin_attempt(len(space.attempts()) + 1, "sbatch", 10)
-        return self.scheduler.submit(submission_of(space, options, array), files)
+        return self.scheduler.submit(plan_of(self.scheduler, space, options, array), files)
 
     def ended(self, local_id: str) -> SchedulerStatus:
         wait_until(lambda: self.status(local_id).life is Life.ENDED)

@@ -23,7 +23,7 @@ from tests.parts.fake_commands import FakeScheduler
 from tests.parts.fake_grid_engine.cell import FakeGridEngine
 from tests.parts.fake_pbs.complex import FakePbs
 from tests.parts.fake_slurm.cluster import FakeSlurm
-from tests.parts.shell_claim import prepare, submission_of
+from tests.parts.shell_claim import plan_of, prepare
 from tests.parts.site import wait_until
 
 Fault = dict[str, Any]
@@ -162,7 +162,7 @@ class FaultRig:
 
     def submit(self, space: DirectoryClaimSpace, array: str | None = None) -> str:
         files = space.begin_attempt(len(space.attempts()) + 1, self.kind.submit, 10)
-        return self.scheduler.submit(submission_of(space, (), array), files)
+        return self.scheduler.submit(plan_of(self.scheduler, space, (), array), files)
 
     def running(self) -> str:
         """Return the scheduler job id of a running job."""

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from attrs import define, field, frozen
 
-from cloudq.adapters.schedulers.local.options import DIRECTIVE, read_local_options
+from cloudq.adapters.schedulers.local.options import PREFIX, read_local_options
 from cloudq.domain.errors import (
     SchedulerUnavailable,
     SubmitDeferred,
@@ -26,10 +26,9 @@ from cloudq.domain.jobs.job_shell import NOT_ITS_TURN, ShellDialect, attempt_of,
 from cloudq.domain.jobs.job_state import JobState
 from cloudq.domain.jobs.outcome import Life, SchedulerStatus
 from cloudq.domain.names import ClaimTag
-from cloudq.domain.scripts.array_range import ArrayRange
-from cloudq.domain.scripts.header import HeaderSyntax
-from cloudq.domain.scripts.submit_options import join_options
-from cloudq.ports.batch_scheduler import AttemptFiles, LocalJob, Submission
+from cloudq.domain.scripts.header import HeaderSyntax, header_lines
+from cloudq.domain.scripts.jobscript import Jobscript
+from cloudq.ports.batch_scheduler import AttemptFiles, LocalJob, Submission, SubmitPlan
 from cloudq.ports.clock import Clock
 
 _RECORD_TIME = "%Y-%m-%dT%H:%M:%SZ"
@@ -162,7 +161,7 @@ class ScriptedScheduler:
     @property
     def dialect(self) -> ShellDialect:
         return ShellDialect(
-            HeaderSyntax(DIRECTIVE), '"$SCRIPTED_JOB_ID"', '"${SCRIPTED_TASK_ID:-}"', forward_signals=False
+            HeaderSyntax(PREFIX), '"$SCRIPTED_JOB_ID"', '"${SCRIPTED_TASK_ID:-}"', forward_signals=False
         )
 
     @property
@@ -178,20 +177,16 @@ class ScriptedScheduler:
 
     # Submitting -------------------------------------------------------------------------------
 
-    def planned_array(self, submission: Submission) -> ArrayRange | None:
-        return submission.array
-
-    def describe(self, submission: Submission) -> str:
-        read_local_options(submission.options)
+    def plan(self, submission: Submission) -> SubmitPlan:
+        read_local_options(submission.options, submission.header_lines)
         array = ("--array", str(submission.array)) if submission.array else ()
-        return join_options(["scripted", *array, *submission.options, str(submission.job_shell)])
+        typed = ("scripted", *array, *submission.options)
+        argv = (*typed, str(submission.job_shell))
+        return SubmitPlan(submission=submission, argv=argv, typed=typed, array=submission.array)
 
-    def submit(self, submission: Submission, files: AttemptFiles) -> str:
+    def submit(self, plan: SubmitPlan, files: AttemptFiles) -> str:
         self.advance()
-        try:
-            read_local_options(submission.options)
-        except SubmitRefused as refusal:
-            return _refuse(files, str(refusal))
+        submission = plan.submission
         fault = self._next_fault(submission)
         if not submission.control_dir.is_dir():
             raise SubmitDeferred("scripted: no place for the answer, so nothing is run")
@@ -225,7 +220,9 @@ class ScriptedScheduler:
     def _accept(self, submission: Submission, files: AttemptFiles | None) -> str:
         local_id = str(next(self._ids))
         job_shell = _content(submission.job_shell)
-        options = read_local_options(submission.options, job_shell)
+        header = header_lines(Jobscript("job_shell", job_shell), self.dialect.header)
+        assert header == submission.header_lines, "the header lines are those that the scheduler reads"
+        options = read_local_options(submission.options, header)
         tasks: list[int | None] = [None] if submission.array is None else list(submission.array)
         attempt = attempt_of(job_shell.decode())
         limit = float(options.time.seconds) if options.time else None

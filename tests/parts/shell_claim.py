@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
 from cloudq.domain.jobs.job_shell import JobShellPlan, MetaSetting, ShellDialect, render_job_shell
 from cloudq.domain.scripts.array_range import ArrayRange
-from cloudq.domain.scripts.header import read_header
+from cloudq.domain.scripts.header import header_lines, read_header
 from cloudq.domain.scripts.jobscript import Jobscript
-from cloudq.ports.batch_scheduler import Submission
+from cloudq.ports.batch_scheduler import BatchScheduler, Submission, SubmitPlan
 from cloudq.ports.workspace import SpaceOwner
 
 
@@ -32,7 +32,7 @@ def prepare(
         work_dir=str(space.work_dir),
         script_path=str(path),
         has_shebang=script.has_shebang,
-        directives=header.directives,
+        header_lines=header.lines,
         interpreter=header.interpreter,
         meta=meta,
     )
@@ -41,15 +41,22 @@ def prepare(
     return space
 
 
-def submission_of(
-    space: DirectoryClaimSpace, options: Sequence[str] = (), array: str | None = None, attempt: int = 1
-) -> Submission:
-    """Return the submission of *space* to the scheduler."""
-    return Submission(
+def plan_of(
+    scheduler: BatchScheduler,
+    space: DirectoryClaimSpace,
+    options: Sequence[str] = (),
+    array: str | None = None,
+    attempt: int = 1,
+) -> SubmitPlan:
+    """Return the plan by which *scheduler* would submit the job shell of *space*."""
+    job_shell = space.read_job_shell() or Jobscript("job_shell.sh", b"")
+    submission = Submission(
         tag=space.tag,
         job_shell=space.job_shell_for(attempt),
         work_dir=space.work_dir,
         control_dir=space.control_dir,
         options=tuple(options),
+        header_lines=header_lines(job_shell, scheduler.dialect.header),
         array=ArrayRange.parse(array) if array else None,
     )
+    return scheduler.plan(submission)

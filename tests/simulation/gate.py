@@ -40,7 +40,7 @@ DISK_WRITES = frozenset({
     "extract_input", "note_baseline", "publish", "begin_attempt", "block", "note_miss", "pack_output",
     "note_staged_out",
 })  # fmt: skip
-DISK_READS = frozenset({"owner", "attempts", "records", "fingerprint"})
+DISK_READS = frozenset({"owner", "attempts", "records", "fingerprint", "read_job_shell"})
 WHERE_STOPS_HURT = frozenset({"install_job_shell", "note_baseline", "publish", "begin_attempt", "submit"})
 """The methods that may touch the files of a script that a successor has started."""
 MORE_STOPS = 5
@@ -274,7 +274,7 @@ class Process:
         if port == "scheduler" and method in QUESTIONS and dice.happens(rate):
             return self._question_fault(method, work)
         if port == "scheduler" and method == "submit":
-            self.life.checks.submitted.add((self.home, args[0].tag))
+            self.life.checks.submitted.add((self.home, args[0].submission.tag))
             if dice.happens(rates.submit):
                 self._submit_fault(args)
         if port in {"space", "workspace"}:
@@ -322,7 +322,7 @@ class Process:
 
     def _submit_fault(self, args: tuple[Any, ...]) -> None:
         fault = self.life.dice.one_of([*SubmitFault, SubmitFault.LATE, SubmitFault.LATE])
-        tag = args[0].tag
+        tag = args[0].submission.tag
         self.scheduler().submit_faults.append(fault)
         if fault is SubmitFault.DEFERRED:
             self.life.checks.deferred.add((self.home, tag))
@@ -384,7 +384,7 @@ class Gated:
 MOST_SLEEPS = 3_000
 LONGEST_OUTAGE = 300
 """The longest outage, in sleeps of a run of one cycle."""
-UNGATED = frozenset({"describe", "submitted", "log_path", "attempt_files"})
+UNGATED = frozenset({"submitted", "log_path", "attempt_files"})
 
 
 class GatedWorkspace(Gated):

@@ -49,7 +49,7 @@ def submit_array(world: World, _: System) -> str:
 
 
 def submit_with_time_limit(world: World, _: System) -> str:
-    return world.submit("alpha", submit_opt="--time 30s")
+    return world.submit("alpha", script=Jobscript("run.sh", b"#!/bin/bash\n#LOCAL --time 30s\necho hello\n"))
 
 
 def cancel(world: World, job_id: str) -> None:

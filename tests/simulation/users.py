@@ -28,7 +28,7 @@ from tests.simulation.machines import Host, HostClock
 if TYPE_CHECKING:
     from tests.simulation.life import Life
 
-SCRIPT = Jobscript("run.sh", b"#!/bin/bash\necho hello\n")
+SCRIPT = Jobscript("run.sh", b"#!/bin/bash\n#LOCAL --slots 1\necho hello\n")
 META_SCRIPT = Jobscript(
     "mjob.sh", b"#$ project: p\n#$ resource: cpu\n#$ n_resource: 1\n#$ walltime: 1h\necho hello\n"
 )

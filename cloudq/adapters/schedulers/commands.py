@@ -18,9 +18,10 @@ from cloudq.adapters.process import (
     run_to_end,
     start_recording,
 )
+from cloudq.adapters.schedulers.output_dirs import make_output_dir
 from cloudq.domain.errors import SchedulerUnavailable, SubmitDeferred, SubmitUncertain
 from cloudq.domain.scripts.submit_options import join_options
-from cloudq.ports.batch_scheduler import AttemptFiles
+from cloudq.ports.batch_scheduler import AttemptFiles, SubmitPlan
 
 _IDS_OF_ONE_COMMAND = 50
 _OPTION_NOT_KNOWN = re.compile(
@@ -99,12 +100,15 @@ class SchedulerCommands:
         """Return the output of a query that succeeded. Raises `SchedulerUnavailable`."""
         return self.succeed(*argv).stdout
 
-    def submit(self, argv: Sequence[str], work_dir: Path, files: AttemptFiles) -> None:
-        """Run a submit command that leaves its answer in *files*.
+    def submit(self, plan: SubmitPlan, files: AttemptFiles) -> None:
+        """Run the submit command of *plan*, which leaves its answer in *files*.
 
         Raises `SubmitDeferred` if it cannot be run, `SubmitUncertain` if it does not end in time.
         """
-        command = Command(tuple(argv), work_dir, self._environ, files.stdout, files.stderr)
+        work_dir, argv = plan.submission.work_dir, plan.argv
+        for directory in plan.output_dirs:
+            make_output_dir(work_dir, directory)
+        command = Command(argv, work_dir, self._environ, files.stdout, files.stderr)
         try:
             process = start_recording(command, files.process, files.status, self._times.submit_limit_s)
         except OSError as error:

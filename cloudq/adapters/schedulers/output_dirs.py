@@ -1,4 +1,4 @@
-"""Create the directories inside the work directory that a user's ``-o`` and ``-e`` name.
+"""The directories inside the work directory that a user's ``-o`` and ``-e`` name, and that cloudq creates.
 
 A new work directory cannot contain them, no scheduler creates them, and a job whose output file cannot be
 opened fails before its script starts. Nothing is ever created outside the work directory.
@@ -65,7 +65,7 @@ class OutputNames:
 
 @frozen
 class OutputDirs:
-    """The directories to create for one submission."""
+    """The rules by which the directories of one submission are found."""
 
     work_dir: Path
     start_dir: str
@@ -73,43 +73,53 @@ class OutputDirs:
     names: OutputNames
     array: ArrayRange | None = field(default=None)
 
-    def make(self, paths: Mapping[str, str]) -> None:
-        """Create the directories that *paths*, by option, need inside the work directory.
+    def needed(self, paths: Mapping[str, str]) -> tuple[str, ...]:
+        """Return the directories that *paths*, by option, need inside the work directory, relative to it.
 
         Raises `SubmitRefused` for a directory whose name contains a value that only the scheduler knows,
-        such as the job's id; `SubmitDeferred` if the disk is full.
+        such as the job's id.
         """
+        needed: dict[str, None] = {}
         for option, path in paths.items():
             try:
                 for directory in self.names.directories(path, self.array):
-                    self._make(directory)
+                    needed |= dict.fromkeys(self._inside(directory))
             except _NotKnownYet:
                 self._refuse_inside(option, path)
+        return tuple(needed)
 
     def _refuse_inside(self, option: str, path: str) -> None:
         first = self.names.placeholder.search(path)
-        if first is not None and self._inside(path[: first.start()]) is not None:
+        if first is not None and self._is_inside(path[: first.start()]):
             raise SubmitRefused(
                 f"{option} {path}: {first[0]} is in the name of a directory that does not exist, and its "
                 "value is unknown before the job is submitted; put it into the file name instead"
             )
 
-    def _inside(self, directory: str) -> str | None:
-        """Return *directory* relative to the work directory; None if it is elsewhere."""
-        whole = os.path.normpath(self.work_dir / self.start_dir / directory)
-        relative = os.path.relpath(whole, self.work_dir)
-        return None if relative.split("/", 1)[0] == ".." else relative
+    def _is_inside(self, directory: str) -> bool:
+        return self._relative(directory).split("/", 1)[0] != ".."
 
-    def _make(self, directory: str) -> None:
-        relative = self._inside(directory)
-        place = self.work_dir
-        for part in () if relative in {None, "."} else str(relative).split("/"):
-            place = place / part
-            if place.is_symlink():  # it may lead out of the work directory, where nothing is created
-                return
-            try:
-                place.mkdir(exist_ok=True)
-            except OSError as error:
-                if is_full(error):
-                    raise SubmitDeferred(f"no space to make {place}: {error}") from error
-                return  # the scheduler will report the error
+    def _inside(self, directory: str) -> Iterator[str]:
+        """Yield *directory* relative to the work directory, if it is a directory below it."""
+        relative = self._relative(directory)
+        if relative != "." and self._is_inside(directory):
+            yield relative
+
+    def _relative(self, directory: str) -> str:
+        whole = os.path.normpath(self.work_dir / self.start_dir / directory)
+        return os.path.relpath(whole, self.work_dir)
+
+
+def make_output_dir(work_dir: Path, relative: str) -> None:
+    """Create the directory *relative* inside *work_dir*. Raises `SubmitDeferred` if the disk is full."""
+    place = work_dir
+    for part in relative.split("/"):
+        place = place / part
+        if place.is_symlink():  # it may lead out of the work directory, where nothing is created
+            return
+        try:
+            place.mkdir(exist_ok=True)
+        except OSError as error:
+            if is_full(error):
+                raise SubmitDeferred(f"no space to make {place}: {error}") from error
+            return  # the scheduler will report the error

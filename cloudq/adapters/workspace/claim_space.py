@@ -48,6 +48,7 @@ from cloudq.domain.jobs.contents import Contents
 from cloudq.domain.jobs.job import Job
 from cloudq.domain.jobs.job_shell import BLOCKED, for_attempt, record_name
 from cloudq.domain.names import ClaimTag, checked_file_name
+from cloudq.domain.scripts.jobscript import Jobscript
 from cloudq.ports.batch_scheduler import AttemptFiles
 from cloudq.ports.clock import Clock
 from cloudq.ports.workspace import (
@@ -215,6 +216,13 @@ class DirectoryClaimSpace:
     def install_job_shell(self, text: str) -> None:
         with told_as_workspace_problem(f"write {self.job_shell}"):
             replace_file(self.job_shell, os.fsencode(text), _EXECUTABLE)
+
+    def read_job_shell(self) -> Jobscript | None:
+        with told_as_workspace_problem(f"read {self.job_shell}"):
+            try:
+                return Jobscript(self.job_shell.name, self._own_shell())
+            except FileNotFoundError:
+                return None
 
     def job_shell_for(self, attempt: int) -> Path:
         if attempt == 1:

@@ -30,9 +30,10 @@ from cloudq.domain.jobs.job_shell import (
 from cloudq.domain.jobs.job_state import JobState
 from cloudq.domain.jobs.task_states import TaskState, TaskStates
 from cloudq.domain.names import ClaimTag
+from cloudq.domain.scripts.header import header_lines
 from cloudq.domain.scripts.local_script import local_name_of
 from cloudq.domain.scripts.submit_options import join_options, split_options
-from cloudq.ports.batch_scheduler import BatchScheduler, Submission
+from cloudq.ports.batch_scheduler import BatchScheduler, Submission, SubmitPlan
 from cloudq.ports.clock import Clock
 from cloudq.ports.workspace import Attempt, FirstMiss, Workspace
 
@@ -135,33 +136,42 @@ class HandOverJob:
         """Return the job's options for the submit command."""
         return held.space.kept_options() if held.job.is_meta else split_options(held.job.submit_opt)
 
-    def _submission(self, held: HeldJob, attempt: int = 1) -> Submission:
-        return Submission(
+    def _header_lines(self, held: HeldJob) -> tuple[str, ...]:
+        """Return the header lines of the job shell; that of a meta job has none.
+
+        The job shell is read only if another process wrote it.
+        """
+        if held.job.is_meta:
+            return ()
+        if held.header_lines is None and (job_shell := held.space.read_job_shell()) is not None:
+            held.header_lines = header_lines(job_shell, self.scheduler.dialect.header)
+        return held.header_lines or ()
+
+    def _plan(self, held: HeldJob, attempt: int = 1) -> SubmitPlan:
+        """Return the submit command; update the array, which the script or the options may also request."""
+        submission = Submission(
             tag=held.tag,
             job_shell=held.space.job_shell_for(attempt),
             work_dir=held.space.work_dir,
             control_dir=held.space.control_dir,
             options=self._options(held),
+            header_lines=self._header_lines(held),
             array=held.job.array_tid,
             name=held.job.name,
         )
-
-    def _learn_array(self, held: HeldJob) -> None:
-        """Update the array of the job, which the script or the user's options may also request."""
-        array = self.scheduler.planned_array(self._submission(held))
-        if array != held.job.array_tid:
-            held.job = evolve(held.job, array_tid=array)
+        plan = self.scheduler.plan(submission)
+        if plan.array != held.job.array_tid:
+            held.job = evolve(held.job, array_tid=plan.array)
+        return plan
 
     def _submit(self, held: HeldJob, number: int) -> None:
         try:
-            self._learn_array(held)
-            submission = self._submission(held, number)
-            command = self.scheduler.describe(submission)
+            plan = self._plan(held, number)
             permit_of(held).commit()  # no submission follows a cancel
-            files = held.space.begin_attempt(number, command, self.scheduler.submit_time_limit_s)
+            files = held.space.begin_attempt(number, plan.command, self.scheduler.submit_time_limit_s)
             if held.job.submission:
                 self.workspace.note_start(held.tag, held.job.submission)
-            local_id = self.scheduler.submit(submission, files)
+            local_id = self.scheduler.submit(plan, files)
         except (SubmitRefused, InvalidInput) as error:
             self._refused(held, error)
         except SubmitDeferred as error:
@@ -169,7 +179,7 @@ class HandOverJob:
         except SubmitUncertain as error:
             held.note = str(error)
         else:
-            self._handed_over(held, (local_id,), command, submission.options)
+            self._handed_over(held, (local_id,), plan.command, plan.submission.options)
 
     def _handed_over(
         self, held: HeldJob, local_ids: tuple[str, ...], command: str, options: tuple[str, ...]
@@ -239,7 +249,7 @@ class HandOverJob:
         last = attempts[-1]
         options = self._options(held)
         with suppress(SubmitRefused):  # then nothing was ever submitted
-            self._learn_array(held)
+            self._plan(held)  # for the array, which determines the names of the records
         if started := self._started(held):
             self._handed_over(held, started, last.command, options)
             return

@@ -121,6 +121,8 @@ class HeldJob(Retried):
     """The final state, once it is decided; it is recorded after the stage-out."""
     hand_over: UnderWay | None = None
     """Its preparation or submission in the background."""
+    header_lines: tuple[str, ...] | None = None
+    """The header lines of its job shell; None if this process neither wrote nor read the job shell."""
     has_big_input: bool = False
     """Whether its input turned out to be bigger than its record states."""
     permit: Permit | None = None
@@ -175,6 +177,7 @@ class HeldJob(Retried):
             self.end, self.is_elsewhere = copied.end, copied.is_elsewhere
             self.note, self.retry_at, self.retries = copied.note, copied.retry_at, copied.retries
             self.is_looked_for = copied.is_looked_for
+            self.header_lines = copied.header_lines
 
     @property
     def has_started(self) -> bool:

@@ -13,6 +13,7 @@ from cloudq.application.agent.permit import Permit
 from cloudq.domain.errors import InputIsBig, SubmitRefused, WorkspaceFull, WorkspaceProblem
 from cloudq.domain.jobs.job import Job
 from cloudq.domain.jobs.job_shell import BLOCKED, JobShellPlan, MetaSetting, render_job_shell
+from cloudq.domain.scripts.array_range import ArrayRange
 from cloudq.domain.scripts.header import Header, read_header
 from cloudq.domain.scripts.jobscript import Jobscript
 from cloudq.domain.scripts.submit_options import split_options
@@ -28,7 +29,7 @@ SMALL_INPUT_BYTES = 8 * 1024 * 1024
 
 @frozen
 class PrepareJob:
-    """Prepare the files of a held job, in the background and without changing the held job.
+    """Prepare the files of a held job, in the background, on a copy of the held job.
 
     Until the rename, the job has no files under its own name; a cancel that makes the control
     directory first keeps any preparation from being published.
@@ -110,6 +111,7 @@ class PrepareJob:
             making.install_script(script.name, script.body)
             header = read_header(script, split_options(job.submit_opt), self.scheduler.dialect.header)
             self._install_job_shell(making, held, script, header)
+            held.header_lines = header.lines
         permit.require()
         making.note_baseline()
 
@@ -131,27 +133,25 @@ class PrepareJob:
         self.files.put_local_script(held.tag, local_script)
         making.install_script(local.name, local.body)
         making.install_tools()
-        making.keep_options((*local.options, *split_options(job.submit_opt)))
+        options = (*local.options, *split_options(job.submit_opt))
+        making.keep_options(options)
+        array = self._array_of(held, options)
         tools = str(held.space.tools_dir)
-        setting = self.local_scripts.setting(job, local, tools)
+        setting = self.local_scripts.setting(evolve(job, array_tid=array), local, tools)
         self._install_job_shell(making, held, local_script, Header(), setting)
-        # The user's options may also request an array.
-        array = self.scheduler.planned_array(self._submission(making, held))
-        if array != setting.array:
-            setting = self.local_scripts.setting(evolve(job, array_tid=array), local, tools)
-            self._install_job_shell(making, held, local_script, Header(), setting)
 
-    def _submission(self, making: Making, held: HeldJob) -> Submission:
-        """Return the submission as it would be, while its files are being made."""
-        return Submission(
+    def _array_of(self, held: HeldJob, options: tuple[str, ...]) -> ArrayRange | None:
+        """Return the array of a meta job, which the user's options may also request."""
+        submission = Submission(
             tag=held.tag,
-            job_shell=making.job_shell,
+            job_shell=held.space.job_shell,
             work_dir=held.space.work_dir,
             control_dir=held.space.control_dir,
-            options=making.kept_options(),
+            options=options,
             array=held.job.array_tid,
             name=held.job.name,
         )
+        return self.scheduler.plan(submission).array
 
     def _install_job_shell(
         self,
@@ -168,7 +168,7 @@ class PrepareJob:
             work_dir=str(space.work_dir),
             script_path=str(space.work_dir / script.name),
             has_shebang=script.has_shebang,
-            directives=header.directives,
+            header_lines=header.lines,
             interpreter=header.interpreter,
             meta=meta,
         )

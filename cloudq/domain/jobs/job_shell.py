@@ -95,7 +95,7 @@ class JobShellPlan:
     work_dir: str
     script_path: str
     has_shebang: bool
-    directives: tuple[str, ...] = ()
+    header_lines: tuple[str, ...] = ()
     interpreter: str = ""
     """The interpreter that runs the script, whatever its own first line names, if the user asked for one."""
     meta: MetaSetting | None = None
@@ -129,7 +129,7 @@ def render_job_shell(plan: JobShellPlan, dialect: ShellDialect) -> str:
         flush_tries=int(FLUSH_S / _FLUSH_PAUSE_S),
         flush_pause=_FLUSH_PAUSE_S,
         flush_s=FLUSH_S,
-        directives="".join(f"{line}\n" for line in plan.directives),
+        directives="".join(f"{line}\n" for line in plan.header_lines),
         tag=plan.tag,
         stay=STAY,
         not_its_turn=NOT_ITS_TURN,

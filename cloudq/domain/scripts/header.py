@@ -42,8 +42,35 @@ class HeaderSyntax:
 class Header:
     """The lines that are copied, and the interpreter that runs the script if the user asked for one."""
 
-    directives: tuple[str, ...] = ()
+    lines: tuple[str, ...] = ()
     interpreter: str = ""
+
+
+def header_lines(script: Jobscript, syntax: HeaderSyntax) -> tuple[str, ...]:
+    """Return the lines of *script* from which the scheduler reads options, as they are.
+
+    Blanks around them are removed, and *continued* lines are joined. Unless the scheduler reads them
+    *anywhere*, they end at the first line that is neither blank nor a comment.
+    """
+    prefixes = (syntax.prefix, *syntax.also)
+    header = []
+    lines = iter(script.body.decode(errors="replace").split("\n"))
+    for line in lines:
+        stripped = line.strip()
+        if (stripped if syntax.indented else line).startswith(prefixes):
+            header.append(_joined(stripped, lines) if syntax.continued else stripped)
+        elif syntax.passed_over and line.startswith(syntax.passed_over):
+            continue
+        elif stripped and not stripped.startswith("#") and not syntax.anywhere:
+            break
+    return tuple(header)
+
+
+def _joined(line: str, following: Iterator[str]) -> str:
+    """Join *line* with as many of the *following* lines as backslashes at the end ask for."""
+    while line.endswith("\\"):
+        line = (line[:-1] + next(following, "")).rstrip()
+    return line
 
 
 def read_header(script: Jobscript, options: Sequence[str], syntax: HeaderSyntax) -> Header:
@@ -52,14 +79,7 @@ def read_header(script: Jobscript, options: Sequence[str], syntax: HeaderSyntax)
     An interpreter in *options* takes precedence over one in the script.
     """
     prefix, option = syntax.prefix, syntax.interpreter_option
-    lines = script.directives(
-        prefix,
-        *syntax.also,
-        anywhere=syntax.anywhere,
-        indented=syntax.indented,
-        passed_over=syntax.passed_over,
-        continued=syntax.continued,
-    )
+    lines = header_lines(script, syntax)
     if not option:
         return Header(lines)
     asked = re.compile(rf"\s*(?<!\S){re.escape(option)}{syntax.before_value}([^\s#]+)(?=\s|#|$)")

@@ -1,4 +1,4 @@
-"""A jobscript as users submit it: its problems, and its header lines."""
+"""A jobscript as users submit it, and its problems."""
 
 from __future__ import annotations
 
@@ -36,40 +36,6 @@ class Jobscript:
     def has_shebang(self) -> bool:
         """Return whether the script names its own interpreter; otherwise, /bin/bash runs it."""
         return self.body.startswith(b"#!")
-
-    def directives(
-        self,
-        *prefixes: str,
-        anywhere: bool = False,
-        indented: bool = False,
-        passed_over: str = "",
-        continued: bool = False,
-    ) -> tuple[str, ...]:
-        """Return the header lines that begin with one of *prefixes*, up to the first command, as they are.
-
-        Slurm and PBS stop reading options at the first line that is neither blank nor a comment. PBS also
-        reads *indented* lines, which are returned without their leading blanks, continues after lines that
-        begin with the character *passed_over*, and joins lines that are *continued* by a backslash. Grid
-        Engine reads header lines *anywhere* in the script.
-        """
-        found = []
-        lines = iter(self.body.decode(errors="replace").split("\n"))
-        for line in lines:
-            stripped = line.strip()
-            if (stripped if indented else line).startswith(prefixes):
-                found.append(_joined(stripped, lines) if continued else stripped)
-            elif passed_over and line.startswith(passed_over):
-                continue
-            elif stripped and not stripped.startswith("#") and not anywhere:
-                break
-        return tuple(found)
-
-
-def _joined(line: str, following: Iterator[str]) -> str:
-    """Join *line* with as many of the *following* lines as backslashes at the end ask for."""
-    while line.endswith("\\"):
-        line = (line[:-1] + next(following, "")).rstrip()
-    return line
 
 
 def script_problems(name: str, body: bytes) -> list[str]:

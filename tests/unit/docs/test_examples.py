@@ -10,14 +10,20 @@ from pathlib import Path
 import pytest
 
 from cloudq.adapters.schedulers.grid_engine.options import read_grid_engine_options
+from cloudq.adapters.schedulers.grid_engine.scheduler import GRID_ENGINE_DIALECT
 from cloudq.adapters.schedulers.local.options import read_local_options
+from cloudq.adapters.schedulers.local.scheduler import LOCAL_DIALECT
 from cloudq.adapters.schedulers.pbs.options import read_pbs_options
+from cloudq.adapters.schedulers.pbs.scheduler import PBS_DIALECT
 from cloudq.adapters.schedulers.slurm.options import read_slurm_options
+from cloudq.adapters.schedulers.slurm.scheduler import SLURM_DIALECT
 from cloudq.adapters.systems import load_profile, shipped_profiles
 from cloudq.client import preview_conversion
 from cloudq.config import Config, load_config
+from cloudq.domain.jobs.job_shell import ShellDialect
 from cloudq.domain.scripts.array_range import ArrayRange
 from cloudq.domain.scripts.directive import has_directives
+from cloudq.domain.scripts.header import header_lines
 from cloudq.domain.scripts.jobscript import Jobscript
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -26,12 +32,13 @@ META = [path for path in SCRIPTS if path.name.startswith("mjob_")]
 LOCAL = [path for path in SCRIPTS if path.name.startswith("ljob_")]
 TRAINING = [path for path in SCRIPTS if "_mnist." in path.name]
 
-READERS: dict[str, tuple[Callable[..., object], str, dict[str, bool]]] = {
-    "slurm": (read_slurm_options, "#SBATCH", {}),
-    "gridengine": (read_grid_engine_options, "#$", {"anywhere": True}),
-    "pbs": (read_pbs_options, "#PBS", {"indented": True}),
+READERS: dict[str, tuple[Callable[..., object], ShellDialect]] = {
+    "local": (read_local_options, LOCAL_DIALECT),
+    "slurm": (read_slurm_options, SLURM_DIALECT),
+    "gridengine": (read_grid_engine_options, GRID_ENGINE_DIALECT),
+    "pbs": (read_pbs_options, PBS_DIALECT),
 }
-"""For each scheduler: the reader of a script's own options, the mark of its lines, and where they may be."""
+"""For each scheduler: the reader of a script's own options, and the syntax of its header lines."""
 
 named = pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
 
@@ -50,10 +57,8 @@ def configured(home: Path) -> Config:
 def own_options(path: Path) -> object:
     """Return the options for the script's scheduler; raise `SubmitRefused` if it would reject one."""
     scheduler = load_profile(site_of(path), Path("nowhere")).scheduler
-    if scheduler == "local":
-        return read_local_options((), path.read_bytes())
-    reader, mark, where = READERS[scheduler]
-    return reader((), Jobscript.checked(path.name, path.read_bytes()).directives(mark, **where))
+    reader, dialect = READERS[scheduler]
+    return reader((), header_lines(Jobscript.checked(path.name, path.read_bytes()), dialect.header))
 
 
 def program_in(path: Path) -> str:

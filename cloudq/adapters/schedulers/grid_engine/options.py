@@ -14,7 +14,7 @@ from attrs import field, frozen
 from cloudq.domain.errors import InvalidInput, SubmitRefused
 from cloudq.domain.scripts.array_range import ArrayRange
 
-DIRECTIVE = "#$"
+PREFIX = "#$"
 
 _NO = frozenset({"n", "no"})
 _WARN_ONLY = frozenset({"e", "w", "n"})
@@ -23,7 +23,7 @@ _NOTHING = "nothing would be submitted"
 
 _REFUSED: Mapping[str, tuple[frozenset[str], str]] = {
     "@": (frozenset(), "cloudq does not read options in a file; write them into the script"),
-    "C": (frozenset(), f"cloudq copies only lines that begin with {DIRECTIVE}"),
+    "C": (frozenset(), f"cloudq copies only lines that begin with {PREFIX}"),
     "b": (_NO, "it replaces the jobscript"),
     "clear": (frozenset(), "it would remove the options that cloudq adds"),
     "help": (frozenset(), _NOTHING),
@@ -75,12 +75,12 @@ class GridEngineOptions:
         return int(self.values.get("tc", "0")) or None
 
 
-def read_grid_engine_options(words: Sequence[str], directives: Sequence[str]) -> GridEngineOptions:
+def read_grid_engine_options(words: Sequence[str], header_lines: Sequence[str]) -> GridEngineOptions:
     """Read script lines, then *words*, which override them. Raises `SubmitRefused` with all problems."""
     problems: list[str] = []
     values: dict[str, str] = {}
-    for line in directives:
-        own, is_clear = split_directive(line)
+    for line in header_lines:
+        own, is_clear = split_header_line(line)
         if not is_clear:
             problems.append(
                 f"{line.strip()}: write what follows a quoted value on a separate line: "
@@ -99,12 +99,12 @@ def read_grid_engine_options(words: Sequence[str], directives: Sequence[str]) ->
     return GridEngineOptions(values, tuple(kept))
 
 
-def split_directive(line: str) -> tuple[list[str], bool]:
+def split_header_line(line: str) -> tuple[list[str], bool]:
     """Split a line into words as qsub does; also return whether every kind of qsub does so.
 
     ``#`` ends the line, wherever it is. A quote makes one word of the rest of the line.
     """
-    rest = line.removeprefix(DIRECTIVE).partition("#")[0]
+    rest = line.removeprefix(PREFIX).partition("#")[0]
     quoted = re.search(r"""\S*["'].*""", rest)
     if quoted is None:
         return rest.split(), True

@@ -14,9 +14,7 @@ from attrs import evolve, frozen
 from cloudq.adapters.process import Finished, account
 from cloudq.adapters.schedulers.commands import CommandTimes, SchedulerCommands, in_chunks, left_in, words_of
 from cloudq.adapters.schedulers.grid_engine.jobs import KnownJob, KnownJobs
-from cloudq.adapters.schedulers.grid_engine.options import (
-    DIRECTIVE,
-)
+from cloudq.adapters.schedulers.grid_engine.options import PREFIX
 from cloudq.adapters.schedulers.grid_engine.parse import (
     QUERY_ENVIRONMENT,
     Account,
@@ -37,24 +35,16 @@ from cloudq.adapters.schedulers.grid_engine.states import (
     read_qsub_answer,
     status_of,
 )
-from cloudq.adapters.schedulers.grid_engine.submit import (
-    array_of,
-    options_of,
-    output_dirs,
-    output_paths,
-    qsub_argv,
-)
+from cloudq.adapters.schedulers.grid_engine.submit import plan_qsub
 from cloudq.domain.errors import SchedulerUnavailable, SubmitUncertain
 from cloudq.domain.jobs.job_shell import ShellDialect
 from cloudq.domain.jobs.outcome import Life, SchedulerStatus
 from cloudq.domain.names import ClaimTag
-from cloudq.domain.scripts.array_range import ArrayRange
 from cloudq.domain.scripts.header import HeaderSyntax
-from cloudq.domain.scripts.submit_options import join_options
-from cloudq.ports.batch_scheduler import AttemptFiles, LocalJob, Submission
+from cloudq.ports.batch_scheduler import AttemptFiles, LocalJob, Submission, SubmitPlan
 
 GRID_ENGINE_DIALECT = ShellDialect(
-    header=HeaderSyntax(DIRECTIVE, anywhere=True, interpreter_option="-S"),
+    header=HeaderSyntax(PREFIX, anywhere=True, interpreter_option="-S"),
     local_id='"${JOB_ID:-}"',
     task_id='"${SGE_TASK_ID#undefined}"',
     forward_signals=False,  # they reach the whole process group
@@ -121,30 +111,24 @@ class GridEngineScheduler:
 
     # Submitting -------------------------------------------------------------------------------
 
-    def planned_array(self, submission: Submission) -> ArrayRange | None:
-        return array_of(submission, options_of(submission))
+    def plan(self, submission: Submission) -> SubmitPlan:
+        return plan_qsub(submission)
 
-    def describe(self, submission: Submission) -> str:
-        return join_options(qsub_argv(submission, options_of(submission)))
-
-    def submit(self, submission: Submission, files: AttemptFiles) -> str:
-        options = options_of(submission)
-        argv = qsub_argv(submission, options)
-        output_dirs(submission, options).make(output_paths(options))
-        self._commands.submit(argv, submission.work_dir, files)
-        told = read_qsub_answer(*left_in(files))
-        if told is None:
+    def submit(self, plan: SubmitPlan, files: AttemptFiles) -> str:
+        self._commands.submit(plan, files)
+        answer = read_qsub_answer(*left_in(files))
+        if answer is None:
             raise SubmitUncertain("qsub left no answer")
         ask_at = self._elapsed() + self._times.accounting_wait_s
-        self._jobs.submitted(told.local_id, submission.tag, parse_tasks(told.tasks), ask_at)
-        return told.local_id
+        self._jobs.submitted(answer.local_id, plan.submission.tag, parse_tasks(answer.tasks), ask_at)
+        return answer.local_id
 
     def submitted(self, files: AttemptFiles) -> str | None:
-        told = read_qsub_answer(*left_in(files))
-        if told is None:
+        answer = read_qsub_answer(*left_in(files))
+        if answer is None:
             return None
-        self._jobs.met(told.local_id, None, parse_tasks(told.tasks), ask_at=0.0)
-        return told.local_id
+        self._jobs.met(answer.local_id, None, parse_tasks(answer.tasks), ask_at=0.0)
+        return answer.local_id
 
     # Asking -----------------------------------------------------------------------------------
 

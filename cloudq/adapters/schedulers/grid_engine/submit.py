@@ -9,10 +9,8 @@ from pathlib import Path
 
 from attrs import evolve
 
-from cloudq.adapters.filesystem import read_record
 from cloudq.adapters.process import account
 from cloudq.adapters.schedulers.grid_engine.options import (
-    DIRECTIVE,
     NO_LISTS,
     GridEngineOptions,
     is_plain_path,
@@ -24,27 +22,41 @@ from cloudq.adapters.schedulers.output_dirs import OutputDirs, OutputNames
 from cloudq.domain.errors import SubmitRefused
 from cloudq.domain.jobs.job_shell import STAY
 from cloudq.domain.scripts.array_range import ArrayRange
-from cloudq.domain.scripts.jobscript import MAX_SCRIPT_BYTES, Jobscript
-from cloudq.ports.batch_scheduler import Submission
+from cloudq.ports.batch_scheduler import Submission, SubmitPlan
 
 
-def qsub_argv(submission: Submission, options: GridEngineOptions) -> tuple[str, ...]:
-    """Build the submit command: the user's options stay as they are, and only missing ones are added."""
-    array = array_of(submission, options)
+def plan_qsub(submission: Submission) -> SubmitPlan:
+    """Return the submit command: the user's options stay as they are, and only missing ones are added.
+
+    Raises `SubmitRefused`.
+    """
+    options = read_grid_engine_options(submission.options, submission.header_lines)
+    array = _array_of(submission, options)
+    array_words = tuple(_array_words(options, array))
     stays = options.has("wd")  # -cwd is where cloudq would start it anyway
     added = ["-terse"]
     if submission.name and not options.has("N"):
         added += ["-N", job_name(submission.name)]
     if not stays and not options.has("cwd") and "$" not in str(submission.work_dir):  # qsub expands $
         added += ["-wd", str(submission.work_dir)]
-    if array is not None and not options.has("t"):
-        added += ["-t", f"{array.first}-{array.last}:{array.step}"]
-    if array is not None and array.max_running is not None and not options.has("tc"):
-        added += ["-tc", str(array.max_running)]
+    streams = _streams(submission, options, array)
     # Last, so that no word before it can override it or be taken for the jobscript.
     own = ("-ac", f"{CONTEXT}={submission.tag}", "-S", "/bin/bash", str(submission.job_shell))
-    streams = _streams(submission, options, array)
-    return ("qsub", *added, *options.words, *streams, *own, *((STAY,) if stays else ()))
+    return SubmitPlan(
+        submission=submission,
+        argv=("qsub", *added, *array_words, *options.words, *streams, *own, *((STAY,) if stays else ())),
+        typed=("qsub", *array_words, *submission.options),
+        array=array,
+        output_dirs=_output_dirs(submission, options, array),
+    )
+
+
+def _array_words(options: GridEngineOptions, array: ArrayRange | None) -> Iterator[str]:
+    """Yield the options for the tasks that the user did not give."""
+    if array is not None and not options.has("t"):
+        yield from ("-t", f"{array.first}-{array.last}:{array.step}")
+    if array is not None and array.max_running is not None and not options.has("tc"):
+        yield from ("-tc", str(array.max_running))
 
 
 def _streams(submission: Submission, options: GridEngineOptions, array: ArrayRange | None) -> Iterator[str]:
@@ -60,22 +72,21 @@ def _streams(submission: Submission, options: GridEngineOptions, array: ArrayRan
 _PLACEHOLDER = re.compile(r"\$\{?(?P<name>HOME|USER|JOB_ID|JOB_NAME|HOSTNAME|TASK_ID)\}?")
 
 
-def output_dirs(submission: Submission, options: GridEngineOptions) -> OutputDirs:
-    """Return the directories for the output files that the user names."""
-    name = options.values.get("N") or job_name(submission.name)
+def _output_dirs(
+    submission: Submission, options: GridEngineOptions, array: ArrayRange | None
+) -> tuple[str, ...]:
     known = {
         "HOME": str(Path.home()),
         "USER": account(),
-        "JOB_NAME": name,
+        "JOB_NAME": options.values.get("N") or job_name(submission.name),
         "TASK_ID": "undefined",
     }
     names = OutputNames(_PLACEHOLDER, known, frozenset({"TASK_ID"}))
-    return OutputDirs(
-        submission.work_dir, options.values.get("wd", "."), names, array_of(submission, options)
-    )
+    start_dir = options.values.get("wd", ".")
+    return OutputDirs(submission.work_dir, start_dir, names, array).needed(_output_paths(options))
 
 
-def output_paths(options: GridEngineOptions) -> dict[str, str]:
+def _output_paths(options: GridEngineOptions) -> dict[str, str]:
     """Return the output files that the user names, for any host or for each one as ``host:path,…``."""
     given = ((f"-{name}", options.values.get(name, "")) for name in "oe")
     return {
@@ -85,14 +96,7 @@ def output_paths(options: GridEngineOptions) -> dict[str, str]:
     }
 
 
-def options_of(submission: Submission) -> GridEngineOptions:
-    """Read all options, those in the job shell first."""
-    text = read_record(submission.job_shell, 2 * MAX_SCRIPT_BYTES) or b""
-    lines = Jobscript("job_shell", text).directives(DIRECTIVE, anywhere=True)
-    return read_grid_engine_options(submission.options, lines)
-
-
-def array_of(submission: Submission, options: GridEngineOptions) -> ArrayRange | None:
+def _array_of(submission: Submission, options: GridEngineOptions) -> ArrayRange | None:
     """Return the tasks. Raises `SubmitRefused` for a contradiction, or for tasks that qsub cannot take."""
     own, asked = options.array, submission.array
     if asked is not None and len(asked.spans) > 1:

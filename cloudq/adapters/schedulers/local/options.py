@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from attrs import evolve, frozen
 
 from cloudq.domain.errors import InvalidInput, SubmitRefused
-from cloudq.domain.scripts.jobscript import Jobscript
 from cloudq.domain.scripts.submit_options import split_options
 from cloudq.domain.scripts.walltime import Walltime
 
-DIRECTIVE = "#LOCAL "
+PREFIX = "#LOCAL "
 
 
 @frozen
@@ -27,14 +26,11 @@ class LocalOptions:
         return ("--slots", str(self.slots), *limit)
 
 
-def read_local_options(words: Sequence[str], job_shell: bytes = b"") -> LocalOptions:
-    """Read the ``#LOCAL`` lines in the head of *job_shell*, then *words*, which take precedence.
-
-    Raises `SubmitRefused` with all problems.
-    """
+def read_local_options(words: Sequence[str], header_lines: Sequence[str] = ()) -> LocalOptions:
+    """Read header lines, then *words*, which take precedence. Raises `SubmitRefused` with all problems."""
     problems: list[str] = []
     options = LocalOptions()
-    for source, given in _sources(words, job_shell, problems):
+    for source, given in _sources(words, header_lines, problems):
         for name, value in _pairs(given):
             try:
                 options = _read_option(options, name, value)
@@ -46,11 +42,11 @@ def read_local_options(words: Sequence[str], job_shell: bytes = b"") -> LocalOpt
 
 
 def _sources(
-    words: Sequence[str], job_shell: bytes, problems: list[str]
+    words: Sequence[str], header_lines: Sequence[str], problems: list[str]
 ) -> Iterator[tuple[str, Sequence[str]]]:
-    for line in Jobscript("job_shell", job_shell).directives(DIRECTIVE):
+    for line in header_lines:
         try:
-            yield line, split_options(line.removeprefix(DIRECTIVE).replace("\t", " "))
+            yield line, split_options(line.removeprefix(PREFIX.rstrip()).replace("\t", " "))
         except InvalidInput as problem:
             problems.append(f"{line}: {problem}")
     yield "submit_opt", words

@@ -19,7 +19,6 @@ from cloudq.adapters.filesystem import (
     create_file,
     is_full,
     read_fields,
-    read_record,
     replace_file,
     write_fields,
 )
@@ -32,8 +31,10 @@ from cloudq.adapters.process import (
     send_signal,
     start_helper,
 )
+from cloudq.adapters.schedulers.commands import left_in
 from cloudq.adapters.schedulers.local.job_queue import LocalQueue, QueuedJob
-from cloudq.adapters.schedulers.local.options import DIRECTIVE, LocalOptions, read_local_options
+from cloudq.adapters.schedulers.local.options import PREFIX
+from cloudq.adapters.schedulers.local.submit import LocalPlan, plan_local
 from cloudq.domain.errors import (
     InvalidInput,
     SchedulerUnavailable,
@@ -45,14 +46,11 @@ from cloudq.domain.jobs.job_shell import ShellDialect, record_name
 from cloudq.domain.jobs.job_state import FINAL_STATES, JobState
 from cloudq.domain.jobs.outcome import Life, SchedulerStatus
 from cloudq.domain.names import ClaimTag, checked_local_job_id
-from cloudq.domain.scripts.array_range import ArrayRange
 from cloudq.domain.scripts.header import HeaderSyntax
-from cloudq.domain.scripts.jobscript import MAX_SCRIPT_BYTES
-from cloudq.domain.scripts.submit_options import join_options
-from cloudq.ports.batch_scheduler import AttemptFiles, LocalJob, Submission
+from cloudq.ports.batch_scheduler import AttemptFiles, LocalJob, Submission, SubmitPlan
 
 LOCAL_DIALECT = ShellDialect(
-    header=HeaderSyntax(DIRECTIVE),
+    header=HeaderSyntax(PREFIX),
     local_id='"$CLOUDQ_LOCAL_JOB_ID"',
     task_id='"${CLOUDQ_LOCAL_TASK_ID:-}"',
     forward_signals=False,  # the supervisor signals the whole group
@@ -60,7 +58,9 @@ LOCAL_DIALECT = ShellDialect(
 
 _SUPERVISOR = Path(__file__).with_name("supervisor.py")
 _START_WITHIN_S = 30.0
-_REFUSED, _DEFERRED = "1", "75"
+_DEFERRED = "75"
+_REFUSED = "1"
+"""The status that earlier agents left; today, options are refused before the attempt begins."""
 _RUNNING = SchedulerStatus(Life.RUNNING)
 _QUEUED = SchedulerStatus(Life.QUEUED)
 _CANCELED = SchedulerStatus(Life.ENDED, JobState.DELETED, reason="canceled before it started")
@@ -131,50 +131,36 @@ class LocalScheduler:
 
     # Submitting -------------------------------------------------------------------------------
 
-    def planned_array(self, submission: Submission) -> ArrayRange | None:
-        return submission.array
+    def plan(self, submission: Submission) -> LocalPlan:
+        plan = plan_local(submission)
+        if plan.job.slots > self._slots:
+            raise SubmitRefused(f"--slots {plan.job.slots}: this machine has {self._slots}")
+        return plan
 
-    def describe(self, submission: Submission) -> str:
-        options = self._options(submission)
-        array = ("--array", str(submission.array)) if submission.array else ()
-        return join_options(["local", *array, *options.words(), str(submission.job_shell)])
-
-    def submit(self, submission: Submission, files: AttemptFiles) -> str:
+    def submit(self, plan: SubmitPlan, files: AttemptFiles) -> str:
+        assert isinstance(plan, LocalPlan)  # noqa: S101 (made by `plan`)
         try:
-            job = _job(submission, self._options(submission))
-            local_id = self._queue.add(job, self._kill_wait_s)
-        except SubmitRefused as refusal:
-            _tell(files, "", str(refusal), _REFUSED)
-            raise
+            local_id = self._queue.add(plan.job, self._kill_wait_s)
         except OSError as error:
             if not is_full(error):
                 raise SubmitUncertain(f"cannot queue the job: {error}") from error
             with suppress(OSError):
-                _tell(files, "", str(error), _DEFERRED)
+                _leave_answer(files, "", str(error), _DEFERRED)
             raise SubmitDeferred(f"no space to queue the job: {error}") from error
         with suppress(OSError):  # the job is queued: `find` shows it even without these files
-            _tell(files, local_id, "", "0")
+            _leave_answer(files, local_id, "", "0")
         return local_id
 
     def submitted(self, files: AttemptFiles) -> str | None:
-        status = (read_record(files.status) or b"").decode(errors="replace").strip()
-        words = (read_record(files.stderr) or b"").decode(errors="replace").strip()
+        status, stdout, stderr = left_in(files)
         if status == _REFUSED:
-            raise SubmitRefused(words)
+            raise SubmitRefused(stderr.strip())
         if status == _DEFERRED:
-            raise SubmitDeferred(words)
-        told = (read_record(files.stdout) or b"").decode(errors="replace").strip()
+            raise SubmitDeferred(stderr.strip())
         try:
-            return checked_local_job_id(told) if told else None
+            return checked_local_job_id(stdout.strip())
         except InvalidInput:
             return None
-
-    def _options(self, submission: Submission) -> LocalOptions:
-        job_shell = read_record(submission.job_shell, 2 * MAX_SCRIPT_BYTES) or b""
-        options = read_local_options(submission.options, job_shell)
-        if options.slots > self._slots:
-            raise SubmitRefused(f"--slots {options.slots}: this machine has {self._slots}")
-        return options
 
     # Asking -----------------------------------------------------------------------------------
 
@@ -336,18 +322,6 @@ class LocalScheduler:
         return SchedulerStatus(Life.QUEUED, reason=f"cannot be started: its supervisor ended with {status}")
 
 
-def _job(submission: Submission, options: LocalOptions) -> QueuedJob:
-    return QueuedJob(
-        tag=submission.tag,
-        job_shell=submission.job_shell,
-        work_dir=submission.work_dir,
-        control_dir=submission.control_dir,
-        array=submission.array,
-        slots=options.slots,
-        limit_s=options.time.seconds if options.time else None,
-    )
-
-
 def _task_variables(local_id: str, job: QueuedJob, task: int | None) -> dict[str, str]:
     variables = {"CLOUDQ_LOCAL_JOB_ID": local_id}
     if job.array is None or task is None:
@@ -379,10 +353,9 @@ def _read_end(fields: Mapping[str, str]) -> SchedulerStatus:
     )
 
 
-def _tell(files: AttemptFiles, stdout: str, stderr: str, status: str) -> None:
+def _leave_answer(files: AttemptFiles, stdout: str, stderr: str, status: str) -> None:
     """Write what a submit command would have printed; the status comes last."""
-    told = ((files.stdout, stdout), (files.stderr, stderr), (files.status, status))
-    for path, text in told:
+    for path, text in ((files.stdout, stdout), (files.stderr, stderr), (files.status, status)):
         if text:
             replace_file(path, f"{text}\n".encode())
 

@@ -16,7 +16,7 @@ from attrs import field, frozen
 from cloudq.domain.errors import InvalidInput, SubmitRefused
 from cloudq.domain.scripts.array_range import ArrayRange
 
-DIRECTIVE = "#PBS"
+PREFIX = "#PBS"
 
 _VALUED = frozenset("aAcCeJjklmMNopPqrRSuvW")
 """Options whose value is the rest of their word or, if nothing is left of it, the next word."""
@@ -73,13 +73,13 @@ class PbsOptions:
         return None if text is None else ArrayRange.parse(text, lowest=0)
 
 
-def read_pbs_options(words: Sequence[str], directives: Sequence[str]) -> PbsOptions:
+def read_pbs_options(words: Sequence[str], header_lines: Sequence[str]) -> PbsOptions:
     """Read header lines, then *words*, which take precedence. Raises `SubmitRefused` with all problems."""
     problems: list[str] = []
     values: dict[str, str] = {}
     kept: list[str] = []
-    for line in directives:
-        values |= {letter: value for letter, value, _ in _options(split_directive(line), line, problems)}
+    for line in header_lines:
+        values |= {letter: value for letter, value, _ in _options(split_header_line(line), line, problems)}
     for letter, value, given in _options(words, "submit_opt", problems):
         values[letter] = value
         kept += given if letter not in _DROPPED else ()
@@ -89,12 +89,12 @@ def read_pbs_options(words: Sequence[str], directives: Sequence[str]) -> PbsOpti
     return PbsOptions(values, tuple(kept))
 
 
-def split_directive(line: str) -> list[str]:
+def split_header_line(line: str) -> list[str]:
     """Split a header line into words as qsub does: quotes group, and a ``#`` starts no comment.
 
     A backslash escapes the next character only outside quotes.
     """
-    rest = line.removeprefix(DIRECTIVE)
+    rest = line.removeprefix(PREFIX)
     lexer = shlex.shlex(rest, posix=True)
     lexer.whitespace_split, lexer.commenters, lexer.escapedquotes = True, "", ""
     try:

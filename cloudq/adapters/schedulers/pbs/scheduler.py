@@ -27,7 +27,7 @@ from cloudq.adapters.schedulers.commands import (
     words_of,
 )
 from cloudq.adapters.schedulers.pbs.lookup import JSON, WIDE, PbsLookup
-from cloudq.adapters.schedulers.pbs.options import DIRECTIVE
+from cloudq.adapters.schedulers.pbs.options import PREFIX
 from cloudq.adapters.schedulers.pbs.parse import (
     OUTPUT_VARIABLE,
     TAG_VARIABLE,
@@ -50,19 +50,17 @@ from cloudq.adapters.schedulers.pbs.states import (
     status_of,
     was_terminated,
 )
-from cloudq.adapters.schedulers.pbs.submit import array_of, options_of, output_dirs, output_paths, qsub_argv
+from cloudq.adapters.schedulers.pbs.submit import plan_qsub
 from cloudq.domain.errors import SchedulerUnavailable, SubmitUncertain
 from cloudq.domain.jobs.job_shell import ShellDialect
 from cloudq.domain.jobs.outcome import Life, SchedulerStatus
 from cloudq.domain.names import ClaimTag
-from cloudq.domain.scripts.array_range import ArrayRange
 from cloudq.domain.scripts.header import HeaderSyntax
-from cloudq.domain.scripts.submit_options import join_options
-from cloudq.ports.batch_scheduler import AttemptFiles, LocalJob, Submission
+from cloudq.ports.batch_scheduler import AttemptFiles, LocalJob, Submission, SubmitPlan
 
 PBS_DIALECT = ShellDialect(
     header=HeaderSyntax(
-        DIRECTIVE, indented=True, passed_over=":", continued=True, interpreter_option="-S", may_adjoin=True
+        PREFIX, indented=True, passed_over=":", continued=True, interpreter_option="-S", may_adjoin=True
     ),
     local_id='${PBS_JOBID/"[${PBS_ARRAY_INDEX:-}]"/[]}',  # a task of 12[].pbs1 is 12[3].pbs1
     task_id=f'"${{PBS_ARRAY_INDEX:-${{{TASK_VARIABLE}:-}}}}"',
@@ -122,17 +120,11 @@ class PbsScheduler:
 
     # Submitting -------------------------------------------------------------------------------
 
-    def planned_array(self, submission: Submission) -> ArrayRange | None:
-        return array_of(submission, options_of(submission))
+    def plan(self, submission: Submission) -> SubmitPlan:
+        return plan_qsub(submission)
 
-    def describe(self, submission: Submission) -> str:
-        return join_options(qsub_argv(submission, options_of(submission)))
-
-    def submit(self, submission: Submission, files: AttemptFiles) -> str:
-        options = options_of(submission)
-        argv = qsub_argv(submission, options)
-        output_dirs(submission, options).make(output_paths(options))
-        self._commands.submit(argv, submission.work_dir, files)
+    def submit(self, plan: SubmitPlan, files: AttemptFiles) -> str:
+        self._commands.submit(plan, files)
         local_id = self.submitted(files)
         if local_id is None:
             raise SubmitUncertain("qsub left no answer")

@@ -6,10 +6,8 @@ import os
 import re
 from collections.abc import Iterator
 
-from cloudq.adapters.filesystem import read_record
 from cloudq.adapters.schedulers.output_dirs import OutputDirs, OutputNames
 from cloudq.adapters.schedulers.pbs.options import (
-    DIRECTIVE,
     PbsOptions,
     array_argument,
     job_name,
@@ -18,26 +16,35 @@ from cloudq.adapters.schedulers.pbs.options import (
 from cloudq.adapters.schedulers.pbs.parse import OUTPUT_VARIABLE, TAG_MARK, TAG_VARIABLE, TASK_VARIABLE
 from cloudq.domain.errors import SubmitRefused
 from cloudq.domain.scripts.array_range import ArrayRange
-from cloudq.domain.scripts.jobscript import MAX_SCRIPT_BYTES, Jobscript
-from cloudq.ports.batch_scheduler import Submission
+from cloudq.ports.batch_scheduler import Submission, SubmitPlan
 
 _INDEX = "^array_index^"
 """The placeholder in a file name that PBS replaces with the task id."""
 
 
-def qsub_argv(submission: Submission, options: PbsOptions) -> tuple[str, ...]:
-    """Build the submit command: the user's options stay as they are, and only missing ones are added."""
-    array = array_of(submission, options)
-    added = ["-f", "-S", "/bin/bash"]  # -f: qsub leaves no process behind
-    if array is not None and len(array) > 1 and not options.has("J"):
-        added += ["-J", array_argument(array)]
+def plan_qsub(submission: Submission) -> SubmitPlan:
+    """Return the submit command: the user's options stay as they are, and only missing ones are added.
+
+    Raises `SubmitRefused`.
+    """
+    options = read_pbs_options(submission.options, submission.header_lines)
+    array = _array_of(submission, options)
+    is_array_missing = array is not None and len(array) > 1 and not options.has("J")
+    array_words = ("-J", array_argument(array)) if array is not None and is_array_missing else ()
+    added = ["-f", "-S", "/bin/bash", *array_words]  # -f: qsub leaves no process behind
     if submission.name and not options.has("N"):
         added += ["-N", job_name(submission.name)]
     if not options.chooses_output:
         suffix = f".{_INDEX}" if array is not None and len(array) > 1 else ""
         added += ["-j", "oe", "-o", f"{_plain_path(submission)}/output{suffix}"]
     variables = ",".join(_variables(submission, options, array))
-    return ("qsub", *added, *options.words, "-v", variables, str(submission.job_shell))
+    return SubmitPlan(
+        submission=submission,
+        argv=("qsub", *added, *options.words, "-v", variables, str(submission.job_shell)),
+        typed=("qsub", *array_words, *submission.options),
+        array=array,
+        output_dirs=_output_dirs(submission, options, array),
+    )
 
 
 def _plain_path(submission: Submission) -> str:
@@ -55,13 +62,12 @@ def _plain_path(submission: Submission) -> str:
 _PLACEHOLDER = re.compile(r"\^(?P<name>array_index)\^")
 
 
-def output_dirs(submission: Submission, options: PbsOptions) -> OutputDirs:
-    """Return the directories for the output files that the user names."""
+def _output_dirs(submission: Submission, options: PbsOptions, array: ArrayRange | None) -> tuple[str, ...]:
     names = OutputNames(_PLACEHOLDER, {}, frozenset({"array_index"}))
-    return OutputDirs(submission.work_dir, ".", names, array_of(submission, options))
+    return OutputDirs(submission.work_dir, ".", names, array).needed(_output_paths(options))
 
 
-def output_paths(options: PbsOptions) -> dict[str, str]:
+def _output_paths(options: PbsOptions) -> dict[str, str]:
     """Return the output files that the user names as ``path`` or ``host:path``, without the host."""
     return {f"-{name}": options.values.get(name, "").rpartition(":")[2] for name in "oe"}
 
@@ -79,13 +85,7 @@ def _variables(submission: Submission, options: PbsOptions, array: ArrayRange | 
         yield options.values["v"]
 
 
-def options_of(submission: Submission) -> PbsOptions:
-    """Read all options, those in the head of the job shell first."""
-    text = read_record(submission.job_shell, 2 * MAX_SCRIPT_BYTES) or b""
-    return read_pbs_options(submission.options, Jobscript("job_shell", text).directives(DIRECTIVE))
-
-
-def array_of(submission: Submission, options: PbsOptions) -> ArrayRange | None:
+def _array_of(submission: Submission, options: PbsOptions) -> ArrayRange | None:
     """Return the tasks. Raises `SubmitRefused` for a contradiction, or for tasks that PBS cannot run."""
     own, wanted = options.array, submission.array
     if wanted is not None:

@@ -16,7 +16,7 @@ from attrs import field, frozen
 from cloudq.domain.errors import InvalidInput, SubmitRefused
 from cloudq.domain.scripts.array_range import ArrayRange
 
-DIRECTIVE = "#SBATCH"
+PREFIX = "#SBATCH"
 FOREIGN = ("#PBS", "#BSUB")
 """Header lines that sbatch also reads, unless it has the option ``--ignore-pbs``."""
 
@@ -120,7 +120,7 @@ class SlurmOptions:
 
 
 def read_slurm_options(
-    words: Sequence[str], directives: Sequence[str], environ: Mapping[str, str] | None = None
+    words: Sequence[str], header_lines: Sequence[str], environ: Mapping[str, str] | None = None
 ) -> SlurmOptions:
     """Read header lines, then *words*, which take precedence. Raises `SubmitRefused` with all problems.
 
@@ -128,12 +128,12 @@ def read_slurm_options(
     """
     problems: list[str] = []
     values: dict[str, str] = {}
-    for line in directives:
-        if line.startswith(DIRECTIVE):
-            values.update(_pairs(split_directive(line), line, problems, in_script=True))
+    for line in header_lines:
+        if line.startswith(PREFIX):
+            values.update(_pairs(split_header_line(line), line, problems, in_script=True))
     given = dict(_pairs(words, "submit_opt", problems, in_script=False))
     if "ignore-pbs" not in values | given and "SBATCH_IGNORE_PBS" not in (environ or {}):
-        values.update(pair for line in directives for pair in _translated(line))
+        values.update(pair for line in header_lines for pair in _translated(line))
     values.update((option, environ[name]) for name, option in DEFAULTS.items() if environ and name in environ)
     values.update(given)
     try:
@@ -156,9 +156,9 @@ def _translated(line: str) -> Iterator[tuple[str, str]]:
             yield names[word[1]], word[2:] or following
 
 
-def split_directive(line: str) -> list[str]:
+def split_header_line(line: str) -> list[str]:
     """Split a header line into words as sbatch does: quotes group, and an unquoted ``#`` ends the line."""
-    rest = line.removeprefix(DIRECTIVE)
+    rest = line.removeprefix(PREFIX)
     try:
         return shlex.split(rest, comments=True)
     except ValueError:  # an unclosed quote: sbatch reports it

@@ -21,12 +21,7 @@ from cloudq.adapters.schedulers.slurm.answers import (
     is_only_about_ended_jobs,
     read_sbatch_answer,
 )
-from cloudq.adapters.schedulers.slurm.options import (
-    DIRECTIVE,
-    FOREIGN,
-    IGNORED_DEFAULTS,
-    SlurmOptions,
-)
+from cloudq.adapters.schedulers.slurm.options import FOREIGN, IGNORED_DEFAULTS, PREFIX
 from cloudq.adapters.schedulers.slurm.parse import (
     ANY_ID,
     NEEDED,
@@ -52,24 +47,17 @@ from cloudq.adapters.schedulers.slurm.states import (
     STATES,
     status_once_gone,
 )
-from cloudq.adapters.schedulers.slurm.submit import (
-    array_of,
-    options_of,
-    output_dirs,
-    output_paths,
-    sbatch_argv,
-)
+from cloudq.adapters.schedulers.slurm.submit import plan_sbatch
 from cloudq.domain.errors import SchedulerUnavailable, SubmitRefused, SubmitUncertain
 from cloudq.domain.jobs.job_shell import ShellDialect
 from cloudq.domain.jobs.outcome import Life, SchedulerStatus
 from cloudq.domain.names import ClaimTag
 from cloudq.domain.scripts.array_range import ArrayRange
 from cloudq.domain.scripts.header import HeaderSyntax
-from cloudq.domain.scripts.submit_options import join_options
-from cloudq.ports.batch_scheduler import AttemptFiles, LocalJob, Submission
+from cloudq.ports.batch_scheduler import AttemptFiles, LocalJob, Submission, SubmitPlan
 
 SLURM_DIALECT = ShellDialect(
-    header=HeaderSyntax(DIRECTIVE, also=FOREIGN),
+    header=HeaderSyntax(PREFIX, also=FOREIGN),
     local_id='"${SLURM_ARRAY_JOB_ID:-${SLURM_JOB_ID:-}}"',
     task_id='"${SLURM_ARRAY_TASK_ID:-}"',
     forward_signals=True,  # `scancel --batch` and `--signal=B:` reach only the job shell
@@ -152,19 +140,12 @@ class SlurmScheduler:
 
     # Submitting -------------------------------------------------------------------------------
 
-    def planned_array(self, submission: Submission) -> ArrayRange | None:
-        return array_of(submission, self._options(submission))
+    def plan(self, submission: Submission) -> SubmitPlan:
+        return plan_sbatch(submission, self._commands.submit_environment)
 
-    def describe(self, submission: Submission) -> str:
-        return join_options(sbatch_argv(submission, self._options(submission)))
-
-    def submit(self, submission: Submission, files: AttemptFiles) -> str:
-        options = self._options(submission)
-        array = array_of(submission, options)
-        self._check_size(array)
-        argv = sbatch_argv(submission, options)
-        output_dirs(submission, options, array).make(output_paths(options))
-        self._commands.submit(argv, submission.work_dir, files)
+    def submit(self, plan: SubmitPlan, files: AttemptFiles) -> str:
+        self._check_size(plan.array)
+        self._commands.submit(plan, files)
         local_id = self.submitted(files)
         if local_id is None:
             raise SubmitUncertain("sbatch left no answer")
@@ -181,9 +162,6 @@ class SlurmScheduler:
                 f"that job: scancel --clusters={told.cluster} {told.local_id}"
             )
         return told.local_id
-
-    def _options(self, submission: Submission) -> SlurmOptions:
-        return options_of(submission, self._commands.submit_environment)
 
     def _check_size(self, array: ArrayRange | None) -> None:
         if array is None:

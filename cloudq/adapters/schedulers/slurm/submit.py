@@ -5,36 +5,39 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from cloudq.adapters.filesystem import read_record
 from cloudq.adapters.process import account
 from cloudq.adapters.schedulers.output_dirs import OutputDirs, OutputNames
-from cloudq.adapters.schedulers.slurm.options import (
-    DIRECTIVE,
-    FOREIGN,
-    SlurmOptions,
-    file_pattern,
-    read_slurm_options,
-)
+from cloudq.adapters.schedulers.slurm.options import SlurmOptions, file_pattern, read_slurm_options
 from cloudq.domain.errors import SubmitRefused
 from cloudq.domain.jobs.job_shell import STAY
 from cloudq.domain.scripts.array_range import ArrayRange
-from cloudq.domain.scripts.jobscript import MAX_SCRIPT_BYTES, Jobscript
-from cloudq.ports.batch_scheduler import Submission
+from cloudq.ports.batch_scheduler import Submission, SubmitPlan
 
 
-def sbatch_argv(submission: Submission, options: SlurmOptions) -> tuple[str, ...]:
-    """Build the submit command: the user's options stay as they are, and only missing ones are added."""
-    added = []
-    if submission.array is not None and not options.has("array"):
-        added.append(f"--array={submission.array}")
+def plan_sbatch(submission: Submission, environ: Mapping[str, str]) -> SubmitPlan:
+    """Return the submit command: the user's options stay as they are, and only missing ones are added.
+
+    *environ* is the environment of sbatch. Raises `SubmitRefused`.
+    """
+    options = read_slurm_options(submission.options, submission.header_lines, environ)
+    array = _array_of(submission, options)
+    is_array_missing = submission.array is not None and not options.has("array")
+    array_words = (f"--array={submission.array}",) if is_array_missing else ()
+    added = [*array_words]
     if submission.name and not options.has("job-name"):
         added.append(f"--job-name={submission.name}")
     stays = options.has("chdir") or options.has("workdir")
     if not stays:
         added.append(f"--chdir={submission.work_dir}")
+    streams = _streams(submission, options, array)
     last = (str(submission.job_shell), *((STAY,) if stays else ()))
-    array = array_of(submission, options)
-    return ("sbatch", "--parsable", *added, *submission.options, *_streams(submission, options, array), *last)
+    return SubmitPlan(
+        submission=submission,
+        argv=("sbatch", "--parsable", *added, *submission.options, *streams, *last),
+        typed=("sbatch", *array_words, *submission.options),
+        array=array,
+        output_dirs=_output_dirs(submission, options, array),
+    )
 
 
 def _streams(submission: Submission, options: SlurmOptions, array: ArrayRange | None) -> Iterator[str]:
@@ -53,15 +56,15 @@ def _streams(submission: Submission, options: SlurmOptions, array: ArrayRange | 
 _PLACEHOLDER = re.compile(r"%(?P<width>[0-9]*)(?P<name>[A-Za-z%])")
 
 
-def output_dirs(submission: Submission, options: SlurmOptions, array: ArrayRange | None) -> OutputDirs:
-    """Return the directories for the output files that the user names."""
+def _output_dirs(submission: Submission, options: SlurmOptions, array: ArrayRange | None) -> tuple[str, ...]:
     name = options.values.get("job-name") or submission.name
     known = {"%": "%", "u": account(), "x": name, "n": "0", "t": "0"}
     start_dir = options.values.get("chdir") or options.values.get("workdir") or "."
-    return OutputDirs(submission.work_dir, start_dir, OutputNames(_PLACEHOLDER, known, frozenset("a")), array)
+    names = OutputNames(_PLACEHOLDER, known, frozenset("a"))
+    return OutputDirs(submission.work_dir, start_dir, names, array).needed(_output_paths(options))
 
 
-def output_paths(options: SlurmOptions) -> dict[str, str]:
+def _output_paths(options: SlurmOptions) -> dict[str, str]:
     """Return the output files that the user names. A backslash makes every percent sign literal."""
     given = {f"--{name}": options.values.get(name, "") for name in ("output", "error")}
     return {
@@ -70,7 +73,7 @@ def output_paths(options: SlurmOptions) -> dict[str, str]:
     }
 
 
-def array_of(submission: Submission, options: SlurmOptions) -> ArrayRange | None:
+def _array_of(submission: Submission, options: SlurmOptions) -> ArrayRange | None:
     """Return the tasks of the job. Raises `SubmitRefused` for a contradiction."""
     own = options.array
     if own is None or submission.array is None:
@@ -80,10 +83,3 @@ def array_of(submission: Submission, options: SlurmOptions) -> ArrayRange | None
             f"--array={own} in the jobscript or in submit_opt contradicts --array_tid {submission.array}"
         )
     return own
-
-
-def options_of(submission: Submission, environ: Mapping[str, str]) -> SlurmOptions:
-    """Read all options: sbatch's defaults, those in the head of the job shell, and the user's own."""
-    text = read_record(submission.job_shell, 2 * MAX_SCRIPT_BYTES) or b""
-    lines = Jobscript("job_shell", text).directives(DIRECTIVE, *FOREIGN)
-    return read_slurm_options(submission.options, lines, environ)

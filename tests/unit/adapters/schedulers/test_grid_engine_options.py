@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from cloudq.adapters.schedulers.grid_engine.options import (
     job_name,
     read_grid_engine_options,
-    split_directive,
+    split_header_line,
 )
 from cloudq.adapters.schedulers.grid_engine.scheduler import GridEngineScheduler
-from cloudq.adapters.schedulers.grid_engine.submit import qsub_argv
+from cloudq.adapters.schedulers.grid_engine.submit import plan_qsub
 from cloudq.domain.errors import SubmitRefused
 from cloudq.domain.names import ClaimTag
 from cloudq.domain.scripts.array_range import ArrayRange
@@ -52,7 +52,7 @@ def test_options_are_read_as_qsub_reads_them(words: list[str], values: dict[str,
     ],
 )  # fmt: skip
 def test_lines_are_split_as_qsub_splits_them(line: str, words: list[str], is_clear: bool) -> None:
-    assert split_directive(line) == (words, is_clear)
+    assert split_header_line(line) == (words, is_clear)
 
 
 def test_a_line_that_qsub_would_misread_is_refused() -> None:
@@ -121,10 +121,13 @@ def submission(tmp_path: Path) -> Submission:
 
 
 def argv(submission: Submission, *options: str, script: str = "", array: str = "") -> list[str]:
-    submission.job_shell.write_text(f"#!/bin/bash\n{script}\n")
-    wanted = evolve(submission, options=options, array=ArrayRange.parse(array) if array else None)
-    lines = [line for line in script.splitlines() if line.startswith("#$")]
-    words = list(qsub_argv(wanted, read_grid_engine_options(options, lines)))
+    wanted = evolve(
+        submission,
+        options=options,
+        header_lines=tuple(script.splitlines()),
+        array=ArrayRange.parse(array) if array else None,
+    )
+    words = list(plan_qsub(wanted).argv)
     own = ["-ac", "cloudq=3f7e7681.1", "-S", "/bin/bash", str(submission.job_shell)]
     assert words[:2] == ["qsub", "-terse"]
     start = words.index("-ac", len(words) - 6)
@@ -185,11 +188,11 @@ def test_a_job_is_called_like_its_script_unless_the_user_says_otherwise(submissi
 def test_an_array_is_learned_from_the_script_and_from_the_options(submission: Submission) -> None:
     scheduler = GridEngineScheduler(elapsed=lambda: 0.0)
 
-    submission.job_shell.write_text("#!/bin/bash\necho\n#$ -t 1-3 -tc 2\n")
-    assert str(scheduler.planned_array(submission)) == "1-3:1%2"
-    assert str(scheduler.planned_array(evolve(submission, options=("-t", "5", "-tc", "0")))) == "5"
+    submission = evolve(submission, header_lines=("#$ -t 1-3 -tc 2",))
+    assert str(scheduler.plan(submission).array) == "1-3:1%2"
+    assert str(scheduler.plan(evolve(submission, options=("-t", "5", "-tc", "0"))).array) == "5"
     with pytest.raises(SubmitRefused, match="contradicts --array_tid 1-4"):
-        scheduler.planned_array(evolve(submission, array=ArrayRange.parse("1-4")))
+        scheduler.plan(evolve(submission, array=ArrayRange.parse("1-4")))
 
 
 @pytest.mark.parametrize(("array", "instead"), [("1,3,5", "write 1-5:2"), ("1,3,8", "LAST:STEP")])

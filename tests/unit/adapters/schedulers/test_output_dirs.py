@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from cloudq.adapters.process import account
-from cloudq.adapters.schedulers.grid_engine import submit as grid_engine
-from cloudq.adapters.schedulers.grid_engine.options import read_grid_engine_options
-from cloudq.adapters.schedulers.pbs import submit as pbs
-from cloudq.adapters.schedulers.pbs.options import read_pbs_options
-from cloudq.adapters.schedulers.slurm import submit as slurm
-from cloudq.adapters.schedulers.slurm.options import read_slurm_options
+from cloudq.adapters.schedulers.grid_engine.submit import plan_qsub as plan_grid_engine_qsub
+from cloudq.adapters.schedulers.output_dirs import make_output_dir
+from cloudq.adapters.schedulers.pbs.submit import plan_qsub as plan_pbs_qsub
+from cloudq.adapters.schedulers.slurm.submit import plan_sbatch
 from cloudq.domain.errors import SubmitRefused
 from cloudq.domain.names import ClaimTag
 from cloudq.domain.scripts.array_range import ArrayRange
-from cloudq.ports.batch_scheduler import Submission
+from cloudq.ports.batch_scheduler import Submission, SubmitPlan
 from tests.parts.cases import case
 
 
@@ -27,24 +26,30 @@ def work_dir(tmp_path: Path) -> Path:
     return path
 
 
-def submission(work_dir: Path, array: str = "") -> Submission:
-    return Submission(
-        ClaimTag("3f7e7681", 1), work_dir / "shell", work_dir, work_dir.parent / "control", name="job.sh",
+def made_by(
+    plan: Callable[[Submission], SubmitPlan],
+    work_dir: Path,
+    lines: tuple[str, ...],
+    words: tuple[str, ...] = (),
+    array: str = "",
+) -> set[str]:
+    """Create the directories for a submission; return all that is in the work directory."""
+    control_dir = work_dir.parent / "control"
+    submission = Submission(
+        ClaimTag("3f7e7681", 1), work_dir / "shell", work_dir, control_dir, words, lines, name="job.sh",
         array=ArrayRange.parse(array) if array else None,
     )  # fmt: skip
+    for directory in plan(submission).output_dirs:
+        make_output_dir(work_dir, directory)
+    return made(work_dir)
 
 
 def by_slurm(work_dir: Path, *lines: str, words: tuple[str, ...] = (), array: str = "") -> set[str]:
-    options = read_slurm_options(words, lines)
-    submitted = submission(work_dir, array)
-    slurm.output_dirs(submitted, options, submitted.array).make(slurm.output_paths(options))
-    return made(work_dir)
+    return made_by(lambda submission: plan_sbatch(submission, {}), work_dir, lines, words, array)
 
 
 def by_grid_engine(work_dir: Path, *lines: str, words: tuple[str, ...] = (), array: str = "") -> set[str]:
-    options = read_grid_engine_options(words, lines)
-    grid_engine.output_dirs(submission(work_dir, array), options).make(grid_engine.output_paths(options))
-    return made(work_dir)
+    return made_by(plan_grid_engine_qsub, work_dir, lines, words, array)
 
 
 def made(work_dir: Path) -> set[str]:
@@ -127,10 +132,9 @@ def test_link_in_the_work_directory_is_not_followed(work_dir: Path) -> None:
 
 
 def test_directories_are_those_that_pbs_would_need(work_dir: Path) -> None:
-    options = read_pbs_options(("-e", "node1:b/x"), ["#PBS -o t^array_index^/out -J 1-3:2"])
-    pbs.output_dirs(submission(work_dir), options).make(pbs.output_paths(options))
+    lines = ("#PBS -o t^array_index^/out -J 1-3:2",)
 
-    assert made(work_dir) == {"t1", "t3", "b"}
+    assert made_by(plan_pbs_qsub, work_dir, lines, ("-e", "node1:b/x")) == {"t1", "t3", "b"}
 
 
 def test_directories_for_too_many_tasks_are_refused(work_dir: Path) -> None:

@@ -14,10 +14,10 @@ from cloudq.adapters.schedulers.pbs.options import (
     array_argument,
     job_name,
     read_pbs_options,
-    split_directive,
+    split_header_line,
 )
 from cloudq.adapters.schedulers.pbs.scheduler import PbsScheduler
-from cloudq.adapters.schedulers.pbs.submit import qsub_argv
+from cloudq.adapters.schedulers.pbs.submit import plan_qsub
 from cloudq.domain.errors import SubmitRefused
 from cloudq.domain.names import ClaimTag
 from cloudq.domain.scripts.array_range import ArrayRange
@@ -49,7 +49,7 @@ def test_options_are_read_as_qsub_reads_them(words: list[str], values: dict[str,
     ],
 )  # fmt: skip
 def test_header_lines_are_split_as_qsub_splits_them(line: str, words: list[str]) -> None:
-    assert split_directive(line) == words
+    assert split_header_line(line) == words
 
 
 @pytest.mark.parametrize(
@@ -132,10 +132,13 @@ TAG = "CLOUDQ_TAG=t3f7e7681.1"
 
 
 def argv(submission: Submission, *options: str, script: str = "", array: str = "") -> list[str]:
-    submission.job_shell.write_text(f"#!/bin/bash\n{script}\n")
-    wanted = evolve(submission, options=options, array=ArrayRange.parse(array) if array else None)
-    lines = [line for line in script.splitlines() if line.startswith("#PBS")]
-    words = list(qsub_argv(wanted, read_pbs_options(options, lines)))
+    wanted = evolve(
+        submission,
+        options=options,
+        header_lines=tuple(script.splitlines()),
+        array=ArrayRange.parse(array) if array else None,
+    )
+    words = list(plan_qsub(wanted).argv)
     assert (words[0], words[1:4], words[-1]) == ("qsub", OURS, str(submission.job_shell))
     return words[4:-1]
 
@@ -194,10 +197,10 @@ def test_a_job_is_called_like_its_script_unless_the_user_says_otherwise(submissi
 def test_an_array_is_learned_from_the_script_and_from_the_options(submission: Submission) -> None:
     scheduler = PbsScheduler()
 
-    submission.job_shell.write_text("#!/bin/bash\n#PBS -J 0-3\necho\n#PBS -J 7-9\n")
-    assert str(scheduler.planned_array(submission)) == "0-3:1"
-    assert str(scheduler.planned_array(evolve(submission, options=("-J5-7:2%1",)))) == "5-7:2%1"
+    submission = evolve(submission, header_lines=("#PBS -J 0-3",))
+    assert str(scheduler.plan(submission).array) == "0-3:1"
+    assert str(scheduler.plan(evolve(submission, options=("-J5-7:2%1",))).array) == "5-7:2%1"
     with pytest.raises(SubmitRefused, match="contradicts --array_tid 1-3"):
-        scheduler.planned_array(evolve(submission, array=ArrayRange.parse("1-3")))
+        scheduler.plan(evolve(submission, array=ArrayRange.parse("1-3")))
     with pytest.raises(SubmitRefused, match="one range of tasks"):
-        scheduler.planned_array(evolve(submission, array=ArrayRange.parse("1,2,4")))
+        scheduler.plan(evolve(submission, array=ArrayRange.parse("1,2,4")))

@@ -16,7 +16,7 @@ from cloudq.domain.names import ClaimTag
 from cloudq.testing.fake_clock import FakeClock
 from tests.parts.scripted_scheduler import Script, ScriptedScheduler, SubmitFault
 from tests.parts.serial_ids import SerialIds
-from tests.parts.shell_claim import prepare, submission_of
+from tests.parts.shell_claim import plan_of, prepare
 
 
 class World:
@@ -37,7 +37,7 @@ class World:
         self.scheduler.submit_faults.extend(faults)
         number = len(self.space.attempts()) + 1
         files = self.space.begin_attempt(number, "scripted", 10)
-        return self.scheduler.submit(submission_of(self.space, attempt=number), files)
+        return self.scheduler.submit(plan_of(self.scheduler, self.space, attempt=number), files)
 
     def status(self, local_id: str = "1") -> SchedulerStatus:
         return self.scheduler.poll([local_id])[local_id].tasks[None]
@@ -91,12 +91,12 @@ def test_a_submission_can_go_wrong(
 def test_a_submission_whose_files_were_removed_is_not_made(
     world: World, fault: tuple[SubmitFault, ...]
 ) -> None:
-    submission, files = submission_of(world.space), world.space.attempt_files(1)
+    plan, files = plan_of(world.scheduler, world.space), world.space.attempt_files(1)
     world.scheduler.submit_faults.extend(fault)
     world.space.remove()
 
     with pytest.raises(SubmitDeferred):
-        world.scheduler.submit(submission, files)
+        world.scheduler.submit(plan, files)
 
     assert world.scheduler.find(world.space.tag) == ()
 

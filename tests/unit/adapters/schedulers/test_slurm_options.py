@@ -15,10 +15,10 @@ from cloudq.adapters.schedulers.slurm.options import (
     IGNORED_DEFAULTS,
     file_pattern,
     read_slurm_options,
-    split_directive,
+    split_header_line,
 )
 from cloudq.adapters.schedulers.slurm.scheduler import SlurmScheduler
-from cloudq.adapters.schedulers.slurm.submit import sbatch_argv
+from cloudq.adapters.schedulers.slurm.submit import plan_sbatch
 from cloudq.domain.errors import SubmitRefused
 from cloudq.domain.names import ClaimTag
 from cloudq.domain.scripts.array_range import ArrayRange
@@ -50,7 +50,7 @@ def test_options_are_read_as_sbatch_reads_them(words: list[str], values: dict[st
     ],
 )  # fmt: skip
 def test_header_lines_are_split_as_sbatch_splits_them(line: str, words: list[str]) -> None:
-    assert split_directive(line) == words
+    assert split_header_line(line) == words
 
 
 @pytest.mark.parametrize(
@@ -143,10 +143,13 @@ def submission(tmp_path: Path) -> Submission:
 
 
 def argv(submission: Submission, *options: str, script: str = "", array: str = "") -> list[str]:
-    submission.job_shell.write_text(f"#!/bin/bash\n{script}\n")
-    wanted = evolve(submission, options=options, array=ArrayRange.parse(array) if array else None)
-    lines = [line for line in script.splitlines() if line.startswith("#SBATCH")]
-    words = list(sbatch_argv(wanted, read_slurm_options(options, lines)))
+    wanted = evolve(
+        submission,
+        options=options,
+        header_lines=tuple(script.splitlines()),
+        array=ArrayRange.parse(array) if array else None,
+    )
+    words = list(plan_sbatch(wanted, {}).argv)
     assert words[0] == "sbatch"
     return [word for word in words[1:] if word != str(submission.job_shell)]
 
@@ -183,22 +186,21 @@ def test_a_job_is_called_like_its_script_unless_the_user_says_otherwise(submissi
 def test_an_array_is_learned_from_the_script_and_from_the_options(submission: Submission) -> None:
     scheduler = SlurmScheduler()
 
-    submission.job_shell.write_text("#!/bin/bash\n#SBATCH -a 0-3\necho\n#SBATCH -a 9\n")
-    assert str(scheduler.planned_array(submission)) == "0-3:1"
-    assert str(scheduler.planned_array(evolve(submission, options=("--array=5,7%1",)))) == "5,7%1"
+    submission = evolve(submission, header_lines=("#SBATCH -a 0-3",))
+    assert str(scheduler.plan(submission).array) == "0-3:1"
+    assert str(scheduler.plan(evolve(submission, options=("--array=5,7%1",))).array) == "5,7%1"
     with pytest.raises(SubmitRefused, match="contradicts --array_tid 1-3"):
-        scheduler.planned_array(evolve(submission, array=ArrayRange.parse("1-3")))
+        scheduler.plan(evolve(submission, array=ArrayRange.parse("1-3")))
 
 
 # Defaults in the environment ---------------------------------------------------------------------
 
 
 def test_default_name_in_the_environment_counts_as_the_users_own(submission: Submission) -> None:
-    submission.job_shell.write_text("#!/bin/bash\n")
     submission = evolve(submission, name="job.sh")
-    named = SlurmScheduler(environ={"SBATCH_JOB_NAME": "mine"}).describe(submission)
+    named = SlurmScheduler(environ={"SBATCH_JOB_NAME": "mine"}).plan(submission).command
 
-    assert "--job-name=job.sh" in SlurmScheduler(environ={}).describe(submission)
+    assert "--job-name=job.sh" in SlurmScheduler(environ={}).plan(submission).argv
     assert "--job-name" not in named
 
 

@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -167,15 +167,15 @@ def lose_sight_at_stage_out(agent: Agent, lose: Callable[[], object]) -> None:
 def unsubmitted(world: World) -> tuple[str, System, Agent]:
     """Return a job whose files are prepared, and whose submit command was never begun."""
     alpha = world.system("alpha")
-    describe, alpha.scheduler.describe = alpha.scheduler.describe, fail  # type: ignore[method-assign]
+    plan, alpha.scheduler.plan = alpha.scheduler.plan, fail  # type: ignore[method-assign]
     agent = world.agent(alpha)
     job_id = world.submit("alpha")
     agent.cycle()
-    alpha.scheduler.describe = describe  # type: ignore[method-assign]
+    alpha.scheduler.plan = plan  # type: ignore[method-assign]
     return job_id, alpha, agent
 
 
-def fail(*_: object) -> str:
+def fail(*_: object) -> NoReturn:
     raise SchedulerUnavailable("down")
 
 

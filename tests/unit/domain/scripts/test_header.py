@@ -3,15 +3,74 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cloudq.adapters.schedulers.pbs.scheduler import PBS_DIALECT
 from cloudq.adapters.schedulers.slurm.scheduler import SLURM_DIALECT
-from cloudq.domain.scripts.header import Header, HeaderSyntax, late_lines, read_header
+from cloudq.domain.scripts.header import Header, HeaderSyntax, header_lines, late_lines, read_header
 from cloudq.domain.scripts.jobscript import Jobscript
 from tests.parts.cases import case
 
 GRID = HeaderSyntax("#$", anywhere=True, interpreter_option="-S")
 OTHER = HeaderSyntax("#SBATCH")
+BODY = b"#!/bin/bash\n#SBATCH -n 1\n\n# words\n#SBATCH --time=1:00:00\necho hi\n#SBATCH -p late\n"
+
+
+def test_header_lines_end_at_the_first_command() -> None:
+    assert header_lines(Jobscript("job.sh", BODY), OTHER) == ("#SBATCH -n 1", "#SBATCH --time=1:00:00")
+
+
+def test_some_schedulers_read_header_lines_in_the_whole_script() -> None:
+    script = Jobscript("job.sh", b"#!/bin/sh\n#$ -j y\necho\n#$ -r n\n  #$ -V\n")
+
+    assert header_lines(script, GRID) == ("#$ -j y", "#$ -r n")
+
+
+def test_header_lines_of_another_scheduler_are_left_out() -> None:
+    assert header_lines(Jobscript("job.sh", BODY), HeaderSyntax("#PBS")) == ()
+
+
+def test_header_lines_may_be_indented_where_the_scheduler_reads_those_too() -> None:
+    script = Jobscript("job.sh", b"#!/bin/bash\n  #PBS -N a \n\t#PBS -l x\n# #PBS -z\n  echo\n#PBS -I\n")
+
+    assert header_lines(script, HeaderSyntax("#PBS")) == ()
+    assert header_lines(script, HeaderSyntax("#PBS", indented=True)) == ("#PBS -N a", "#PBS -l x")
+
+
+def test_header_lines_may_follow_lines_that_the_scheduler_passes_over() -> None:
+    script = Jobscript("s", b"#!/bin/bash\n: no command to PBS\n#PBS -N a\n : a command\n#PBS -N b\n")
+
+    assert header_lines(script, HeaderSyntax("#PBS", passed_over=":")) == ("#PBS -N a",)
+    assert header_lines(script, HeaderSyntax("#PBS")) == ()
+
+
+@pytest.mark.parametrize(
+    ("body", "lines"),
+    [
+        (b"#PBS -l \\\nwalltime=5\n#PBS -N a\n", ("#PBS -l walltime=5", "#PBS -N a")),
+        (b"#PBS -N a \\ \n -l x \\\n -q y\necho\n#PBS -N b", ("#PBS -N a  -l x  -q y",)),
+        (b"#PBS -N a\\", ("#PBS -N a",)),
+        (b"# a comment \\\n#PBS -N a\n", ("#PBS -N a",)),
+    ],
+)
+def test_header_lines_may_be_continued_where_the_scheduler_joins_lines(
+    body: bytes, lines: tuple[str, ...]
+) -> None:
+    assert header_lines(Jobscript("s", body), HeaderSyntax("#PBS", continued=True)) == lines
+
+
+def test_only_a_line_feed_ends_a_header_line() -> None:
+    body = "#SBATCH --comment=a\u2028b\x0cc\n#SBATCH -n 1\n".encode()
+
+    assert len(header_lines(Jobscript("job.sh", body), HeaderSyntax("#SBATCH"))) == 2
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_make_two_lines_of_one(body: bytes) -> None:
+    lines = header_lines(Jobscript("job.sh", body), HeaderSyntax("#"))
+
+    assert all("\n" not in line for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +129,7 @@ def test_interpreter_of_the_reported_pbs_script_is_csh() -> None:
 def test_slurm_is_given_the_lines_that_it_reads_of_others() -> None:
     script = Jobscript("job.sh", case("06", "job.sh").encode())
 
-    assert read_header(script, (), SLURM_DIALECT.header).directives == (
+    assert read_header(script, (), SLURM_DIALECT.header).lines == (
         "#PBS -N pbsname", "#PBS -l walltime=00:01:00", "#PBS -o pbs.out",
     )  # fmt: skip
 

@@ -9,8 +9,6 @@ from hypothesis import strategies as st
 from cloudq.domain.errors import InvalidInput
 from cloudq.domain.scripts.jobscript import MAX_SCRIPT_BYTES, Jobscript, script_problems
 
-BODY = b"#!/bin/bash\n#SBATCH -n 1\n\n# words\n#SBATCH --time=1:00:00\necho hi\n#SBATCH -p late\n"
-
 
 def test_a_good_script_keeps_its_very_bytes() -> None:
     body = b"#!/bin/bash\necho \xff\xfe\n"
@@ -58,60 +56,6 @@ def test_a_shebang_is_the_first_thing_or_there_is_none(body: bytes, expected: bo
     assert Jobscript("job.sh", body).has_shebang is expected
 
 
-def test_directives_end_at_the_first_command() -> None:
-    assert Jobscript("job.sh", BODY).directives("#SBATCH") == ("#SBATCH -n 1", "#SBATCH --time=1:00:00")
-
-
-def test_some_schedulers_read_directives_in_the_whole_script() -> None:
-    found = Jobscript("job.sh", b"#!/bin/sh\n#$ -j y\necho\n#$ -r n\n  #$ -V\n").directives(
-        "#$", anywhere=True
-    )
-
-    assert found == ("#$ -j y", "#$ -r n")
-
-
-def test_directives_of_another_scheduler_are_none() -> None:
-    assert Jobscript("job.sh", BODY).directives("#PBS") == ()
-
-
-def test_directives_may_be_indented_where_the_scheduler_reads_those_too() -> None:
-    script = Jobscript("job.sh", b"#!/bin/bash\n  #PBS -N a \n\t#PBS -l x\n# #PBS -z\n  echo\n#PBS -I\n")
-
-    assert script.directives("#PBS") == ()
-    assert script.directives("#PBS", indented=True) == ("#PBS -N a", "#PBS -l x")
-
-
-def test_directives_may_follow_lines_that_the_scheduler_passes_over() -> None:
-    script = Jobscript("s", b"#!/bin/bash\n: no command to PBS\n#PBS -N a\n : a command\n#PBS -N b\n")
-
-    assert script.directives("#PBS", passed_over=":") == ("#PBS -N a",)
-    assert script.directives("#PBS") == ()
-
-
-@pytest.mark.parametrize(
-    ("body", "lines"),
-    [
-        (b"#PBS -l \\\nwalltime=5\n#PBS -N a\n", ("#PBS -l walltime=5", "#PBS -N a")),
-        (b"#PBS -N a \\ \n -l x \\\n -q y\necho\n#PBS -N b", ("#PBS -N a  -l x  -q y",)),
-        (b"#PBS -N a\\", ("#PBS -N a",)),
-        (b"# a comment \\\n#PBS -N a\n", ("#PBS -N a",)),
-    ],
-)
-def test_directives_may_be_continued_where_the_scheduler_joins_lines(
-    body: bytes, lines: tuple[str, ...]
-) -> None:
-    assert Jobscript("s", body).directives("#PBS", continued=True) == lines
-
-
-def test_only_a_line_feed_ends_a_directive() -> None:
-    body = "#SBATCH --comment=a\u2028b\x0cc\n#SBATCH -n 1\n".encode()
-
-    assert len(Jobscript("job.sh", body).directives("#SBATCH")) == 2
-
-
 @given(st.binary(max_size=200))
 def test_no_bytes_break_the_checks(body: bytes) -> None:
     script_problems("job.sh", body)
-    directives = Jobscript("job.sh", body).directives("#")
-
-    assert all("\n" not in line for line in directives)

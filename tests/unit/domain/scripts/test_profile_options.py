@@ -29,9 +29,10 @@ def test_the_options_of_a_profile_are_taken_by_its_scheduler(
     local = convert(script, profile, SystemMapping(name), tasks)
     shell = tmp_path / "job_shell.sh"
     submission = Submission(
-        ClaimTag("3f7e7681", 1), shell, tmp_path, tmp_path, local.options, tasks, "mjob.sh"
+        ClaimTag("3f7e7681", 1), shell, tmp_path, tmp_path, local.options, array=tasks, name="mjob.sh"
     )
-    described = scheduler.describe(submission).replace("=", " ")
+    plan = scheduler.plan(submission)
+    command = plan.command.replace("=", " ")
 
-    assert scheduler.planned_array(submission) == tasks
-    assert [word for word in local.options if word.replace("=", " ") not in described] == []
+    assert plan.array == tasks
+    assert [word for word in local.options if word.replace("=", " ") not in command] == []
