@@ -107,6 +107,23 @@ def test_nobody_else_can_look_inside(workspace: DirectoryWorkspace, space: Direc
     assert mode_of(space.control_dir / "owner.json") == 0o600
 
 
+def test_a_job_shell_is_read_as_it_was_written(space: DirectoryClaimSpace) -> None:
+    space.install_job_shell("#!/bin/bash\n#SBATCH é\n")
+
+    job_shell = space.read_job_shell()
+
+    assert job_shell is not None
+    assert job_shell.body == "#!/bin/bash\n#SBATCH é\n".encode()
+
+
+def test_a_job_shell_that_was_removed_is_none_and_a_link_is_an_error(space: DirectoryClaimSpace) -> None:
+    assert space.read_job_shell() is None
+
+    space.job_shell.symlink_to("/proc/self/environ")
+    with pytest.raises(WorkspaceProblem, match="cannot read"):
+        space.read_job_shell()
+
+
 def test_each_attempt_has_a_job_shell_that_says_so(space: DirectoryClaimSpace) -> None:
     space.install_job_shell("#!/bin/bash\n#SBATCH é\ncq_attempt=1\ncq_attempt=1\n")
 

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from attrs import frozen
 
@@ -19,9 +20,17 @@ from cloudq.adapters.process import (
     start_recording,
 )
 from cloudq.adapters.schedulers.output_dirs import make_output_dir
-from cloudq.domain.errors import SchedulerUnavailable, SubmitDeferred, SubmitUncertain
+from cloudq.domain.errors import (
+    NoJobId,
+    SchedulerProblem,
+    SchedulerUnavailable,
+    SubmitDeferred,
+    SubmitUncertain,
+)
 from cloudq.domain.scripts.submit_options import join_options
 from cloudq.ports.batch_scheduler import AttemptFiles, SubmitPlan
+
+T = TypeVar("T")
 
 _IDS_OF_ONE_COMMAND = 50
 _OPTION_NOT_KNOWN = re.compile(
@@ -29,6 +38,10 @@ _OPTION_NOT_KNOWN = re.compile(
     re.IGNORECASE,
 )
 _WORDS_SHOWN = 500
+_COMMAND_MISSING = frozenset({"126", "127"})
+_ENDED_LATE = frozenset({"124", "137"})
+MOST_MESSAGE_CHARS = 2_000
+"""The most characters of a command's message that an error repeats."""
 _KILLED_AFTER_S = 10.0
 """The longest time between TERM and KILL for a submit command that is ended."""
 
@@ -124,6 +137,55 @@ class SchedulerCommands:
 def is_about_options(said: str) -> bool:
     """Return whether a command failed because it does not know an option or argument."""
     return _OPTION_NOT_KNOWN.search(said) is not None
+
+
+def read_answer(
+    command: str,
+    answer: tuple[str, str, str],
+    *,
+    job_in: Callable[[str], T | None],
+    message_in: Callable[[str, str], str],
+    problem_of: Callable[[str], SchedulerProblem],
+) -> T | None:
+    """Return the job that a submit command printed last; None while there is no answer.
+
+    Args:
+        command: the name of the command, for messages.
+        answer: its exit status, stdout and stderr, as `left_in` returns them.
+        job_in: returns the job in one line of stdout, or None.
+        message_in: returns the message in stdout and stderr as one line.
+        problem_of: returns the error that a message stands for.
+
+    Raises `SubmitRefused`, `SubmitDeferred` or `SubmitUncertain`.
+    """
+    status, stdout, stderr = answer
+    lines = [line.strip() for line in stdout.splitlines() if line.strip()]
+    jobs = [job for job in map(job_in, lines) if job is not None]
+    if status in {"", "0"} and jobs:
+        return jobs[-1]
+    if not status:
+        return None
+    if status == "0":
+        printed = on_one_line(" ".join(lines))[:200]
+        message = on_one_line(stderr)[:MOST_MESSAGE_CHARS]
+        raise NoJobId(f"{command} printed no job id: {printed!r} {message}".strip())
+    message = message_in(stdout, stderr) or f"{command} ended with {status} and printed nothing"
+    if status in _COMMAND_MISSING:
+        raise SubmitDeferred(f"{command} cannot be run: {message[:MOST_MESSAGE_CHARS]}")
+    if status in _ENDED_LATE or not status.isdigit():
+        raise SubmitUncertain(f"{command} gave no answer in time: {message[:MOST_MESSAGE_CHARS]}")
+    raise problem_of(message)
+
+
+def on_one_line(message: str) -> str:
+    """Return *message* with every line break and run of blanks replaced by one blank."""
+    return " ".join(message.split())
+
+
+def every_line_matches(pattern: re.Pattern[str], message: str) -> bool:
+    """Return whether *message* has lines, and *pattern* is found in each that is not blank."""
+    lines = [line for line in message.splitlines() if line.strip()]
+    return bool(lines) and all(pattern.search(line) for line in lines)
 
 
 def left_in(files: AttemptFiles) -> tuple[str, str, str]:

@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping
 
 from attrs import frozen
 
-from cloudq.adapters.schedulers.grid_engine.parse import Account, amount
-from cloudq.domain.errors import (
-    NoJobId,
-    SchedulerProblem,
-    SubmitDeferred,
-    SubmitRefused,
-    SubmitUncertain,
+from cloudq.adapters.schedulers.commands import (
+    MOST_MESSAGE_CHARS,
+    every_line_matches,
+    on_one_line,
+    read_answer,
 )
+from cloudq.adapters.schedulers.grid_engine.parse import Account, amount
+from cloudq.domain.errors import SchedulerProblem, SubmitDeferred, SubmitRefused, SubmitUncertain
 from cloudq.domain.jobs.job_state import JobState
 from cloudq.domain.jobs.outcome import Life, SchedulerStatus
 
@@ -187,9 +187,6 @@ QSUB_SAYS: tuple[tuple[re.Pattern[str], _Problem], ...] = tuple(
 """The first pattern found in qsub's message decides; any other message is a permanent refusal."""
 
 _TERSE = re.compile(r"([0-9]{1,10})(?:\.([0-9]+-[0-9]+:[0-9]+))?")
-_COMMAND_MISSING = frozenset({"126", "127"})
-_ENDED_LATE = frozenset({"124", "137"})
-_MAX_WORDS = 2_000
 
 
 @frozen
@@ -206,21 +203,23 @@ def read_qsub_answer(status: str, stdout: str, stderr: str) -> Submitted | None:
 
     Raises `SubmitRefused`, `SubmitDeferred` or `SubmitUncertain`, depending on qsub's message.
     """
-    lines = [line.strip() for line in stdout.splitlines() if line.strip()]
-    matches = [match for match in map(_TERSE.fullmatch, lines) if match]
-    if status in {"", "0"} and matches:
-        return Submitted(matches[-1][1], matches[-1][2] or "")
-    if not status:
-        return None
-    said = " ".join([*stderr.split(), *(" ".join(lines).split() if status != "0" else ())])
-    words = said[:_MAX_WORDS] or f"qsub ended with {status} and printed nothing"
-    if status == "0":
-        raise NoJobId(f"qsub printed no job id: {' '.join(lines)[:200]!r}")
-    if status in _COMMAND_MISSING:
-        raise SubmitDeferred(f"qsub cannot be run: {words}")
-    if status in _ENDED_LATE or not status.isdigit():
-        raise SubmitUncertain(f"qsub gave no answer in time: {words}")
-    raise next((problem for pattern, problem in QSUB_SAYS if pattern.search(said)), SubmitRefused)(words)
+    return read_answer(
+        "qsub", (status, stdout, stderr), job_in=_job_in, message_in=_message_in, problem_of=_problem_of
+    )
+
+
+def _job_in(line: str) -> Submitted | None:
+    match = _TERSE.fullmatch(line)
+    return Submitted(match[1], match[2] or "") if match else None
+
+
+def _message_in(stdout: str, stderr: str) -> str:
+    return on_one_line(f"{stderr}\n{stdout}")  # qsub reports some problems on stdout
+
+
+def _problem_of(message: str) -> SchedulerProblem:
+    kinds = (problem for pattern, problem in QSUB_SAYS if pattern.search(message))
+    return next(kinds, SubmitRefused)(message[:MOST_MESSAGE_CHARS])
 
 
 _DELETED_OR_GONE = re.compile(
@@ -230,5 +229,4 @@ _DELETED_OR_GONE = re.compile(
 
 def is_only_about_deleted_jobs(said: str) -> bool:
     """Return whether qdel reported only jobs that are deleted, will be deleted or are unknown."""
-    lines = [line for line in said.splitlines() if line.strip()]
-    return bool(lines) and all(_DELETED_OR_GONE.search(line) for line in lines)
+    return every_line_matches(_DELETED_OR_GONE, said)

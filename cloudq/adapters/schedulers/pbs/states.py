@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping
 
 from attrs import frozen
 
-from cloudq.adapters.schedulers.pbs.parse import TaskRow, is_local_id
-from cloudq.domain.errors import (
-    NoJobId,
-    SchedulerProblem,
-    SubmitDeferred,
-    SubmitRefused,
-    SubmitUncertain,
+from cloudq.adapters.schedulers.commands import (
+    MOST_MESSAGE_CHARS,
+    every_line_matches,
+    on_one_line,
+    read_answer,
 )
+from cloudq.adapters.schedulers.pbs.parse import TaskRow, is_local_id
+from cloudq.domain.errors import SchedulerProblem, SubmitDeferred, SubmitRefused, SubmitUncertain
 from cloudq.domain.jobs.job_state import JobState
 from cloudq.domain.jobs.outcome import Life, SchedulerStatus
 
@@ -266,30 +266,28 @@ QSUB_SAYS: tuple[tuple[re.Pattern[str], _Problem], ...] = tuple(
 )  # fmt: skip
 """The first pattern found in qsub's message decides; any other message is a permanent refusal."""
 
-_COMMAND_MISSING = frozenset({"126", "127"})
-_ENDED_LATE = frozenset({"124", "137"})
-_MAX_WORDS = 2_000
-
 
 def read_qsub_answer(status: str, stdout: str, stderr: str) -> str | None:
     """Return the scheduler job id that ``qsub`` printed; None while there is no answer.
 
     Raises `SubmitRefused`, `SubmitDeferred` or `SubmitUncertain`, depending on qsub's message.
     """
-    lines = [line.strip() for line in stdout.splitlines() if line.strip()]
-    ids = [line for line in lines if is_local_id(line)]
-    if status in {"", "0"} and ids:
-        return ids[-1]
-    if not status:
-        return None
-    words = without_usage(stderr)[:_MAX_WORDS] or f"qsub ended with {status} and printed nothing"
-    if status == "0":
-        raise NoJobId(f"qsub printed no job id: {' '.join(lines)[:200]!r}")
-    if status in _COMMAND_MISSING:
-        raise SubmitDeferred(f"qsub cannot be run: {words}")
-    if status in _ENDED_LATE or not status.isdigit():
-        raise SubmitUncertain(f"qsub gave no answer in time: {words}")
-    raise _problem_in(stderr)(words)
+    return read_answer(
+        "qsub", (status, stdout, stderr), job_in=_job_in, message_in=_message_in, problem_of=_problem_of
+    )
+
+
+def _job_in(line: str) -> str | None:
+    return line if is_local_id(line) else None
+
+
+def _message_in(_stdout: str, stderr: str) -> str:
+    return without_usage(stderr)
+
+
+def _problem_of(message: str) -> SchedulerProblem:
+    kinds = (problem for pattern, problem in QSUB_SAYS if pattern.search(message))
+    return next(kinds, SubmitRefused)(message[:MOST_MESSAGE_CHARS])
 
 
 _USAGE = re.compile(r"^\s*usage:", re.IGNORECASE | re.MULTILINE)
@@ -298,12 +296,8 @@ _USAGE = re.compile(r"^\s*usage:", re.IGNORECASE | re.MULTILINE)
 def without_usage(stderr: str) -> str:
     """Return a command's message as one line, without the usage text that may follow."""
     usage = _USAGE.search(stderr)
-    words = " ".join(stderr[: usage.start() if usage else None].split())
+    words = on_one_line(stderr[: usage.start() if usage else None])
     return words or ("it printed its usage: it does not support these options" if usage else "")
-
-
-def _problem_in(stderr: str) -> _Problem:
-    return next((problem for words, problem in QSUB_SAYS if words.search(stderr)), SubmitRefused)
 
 
 _NOTHING_TO_DELETE = re.compile(
@@ -314,5 +308,4 @@ _NOTHING_TO_DELETE = re.compile(
 
 def is_only_about_ended_jobs(stderr: str) -> bool:
     """Return whether qdel complained only about jobs that have ended, are ending or are unknown."""
-    lines = [line for line in stderr.splitlines() if line.strip()]
-    return bool(lines) and all(_NOTHING_TO_DELETE.search(line) for line in lines)
+    return every_line_matches(_NOTHING_TO_DELETE, stderr)

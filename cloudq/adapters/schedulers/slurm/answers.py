@@ -11,13 +11,8 @@ from collections.abc import Mapping
 
 from attrs import frozen
 
-from cloudq.domain.errors import (
-    NoJobId,
-    SchedulerProblem,
-    SubmitDeferred,
-    SubmitRefused,
-    SubmitUncertain,
-)
+from cloudq.adapters.schedulers.commands import MOST_MESSAGE_CHARS, on_one_line, read_answer
+from cloudq.domain.errors import SchedulerProblem, SubmitDeferred, SubmitRefused, SubmitUncertain
 
 _Problem = type[SchedulerProblem]
 
@@ -82,9 +77,6 @@ _ADVICE: Mapping[str, str] = {
 """Advice for the user where Slurm's message gives none."""
 
 _LOCAL_ID = re.compile(r"([0-9]{1,10})(?:;([^\s;]*))?")
-_COMMAND_MISSING = frozenset({"126", "127"})
-_ENDED_LATE = frozenset({"124", "137"})
-_MAX_WORDS = 2_000
 
 
 def problem_in(stderr: str) -> _Problem:
@@ -113,25 +105,23 @@ def read_sbatch_answer(status: str, stdout: str, stderr: str) -> Submitted | Non
 
     Raises `SubmitRefused`, `SubmitDeferred` or `SubmitUncertain`, depending on sbatch's message.
     """
-    lines = [line.strip() for line in stdout.splitlines() if line.strip()]
-    matches = [match for match in map(_LOCAL_ID.fullmatch, lines) if match]
-    if status in {"", "0"} and matches:
-        return Submitted(matches[-1][1], matches[-1][2] or "")
-    if not status:
-        return None
-    said = " ".join(stderr.split())[:_MAX_WORDS]
-    words = said or f"sbatch ended with {status} and printed nothing"
-    if status == "0":
-        raise NoJobId(f"sbatch printed no job id: {' '.join(' '.join(lines).split())[:200]!r} {said}".strip())
-    if status in _COMMAND_MISSING:
-        raise SubmitDeferred(f"sbatch cannot be run: {words}")
-    if status in _ENDED_LATE or not status.isdigit():
-        raise SubmitUncertain(f"sbatch gave no answer in time: {words}")
-    raise problem_in(stderr)("; ".join([words, *_advice(stderr)]))
+    return read_answer(
+        "sbatch", (status, stdout, stderr), job_in=_job_in, message_in=_message_in, problem_of=_problem_of
+    )
 
 
-def _advice(stderr: str) -> list[str]:
-    return [advice for words, advice in _ADVICE.items() if words in stderr.lower()]
+def _job_in(line: str) -> Submitted | None:
+    match = _LOCAL_ID.fullmatch(line)
+    return Submitted(match[1], match[2] or "") if match else None
+
+
+def _message_in(_stdout: str, stderr: str) -> str:
+    return on_one_line(stderr)
+
+
+def _problem_of(message: str) -> SchedulerProblem:
+    advice = [words for text, words in _ADVICE.items() if text in message.lower()]
+    return problem_in(message)("; ".join([message[:MOST_MESSAGE_CHARS], *advice]))
 
 
 _UNKNOWN_JOB = "invalid job id specified"
