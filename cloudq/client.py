@@ -12,7 +12,7 @@ from types import TracebackType
 
 from attrs import evolve, field, frozen
 
-from cloudq.application.client.check_submission import Draft, Problems, parse_array, read_script
+from cloudq.application.client.check_submission import Draft
 from cloudq.application.client.query_jobs import ActiveJobs
 from cloudq.application.client.read_log import STDERR, STDOUT
 from cloudq.application.client.requeue_job import Requeued, RequeueRequest
@@ -24,17 +24,12 @@ from cloudq.application.shared.find_holder import Holder
 from cloudq.application.shared.list_agents import AgentReport
 from cloudq.bootstrap.client import ClientParts, client_parts
 from cloudq.config import Config
-from cloudq.domain.errors import InvalidInput
 from cloudq.domain.finding import Finding
 from cloudq.domain.jobs.dependency import parse_hold_jid
 from cloudq.domain.jobs.history import HistoryEntry
 from cloudq.domain.jobs.job import Job
 from cloudq.domain.names import checked_job_id, checked_system
-from cloudq.domain.scripts.local_script import convert, preview
-from cloudq.domain.scripts.meta_script import MetaScript
 from cloudq.domain.scripts.place import named_systems
-from cloudq.domain.scripts.submit_options import split_options
-from cloudq.domain.scripts.system_mapping import NameTables
 from cloudq.ports.archives import Archives
 
 
@@ -303,50 +298,6 @@ class Client:
     def delete_agent_log(self, system: str) -> None:
         """Delete the log of an agent from the bucket."""
         self._parts.delete.agent_log(checked_system(system))
-
-
-@frozen
-class Preview:
-    """The script to which a meta jobscript would be converted, as text for people to read."""
-
-    text: str
-    warnings: tuple[str, ...] = ()
-
-
-def preview_conversion(
-    script: Path | str,
-    *,
-    system: str,
-    config: Config,
-    profile: str = "",
-    submit_opt: str = "",
-    array_tid: str | None = None,
-) -> Preview:
-    """Convert a meta jobscript as the agent of *system* would; sends no request.
-
-    Raises `InvalidInput` with all problems, `ConfigProblem` if the system's profile is not known.
-    """
-    from cloudq.bootstrap.profiles import profile_of  # noqa: PLC0415  submitting reads no profile
-
-    problems = Problems()
-    meta = problems.collect(lambda: _read_meta(Path(script)))
-    array = problems.collect(lambda: parse_array(array_tid))
-    more = problems.collect(lambda: split_options(submit_opt))
-    named = problems.collect(lambda: checked_system(system.lower()))
-    if problems.found or meta is None or named is None:
-        raise InvalidInput(problems.found)
-    found = profile_of(config, named, profile)
-    mapping = NameTables(config.projects, config.resources).mapping(meta.project, meta.resource, named)
-    local = convert(meta, found, mapping, array)
-    local = evolve(local, options=(*local.options, *(more or ())))
-    pinned = f"The script sets run_on: {meta.run_on}, so it would not run on {named}."
-    elsewhere = (pinned,) if meta.run_on not in {"", named} else ()
-    return Preview(preview(local, found.scheduler), (*meta.warnings, *elsewhere))
-
-
-def _read_meta(path: Path) -> MetaScript:
-    script = read_script(path)
-    return MetaScript.parse(script.name, script.body)
 
 
 def left_out_lines(job: Job) -> Iterator[str]:

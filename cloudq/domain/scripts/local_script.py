@@ -16,7 +16,6 @@ from cloudq.domain.names import MAX_FILE_NAME_BYTES
 from cloudq.domain.scripts.array_range import ArrayRange
 from cloudq.domain.scripts.meta_script import MetaScript
 from cloudq.domain.scripts.option_template import OptionTemplate
-from cloudq.domain.scripts.submit_options import join_options
 from cloudq.domain.scripts.system_mapping import SystemMapping
 from cloudq.domain.scripts.system_profile import (
     NO_CONTAINERS,
@@ -158,28 +157,3 @@ class _Conversion:
             return None
         known = self.profile.resources.get(self._resource_name(), ResourceProfile())
         return self.profile.limits.n_resource if known.max_n is None else known.max_n
-
-
-_SUBMIT_COMMANDS: Mapping[str, tuple[str, str]] = {
-    "local": ("local", "--array={}"),
-    "slurm": ("sbatch", "--array={}"),
-    "gridengine": ("qsub", "-t {}"),
-    "pbs": ("qsub", "-J {}"),
-}
-"""The submit command of each scheduler, and its option for an array."""
-
-
-def preview(local: LocalScript, scheduler: str) -> str:
-    """Return the submission as text for people to read."""
-    command, array_option = _SUBMIT_COMMANDS.get(scheduler, ("submit", "--array={}"))
-    array = array_option.format(local.array).split(" ") if local.array else []
-    lines = [
-        f"submit command  {join_options([command, *array, *local.options, local.name])}",
-        *(f"environment     {name}={value}" for name, value in local.environment.items()),
-        *(f"image           CONTAINER_IMG{n} from {url}" for n, url in enumerate(local.images)),
-        *(f"before it       {line}" for line in local.preamble),
-        f"interpreter     {local.interpreter}",
-        f"local script    {local.name}",
-    ]
-    body = local.body.decode(errors="replace")
-    return "\n".join([*lines, "", body if body.endswith("\n") else body + "\n"])

@@ -18,7 +18,7 @@ from cloudq.adapters.schedulers.pbs.scheduler import PBS_DIALECT
 from cloudq.adapters.schedulers.slurm.options import read_slurm_options
 from cloudq.adapters.schedulers.slurm.scheduler import SLURM_DIALECT
 from cloudq.adapters.systems import load_profile, shipped_profiles
-from cloudq.client import preview_conversion
+from cloudq.bootstrap.preview import conversion_preview
 from cloudq.config import Config, load_config
 from cloudq.domain.jobs.job_shell import ShellDialect
 from cloudq.domain.scripts.array_range import ArrayRange
@@ -76,7 +76,7 @@ def test_the_examples_that_the_original_names_are_there() -> None:
 @pytest.mark.parametrize("path", META, ids=lambda path: path.name)
 def test_a_meta_jobscript_is_converted_for_every_system(path: Path, profile: str, tmp_path: Path) -> None:
     array = "1-4:1" if "array" in path.name else None
-    shown = preview_conversion(path, system=profile, config=configured(tmp_path), array_tid=array)
+    shown = conversion_preview(configured(tmp_path))(path, profile, array_tid=array)
     command = shown.text.splitlines()[0]
 
     assert shown.warnings == ()
@@ -132,9 +132,7 @@ def test_a_page_shows_what_becomes_of_an_example_there(page: str, profile: str, 
     system = re.findall(r"--system (\w+) ", text[text.index("cloudqcli convert") :])[0]
     shown = re.findall(r"^(submit command  .*?)\n…$", text, re.MULTILINE | re.DOTALL)[0]
 
-    told = preview_conversion(
-        EXAMPLES / "mjob_array.sh", system=system, profile=profile,
-        config=load_config({}, home=tmp_path), array_tid="1-4:1",
-    )  # fmt: skip
+    preview = conversion_preview(load_config({}, home=tmp_path))
+    converted = preview(EXAMPLES / "mjob_array.sh", system, profile=profile, array_tid="1-4:1")
 
-    assert told.text.startswith(shown)
+    assert converted.text.startswith(shown)

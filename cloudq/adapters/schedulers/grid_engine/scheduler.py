@@ -36,9 +36,10 @@ from cloudq.adapters.schedulers.grid_engine.states import (
     status_of,
 )
 from cloudq.adapters.schedulers.grid_engine.submit import plan_qsub
+from cloudq.adapters.schedulers.unclear_states import UnclearStates
 from cloudq.domain.errors import SchedulerUnavailable, SubmitUncertain
 from cloudq.domain.jobs.job_shell import ShellDialect
-from cloudq.domain.jobs.outcome import Life, SchedulerStatus
+from cloudq.domain.jobs.outcome import SchedulerStatus
 from cloudq.domain.names import ClaimTag
 from cloudq.domain.scripts.header import HeaderSyntax
 from cloudq.ports.batch_scheduler import AttemptFiles, LocalJob, Submission, SubmitPlan
@@ -86,7 +87,8 @@ class GridEngineScheduler:
         self._mutex = Lock()  # guards queries only: submissions may be recorded at any moment
         self._jobs = KnownJobs()
         self._accounting_at = 0.0
-        self._warned: set[str] = set()
+        self._unclear = UnclearStates("Grid Engine", warn)
+        self._has_warned = False
 
     @property
     def dialect(self) -> ShellDialect:
@@ -112,7 +114,7 @@ class GridEngineScheduler:
     # Submitting -------------------------------------------------------------------------------
 
     def plan(self, submission: Submission) -> SubmitPlan:
-        return plan_qsub(submission)
+        return plan_qsub(submission, self._owner)
 
     def submit(self, plan: SubmitPlan, files: AttemptFiles) -> str:
         self._commands.submit(plan, files)
@@ -194,20 +196,12 @@ class GridEngineScheduler:
         before = self._jobs.of(local_id).tasks
         statuses = {}
         for task, letters in job.tasks.items():
-            status = status_of(letters) or self._unknown_state(letters, before.get(task))
+            status = status_of(letters) or self._unclear.status(letters, before.get(task))
             if status is IN_ERROR:
                 reason = reasons.get((local_id, task or 1), "")
                 status = evolve(status, reason=f"{letters}: {reason or status.reason}")
             statuses[task] = status
         return statuses
-
-    def _unknown_state(self, letters: str, before: SchedulerStatus | None) -> SchedulerStatus:
-        if letters not in self._warned:
-            self._warned.add(letters)
-            self._warn(f"Grid Engine shows a state that is unknown to cloudq: {letters[:60]}")
-        if before is not None and before.life is not Life.ENDED:
-            return before
-        return SchedulerStatus(Life.QUEUED, reason=f"state {letters[:60]}")
 
     def _error_reasons(self, listed: Mapping[str, ListedJob]) -> dict[tuple[str, int], str]:
         """Return why tasks are in an error state, asked for each time: errors may be cleared and recur."""
@@ -256,14 +250,11 @@ class GridEngineScheduler:
         if is_not_found(said):
             return {}
         if has_no_accounting(said):
-            self._warn_once("Grid Engine has no accounting here: killed jobs will be reported as lost")
+            if not self._has_warned:
+                self._has_warned = True
+                self._warn("Grid Engine has no accounting here: killed jobs will be reported as lost")
             return None
         raise SchedulerUnavailable(words_of("qacct", done))
-
-    def _warn_once(self, words: str) -> None:
-        if words not in self._warned:
-            self._warned.add(words)
-            self._warn(words)
 
     # Ending -----------------------------------------------------------------------------------
 

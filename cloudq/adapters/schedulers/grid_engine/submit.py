@@ -9,7 +9,6 @@ from pathlib import Path
 
 from attrs import evolve
 
-from cloudq.adapters.process import account
 from cloudq.adapters.schedulers.grid_engine.options import (
     NO_LISTS,
     GridEngineOptions,
@@ -25,10 +24,10 @@ from cloudq.domain.scripts.array_range import ArrayRange
 from cloudq.ports.batch_scheduler import Submission, SubmitPlan
 
 
-def plan_qsub(submission: Submission) -> SubmitPlan:
+def plan_qsub(submission: Submission, account: str) -> SubmitPlan:
     """Return the submit command: the user's options stay as they are, and only missing ones are added.
 
-    Raises `SubmitRefused`.
+    *account* is the user's name on the system. Raises `SubmitRefused`.
     """
     options = read_grid_engine_options(submission.options, submission.header_lines)
     array = _array_of(submission, options)
@@ -47,7 +46,7 @@ def plan_qsub(submission: Submission) -> SubmitPlan:
         argv=("qsub", *added, *array_words, *options.words, *streams, *own, *((STAY,) if stays else ())),
         typed=("qsub", *array_words, *submission.options),
         array=array,
-        output_dirs=_output_dirs(submission, options, array),
+        output_dirs=_output_dirs(submission, account, options, array),
     )
 
 
@@ -73,11 +72,11 @@ _PLACEHOLDER = re.compile(r"\$\{?(?P<name>HOME|USER|JOB_ID|JOB_NAME|HOSTNAME|TAS
 
 
 def _output_dirs(
-    submission: Submission, options: GridEngineOptions, array: ArrayRange | None
+    submission: Submission, account: str, options: GridEngineOptions, array: ArrayRange | None
 ) -> tuple[str, ...]:
     known = {
         "HOME": str(Path.home()),
-        "USER": account(),
+        "USER": account,
         "JOB_NAME": options.values.get("N") or job_name(submission.name),
         "TASK_ID": "undefined",
     }

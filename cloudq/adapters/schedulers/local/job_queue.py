@@ -17,9 +17,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from attrs import frozen
-
 from cloudq.adapters.filesystem import create_file, make_private_dir, read_record, replace_file, sync_dir
+from cloudq.adapters.schedulers.local.submit import QueuedJob
 from cloudq.domain.errors import InvalidInput
 from cloudq.domain.jobs.job_shell import record_name
 from cloudq.domain.names import ClaimTag
@@ -27,30 +26,6 @@ from cloudq.domain.scripts.array_range import ArrayRange
 
 _MAX_JOB_BYTES = 4 << 20
 _TAKEN = frozenset({errno.EEXIST, errno.ENOTEMPTY})
-
-
-@frozen
-class QueuedJob:
-    """A job as it was submitted."""
-
-    tag: ClaimTag
-    job_shell: Path
-    work_dir: Path
-    control_dir: Path
-    array: ArrayRange | None
-    slots: int
-    limit_s: int | None
-
-    @property
-    def tasks(self) -> tuple[int | None, ...]:
-        """The tasks of the job; a plain job has the single task None."""
-        return (None,) if self.array is None else tuple(self.array)
-
-    @property
-    def max_running(self) -> int:
-        """The number of tasks that may run at once."""
-        limit = self.array.max_running if self.array else None
-        return limit or len(self.tasks)
 
 
 class LocalQueue:

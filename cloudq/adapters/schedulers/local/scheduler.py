@@ -32,9 +32,9 @@ from cloudq.adapters.process import (
     start_helper,
 )
 from cloudq.adapters.schedulers.commands import left_in
-from cloudq.adapters.schedulers.local.job_queue import LocalQueue, QueuedJob
+from cloudq.adapters.schedulers.local.job_queue import LocalQueue
 from cloudq.adapters.schedulers.local.options import PREFIX
-from cloudq.adapters.schedulers.local.submit import LocalPlan, plan_local
+from cloudq.adapters.schedulers.local.submit import LocalPlan, QueuedJob, plan_local
 from cloudq.domain.errors import (
     InvalidInput,
     SchedulerUnavailable,

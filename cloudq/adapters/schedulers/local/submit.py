@@ -2,11 +2,38 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from attrs import frozen
 
-from cloudq.adapters.schedulers.local.job_queue import QueuedJob
 from cloudq.adapters.schedulers.local.options import read_local_options
+from cloudq.domain.names import ClaimTag
+from cloudq.domain.scripts.array_range import ArrayRange
 from cloudq.ports.batch_scheduler import Submission, SubmitPlan
+
+
+@frozen
+class QueuedJob:
+    """A job as it was submitted."""
+
+    tag: ClaimTag
+    job_shell: Path
+    work_dir: Path
+    control_dir: Path
+    array: ArrayRange | None
+    slots: int
+    limit_s: int | None
+
+    @property
+    def tasks(self) -> tuple[int | None, ...]:
+        """The tasks of the job; a plain job has the single task None."""
+        return (None,) if self.array is None else tuple(self.array)
+
+    @property
+    def max_running(self) -> int:
+        """The number of tasks that may run at once."""
+        limit = self.array.max_running if self.array else None
+        return limit or len(self.tasks)
 
 
 @frozen(kw_only=True)

@@ -51,6 +51,7 @@ from cloudq.adapters.schedulers.pbs.states import (
     was_terminated,
 )
 from cloudq.adapters.schedulers.pbs.submit import plan_qsub
+from cloudq.adapters.schedulers.unclear_states import UnclearStates
 from cloudq.domain.errors import SchedulerUnavailable, SubmitUncertain
 from cloudq.domain.jobs.job_shell import ShellDialect
 from cloudq.domain.jobs.outcome import Life, SchedulerStatus
@@ -94,6 +95,7 @@ class PbsScheduler:
         self._known: dict[str, LocalJob] = {}
         self._over: set[str] = set()
         """Jobs that were seen to end as a whole: PBS is not asked about them again, and may forget them."""
+        self._unclear = UnclearStates("PBS", warn, KEEP_LAST)
         self._warned: set[str] = set()
         self._look_up = PbsLookup(self._commands, self._owner)
 
@@ -184,12 +186,7 @@ class PbsScheduler:
         status = status_of(row)
         if status is not None:
             return status
-        if row.state not in KEEP_LAST and row.state not in self._warned:
-            self._warned.add(row.state)
-            self._warn(f"PBS shows a state that is unknown to cloudq: {row.state[:60]}")
-        if before is not None and not _is_end(before):
-            return before
-        return SchedulerStatus(Life.QUEUED, reason=f"state {row.state[:60]}")
+        return self._unclear.status(row.state, before)
 
     # Ending -----------------------------------------------------------------------------------
 

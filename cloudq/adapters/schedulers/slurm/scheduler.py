@@ -48,6 +48,7 @@ from cloudq.adapters.schedulers.slurm.states import (
     status_once_gone,
 )
 from cloudq.adapters.schedulers.slurm.submit import plan_sbatch
+from cloudq.adapters.schedulers.unclear_states import UnclearStates
 from cloudq.domain.errors import SchedulerUnavailable, SubmitRefused, SubmitUncertain
 from cloudq.domain.jobs.job_shell import ShellDialect
 from cloudq.domain.jobs.outcome import Life, SchedulerStatus
@@ -101,7 +102,6 @@ class SlurmScheduler:
     ) -> None:
         self._times = times or CommandTimes()
         self._commands = SchedulerCommands(self._times, environ, QUERY_ENVIRONMENT)
-        self._warn = warn
         self._owner = account()
         for name, reason in IGNORED_DEFAULTS.items():
             if name in (os.environ if environ is None else environ):
@@ -109,7 +109,7 @@ class SlurmScheduler:
         self._mutex = Lock()
         self._limits: ClusterLimits | None = None
         self._known: dict[str, _Known] = {}
-        self._warned: set[str] = set()
+        self._unclear = UnclearStates("Slurm", warn, KEEP_LAST)
         self._unanswered = ""
         """Why Slurm did not answer about a single job, in the current poll."""
         self._listed = SharedQuery(self._ask_squeue)
@@ -141,7 +141,7 @@ class SlurmScheduler:
     # Submitting -------------------------------------------------------------------------------
 
     def plan(self, submission: Submission) -> SubmitPlan:
-        return plan_sbatch(submission, self._commands.submit_environment)
+        return plan_sbatch(submission, self._owner, self._commands.submit_environment)
 
     def submit(self, plan: SubmitPlan, files: AttemptFiles) -> str:
         self._check_size(plan.array)
@@ -246,12 +246,7 @@ class SlurmScheduler:
         meaning = STATES.get(row.state)
         if meaning is not None:
             return meaning.status(exit_code, row.reason)
-        if row.state not in KEEP_LAST and row.state not in self._warned:
-            self._warned.add(row.state)
-            self._warn(f"Slurm shows a state that is unknown to cloudq: {row.state[:60]}")
-        if before is not None and before.life is not Life.ENDED:
-            return before
-        return SchedulerStatus(Life.QUEUED, reason=f"state {row.state[:60]}")
+        return self._unclear.status(row.state, before)
 
     def _exit_codes(
         self, local_id: str, rows: JobRows, before: _Known | None

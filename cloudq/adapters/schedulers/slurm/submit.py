@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from cloudq.adapters.process import account
 from cloudq.adapters.schedulers.output_dirs import OutputDirs, OutputNames
 from cloudq.adapters.schedulers.slurm.options import SlurmOptions, file_pattern, read_slurm_options
 from cloudq.domain.errors import SubmitRefused
@@ -14,10 +13,10 @@ from cloudq.domain.scripts.array_range import ArrayRange
 from cloudq.ports.batch_scheduler import Submission, SubmitPlan
 
 
-def plan_sbatch(submission: Submission, environ: Mapping[str, str]) -> SubmitPlan:
+def plan_sbatch(submission: Submission, account: str, environ: Mapping[str, str]) -> SubmitPlan:
     """Return the submit command: the user's options stay as they are, and only missing ones are added.
 
-    *environ* is the environment of sbatch. Raises `SubmitRefused`.
+    *account* is the user's name on the system, *environ* the environment of sbatch. Raises `SubmitRefused`.
     """
     options = read_slurm_options(submission.options, submission.header_lines, environ)
     array = _array_of(submission, options)
@@ -36,7 +35,7 @@ def plan_sbatch(submission: Submission, environ: Mapping[str, str]) -> SubmitPla
         argv=("sbatch", "--parsable", *added, *submission.options, *streams, *last),
         typed=("sbatch", *array_words, *submission.options),
         array=array,
-        output_dirs=_output_dirs(submission, options, array),
+        output_dirs=_output_dirs(submission, account, options, array),
     )
 
 
@@ -56,9 +55,11 @@ def _streams(submission: Submission, options: SlurmOptions, array: ArrayRange | 
 _PLACEHOLDER = re.compile(r"%(?P<width>[0-9]*)(?P<name>[A-Za-z%])")
 
 
-def _output_dirs(submission: Submission, options: SlurmOptions, array: ArrayRange | None) -> tuple[str, ...]:
+def _output_dirs(
+    submission: Submission, account: str, options: SlurmOptions, array: ArrayRange | None
+) -> tuple[str, ...]:
     name = options.values.get("job-name") or submission.name
-    known = {"%": "%", "u": account(), "x": name, "n": "0", "t": "0"}
+    known = {"%": "%", "u": account, "x": name, "n": "0", "t": "0"}
     start_dir = options.values.get("chdir") or options.values.get("workdir") or "."
     names = OutputNames(_PLACEHOLDER, known, frozenset("a"))
     return OutputDirs(submission.work_dir, start_dir, names, array).needed(_output_paths(options))

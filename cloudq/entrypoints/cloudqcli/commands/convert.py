@@ -27,16 +27,10 @@ def command(
     Without --profile, cloudq uses the first that exists: your own profile with the system's name,
     the profile of this machine's agent if the agent has that name, a profile that comes with cloudq.
     """
-    from cloudq.client import preview_conversion  # noqa: PLC0415 (--help must not wait for it)
+    from cloudq.bootstrap.preview import conversion_preview  # noqa: PLC0415 (--help must not wait for it)
 
-    shown = preview_conversion(
-        Path(script),
-        system=system,
-        profile=profile,
-        submit_opt=submit_opt,
-        array_tid=array_tid,
-        config=session.config(),
-    )
+    preview = conversion_preview(session.config())
+    shown = preview(Path(script), system, profile=profile, submit_opt=submit_opt, array_tid=array_tid)
     for warning in shown.warnings:
         tell(warning)
     click.echo(shown.text, nl=False)

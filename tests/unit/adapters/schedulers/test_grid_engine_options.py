@@ -127,7 +127,7 @@ def argv(submission: Submission, *options: str, script: str = "", array: str = "
         header_lines=tuple(script.splitlines()),
         array=ArrayRange.parse(array) if array else None,
     )
-    words = list(plan_qsub(wanted).argv)
+    words = list(plan_qsub(wanted, "me").argv)
     own = ["-ac", "cloudq=3f7e7681.1", "-S", "/bin/bash", str(submission.job_shell)]
     assert words[:2] == ["qsub", "-terse"]
     start = words.index("-ac", len(words) - 6)

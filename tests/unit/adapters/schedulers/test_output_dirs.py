@@ -45,11 +45,13 @@ def made_by(
 
 
 def by_slurm(work_dir: Path, *lines: str, words: tuple[str, ...] = (), array: str = "") -> set[str]:
-    return made_by(lambda submission: plan_sbatch(submission, {}), work_dir, lines, words, array)
+    return made_by(lambda submission: plan_sbatch(submission, account(), {}), work_dir, lines, words, array)
 
 
 def by_grid_engine(work_dir: Path, *lines: str, words: tuple[str, ...] = (), array: str = "") -> set[str]:
-    return made_by(plan_grid_engine_qsub, work_dir, lines, words, array)
+    return made_by(
+        lambda submission: plan_grid_engine_qsub(submission, account()), work_dir, lines, words, array
+    )
 
 
 def made(work_dir: Path) -> set[str]:

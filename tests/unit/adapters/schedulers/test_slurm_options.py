@@ -149,7 +149,7 @@ def argv(submission: Submission, *options: str, script: str = "", array: str = "
         header_lines=tuple(script.splitlines()),
         array=ArrayRange.parse(array) if array else None,
     )
-    words = list(plan_sbatch(wanted, {}).argv)
+    words = list(plan_sbatch(wanted, "me", {}).argv)
     assert words[0] == "sbatch"
     return [word for word in words[1:] if word != str(submission.job_shell)]
 

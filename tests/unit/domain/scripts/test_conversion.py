@@ -11,11 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloudq.adapters.systems import load_profile, shipped_profiles
+from cloudq.bootstrap.preview import conversion_preview
+from cloudq.config import load_config
 from cloudq.domain.errors import InvalidInput
 from cloudq.domain.jobs.eligibility import offer_of, why_not
 from cloudq.domain.names import file_name_problem
 from cloudq.domain.scripts.array_range import ArrayRange
-from cloudq.domain.scripts.local_script import LocalScript, convert, local_name_of, preview
+from cloudq.domain.scripts.local_script import LocalScript, convert, local_name_of
 from cloudq.domain.scripts.meta_script import MetaScript
 from cloudq.domain.scripts.option_template import OptionTemplate
 from cloudq.domain.scripts.system_mapping import NameTables, SystemMapping
@@ -46,8 +48,16 @@ CASES = {
     "#$ container_img: file:///data/it's.sif\n",
     "walltime": "#$ walltime: 1-12:00:30\n",
     "no_walltime": "",
-    "other_opts": "#$ other_opts: -N 'a b' --x=$(touch /tmp/x)\n",
+    "other_opts": "#$ other_opts: {other_opts}\n",
 }
+
+OTHER_OPTS = {
+    "gridengine": "-N 'a b' --x=$(touch /tmp/x)",
+    "local": "--time='1:00:00'",
+    "pbs": "-N 'a b' -v 'X=$(touch /tmp/x)'",
+    "slurm": "-N 'a b' '--x=$(touch /tmp/x)'",
+}
+"""Options that the scheduler takes, with blanks and with words that a shell would expand."""
 
 
 def profile_named(name: str) -> SystemProfile:
@@ -79,15 +89,16 @@ def problems_of(*args: object, **more: object) -> list[str]:
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("name", RESOURCES)
 def test_what_would_be_submitted_is_the_golden_text(
-    name: str, case: str, golden: Callable[[str, str], None]
+    name: str, case: str, golden: Callable[[str, str], None], tmp_path: Path
 ) -> None:
-    profile = profile_named(name)
-    script = a_script(CASES[case], RESOURCES[name])
-    array = ArrayRange.parse("1-9:2") if case == "array" else None
+    options = OTHER_OPTS[profile_named(name).scheduler]
+    script = a_script(CASES[case].format(other_opts=options), RESOURCES[name])
+    (tmp_path / script.name).write_bytes(script.body)
+    preview = conversion_preview(load_config({}, home=tmp_path))
 
-    golden(
-        f"{name}_{case}.txt", preview(convert(script, profile, SystemMapping(name), array), profile.scheduler)
-    )
+    shown = preview(tmp_path / script.name, name, array_tid="1-9:2" if case == "array" else None)
+
+    golden(f"{name}_{case}.txt", shown.text)
 
 
 def test_every_profile_has_its_golden_texts() -> None:

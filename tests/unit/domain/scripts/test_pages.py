@@ -6,10 +6,9 @@ import re
 from pathlib import Path
 
 from cloudq.adapters.systems import load_profile, reading, shipped_profiles
+from cloudq.bootstrap.preview import conversion_preview
+from cloudq.config import load_config
 from cloudq.domain.scripts.directive import DIRECTIVES
-from cloudq.domain.scripts.local_script import convert, preview
-from cloudq.domain.scripts.meta_script import MetaScript
-from cloudq.domain.scripts.system_mapping import SystemMapping
 from cloudq.domain.scripts.system_profile import PROJECT_FIELDS, RESOURCE_FIELDS, WALLTIME_FIELDS
 
 DOCS = Path(__file__).parents[4] / "docs"
@@ -27,14 +26,14 @@ def block(text: str, after: str) -> str:
 
 def test_the_site_that_is_added_is_converted_as_shown(tmp_path: Path) -> None:
     guide = page("add-your-site.md")
-    (tmp_path / "kaede.toml").write_text(block(guide, "## 1."))
-    local = convert(
-        MetaScript.parse("mjob.sh", SCRIPT), load_profile("kaede", tmp_path), SystemMapping("kaede")
-    )
+    (tmp_path / "systems").mkdir()
+    (tmp_path / "systems" / "kaede.toml").write_text(block(guide, "## 1."))
+    (tmp_path / "mjob.sh").write_bytes(SCRIPT)
+    preview = conversion_preview(load_config({}, home=tmp_path))(tmp_path / "mjob.sh", "kaede")
     [command, *shown, rest] = block(guide, "## 2.").splitlines()
 
     assert (command, rest) == ("$ cloudqcli convert --script mjob.sh --system kaede", "…")
-    assert preview(local, "slurm").splitlines()[: len(shown)] == shown
+    assert preview.text.splitlines()[: len(shown)] == shown
 
 
 def test_every_key_of_a_profile_is_in_its_table() -> None:

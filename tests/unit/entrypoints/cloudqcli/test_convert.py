@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from tests.unit.entrypoints.cloudqcli.conftest import Cli
@@ -36,6 +37,30 @@ def test_an_array_is_shown_as_the_system_is_asked_for_it(cli: Cli) -> None:
     result = cli("convert", "--script", script, "--system", "x", "--profile", "slurm", "--array_tid", "1-4")
 
     assert "sbatch --array=1-4:1 --account=imaging" in result.stdout
+
+
+def test_an_array_of_one_task_is_no_array_on_pbs(cli: Cli) -> None:
+    script = cli.script("mjob.sh", SCRIPT)
+    result = cli("convert", "--script", script, "--system", "x", "--profile", "pbs", "--array_tid", "3")
+
+    assert result.stdout.startswith("submit command  qsub -A imaging -q gpu -l select=2 mjob_local.sh\n")
+
+
+def test_options_that_the_agent_would_refuse_are_refused(cli: Cli) -> None:
+    script = cli.script("mjob.sh", SCRIPT)
+    result = cli("convert", "--script", script, "--system", "slurm", "--submit_opt", "--wait")
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "submit_opt: --wait: the agent does not wait for one job" in result.stderr
+
+
+def test_no_path_of_this_machine_is_in_the_submit_command(cli: Cli) -> None:
+    script = cli.script("mjob.sh", SCRIPT)
+    for profile in ("local", "slurm", "gridengine", "pbs"):
+        result = cli("convert", "--script", script, "--system", "x", "--profile", profile)
+
+        command = shlex.split(result.stdout.splitlines()[0])
+        assert not [word for word in command if word == "." or "/" in word or "stdout" in word]
 
 
 def test_a_profile_of_ones_own_is_found_by_its_name(cli: Cli) -> None:

@@ -119,6 +119,20 @@ def test_an_agent_does_need_it() -> None:
     assert "is not on this system" in ended.stderr
 
 
+@pytest.mark.parametrize("profile", ["local", "slurm", "gridengine", "pbs"])
+def test_a_conversion_needs_nothing_that_only_posix_has(tmp_path: Path, profile: str) -> None:
+    script = tmp_path / "mjob.sh"
+    script.write_text("#$ project: p\n#$ resource: q\n#$ n_resource: 1\necho hello\n")
+    environ = {"CLOUDQ_HOME": str(tmp_path / "home")}
+    words = ("convert", "--script", str(script), "--system", "x", "--profile", profile)
+    code = "from cloudq.entrypoints.cloudqcli import main\nmain(sys.argv[1:], prog_name='cloudqcli')"
+
+    ended = python("-c", WITHOUT_POSIX + code, ",".join(POSIX_ONLY), *words, **environ)
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.startswith("submit command  ")
+
+
 def test_a_client_needs_nothing_that_only_posix_has(tmp_path: Path) -> None:
     """A job's whole life on a directory store, as on Windows: the modules of POSIX are removed."""
     script = tmp_path / "run.sh"
