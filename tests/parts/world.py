@@ -19,7 +19,7 @@ from cloudq.domain.jobs.eligibility import offer_of
 from cloudq.domain.jobs.job import Job
 from cloudq.domain.jobs.lease import Offer, ProcessIdentity
 from cloudq.domain.scripts.array_range import ArrayRange
-from cloudq.domain.scripts.directive import has_directives
+from cloudq.domain.scripts.directive import is_meta
 from cloudq.domain.scripts.jobscript import Jobscript
 from cloudq.domain.scripts.meta_script import MetaScript
 from cloudq.domain.scripts.system_mapping import NameTables
@@ -137,7 +137,7 @@ class World:
             array_tid=ArrayRange.parse(array) if array else None,
             input_archive=input_archive,
             force=True,
-            meta=MetaScript.parse(script.name, script.body) if has_directives(script.body) else None,
+            meta=MetaScript.parse(script.name, script.body) if is_meta(script.body) else None,
         )
         return self.client().submit(request).job.uuid
 

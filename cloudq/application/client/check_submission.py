@@ -13,7 +13,7 @@ from cloudq.domain.errors import InvalidInput
 from cloudq.domain.jobs.dependency import parse_hold_jid, usable_ids
 from cloudq.domain.names import on_one_line
 from cloudq.domain.scripts.array_range import ArrayRange
-from cloudq.domain.scripts.directive import has_directives, marked_lines
+from cloudq.domain.scripts.directive import directives_in, is_meta
 from cloudq.domain.scripts.jobscript import MAX_SCRIPT_BYTES, Jobscript, script_problems
 from cloudq.domain.scripts.meta_script import MetaScript
 from cloudq.domain.scripts.place import Place, place_job
@@ -130,9 +130,9 @@ def parse_array(text: str | None) -> ArrayRange | None:
 
 def _read_directives(script: Jobscript, *, is_pinned: bool) -> MetaScript | None:
     """Return the script's directives if it is a meta jobscript, else None. Raises `InvalidInput`."""
-    if is_pinned and not has_directives(script.body):
+    if is_pinned and not is_meta(script.body):
         Jobscript.checked(script.name, script.body)
         return None
-    if not any(line.key for line in marked_lines(script.body)):
+    if not any(directives_in(script.body)):
         raise InvalidInput([_NO_SYSTEM, *script_problems(script.name, script.body)])
     return MetaScript.parse(script.name, script.body)

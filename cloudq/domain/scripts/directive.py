@@ -29,24 +29,28 @@ _NUMBER = re.compile(r"[0-9]{1,7}")
 
 
 @frozen
-class DirectiveSpec:
-    """The rules for one directive; *read* raises `InvalidInput` that describes valid values."""
-
-    read: Callable[[str], Any]
-    is_mandatory: bool = False
-    is_repeatable: bool = False
-
-
-@frozen
-class HeaderLine:
-    """A line in the head of a script that begins with ``#$``."""
+class Directive:
+    """A line ``#$ key: value`` in the head of a script; the key may be unknown."""
 
     number: int
     """The line number, counted from 1."""
     key: str
-    """The key; empty if the line is not ``key: value``."""
     value: str
-    text: str
+
+    @classmethod
+    def parse(cls, number: int, line: str) -> Directive | None:
+        """Return the directive in *line*, which begins with ``#$``; None if it is not ``key: value``."""
+        match = _KEY.fullmatch(line.removeprefix(MARK.decode()))
+        return cls(number, match[1], match[2].strip()) if match else None
+
+
+@frozen
+class Rule:
+    """The rule for the directives with one key; *read* raises `InvalidInput` that describes valid values."""
+
+    read: Callable[[str], Any]
+    is_mandatory: bool = False
+    is_repeatable: bool = False
 
 
 def checked_name(text: str) -> str:
@@ -83,21 +87,21 @@ def _options(text: str) -> tuple[str, ...]:
     return split_options(text, "other_opts")
 
 
-DIRECTIVES: Mapping[str, DirectiveSpec] = {
-    "run_on": DirectiveSpec(_system),
-    "project": DirectiveSpec(checked_name, is_mandatory=True),
-    "resource": DirectiveSpec(checked_name, is_mandatory=True),
-    "n_resource": DirectiveSpec(read_number, is_mandatory=True),
-    "walltime": DirectiveSpec(Walltime.parse),
-    "other_opts": DirectiveSpec(_options),
-    "container_img": DirectiveSpec(checked_image, is_repeatable=True),
+RULES: Mapping[str, Rule] = {
+    "run_on": Rule(_system),
+    "project": Rule(checked_name, is_mandatory=True),
+    "resource": Rule(checked_name, is_mandatory=True),
+    "n_resource": Rule(read_number, is_mandatory=True),
+    "walltime": Rule(Walltime.parse),
+    "other_opts": Rule(_options),
+    "container_img": Rule(checked_image, is_repeatable=True),
 }
-"""All directives."""
+"""The rules of all directives, by key."""
 
-MANDATORY = tuple(name for name, spec in DIRECTIVES.items() if spec.is_mandatory)
+MANDATORY = tuple(key for key, rule in RULES.items() if rule.is_mandatory)
 
 
-def header_lines(body: bytes) -> Iterator[tuple[int, bytes]]:
+def head_lines(body: bytes) -> Iterator[tuple[int, bytes]]:
     """Yield the lines before the first command, which are blank or comments, with their numbers."""
     for number, line in enumerate(body.split(b"\n"), start=1):
         stripped = line.strip()
@@ -106,20 +110,23 @@ def header_lines(body: bytes) -> Iterator[tuple[int, bytes]]:
         yield number, line
 
 
-def marked_lines(body: bytes) -> Iterator[HeaderLine]:
-    """Yield the lines of the head that begin with ``#$``, whatever they contain."""
-    for number, line in header_lines(body):
+def marked_lines(body: bytes) -> Iterator[tuple[int, str]]:
+    """Yield the lines of the head that begin with ``#$``, whatever they contain, with their numbers."""
+    for number, line in head_lines(body):
         stripped = line.strip()
         if stripped.startswith(MARK):
-            text = stripped.decode(errors="replace")
-            match = _KEY.fullmatch(text.removeprefix("#$"))
-            key, value = (match[1], match[2].strip()) if match else ("", "")
-            yield HeaderLine(number, key, value, text)
+            yield number, stripped.decode(errors="replace")
 
 
-def has_directives(body: bytes) -> bool:
-    """Return whether the head of a script has a known directive, which makes it a meta jobscript."""
-    return any(line.key in DIRECTIVES for line in marked_lines(body))
+def directives_in(body: bytes) -> Iterator[Directive]:
+    """Yield the directives in the head of a script, also those with unknown keys."""
+    parsed = (Directive.parse(number, line) for number, line in marked_lines(body))
+    return (directive for directive in parsed if directive is not None)
+
+
+def is_meta(body: bytes) -> bool:
+    """Return whether a script is a meta jobscript: its head has a directive with a known key."""
+    return any(directive.key in RULES for directive in directives_in(body))
 
 
 def suggestion(key: str) -> str:
@@ -127,5 +134,5 @@ def suggestion(key: str) -> str:
     import difflib  # noqa: PLC0415  only needed when something is wrong
 
     plain = key.lower().replace("-", "_")
-    close = [plain] if plain in DIRECTIVES else difflib.get_close_matches(plain, DIRECTIVES, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]}?" if close else f" (known: {', '.join(DIRECTIVES)})"
+    close = [plain] if plain in RULES else difflib.get_close_matches(plain, RULES, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]}?" if close else f" (known: {', '.join(RULES)})"

@@ -11,12 +11,12 @@ from attrs import frozen
 from cloudq.domain.errors import InvalidInput
 from cloudq.domain.names import file_name_problem
 from cloudq.domain.scripts.directive import (
-    DIRECTIVES,
     MANDATORY,
     MAX_IMAGES,
     MAX_VALUE_CHARS,
-    HeaderLine,
-    header_lines,
+    RULES,
+    Directive,
+    head_lines,
     marked_lines,
     suggestion,
 )
@@ -26,7 +26,7 @@ from cloudq.domain.scripts.walltime import Walltime
 DEFAULT_INTERPRETER = "/bin/bash"
 
 _OF_SCHEDULERS = (b"#SBATCH", b"#PBS", b"#LOCAL ")
-_LATE = re.compile(rb"^[ \t]*#\$[ \t]*(%b)[ \t]*:" % "|".join(DIRECTIVES).encode(), re.MULTILINE)
+_LATE = re.compile(rb"^[ \t]*#\$[ \t]*(%b)[ \t]*:" % "|".join(RULES).encode(), re.MULTILINE)
 
 
 @frozen(kw_only=True)
@@ -50,8 +50,8 @@ class MetaScript:
         """Parse a script; raise `InvalidInput` with every problem and its line."""
         shown = "the script" if file_name_problem(name) else name
         reading = _Reading(shown)
-        for line in marked_lines(body):
-            reading.add(line)
+        for number, line in marked_lines(body):
+            reading.add(number, line)
         problems = [*script_problems(name, body), *reading.problems, *reading.missing()]
         if problems:
             raise InvalidInput(problems)
@@ -74,11 +74,8 @@ class MetaScript:
     @property
     def plain_body(self) -> bytes:
         """The script with an empty line in place of each directive, so that line numbers stay the same."""
-        numbers = {line.number for line in marked_lines(self.body)}
-        if not numbers:
-            return self.body
         lines = self.body.split(b"\n")
-        for number in numbers:
+        for number, _ in marked_lines(self.body):
             lines[number - 1] = b""
         return b"\n".join(lines)
 
@@ -93,17 +90,19 @@ class _Reading:
         self.warnings: list[str] = []
         self._lines: dict[str, int] = {}
 
-    def add(self, line: HeaderLine) -> None:
+    def add(self, number: int, line: str) -> None:
         """Read one line that begins with ``#$``."""
-        spec = DIRECTIVES.get(line.key)
-        if spec is None:
-            self.problems.append(f"{self._place(line)}: {_unreadable(line)}")
-        elif line.key in self._lines and not spec.is_repeatable:
-            first = self._lines[line.key]
-            self.problems.append(f"{self._place(line)}: {line.key} is already set in line {first}")
+        directive = Directive.parse(number, line)
+        if directive is None:
+            self._reject(number, _why_no_directive(line))
+        elif directive.key not in RULES:
+            self._reject(number, f"unknown directive {directive.key}{suggestion(directive.key)}")
+        elif directive.key in self._lines and not RULES[directive.key].is_repeatable:
+            first = self._lines[directive.key]
+            self._reject(number, f"{directive.key} is already set in line {first}")
         else:
-            self._lines.setdefault(line.key, line.number)
-            self._add_value(line)
+            self._lines.setdefault(directive.key, number)
+            self._add_value(directive)
 
     def missing(self) -> Iterator[str]:
         """Yield a problem for each mandatory directive that no line names."""
@@ -111,44 +110,42 @@ class _Reading:
             if name not in self._lines:
                 yield f"{self.shown}: missing line '#$ {name}: …': the directive {name} is mandatory"
 
-    def _add_value(self, line: HeaderLine) -> None:
-        spec = DIRECTIVES[line.key]
+    def _add_value(self, directive: Directive) -> None:
+        rule, key, number = RULES[directive.key], directive.key, directive.number
         try:
-            _check_text(line)
-            value = spec.read(line.value)
+            _check_text(directive.value)
+            value = rule.read(directive.value)
         except InvalidInput as error:
-            self.problems.extend(
-                f"{self._place(line)}: {line.key}: {text.removeprefix(f'{line.key} ')}"
-                for text in error.problems
-            )
+            for problem in error.problems:
+                self._reject(number, f"{key}: {problem.removeprefix(f'{key} ')}")
             return
-        if not spec.is_repeatable:
-            self.values[line.key] = value
-        elif len(kept := self.values.setdefault(line.key, [])) < MAX_IMAGES:
+        if not rule.is_repeatable:
+            self.values[key] = value
+        elif len(kept := self.values.setdefault(key, [])) < MAX_IMAGES:
             kept.append(value)
         else:
-            self.problems.append(f"{self._place(line)}: more than {MAX_IMAGES} lines of {line.key}")
-        if line.key == "run_on" and value != line.value:
-            self.warnings.append(f"{self._place(line)}: names of systems are lower case: using {value}")
+            self._reject(number, f"more than {MAX_IMAGES} lines of {key}")
+        if key == "run_on" and value != directive.value:
+            self.warnings.append(
+                f"{self.shown} line {number}: names of systems are lower case: using {value}"
+            )
 
-    def _place(self, line: HeaderLine) -> str:
-        return f"{self.shown} line {line.number}"
+    def _reject(self, number: int, problem: str) -> None:
+        self.problems.append(f"{self.shown} line {number}: {problem}")
 
 
-def _check_text(line: HeaderLine) -> None:
-    if not line.value:
+def _check_text(value: str) -> None:
+    if not value:
         raise InvalidInput("has no value")
-    if len(line.value) > MAX_VALUE_CHARS:
+    if len(value) > MAX_VALUE_CHARS:
         raise InvalidInput(f"is longer than {MAX_VALUE_CHARS} characters")
-    if "\N{REPLACEMENT CHARACTER}" in line.value:
+    if "\N{REPLACEMENT CHARACTER}" in value:
         raise InvalidInput("is not UTF-8 text")
 
 
-def _unreadable(line: HeaderLine) -> str:
-    if line.key:
-        return f"unknown directive {line.key}{suggestion(line.key)}"
-    shown = line.text if len(line.text) <= 60 else f"{line.text[:60]}…"
-    if line.text.removeprefix("#$").lstrip().startswith("-"):
+def _why_no_directive(line: str) -> str:
+    shown = line if len(line) <= 60 else f"{line[:60]}…"
+    if line.removeprefix("#$").lstrip().startswith("-"):
         return (
             f"{shown!r} is an option of Grid Engine, which a meta jobscript cannot contain: use a "
             "directive such as walltime, or other_opts"
@@ -159,7 +156,7 @@ def _unreadable(line: HeaderLine) -> str:
 def _useless_lines(shown: str, body: bytes) -> Iterator[str]:
     """Yield warnings about lines that look like requests but have no effect."""
     end = 0
-    for number, line in header_lines(body):
+    for number, line in head_lines(body):
         end += len(line) + 1
         if line.startswith(_OF_SCHEDULERS):
             word = line.split(maxsplit=1)[0].decode()

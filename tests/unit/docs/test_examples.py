@@ -22,7 +22,7 @@ from cloudq.bootstrap.preview import conversion_preview
 from cloudq.config import Config, load_config
 from cloudq.domain.jobs.job_shell import ShellDialect
 from cloudq.domain.scripts.array_range import ArrayRange
-from cloudq.domain.scripts.directive import has_directives
+from cloudq.domain.scripts.directive import is_meta
 from cloudq.domain.scripts.header import header_lines
 from cloudq.domain.scripts.jobscript import Jobscript
 
@@ -91,7 +91,7 @@ def test_a_local_jobscript_s_options_are_read_by_its_scheduler(path: Path) -> No
     is_array = path.name.startswith("ljob_array.") and site_of(path) != "local"
 
     assert getattr(options, "array", None) == (ArrayRange.parse("1-4") if is_array else None)
-    assert not has_directives(path.read_bytes()), "it would be taken for a meta jobscript"
+    assert not is_meta(path.read_bytes()), "it would be taken for a meta jobscript"
 
 
 @named

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloudq.domain.errors import InvalidInput
-from cloudq.domain.scripts.directive import DIRECTIVES, has_directives
+from cloudq.domain.scripts.directive import RULES, is_meta
 from cloudq.domain.scripts.meta_script import MetaScript
 from cloudq.domain.scripts.walltime import Walltime
 
@@ -211,7 +211,7 @@ def test_lines_that_mean_nothing_are_told_and_do_not_stop_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "is_meta"),
+    ("text", "expected"),
     [
         ("#!/bin/bash\n#$ project: x\n", True),
         ("#$ walltime: 1h\n", True),
@@ -223,8 +223,8 @@ def test_lines_that_mean_nothing_are_told_and_do_not_stop_it() -> None:
         ("", False),
     ],
 )
-def test_a_script_is_a_meta_jobscript_if_its_head_has_a_directive(text: str, is_meta: bool) -> None:
-    assert has_directives(text.encode()) == is_meta
+def test_a_script_is_a_meta_jobscript_if_its_head_has_a_directive(text: str, expected: bool) -> None:
+    assert is_meta(text.encode()) == expected
 
 
 def read(body: bytes) -> MetaScript | None:
@@ -247,7 +247,7 @@ def test_any_bytes_are_read_or_refused_in_words(body: bytes) -> None:
 values = st.text(st.characters(exclude_characters="\n\r\0", exclude_categories=["Cs"]), max_size=60)
 
 
-@given(st.lists(st.tuples(st.sampled_from([*DIRECTIVES, "foo"]), values), max_size=8), st.booleans())
+@given(st.lists(st.tuples(st.sampled_from([*RULES, "foo"]), values), max_size=8), st.booleans())
 def test_any_directives_are_read_or_refused_and_lines_stay(
     directives: list[tuple[str, str]], has_shebang: bool
 ) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from cloudq.adapters.systems import load_profile, reading, shipped_profiles
 from cloudq.bootstrap.preview import conversion_preview
 from cloudq.config import load_config
-from cloudq.domain.scripts.directive import DIRECTIVES
+from cloudq.domain.scripts.directive import RULES
 from cloudq.domain.scripts.system_profile import PROJECT_FIELDS, RESOURCE_FIELDS, WALLTIME_FIELDS
 
 DOCS = Path(__file__).parents[4] / "docs"
@@ -53,7 +53,7 @@ def test_every_key_of_a_profile_is_in_its_table() -> None:
 def test_every_directive_and_profile_is_in_its_table() -> None:
     guide = page("meta-jobscripts.md")
 
-    assert [name for name in (*DIRECTIVES, *shipped_profiles()) if f"\n| `{name}` |" not in guide] == []
+    assert [name for name in (*RULES, *shipped_profiles()) if f"\n| `{name}` |" not in guide] == []
 
 
 def test_the_options_in_the_table_are_those_of_the_profiles() -> None:
