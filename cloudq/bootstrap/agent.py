@@ -30,13 +30,14 @@ from cloudq.application.agent.check_markers import CheckMarkers
 from cloudq.application.agent.check_scheduler import CheckScheduler
 from cloudq.application.agent.check_store import CheckStore
 from cloudq.application.agent.choose_jobs import ChooseJobs
+from cloudq.application.agent.end_unstarted import EndUnstarted, RecordSubmission
 from cloudq.application.agent.find_forgotten import FindForgotten
 from cloudq.application.agent.finish_jobs import FinishJobs, WriteRecords
 from cloudq.application.agent.follow_jobs import FollowJobs
 from cloudq.application.agent.hand_over_job import HandOverJob
 from cloudq.application.agent.hand_over_jobs import HandOverJobs
-from cloudq.application.agent.held_job import Holdings
 from cloudq.application.agent.hold_lease import AgentIdentity, HoldLease
+from cloudq.application.agent.holdings import Holdings
 from cloudq.application.agent.job_trouble import AgentLog, JobTrouble
 from cloudq.application.agent.keep_hold import KeepHold
 from cloudq.application.agent.local_scripts import LocalScripts
@@ -230,9 +231,11 @@ def _wire_cycle(
     dependencies = CheckDependencies(jobs, clock)
     choose = ChooseJobs(jobs, dependencies, scheduler, clock, settings, holdings, trouble, lease)
     local_scripts = world.local_scripts or LocalScripts(system, SystemProfile(name="none", scheduler="none"))
-    hand_over = HandOverJob(scheduler, workspace, clock, settings, stop_claim, log, lease.doubt)
+    record_submission = RecordSubmission(clock, settings, log)
+    end_unstarted = EndUnstarted(workspace, stop_claim, record_submission, lease.doubt)
+    hand_over = HandOverJob(scheduler, workspace, clock, stop_claim, end_unstarted, record_submission)
     ship_logs = ShipLogs(files, clock, workers, permits, holdings, trouble)
-    prepare = PrepareJob(files, scheduler, settings, local_scripts, ids)
+    prepare = PrepareJob(files, scheduler, local_scripts, ids)
     return RunAgentCycle(
         lease=lease,
         watch_queue=watch_queue,
@@ -247,13 +250,17 @@ def _wire_cycle(
             holdings=holdings, trouble=trouble,
         ),
         recall_jobs=recall_jobs,
-        cancel_held_jobs=CancelHeldJobs(keep_hold, hand_over, stop_claim, clock, holdings, trouble),
+        cancel_held_jobs=CancelHeldJobs(
+            keep_hold, end_unstarted, workspace, stop_claim, clock, holdings, trouble, system
+        ),
         cancel_tasks=CancelTasks(stop_claim, clock, holdings, trouble),
         let_go_of_claims=LetGoOfClaims(
             jobs, queue, end_job, take_back, stop_claim, keep_hold, workspace, holdings, trouble, system
         ),
         hand_over_jobs=HandOverJobs(
-            prepare, hand_over, stop_claim, permits, clock, workers, holdings, trouble
+            prepare=prepare, hand_over=hand_over, end_unstarted=end_unstarted, workspace=workspace,
+            stop_claim=stop_claim, permits=permits, clock=clock, workers=workers, holdings=holdings,
+            trouble=trouble, system=system,
         ),
         follow_jobs=FollowJobs(
             scheduler, stop_claim, watch_files, clock, workers, holdings, trouble,

@@ -25,7 +25,7 @@ from cloudq.application.agent.check_dependencies import CheckDependencies
 from cloudq.application.agent.finish_jobs import FinishJobs
 from cloudq.application.agent.follow_jobs import FollowJobs
 from cloudq.application.agent.hand_over_job import HandOverJob
-from cloudq.application.agent.held_job import Cancel, StagedOut
+from cloudq.application.agent.held_job import Cancel, Ending, Uploaded
 from cloudq.application.agent.hold_lease import HoldLease
 from cloudq.application.agent.stop_claim import StopClaim
 from cloudq.application.agent.watch_queue import WatchQueue
@@ -75,19 +75,18 @@ def no_intent(stack: ExitStack) -> None:
 
 @mutant("the scheduler may have taken the job though the command gave no answer", "I1")
 def resubmit_without_asking_by_tag(stack: ExitStack) -> None:
-    def submit(self: Any, held: Any, last: Any, *_: Any) -> None:
-        self._submit(held, last.number + 1)
+    def submit(self: Any, work: Any, last: Any, *_: Any) -> Any:
+        return self._submit(work, last.number + 1)
 
     change(stack, HandOverJob, "_look_for", submit)
 
 
 @mutant("a queue that is slow to show a job hides it from one look", "I1")
 def resubmit_after_one_look(stack: ExitStack) -> None:
-    def look(self: Any, held: Any, last: Any, options: Any, _problems: Any) -> None:
-        if found := self.scheduler.find(held.tag):
-            self._handed_over(held, found, last.command, options)
-        else:
-            self._submit(held, last.number + 1)
+    def look(self: Any, work: Any, last: Any, _problems: Any) -> Any:
+        if local_ids := self.scheduler.find(work.tag):
+            return self._submitted(work, local_ids, last.command, ())
+        return self._submit(work, last.number + 1)
 
     change(stack, HandOverJob, "_look_for", look)
 
@@ -238,9 +237,9 @@ def history_before_manifest(stack: ExitStack) -> None:
 def marker_deleted_too_early(stack: ExitStack) -> None:
     real = FinishJobs._start
 
-    def start(self: Any, held: Any) -> None:
+    def start(self: Any, held: Any) -> Any:
         self.holdings.withdraw.add(held.tag)
-        real(self, held)
+        return real(self, held)
 
     change(stack, FinishJobs, "_start", start)
 
@@ -250,10 +249,10 @@ def logs_after_manifest(stack: ExitStack) -> None:
     real_stage_out, real_put_away = FinishJobs._stage_out, FinishJobs._put_away
 
     def put_away(self: Any, held: Any) -> None:
-        real_stage_out(self, held)
+        real_stage_out(self, held, held.phase)
         real_put_away(self, held)
 
-    change(stack, FinishJobs, "_stage_out", lambda *_: StagedOut())
+    change(stack, FinishJobs, "_stage_out", lambda *_: Uploaded())
     change(stack, FinishJobs, "_put_away", put_away)
 
 
@@ -331,7 +330,8 @@ def cancel_counts_without_an_answer(stack: ExitStack) -> None:
         try:
             real(self, held, now)
         except SchedulerUnavailable:
-            held.cancel, held.canceled_at, held.end = Cancel.ACCEPTED, now, TaskState(JobState.DELETED)
+            held.cancel = Cancel(accepted_at=now)
+            held.enter(Ending(TaskState(JobState.DELETED)))
 
     change(stack, CancelHeldJobs, "_cancel", cancel)
 

@@ -6,8 +6,9 @@ from bisect import bisect_right
 
 from attrs import define, field
 
-from cloudq.application.agent.hand_over_job import HandOverJob
-from cloudq.application.agent.held_job import Cancel, HeldJob, Holdings
+from cloudq.application.agent.end_unstarted import EndUnstarted, was_started_before
+from cloudq.application.agent.held_job import Cancel, HeldJob
+from cloudq.application.agent.holdings import Holdings
 from cloudq.application.agent.job_trouble import JobTrouble
 from cloudq.application.agent.keep_hold import KeepHold
 from cloudq.application.agent.stop_claim import StopClaim
@@ -31,15 +32,17 @@ class CancelHeldJobs:
     """Cancel held jobs whose owners requested it."""
 
     keep_hold: KeepHold
-    hand_over: HandOverJob
+    end_unstarted: EndUnstarted
+    workspace: Workspace
     stop_claim: StopClaim
     clock: Clock
     holdings: Holdings
     trouble: JobTrouble
+    system: str
 
     def __call__(self) -> None:
         """Take the next step of each cancel of a held job whose final state is not decided."""
-        for tag in sorted(self.holdings.cancel_requests):
+        for tag in sorted(self.holdings.requests.cancels):
             held = self.holdings.held.get(tag)
             if held is None or held.end is not None or not self._is_due(held):
                 continue
@@ -48,20 +51,21 @@ class CancelHeldJobs:
 
     def _is_due(self, held: HeldJob) -> bool:
         """Return whether to act now; a back-off of the hand-over does not delay a new cancel."""
-        return held.cancel is Cancel.NONE or held.retry_at <= self.clock.elapsed()
+        return held.cancel is None or held.retry_at <= self.clock.elapsed()
 
     def _go_on(self, held: HeldJob) -> None:
-        if held.cancel is Cancel.NONE:
+        if held.cancel is None:
             if self.keep_hold.is_replaced(held):
-                self.holdings.let_go(held.tag, superseded=True)
+                self.holdings.let_go(held.tag)
                 return
-            held.cancel = Cancel.REQUESTED
+            held.cancel = Cancel()
             held.give_up_hand_over()
             held.recovered()
             if may_follow(held.job.state, JobState.DELETING):  # else it is about to end anyway
                 held.job = held.job.entered(JobState.DELETING, self.clock.now(), "cancel requested")
         now = self.clock.elapsed()
-        if held.cancel is Cancel.ACCEPTED and now - held.canceled_at < CANCEL_AGAIN_AFTER_S:
+        accepted_at = held.cancel.accepted_at
+        if accepted_at is not None and now - accepted_at < CANCEL_AGAIN_AFTER_S:
             return
         self._cancel(held, now)
 
@@ -70,12 +74,11 @@ class CancelHeldJobs:
             # The lock keeps the script from starting, whatever the submit command under way does.
             self._end_unstarted(held)
             return
-        canceled = self.stop_claim.cancel_all(held.tag, held.local_ids)
-        held.local_ids = tuple(dict.fromkeys((*held.local_ids, *canceled)))
+        held.learn(self.stop_claim.cancel_all(held.tag, held.local_ids))
         if not held.is_handed_over and not held.is_elsewhere:
             self._end_unstarted(held)
         else:
-            held.cancel, held.canceled_at = Cancel.ACCEPTED, now
+            held.cancel = Cancel(accepted_at=now)
 
     def _is_certainly_unsubmitted(self, held: HeldJob) -> bool:
         """Return whether no submit command was begun, so that the scheduler need not be asked."""
@@ -83,13 +86,16 @@ class CancelHeldJobs:
             return False
         if held.is_being_submitted or held.space.attempts():
             return False
-        return not self.hand_over.was_started_before(held)  # its files may have been removed since
+        # Its files may have been removed since a start that only the ledger shows.
+        return not was_started_before(self.workspace, held.tag, held.job)
 
     def _end_unstarted(self, held: HeldJob) -> None:
         """End a job before its start; if its lock shows that it has started, the next cycle cancels it."""
         is_new = held.job.time_ready is None
         reason = "canceled before it was started" if is_new else "canceled: its files and local job are gone"
-        self.hand_over.end_unstarted(held, JobState.DELETED, reason)
+        owner = held.owner(self.system)
+        result = self.end_unstarted(held.job, held.space, owner, JobState.DELETED, reason)
+        held.apply(result, self.clock.elapsed())
 
 
 @define
@@ -113,21 +119,19 @@ class LetGoOfClaims:
 
     def __call__(self) -> None:
         """Take the next step for each claim; one whose scheduler jobs still live stays for the next cycle."""
-        holdings = self.holdings
-        for tag in sorted(holdings.superseded - holdings.drop_cancels) + self._strange():
+        holdings, requests = self.holdings, self.holdings.requests
+        for tag in sorted(holdings.superseded - requests.done_cancels) + self._strange():
             with self.trouble.of_claim(tag):
                 if self._is_cleared(tag):
                     holdings.superseded.discard(tag)
-                    holdings.drop_cancels.add(tag)
+                    requests.done_cancels.add(tag)
                     holdings.withdraw.add(tag)
 
     def _strange(self) -> list[ClaimTag]:
         """Return the next claims with a cancel request that this agent does not know, in rotation."""
-        holdings = self.holdings
-        known = (
-            holdings.held.keys() | holdings.invitations.keys() | holdings.superseded | holdings.drop_cancels
-        )
-        strange = sorted(holdings.cancel_requests - known)
+        holdings, requests = self.holdings, self.holdings.requests
+        known = holdings.held.keys() | holdings.invitations.keys() | holdings.superseded
+        strange = sorted(requests.cancels - known - requests.done_cancels)
         first = 0 if self._last_strange is None else bisect_right(strange, self._last_strange)
         chosen = (strange[first:] + strange[:first])[:MOST_STRANGE_A_CYCLE]
         self._last_strange = chosen[-1] if chosen else None

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 from attrs import define
 
 from cloudq.application.agent.cancel_held_jobs import CANCEL_AGAIN_AFTER_S
-from cloudq.application.agent.held_job import Cancel, HeldJob, Holdings
+from cloudq.application.agent.held_job import Followed, HeldJob
+from cloudq.application.agent.holdings import Holdings
 from cloudq.application.agent.job_trouble import JobTrouble
 from cloudq.application.agent.stop_claim import StopClaim
 from cloudq.domain.names import ClaimTag
@@ -37,27 +40,29 @@ class CancelTasks:
 
     def _requested(self) -> dict[ClaimTag, list[int]]:
         requested: dict[ClaimTag, list[int]] = {}
-        for each in sorted(self.holdings.task_cancel_requests - self.holdings.drop_task_cancels):
-            requested.setdefault(each.tag, []).append(each.task)
+        requests = self.holdings.requests
+        for request in sorted(requests.task_cancels - requests.done_task_cancels):
+            requested.setdefault(request.tag, []).append(request.task)
         return requested
 
     def _go_on(self, held: HeldJob, tasks: list[int]) -> None:
-        if held.end is not None or held.cancel is not Cancel.NONE or not held.is_handed_over:
+        if not isinstance(held.phase, Followed) or held.cancel is not None:
             return
+        canceled_at = held.phase.canceled_tasks
         unfinished = _unfinished(held)
         self._drop(held.tag, [task for task in tasks if task not in unfinished])
         now = self.clock.elapsed()
-        due = [task for task in tasks if task in unfinished and self._is_due(held, task, now)]
+        due = [
+            task
+            for task in tasks
+            if task in unfinished and now - canceled_at.get(task, -math.inf) >= CANCEL_AGAIN_AFTER_S
+        ]
         if due:
             self.stop_claim.cancel_tasks(held.tag, held.local_ids, due)
-            held.canceled_tasks.update(dict.fromkeys(due, now))
-
-    def _is_due(self, held: HeldJob, task: int, now: float) -> bool:
-        canceled_at = held.canceled_tasks.get(task)
-        return canceled_at is None or now - canceled_at >= CANCEL_AGAIN_AFTER_S
+            canceled_at.update(dict.fromkeys(due, now))
 
     def _drop(self, tag: ClaimTag, tasks: list[int]) -> None:
-        self.holdings.drop_task_cancels.update(TaskRequest(tag, task) for task in tasks)
+        self.holdings.requests.done_task_cancels.update(TaskRequest(tag, task) for task in tasks)
 
 
 def _unfinished(held: HeldJob) -> set[int]:

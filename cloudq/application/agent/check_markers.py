@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from attrs import define
 
-from cloudq.application.agent.held_job import HeldJob, Holdings
+from cloudq.application.agent.held_job import HeldJob
+from cloudq.application.agent.holdings import Holdings
 from cloudq.application.agent.job_trouble import JobTrouble
 from cloudq.application.agent.keep_hold import KeepHold
 from cloudq.application.shared.end_job import load_or_none
@@ -43,7 +44,7 @@ class CheckMarkers:
 
     def _check(self, held: HeldJob) -> None:
         if self.keep_hold.is_replaced(held):
-            self.holdings.let_go(held.tag, superseded=True)
+            self.holdings.let_go(held.tag)
         else:
             self.queue.invite(self.system, held.tag)
         held.has_lost_its_marker = False

@@ -6,8 +6,8 @@ from attrs import frozen
 
 from cloudq.application.agent.agent_settings import AgentSettings
 from cloudq.application.agent.check_dependencies import CheckDependencies
-from cloudq.application.agent.held_job import Holdings, Invitation
 from cloudq.application.agent.hold_lease import HoldLease
+from cloudq.application.agent.holdings import Holdings, Invitation
 from cloudq.application.agent.job_trouble import JobTrouble
 from cloudq.domain.errors import SchedulerUnavailable
 from cloudq.domain.jobs.claim import Claim
@@ -61,7 +61,7 @@ class ChooseJobs:
     def _needs_no_room(self, invitation: Invitation) -> bool:
         """Return whether the job is final, held already, to be canceled, or never to be run."""
         job, tag = invitation.read_record.job, invitation.tag
-        if job.is_final or job.claim >= tag.n or tag in self.holdings.cancel_requests:
+        if job.is_final or job.claim >= tag.n or tag in self.holdings.requests.cancels:
             return True
         return bool(self.dependencies.why_never(job))
 

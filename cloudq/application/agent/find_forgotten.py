@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import define, field
 
-from cloudq.application.agent.held_job import Holdings
+from cloudq.application.agent.holdings import Holdings
 from cloudq.application.agent.job_trouble import JobTrouble
 from cloudq.application.agent.keep_hold import KeepHold
 from cloudq.domain.names import ClaimTag

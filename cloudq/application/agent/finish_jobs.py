@@ -8,7 +8,8 @@ from functools import partial
 from attrs import define, evolve, field
 
 from cloudq.application.agent.check_dependencies import CheckDependencies
-from cloudq.application.agent.held_job import Cancel, HeldJob, Holdings, StagedOut
+from cloudq.application.agent.held_job import Ending, HeldJob, StagedOut, Uploaded
+from cloudq.application.agent.holdings import Holdings
 from cloudq.application.agent.job_trouble import AgentLog, JobTrouble
 from cloudq.application.agent.keep_hold import KeepHold
 from cloudq.application.agent.permit import Permits
@@ -61,32 +62,29 @@ class FinishJobs:
     permits: Permits
     log: AgentLog
     system: str
-    _under_way: dict[ClaimTag, Started[StagedOut]] = field(factory=dict, init=False)
+    _under_way: dict[ClaimTag, Started[Uploaded]] = field(factory=dict, init=False)
 
     def __call__(self, *, may_try_again: bool = True) -> None:
         """Start stage-outs, and finish the jobs whose stage-out is done.
 
         Without *may_try_again*, a stage-out that failed before is not tried again.
         """
-        ended = [held for held in self.holdings.held.values() if held.end is not None]
         now = self.clock.elapsed()
         self._forget_abandoned()
-        begun = [each for each in ended if each.staged_out is None and each.stage_out is None]
-        begun = [held for held in begun if held.retry_at <= now and (may_try_again or not held.retries)]
-        begun = [held for held in begun if self._has_no_piece_under_way(held)]
-        begun = [held for held in begun if self._sees_files(held)]
-        for held in begun:
-            self._start(held)
-        self._wait(begun)
-        for held in ended:
+        ending = [held for held in self.holdings.held.values() if isinstance(held.phase, Ending)]
+        due = [held for held in ending if held.retry_at <= now and (may_try_again or not held.retries)]
+        due = [held for held in due if not held.is_staging_out and self._has_no_piece_under_way(held)]
+        self._wait([self._start(held) for held in due if self._sees_files(held)])
+        for held in ending:
             self._take_result(held)
-            if held.staged_out is None and self._is_to_be_given_up(held):
-                self._give_up(held)
-        self.workers.map(self._finish, [held for held in ended if held.staged_out and held.retry_at <= now])
+            if isinstance(held.phase, Ending) and self._is_to_be_given_up(held, held.phase):
+                self._give_up(held, held.phase)
+        staged_out = [held for held in self.holdings.held.values() if isinstance(held.phase, StagedOut)]
+        self.workers.map(self._finish, [held for held in staged_out if held.retry_at <= now])
 
     def _has_no_piece_under_way(self, held: HeldJob) -> bool:
         """Return whether no log piece is under way: one put after the whole log would never be deleted."""
-        held.give_up_shipping()
+        held.give_up_log_turn()
         if self.ship_logs.has_ended(held):
             return True
         self._show_completing(held)
@@ -97,8 +95,9 @@ class FinishJobs:
         with self.trouble.of(held):
             had_files = held.is_elsewhere or held.space.owner() is not None
             if self.watch_files.are_there(held):
-                if not had_files and held.end is not None:
-                    held.end = told_of_loss(held, held.end)
+                if not had_files:
+                    ending = held.require(Ending)
+                    ending.end = told_of_loss(held, ending.end)
                 return True
             self._show_completing(held)
         return False
@@ -107,14 +106,16 @@ class FinishJobs:
         if held.job.state in {JobState.READY, JobState.RUN, JobState.DELETING}:
             held.job = held.job.entered(JobState.COMPLETING, self.clock.now(), "stage-out")
 
-    def _start(self, held: HeldJob) -> None:
+    def _start(self, held: HeldJob) -> Started[Uploaded]:
         """Start the stage-out, or rejoin the one that this process began before it lost its lease."""
+        ending = held.require(Ending)
         held.job = evolve(held.job, time_stageout_start=self.clock.now())
-        held.stage_out = self._under_way.get(held.tag)
-        if held.stage_out is None:
-            held.stage_out = self._under_way[held.tag] = self.workers.start(
-                lambda: self._stage_out(held), Lane.STAGE_OUT
-            )
+        stage_out = self._under_way.get(held.tag)
+        if stage_out is None:
+            stage_out = self.workers.start(lambda: self._stage_out(held, ending), Lane.STAGE_OUT)
+            self._under_way[held.tag] = stage_out
+        ending.stage_out = stage_out
+        return stage_out
 
     def _forget_abandoned(self) -> None:
         """Forget ended stage-outs of jobs that are no longer held: their results are not needed."""
@@ -125,100 +126,99 @@ class FinishJobs:
     @property
     def is_busy(self) -> bool:
         """Return whether a stage-out is under way."""
-        return any(held.stage_out is not None for held in self.holdings.held.values())
+        return any(held.is_staging_out for held in self.holdings.held.values())
 
-    def _wait(self, begun: list[HeldJob]) -> None:
+    def _wait(self, begun: list[Started[Uploaded]]) -> None:
         """Wait briefly for the stage-outs just begun; later cycles collect slow ones without waiting."""
         deadline = self.clock.elapsed() + WAIT_FOR_STAGE_OUT_S
-        for held in begun:
-            if held.stage_out is not None:
-                held.stage_out.wait(max(0.0, deadline - self.clock.elapsed()))
+        for stage_out in begun:
+            stage_out.wait(max(0.0, deadline - self.clock.elapsed()))
 
     def _take_result(self, held: HeldJob) -> None:
         """Take over the result of a stage-out; while it runs, the job shows as COMPLETING."""
-        if held.stage_out is None:
+        ending = held.require(Ending)
+        if ending.stage_out is None:
             return
-        if not held.stage_out.is_done():
+        if not ending.stage_out.is_done():
             self._show_completing(held)
             return
-        stage_out, held.stage_out = held.stage_out, None
+        stage_out, ending.stage_out = ending.stage_out, None
         self._under_way.pop(held.tag, None)
         with self.trouble.of(held):
-            held.staged_out = self._result(held, stage_out)
-            if held.staged_out.has_lost_outputs and held.end is not None:
-                held.end = told_of_lost_outputs(held, held.end)
+            uploaded = self._result(held, ending, stage_out)
+            end = told_of_lost_outputs(held, ending.end) if uploaded.has_lost_outputs else ending.end
+            held.enter(StagedOut(end, uploaded))
             held.recovered()
             held.job = evolve(held.job, time_stageout_finish=self.clock.now())
 
-    def _result(self, held: HeldJob, stage_out: Started[StagedOut]) -> StagedOut:
+    def _result(self, held: HeldJob, ending: Ending, stage_out: Started[Uploaded]) -> Uploaded:
         try:
             return stage_out.result()
         except CloudqError as error:
             self._show_completing(held)
-            held.failed_stage_outs += not isinstance(error, (StoreProblem, LeaseLost))
+            ending.failed_stage_outs += not isinstance(error, (StoreProblem, LeaseLost))
             raise
 
     # Ending without the outputs --------------------------------------------------------------
 
-    def _is_to_be_given_up(self, held: HeldJob) -> bool:
+    def _is_to_be_given_up(self, held: HeldJob, ending: Ending) -> bool:
         """Return whether a cancel ends the job without its outputs.
 
         A cancel during the stage-out does so at once. A job that was canceled before it ended has
         results that its owner may want, so its stage-out is tried a few times first.
         """
-        if held.tag not in self.holdings.cancel_requests:
+        if held.tag not in self.holdings.requests.cancels:
             return False
-        return not _was_canceled_before(held) or held.failed_stage_outs >= TRIES_OF_CANCELED_JOBS
+        return not _was_canceled_before(held) or ending.failed_stage_outs >= TRIES_OF_CANCELED_JOBS
 
-    def _give_up(self, held: HeldJob) -> None:
+    def _give_up(self, held: HeldJob, ending: Ending) -> None:
         """End the job without the outputs that are not in the bucket yet; its files stay in place."""
-        assert held.end is not None  # noqa: S101 (called for ended jobs only)
-        code = "" if held.end.exit_code is None else f", exit code {held.end.exit_code}"
+        code = "" if ending.end.exit_code is None else f", exit code {ending.end.exit_code}"
         reason = (
             f"canceled before its outputs were in the store: they stay in {held.job.workdir} on "
             f"{self.system} for as long as [agent] keep_days says; its script had ended: "
-            f"{held.end.state.value}{code}"
+            f"{ending.end.state.value}{code}"
         )
-        held.is_given_up = True
-        held.end = evolve(held.end, state=JobState.DELETED, reason=reason)
-        held.stage_out, held.staged_out = None, StagedOut()
+        held.enter(StagedOut(evolve(ending.end, state=JobState.DELETED, reason=reason)))
         held.recovered()
 
     # Logs and outputs ------------------------------------------------------------------------
 
-    def _stage_out(self, held: HeldJob) -> StagedOut:
+    def _stage_out(self, held: HeldJob, ending: Ending) -> Uploaded:
         if held.is_elsewhere:
-            return StagedOut(is_out_of_sight=True)
+            return Uploaded(is_out_of_sight=True)
         if held.space.owner() is None:
             raise WorkspaceProblem(f"the files under {held.space.control_dir} are missing")
         for task in held.job.task_ids:
             for stream in STREAMS:
-                self._put_log(held, stream, task)
-        if held.may_have_log_pieces:
+                self._put_log(held, ending, stream, task)
+        if held.logs.may_have_pieces:
             self.files.drop_log_pieces(held.tag)
         if held.stored.job.time_stageout_start is not None:  # an earlier try may have been killed
             self.files.drop_unfinished(held.tag)
         try:
-            return StagedOut(held.space.pack_output(partial(self._put_output, held)))
+            return Uploaded(held.space.pack_output(partial(self._put_output, held, ending)))
         except WorkDirGone:  # the logs are in the bucket, and there is nothing else to wait for
-            return StagedOut(has_lost_outputs=True)
+            return Uploaded(has_lost_outputs=True)
 
-    def _put_log(self, held: HeldJob, stream: str, task: int | None) -> None:
+    def _put_log(self, held: HeldJob, ending: Ending, stream: str, task: int | None) -> None:
         if size := held.space.log_size(stream, task):
-            pieces = self._until_given_up(held, held.space.log_pieces(stream, task))
+            pieces = self._until_given_up(held, ending, held.space.log_pieces(stream, task))
             self.files.put_log(held.tag, stream, task, pieces, expected_bytes=size)
 
-    def _put_output(self, held: HeldJob, number: int, pieces: Iterator[bytes], expected_bytes: int) -> int:
-        wanted = self._until_given_up(held, pieces)
+    def _put_output(
+        self, held: HeldJob, ending: Ending, number: int, pieces: Iterator[bytes], expected_bytes: int
+    ) -> int:
+        wanted = self._until_given_up(held, ending, pieces)
         return self.files.put_output(held.tag, number, wanted, expected_bytes=expected_bytes)
 
-    def _until_given_up(self, held: HeldJob, pieces: Iterator[bytes]) -> Iterator[bytes]:
-        """Yield *pieces*; raise `StageOutGivenUp` once the job is given up or the agent ends.
+    def _until_given_up(self, held: HeldJob, ending: Ending, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        """Yield *pieces*; raise `StageOutGivenUp` once the job has left *ending* or the agent ends.
 
         No upload delays the end of an agent.
         """
         for piece in pieces:
-            if held.is_given_up:
+            if held.phase is not ending:
                 raise StageOutGivenUp(f"job {held.tag} was canceled while its outputs were uploaded")
             if self.permits.has_stopped:
                 raise StageOutGivenUp(f"the agent ended while the outputs of job {held.tag} were uploaded")
@@ -246,7 +246,7 @@ class FinishJobs:
         stored = load_or_none(self.jobs, held.tag.job_id)
         is_over = stored is not None and stored.job.is_final and stored.job.claim in {0, held.tag.n}
         if not is_over and self.keep_hold.is_replaced(held, stored):
-            self.holdings.let_go(held.tag, superseded=True)
+            self.holdings.let_go(held.tag)
             return False
         has_gone_back = stored is None or stored.job.revision <= held.stored.job.revision
         held.stored = stored or self._put_again(held)
@@ -261,7 +261,7 @@ class FinishJobs:
 
     def _stage_out_again(self, held: HeldJob) -> None:
         """Stage out again: the bucket went back to an older state, so earlier uploads may be gone, too."""
-        held.staged_out = None
+        held.enter(Ending(held.require(StagedOut).end))
         held.job = evolve(held.job, time_stageout_finish=None)
 
     def _put_again(self, held: HeldJob) -> StoredJob:
@@ -270,11 +270,10 @@ class FinishJobs:
         return stored
 
     def _final(self, held: HeldJob) -> Job:
-        assert held.end is not None  # noqa: S101 (called for ended jobs only)
-        assert held.staged_out is not None  # noqa: S101 (and only after their stage-out)
-        staged_out, packed = held.staged_out, held.staged_out.packed
-        job = held.job.ended(held.end, self.clock.now())
-        if staged_out.is_out_of_sight:
+        staged_out = held.require(StagedOut)
+        packed = staged_out.uploaded.packed
+        job = held.job.ended(staged_out.end, self.clock.now())
+        if staged_out.uploaded.is_out_of_sight:
             notes = [
                 note for note in (job.error_msg, "its logs and outputs are out of this agent's sight") if note
             ]
@@ -301,8 +300,8 @@ class FinishJobs:
         self.dependencies.note_over(job)
         self.holdings.held.pop(tag, None)
         self.holdings.withdraw.add(tag)
-        if tag in self.holdings.cancel_requests:
-            self.holdings.drop_cancels.add(tag)
+        if tag in self.holdings.requests.cancels:
+            self.holdings.requests.done_cancels.add(tag)
         self.trouble.forget(tag)
         self.log.info("job ended", job=job.uuid, state=job.state.value, exit_code=job.exit_code)
 
@@ -354,7 +353,7 @@ class WriteRecords:
         """Settle a conflict: the record was rewritten, so this claim may no longer be the newest."""
         stored = load_or_none(self.jobs, held.tag.job_id)
         if (stored is not None and stored.job.is_final) or self.keep_hold.is_replaced(held, stored):
-            self.holdings.let_go(held.tag, superseded=True)
+            self.holdings.let_go(held.tag)
             return
         if stored is None:
             held.stored = self.keep_hold.put_record(held.tag, held.job)
@@ -365,12 +364,12 @@ class WriteRecords:
 
 def _is_about_to_be_final(held: HeldJob) -> bool:
     """Return whether the job has ended and its final record can be written next."""
-    is_retried = held.retries > 0 and held.staged_out is None
-    return held.end is not None and held.stage_out is None and held.shipping is None and not is_retried
+    if isinstance(held.phase, StagedOut):
+        return held.logs.turn is None
+    is_waiting = held.is_staging_out or held.logs.turn is not None or held.retries > 0
+    return isinstance(held.phase, Ending) and not is_waiting
 
 
 def _was_canceled_before(held: HeldJob) -> bool:
     """Return whether the job was canceled before it ended, by this agent or an earlier one."""
-    return held.cancel is not Cancel.NONE or any(
-        change.state is JobState.DELETING for change in held.job.changes
-    )
+    return held.cancel is not None or any(change.state is JobState.DELETING for change in held.job.changes)

@@ -7,7 +7,8 @@ from datetime import datetime
 
 from attrs import define, evolve, field, frozen
 
-from cloudq.application.agent.held_job import Cancel, HeldJob, Holdings
+from cloudq.application.agent.held_job import Ending, Followed, HeldJob
+from cloudq.application.agent.holdings import Holdings
 from cloudq.application.agent.job_trouble import JobTrouble
 from cloudq.application.agent.name_follow_ups import name_follow_ups
 from cloudq.application.agent.note_silence import NoteSilence
@@ -67,16 +68,15 @@ class FollowJobs:
 
         Raises `SchedulerUnavailable` after a failed query, in every call until a query is answered.
         """
-        live = [held for held in self.holdings.unfinished() if held.is_handed_over]
-        if not live:
-            self._unanswered = ""
-            return
         now = self.clock.elapsed()
-        self._take_answer(live)
-        if self._asked is None and (self._some_changed(live) or self._poll_is_due(now)):
+        self._take_answer()
+        live = self._live()
+        if live and self._asked is None and (self._some_changed(live) or self._poll_is_due(now)):
             self._asked = self._ask(live, now)
             self._asked.answer.wait(WAIT_FOR_ANSWER_S)
-            self._take_answer(live)
+            self._take_answer()
+        if not live:
+            self._unanswered = ""
         if self._unanswered:
             raise SchedulerUnavailable(self._unanswered)
 
@@ -89,13 +89,16 @@ class FollowJobs:
         """Return whether the first query since the lease was taken is still under way."""
         return self._asked is not None and not self._has_heard
 
+    def _live(self) -> list[HeldJob]:
+        return [held for held in self.holdings.held.values() if isinstance(held.phase, Followed)]
+
     def _ask(self, live: list[HeldJob], now: float) -> _Asked:
         self._polled_at = now
         local_ids = tuple(local_id for held in live for local_id in held.local_ids)
         answer = self.workers.start(lambda: self.scheduler.poll(local_ids), Lane.POLL)
         return _Asked(frozenset(local_ids), now, answer)
 
-    def _take_answer(self, live: list[HeldJob]) -> None:
+    def _take_answer(self) -> None:
         """Judge the jobs by the answer to the last query, if it has arrived."""
         asked = self._asked
         if asked is None or not asked.answer.is_done():
@@ -105,11 +108,11 @@ class FollowJobs:
             answer = asked.answer.result()
         except SchedulerUnavailable as error:
             self._unanswered = f"the scheduler gave no answer, all jobs keep their states: {error}"
-            self.note_silence(live, str(error), asked.at)
+            self.note_silence(self._live(), str(error), asked.at)
             return
         self._unanswered = ""
         self.note_silence.ended()
-        self._judge_all(live, asked, answer)
+        self._judge_all(self._live(), asked, answer)
 
     def _judge_all(self, live: list[HeldJob], asked: _Asked, answer: Mapping[str, LocalJob]) -> None:
         """Judge the jobs that the query named; jobs handed over since are not in the answer."""
@@ -117,11 +120,14 @@ class FollowJobs:
         for held in live:
             if not asked.local_ids.issuperset(held.local_ids):
                 continue
-            basis = _basis(held, answer)
-            if held.judged != (basis, held.note) or asked.at - held.judged_at >= JUDGE_AGAIN_AFTER_S:
+            phase = held.require(Followed)
+            basis = _basis(held, phase, answer)
+            if phase.judged != (basis, held.note) or asked.at - phase.judged_at >= JUDGE_AGAIN_AFTER_S:
                 with self.trouble.of(held):
-                    self._judge_anew(held, answer, basis, asked.at)
-        name_follow_ups(self.scheduler, [held for held in live if held.end and not held.is_elsewhere])
+                    self._judge_again(held, phase, answer, basis, asked.at)
+        name_follow_ups(
+            self.scheduler, [held for held in live if held.end is not None and not held.is_elsewhere]
+        )
 
     def _poll_is_due(self, now: float) -> bool:
         return self._polled_at is None or now - self._polled_at >= self.scheduler.poll_interval_s
@@ -130,22 +136,30 @@ class FollowJobs:
         changed = False
         for held in live:
             with self.trouble.of(held):
+                phase = held.require(Followed)
                 seen = None if held.is_elsewhere else held.space.fingerprint()
-                if seen != held.fingerprint:
-                    held.fingerprint, changed = seen, True
+                if seen != phase.fingerprint:
+                    phase.fingerprint, changed = seen, True
         return changed
 
     # One job ---------------------------------------------------------------------------------
 
-    def _judge_anew(self, held: HeldJob, answer: Mapping[str, LocalJob], basis: Hashable, now: float) -> None:
-        held.judged = None
-        self._judge(held, answer, now)
-        if not held.missed:  # else its state may change by the mere passing of time
-            held.judged, held.judged_at = (basis, held.note), now
+    def _judge_again(
+        self,
+        held: HeldJob,
+        phase: Followed,
+        answer: Mapping[str, LocalJob],
+        basis: Hashable,
+        now: float,
+    ) -> None:
+        phase.judged = None
+        self._judge(held, phase, answer, now)
+        if not phase.missed:  # else its state may change by the mere passing of time
+            phase.judged, phase.judged_at = (basis, held.note), now
 
-    def _judge(self, held: HeldJob, answer: Mapping[str, LocalJob], asked_at: float) -> None:
+    def _judge(self, held: HeldJob, phase: Followed, answer: Mapping[str, LocalJob], asked_at: float) -> None:
         if not self.files.are_there(held):
-            held.missed = True  # to be judged again even if nothing changes
+            phase.missed = True  # to be judged again even if nothing changes
             return
         known = _known_states(held)
         pending = [task for task, state in known.items() if not state.state.is_final]
@@ -160,10 +174,10 @@ class FollowJobs:
             task: self.files.make_up_for(held, task, records.get(task, NO_RECORDS), statuses[task])
             for task in pending
         }
-        absent_s = self._absent_s(held, statuses, records, asked_at)
+        absent_s = self._absent_s(held, phase, statuses, records, asked_at)
         decided = dict(known)
         for task in pending:
-            state = self._decide(held, task, records[task], statuses[task], absent_s)
+            state = self._decide(held, phase, task, records[task], statuses[task], absent_s)
             decided[task] = state or known[task]
         self._cancel_extra_submissions(held, pending, records, answer)
         self._apply(held, decided, records)
@@ -172,7 +186,7 @@ class FollowJobs:
         """Return whether a submission unknown until now holds a lock; from now on it is followed."""
         holders = {each.holder for each in records.values() if each.holder is not None}
         unknown = holders - {BLOCKED, *held.local_ids}
-        held.local_ids = (*sorted(unknown), *held.local_ids)
+        held.learn(tuple(sorted(unknown)), first=True)
         return bool(unknown)
 
     def _cancel_extra_submissions(
@@ -199,6 +213,7 @@ class FollowJobs:
     def _decide(
         self,
         held: HeldJob,
+        phase: Followed,
         task: int | None,
         records: TaskRecords,
         status: SchedulerStatus | None,
@@ -210,7 +225,7 @@ class FollowJobs:
                 start=records.start,
                 exit=own_exit,
                 status=status,
-                cancel_accepted=held.cancel is Cancel.ACCEPTED or task in held.canceled_tasks,
+                cancel_accepted=_is_cancel_accepted(held) or task in phase.canceled_tasks,
                 absent_s=absent_s,
                 records_in_sight=not held.is_elsewhere,
             )
@@ -229,12 +244,13 @@ class FollowJobs:
         holder = held.space.block(task)
         if holder in {BLOCKED, *held.local_ids}:
             return True
-        held.local_ids = (holder, *held.local_ids)
+        held.learn((holder,), first=True)
         return False
 
     def _absent_s(
         self,
         held: HeldJob,
+        phase: Followed,
         statuses: Mapping[int | None, SchedulerStatus | None],
         records: Mapping[int | None, TaskRecords],
         asked_at: float,
@@ -247,15 +263,15 @@ class FollowJobs:
         lives = any(status is not None and status.life is not Life.ENDED for status in statuses.values())
         proved = all(records.get(task, NO_RECORDS).exit for task in statuses)
         if lives or proved or held.is_elsewhere:
-            if held.missed:
+            if phase.missed:
                 held.space.note_miss(None)
-                held.missed = False
+                phase.missed = False
             return 0.0
         boot_id, first = self.clock.boot_id(), held.space.first_miss()
         if first is None or first.boot_id != boot_id:
             first = FirstMiss(boot_id, self.clock.elapsed())
             held.space.note_miss(first)
-        held.missed = True
+        phase.missed = True
         return max(0.0, asked_at - first.at)
 
     def _apply(
@@ -276,8 +292,8 @@ class FollowJobs:
             self._note_start(held, min(started) if started else self.clock.now())
         if whole.state.is_final:
             end = whole if held.job.array_tid is None else evolve(whole, reason=_failures(held.job))
-            held.end = told_of_loss(held, end)
-        elif held.cancel is Cancel.NONE:
+            held.enter(Ending(told_of_loss(held, end)))
+        elif held.cancel is None:
             self._enter(held, whole)
 
     def _note_start(self, held: HeldJob, at: datetime) -> None:
@@ -294,13 +310,18 @@ class FollowJobs:
             held.job = held.job.entered(JobState.READY, self.clock.now(), whole.reason or "requeued")
 
 
-def _basis(held: HeldJob, answer: Mapping[str, LocalJob]) -> Hashable:
+def _is_cancel_accepted(held: HeldJob) -> bool:
+    return held.cancel is not None and held.cancel.accepted_at is not None
+
+
+def _basis(held: HeldJob, phase: Followed, answer: Mapping[str, LocalJob]) -> Hashable:
     """Return all evidence except time, so that thousands of unchanged jobs cost almost nothing."""
-    said = [
+    shown = [
         (local_id, hash((frozenset(job.tasks.items()), job.unanswered)) if job else None)
         for local_id, job in ((local_id, answer.get(local_id)) for local_id in held.local_ids)
     ]
-    return (held.is_elsewhere, held.fingerprint, held.cancel, frozenset(held.canceled_tasks), *said)
+    is_canceled, tasks = _is_cancel_accepted(held), frozenset(phase.canceled_tasks)
+    return (held.is_elsewhere, phase.fingerprint, is_canceled, tasks, *shown)
 
 
 def _unanswered(

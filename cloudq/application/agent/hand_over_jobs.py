@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from attrs import define, field
+from attrs import define, evolve, field
 
+from cloudq.application.agent.end_unstarted import EndUnstarted, was_started_before
 from cloudq.application.agent.hand_over_job import HandOverJob, has_lost_its_files
-from cloudq.application.agent.held_job import Cancel, HeldJob, Holdings, UnderWay
+from cloudq.application.agent.held_job import (
+    Claimed,
+    HandOverResult,
+    HandOverWork,
+    HeldJob,
+    UnderWay,
+)
+from cloudq.application.agent.holdings import Holdings
 from cloudq.application.agent.job_trouble import JobTrouble
 from cloudq.application.agent.permit import Permits
-from cloudq.application.agent.prepare_job import PrepareJob
+from cloudq.application.agent.prepare_job import PrepareJob, has_its_files, lane_of
 from cloudq.application.agent.stop_claim import StopClaim
 from cloudq.domain.errors import (
     ArchiveRejected,
@@ -27,6 +35,7 @@ from cloudq.domain.errors import (
 from cloudq.domain.jobs.job_state import JobState
 from cloudq.ports.clock import Clock
 from cloudq.ports.workers import Lane, Workers
+from cloudq.ports.workspace import SpaceOwner, Workspace
 
 WAIT_FOR_NEW_S = 1.5
 """How long a cycle waits for work that it has just begun; most is done sooner and continues at once."""
@@ -45,12 +54,15 @@ class HandOverJobs:
 
     prepare: PrepareJob
     hand_over: HandOverJob
+    end_unstarted: EndUnstarted
+    workspace: Workspace
     stop_claim: StopClaim
     permits: Permits
     clock: Clock
     workers: Workers
     holdings: Holdings
     trouble: JobTrouble
+    system: str
     _under_way: list[UnderWay] = field(factory=list, init=False)
 
     def __call__(self, *, may_try_again: bool = True) -> None:
@@ -81,32 +93,31 @@ class HandOverJobs:
         return begun
 
     def _is_due(self, held: HeldJob, now: float) -> bool:
-        may_go_on = not held.is_handed_over and held.cancel is Cancel.NONE and held.retry_at <= now
-        return may_go_on and held.hand_over is None
+        is_wanted = isinstance(held.phase, Claimed) and held.cancel is None
+        return is_wanted and held.hand_over is None and held.retry_at <= now
 
     def _begin(self, held: HeldJob) -> UnderWay:
-        lane = self.prepare.lane_of(held) if self._needs_files(held) else Lane.SUBMIT
+        claimed, owner, lane = held.require(Claimed), held.owner(self.system), Lane.SUBMIT
+        if self._needs_files(held, owner):
+            lane = lane_of(held.job, has_big_input=claimed.has_big_input)
         self.permits.lease.confirm()
         permit = self.permits.issue()
-        copied = held.copy_for(permit)
-        started = self.workers.start(lambda: self._work(copied, lane), lane)
+        work = HandOverWork(held.job, held.space, owner, held.is_elsewhere, claimed.header_lines, permit)
+        started = self.workers.start(lambda: self._do(work, lane), lane)
         held.hand_over = UnderWay(held, held.job, lane, permit, started)
         self._under_way.append(held.hand_over)
         return held.hand_over
 
-    def _needs_files(self, held: HeldJob) -> bool:
-        if held.is_elsewhere or has_lost_its_files(held) or held.space.attempts():
+    def _needs_files(self, held: HeldJob, owner: SpaceOwner) -> bool:
+        if held.is_elsewhere or has_lost_its_files(held.job, held.space) or held.space.attempts():
             return False
-        return not self.prepare.has_its_files(held) and not self.hand_over.was_started_before(held)
+        if has_its_files(held.space, owner):
+            return False
+        return not was_started_before(self.workspace, held.tag, held.job)
 
-    def _work(self, copied: HeldJob, lane: Lane) -> HeldJob:
-        """Run one step of the hand-over, in the background."""
-        assert copied.permit is not None  # noqa: S101 (made with one)
-        if lane is Lane.SUBMIT:
-            self.hand_over(copied)
-        else:
-            self.prepare(copied, copied.permit, lane)
-        return copied
+    def _do(self, work: HandOverWork, lane: Lane) -> HandOverResult:
+        """Take one step of the hand-over, in the background."""
+        return self.hand_over(work) if lane is Lane.SUBMIT else self.prepare(work, lane)
 
     def _wait(self, begun: list[UnderWay]) -> None:
         deadline = self.clock.elapsed() + WAIT_FOR_NEW_S
@@ -127,9 +138,10 @@ class HandOverJobs:
     def _take_result(self, done: UnderWay) -> None:
         held = done.held
         try:
-            held.take_over(done.started.result(), done.job)
+            self._take_over(done, done.started.result())
         except InputIsBig:
-            held.has_big_input = True
+            if isinstance(held.phase, Claimed):
+                held.phase.has_big_input = True
         except (WorkAbandoned, LeaseLost):
             return  # given up on purpose; if the lease was renewed since, the next cycle begins again
         except WorkDirOccupied as error:
@@ -137,20 +149,40 @@ class HandOverJobs:
         except REFUSALS as error:
             if done.lane is Lane.SUBMIT:
                 raise
-            if held.cancel is Cancel.NONE and held.end is None:
-                self.hand_over.end_unstarted(held, JobState.ERROR, str(error))
+            self._end(held, str(error))
+
+    def _take_over(self, done: UnderWay, result: HandOverResult) -> None:
+        """Apply the result of a step; of a job that was canceled or ended meanwhile, only its submission.
+
+        The record stays unless the step changed it: it may have been written since then.
+        """
+        held = done.held
+        if held.cancel is not None or held.end is not None:
+            held.learn(result.local_ids)
+            return
+        job = held.job if result.job is done.job else result.job
+        held.apply(evolve(result, job=job), self.clock.elapsed())
+
+    def _end(self, held: HeldJob, reason: str) -> None:
+        """End a job that cannot start, unless it is canceled or has ended already."""
+        if held.cancel is None and held.end is None:
+            owner = held.owner(self.system)
+            result = self.end_unstarted(held.job, held.space, owner, JobState.ERROR, reason)
+            held.apply(result, self.clock.elapsed())
 
     def _wait_for_its_place(self, held: HeldJob, error: WorkDirOccupied) -> None:
         """Wait until the place of the work directory is free; end the job after `OCCUPIED_FOR_S`.
 
         Something foreign is there, or the control directory, which names the owner, was removed.
         """
+        if not isinstance(held.phase, Claimed):
+            return
         now = self.clock.elapsed()
-        held.occupied_since = now if held.occupied_since is None else held.occupied_since
-        if now - held.occupied_since < OCCUPIED_FOR_S:
+        if held.phase.occupied_since is None:
+            held.phase.occupied_since = now
+        if now - held.phase.occupied_since < OCCUPIED_FOR_S:
             raise error
-        if held.cancel is Cancel.NONE and held.end is None:
-            self.hand_over.end_unstarted(held, JobState.ERROR, f"{error}; the job was not started")
+        self._end(held, f"{error}; the job was not started")
 
     def _cancel_if_unwanted(self, done: UnderWay) -> None:
         """Cancel what a submit command made after its job was given up: it can start nothing."""

@@ -8,7 +8,8 @@ from typing import Protocol
 
 from attrs import define, field
 
-from cloudq.application.agent.held_job import HeldJob, Invitation, Retried
+from cloudq.application.agent.held_job import HeldJob, Retried
+from cloudq.application.agent.holdings import Invitation
 from cloudq.domain.errors import CloudqError, LeaseLost, StoreUnavailable
 from cloudq.domain.names import ClaimTag
 from cloudq.ports.clock import Clock
@@ -55,7 +56,7 @@ class JobTrouble:
             raise
         except Exception as error:  # noqa: BLE001
             self._tell(held.tag, error)
-            self._leave_alone(held.log_trouble, error)
+            self._leave_alone(held.logs, error)
 
     @contextmanager
     def of_invitation(self, invitation: Invitation) -> Iterator[None]:

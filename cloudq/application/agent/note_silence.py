@@ -11,7 +11,7 @@ from datetime import datetime
 
 from attrs import define, field
 
-from cloudq.application.agent.held_job import HeldJob
+from cloudq.application.agent.held_job import Followed, HeldJob
 from cloudq.application.agent.job_trouble import JobTrouble
 from cloudq.domain.jobs.outcome import ExitRecord
 from cloudq.domain.names import ClaimTag
@@ -45,9 +45,10 @@ class NoteSilence:
         if now - self._from < TOLD_AFTER_S:
             return
         for held in live:
-            if self._noted.get(held.tag, NoteSilence) != held.fingerprint:
+            fingerprint = held.require(Followed).fingerprint
+            if self._noted.get(held.tag, NoteSilence) != fingerprint:
                 with self.trouble.of(held):
-                    self._noted[held.tag] = held.fingerprint
+                    self._noted[held.tag] = fingerprint
                     held.note = self._note(held, words)
 
     def _note(self, held: HeldJob, words: str) -> str:

@@ -6,8 +6,7 @@ from contextlib import suppress
 
 from attrs import evolve, frozen
 
-from cloudq.application.agent.agent_settings import AgentSettings
-from cloudq.application.agent.held_job import HeldJob
+from cloudq.application.agent.held_job import HandOverResult, HandOverWork
 from cloudq.application.agent.local_scripts import LocalScripts
 from cloudq.application.agent.permit import Permit
 from cloudq.domain.errors import InputIsBig, SubmitRefused, WorkspaceFull, WorkspaceProblem
@@ -21,7 +20,7 @@ from cloudq.ports.batch_scheduler import BatchScheduler, Submission
 from cloudq.ports.clock import IdSource
 from cloudq.ports.job_repository import JobFiles
 from cloudq.ports.workers import Lane
-from cloudq.ports.workspace import Making
+from cloudq.ports.workspace import ClaimSpace, Making, SpaceOwner
 
 SMALL_INPUT_BYTES = 8 * 1024 * 1024
 """Inputs up to this size do not wait behind bigger ones."""
@@ -29,7 +28,7 @@ SMALL_INPUT_BYTES = 8 * 1024 * 1024
 
 @frozen
 class PrepareJob:
-    """Prepare the files of a held job, in the background, on a copy of the held job.
+    """Prepare the files of a held job, in the background.
 
     Until the rename, the job has no files under its own name; a cancel that makes the control
     directory first keeps any preparation from being published.
@@ -37,83 +36,48 @@ class PrepareJob:
 
     files: JobFiles
     scheduler: BatchScheduler
-    settings: AgentSettings
     local_scripts: LocalScripts
     ids: IdSource
 
-    def __call__(self, held: HeldJob, permit: Permit, lane: Lane) -> None:
+    def __call__(self, work: HandOverWork, lane: Lane) -> HandOverResult:
         """Prepare the job; remove its files again if they cannot be published.
 
         Raises `InputIsBig` for an input that is too big for *lane*, whatever its record states;
         `RecordRejected`, `ArchiveRejected`, `ObjectNotFound`, `SubmitRefused` or `InvalidInput`
-        for a job that cannot run; `WorkAbandoned` or `LeaseLost` as soon as *permit* ends.
+        for a job that cannot run; `WorkAbandoned` or `LeaseLost` as soon as the permit ends.
         """
-        permit.require()
-        self._clear_unstarted(held)
-        making = held.space.making(f"{permit.epoch}.{self.ids.nonce()}")
+        work.permit.require()
+        _clear_unstarted(work)
+        making = work.space.making(f"{work.permit.epoch}.{self.ids.nonce()}")
         try:
-            self._make(making, held, permit, None if lane is Lane.DOWNLOAD else SMALL_INPUT_BYTES)
-            permit.require()
-            self._publish(making, held)
+            header_lines = self._make(making, work, None if lane is Lane.DOWNLOAD else SMALL_INPUT_BYTES)
+            work.permit.require()
+            _publish(making, work)
         except BaseException:
             with suppress(WorkspaceProblem):  # the next epoch removes it
                 making.discard()
             raise
-        held.space.create(held.owner(self.settings.system))
+        work.space.create(work.owner)
+        return HandOverResult(job=work.job, header_lines=header_lines)
 
-    def lane_of(self, held: HeldJob) -> Lane:
-        """Return the lane of the job; big inputs have separate workers, so that small ones need not wait."""
-        is_big = held.has_big_input or (held.job.size_input or 0) > SMALL_INPUT_BYTES
-        return Lane.DOWNLOAD if held.job.has_input and is_big else Lane.PREPARE
-
-    def has_its_files(self, held: HeldJob) -> bool:
-        """Return whether all files are in place and were made for exactly this claim."""
-        return held.space.is_prepared() and held.space.owner() == held.owner(self.settings.system)
-
-    def _clear_unstarted(self, held: HeldJob) -> None:
-        """Remove files that are incomplete or of another claim, if no submission was ever begun with them.
-
-        Agents before 0.9 made the files in place, and left them incomplete when they died. If the bucket
-        went back to an older state, the files may be those of an earlier claim with the same number.
-        """
-        space = held.space
-        if space.owner() is None or self.has_its_files(held) or space.attempts():
-            return
-        if all(records.holder is None for records in space.records(held.job.task_ids).values()):
-            space.remove()
-
-    def _publish(self, making: Making, held: HeldJob) -> None:
-        try:
-            making.publish()
-        except WorkspaceFull:
-            raise
-        except WorkspaceProblem as error:
-            if self._was_ended(held):
-                raise SubmitRefused("the job was ended before its start; no reason is recorded") from error
-            raise
-
-    def _was_ended(self, held: HeldJob) -> bool:
-        """Return whether an agent blocked the locks and died before it recorded the reason."""
-        records = held.space.records(held.job.task_ids).values()
-        return not held.space.attempts() and any(each.holder == BLOCKED for each in records)
-
-    def _make(self, making: Making, held: HeldJob, permit: Permit, most_bytes: int | None) -> None:
-        job = held.job
-        making.create(held.owner(self.settings.system))
+    def _make(self, making: Making, work: HandOverWork, most_bytes: int | None) -> tuple[str, ...]:
+        """Make all files; return the header lines of the job shell."""
+        job, permit, header = work.job, work.permit, Header()
+        making.create(work.owner)
         script = self.files.script(job)
         if job.has_input:
             self._fetch(making, job, permit, most_bytes)
         # Written after the input, which may hold a file of this name: the submitted script must win.
         if job.is_meta:
             permit.require()
-            self._install_converted(making, held, script)
+            self._install_converted(making, work, script)
         else:
             making.install_script(script.name, script.body)
             header = read_header(script, split_options(job.submit_opt), self.scheduler.dialect.header)
-            self._install_job_shell(making, held, script, header)
-            held.header_lines = header.lines
+            self._install_job_shell(making, work, script, header)
         permit.require()
         making.note_baseline()
+        return header.lines
 
     def _fetch(self, making: Making, job: Job, permit: Permit, most_bytes: int | None) -> None:
         def note(done_bytes: int) -> None:
@@ -125,45 +89,45 @@ class PrepareJob:
         self.files.fetch_input(job.uuid, making.archive, note)
         making.extract_input(job.input_contents, permit.require)
 
-    def _install_converted(self, making: Making, held: HeldJob, script: Jobscript) -> None:
+    def _install_converted(self, making: Making, work: HandOverWork, script: Jobscript) -> None:
         """Install the converted meta jobscript; keep its options as arguments of the submit command."""
-        job = held.job
+        job = work.job
         local = self.local_scripts.convert(job, script)
         local_script = Jobscript(local.name, local.body)
-        self.files.put_local_script(held.tag, local_script)
+        self.files.put_local_script(work.tag, local_script)
         making.install_script(local.name, local.body)
         making.install_tools()
         options = (*local.options, *split_options(job.submit_opt))
         making.keep_options(options)
-        array = self._array_of(held, options)
-        tools = str(held.space.tools_dir)
+        array = self._array_of(work, options)
+        tools = str(work.space.tools_dir)
         setting = self.local_scripts.setting(evolve(job, array_tid=array), local, tools)
-        self._install_job_shell(making, held, local_script, Header(), setting)
+        self._install_job_shell(making, work, local_script, Header(), setting)
 
-    def _array_of(self, held: HeldJob, options: tuple[str, ...]) -> ArrayRange | None:
+    def _array_of(self, work: HandOverWork, options: tuple[str, ...]) -> ArrayRange | None:
         """Return the array of a meta job, which the user's options may also request."""
         submission = Submission(
-            tag=held.tag,
-            job_shell=held.space.job_shell,
-            work_dir=held.space.work_dir,
-            control_dir=held.space.control_dir,
+            tag=work.tag,
+            job_shell=work.space.job_shell,
+            work_dir=work.space.work_dir,
+            control_dir=work.space.control_dir,
             options=options,
-            array=held.job.array_tid,
-            name=held.job.name,
+            array=work.job.array_tid,
+            name=work.job.name,
         )
         return self.scheduler.plan(submission).array
 
     def _install_job_shell(
         self,
         making: Making,
-        held: HeldJob,
+        work: HandOverWork,
         script: Jobscript,
         header: Header,
         meta: MetaSetting | None = None,
     ) -> None:
-        space = held.space
+        space = work.space
         plan = JobShellPlan(
-            tag=held.tag,
+            tag=work.tag,
             control_dir=str(space.control_dir),
             work_dir=str(space.work_dir),
             script_path=str(space.work_dir / script.name),
@@ -173,3 +137,44 @@ class PrepareJob:
             meta=meta,
         )
         making.install_job_shell(render_job_shell(plan, self.scheduler.dialect))
+
+
+def lane_of(job: Job, *, has_big_input: bool) -> Lane:
+    """Return the lane of a job; big inputs have separate workers, so that small ones need not wait."""
+    is_big = has_big_input or (job.size_input or 0) > SMALL_INPUT_BYTES
+    return Lane.DOWNLOAD if job.has_input and is_big else Lane.PREPARE
+
+
+def has_its_files(space: ClaimSpace, owner: SpaceOwner) -> bool:
+    """Return whether all files are in place and were made for exactly the claim of *owner*."""
+    return space.is_prepared() and space.owner() == owner
+
+
+def _clear_unstarted(work: HandOverWork) -> None:
+    """Remove files that are incomplete or of another claim, if no submission was ever begun with them.
+
+    Agents before 0.9 made the files in place, and left them incomplete when they died. If the bucket
+    went back to an older state, the files may be those of an earlier claim with the same number.
+    """
+    space = work.space
+    if space.owner() is None or has_its_files(space, work.owner) or space.attempts():
+        return
+    if all(records.holder is None for records in space.records(work.job.task_ids).values()):
+        space.remove()
+
+
+def _publish(making: Making, work: HandOverWork) -> None:
+    try:
+        making.publish()
+    except WorkspaceFull:
+        raise
+    except WorkspaceProblem as error:
+        if _was_ended(work):
+            raise SubmitRefused("the job was ended before its start; no reason is recorded") from error
+        raise
+
+
+def _was_ended(work: HandOverWork) -> bool:
+    """Return whether an agent blocked the locks and died before it recorded the reason."""
+    records = work.space.records(work.job.task_ids).values()
+    return not work.space.attempts() and any(each.holder == BLOCKED for each in records)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from attrs import define, field
 
-from cloudq.application.agent.held_job import Holdings
 from cloudq.application.agent.hold_lease import HoldLease
+from cloudq.application.agent.holdings import Holdings
 from cloudq.application.agent.recall_jobs import RecallJobs
 from cloudq.domain.jobs.summary import ActiveJob, ActiveSummary
 from cloudq.ports.clock import Clock
@@ -79,15 +79,12 @@ class PublishSummary:
         if holdings.withdraw:
             self.queue.withdraw(self.system, sorted(holdings.withdraw))
             holdings.withdraw.clear()
-        if holdings.drop_cancels or holdings.drop_follows or holdings.drop_task_cancels:
+        requests = holdings.requests
+        if requests.some_are_done:
             self.queue.drop_requests(
                 self.system,
-                sorted(holdings.drop_cancels),
-                sorted(holdings.drop_follows),
-                sorted(holdings.drop_task_cancels),
+                sorted(requests.done_cancels),
+                sorted(requests.done_follows),
+                sorted(requests.done_task_cancels),
             )
-            holdings.cancel_requests -= holdings.drop_cancels
-            holdings.task_cancel_requests -= holdings.drop_task_cancels
-            holdings.drop_cancels.clear()
-            holdings.drop_follows.clear()
-            holdings.drop_task_cancels.clear()
+            requests.were_deleted()

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from attrs import define, field
 
-from cloudq.application.agent.held_job import Holdings
 from cloudq.application.agent.hold_lease import HoldLease
+from cloudq.application.agent.holdings import Holdings
 from cloudq.application.agent.job_trouble import JobTrouble
 from cloudq.application.agent.watch_queue import WatchQueue
 from cloudq.application.shared.end_job import EndJob, load_or_none

@@ -13,8 +13,9 @@ from cloudq.application.agent.find_forgotten import FindForgotten
 from cloudq.application.agent.finish_jobs import FinishJobs, WriteRecords
 from cloudq.application.agent.follow_jobs import FollowJobs
 from cloudq.application.agent.hand_over_jobs import HandOverJobs
-from cloudq.application.agent.held_job import Holdings
+from cloudq.application.agent.held_job import Claimed
 from cloudq.application.agent.hold_lease import HoldLease
+from cloudq.application.agent.holdings import Holdings
 from cloudq.application.agent.job_trouble import AgentLog
 from cloudq.application.agent.keep_hold import KeepHold
 from cloudq.application.agent.publish_summary import PublishSummary
@@ -163,4 +164,7 @@ class RunAgentCycle:
         return self.hand_over_jobs.is_busy or is_asking or self.finish_jobs.is_busy
 
     def _is_unsettled(self) -> bool:
-        return any(held.is_looked_for for held in self.holdings.unfinished())
+        return any(
+            isinstance(held.phase, Claimed) and held.phase.is_looked_for
+            for held in self.holdings.held.values()
+        )

@@ -6,7 +6,8 @@ from contextlib import suppress
 
 from attrs import define, field
 
-from cloudq.application.agent.held_job import HeldJob, Holdings, Shipping
+from cloudq.application.agent.held_job import HeldJob, LogTurn
+from cloudq.application.agent.holdings import Holdings
 from cloudq.application.agent.job_trouble import JobTrouble
 from cloudq.application.agent.permit import Permits
 from cloudq.domain.errors import LeaseLost, WorkAbandoned
@@ -60,63 +61,62 @@ class ShipLogs:
 
     def has_ended(self, held: HeldJob) -> bool:
         """Collect the turn of *held* if it is over; return whether none is under way."""
-        shipping = held.shipping
-        if shipping is None:
+        logs, turn = held.logs, held.logs.turn
+        if turn is None:
             return True
-        if not shipping.started.is_done():
+        if not turn.started.is_done():
             return False
-        held.shipping = None
-        held.log_offsets.update(shipping.offsets)
-        held.may_have_log_pieces |= shipping.has_put
-        held.is_log_behind = shipping.is_behind
-        held.logs_shipped_at = self.clock.elapsed()
+        logs.turn = None
+        logs.offsets.update(turn.offsets)
+        logs.may_have_pieces |= turn.has_put
+        logs.is_behind = turn.is_behind
+        logs.last_turn_at = self.clock.elapsed()
         with self.trouble.of_logs(held), suppress(LeaseLost, WorkAbandoned):
-            shipping.started.result()
-            held.logs_shipped += 1
-            held.log_trouble.recovered()
+            turn.started.result()
+            logs.turns += 1
+            logs.recovered()
         return True
 
     def _is_due(self, held: HeldJob, now: float) -> bool:
-        if not held.has_started or held.is_elsewhere or held.shipping is not None:
+        logs = held.logs
+        if not held.has_started or held.is_elsewhere or logs.turn is not None or logs.retry_at > now:
             return False
-        if held.log_trouble.retry_at > now:
-            return False
-        if not held.logs_shipped_at:
-            held.logs_shipped_at = now
-        waited = now - held.logs_shipped_at
-        if held.followed_until > now:
-            return waited >= MIN_FOLLOW_INTERVAL_S or not held.log_offsets or held.is_log_behind
+        if not logs.last_turn_at:
+            logs.last_turn_at = now
+        waited = now - logs.last_turn_at
+        if logs.followed_until > now:
+            return waited >= MIN_FOLLOW_INTERVAL_S or not logs.offsets or logs.is_behind
         if held.job.array_tid is not None:
             return False
-        return waited >= min(LONGEST_INTERVAL_S, 60.0 * 2.0 ** min(held.logs_shipped, 10))
+        return waited >= min(LONGEST_INTERVAL_S, 60.0 * 2.0 ** min(logs.turns, 10))
 
     def _begin(self, held: HeldJob) -> None:
-        shipping = Shipping(self.permits.issue(), dict(held.log_offsets))
-        held.shipping = shipping
-        shipping.started = self.workers.start(lambda: self._ship(held, shipping), Lane.SHIP)
+        turn = LogTurn(self.permits.issue(), dict(held.logs.offsets))
+        held.logs.turn = turn
+        turn.started = self.workers.start(lambda: self._ship(held, turn), Lane.SHIP)
 
     # In the background -----------------------------------------------------------------------
 
-    def _ship(self, held: HeldJob, shipping: Shipping) -> None:
-        turn = _Turn(self.clock.elapsed() + MAX_TURN_S)
+    def _ship(self, held: HeldJob, turn: LogTurn) -> None:
+        limit = _Limit(self.clock.elapsed() + MAX_TURN_S)
         for task in held.job.task_ids:
             for stream in STREAMS:
-                self._ship_stream(held, shipping, turn, stream, task)
+                self._ship_stream(held, turn, limit, stream, task)
 
     def _ship_stream(
-        self, held: HeldJob, shipping: Shipping, turn: _Turn, stream: str, task: int | None
+        self, held: HeldJob, turn: LogTurn, limit: _Limit, stream: str, task: int | None
     ) -> None:
-        offset = shipping.offsets.get((stream, task), 0)
+        offset = turn.offsets.get((stream, task), 0)
         while piece := held.space.read_log(stream, task, offset, self._piece_bytes):
-            if turn.is_over(self.clock.elapsed()):
-                shipping.is_behind = True
+            if limit.is_reached(self.clock.elapsed()):
+                turn.is_behind = True
                 return
-            shipping.permit.require()
-            shipping.has_put = True
+            turn.permit.require()
+            turn.has_put = True
             self._put(held, stream, task, offset, piece)
-            turn.left_bytes -= len(piece)
+            limit.left_bytes -= len(piece)
             offset += len(piece)
-            shipping.offsets[stream, task] = offset
+            turn.offsets[stream, task] = offset
 
     def _put(self, held: HeldJob, stream: str, task: int | None, offset: int, piece: bytes) -> None:
         began = self.clock.elapsed()
@@ -133,9 +133,11 @@ class ShipLogs:
 
 
 @define
-class _Turn:
+class _Limit:
+    """The limit of a turn."""
+
     ends_at: float
     left_bytes: int = MAX_TURN_BYTES
 
-    def is_over(self, now: float) -> bool:
+    def is_reached(self, now: float) -> bool:
         return self.left_bytes <= 0 or now >= self.ends_at

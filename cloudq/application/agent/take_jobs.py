@@ -7,8 +7,9 @@ from attrs import define, field
 from cloudq.application.agent.agent_settings import AgentSettings
 from cloudq.application.agent.check_dependencies import CheckDependencies
 from cloudq.application.agent.choose_jobs import ChooseJobs
-from cloudq.application.agent.held_job import HeldJob, Holdings, Invitation
+from cloudq.application.agent.held_job import HeldJob, LogUploads
 from cloudq.application.agent.hold_lease import HoldLease
+from cloudq.application.agent.holdings import Holdings, Invitation
 from cloudq.application.agent.job_trouble import JobTrouble
 from cloudq.application.agent.keep_hold import KeepHold
 from cloudq.application.shared.end_job import EndJob, load_or_none
@@ -168,7 +169,7 @@ class TakeJobs:
 
         A client that may not end the job itself leaves a cancel request.
         """
-        if tag in self.holdings.cancel_requests:
+        if tag in self.holdings.requests.cancels:
             return "canceled before it was run"
         return self.dependencies.why_never(stored.job)
 
@@ -226,6 +227,6 @@ class TakeJobs:
             space=self.workspace.space(tag),
             claim_nonce=claim.nonce if claim else "",
             is_newly_claimed=is_new,
-            may_have_log_pieces=stored.job.time_start is not None,
+            logs=LogUploads(may_have_pieces=stored.job.time_start is not None),
             is_elsewhere=job.home != self.workspace.home,
         )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cloudq.application.agent.held_job import Holdings, UnderWay
+from cloudq.application.agent.held_job import UnderWay
+from cloudq.application.agent.holdings import Holdings
 from cloudq.ports.workers import Lane
 
 MB = 1_000_000
@@ -16,13 +17,13 @@ def busy_words(holdings: Holdings) -> str:
     under_way = [held.hand_over for held in held_jobs if held.hand_over is not None]
     making = [each for each in under_way if each.lane is not Lane.SUBMIT]
     downloads = [each for each in making if each.job.has_input]
-    shipping = sum(held.shipping is not None for held in held_jobs)
-    behind = sum(held.is_log_behind and held.end is None for held in held_jobs)
+    shipping = sum(held.logs.turn is not None for held in held_jobs)
+    behind = sum(held.logs.is_behind and held.end is None for held in held_jobs)
     told = (
         (len(downloads), "downloading inputs of {}" + _progress(downloads)),
         (len(making) - len(downloads), "preparing {}"),
         (len(under_way) - len(making), "submitting {}"),
-        (sum(held.stage_out is not None for held in held_jobs), "staging out {}"),
+        (sum(held.is_staging_out for held in held_jobs), "staging out {}"),
         (shipping or behind, "shipping logs of {}" + (f" ({behind} behind)" if behind else "")),
     )
     return ", ".join(words.format(_jobs(count)) for count, words in told if count)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from attrs import define, evolve
 
-from cloudq.application.agent.held_job import HeldJob, Holdings
+from cloudq.application.agent.held_job import HeldJob
+from cloudq.application.agent.holdings import Holdings
 from cloudq.application.agent.job_trouble import AgentLog, JobTrouble
 from cloudq.domain.jobs.job_state import JobState
 from cloudq.domain.jobs.outcome import Life, SchedulerStatus, StartRecord
 from cloudq.domain.jobs.task_states import TaskState
 from cloudq.ports.clock import Clock
-from cloudq.ports.workspace import LostFiles, SpaceOwner, TaskRecords
+from cloudq.ports.workspace import LostFiles, TaskRecords
 
 MISSING_FOR_S = 120.0
 """How long files must be missing to count as removed: a file system may be unmounted for a moment."""
@@ -32,9 +33,9 @@ class WatchFiles:
         """Touch the files of some jobs, each once a day: purges delete files by age."""
         now = self.clock.elapsed()
         due = [held for held in self.holdings.held.values() if _is_to_be_touched(held, now)]
-        for held in sorted(due, key=lambda held: held.touched_at or 0.0)[:MOST_TOUCHED_A_CYCLE]:
+        for held in sorted(due, key=lambda held: held.files.touched_at or 0.0)[:MOST_TOUCHED_A_CYCLE]:
             with self.trouble.of_claim(held.tag):
-                held.touched_at = now
+                held.files.touched_at = now
                 held.space.touch()
 
     def are_there(self, held: HeldJob) -> bool:
@@ -44,15 +45,15 @@ class WatchFiles:
         still write its exit record there.
         """
         if held.is_elsewhere or held.space.owner() is not None:
-            held.files_missing_since = None
+            held.files.missing_since = None
             return True
         now = self.clock.elapsed()
-        if held.files_missing_since is None:
-            held.files_missing_since = now
-        if now - held.files_missing_since < MISSING_FOR_S:
+        if held.files.missing_since is None:
+            held.files.missing_since = now
+        if now - held.files.missing_since < MISSING_FOR_S:
             held.note = f"its files under {held.space.control_dir} are missing; it is followed without them"
             return False
-        held.space.rebuild(SpaceOwner(self.system, held.tag, held.claim_nonce))
+        held.space.rebuild(held.owner(self.system))
         self.log.warning("files of a job were removed while it ran", job=str(held.tag), where=_where(held))
         return True
 
@@ -108,4 +109,5 @@ def _where(held: HeldJob, lost: LostFiles | None = None) -> str:
 def _is_to_be_touched(held: HeldJob, now: float) -> bool:
     if held.is_elsewhere or held.end is not None:
         return False
-    return held.touched_at is None or now - held.touched_at >= TOUCH_EVERY_S
+    touched_at = held.files.touched_at
+    return touched_at is None or now - touched_at >= TOUCH_EVERY_S

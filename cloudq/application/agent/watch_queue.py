@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import define, field
 
-from cloudq.application.agent.held_job import Holdings, Invitation
+from cloudq.application.agent.holdings import Holdings, Invitation
 from cloudq.ports.clock import Clock
 from cloudq.ports.job_repository import JobQueue, Marker, QueueListing
 
@@ -80,12 +80,12 @@ class WatchQueue:
 
     def _take_requests(self, listing: QueueListing) -> None:
         """Take the listed requests; if only a part is listed, also keep earlier requests for held jobs."""
-        holdings = self.holdings
+        requests, held = self.holdings.requests, self.holdings.held
         cancels, task_cancels = set(listing.cancels), set(listing.task_cancels)
         if self._sees_a_part:
-            cancels |= holdings.cancel_requests & holdings.held.keys()
-            task_cancels |= {each for each in holdings.task_cancel_requests if each.tag in holdings.held}
-        holdings.cancel_requests, holdings.task_cancel_requests = cancels, task_cancels
+            cancels |= requests.cancels & held.keys()
+            task_cancels |= {request for request in requests.task_cancels if request.tag in held}
+        requests.cancels, requests.task_cancels = cancels, task_cancels
 
     def _invitation(self, marker: Marker, now: float) -> Invitation:
         known = self.holdings.invitations.get(marker.tag)
@@ -102,6 +102,6 @@ class WatchQueue:
             if held is None or request.age_s > FOLLOW_LASTS_S:
                 stale.append(request.tag)
             else:
-                held.followed_until = now + FOLLOW_LASTS_S - request.age_s
+                held.logs.followed_until = now + FOLLOW_LASTS_S - request.age_s
         invited = self.holdings.invitations
-        self.holdings.drop_follows = {tag for tag in stale if tag not in invited}
+        self.holdings.requests.done_follows = {tag for tag in stale if tag not in invited}

@@ -14,7 +14,7 @@ from attrs import define, evolve
 
 from cloudq.adapters.workspace import DirectoryWorkspace
 from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
-from cloudq.application.agent.held_job import HeldJob
+from cloudq.application.agent.held_job import HandOverWork, HeldJob
 from cloudq.application.agent.prepare_job import SMALL_INPUT_BYTES
 from cloudq.domain.errors import WorkspaceProblem
 from cloudq.domain.jobs.job_state import JobState
@@ -179,9 +179,7 @@ def test_two_agents_of_one_home_publish_one_preparation(world: World, alpha: Sys
     agent.parts.run.permits.lease = EndlessLease(agent.parts.lease.epoch)  # type: ignore[assignment]
 
     with pytest.raises(WorkspaceProblem, match="another agent created"):
-        agent.parts.run.cycle.hand_over_jobs.prepare(
-            *_prepared_by(agent, job_id), agent.parts.run.permits.issue(), Lane.DOWNLOAD
-        )
+        agent.parts.run.cycle.hand_over_jobs.prepare(work_of(agent, job_id), Lane.DOWNLOAD)
 
     assert data.stat() == before
     assert unpublished(alpha) == []
@@ -233,7 +231,7 @@ def as_an_older_agent(world: World, agent: Agent, job_id: str) -> DirectoryClaim
     """Claim the job, and start with its files in place, as older agents made them."""
     held_up(agent, Lane.PREPARE)
     agent.cycles(2)
-    [held] = _prepared_by(agent, job_id)
+    held = held_by(agent, job_id)
     space = DirectoryWorkspace(world.tmp / "alpha", world.clock, world.ids).space(held.tag)
     space.create(SpaceOwner("alpha", held.tag, held.claim_nonce))
     agent.parts.run.cycle.hand_over_jobs._under_way.clear()
@@ -357,8 +355,13 @@ def unpublished(system: System) -> list[Path]:
     return list((system.home / "cache" / ".cloudq").glob(".making.*"))
 
 
-def _prepared_by(agent: Agent, job_id: str) -> tuple[HeldJob]:
-    return tuple(each for tag, each in agent.parts.holdings.held.items() if tag.job_id == job_id)  # type: ignore[return-value]
+def held_by(agent: Agent, job_id: str) -> HeldJob:
+    return next(held for tag, held in agent.parts.holdings.held.items() if tag.job_id == job_id)
+
+
+def work_of(agent: Agent, job_id: str) -> HandOverWork:
+    held, permit = held_by(agent, job_id), agent.parts.run.permits.issue()
+    return HandOverWork(held.job, held.space, held.owner("alpha"), False, None, permit)
 
 
 @define

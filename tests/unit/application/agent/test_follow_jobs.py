@@ -8,6 +8,7 @@ import pytest
 
 from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
 from cloudq.application.agent.follow_jobs import JUDGE_AGAIN_AFTER_S
+from cloudq.application.agent.held_job import Followed
 from cloudq.application.agent.note_silence import TOLD_AFTER_S
 from cloudq.domain.errors import SchedulerUnavailable
 from cloudq.domain.jobs.job_state import JobState
@@ -159,7 +160,7 @@ def test_nothing_is_left_to_tell_once_no_job_is_followed_any_more(world: World) 
     alpha.scheduler.unavailable = True
     agent.cycles(2)
 
-    agent.parts.holdings.let_go(ClaimTag(job_id, 1), superseded=False)
+    agent.parts.holdings.let_go(ClaimTag(job_id, 1))
     agent.cycles(1)
 
     assert agent.parts.lease.last_error == ""
@@ -235,5 +236,5 @@ def test_answer_tells_nothing_of_jobs_that_were_handed_over_since(world: World) 
 
     held = next(held for tag, held in agent.parts.holdings.held.items() if tag.job_id == second)
     assert held.is_handed_over
-    assert held.judged is None
+    assert held.require(Followed).judged is None
     assert held.space.first_miss() is None

@@ -114,7 +114,7 @@ def test_a_canceled_job_whose_lock_cannot_be_blocked_yet_is_not_handed_over_mean
     job_id = world.submit("alpha")
     agent.cycles(2)
     world.client().cancel(job_id)
-    agent.parts.run.cycle.cancel_held_jobs.hand_over = broken = BrokenHandOver()  # type: ignore[assignment]
+    agent.parts.run.cycle.cancel_held_jobs.end_unstarted = broken = BrokenLocks()  # type: ignore[assignment]
 
     agent.cycles(60)
 
@@ -123,12 +123,12 @@ def test_a_canceled_job_whose_lock_cannot_be_blocked_yet_is_not_handed_over_mean
 
 
 @define
-class BrokenHandOver:
+class BrokenLocks:
     """A disk on which locks cannot be taken."""
 
     asked: int = 0
 
-    def end_unstarted(self, *_: object) -> None:
+    def __call__(self, *_: object) -> None:
         self.asked += 1
         raise WorkspaceProblem("cannot block the lock")
 

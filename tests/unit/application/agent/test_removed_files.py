@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from cloudq.application.agent.held_job import HeldJob
+from cloudq.application.agent.held_job import HandOverResult, HandOverWork
 from cloudq.application.agent.watch_files import TOUCH_EVERY_S
 from cloudq.application.shared.cancel_job import CancelResult
 from cloudq.domain.errors import SchedulerUnavailable
@@ -252,17 +252,16 @@ def test_files_that_go_right_before_the_submission_are_made_anew(world: World, g
     jobs = agent.parts.run.cycle.hand_over_jobs
     hand_over: Any = jobs.hand_over
 
-    def hand_over_without_files(held: HeldJob) -> None:
+    def hand_over_without_files(work: HandOverWork) -> HandOverResult:
         jobs.hand_over = hand_over
         if gone == "everything":
             shutil.rmtree(control_dir)
             shutil.rmtree(cache / job_id)
         else:
             (control_dir / gone).unlink()
-        hand_over(held)
+        return hand_over(work)  # type: ignore[no-any-return]
 
     replaced: Any = hand_over_without_files
-    replaced.was_started_before = hand_over.was_started_before
     jobs.hand_over = replaced
 
     agent.until_final(job_id)

@@ -88,7 +88,7 @@ def test_no_piece_comes_after_the_whole_log(world: World, agent: Agent) -> None:
 def test_turn_is_bounded_and_the_next_one_goes_on(
     world: World, agent: Agent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ship_logs._Turn, "__init__", lambda self, _: _bounded(self))
+    monkeypatch.setattr(ship_logs._Limit, "__init__", lambda self, _: _bounded(self))
     agent.parts.run.cycle.ship_logs._piece_bytes = 100
     job_id = followed(world, agent)
     text = "".join(f"{n:9}\n" for n in range(100))
@@ -96,11 +96,11 @@ def test_turn_is_bounded_and_the_next_one_goes_on(
 
     agent.cycle()
     held = next(iter(agent.parts.holdings.held.values()))
-    assert (log_of(world, job_id), held.is_log_behind) == (text[:300], True)
+    assert (log_of(world, job_id), held.logs.is_behind) == (text[:300], True)
     agent.cycles(3, every_s=0.1)
 
     assert log_of(world, job_id) == text
-    assert not held.is_log_behind
+    assert not held.logs.is_behind
 
 
 def _bounded(turn: Any) -> None:
@@ -125,7 +125,7 @@ def test_logs_that_cannot_be_brought_hold_up_nothing_else_of_the_job(world: Worl
     grow_log(agent, job_id, "x" * 1000)
     agent.cycles(3)
     held = next(iter(agent.parts.holdings.held.values()))
-    assert (held.log_trouble.retries > 0, held.retry_at) == (True, 0.0)
+    assert (held.logs.retries > 0, held.retry_at) == (True, 0.0)
 
     world.client().cancel(job_id)
     agent.cycles(2)
