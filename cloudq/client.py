@@ -12,12 +12,10 @@ from types import TracebackType
 
 from attrs import evolve, field, frozen
 
-from cloudq.application.client.check_submission import Draft
 from cloudq.application.client.query_jobs import ActiveJobs
 from cloudq.application.client.read_log import STDERR, STDOUT
 from cloudq.application.client.requeue_job import Requeued, RequeueRequest
-from cloudq.application.client.rerun_job import RerunRequest
-from cloudq.application.client.submit_job import SubmitRequest, Submitted
+from cloudq.application.client.submit_job import Submitted
 from cloudq.application.doctor.examine import examine
 from cloudq.application.shared.cancel_job import CancelResult
 from cloudq.application.shared.find_holder import Holder
@@ -25,11 +23,12 @@ from cloudq.application.shared.list_agents import AgentReport
 from cloudq.bootstrap.client import ClientParts, client_parts
 from cloudq.config import Config
 from cloudq.domain.finding import Finding
-from cloudq.domain.jobs.dependency import parse_hold_jid
+from cloudq.domain.jobs.dependency import Holds, job_ids
 from cloudq.domain.jobs.history import HistoryEntry
 from cloudq.domain.jobs.job import Job
+from cloudq.domain.jobs.job_request import JobRequest
 from cloudq.domain.names import checked_job_id, checked_system
-from cloudq.domain.scripts.place import named_systems
+from cloudq.domain.scripts.target import named_systems
 from cloudq.ports.archives import Archives
 
 
@@ -101,25 +100,19 @@ class Client:
             UnknownSystem: no agent ever reported as *submit_to*, but others did.
             MaybeSubmitted: the store did not confirm the submission; the message names the job.
         """
-        draft = Draft(
-            script=Path(script),
+        request = self._parts.check_submission.read(
+            Path(script),
             submit_to=submit_to,
             submit_opt=submit_opt,
-            hold_jid=_as_text(hold_jid),
-            hold_ok_jid=_as_text(hold_ok_jid),
+            holds=Holds(job_ids(hold_jid), job_ids(hold_ok_jid)),
             array_tid=array_tid,
-            inputs=tuple(Path(each) for each in inputs),
+            inputs=tuple(map(Path, inputs)),
             only=tuple(only),
             without=tuple(without),
             force=force,
         )
-        checked = self._parts.check_submission(draft)
         with TemporaryDirectory(prefix="cloudq-") as scratch:
-            request, warnings = _with_inputs(
-                checked.request, draft.inputs, self._parts.archives, Path(scratch)
-            )
-            submitted = self._parts.submit(request)
-        return evolve(submitted, warnings=(*checked.warnings, *warnings, *submitted.warnings))
+            return self._parts.submit(_with_inputs(request, self._parts.archives, Path(scratch)))
 
     def rerun(
         self,
@@ -142,18 +135,17 @@ class Client:
         Raises `JobNotFound`, `JobStateConflict` for a job that is not final or in which nothing failed, and
         the errors of `submit`.
         """
-        request = RerunRequest(
-            job_id=checked_job_id(job_id),
-            only_failed=failed,
-            submit_to=submit_to,
-            only=tuple(only),
-            without=tuple(without),
-            hold_jid=parse_hold_jid(_as_text(hold_jid)),
-            hold_ok_jid=parse_hold_jid(_as_text(hold_ok_jid), "hold_ok_jid"),
-            force=force,
-        )
         with TemporaryDirectory(prefix="cloudq-") as scratch:
-            return self._parts.rerun(request, Path(scratch))
+            return self._parts.rerun(
+                checked_job_id(job_id),
+                Path(scratch),
+                only_failed=failed,
+                submit_to=submit_to,
+                only=tuple(only),
+                without=tuple(without),
+                holds=Holds(job_ids(hold_jid), job_ids(hold_ok_jid)),
+                force=force,
+            )
 
     # Queries ---------------------------------------------------------------------------------
 
@@ -306,17 +298,16 @@ def left_out_lines(job: Job) -> Iterator[str]:
         yield f"left out of the output: {each}"
 
 
-def _as_text(job_ids: Sequence[str] | str) -> str:
-    return job_ids if isinstance(job_ids, str) else ",".join(job_ids)
-
-
-def _with_inputs(
-    request: SubmitRequest, inputs: Sequence[Path], archives: Archives, scratch: Path
-) -> tuple[SubmitRequest, tuple[str, ...]]:
+def _with_inputs(request: JobRequest, archives: Archives, scratch: Path) -> JobRequest:
     """Return the request with its inputs packed, and a warning for each input that was left out."""
-    if not inputs:
-        return request, ()
+    if not request.inputs:
+        return request
     archive = scratch / "input.zip"
-    packed = archives.pack(inputs, archive)
-    warnings = tuple(f"left out of the input: {each}" for each in packed.left_out)
-    return evolve(request, input_archive=archive, input_contents=packed.contents), warnings
+    packed = archives.pack(request.inputs, archive)
+    left_out = (f"left out of the input: {each}" for each in packed.left_out)
+    return evolve(
+        request,
+        input_archive=archive,
+        input_contents=packed.contents,
+        warnings=(*request.warnings, *left_out),
+    )

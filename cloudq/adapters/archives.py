@@ -36,6 +36,7 @@ from cloudq.domain.errors import ArchiveRejected, InvalidInput
 from cloudq.domain.jobs.archive_names import encoded, for_windows, leads_outside
 from cloudq.domain.jobs.contents import Contents
 from cloudq.domain.names import on_one_line
+from cloudq.domain.problems import Problems
 from cloudq.ports.archives import Packed
 
 _CHUNK = 1 << 20
@@ -65,8 +66,7 @@ class ZipArchives:
 
     def check(self, paths: Sequence[Path], script: Path) -> None:
         """Raise `InvalidInput` with all problems of submitting *paths* with *script*."""
-        if problems := _problems(_named(paths), script):
-            raise InvalidInput(problems)
+        _problems(_named(paths), script).raise_if_any()
 
     def pack(self, paths: Sequence[Path], archive: Path) -> Packed:
         """Pack files and directories, each under the last part of its path."""
@@ -119,22 +119,22 @@ def _named(paths: Sequence[Path]) -> list[tuple[Path, str]]:
     return [(path, path.resolve().name if path.name in {"", ".."} else path.name) for path in paths]
 
 
-def _problems(named: Sequence[tuple[Path, str]], script: Path) -> list[str]:
-    problems = []
+def _problems(named: Sequence[tuple[Path, str]], script: Path) -> Problems:
+    problems = Problems()
     seen: dict[str, Path] = {}
     for path, name in named:
         shown = on_one_line(path)
         if not path.exists():
             leads = "it is a broken link" if path.is_symlink() else "no such file or directory"
-            problems.append(f"input {shown}: {leads}")
+            problems.add(f"input {shown}: {leads}")
         elif not name:
-            problems.append(f"input {shown}: it has no name")
+            problems.add(f"input {shown}: it has no name")
         elif not (path.is_file() or path.is_dir()):
-            problems.append(f"input {shown}: neither a file nor a directory")
+            problems.add(f"input {shown}: neither a file nor a directory")
         elif twin := _twin(path, name, seen, script):
-            problems.append(f"input {shown}: {twin} has the same name in the work directory; rename one")
+            problems.add(f"input {shown}: {twin} has the same name in the work directory; rename one")
         elif path.is_file() and not os.access(path, os.R_OK):
-            problems.append(f"input {shown}: cannot be read")
+            problems.add(f"input {shown}: cannot be read")
         seen.setdefault(name, path)
     return problems
 

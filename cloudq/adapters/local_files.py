@@ -14,8 +14,8 @@ from pathlib import Path
 from attrs import define, field, frozen
 
 from cloudq.adapters.filesystem import told_as_workspace_problem
-from cloudq.domain.errors import InvalidInput
 from cloudq.domain.names import on_one_line
+from cloudq.domain.problems import Problems
 
 UNFINISHED = ".cloudq-part-"
 """The beginning of a file's name while it is written."""
@@ -43,8 +43,7 @@ class DiskFiles:
     def below(self, directory: Path) -> tuple[str, ...]:
         walk = _Walk(str(directory))
         walk.run()
-        if walk.problems:
-            raise InvalidInput(walk.problems)
+        walk.problems.raise_if_any()
         return tuple(sorted(walk.files))
 
     def write(self, target: Path, pieces: Iterator[bytes]) -> None:
@@ -86,7 +85,7 @@ class _Walk:
 
     root: str
     files: list[str] = field(factory=list)
-    problems: list[str] = field(factory=list)
+    problems: Problems = field(factory=Problems)
     _to_enter: list[tuple[str, frozenset[_Identity]]] = field(factory=lambda: [("", frozenset())])
 
     def run(self) -> None:
@@ -121,4 +120,4 @@ class _Walk:
             self.files.append(relative)
 
     def _refuse(self, relative: str, problem: str) -> None:
-        self.problems.append(f"{on_one_line(Path(self.root, relative))}: {problem}")
+        self.problems.add(f"{on_one_line(Path(self.root, relative))}: {problem}")

@@ -24,6 +24,7 @@ from cloudq.domain.clusters.preset import (
     unknown_placeholders,
 )
 from cloudq.domain.errors import ConfigProblem, InvalidInput, TargetExists
+from cloudq.domain.problems import Problems
 
 MAX_FILE_BYTES = 1 << 20
 MAX_TEMPLATE_BYTES = 51_200
@@ -39,16 +40,14 @@ class PresetFiles:
     own: Path
 
     def load(self, name: str) -> Preset:
-        problems: list[str] = []
+        problems = Problems()
         place, content = self._content(name, problems)
-        if problems:
-            raise ConfigProblem(problems)
+        problems.raise_if_any(ConfigProblem)
         configuration = _parsed(content[CONFIGURATION_FILE], f"{place}/{CONFIGURATION_FILE}", problems)
         network = _parsed(content[NETWORK_FILE], f"{place}/{NETWORK_FILE}", problems)
         problems.extend(_wrong_placeholders(configuration, place))
         problems.extend(_wrong_network(network, content[NETWORK_FILE], place))
-        if problems:
-            raise ConfigProblem(problems)
+        problems.raise_if_any(ConfigProblem)
         scripts = {file: text for file, text in content.items() if file.endswith(".sh")}
         parameters = frozenset(network.get("Parameters") or {})
         return Preset(name, place, content[NETWORK_FILE].decode(), parameters, configuration, scripts)
@@ -77,7 +76,7 @@ class PresetFiles:
         text: str = yaml.safe_dump(dict(configuration), sort_keys=False, allow_unicode=True, width=1_000)
         return text
 
-    def _content(self, name: str, problems: list[str]) -> tuple[str, dict[str, bytes]]:
+    def _content(self, name: str, problems: Problems) -> tuple[str, dict[str, bytes]]:
         """Return the place of a preset and the contents of its files; the user's presets take precedence."""
         own = self.own / _checked(name)
         if own.is_dir():
@@ -95,19 +94,19 @@ def _checked(name: str) -> str:
     return name
 
 
-def _read(path: Path, problems: list[str]) -> bytes:
+def _read(path: Path, problems: Problems) -> bytes:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        problems.append(f"{path}: is missing; a preset has {', '.join(FILES)}")
+        problems.add(f"{path}: is missing; a preset has {', '.join(FILES)}")
         return b""
     except OSError as error:
-        problems.append(f"{path}: cannot be read: {error.strerror or error}")
+        problems.add(f"{path}: cannot be read: {error.strerror or error}")
         return b""
     if len(content) > MAX_FILE_BYTES:
-        problems.append(f"{path}: larger than any file of a preset")
+        problems.add(f"{path}: larger than any file of a preset")
     if path.suffix == ".sh" and b"\r\n" in content:
-        problems.append(f"{path}: has Windows line ends; save it with Unix line ends")
+        problems.add(f"{path}: has Windows line ends; save it with Unix line ends")
     return content
 
 
@@ -136,25 +135,25 @@ def _short_form(loader: yaml.SafeLoader, _: str, node: yaml.Node) -> object:
 _Loader.add_multi_constructor("!", _short_form)
 
 
-def _parsed(content: bytes, place: str, problems: list[str]) -> dict[str, Any]:
+def _parsed(content: bytes, place: str, problems: Problems) -> dict[str, Any]:
     try:
         data = yaml.load(content.decode("utf-8-sig"), Loader=_Loader)  # noqa: S506 (a SafeLoader)
     except UnicodeDecodeError:
-        problems.append(f"{place}: not UTF-8 text")
+        problems.add(f"{place}: not UTF-8 text")
         return {}
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f":{mark.line + 1}" if mark else ""
-        problems.append(f"{place}{line}: not YAML: {error.problem or error.context}")
+        problems.add(f"{place}{line}: not YAML: {error.problem or error.context}")
         return {}
     except (yaml.YAMLError, RecursionError) as error:
-        problems.append(f"{place}: not YAML: {' '.join(str(error).split())}")
+        problems.add(f"{place}: not YAML: {' '.join(str(error).split())}")
         return {}
     if not isinstance(data, dict):
-        problems.append(f"{place}: has no sections")
+        problems.add(f"{place}: has no sections")
         return {}
     if _refers_to_itself(data):
-        problems.append(f"{place}: unusable YAML: a part of it refers to itself")
+        problems.add(f"{place}: unusable YAML: a part of it refers to itself")
         return {}
     return data
 

@@ -136,7 +136,8 @@ def wire_client(
     take_back = TakeBackJob(jobs, queue, find_holder, end_job, clock, ids, name)
     offer = OfferJob(jobs, queue, files, find_holder, take_back)
     find_systems = FindSystems(registry, names, know_store)
-    submit = SubmitJob(jobs, queue, files, find_systems, clock, ids, name)
+    check_submission = CheckSubmission(jobs, archives, find_systems)
+    submit = SubmitJob(jobs, queue, files, check_submission, names, clock, ids, name)
     cancel = CancelJob(jobs, queue, find_holder, end_job, take_back, know_store, clock, ids, name)
     list_agents = ListAgents(registry, clock, workers)
 
@@ -151,7 +152,7 @@ def wire_client(
         )
 
     return ClientParts(
-        check_submission=CheckSubmission(archives, submit),
+        check_submission=check_submission,
         submit=submit,
         rerun=RerunJob(jobs, files, submit),
         cancel=cancel,

@@ -26,10 +26,17 @@ def is_job_id(text: str) -> bool:
     return _JOB_ID.fullmatch(text) is not None
 
 
+def job_id_problem(text: str) -> str | None:
+    """Return why *text* is not a job id, or None if it is one."""
+    if is_job_id(text):
+        return None
+    return f"{text!r} is not a job id: 8 hexadecimal digits in lower case, such as 3f7e7681"
+
+
 def checked_job_id(text: str) -> str:
     """Return *text* if it is a job id; raise `InvalidInput` otherwise."""
-    if not is_job_id(text):
-        raise InvalidInput(f"{text!r} is not a job id: 8 hexadecimal digits in lower case, such as 3f7e7681")
+    if problem := job_id_problem(text):
+        raise InvalidInput(problem)
     return text
 
 

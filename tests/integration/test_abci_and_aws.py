@@ -58,7 +58,7 @@ def submitted(client: Client, script: str, **options: str) -> str:
 def test_jobs_for_both_one_of_them_and_either(sites: tuple[Site, Site]) -> None:
     abci, aws = sites
     with abci.client() as client, abci.agent(), aws.agent():
-        registry = client._parts.submit.find_systems.registry
+        registry = client._parts.list_agents.registry
         wait_until(lambda: set(registry.systems()) == {"abci", "aws"})
         offered = client.submit(EXAMPLES / "mjob_array.sh", array_tid="1-4:1")
         either = offered.job.uuid

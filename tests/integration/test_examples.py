@@ -47,7 +47,7 @@ def test_the_array_for_any_system_runs_on_this_machine(local_site: Site, tmp_pat
     (local_site.home / "config.toml").write_bytes((EXAMPLES / "names.toml").read_bytes())
     script = str(EXAMPLES / "mjob_array.sh")
     with local_site.client() as client, local_site.agent():
-        wait_until(lambda: "local" in client._parts.submit.find_systems.registry.systems())
+        wait_until(lambda: "local" in client._parts.list_agents.registry.systems())
         done = local_site.run("cloudqcli", "submit", "--script", script, "--array_tid", "1-4:1", "--wait")
         job_id = done.stdout.partition("(")[2].partition(")")[0]
         job = json.loads(local_site.cli("stat", job_id, "--json"))

@@ -50,7 +50,7 @@ def test_a_job_finds_its_image_its_container_and_its_bucket(local_site: Site, tm
     (site.home / "config.toml").write_text(store)
     script = site.script(SCRIPT, "mjob.py")
     with site.client() as client, site.agent():
-        wait_until(lambda: "local" in client._parts.submit.find_systems.registry.systems())
+        wait_until(lambda: "local" in client._parts.list_agents.registry.systems())
         jobs = ended(client, *(client.submit(script).job.uuid for _ in range(2)))
         printed = [text_of(client.log(job.uuid)) for job in jobs]
         told = [text_of(client.log(job.uuid, error=True)) for job in jobs]

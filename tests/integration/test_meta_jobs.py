@@ -32,7 +32,7 @@ SHOWN = "local  -: line 9 of mjob_local.sh\n"
 
 def reported(client: Client, site: Site) -> None:
     """Wait until the agent has published the offer of its system."""
-    wait_until(lambda: site.system in client._parts.submit.find_systems.registry.systems())
+    wait_until(lambda: site.system in client._parts.list_agents.registry.systems())
 
 
 def submitted(client: Client, site: Site, text: str = SCRIPT, **options: str) -> Job:

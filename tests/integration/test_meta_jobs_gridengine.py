@@ -47,7 +47,7 @@ def test_one_script_gives_the_same_on_both_systems(sites: tuple[Site, Site], tmp
     script = cell.script(SCRIPT, "mjob.sh")
     again = cell.script(SCRIPT + "exit 99\n", "again.sh")
     with cell.client() as client, cell.agent(), workstation.agent():
-        wait_until(lambda: set(client._parts.submit.find_systems.registry.systems()) == {"cell", "local"})
+        wait_until(lambda: set(client._parts.list_agents.registry.systems()) == {"cell", "local"})
         free = client.submit(script)
         pinned = [client.submit(script, submit_to=system) for system in ("cell", "local")]
         arrays = [client.submit(script, submit_to=system, array_tid="1-3:2") for system in ("cell", "local")]

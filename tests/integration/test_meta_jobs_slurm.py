@@ -49,7 +49,7 @@ def test_one_script_gives_the_same_on_both_systems(sites: tuple[Site, Site], tmp
     cluster, workstation = sites
     script = cluster.script(SCRIPT, "mjob.sh")
     with cluster.client() as client, cluster.agent(), workstation.agent():
-        registry = client._parts.submit.find_systems.registry
+        registry = client._parts.list_agents.registry
         wait_until(lambda: set(registry.systems()) == {"cluster", "local"})
         free = client.submit(script)
         pinned = [client.submit(script, submit_to=system) for system in ("cluster", "local")]

@@ -181,7 +181,7 @@ def put_data(service: S3Service) -> None:
 
 def run_bundle(site: Site, scheduler: Scheduler, service: S3Service, root: Path) -> Shown:
     with site.client() as client, site.agent():
-        wait_until(lambda: site.system in client._parts.submit.find_systems.registry.systems())
+        wait_until(lambda: site.system in client._parts.list_agents.registry.systems())
         ids = {"script": submit(client, SCRIPT), "array": submit(client, SCRIPT, array_tid="1-5:2")}
         for name, text in scripts(site, scheduler).items():
             ids[name] = submit(client, site.script(text, f"{name}.sh"), force=name == "elsewhere")

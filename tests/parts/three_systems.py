@@ -49,5 +49,5 @@ def _site(root: Path, name: str, variables: dict[str, str]) -> Site:
 
 def wait_for_reports(client: Client, *systems: str) -> None:
     """Wait until the agent of each system has reported its offer."""
-    registry = client._parts.submit.find_systems.registry
+    registry = client._parts.list_agents.registry
     wait_until(lambda: set(systems) <= set(registry.systems()))

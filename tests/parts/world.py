@@ -12,11 +12,12 @@ from attrs import define, evolve, field
 from cloudq.adapters.workspace import DirectoryLeaseMemory, DirectoryWorkspace
 from cloudq.application.agent.agent_settings import AgentSettings
 from cloudq.application.agent.local_scripts import LocalScripts
-from cloudq.application.client.submit_job import SubmitRequest
 from cloudq.bootstrap.agent import AgentParts, AgentWorld, wire_agent
 from cloudq.bootstrap.client import ClientParts, wire_client
+from cloudq.domain.jobs.dependency import Holds
 from cloudq.domain.jobs.eligibility import offer_of
 from cloudq.domain.jobs.job import Job
+from cloudq.domain.jobs.job_request import JobRequest
 from cloudq.domain.jobs.lease import Offer, ProcessIdentity
 from cloudq.domain.scripts.array_range import ArrayRange
 from cloudq.domain.scripts.directive import is_meta
@@ -24,6 +25,7 @@ from cloudq.domain.scripts.jobscript import Jobscript
 from cloudq.domain.scripts.meta_script import MetaScript
 from cloudq.domain.scripts.system_mapping import NameTables
 from cloudq.domain.scripts.system_profile import SystemProfile
+from cloudq.domain.scripts.target import Pinned
 from cloudq.ports.object_store import ObjectStore
 from cloudq.testing.fake_clock import FakeClock
 from cloudq.testing.memory_store import MemoryStore
@@ -128,16 +130,14 @@ class World:
         input_archive: Path | None = None,
         submit_opt: str = "",
     ) -> str:
-        request = SubmitRequest(
-            script=script,
-            submit_to=systems or ("alpha",),
+        request = JobRequest(
+            script=MetaScript.parse(script.name, script.body) if is_meta(script.body) else script,
+            target=Pinned(systems or ("alpha",)),
             submit_opt=submit_opt,
-            hold_jid=hold_jid,
-            hold_ok_jid=hold_ok_jid,
+            holds=Holds(hold_jid, hold_ok_jid),
             array_tid=ArrayRange.parse(array) if array else None,
             input_archive=input_archive,
             force=True,
-            meta=MetaScript.parse(script.name, script.body) if is_meta(script.body) else None,
         )
         return self.client().submit(request).job.uuid
 

@@ -10,15 +10,17 @@ from zipfile import ZipFile
 
 from attrs import define, evolve, field
 
-from cloudq.application.client.rerun_job import RerunRequest
-from cloudq.application.client.submit_job import SubmitRequest, Submitted
+from cloudq.application.client.submit_job import Submitted
 from cloudq.bootstrap.client import ClientParts, wire_client
 from cloudq.domain.errors import CloudqError
 from cloudq.domain.jobs.claim import ClaimKind
+from cloudq.domain.jobs.dependency import Holds
+from cloudq.domain.jobs.job_request import JobRequest
 from cloudq.domain.names import ClaimTag
 from cloudq.domain.scripts.array_range import ArrayRange
 from cloudq.domain.scripts.jobscript import Jobscript
 from cloudq.domain.scripts.meta_script import MetaScript
+from cloudq.domain.scripts.target import AnySystem, Pinned
 from tests.parts.inline_workers import InlineWorkers
 from tests.parts.scripted_scheduler import Script
 from tests.parts.trap import Killed
@@ -89,19 +91,18 @@ class Users:
         dice = self.life.dice
         limit_s = dice.one_of([10.0, 60.0]) if dice.happens(0.25) else None
         array = dice.one_of(["1-2", "1-3:2", "1-3%1"]) if dice.happens(0.25) else None
-        request = SubmitRequest(
+        request = JobRequest(
             script=SCRIPT,
-            submit_to=self._some_systems(),
+            target=Pinned(self._some_systems()),
             submit_opt=f"--time {limit_s:.0f}s" if limit_s else "",
-            hold_jid=self._some_known(0.2),
-            hold_ok_jid=self._some_known(0.1),
+            holds=Holds(self._some_known(0.2), self._some_known(0.1)),
             array_tid=ArrayRange.parse(array) if array else None,
             input_archive=self._input() if dice.happens(0.25) else None,
             force=True,
         )
         if dice.happens(0.08):
             request = self._for_anybody(request)
-        self._put(f"submit to {request.submit_to}", lambda client: client.submit(request))
+        self._put(f"submit to {request.target}", lambda client: client.submit(request))
 
     def _some_systems(self) -> tuple[str, ...]:
         dice, names = self.life.dice, [place.name for place in self.life.systems]
@@ -111,17 +112,20 @@ class Users:
         known = sorted(job_id for job_id, wish in self.life.wishes.items() if wish.is_confirmed)
         return (self.life.dice.one_of(known),) if known and self.life.dice.happens(chance) else ()
 
-    def _for_anybody(self, request: SubmitRequest) -> SubmitRequest:
+    def _for_anybody(self, request: JobRequest) -> JobRequest:
         meta = MetaScript.parse(META_SCRIPT.name, META_SCRIPT.body)
-        return evolve(request, script=META_SCRIPT, meta=meta, submit_to=(), submit_opt="")
+        return evolve(request, script=meta, target=AnySystem(), submit_opt="")
 
     def rerun(self) -> None:
         if (wish := self._some()) is not None:
-            request = RerunRequest(wish.job_id, only_failed=self.life.dice.happens(0.5), force=True)
+            only_failed = self.life.dice.happens(0.5)
             self.count += 1
             scratch = self.life.tmp / f"scratch{self.count}"
             scratch.mkdir()
-            self._put(f"rerun {wish.job_id}", lambda client: client.rerun(request, scratch))
+            self._put(
+                f"rerun {wish.job_id}",
+                lambda client: client.rerun(wish.job_id, scratch, only_failed=only_failed, force=True),
+            )
 
     def _put(self, doing: str, do: Callable[[ClientParts], Submitted]) -> None:
         """Submit in some way, and remember the wish, even if the submission failed."""

@@ -9,9 +9,12 @@ from functools import cache
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
+from attrs import fields_dict
+
 from cloudq.adapters.codec import checks
 from cloudq.adapters.codec.hostile_json import kind_of, rejected
 from cloudq.domain.jobs.claim import Claim, ClaimKind
+from cloudq.domain.jobs.dependency import Holds
 from cloudq.domain.jobs.job import Job, StateChange
 from cloudq.domain.jobs.job_state import JobState
 from cloudq.domain.jobs.lease import Lease, Offer, OfferedResource, ProcessIdentity
@@ -95,8 +98,7 @@ _FIELD_CHECKS: dict[type, dict[str, checks.Check]] = {
 
 _NAME_LISTS: dict[type, dict[str, tuple[checks.Check, int]]] = {
     Job: {
-        "hold_jid": (checks.job_id, 20_000),
-        "hold_ok_jid": (checks.job_id, 20_000),
+        **dict.fromkeys(fields_dict(Holds), (checks.job_id, 20_000)),
         "invited": (checks.system, 1_000),
         "left_out": (checks.short_text, 1_000),
     },

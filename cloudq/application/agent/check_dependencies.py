@@ -52,21 +52,21 @@ class CheckDependencies:
 
     def why_waiting(self, job: Job) -> str:
         """Describe what *job* still waits for; empty if it waits for nothing."""
-        needed = dict.fromkeys((*job.hold_jid, *job.hold_ok_jid))
-        unfinished = list(islice((each for each in needed if not self._is_over(each)), MAX_TOLD))
+        holds = job.holds
+        unfinished = list(islice((each for each in holds.all_ids if not self._is_over(each)), MAX_TOLD))
         if unfinished:
             return f"waits for {', '.join(unfinished)}{' and more' if len(unfinished) == MAX_TOLD else ''}"
-        gone = list(islice((each for each in job.hold_ok_jid if self._over[each] is None), MAX_TOLD))
+        gone = list(islice((each for each in holds.must_be_done if self._over[each] is None), MAX_TOLD))
         if gone:
             return (
                 f"waits for {', '.join(gone)} to be DONE, which cannot be checked after a deletion; "
-                "cancel this job, or submit it again without --hold_ok_jid"
+                "cancel this job, or submit it again without that dependency"
             )
         return ""
 
     def why_never(self, job: Job) -> str:
         """Explain why *job* must never run; empty if no job that it needs has failed."""
-        known = islice(self._failed(job.hold_ok_jid), MAX_TOLD)
+        known = islice(self._failed(job.holds.must_be_done), MAX_TOLD)
         failed = [f"{each} ended as {state.value}" for each, state in known]
         return f"not run: {', '.join(failed)}, but this job requires DONE" if failed else ""
 

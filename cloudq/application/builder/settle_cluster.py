@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
-
 from attrs import evolve, frozen
 
 from cloudq.application.builder.cluster_report import Report
@@ -17,11 +14,10 @@ from cloudq.domain.clusters.request import (
     problems_with_access,
 )
 from cloudq.domain.errors import CloudUnavailable, InvalidInput
+from cloudq.domain.problems import Problems
 from cloudq.domain.stores.endpoint import is_plain_http
 from cloudq.ports.cluster_provisioner import CloudAccount, Identity
 from cloudq.ports.presets import Presets
-
-Result = TypeVar("Result")
 
 
 @frozen
@@ -49,20 +45,21 @@ class SettleCluster:
 
         Raises `InvalidInput` with all problems at once.
         """
-        problems = list(problems_with_access(request))
+        problems = Problems()
+        problems.extend(problems_with_access(request))
         identity = self.account.identity()
-        preset = _noting(problems, lambda: self.presets.load(request.preset))
+        preset = problems.collect(self.presets.load, request.preset)
         if not self.account.has_keypair(request.keypair):
-            problems.append(
+            problems.add(
                 f"key pair {request.keypair!r} does not exist in {identity.region}; "
                 "create one with 'aws ec2 create-key-pair', or name another"
             )
-        zone = _noting(problems, lambda: self._zone(request, preset, cluster)) if preset else None
+        zone = problems.collect(self._zone, request, preset, cluster) if preset else None
         own_region = self._own_region(request.store)
-        _noting(problems, lambda: self._look_at_store(request.store, own_region, identity))
+        problems.collect(self._look_at_store, request.store, own_region, identity)
         problems.extend(_other_bucket(request.store, by_role=own_region is not None, cluster=cluster))
         if problems or preset is None:
-            raise InvalidInput(problems)
+            raise problems.error()
         store = evolve(request.store, region=request.store.region or own_region or "")
         request = evolve(request, store=store)
         return SettledCluster(request, preset, identity, zone or "", own_region is not None)
@@ -117,12 +114,3 @@ def _other_bucket(store: JobBucket, *, by_role: bool, cluster: Cluster) -> list[
         return []
     has = f"bucket {'/'.join(opened)}".rstrip("/") if opened[0] else "a bucket of another account or service"
     return [f"the network of this cluster was created for {has}: name that one, or delete the cluster first"]
-
-
-def _noting(problems: list[str], ask: Callable[[], Result]) -> Result | None:
-    """Return the result of *ask*; None if it raised `InvalidInput`, whose problems go to *problems*."""
-    try:
-        return ask()
-    except InvalidInput as error:
-        problems.extend(error.problems)
-        return None

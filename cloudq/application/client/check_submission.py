@@ -1,26 +1,29 @@
-"""Read and check a submission, and report all its problems at once."""
+"""Check a submission: its words, its files, and what only the store can answer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
 
-from attrs import define, field, frozen
+from attrs import frozen
 
-from cloudq.application.client.submit_job import SubmitJob, SubmitRequest
-from cloudq.domain.errors import InvalidInput
-from cloudq.domain.jobs.dependency import parse_hold_jid, usable_ids
+from cloudq.application.client.find_systems import Choice, FindSystems
+from cloudq.application.shared.end_job import load_or_none
+from cloudq.domain.errors import CloudqError, InvalidInput
+from cloudq.domain.jobs.dependency import Holds
+from cloudq.domain.jobs.job_request import JobRequest
+from cloudq.domain.jobs.job_state import JobState
 from cloudq.domain.names import on_one_line
+from cloudq.domain.problems import Problems
 from cloudq.domain.scripts.array_range import ArrayRange
 from cloudq.domain.scripts.directive import directives_in, is_meta
 from cloudq.domain.scripts.jobscript import MAX_SCRIPT_BYTES, Jobscript, script_problems
 from cloudq.domain.scripts.meta_script import MetaScript
-from cloudq.domain.scripts.place import Place, place_job
 from cloudq.domain.scripts.submit_options import split_options
+from cloudq.domain.scripts.target import Pinned, Target, case_warnings, read_target
 from cloudq.ports.archives import Archives
-
-T = TypeVar("T")
+from cloudq.ports.job_repository import JobRepository
 
 _NO_SYSTEM = (
     "no target system: pass --submit_to. Only a meta jobscript does not need it: its first lines are "
@@ -28,89 +31,77 @@ _NO_SYSTEM = (
 )
 
 
-@define
-class Problems:
-    """A collection of problems, for one report of all of them."""
-
-    found: list[str] = field(factory=list)
-
-    def collect(self, check: Callable[[], T]) -> T | None:
-        """Return the result of *check*; None if it raised `InvalidInput`, whose problems are kept."""
-        try:
-            return check()
-        except InvalidInput as error:
-            self.found.extend(error.problems)
-            return None
-
-
-@frozen
-class Draft:
-    """A submission as the user typed it, before any check."""
-
-    script: Path
-    submit_to: str = ""
-    submit_opt: str = ""
-    hold_jid: str = ""
-    """Job ids separated by commas, as in *hold_ok_jid*."""
-    hold_ok_jid: str = ""
-    array_tid: str | None = None
-    inputs: tuple[Path, ...] = ()
-    only: tuple[str, ...] = ()
-    without: tuple[str, ...] = ()
-    force: bool = False
-
-
-@frozen
-class Checked:
-    """A submission that passed the checks; its inputs are not packed yet."""
-
-    request: SubmitRequest
-    warnings: tuple[str, ...]
-
-
 @frozen
 class CheckSubmission:
-    """Check everything that can be checked before anything is written."""
+    """Make every check of a submission, before anything is written."""
 
+    jobs: JobRepository
     archives: Archives
-    submit: SubmitJob
+    find_systems: FindSystems
 
-    def __call__(self, draft: Draft) -> Checked:
-        """Return the checked submission. Raises `InvalidInput` with all problems, also those in the store."""
+    def read(
+        self,
+        path: Path,
+        *,
+        submit_to: str,
+        submit_opt: str,
+        holds: Holds,
+        array_tid: str | None,
+        inputs: Sequence[Path],
+        only: Sequence[str],
+        without: Sequence[str],
+        force: bool,
+    ) -> JobRequest:
+        """Return the request for a job that runs the script at *path*; its inputs are not packed yet.
+
+        Sends no request to the store unless something is wrong. Raises `InvalidInput` with all problems, also
+        those in the store.
+        """
         problems = Problems()
-        body = problems.collect(lambda: read_script(draft.script))
-        meta = None
-        if body is not None:
-            meta = problems.collect(lambda: _read_directives(body, is_pinned=bool(draft.submit_to)))
-        hold = problems.collect(lambda: parse_hold_jid(draft.hold_jid))
-        hold_ok = problems.collect(lambda: parse_hold_jid(draft.hold_ok_jid, "hold_ok_jid"))
-        array = problems.collect(lambda: parse_array(draft.array_tid))
-        place = problems.collect(lambda: place_job(meta, draft.submit_to, draft.only, draft.without))
-        problems.collect(lambda: split_options(draft.submit_opt))
-        problems.collect(lambda: self.archives.check(draft.inputs, draft.script))
-        if problems.found or body is None or place is None:
-            raise InvalidInput([*problems.found, *self._problems_in_the_store(draft, place)])
-        request = SubmitRequest(
-            script=body,
-            submit_to=place.systems,
-            submit_opt=draft.submit_opt,
-            hold_jid=hold or (),
-            hold_ok_jid=hold_ok or (),
+        script = problems.collect(_script_at, path, is_pinned=bool(submit_to))
+        problems.extend(holds.bad_ids())
+        array = problems.collect(parse_array, array_tid)
+        target = problems.collect(read_target, script, submit_to, only, without)
+        problems.collect(split_options, submit_opt)
+        problems.collect(self.archives.check, inputs, path)
+        if problems or script is None or target is None:
+            self._add_what_the_store_shows(problems, holds.usable(), None if force else target)
+            raise problems.error()
+        return JobRequest(
+            script=script,
+            target=target,
+            submit_opt=submit_opt,
+            holds=holds,
             array_tid=array,
-            force=draft.force,
-            meta=meta,
-            only=place.only,
-            without=place.without,
+            inputs=tuple(inputs),
+            force=force,
+            warnings=notes_for_owner(script, (submit_to, *only, *without)),
         )
-        return Checked(request, place.warnings)
 
-    def _problems_in_the_store(self, draft: Draft, place: Place | None) -> tuple[str, ...]:
-        return self.submit.problems_in_the_store(
-            usable_ids(draft.hold_jid),
-            usable_ids(draft.hold_ok_jid),
-            () if place is None else place.systems,
-            force=draft.force,
-        )
+    def choose_systems(self, request: JobRequest) -> Choice:
+        """Return the systems to invite, after the checks that need the store.
+
+        Raises `InvalidInput` or `UnknownSystem` with all problems.
+        """
+        problems = Problems()
+        problems.extend(request.holds.problems_in(self._state_of))
+        choice = problems.collect(self.find_systems, request, problems)
+        if not problems and not (choice and choice.systems):
+            problems.add("no target system: pass --submit_to or set run_on in the script")
+        if problems or choice is None:
+            raise problems.error()
+        return choice
+
+    def _add_what_the_store_shows(self, problems: Problems, holds: Holds, target: Target | None) -> None:
+        """Complete the report of a submission with other *problems*, as far as the store answers."""
+        with suppress(CloudqError):
+            problems.extend(holds.problems_in(self._state_of))
+            if isinstance(target, Pinned):
+                problems.extend(self.find_systems.unknown(target.systems))
+
+    def _state_of(self, job_id: str) -> JobState | None:
+        stored = load_or_none(self.jobs, job_id)
+        return None if stored is None else stored.job.state
 
 
 def read_script(path: Path) -> Jobscript:
@@ -128,11 +119,17 @@ def parse_array(text: str | None) -> ArrayRange | None:
     return None if text is None else ArrayRange.parse(text)
 
 
-def _read_directives(script: Jobscript, *, is_pinned: bool) -> MetaScript | None:
-    """Return the script's directives if it is a meta jobscript, else None. Raises `InvalidInput`."""
+def notes_for_owner(script: Jobscript, systems: Iterable[str]) -> tuple[str, ...]:
+    """Return the warnings about a script, and about the names of *systems* as the user wrote them."""
+    warnings = script.warnings if isinstance(script, MetaScript) else ()
+    return (*warnings, *case_warnings(systems))
+
+
+def _script_at(path: Path, *, is_pinned: bool) -> Jobscript:
+    """Return the script in a file, as a `MetaScript` if it is one. Raises `InvalidInput`."""
+    script = read_script(path)
     if is_pinned and not is_meta(script.body):
-        Jobscript.checked(script.name, script.body)
-        return None
+        return Jobscript.checked(script.name, script.body)
     if not any(directives_in(script.body)):
         raise InvalidInput([_NO_SYSTEM, *script_problems(script.name, script.body)])
     return MetaScript.parse(script.name, script.body)

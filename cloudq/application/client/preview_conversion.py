@@ -7,9 +7,10 @@ from pathlib import Path
 
 from attrs import frozen
 
-from cloudq.application.client.check_submission import Problems, parse_array, read_script
+from cloudq.application.client.check_submission import parse_array, read_script
 from cloudq.domain.errors import InvalidInput, SubmitRefused
 from cloudq.domain.names import ClaimTag, checked_system
+from cloudq.domain.problems import Problems
 from cloudq.domain.scripts.local_script import LocalScript, convert
 from cloudq.domain.scripts.meta_script import MetaScript
 from cloudq.domain.scripts.submit_options import join_options, split_options
@@ -57,12 +58,12 @@ class PreviewConversion:
         `ConfigProblem` if the system's profile is not known.
         """
         problems = Problems()
-        meta = problems.collect(lambda: _read_meta(script))
-        array = problems.collect(lambda: parse_array(array_tid))
-        options = problems.collect(lambda: split_options(submit_opt))
-        name = problems.collect(lambda: checked_system(system.lower()))
-        if problems.found or meta is None or name is None or options is None:
-            raise InvalidInput(problems.found)
+        meta = problems.collect(_read_meta, script)
+        array = problems.collect(parse_array, array_tid)
+        options = problems.collect(split_options, submit_opt)
+        name = problems.collect(checked_system, system.lower())
+        if problems or meta is None or name is None or options is None:
+            raise problems.error()
         chosen = self.profile_of(name, profile)
         local = convert(meta, chosen, self.names.mapping(meta.project, meta.resource, name), array)
         text = _text(local, self._command(chosen.scheduler, local, options))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from cloudq.application.client.find_systems import FindSystems, Wanted
+from cloudq.application.client.find_systems import FindSystems
 from cloudq.application.client.offer_job import OfferJob
 from cloudq.application.shared.find_holder import FindHolder
 from cloudq.application.shared.take_back_job import TakeBackJob
@@ -71,4 +71,4 @@ class RequeueJob:
         self.find_systems.require_known(systems)
         script = self.files.script(job) if job.is_meta else None
         meta = None if script is None else MetaScript.parse(script.name, script.body)
-        return self.find_systems(Wanted(pinned=systems, script=meta, array=job.array_tid)).warnings
+        return self.find_systems.pinned(systems, meta, job.array_tid).warnings

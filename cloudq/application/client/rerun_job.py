@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from attrs import evolve, frozen
 
-from cloudq.application.client.submit_job import SubmitJob, SubmitRequest, Submitted
+from cloudq.application.client.check_submission import notes_for_owner
+from cloudq.application.client.submit_job import SubmitJob, Submitted
 from cloudq.domain.errors import JobStateConflict
+from cloudq.domain.jobs.dependency import NO_HOLDS, Holds
 from cloudq.domain.jobs.job import Job
+from cloudq.domain.jobs.job_request import JobRequest
 from cloudq.domain.jobs.job_state import JobState
+from cloudq.domain.problems import Problems
 from cloudq.domain.scripts.array_range import ArrayRange
+from cloudq.domain.scripts.jobscript import Jobscript
 from cloudq.domain.scripts.meta_script import MetaScript
-from cloudq.domain.scripts.place import place_job
+from cloudq.domain.scripts.submit_options import checked_options
+from cloudq.domain.scripts.target import AnySystem, Pinned, read_target
 from cloudq.ports.job_repository import JobFiles, JobRepository
-
-
-@frozen
-class RerunRequest:
-    """The job to rerun, and what to change for the new one; empty fields change nothing."""
-
-    job_id: str
-    only_failed: bool = False
-    submit_to: str = ""
-    only: tuple[str, ...] = ()
-    without: tuple[str, ...] = ()
-    hold_jid: tuple[str, ...] = ()
-    hold_ok_jid: tuple[str, ...] = ()
-    force: bool = False
-    """Submit even to a system as which no agent ever reported."""
 
 
 @frozen
@@ -39,39 +31,55 @@ class RerunJob:
     files: JobFiles
     submit: SubmitJob
 
-    def __call__(self, request: RerunRequest, scratch: Path) -> Submitted:
+    def __call__(
+        self,
+        job_id: str,
+        scratch: Path,
+        *,
+        only_failed: bool = False,
+        submit_to: str = "",
+        only: Sequence[str] = (),
+        without: Sequence[str] = (),
+        holds: Holds = NO_HOLDS,
+        force: bool = False,
+    ) -> Submitted:
         """Submit the new job; the inputs pass through the directory *scratch*.
+
+        Without *submit_to*, *only* and *without*, the target is that of the old job. With *only_failed*, the
+        new job has only the tasks that are not DONE.
 
         Raises `JobNotFound`, `JobStateConflict` for a job that is not final or in which nothing failed, and
         the errors of `SubmitJob`.
         """
-        job = self.jobs.load(request.job_id).job
+        problems = Problems()
+        problems.extend(holds.bad_ids())
+        problems.raise_if_any()
+        job = self.jobs.load(job_id).job
         if not job.is_final:
             raise JobStateConflict(f"Job ({job.uuid}) has not ended yet: {job.state.value}.")
-        array = _failed_tasks(job) if request.only_failed else job.array_tid
-        script = self.files.script(job)
-        meta = MetaScript.parse(script.name, script.body) if job.is_meta else None
-        anywhere = request.only or request.without
-        place = place_job(
-            meta, request.submit_to or ("" if anywhere else job.submit_to), request.only, request.without
-        )
-        submitted = self.submit(
-            SubmitRequest(
+        array = _failed_tasks(job) if only_failed else job.array_tid
+        script = self._script(job)
+        submit_to = submit_to or ("" if only or without else job.submit_to)
+        target = read_target(script, submit_to, only, without)
+        if isinstance(target, AnySystem) and not job.is_meta:
+            target = Pinned(job.invited)
+        return self.submit(
+            JobRequest(
                 script=script,
-                submit_to=place.systems or (() if meta else job.invited),
-                submit_opt=job.submit_opt,
-                hold_jid=request.hold_jid,
-                hold_ok_jid=request.hold_ok_jid,
+                target=target,
+                submit_opt=checked_options(job.submit_opt),
+                holds=holds,
                 array_tid=array,
                 input_archive=self._inputs(job, scratch),
                 input_contents=job.input_contents,
-                force=request.force,
-                meta=meta,
-                only=place.only,
-                without=place.without,
+                force=force,
+                warnings=notes_for_owner(script, (submit_to, *only, *without)),
             )
         )
-        return evolve(submitted, warnings=(*place.warnings, *submitted.warnings))
+
+    def _script(self, job: Job) -> Jobscript:
+        script = self.files.script(job)
+        return MetaScript.parse(script.name, script.body) if job.is_meta else script
 
     def _inputs(self, job: Job, scratch: Path) -> Path | None:
         if not job.has_input:

@@ -9,14 +9,17 @@ from attrs import define, evolve, field, frozen
 
 from cloudq.application.client.query_jobs import QueryJobs
 from cloudq.application.client.read_log import ReadLog
-from cloudq.application.client.submit_job import SubmitJob, SubmitRequest
+from cloudq.application.client.submit_job import SubmitJob
 from cloudq.application.shared.cancel_job import CancelJob
 from cloudq.domain.errors import CloudqError
 from cloudq.domain.jobs.acceptance import Cancel, SchedulerWords, Trial, Verdict, in_words, judge
 from cloudq.domain.jobs.job import Job
+from cloudq.domain.jobs.job_request import JobRequest
 from cloudq.domain.jobs.job_state import JobState
 from cloudq.domain.scripts.array_range import ArrayRange
 from cloudq.domain.scripts.jobscript import Jobscript
+from cloudq.domain.scripts.submit_options import checked_options
+from cloudq.domain.scripts.target import Pinned
 from cloudq.ports.clock import Clock
 
 LOOK_EVERY_S = 0.5
@@ -102,10 +105,11 @@ class TryScheduler:
 
     def _start(self, trial: Trial) -> None:
         name = trial.name.replace(" ", "_")
-        request = SubmitRequest(
+        options = " ".join(filter(None, (self.options, self.words.options(trial.need))))
+        request = JobRequest(
             script=Jobscript(f"{name}.sh", trial.script(self.words)),
-            submit_to=(self.system,),
-            submit_opt=" ".join(filter(None, (self.options, self.words.options(trial.need)))),
+            target=Pinned((self.system,)),
+            submit_opt=checked_options(options),
             array_tid=ArrayRange.parse(trial.array) if trial.array else None,
             force=True,
         )

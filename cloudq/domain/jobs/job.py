@@ -12,6 +12,7 @@ from attrs import evolve, field, frozen
 from cloudq.domain.errors import IllegalTransition
 from cloudq.domain.jobs.claim import Claim
 from cloudq.domain.jobs.contents import Contents
+from cloudq.domain.jobs.dependency import Holds
 from cloudq.domain.jobs.job_state import JobState, may_follow
 from cloudq.domain.jobs.task_states import TaskState, TaskStates
 from cloudq.domain.names import ClaimTag
@@ -50,9 +51,8 @@ class Job:
     jobid: str = ""
     jobscript_type: str = "local"
     hold_jid: tuple[str, ...] = ()
-    """The jobs that must have ended, in any state, before this job starts."""
+    """The jobs that must have ended before this job starts, as in `Holds`."""
     hold_ok_jid: tuple[str, ...] = ()
-    """The jobs that must be DONE before this job starts; it never starts if one ended in another state."""
     array_tid: ArrayRange | None = None
     submit_to: str = ""
     submit_opt: str = ""
@@ -114,6 +114,11 @@ class Job:
     def id(self) -> str:
         """The job's id, as users see it."""
         return self.uuid
+
+    @property
+    def holds(self) -> Holds:
+        """The dependencies of the job."""
+        return Holds(self.hold_jid, self.hold_ok_jid)
 
     @property
     def is_final(self) -> bool:

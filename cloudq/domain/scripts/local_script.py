@@ -13,6 +13,7 @@ from attrs import frozen
 
 from cloudq.domain.errors import InvalidInput
 from cloudq.domain.names import MAX_FILE_NAME_BYTES
+from cloudq.domain.problems import Problems
 from cloudq.domain.scripts.array_range import ArrayRange
 from cloudq.domain.scripts.meta_script import MetaScript
 from cloudq.domain.scripts.option_template import OptionTemplate
@@ -51,14 +52,12 @@ def convert(
 ) -> LocalScript:
     """Convert *script* for the system of *mapping*. Raises `InvalidInput` with all problems."""
     conversion = _Conversion(script, profile, mapping)
-    problems = list(mapping.problems())
+    problems = Problems()
+    problems.extend(mapping.problems())
     options: list[str] = []
     parts = (conversion.project, conversion.resource, conversion.walltime)
     for part in () if problems else parts:
-        try:
-            options.extend(part())
-        except InvalidInput as error:
-            problems.extend(error.problems)
+        options.extend(problems.collect(part) or ())
     problems.extend(conversion.limit_problems(array))
     if problems:
         raise InvalidInput([f"{mapping.system}: {problem}" for problem in problems])

@@ -10,6 +10,7 @@ from attrs import frozen
 
 from cloudq.domain.errors import InvalidInput
 from cloudq.domain.names import file_name_problem
+from cloudq.domain.problems import Problems
 from cloudq.domain.scripts.directive import (
     MANDATORY,
     MAX_IMAGES,
@@ -20,7 +21,7 @@ from cloudq.domain.scripts.directive import (
     marked_lines,
     suggestion,
 )
-from cloudq.domain.scripts.jobscript import script_problems
+from cloudq.domain.scripts.jobscript import Jobscript, script_problems
 from cloudq.domain.scripts.walltime import Walltime
 
 DEFAULT_INTERPRETER = "/bin/bash"
@@ -30,11 +31,9 @@ _LATE = re.compile(rb"^[ \t]*#\$[ \t]*(%b)[ \t]*:" % "|".join(RULES).encode(), r
 
 
 @frozen(kw_only=True)
-class MetaScript:
+class MetaScript(Jobscript):
     """A script with parsed directives; *body* contains the bytes that its author wrote."""
 
-    name: str
-    body: bytes
     project: str
     resource: str
     n_resource: int
@@ -52,17 +51,12 @@ class MetaScript:
         reading = _Reading(shown)
         for number, line in marked_lines(body):
             reading.add(number, line)
-        problems = [*script_problems(name, body), *reading.problems, *reading.missing()]
-        if problems:
-            raise InvalidInput(problems)
+        problems = Problems()
+        problems.extend((*script_problems(name, body), *reading.problems, *reading.missing()))
+        problems.raise_if_any()
         imgs = tuple(reading.values.pop("container_img", ()))
         warnings = (*reading.warnings, *_useless_lines(shown, body))
         return cls(name=name, body=body, container_imgs=imgs, warnings=warnings, **reading.values)
-
-    @property
-    def has_shebang(self) -> bool:
-        """Return whether the script names its own interpreter."""
-        return self.body.startswith(b"#!")
 
     @property
     def interpreter(self) -> str:
@@ -86,7 +80,7 @@ class _Reading:
     def __init__(self, shown: str) -> None:
         self.shown = shown
         self.values: dict[str, Any] = {}
-        self.problems: list[str] = []
+        self.problems = Problems()
         self.warnings: list[str] = []
         self._lines: dict[str, int] = {}
 
@@ -131,7 +125,7 @@ class _Reading:
             )
 
     def _reject(self, number: int, problem: str) -> None:
-        self.problems.append(f"{self.shown} line {number}: {problem}")
+        self.problems.add(f"{self.shown} line {number}: {problem}")
 
 
 def _check_text(value: str) -> None:

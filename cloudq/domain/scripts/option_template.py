@@ -12,6 +12,7 @@ from string import Formatter
 from attrs import field, frozen
 
 from cloudq.domain.errors import InvalidInput
+from cloudq.domain.problems import Problems
 from cloudq.domain.scripts.submit_options import split_options
 
 MAX_TEMPLATE_CHARS = 4_000
@@ -33,12 +34,10 @@ class OptionTemplate:
         if len(text) > MAX_TEMPLATE_CHARS:
             raise InvalidInput(f"options are longer than {MAX_TEMPLATE_CHARS} characters")
         given = split_options(text, "options")
-        problems: list[str] = []
+        problems = Problems()
         words = tuple(_parts(word, fields, problems) for word in given)
         if given and not given[0].startswith("-"):
-            problems.append(
-                f"{given[0]!r} is not an option: a submit command would take it for the jobscript"
-            )
+            problems.add(f"{given[0]!r} is not an option: a submit command would take it for the jobscript")
         if problems:
             raise InvalidInput([f"{text!r}: {problem}" for problem in problems])
         return cls(text, words)
@@ -56,23 +55,23 @@ class OptionTemplate:
         return tuple(_filled(word, values) for word in self.words)
 
 
-def _parts(word: str, fields: frozenset[str], problems: list[str]) -> tuple[Part, ...]:
+def _parts(word: str, fields: frozenset[str], problems: Problems) -> tuple[Part, ...]:
     try:
         found = list(Formatter().parse(word))
     except ValueError as error:
-        problems.append(f"{error}; write a literal brace twice")
+        problems.add(f"{error}; write a literal brace twice")
         return ()
     return tuple(_checked_parts(found, fields, problems))
 
 
 def _checked_parts(
-    found: list[tuple[str, str | None, str | None, str | None]], fields: frozenset[str], problems: list[str]
+    found: list[tuple[str, str | None, str | None, str | None]], fields: frozenset[str], problems: Problems
 ) -> Iterator[Part]:
     for literal, name, spec, conversion in found:
         if name is not None and (name not in fields or spec or conversion):
             known = ", ".join(f"{{{each}}}" for each in sorted(fields))
             shown = name + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else "")
-            problems.append(f"unknown field {{{shown}}} (known: {known})")
+            problems.add(f"unknown field {{{shown}}} (known: {known})")
         yield literal, name or ""
 
 

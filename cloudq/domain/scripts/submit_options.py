@@ -25,6 +25,12 @@ def split_options(text: str, what: str = "submit_opt") -> tuple[str, ...]:
         raise InvalidInput(f"{what} {text!r} cannot be split into words: {error}") from error
 
 
+def checked_options(text: str) -> str:
+    """Return *text* if it can be split into words; raise `InvalidInput` otherwise."""
+    split_options(text)
+    return text
+
+
 def join_options(words: Sequence[str]) -> str:
     """Return one line that `split_options` splits into the same words."""
     return shlex.join(words)

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from cloudq.entrypoints.shared.options import Command
+from cloudq.entrypoints.shared.options import Command, option
 
 
 def job_id_option(command: Command) -> Callable[..., Any]:
@@ -22,6 +22,17 @@ def job_id_option(command: Command) -> Callable[..., Any]:
 
     with_option = click.option("--id", "id_option", metavar="ID", help="Id of the job.")
     return click.argument("plain_id", required=False, metavar="[ID]")(with_option(with_id))
+
+
+def job_ids_option(name: str, *, help: str) -> Callable[[Command], Command]:  # noqa: A002 (as click has it)
+    """Accept ``ID,ID,…``; the command gets the ids, which are not checked yet."""
+    return option(name, default="", metavar="ID,…", callback=_job_ids, help=help)
+
+
+def _job_ids(_: click.Context, __: click.Parameter, text: str) -> tuple[str, ...]:
+    from cloudq.domain.jobs.dependency import job_ids  # noqa: PLC0415 (--help must not wait for it)
+
+    return job_ids(text)
 
 
 def one_of(**given: object) -> str:

@@ -15,14 +15,25 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_JOB_FIELDS = (
+_ORIGINAL_FIELDS = (
     "uuid", "jobid", "name", "jobscript_type", "hold_jid", "array_tid", "submit_to", "submit_opt",
     "state", "workdir", "run_system", "local_account", "local_group", "submit_command",
     "time_submit", "time_receive", "time_ready", "time_start", "time_stageout_start",
     "time_stageout_finish", "time_finish", "size_input", "size_output", "error_msg",
-    "submit_opt_local", "local_name", "exit_code", "placement", "hold_ok_jid", "invited", "has_input",
-    "claim", "client", "remarks", "input_files", "input_bytes", "output_files", "output_bytes",
-    "output_archives", "left_out", "left_out_count",
+    "submit_opt_local", "local_name",
+)  # fmt: skip
+"""The fields of a job that the original shows, in its order; other fields come last."""
+
+STAT_FIELDS = (
+    *_ORIGINAL_FIELDS, "exit_code", "tasks", "placement", "hold_ok_jid", "remarks", "output_files",
+    "output_bytes", "left_out",
+)  # fmt: skip
+"""The fields of a job that ``stat`` shows."""
+
+_JOB_FIELDS = (
+    *_ORIGINAL_FIELDS, "exit_code", "placement", "hold_ok_jid", "invited", "has_input", "claim", "client",
+    "remarks", "input_files", "input_bytes", "output_files", "output_bytes", "output_archives", "left_out",
+    "left_out_count",
 )  # fmt: skip
 
 _AGENT_FIELDS = (

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from cloudq.entrypoints.cloudqcli.output import STAT_FIELDS
 from cloudq.entrypoints.shared.terminal import cut, printable, right, width
 
 if TYPE_CHECKING:
@@ -23,10 +24,6 @@ TIME_COLUMNS = 19
 
 LIST_HEADER = "      job-ID                  name     state  run-system            submit at"
 HISTORY_HEADER = f"{LIST_HEADER}             start at            finish at"
-
-
-def _plain(value: object) -> str:
-    return "" if value is None else str(value)
 
 
 def local_time(value: datetime | None) -> str:
@@ -49,49 +46,26 @@ def _end(state: JobState, exit_code: int | None) -> str:
     return state.value if exit_code is None else f"{state.value} {exit_code}"
 
 
-_STAT: tuple[tuple[str, Callable[[Job], str]], ...] = (
-    ("uuid", lambda job: job.uuid),
-    ("jobid", lambda job: job.jobid),
-    ("name", lambda job: job.name),
-    ("jobscript_type", lambda job: job.jobscript_type),
-    ("hold_jid", lambda job: ",".join(job.hold_jid)),
-    ("array_tid", lambda job: _plain(job.array_tid)),
-    ("submit_to", lambda job: job.submit_to),
-    ("submit_opt", lambda job: job.submit_opt),
-    ("state", lambda job: job.state.value),
-    ("workdir", lambda job: job.workdir),
-    ("run_system", lambda job: job.run_system),
-    ("local_account", lambda job: job.local_account),
-    ("local_group", lambda job: job.local_group),
-    ("submit_command", lambda job: job.submit_command),
-    ("time_submit", lambda job: local_time(job.time_submit)),
-    ("time_receive", lambda job: local_time(job.time_receive)),
-    ("time_ready", lambda job: local_time(job.time_ready)),
-    ("time_start", lambda job: local_time(job.time_start)),
-    ("time_stageout_start", lambda job: local_time(job.time_stageout_start)),
-    ("time_stageout_finish", lambda job: local_time(job.time_stageout_finish)),
-    ("time_finish", lambda job: local_time(job.time_finish)),
-    ("size_input", lambda job: _plain(job.size_input)),
-    ("size_output", lambda job: _plain(job.size_output)),
-    ("error_msg", lambda job: job.error_msg),
-    ("submit_opt_local", lambda job: job.submit_opt_local),
-    ("local_name", lambda job: job.local_name),
-    # Fields that the original does not show come last.
-    ("exit_code", lambda job: _plain(job.exit_code)),
-    ("tasks", _tasks),
-    ("placement", lambda job: job.placement),
-    ("hold_ok_jid", lambda job: ",".join(job.hold_ok_jid)),
-    ("remarks", lambda job: "; ".join(job.remarks)),
-    ("output_files", lambda job: _plain(job.output_files)),
-    ("output_bytes", lambda job: _plain(job.output_bytes)),
-    ("left_out", lambda job: "; ".join(job.left_out)),
-)
+_JOINED_BY = {"remarks": "; ", "left_out": "; "}
+"""What separates the items of a field; ids are separated by commas."""
+
+
+def _text(job: Job, name: str) -> str:
+    """Return a field of a job as ``stat`` shows it."""
+    if name == "tasks":
+        return _tasks(job)
+    value = getattr(job, name)
+    if isinstance(value, datetime):
+        return local_time(value)
+    if isinstance(value, tuple):
+        return _JOINED_BY.get(name, ",").join(value)
+    return "" if value is None else str(getattr(value, "value", value))
 
 
 def stat_lines(job: Job) -> Iterator[str]:
     """Yield a line for every field of a job; an empty field is shown as its label only."""
-    for label, text_of in _STAT:
-        yield f"{label:<{LABEL_COLUMNS}}{printable(text_of(job))}".rstrip()
+    for name in STAT_FIELDS:
+        yield f"{name:<{LABEL_COLUMNS}}{printable(_text(job, name))}".rstrip()
 
 
 def list_header(*, long: bool = False) -> Iterator[str]:

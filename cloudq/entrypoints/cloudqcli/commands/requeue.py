@@ -35,7 +35,7 @@ def command(
     --force. The command shows which system holds the job and asks for confirmation; in a script,
     pass --claim instead. A job that no system has taken is offered to the systems of --to.
     """
-    from cloudq.domain.scripts.place import named_systems  # noqa: PLC0415 (--help must not wait for it)
+    from cloudq.domain.scripts.target import named_systems  # noqa: PLC0415 (--help must not wait for it)
 
     chosen, systems = needs_id(job_id), named_systems(to)
     with session.client() as client:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict, Unpack
+from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 
-from cloudq.entrypoints.cloudqcli.options import one_of
+from cloudq.entrypoints.cloudqcli.options import job_ids_option, one_of
 from cloudq.entrypoints.cloudqcli.output import job_record
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
 from cloudq.entrypoints.shared.json_output import print_json
@@ -33,8 +33,8 @@ WAIT_STATUS = {"DONE": 0, "TIMEOUT": 124, "DELETED": 143}
 @click.option("--failed", is_flag=True, help="Rerun only the tasks that failed.")
 @option("--submit_to", default="", metavar="SYSTEM", help="The system that will run the job.")
 @option("--submit_opt", default="", metavar="OPTIONS", help="Options for that system's submit command.")
-@option("--hold_jid", default="", metavar="ID,…", help="Jobs that must have ended before it starts.")
-@option("--hold_ok_jid", default="", metavar="ID,…", help="Jobs that must be DONE before it starts.")
+@job_ids_option("--hold_jid", help="Jobs that must have ended before it starts.")
+@job_ids_option("--hold_ok_jid", help="Jobs that must be DONE before it starts.")
 @option("--array_tid", metavar="RANGE", help="Task ids of an array job, such as 1-4 or 1-10:2.")
 @option(
     "--input", "inputs", multiple=True, metavar="PATH…", help="Files and directories for the work directory."
@@ -52,13 +52,18 @@ def command(
     script: str | None,
     rerun: str | None,
     failed: bool,
+    submit_to: str,
     submit_opt: str,
+    hold_jid: tuple[str, ...],
+    hold_ok_jid: tuple[str, ...],
     array_tid: str | None,
     inputs: tuple[str, ...],
     more: tuple[str, ...],
+    only: tuple[str, ...],
+    without: tuple[str, ...],
+    force: bool,
     wait: bool,
     as_json: bool,
-    **placed: Unpack[Placed],
 ) -> None:
     """Submit a jobscript.
 
@@ -74,20 +79,29 @@ def command(
         "--submit_opt": submit_opt, "--array_tid": array_tid, "--input": inputs,
     })  # fmt: skip
     with session.client() as client:
+        if inputs:
+            tell_progress("Packing and uploading the inputs …")
         if rerun:
-            submitted = client.rerun(rerun, failed=failed, **placed)
+            submit = partial(client.rerun, rerun, failed=failed)
         else:
-            own: Own = {"submit_opt": submit_opt, "array_tid": array_tid, "inputs": [*inputs, *more]}
-            submitted = _submit(client, Path(script or ""), own, placed)
+            submit = partial(
+                client.submit,
+                script or "",
+                submit_opt=submit_opt,
+                array_tid=array_tid,
+                inputs=[*inputs, *more],
+            )
+        submitted = submit(
+            submit_to=submit_to,
+            hold_jid=hold_jid,
+            hold_ok_jid=hold_ok_jid,
+            only=only,
+            without=without,
+            force=force,
+        )
         for warning in submitted.warnings:
             tell(warning)
         _tell_of(client, submitted, wait=wait, as_json=as_json)
-
-
-def _submit(client: Client, script: Path, own: Own, placed: Placed) -> Submitted:
-    if own["inputs"]:
-        tell_progress("Packing and uploading the inputs …")
-    return client.submit(script, **own, **placed)
 
 
 def _tell_of(client: Client, submitted: Submitted, *, wait: bool, as_json: bool) -> None:
@@ -103,25 +117,6 @@ def _tell_of(client: Client, submitted: Submitted, *, wait: bool, as_json: bool)
             job = client.wait(job.uuid, changed=_tell_state)
     if wait:
         _end_as(job, as_json=as_json)
-
-
-class Own(TypedDict):
-    """The options that belong to a job, which a rerun keeps."""
-
-    submit_opt: str
-    array_tid: str | None
-    inputs: list[str]
-
-
-class Placed(TypedDict):
-    """The options that a new job and a rerun have in common."""
-
-    submit_to: str
-    hold_jid: str
-    hold_ok_jid: str
-    only: tuple[str, ...]
-    without: tuple[str, ...]
-    force: bool
 
 
 def _check_source(script: str | None, rerun: str | None, *, failed: bool, own: dict[str, object]) -> None:

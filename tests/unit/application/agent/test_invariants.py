@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from attrs import define
 
-from cloudq.application.client.submit_job import SubmitRequest
 from cloudq.application.shared.cancel_job import CancelResult
 from cloudq.bootstrap.client import ClientParts
 from cloudq.domain.errors import CloudqError, JobStateConflict, LeaseLost, StoreUnavailable
+from cloudq.domain.jobs.job_request import JobRequest
 from cloudq.domain.jobs.job_state import JobState
+from cloudq.domain.scripts.target import Pinned
 from tests.parts.scripted_scheduler import Script, SubmitFault
 from tests.parts.trap import Killed, Trap, Trapped
 from tests.parts.world import SCRIPT, World, text_of
@@ -276,7 +277,7 @@ def test_i4_a_submission_cut_before_its_marker_is_seen_and_run_by_nobody(world: 
     agent = world.agent(alpha)
     for at in range(3, 7):
         with pytest.raises(Killed):
-            client_that_dies(world, Trap(at)).submit(SubmitRequest(SCRIPT, ("alpha",)))
+            client_that_dies(world, Trap(at)).submit(JobRequest(SCRIPT, Pinned(("alpha",))))
         agent.cycles(2)
         if world.stored("queue/alpha/"):
             break

@@ -11,12 +11,13 @@ import pytest
 from attrs import evolve
 
 from cloudq.adapters.job_repository import BucketJobFiles, BucketSystemRegistry
-from cloudq.application.client.submit_job import SubmitRequest
 from cloudq.application.shared.cancel_job import CancelResult
 from cloudq.bootstrap.client import ClientParts
 from cloudq.domain.errors import JobNotFound, JobStateConflict, StoreUnfit
 from cloudq.domain.jobs.claim import ClaimKind
+from cloudq.domain.jobs.job_request import JobRequest
 from cloudq.domain.jobs.job_state import JobState
+from cloudq.domain.scripts.target import Pinned
 from cloudq.domain.stores.store_check import StoreCheck
 from tests.builders import NOON
 from tests.parts.scripted_scheduler import Script, SubmitFault
@@ -253,7 +254,7 @@ def test_nothing_is_taken_on_a_store_that_decides_nothing(world: World) -> None:
 
 
 def test_markers_that_a_cut_submission_did_not_put_are_put(world: World) -> None:
-    request = SubmitRequest(SCRIPT, ("alpha", "beta", "gamma"), force=True)
+    request = JobRequest(SCRIPT, Pinned(("alpha", "beta", "gamma")), force=True)
     for at in range(20):
         with contextlib.suppress(Killed):
             dying_client(world, at, after=True).submit(request)
@@ -270,7 +271,7 @@ def test_markers_that_a_cut_submission_did_not_put_are_put(world: World) -> None
 def test_half_a_submission_is_not_offered(world: World) -> None:
     """Its owner was informed that it was not submitted, and may have submitted it again."""
     (archive := world.tmp / "input.zip").write_bytes(b"an archive")
-    request = SubmitRequest(SCRIPT, ("alpha",), force=True, input_archive=archive)
+    request = JobRequest(SCRIPT, Pinned(("alpha",)), force=True, input_archive=archive)
     with contextlib.suppress(Killed):
         dying_client(world, 2, after=True).submit(request)
     found = [key for key in world.stored("jobs/") if "script/" in key]

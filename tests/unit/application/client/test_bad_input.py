@@ -537,6 +537,9 @@ def test_options_that_cannot_be_split_end_a_job_that_somebody_else_wrote(world: 
 
 
 def test_options_that_cannot_be_split_are_refused_by_the_client(world: World) -> None:
+    script = world.tmp / "run.sh"
+    script.write_text("echo hello\n")
+
     with pytest.raises(InvalidInput, match="cannot be split into words: No closing quotation"):
-        world.submit("alpha", submit_opt='--comment="a b')
+        Client(world.client()).submit(script, submit_to="alpha", submit_opt='--comment="a b')
     assert world.stored() == []

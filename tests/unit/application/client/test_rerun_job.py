@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from cloudq.adapters.archives import ZipArchives
-from cloudq.application.client.rerun_job import RerunRequest
 from cloudq.domain.errors import JobNotFound, JobStateConflict
 from cloudq.domain.jobs.job_state import JobState
 from tests.parts.scripted_scheduler import Script
@@ -34,7 +33,7 @@ def test_an_ended_job_is_run_again_with_all_that_it_was_given(world: World, tmp_
     first = world.submit("alpha", submit_opt="--time 60s", input_archive=tmp_path / "input.zip")
     agent.until_final(first)
 
-    again = world.client().rerun(RerunRequest(first), tmp_path).job
+    again = world.client().rerun(first, tmp_path).job
     agent.until_final(again.uuid)
 
     before, after = world.job(first), world.job(again.uuid)
@@ -52,7 +51,7 @@ def test_a_job_that_several_systems_were_invited_to_is_offered_to_them_again(
     first = world.submit("alpha", "beta")
     agent.until_final(first)
 
-    again = world.client().rerun(RerunRequest(first, force=True), tmp_path).job
+    again = world.client().rerun(first, tmp_path, force=True).job
 
     assert again.invited == ("alpha", "beta")
 
@@ -62,7 +61,7 @@ def test_only_the_tasks_that_failed_are_run_again(world: World, tmp_path: Path) 
     first = world.submit("alpha", array="1-9%2")
     agent.until_final(first)
 
-    again = world.client().rerun(RerunRequest(first, only_failed=True), tmp_path).job
+    again = world.client().rerun(first, tmp_path, only_failed=True).job
     agent.until_final(again.uuid)
 
     job = world.job(again.uuid)
@@ -75,7 +74,7 @@ def test_a_failed_job_without_tasks_is_all_that_failed(world: World, tmp_path: P
     first = world.submit("alpha")
     agent.until_final(first)
 
-    again = world.client().rerun(RerunRequest(first, only_failed=True), tmp_path).job
+    again = world.client().rerun(first, tmp_path, only_failed=True).job
 
     assert again.array_tid is None
 
@@ -89,7 +88,7 @@ def test_where_nothing_failed_there_is_nothing_to_run_again(
     agent.until_final(first)
 
     with pytest.raises(JobStateConflict, match="No part of job"):
-        world.client().rerun(RerunRequest(first, only_failed=True), tmp_path)
+        world.client().rerun(first, tmp_path, only_failed=True)
 
 
 def test_a_job_that_has_not_ended_or_never_was_is_not_run_again(world: World, tmp_path: Path) -> None:
@@ -97,6 +96,6 @@ def test_a_job_that_has_not_ended_or_never_was_is_not_run_again(world: World, tm
     rerun = world.client().rerun
 
     with pytest.raises(JobStateConflict, match="has not ended yet: INIT"):
-        rerun(RerunRequest(job_id), tmp_path)
+        rerun(job_id, tmp_path)
     with pytest.raises(JobNotFound):
-        rerun(RerunRequest("00000000"), tmp_path)
+        rerun("00000000", tmp_path)

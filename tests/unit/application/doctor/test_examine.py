@@ -12,7 +12,6 @@ import pytest
 from attrs import evolve, frozen
 
 from cloudq.adapters.job_repository import BucketJobQueue, BucketJobRepository, BucketSystemRegistry
-from cloudq.application.client.submit_job import SubmitRequest
 from cloudq.application.doctor.examine import Check, examine
 from cloudq.application.doctor.examine_machine import ExamineAgentHere, ExamineConfiguration
 from cloudq.bootstrap.client import wire_client
@@ -25,9 +24,11 @@ from cloudq.domain.errors import (
 )
 from cloudq.domain.finding import Finding, Level
 from cloudq.domain.jobs.claim import ClaimKind
+from cloudq.domain.jobs.job_request import JobRequest
 from cloudq.domain.jobs.job_state import JobState
 from cloudq.domain.names import ClaimTag
 from cloudq.domain.scripts.system_profile import SystemProfile
+from cloudq.domain.scripts.target import Pinned
 from cloudq.ports.object_store import ListPage, ObjectStore, UnfinishedUpload
 from cloudq.ports.own_machine import Access, Room
 from tests.builders import a_claim, a_finished_job, a_job, a_lease
@@ -313,7 +314,7 @@ def test_agents_that_are_away_old_or_in_trouble_are_named(world: World) -> None:
 def half_submitted(world: World) -> str:
     dying = world.client(Trapped(world.store, Trap(2), "store"))  # type: ignore[arg-type]
     with contextlib.suppress(Killed):
-        dying.submit(SubmitRequest(SCRIPT, ("alpha",), force=True))
+        dying.submit(JobRequest(SCRIPT, Pinned(("alpha",)), force=True))
     [job_id] = {key.split("/")[1] for key in world.stored("jobs/")}
     return job_id
 
