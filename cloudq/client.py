@@ -86,7 +86,8 @@ class Client:
 
         Args:
             submit_opt: options for that system's submit command, quoted as for a shell.
-            hold_jid: ids of jobs that must be final, in any state, before the job starts.
+            hold_jid: ids of jobs that must be final, in any state, before the job starts: a sequence, or a
+                text with commas.
             hold_ok_jid: ids of jobs that must be DONE before the job starts; if one of them ends in
                 another state, the job becomes DELETED without being run.
             array_tid: task ids of an array job, such as ``1-4`` or ``1-10:2``.

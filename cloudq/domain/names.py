@@ -28,7 +28,7 @@ def is_job_id(text: str) -> bool:
 
 def job_id_problem(text: str) -> str | None:
     """Return why *text* is not a job id, or None if it is one."""
-    if is_job_id(text):
+    if _JOB_ID.fullmatch(text):
         return None
     return f"{text!r} is not a job id: 8 hexadecimal digits in lower case, such as 3f7e7681"
 

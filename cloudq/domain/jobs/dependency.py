@@ -64,6 +64,8 @@ def job_ids(given: Sequence[str] | str) -> tuple[str, ...]:
 
     Blanks around ids are ignored, a repeated id counts once, and an empty text means no job.
     """
+    if not given:
+        return ()
     texts = [given] if isinstance(given, str) else given
     ids = [part.strip() for text in texts for part in text.split(",")]
     return () if ids == [""] else tuple(dict.fromkeys(ids))

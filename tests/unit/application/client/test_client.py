@@ -91,6 +91,49 @@ def test_what_only_the_store_knows_is_told_at_once_too(world: World, client: Cli
     ]
 
 
+def test_an_unknown_system_in_only_hides_no_other_problem(world: World, client: Client) -> None:
+    agent_of(world)
+    script = world.tmp / "mjob.sh"
+    script.write_text("#$ project: p\n#$ resource: cpu\n#$ n_resource: 1\necho hello\n")
+
+    with pytest.raises(UnknownSystem) as told:
+        client.submit(script, only=["beta", "gamma"], hold_jid=["12345678"])
+    assert [line.partition(" (")[0] for line in str(told.value).splitlines()] == [
+        "hold_jid: job 12345678 does not exist",
+        'unknown system "beta"',
+        'unknown system "gamma"',
+    ]
+
+
+@pytest.mark.parametrize(
+    "given", ["{0},{1}", " {0} , {1} ,{0}", ["{0}", "{1}"], ("{0}", "{1}", "{0}"), ["{0},{1}"]]
+)
+def test_job_ids_are_a_sequence_or_a_text_with_commas(
+    world: World, client: Client, script: Path, given: str | list[str]
+) -> None:
+    ids = tuple(client.submit(script, submit_to="alpha").job.uuid for _ in range(2))
+    named = given.format(*ids) if isinstance(given, str) else [text.format(*ids) for text in given]
+    job = client.submit(script, submit_to="alpha", hold_jid=named, hold_ok_jid=named).job
+
+    assert (job.hold_jid, job.hold_ok_jid) == (ids, ids)
+
+
+def test_a_submission_with_an_input_keeps_the_order_of_warnings(world: World, client: Client) -> None:
+    """Those about the words come first, then the inputs, then the systems."""
+    script = world.tmp / "mjob.sh"
+    script.write_text("#SBATCH -n 4\n#$ project: p\n#$ resource: cpu\n#$ n_resource: 1\necho hello\n")
+    (data := world.tmp / "data").mkdir()
+    (data / "broken").symlink_to("nowhere")
+    submitted = client.submit(script, submit_to="Alpha", inputs=[data])
+
+    assert [warning.partition(":")[0] for warning in submitted.warnings] == [
+        "mjob.sh line 1",
+        "Alpha is taken as alpha",
+        "left out of the input",
+        "No agent ever reported as alpha",
+    ]
+
+
 def test_a_system_nobody_knows_is_queued_for_by_force(world: World, client: Client, script: Path) -> None:
     agent_of(world)
     submitted = client.submit(script, submit_to="beta", force=True)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from cloudq.adapters.archives import ZipArchives
-from cloudq.domain.errors import JobNotFound, JobStateConflict
+from cloudq.domain.errors import InvalidInput, JobNotFound, JobStateConflict
+from cloudq.domain.jobs.dependency import Holds
 from cloudq.domain.jobs.job_state import JobState
 from tests.parts.scripted_scheduler import Script
 from tests.parts.world import World
@@ -99,3 +100,31 @@ def test_a_job_that_has_not_ended_or_never_was_is_not_run_again(world: World, tm
         rerun(job_id, tmp_path)
     with pytest.raises(JobNotFound):
         rerun("00000000", tmp_path)
+
+
+def test_bad_ids_to_wait_for_are_named_before_a_rerun(world: World, tmp_path: Path) -> None:
+    agent = world.agent(world.system())
+    first = world.submit("alpha")
+    agent.until_final(first)
+    before = world.stored()
+
+    with pytest.raises(InvalidInput) as caught:
+        world.client().rerun(first, tmp_path, holds=Holds(("a",), ("b",)))
+    assert [problem.partition(" is ")[0] for problem in caught.value.problems] == [
+        "hold_jid: 'a'",
+        "hold_ok_jid: 'b'",
+    ]
+    assert world.stored() == before
+
+
+def test_a_rerun_may_have_another_target_and_wait_for_other_jobs(world: World, tmp_path: Path) -> None:
+    agent = world.agent(world.system())
+    first = world.submit("alpha")
+    agent.until_final(first)
+    rerun = world.client().rerun(first, tmp_path, submit_to="Beta", holds=Holds((first,)), force=True)
+
+    assert (rerun.job.submit_to, rerun.job.invited, rerun.job.hold_jid) == ("beta", ("beta",), (first,))
+    assert rerun.warnings == (
+        "Beta is taken as beta: names of systems are lower case.",
+        "No agent ever reported as beta: the job waits until one does.",
+    )
