@@ -66,7 +66,7 @@ def file_name_problem(name: str) -> str | None:
     """
     if not name or name in {".", ".."}:
         return f"{name!r} is not a file name"
-    if any(char in name for char in "/\\:"):
+    if not set("/\\:").isdisjoint(name):
         return f"{name!r} has a path separator or colon in it"
     if not name.isprintable():
         return f"{name!r} has a control or unprintable character in it"

@@ -19,9 +19,11 @@ from cloudq.domain.errors import (
     UnknownSystem,
     WaitTimedOut,
 )
+from cloudq.domain.jobs.job_request import JobRequest
 from cloudq.domain.jobs.job_state import JobState
+from cloudq.domain.scripts.target import AnySystem, Pinned, Target
 from tests.parts.scripted_scheduler import Script
-from tests.parts.world import Agent, World
+from tests.parts.world import SCRIPT, Agent, World
 
 
 @pytest.fixture
@@ -221,6 +223,13 @@ def test_an_input_name_that_would_break_a_line_is_shown_on_one(
     with pytest.raises(InvalidInput) as told:
         client.submit(script, submit_to="alpha", inputs=[world.tmp / "a\nb", world.tmp / "c\nd"])
     assert len(told.value.problems) == len(str(told.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("target", [AnySystem(), Pinned(())])
+def test_a_request_for_a_local_jobscript_needs_a_system(world: World, target: Target) -> None:
+    with pytest.raises(InvalidInput, match="no target system: pass --submit_to or set run_on"):
+        world.client().submit(JobRequest(SCRIPT, target))
+    assert world.stored() == []
 
 
 def test_nothing_to_submit_to_is_refused(client: Client, script: Path) -> None:
