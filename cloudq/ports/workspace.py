@@ -17,6 +17,7 @@ from attrs import frozen
 
 from cloudq.domain.jobs.contents import NOTHING, Contents
 from cloudq.domain.jobs.job import Job
+from cloudq.domain.jobs.job_shell import JobShellPlan, ShellDialect
 from cloudq.domain.jobs.outcome import ExitRecord, StartRecord
 from cloudq.domain.names import ClaimTag
 from cloudq.domain.scripts.jobscript import Jobscript
@@ -121,8 +122,8 @@ class Making(Protocol):
         """Write the user's script, executable, into the future work directory."""
         ...
 
-    def install_job_shell(self, text: str) -> None:
-        """Write the job shell."""
+    def install_job_shell(self, plan: JobShellPlan, dialect: ShellDialect) -> None:
+        """Write the job shell of the first attempt, for the scheduler that *dialect* describes."""
         ...
 
     def install_tools(self) -> Path:

@@ -530,7 +530,7 @@ def test_a_job_that_runs_too_long_is_timed_out(rig: Rig, how: str) -> None:
     if how == "header line":
         shell = space.job_shell.read_text().split("\n", 1)
         line = f"{rig.scheduler.dialect.header.prefix.strip()} {rig.one_second}"
-        space.install_job_shell(f"{shell[0]}\n{line}\n{shell[1]}")
+        space.job_shell.write_text(f"{shell[0]}\n{line}\n{shell[1]}")
     local_id = submit(rig, space, options)
     until(rig, local_id, is_running)
     rig.let_time_run_out(local_id)

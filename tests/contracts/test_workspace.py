@@ -21,6 +21,7 @@ from attrs import define, field
 from cloudq.adapters.archive_checks import ArchiveLimits
 from cloudq.adapters.archives import ZipArchives
 from cloudq.adapters.process import format_identity, own_identity
+from cloudq.adapters.schedulers.local.scheduler import LOCAL_DIALECT
 from cloudq.adapters.workspace import DirectoryWorkspace, pack
 from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
 from cloudq.domain.errors import (
@@ -31,14 +32,16 @@ from cloudq.domain.errors import (
     WorkspaceProblem,
 )
 from cloudq.domain.jobs.contents import Contents
-from cloudq.domain.jobs.job_shell import BLOCKED, attempt_of
+from cloudq.domain.jobs.job_shell import BLOCKED, JobShellPlan
 from cloudq.domain.names import ClaimTag
 from cloudq.ports.workspace import NO_OUTPUT, FirstMiss, SpaceOwner, TaskRecords
 from cloudq.testing.fake_clock import FakeClock
 from tests.parts.serial_ids import SerialIds
+from tests.parts.shell_claim import attempt_of
 
 TAG = ClaimTag("3f7e7681", 1)
 OWNER = SpaceOwner("alpha", TAG, "a nonce")
+PLAN = JobShellPlan(TAG, "/c", "/w", "/w/run.sh", has_shebang=True)
 SMALL = ArchiveLimits(entries=5, directory_bytes=4096, total_bytes=4000, ratio=10, free_bytes=100)
 
 
@@ -100,7 +103,7 @@ def test_a_space_is_made_once_for_its_owner(space: DirectoryClaimSpace) -> None:
 
 def test_nobody_else_can_look_inside(workspace: DirectoryWorkspace, space: DirectoryClaimSpace) -> None:
     script = space.install_script("run.sh", b"#!/bin/bash\n")
-    space.install_job_shell("#!/bin/bash\n")
+    space.install_job_shell(PLAN, LOCAL_DIALECT)
 
     assert mode_of(workspace.root / "cache") == mode_of(space.work_dir) == mode_of(space.control_dir) == 0o700
     assert mode_of(script) == mode_of(space.job_shell) == 0o700
@@ -125,7 +128,7 @@ def test_a_job_shell_that_was_removed_is_none_and_a_link_is_an_error(space: Dire
 
 
 def test_each_attempt_has_a_job_shell_that_says_so(space: DirectoryClaimSpace) -> None:
-    space.install_job_shell("#!/bin/bash\n#SBATCH é\ncq_attempt=1\ncq_attempt=1\n")
+    space.job_shell.write_text("#!/bin/bash\n#SBATCH é\ncq_attempt=1\ncq_attempt=1\n")
 
     second = space.job_shell_for(2)
 
@@ -236,7 +239,7 @@ def made(space: DirectoryClaimSpace, name: str, data: bytes = b"data") -> Direct
     making.create(OWNER)
     (making.work_dir / "data").write_bytes(data)
     making.install_script("run.sh", b"#!/bin/bash\n")
-    making.install_job_shell("#!/bin/bash\n")
+    making.install_job_shell(PLAN, LOCAL_DIALECT)
     making.note_baseline()
     return making
 
@@ -884,7 +887,7 @@ def test_a_full_disk_is_told_as_such_and_leaves_nothing_half_done(
     monkeypatch.setattr(os, "fsync", full)
     for act in (
         lambda: space.install_script("run.sh", b""),
-        lambda: space.install_job_shell(""),
+        lambda: space.install_job_shell(PLAN, LOCAL_DIALECT),
         lambda: space.begin_attempt(1, "", 1),
         lambda: space.block(None),
         lambda: space.note_miss(FirstMiss("boot", 1)),

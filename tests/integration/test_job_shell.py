@@ -15,10 +15,11 @@ import pytest
 from attrs import evolve
 
 from cloudq.adapters.clock import RandomIds, SystemClock
+from cloudq.adapters.job_shell import render_job_shell
 from cloudq.adapters.schedulers.pbs.scheduler import PBS_DIALECT
 from cloudq.adapters.workspace import DirectoryWorkspace
 from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
-from cloudq.domain.jobs.job_shell import BLOCKED, NOT_ITS_TURN, JobShellPlan, ShellDialect, render_job_shell
+from cloudq.domain.jobs.job_shell import BLOCKED, NOT_ITS_TURN, JobShellPlan, ShellDialect
 from cloudq.domain.jobs.outcome import ExitRecord
 from cloudq.domain.names import ClaimTag
 from cloudq.domain.scripts.header import HeaderSyntax
@@ -137,7 +138,7 @@ def test_a_signal_that_comes_as_the_script_starts_is_passed_on(space: DirectoryC
     prepare(space, "#!/bin/bash\nexec sleep 60\n", FORWARD)
     text = space.job_shell.read_text()
     assert text.count("cq_waiter=$!\n") == 1
-    space.install_job_shell(text.replace("cq_waiter=$!\n", "kill -TERM $$\ncq_waiter=$!\n"))
+    space.job_shell.write_text(text.replace("cq_waiter=$!\n", "kill -TERM $$\ncq_waiter=$!\n"))
 
     assert run(space)[0] == 143
     assert exit_record(space).signal == "TERM"
@@ -150,7 +151,7 @@ def test_a_signal_that_comes_before_the_script_has_started_is_kept_for_it(
     prepare(space, "#!/bin/bash\ntouch started\nexec sleep 60\n", COPY)
     text = space.job_shell.read_text()
     assert text.count(f"\n{before}") == 1
-    space.install_job_shell(text.replace(f"\n{before}", f"\nkill -TERM $$\n{before}"))
+    space.job_shell.write_text(text.replace(f"\n{before}", f"\nkill -TERM $$\n{before}"))
 
     assert run(space)[0] == 143
     assert (exit_record(space).exit_code, exit_record(space).signal) == (143, "TERM")
@@ -184,7 +185,7 @@ def test_signals_reach_the_script_where_the_job_shell_has_no_bell(space: Directo
     prepare(space, "#!/bin/bash\ntrap 'exit 7' USR1\necho ready\nwhile :; do sleep 0.02; done\n", FORWARD)
     text = space.job_shell.read_text()
     assert text.count("exec 199<> <(:)") == 1
-    space.install_job_shell(text.replace("exec 199<> <(:)", "exec 199<>/no/such/pipe"))
+    space.job_shell.write_text(text.replace("exec 199<> <(:)", "exec 199<>/no/such/pipe"))
 
     assert signalled(space, FORWARD, signal.SIGUSR1) == (7, "", "")
 

@@ -12,9 +12,10 @@ import pytest
 from attrs import evolve
 
 from cloudq.adapters.clock import RandomIds, SystemClock
+from cloudq.adapters.job_shell import render_job_shell
 from cloudq.adapters.workspace import DirectoryWorkspace
 from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
-from cloudq.domain.jobs.job_shell import JobShellPlan, MetaSetting, ShellDialect, render_job_shell
+from cloudq.domain.jobs.job_shell import JobShellPlan, MetaSetting, ShellDialect
 from cloudq.domain.jobs.outcome import ExitRecord
 from cloudq.domain.names import ClaimTag
 from cloudq.domain.scripts.array_range import ArrayRange

@@ -22,7 +22,7 @@ from cloudq.domain.errors import (
     SubmitRefused,
     SubmitUncertain,
 )
-from cloudq.domain.jobs.job_shell import NOT_ITS_TURN, ShellDialect, attempt_of, record_name
+from cloudq.domain.jobs.job_shell import NOT_ITS_TURN, ShellDialect, record_name
 from cloudq.domain.jobs.job_state import JobState
 from cloudq.domain.jobs.outcome import Life, SchedulerStatus
 from cloudq.domain.names import ClaimTag
@@ -30,6 +30,7 @@ from cloudq.domain.scripts.header import HeaderSyntax, header_lines
 from cloudq.domain.scripts.jobscript import Jobscript
 from cloudq.ports.batch_scheduler import AttemptFiles, LocalJob, Submission, SubmitPlan
 from cloudq.ports.clock import Clock
+from tests.parts.shell_claim import attempt_of
 
 _RECORD_TIME = "%Y-%m-%dT%H:%M:%SZ"
 _TERMINATED = 143

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
-from cloudq.domain.jobs.job_shell import JobShellPlan, MetaSetting, ShellDialect, render_job_shell
+from cloudq.domain.jobs.job_shell import JobShellPlan, MetaSetting, ShellDialect
 from cloudq.domain.scripts.array_range import ArrayRange
 from cloudq.domain.scripts.header import header_lines, read_header
 from cloudq.domain.scripts.jobscript import Jobscript
@@ -36,7 +37,7 @@ def prepare(
         interpreter=header.interpreter,
         meta=meta,
     )
-    space.install_job_shell(render_job_shell(plan, dialect))
+    space.install_job_shell(plan, dialect)
     space.note_baseline()
     return space
 
@@ -60,3 +61,9 @@ def plan_of(
         array=ArrayRange.parse(array) if array else None,
     )
     return scheduler.plan(submission)
+
+
+def attempt_of(job_shell: str) -> int:
+    """Return the number of the attempt to which a job shell belongs; 0 if it contains none."""
+    line = re.search(r"^cq_attempt=([0-9]+)$", job_shell, re.MULTILINE)
+    return 0 if line is None else int(line[1])

@@ -30,6 +30,7 @@ from cloudq.adapters.filesystem import (
     touch_tree,
     write_fields,
 )
+from cloudq.adapters.job_shell import for_attempt, render_job_shell
 from cloudq.adapters.job_tools import install_job_tools
 from cloudq.adapters.process import format_identity, noted_identity, own_identity, parse_identity
 from cloudq.adapters.workspace.lost_space import is_own_directory, note_lost, read_lost
@@ -46,7 +47,7 @@ from cloudq.domain.errors import (
 )
 from cloudq.domain.jobs.contents import Contents
 from cloudq.domain.jobs.job import Job
-from cloudq.domain.jobs.job_shell import BLOCKED, for_attempt, record_name
+from cloudq.domain.jobs.job_shell import BLOCKED, JobShellPlan, ShellDialect, record_name
 from cloudq.domain.names import ClaimTag, checked_file_name
 from cloudq.domain.scripts.jobscript import Jobscript
 from cloudq.ports.batch_scheduler import AttemptFiles
@@ -213,7 +214,8 @@ class DirectoryClaimSpace:
             replace_file(path, body, _EXECUTABLE)
         return path
 
-    def install_job_shell(self, text: str) -> None:
+    def install_job_shell(self, plan: JobShellPlan, dialect: ShellDialect) -> None:
+        text = render_job_shell(plan, dialect)
         with told_as_workspace_problem(f"write {self.job_shell}"):
             replace_file(self.job_shell, os.fsencode(text), _EXECUTABLE)
 

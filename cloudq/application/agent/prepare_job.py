@@ -11,7 +11,7 @@ from cloudq.application.agent.local_scripts import LocalScripts
 from cloudq.application.agent.permit import Permit
 from cloudq.domain.errors import InputIsBig, SubmitRefused, WorkspaceFull, WorkspaceProblem
 from cloudq.domain.jobs.job import Job
-from cloudq.domain.jobs.job_shell import BLOCKED, JobShellPlan, MetaSetting, render_job_shell
+from cloudq.domain.jobs.job_shell import BLOCKED, JobShellPlan, MetaSetting
 from cloudq.domain.scripts.array_range import ArrayRange
 from cloudq.domain.scripts.header import Header, read_header
 from cloudq.domain.scripts.jobscript import Jobscript
@@ -136,7 +136,7 @@ class PrepareJob:
             interpreter=header.interpreter,
             meta=meta,
         )
-        making.install_job_shell(render_job_shell(plan, self.scheduler.dialect))
+        making.install_job_shell(plan, self.scheduler.dialect)
 
 
 def lane_of(job: Job, *, has_big_input: bool) -> Lane:

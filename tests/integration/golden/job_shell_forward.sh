@@ -2,16 +2,25 @@
 #TEST --time 1:00:00
 #TEST -N name
 # cloudq job shell of claim 3f7e7681.1: starts the script once and records how it ended.
+cq_tag=3f7e7681.1
+cq_attempt=1
 cq_control=/home/me/.cloudq/cache/.cloudq/3f7e7681.1
 cq_work=/home/me/.cloudq/cache/3f7e7681
 cq_script='/home/me/.cloudq/cache/3f7e7681/it'"'"'s my job.sh'
-cq_attempt=1
+cq_interpreter=(/bin/bash)
 cq_local_id="${TEST_JOB:-}"
 cq_task="${TEST_TASK:-}"
+cq_reserved=' '
+cq_not_its_turn=113
+cq_stay=stay
+
+# The functions of all stages. Every name begins with cq_: if the job shell used the name of a variable that
+# the user exported, the script would receive a changed value.
 cq_suffix=${cq_task:+.$cq_task}
 cq_lock=$cq_control/lock$cq_suffix
 cq_start=$cq_control/start$cq_suffix.$cq_local_id
 cq_record=$cq_control/exit$cq_suffix
+cq_signals=(TERM INT HUP USR1 USR2 XCPU CONT)
 
 cq_say() { printf 'cloudq: %s\n' "$*" >&2; }
 cq_now() { date -u +%Y-%m-%dT%H:%M:%SZ; }
@@ -23,6 +32,55 @@ cq_write() {
     rm -f "$cq_file.tmp.$$"
     return 1
 }
+cq_note_signal() {
+    if [ "$1" != CONT ]; then cq_signal=$1; fi
+    cq_pass_on "$1"
+}
+cq_note_signals() {
+    for cq_name in "${cq_signals[@]}"; do
+        # shellcheck disable=SC2064 # the trap gets the name that the variable has now
+        trap "cq_note_signal $cq_name" "$cq_name"
+    done
+}
+# An exit record that survives a loss of power must not describe files that did not. The whole file system is
+# flushed (syncfs), which takes one call however many files there are. A server that does not answer must not
+# keep the job from ending.
+cq_flush() {
+    sync -f "$cq_work" >/dev/null 2>&1 </dev/null &
+    cq_flusher=$!
+    for _ in {1..1200}; do
+        kill -0 "$cq_flusher" 2>/dev/null || return
+        sleep 0.05
+    done
+    cq_say "$cq_work was not flushed to its disk within 60 s"
+}
+# Processes that the script left in the background may hold the streams open forever.
+cq_end_copies() {
+    exec >>"$cq_control/stdout$cq_suffix" 2>>"$cq_control/stderr$cq_suffix"
+    for _ in {1..50}; do
+        # shellcheck disable=SC2086 # several process ids
+        kill -0 $cq_copiers || break
+        sleep 0.1
+    done 2>/dev/null
+}
+# Signals are ignored from here on: they would kill the commands that write the record, and bash 5.2 gives up
+# if a trap must run while it reads a command substitution.
+cq_end() {
+    trap '' "${cq_signals[@]}"
+    if [ -n "$cq_copiers" ]; then cq_end_copies; fi
+    if [ -n "$cq_ran" ]; then cq_flush; fi
+    cq_write "$cq_record" \
+        "local_id=$cq_local_id" "exit_code=$1" "signal=$cq_signal" "host=$cq_host" \
+        "started=$cq_started" "finished=$(cq_now)" \
+        "stdout_size=$(cq_size_of "$cq_control/stdout$cq_suffix")" \
+        "stderr_size=$(cq_size_of "$cq_control/stderr$cq_suffix")" ||
+        cq_say "cannot write $cq_record: the exit code was $1"
+    case $cq_reserved in *" $1 "*) exit 1 ;; esac
+    exit "$1"
+}
+
+# Take the lock, or leave: the lock names the one submission that may start the script. `ln` makes it only if
+# there is none, on network file systems too.
 cq_require_turn() {
     cq_holder=
     cq_held=1
@@ -33,36 +91,11 @@ cq_require_turn() {
         esac
     done <"$cq_lock"
     if [ "$cq_holder $cq_held" != "$cq_local_id $cq_attempt" ]; then
-        cq_say "claim 3f7e7681.1 belongs to local job '$cq_holder', attempt $cq_held:" \
+        cq_say "claim $cq_tag belongs to local job '$cq_holder', attempt $cq_held:" \
             "the script was not started again"
-        exit 113
+        exit "$cq_not_its_turn"
     fi
 }
-cq_note_signal() {
-    if [ "$1" != CONT ]; then cq_signal=$1; fi
-    cq_pass_on "$1"
-}
-cq_flush() {
-    sync -f "$cq_work" >/dev/null 2>&1 </dev/null &
-    cq_flusher=$!
-    for cq_try in {1..1200}; do
-        kill -0 "$cq_flusher" 2>/dev/null || return
-        sleep 0.05
-    done
-    cq_say "$cq_work was not flushed to its disk within 60 s"
-}
-cq_end() {
-    trap '' TERM INT HUP USR1 USR2 XCPU CONT
-    if [ -n "$cq_ran" ]; then cq_flush; fi
-    cq_write "$cq_record" \
-        "local_id=$cq_local_id" "exit_code=$1" "signal=$cq_signal" "host=$cq_host" \
-        "started=$cq_started" "finished=$(cq_now)" \
-        "stdout_size=$(cq_size_of "$cq_control/stdout$cq_suffix")" \
-        "stderr_size=$(cq_size_of "$cq_control/stderr$cq_suffix")" ||
-        cq_say "cannot write $cq_record: the exit code was $1"
-    exit "$1"
-}
-
 cq_signal=
 cq_ran=
 cq_copiers=
@@ -86,6 +119,10 @@ if ! [ -e "$cq_lock" ]; then
     exit 1
 fi
 cq_require_turn
+
+# Signals that arrive before the script has started are kept for it. The traps are set only after the lock has
+# been read, because a trap may end `read` early. No command substitution may follow: see cq_end.
+# File descriptor 199 is both ends of a pipe that is known only here: the bell for which the job shell waits.
 cq_pid=$cq_record.pid.$$
 cq_note=$cq_record.code.$$
 cq_child=
@@ -96,32 +133,39 @@ cq_pass_on() {
 } 2>/dev/null
 cq_ring() { echo "$1" >&199; } 2>/dev/null
 { exec 199<> <(:); } 2>/dev/null
-trap 'cq_note_signal TERM' TERM
-trap 'cq_note_signal INT' INT
-trap 'cq_note_signal HUP' HUP
-trap 'cq_note_signal USR1' USR1
-trap 'cq_note_signal USR2' USR2
-trap 'cq_note_signal XCPU' XCPU
-trap 'cq_note_signal CONT' CONT
+cq_note_signals
+
+# After a requeue, the exit record of the earlier run must not be taken for the record of this one.
 if ! rm -f "$cq_record"; then
     cq_say "cannot remove $cq_record of an earlier run: the script was not started"
     exit 1
 fi
-if [ "${1:-}" != stay ] && ! cd "$cq_work"; then
+if [ "${1:-}" != "$cq_stay" ] && ! cd "$cq_work"; then
     cq_say "cannot enter $cq_work: the script was not started"
     cq_end 1
 fi
+
+# Only the job shell receives signals and must pass them on, so the script runs in the background. A subshell
+# that ignores signals waits for the script, writes the exit code to a file and ends: the result of `wait`
+# proves nothing while signals arrive. The job shell itself must not block in `wait` either, because bash
+# leaves `wait` by a jump out of the signal handler: if two signals are delivered at once, like the CONT of
+# Slurm and the warning right after it on busy processors, the handler of the other signal never runs, and
+# that signal is lost. `read` from the bell loses no signal and starts no process. It returns every second: a
+# signal that arrives just before it sleeps is passed on then. Without a bell (no /dev/fd), `sleep` is used.
+# The trap reads no file, because it may run inside that `read`.
+# In the script, every signal has its default meaning again: bash makes background commands ignore INT and
+# QUIT. It also takes stdin from them, so stdin is passed down explicitly.
 cq_ran=1
 exec 9<&0
 (
-    trap '' TERM INT HUP USR1 USR2 XCPU CONT
+    trap '' "${cq_signals[@]}"
     exec <&9 9<&-
     (
-        trap - TERM INT HUP USR1 USR2 XCPU CONT QUIT
+        trap - "${cq_signals[@]}" QUIT
         printf '%s\n' "$BASHPID" >"$cq_pid"
         cq_ring begun
         exec 199>&-
-        exec /bin/bash "$cq_script"
+        exec "${cq_interpreter[@]}" "$cq_script"
     )
     cq_code=$?
     printf '%s\n' "$cq_code" >"$cq_note"
@@ -138,7 +182,7 @@ while [ "$cq_bell" != ended ] && kill -0 "$cq_waiter"; do
     fi
     read -r -t 1 cq_bell <&199 || [ $? -gt 128 ] || sleep 1
 done 2>/dev/null
-trap '' TERM INT HUP USR1 USR2 XCPU CONT
+trap '' "${cq_signals[@]}"
 wait "$cq_waiter"
 cq_code=$?
 if [ -s "$cq_note" ]; then read -r cq_code <"$cq_note"; fi

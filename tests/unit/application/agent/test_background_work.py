@@ -206,7 +206,7 @@ def test_files_that_an_older_agent_had_ready_are_submitted_as_they_are(
     job_id = world.submit("alpha")
     space = as_an_older_agent(world, agent, job_id)
     space.install_script("run.sh", SCRIPT.body)
-    space.install_job_shell("#!/bin/bash\n# by the older agent\n")
+    space.job_shell.write_text("#!/bin/bash\n# by the older agent\n")
     space.note_baseline()
 
     agent.until(lambda: bool(alpha.scheduler.starts))
