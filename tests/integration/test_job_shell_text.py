@@ -1,4 +1,4 @@
-"""The text of the job shell satisfies shellcheck, in parts and as a whole."""
+"""The text of the job shell satisfies shellcheck and keeps to bash 3.2, in parts and as a whole."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cloudq.adapters import job_shell
+from cloudq.adapters import job_shell, job_tools
 from cloudq.adapters.job_shell import render_job_shell
 from cloudq.adapters.schedulers.grid_engine.scheduler import GRID_ENGINE_DIALECT
 from cloudq.adapters.schedulers.local.scheduler import LOCAL_DIALECT
@@ -23,6 +23,7 @@ from cloudq.domain.names import ClaimTag
 from cloudq.domain.scripts.array_range import ArrayRange
 
 PARTS = sorted(Path(job_shell.__file__).parent.glob("*.bash"))
+TOOLS = sorted(Path(job_tools.__file__).parent.glob("cq_*"))
 HOSTILE = 'it\'s a "b" \\ é\n*'
 METAS = (
     None,
@@ -35,6 +36,24 @@ METAS = (
         array=ArrayRange.parse("1-7:2"),
     ),
 )
+NEWER_THAN_BASH_3_2 = {
+    "BASHPID without a replacement": r"\$BASHPID|\$\{BASHPID\}",
+    "other variables": r"EPOCHSECONDS|EPOCHREALTIME|BASH_XTRACEFD|SRANDOM|BASH_ARGV0",
+    "builtins": r"\b(mapfile|readarray|coproc)\b",
+    "declare or local with -A, -g, -n": r"\b(declare|typeset|local)\s+-\w*[Agn]",
+    "wait -n": r"\bwait\s+-\w*[nfp]",
+    "read -N, or parts of a second": r"\bread\b.*(-\w*[Ni]\b|-t ?\d*\.\d)",
+    "printf of a time": r"printf.*%\(",
+    "&>> and |&": r"&>>|\|&",
+    ";& and ;;&": r";&",
+    "${x^} and ${x,}": r"\$\{\w+(\[[^]]*\])?(\^|,)",
+    "${x@Q}": r"\$\{\w+(\[[^]]*\])?@",
+    "negative lengths and indices": r"\$\{\w+:[^}-]*:\s*-|\$\{\w+\[-",
+    "a descriptor in a variable": r"(exec|[;{])\s+\{\w+\}[<>]",
+    "[ -v x ]": r"\[\[?\s+(!\s+)?-[vR]\s",
+    "{1..9..2}": r"\{\w+\.\.\w+\.\.",
+    "shopt": r"shopt\s+-s\s+(globstar|lastpipe|inherit_errexit|localvar_\w+)",
+}  # fmt: skip
 
 
 def whole_job_shells() -> Iterator[str]:
@@ -79,6 +98,13 @@ def test_shellcheck_finds_nothing_in_whole_job_shells(tmp_path: Path) -> None:
     # It does not know that traps call functions, and that some functions do not return.
     assert findings_of_shellcheck("--exclude=SC2317", *paths) == ""
     assert len(paths) == 24
+
+
+@pytest.mark.parametrize("path", [*PARTS, *TOOLS], ids=lambda path: path.name)
+def test_shell_code_for_jobs_keeps_to_bash_3_2(path: Path) -> None:
+    code = "\n".join(line for line in path.read_text().splitlines() if not line.lstrip().startswith("#"))
+
+    assert {name for name, newer in NEWER_THAN_BASH_3_2.items() if re.search(newer, code)} == set()
 
 
 @pytest.mark.parametrize("path", PARTS, ids=lambda path: path.name)

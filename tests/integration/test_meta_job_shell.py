@@ -20,7 +20,7 @@ from cloudq.domain.jobs.outcome import ExitRecord
 from cloudq.domain.names import ClaimTag
 from cloudq.domain.scripts.array_range import ArrayRange
 from cloudq.domain.scripts.header import HeaderSyntax
-from tests.parts.shell_claim import prepare
+from tests.parts.shell_claim import BASHES, bash, prepare
 
 TAG = ClaimTag("3f7e7681", 1)
 GROUP = ShellDialect(HeaderSyntax("#TEST"), '"${TEST_JOB:-}"', '"${TEST_TASK:-}"', forward_signals=False)
@@ -39,6 +39,11 @@ echo "/img/$1"
 """
 
 each_dialect = pytest.mark.parametrize("dialect", [GROUP, FORWARD], ids=["group", "forward"])
+
+
+@pytest.fixture(autouse=True, params=BASHES)
+def bash_of_the_test(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEST_BASH", request.param)
 
 
 @pytest.fixture
@@ -67,7 +72,7 @@ def environment(task: int | None = None) -> dict[str, str]:
 
 def run(space: DirectoryClaimSpace, task: int | None = None) -> tuple[int, str, str]:
     done = subprocess.run(
-        ["/bin/bash", space.job_shell], env=environment(task), text=True, capture_output=True, timeout=20,
+        [*bash(), space.job_shell], env=environment(task), text=True, capture_output=True, timeout=20,
         check=False, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     return done.returncode, done.stdout, done.stderr
@@ -177,13 +182,30 @@ def test_lines_of_the_site_that_end_the_shell_never_look_like_success(
 
 
 @each_dialect
+@pytest.mark.parametrize(
+    "line", ["echo 'x", 'echo "x', "echo `x", "echo $(x", "if [ x", "f() {", "cat <<END"]
+)
+def test_a_line_of_the_site_that_is_not_complete_starts_no_script(
+    space: DirectoryClaimSpace, dialect: ShellDialect, line: str
+) -> None:
+    prepared(space, "touch started\n", dialect, preamble=(line,), tools={"cq_image": A_TOOL}, images=("a",))
+
+    status, _, err = run(space)
+
+    assert status != 0
+    assert exit_record(space).exit_code != 0
+    assert "the lines of this system before the script ended" in err
+    assert not (space.work_dir / "started").exists()
+
+
+@each_dialect
 def test_a_job_that_is_ended_while_it_is_prepared_leaves_its_record(
     space: DirectoryClaimSpace, dialect: ShellDialect
 ) -> None:
     tool = b"#!/bin/bash\necho ready >&2\nexec sleep 30\n"
     prepared(space, "echo started\n", dialect, tools={"cq_image": tool}, images=("docker://a",))
     process = subprocess.Popen(
-        ["/bin/bash", space.job_shell], env=environment(), text=True, start_new_session=True,
+        [*bash(), space.job_shell], env=environment(), text=True, start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     assert process.stderr is not None

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
+import subprocess
 from collections.abc import Sequence
 
 from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
@@ -12,6 +15,20 @@ from cloudq.domain.scripts.header import header_lines, read_header
 from cloudq.domain.scripts.jobscript import Jobscript
 from cloudq.ports.batch_scheduler import BatchScheduler, Submission, SubmitPlan
 from cloudq.ports.workspace import SpaceOwner
+
+BASHES = (os.environ["TEST_BASH"],) if "TEST_BASH" in os.environ else ("/bin/bash", "/bin/bash -O compat32")
+"""The commands that run job shells in tests: a newer bash knows some of the rules of bash 3.2."""
+
+
+def bash() -> list[str]:
+    """Return the words of the command that runs job shells in this test."""
+    return shlex.split(os.environ.get("TEST_BASH", BASHES[0]))
+
+
+def bash_is_before(major: int) -> bool:
+    """Return whether the bash of this test has a lower version than *major*."""
+    show = subprocess.run([*bash(), "-c", "echo $BASH_VERSINFO"], capture_output=True, text=True, check=True)
+    return int(show.stdout) < major
 
 
 def prepare(

@@ -149,7 +149,8 @@ trap : USR1 USR2
 cq_left_early() {
     trap - EXIT
     cq_say "the lines of this system before the script ended: the script was not started"
-    if [ "$1" -eq 0 ]; then cq_end 1; fi
+    # bash 3.2 gives a syntax error the number 258
+    if [ "$1" -eq 0 ] || [ "$1" -gt 255 ]; then cq_end 1; fi
     cq_end "$1"
 }
 
