@@ -1,7 +1,6 @@
 """Checks of single values; each returns the value as it is kept, or raises `ValueError`.
 
-The messages describe valid values; the caller adds the place. `Lowered` is not an error: it carries the value
-that is used, and the user is informed.
+The messages describe valid values; `cloudq.toml_tables` adds the place.
 """
 
 from __future__ import annotations
@@ -10,10 +9,9 @@ import re
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from attrs import frozen
-
 from cloudq.domain.errors import InvalidInput
 from cloudq.domain.names import checked_system
+from cloudq.toml_tables import Noted, shown
 
 # Compiled on first use, so that a client does not wait for patterns that it does not need.
 _BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
@@ -23,19 +21,44 @@ _RESERVED_ENDS = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
 _REGION = r"[A-Za-z0-9][A-Za-z0-9-]{0,62}"
 _PREFIX_PART = r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}"
 
+_SECRET_KEYS = (
+    "secret",
+    "passw",
+    "credential",
+    "accesskey",
+    "apikey",
+    "accesstoken",
+    "authtoken",
+    "sessiontoken",
+)
+_KEY_ID = r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"
+_NO_SECRETS = (
+    "secrets do not belong here: keep keys in ~/.aws/credentials, name their profile in [store] profile, "
+    "and replace a key that others may have read"
+)
+
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
-@frozen
-class Lowered:
-    """A name that had capitals, in lower case, as names must be."""
-
-    value: str
+def secret_problem(name: str, value: object) -> str:
+    """Return why a key and its value may not be kept in a configuration; empty if they may."""
+    return _NO_SECRETS if _holds_secret(name, value) else ""
 
 
-def anything(value: str | bool | float) -> str | bool | float:
-    """Accept every value of the right type."""
-    return value
+def _holds_secret(name: str, value: object) -> bool:
+    parts = [(name, value)]  # not recursive: a file may nest its tables thousands deep
+    while parts:
+        name, value = parts.pop()
+        plain = name.lower().replace("_", "").replace("-", "")
+        if any(word in plain for word in _SECRET_KEYS):
+            return True
+        if isinstance(value, dict):
+            parts.extend(value.items())
+        elif isinstance(value, list):
+            parts.extend(("", item) for item in value)
+        elif isinstance(value, str) and re.search(_KEY_ID, value):
+            return True
+    return False
 
 
 def word(value: str) -> str:
@@ -45,14 +68,21 @@ def word(value: str) -> str:
     return value
 
 
-def system(value: str) -> str | Lowered:
+def system(value: str) -> str | Noted:
     """Check a system's name, and convert it to lower case if needed."""
     lowered = value.lower()
     try:
         checked_system(lowered)
     except InvalidInput as problem:
         raise ValueError(str(problem)) from problem
-    return value if value == lowered else Lowered(lowered)
+    if value == lowered:
+        return value
+    return Noted(lowered, f"names are lower case: {value!r} is taken as {lowered!r}")
+
+
+def system_if_any(value: str) -> str | Noted:
+    """Check a system's name, or an empty text."""
+    return system(value) if value else value
 
 
 def level(value: str) -> str:
@@ -63,15 +93,25 @@ def level(value: str) -> str:
     return upper
 
 
-def one_of(*choices: str) -> Callable[[str], str]:
-    """Return a check for one of a few words."""
+def mapped(kind: str) -> Callable[[object], str]:
+    """Return a check for the name, or the options, that a *kind* (project or resource) has on a system."""
 
-    def check(value: str) -> str:
-        if value not in choices:
-            raise ValueError(f"must be one of {', '.join(choices)}, not {value!r}")
+    def check(value: object) -> str:
+        if not isinstance(value, str) or not value.isprintable():
+            raise ValueError(f"must be a printable text in quotes, not {shown(value)}")
+        if value.startswith("-"):
+            _check_options(kind, value)
         return value
 
     return check
+
+
+def _check_options(kind: str, value: str) -> None:
+    from cloudq.domain.scripts.system_mapping import SystemMapping  # noqa: PLC0415  most files have no options
+
+    problems = [text.removeprefix(f"{kind} ") for text in SystemMapping("", **{kind: value}).problems()]
+    if problems:
+        raise InvalidInput(problems)
 
 
 def between(low: float, high: float) -> Callable[[float], float]:
@@ -79,7 +119,7 @@ def between(low: float, high: float) -> Callable[[float], float]:
 
     def check(value: float) -> float:
         if not low <= value <= high:
-            raise ValueError(f"must be between {low} and {high}, not {value}")
+            raise ValueError(f"must be between {low} and {high}, not {shown(value)}")
         return value
 
     return check

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
+from attrs import evolve
+
+from cloudq.config import checks
 from cloudq.config.model import (
     CONFIG_FILE,
     FILE_SCHEME,
@@ -18,12 +20,14 @@ from cloudq.config.model import (
     StoreConfig,
 )
 from cloudq.config.original import find_original
-from cloudq.config.reading import Reading
-from cloudq.config.schema import BY_DOTTED, KEYS, Value
+from cloudq.config.schema import BY_DOTTED, BY_VARIABLE, FILE, SECTIONS
 from cloudq.domain.errors import ConfigProblem
 from cloudq.domain.stores.endpoint import PLAIN_HTTP, is_plain_http
+from cloudq.toml_tables import TableReader, TomlFile, did_you_mean
 
-MAX_FILE_BYTES = 1024 * 1024
+_ENDPOINT = ("store", "endpoint_url")
+_BUCKET = ("store", "bucket")
+_KMS_KEY = ("store", "sse_kms_key_id")
 
 
 def config_home(environ: Mapping[str, str] | None = None) -> Path:
@@ -50,78 +54,74 @@ def load_config(
     """
     environ = os.environ if environ is None else environ
     home = config_home(environ) if home is None else home
-    reading = Reading()
-    file = home / CONFIG_FILE if path is None else path
-    text = _read_text(file, must_exist=path is not None)
-    if text is not None:
-        reading.add_file(str(file), text, _parse(str(file), text))
-    reading.add_variables(environ)
-    reading.add_options(overrides)
-    store = _store(reading, home, environ)
-    if reading.problems:
-        raise ConfigProblem(reading.problems)
-    if text is None:
-        reading.notices += _notices_of_original(home)
-    return _build(reading, home, store, file if text is not None else None)
-
-
-def _build(reading: Reading, home: Path, store: StoreConfig, path: Path | None) -> Config:
+    reader = TableReader(FILE, checks.secret_problem)
+    file = TomlFile.read(home / CONFIG_FILE if path is None else path)
+    if file is not None:
+        reader.add_file(file)
+    elif path is not None:
+        raise ConfigProblem(f"{path}: does not exist")
+    else:
+        reader.notices += _notices_of_original(home)
+    _add_variables(reader, environ)
+    for dotted, text in overrides.items():
+        key = BY_DOTTED[dotted]
+        reader.add_text((key.section, key.name), key, text, f"option --{key.section}_{key.name}")
+    store = _store(reader, home, environ)
+    if reader.problems:
+        raise ConfigProblem(reader.problems)
+    values = reader.values
     return Config(
         home=home,
         store=store,
-        agent=AgentConfig(**_section(reading, "agent")),
-        client=ClientConfig(**_section(reading, "client")),
-        log=LogConfig(**_section(reading, "log")),
-        projects=_frozen(reading.tables["projects"]),
-        resources=_frozen(reading.tables["resources"]),
-        path=path,
-        notices=tuple(reading.notices),
+        agent=AgentConfig(**values.get("agent", {})),
+        client=ClientConfig(**values.get("client", {})),
+        log=LogConfig(**values.get("log", {})),
+        projects=_frozen(values.get("projects", {})),
+        resources=_frozen(values.get("resources", {})),
+        path=None if file is None else Path(file.name),
+        notices=tuple(reader.notices),
     )
 
 
-def _section(reading: Reading, section: str) -> dict[str, Any]:
-    return {key.name: _typed(reading, key.dotted) for key in KEYS if key.section == section}
-
-
-def _typed(reading: Reading, dotted: str) -> Value:
-    key = BY_DOTTED[dotted]
-    value = reading.values.get(dotted, key.default)
-    return float(value) if key.type is float else value
+def _add_variables(reader: TableReader, environ: Mapping[str, str]) -> None:
+    """Add every ``CLOUDQ_SECTION_KEY``; warn about unknown variables of this form instead of failing."""
+    for variable, text in environ.items():
+        if key := BY_VARIABLE.get(variable):
+            reader.add_text((key.section, key.name), key, text, f"variable {variable}")
+        elif variable.startswith(tuple(f"CLOUDQ_{section}_".upper() for section in SECTIONS)):
+            hint = did_you_mean(variable, BY_VARIABLE)
+            reader.notices.append(f"unknown variable {variable}{hint}")
 
 
 def _frozen(tables: Mapping[str, Mapping[str, str]]) -> Mapping[str, Mapping[str, str]]:
-    return MappingProxyType({name: MappingProxyType(dict(table)) for name, table in tables.items()})
+    return MappingProxyType({name: MappingProxyType(table) for name, table in tables.items()})
 
 
-def _store(reading: Reading, home: Path, environ: Mapping[str, str]) -> StoreConfig:
-    """Return the store's section, in which some values depend on others."""
-    values = _section(reading, "store")
-    given = "store.endpoint_url" in reading.places
-    if not given and not reading.places.get("store.bucket"):
-        values["endpoint_url"] = FILE_SCHEME + _url_path(home / "store")
-    url = str(values["endpoint_url"])
-    if url.startswith(f"{FILE_SCHEME}~/"):
-        values["endpoint_url"] = FILE_SCHEME + _url_path(_user_home(environ)) + url[len(FILE_SCHEME) + 1 :]
-    elif not url.startswith(FILE_SCHEME) and not values["bucket"] and not reading.problems:
-        place = reading.places.get("store.bucket") or reading.places["store.endpoint_url"]
-        reading.problems.append(
-            f"{place}: an S3 store needs a bucket, and [store] bucket is empty: "
-            "name one there or in CLOUDQ_STORE_BUCKET"
+def _store(reader: TableReader, home: Path, environ: Mapping[str, str]) -> StoreConfig:
+    """Return the store's section, in which some values depend on others; add the problems to the reader's."""
+    store = StoreConfig(**reader.values.get("store", {}))
+    if _ENDPOINT not in reader.places and _BUCKET not in reader.places:
+        store = evolve(store, endpoint_url=FILE_SCHEME + _url_path(home / "store"))
+    elif store.endpoint_url.startswith(f"{FILE_SCHEME}~/"):
+        below_home = store.endpoint_url.removeprefix(f"{FILE_SCHEME}~")
+        store = evolve(store, endpoint_url=FILE_SCHEME + _url_path(_user_home(environ)) + below_home)
+    if not reader.problems:
+        reader.problems += _problems_between(reader, store)
+    return store
+
+
+def _problems_between(reader: TableReader, store: StoreConfig) -> Iterator[str]:
+    """Yield the problems of values of the store's section that are valid alone but not together."""
+    places = reader.places
+    if store.directory is None and not store.bucket:
+        yield (
+            f"{places.get(_BUCKET) or places[_ENDPOINT]}: an S3 store needs a bucket, and [store] bucket is "
+            "empty: name one there or in CLOUDQ_STORE_BUCKET"
         )
-    if not reading.problems:
-        reading.problems += _problems_between(reading, values)
-    return StoreConfig(**values)
-
-
-def _problems_between(reading: Reading, values: Mapping[str, Any]) -> list[str]:
-    """Return the problems of values of the store's section that are valid alone but not together."""
-    problems = []
-    if is_plain_http(str(values["endpoint_url"])) and not values["allow_plain_http"]:
-        problems.append(f"{reading.places['store.endpoint_url']}: {PLAIN_HTTP}")
-    if values["sse_kms_key_id"] and not str(values["sse"]).startswith("aws:kms"):
-        place = reading.places["store.sse_kms_key_id"]
-        problems.append(f'{place}: has no effect without [store] sse = "aws:kms" or "aws:kms:dsse"')
-    return problems
+    elif is_plain_http(store.endpoint_url) and not store.allow_plain_http:
+        yield f"{places[_ENDPOINT]}: {PLAIN_HTTP}"
+    if store.sse_kms_key_id and not store.sse.startswith("aws:kms"):
+        yield f'{places[_KMS_KEY]}: has no effect without [store] sse = "aws:kms" or "aws:kms:dsse"'
 
 
 def _url_path(path: Path) -> str:
@@ -135,30 +135,6 @@ def _user_home(environ: Mapping[str, str]) -> Path:
 
 def _expanded(path: str, environ: Mapping[str, str]) -> Path:
     return _user_home(environ) / path[2:] if path.startswith("~/") else Path(path)
-
-
-def _read_text(file: Path, *, must_exist: bool) -> str | None:
-    try:
-        if file.is_file() and file.stat().st_size > MAX_FILE_BYTES:
-            raise ConfigProblem(f"{file}: too large for a configuration file")
-        return file.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        if not must_exist:
-            return None
-        raise ConfigProblem(f"{file}: does not exist") from error
-    except UnicodeDecodeError as error:
-        raise ConfigProblem(f"{file}: not UTF-8 text") from error
-    except OSError as error:
-        raise ConfigProblem(f"{file}: cannot be read: {error.strerror or error}") from error
-
-
-def _parse(place: str, text: str) -> dict[str, Any]:
-    import tomllib  # noqa: PLC0415  a client without a file need not pay for the parser
-
-    try:
-        return tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ConfigProblem(f"{place}: not TOML: {error}") from error
 
 
 def _notices_of_original(home: Path) -> list[str]:

@@ -82,4 +82,4 @@ def _toml(value: Value) -> str:
     """Return the value in TOML, which is written like JSON except for DEL, which JSON does not escape."""
     import json  # noqa: PLC0415  only `cloudqcli init` renders
 
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f").removesuffix(".0")

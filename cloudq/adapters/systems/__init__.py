@@ -6,18 +6,16 @@ only what differs from it; one with another name may build on any profile with `
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
-from cloudq.adapters.systems.reading import Layer, read_profile
+from cloudq.adapters.systems.reading import read_profile
 from cloudq.domain.errors import ConfigProblem
 from cloudq.domain.scripts.system_profile import SystemProfile
+from cloudq.toml_tables import TomlFile, shown
 
-MAX_FILE_BYTES = 1024 * 1024
 EXTENDS = "extends"
 
 
@@ -26,7 +24,7 @@ def load_profile(name: str, own: Path) -> SystemProfile:
 
     Raises `ConfigProblem` for a profile that does not exist, and for all problems in its files.
     """
-    return read_profile(name, _layers(name, own, ()))
+    return read_profile(name, _files(name, own, ()))
 
 
 def has_profile(name: str, own: Path) -> bool:
@@ -50,38 +48,29 @@ def _own_file(name: str, own: Path) -> Path:
     return own / f"{name}.toml"
 
 
-def _layers(name: str, own: Path, seen: tuple[str, ...]) -> list[Layer]:
-    """Return the files that make up the profile, the base first, each with its location."""
+def _files(name: str, own: Path, seen: tuple[str, ...]) -> list[TomlFile]:
+    """Return the files that make up the profile, the base first."""
     path = _own_file(name, own)
-    if name in seen or not path.is_file():
-        return _shipped_layers(name, path)
-    content = _read_own(path)
-    base = content.pop(EXTENDS, name if name in shipped_profiles() else None)
+    file = TomlFile.read(path) if name not in seen and path.is_file() else None
+    if file is None:
+        return _shipped_files(name, path)
+    base = file.content.pop(EXTENDS, name if name in shipped_profiles() else None)
     if base is None:
-        return [(str(path), content)]
+        return [file]
     if not isinstance(base, str) or not base or "/" in base:
-        raise ConfigProblem(f"{path}: {EXTENDS}: {base!r} is not the name of a profile")
+        raise ConfigProblem(f"{file.place(EXTENDS)}: {shown(base)} is not the name of a profile")
     if base in (*seen, name) and base not in shipped_profiles():
-        raise ConfigProblem(f"{path}: {EXTENDS}: {base!r} itself extends this profile")
-    return [*_layers(base, own, (*seen, name)), (str(path), content)]
+        raise ConfigProblem(f"{file.place(EXTENDS)}: {base!r} itself extends this profile")
+    return [*_files(base, own, (*seen, name)), file]
 
 
-def _shipped_layers(name: str, path: Path) -> list[Layer]:
+def _shipped_files(name: str, path: Path) -> list[TomlFile]:
     text = shipped_profiles().get(name)
     if text is None:
         known = ", ".join(sorted(shipped_profiles()))
         raise ConfigProblem(
             f"unknown profile {name!r}: {path} does not exist, and cloudq includes only: {known}"
         )
-    content = tomllib.loads(text)
-    base = content.pop(EXTENDS, None)
-    return [*([] if base is None else _shipped_layers(base, path)), (f"{name}.toml", content)]
-
-
-def _read_own(path: Path) -> dict[str, Any]:
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise ConfigProblem(f"{path}: too large for a profile")
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ConfigProblem(f"{path}: {error}") from error
+    file = TomlFile.parse(f"{name}.toml", text)
+    base = file.content.pop(EXTENDS, None)
+    return [*([] if base is None else _shipped_files(base, path)), file]

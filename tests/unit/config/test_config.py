@@ -414,7 +414,7 @@ def test_every_problem_is_named_with_its_place_and_what_may_be_meant(home: Path)
         "config.toml line 6, [store] addressing_style: must be one of auto, path, virtual, not 'vhost'",
         "config.toml line 8, [log] level: must be one of DEBUG, INFO, WARNING, ERROR, CRITICAL, not 'LOUD'",
         "config.toml line 9, [log] num_procs: unknown key; did you mean [agent] num_procs?",
-        'config.toml line 11, [projects] imaging: write [projects.NAME] and SYSTEM = "value"',
+        'config.toml line 11, [projects] imaging: must be a section, [projects.imaging] and SYSTEM = "value"',
         "config.toml line 14, [projects.P] abci: abci is already set",
         "config.toml line 15, [projects.P] other: must be a printable text in quotes, not 3",
         f"config.toml line 16, [projects.P] a b: {not_a_system}",

@@ -26,7 +26,7 @@ def rows(page: str) -> list[list[str]]:
 
 
 def shown_default(key: Key) -> str:
-    return "none" if key.default == "" else f"`{json.dumps(key.default)}`"
+    return "none" if key.default == "" else f"`{json.dumps(key.default).removesuffix('.0')}`"
 
 
 @pytest.mark.parametrize("key", KEYS, ids=lambda key: key.dotted)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from cloudq.adapters.systems import load_profile, reading, shipped_profiles
+from cloudq.adapters.systems import load_profile, shipped_profiles
+from cloudq.adapters.systems.reading import PROFILE
 from cloudq.bootstrap.preview import conversion_preview
 from cloudq.config import load_config
 from cloudq.domain.scripts.directive import RULES
 from cloudq.domain.scripts.system_profile import PROJECT_FIELDS, RESOURCE_FIELDS, WALLTIME_FIELDS
+from cloudq.toml_tables import in_words, key_paths
 
 DOCS = Path(__file__).parents[4] / "docs"
 SCRIPT = b"#$ project: imaging\n#$ resource: gpu\n#$ n_resource: 2\n#$ walltime: 90m\necho\n"
@@ -38,12 +40,7 @@ def test_the_site_that_is_added_is_converted_as_shown(tmp_path: Path) -> None:
 
 def test_every_key_of_a_profile_is_in_its_table() -> None:
     guide = page("add-your-site.md")
-    keys = [
-        "extends",
-        *reading._TOP,
-        *(f"[{table}] {key}" for table, readers in reading._TABLES.items() for key in readers),
-        *(f"[resources.NAME] {key}" for key in reading._RESOURCE),
-    ]
+    keys = ["extends", *(in_words(path) for path in key_paths(PROFILE))]
 
     assert [key for key in keys if f"\n| `{key}` | " not in guide] == []
     fields = PROJECT_FIELDS | RESOURCE_FIELDS | WALLTIME_FIELDS

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudq.config.places import find_lines, line_of
+from cloudq.toml_tables.lines import find_lines, line_of
 
 TEXT = '''\
 top = 1

@@ -1,7 +1,8 @@
 """Find the line of each key in a TOML file, which the parser of the standard library does not report.
 
-This is good enough for messages. Keys that it cannot follow (in inline tables, or in multi-line strings) get
-the line of the nearest enclosing key, or none.
+This is good enough for messages. Keys that it cannot follow (in inline tables, in multi-line strings, or many
+tables deep) get the line of the nearest enclosing key, or none. A module of its own, because only a message
+needs it: compiling the patterns takes longer than reading the file.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ _PART = r"""(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')"""
 _KEY = re.compile(rf"\s*({_PART}(?:\s*\.\s*{_PART})*)\s*=")
 _PARTS = re.compile(_PART)
 
+_MAX_DEPTH = 16
+"""A header with thousands of parts would otherwise take memory that grows with their square."""
+
 Path = tuple[str, ...]
 
 
 def find_lines(text: str) -> dict[Path, int]:
     """Return the line, counted from 1, of every table and key."""
-    found: dict[Path, int] = {}
+    lines: dict[Path, int] = {}
     table: Path = ()
     inside = ""
     for number, line in enumerate(text.split("\n"), start=1):
@@ -27,11 +31,11 @@ def find_lines(text: str) -> dict[Path, int]:
             continue
         if header := _HEADER.fullmatch(line):
             table = _split(header[1])
-            _note(found, table, number)
+            _note(lines, table, number)
         elif key := _KEY.match(line):
-            _note(found, table + _split(key[1]), number)
+            _note(lines, table + _split(key[1]), number)
             inside = _opened(line[key.end() :])
-    return found
+    return lines
 
 
 def line_of(lines: dict[Path, int], path: Path) -> int | None:
@@ -43,10 +47,10 @@ def line_of(lines: dict[Path, int], path: Path) -> int | None:
     return None
 
 
-def _note(found: dict[Path, int], path: Path, number: int) -> None:
+def _note(lines: dict[Path, int], path: Path, number: int) -> None:
     """Note a line; ``[a.b]`` is the line of ``a`` too, unless ``a`` already has one."""
-    for length in range(1, len(path) + 1):
-        found.setdefault(path[:length], number)
+    for length in range(1, min(len(path), _MAX_DEPTH) + 1):
+        lines.setdefault(path[:length], number)
 
 
 def _split(dotted: str) -> Path:
