@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
+
+# Where PYTHONDONTWRITEBYTECODE is set, each process of a run would compile, and pytest would rewrite, every
+# module of the tests: a seventh of the time of the unit tests. The results go beside pytest's own cache.
+if sys.dont_write_bytecode:
+    sys.pycache_prefix = str(Path(__file__).parents[1] / ".pytest_cache" / "pycache")
+    sys.dont_write_bytecode = False
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -58,6 +66,12 @@ def pytest_configure() -> None:
     for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, usual)
+
+
+def pytest_collection_finish() -> None:
+    """Spare thousands of collected tests, which live until the end, from every search for garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from attrs import define, field
+from attrs import define, evolve, field, frozen
 
 from cloudq.adapters.preset_files import PresetFiles
 from cloudq.application.builder.cluster_report import Report
 from cloudq.bootstrap.builder import BuilderParts, wire_builder
-from cloudq.domain.clusters.preset import CONFIGURATION_FILE, FILES, NETWORK_FILE
+from cloudq.domain.clusters.preset import CONFIGURATION_FILE, FILES, NETWORK_FILE, Preset
 from cloudq.domain.clusters.request import ClusterRequest, JobBucket
 from cloudq.ports.presets import Wheel
 from cloudq.testing.fake_clock import FakeClock
@@ -64,6 +64,24 @@ def foreign_store(profile: str = "abci") -> JobBucket:
     return JobBucket(FOREIGN_BUCKET, "https://s3.abci.ai", profile)
 
 
+_LOADED: dict[tuple[bytes, ...], Preset] = {}
+
+
+@frozen
+class KeptPresets(PresetFiles):
+    """Presets that parse the same files only once: that is most of the work of a cluster in memory."""
+
+    def load(self, name: str) -> Preset:
+        """Return the preset; only its place differs from that of another folder with the same files."""
+        folder = self.own / name
+        content = tuple((folder / file).read_bytes() for file in FILES if (folder / file).is_file())
+        if len(content) < len(FILES):
+            return super().load(name)
+        if (name.encode(), *content) not in _LOADED:
+            _LOADED[name.encode(), *content] = super().load(name)
+        return evolve(_LOADED[name.encode(), *content], place=str(folder))
+
+
 @define
 class World:
     """The builder of one user, and all its messages."""
@@ -86,7 +104,7 @@ class World:
         report = Report(self.said.append, self.noted.append, self.progress.append)
         there = cloud or self.cloud
         return wire_builder(
-            there, there, PresetFiles(self.home / "presets"), self.clock, report, lambda: WHEEL
+            there, there, KeptPresets(self.home / "presets"), self.clock, report, lambda: WHEEL
         )
 
     def request(self, name: str = "c", **others: Any) -> ClusterRequest:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -316,13 +314,6 @@ class TestHostileRecords:
     @pytest.mark.parametrize("body", [b"", b"[]", b'{"nonce": 1}', b"[" * 100_000, b"\xff"])
     def test_a_nonce_is_sought_in_anything(self, body: bytes) -> None:
         assert codec.nonce_of(body) == ""
-
-
-def test_cattrs_is_not_imported_before_a_record_is_read() -> None:
-    """The import takes a tenth of a second, too long for `cloudqcli --help`."""
-    code = "import sys, cloudq.adapters.job_repository; sys.exit('cattrs' in sys.modules)"
-
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def _changed(body: bytes, **fields: object) -> bytes:

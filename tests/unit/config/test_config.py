@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -503,17 +501,3 @@ def test_a_file_larger_than_any_configuration_is_not_read(home: Path) -> None:
     written(home, "#" * (1024 * 1024 + 1))
     with pytest.raises(ConfigProblem, match="too large for a configuration file"):
         load_config({}, home=home)
-
-
-# Cost ----------------------------------------------------------------------------------------
-
-
-def test_reading_the_default_configuration_imports_nothing_heavy() -> None:
-    code = (
-        "import sys; from cloudq.config import load_config; load_config({}); "
-        "heavy = {'boto3', 'botocore', 'cattrs', 'click', 'structlog', 'tomllib', 'difflib', 'asyncio'}; "
-        "print(sorted(heavy & set(sys.modules)))"
-    )
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-
-    assert answer.stdout == "[]\n"

@@ -6,7 +6,6 @@ import io
 import json
 import logging
 import stat
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -240,10 +239,3 @@ def test_configuring_again_replaces_what_was_there() -> None:
 
     assert first.getvalue() == ""
     assert second.getvalue().count("once") == 1
-
-
-def test_a_client_that_configures_no_logging_never_loads_structlog() -> None:
-    code = "import sys, cloudq.entrypoints.shared.logging; print('structlog' in sys.modules)"
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-
-    assert answer.stdout == "False\n"

@@ -143,9 +143,9 @@ def test_a_forbidden_value_is_not_repeated() -> None:
             "[oven]\nhot = " + "[" * 300 + "]" * 300,
             "1.toml line 2, [oven] hot: must be true or false, not [[",
         ),
-        ("[x" + ".a" * 50_000 + "]", "1.toml line 1, x: unknown section (known: cakes, color, names, oven)"),
+        ("[x" + ".a" * 3_000 + "]", "1.toml line 1, x: unknown section (known: cakes, color, names, oven)"),
         (
-            '[oven]\nhot = "' + "x" * 500_000 + '"',
+            '[oven]\nhot = "' + "x" * 50_000 + '"',
             "1.toml line 2, [oven] hot: must be true or false, not 'xx",
         ),
         ('"a\\n\\u001b[31m" = 1', "1.toml, 'a\\n\\x1b[31m': unknown key (known: "),

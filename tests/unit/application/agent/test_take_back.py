@@ -26,6 +26,8 @@ from tests.parts.world import SCRIPT, Agent, System, World
 
 LONG = Script(duration_s=30_000)
 SILENCE_S = 1801.0
+FORCED_CANCEL_CALLS = 14
+"""The requests of a cancel without the holder; a trap set beyond them does not spring."""
 
 
 @pytest.fixture(autouse=True)
@@ -66,6 +68,15 @@ def test_a_job_of_a_silent_system_is_ended_without_it(world: World) -> None:
     assert job.error_msg == "canceled by tester@laptop without the agent of alpha: it may still run there"
     assert world.stored("queue/") == [f"queue/alpha/{job_id}.1.cancel"]
     assert [entry.job_id for entry in world.client().query.history()] == [job_id]
+
+
+def test_every_request_of_a_forced_cancel_is_one_at_which_it_is_cut(world: World) -> None:
+    job_id, _, _ = held_by_a_silent_agent(world)
+    trap = Trap()
+    client = world.client(Trapped(world.store, trap, "store"))  # type: ignore[arg-type]
+    client.cancel.without_the_holder(job_id, 1, force=False)
+
+    assert len(trap.calls) == FORCED_CANCEL_CALLS
 
 
 def test_a_job_of_a_system_that_reported_lately_is_ended_without_it_only_by_force(world: World) -> None:
@@ -113,7 +124,7 @@ def test_tasks_that_had_ended_keep_their_end(world: World) -> None:
 
 @pytest.mark.parametrize("comes_back", ["the process that paused", "a new process", "nobody"])
 @pytest.mark.parametrize("after", [False, True], ids=["before the call", "after the call"])
-@pytest.mark.parametrize("at", range(16))
+@pytest.mark.parametrize("at", range(FORCED_CANCEL_CALLS + 1))
 def test_a_forced_cancel_cut_anywhere_is_finished_by_running_it_again(
     tmp_path: Path, at: int, after: bool, comes_back: str
 ) -> None:
@@ -138,7 +149,7 @@ def test_a_forced_cancel_cut_anywhere_is_finished_by_running_it_again(
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before the call", "after the call"])
-@pytest.mark.parametrize("at", range(16))
+@pytest.mark.parametrize("at", range(FORCED_CANCEL_CALLS + 1))
 def test_a_plain_cancel_finishes_a_forced_one_that_was_cut(tmp_path: Path, at: int, after: bool) -> None:
     world = World(tmp_path)
     job_id, alpha, silent = held_by_a_silent_agent(world)
@@ -160,7 +171,7 @@ def test_a_plain_cancel_finishes_a_forced_one_that_was_cut(tmp_path: Path, at: i
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before the call", "after the call"])
-@pytest.mark.parametrize("at", range(16))
+@pytest.mark.parametrize("at", range(FORCED_CANCEL_CALLS + 1))
 def test_an_agent_that_comes_back_finishes_a_forced_cancel_that_it_hears_of(
     tmp_path: Path, at: int, after: bool
 ) -> None:
@@ -199,6 +210,9 @@ def test_an_agent_that_is_killed_while_it_lets_go_is_followed_by_one_that_does(
         assert world.job(job_id) == ended
         assert world.stored("queue/") == []
         assert world.log.defects() == []
+        if not trap.sprung:
+            return
+    raise AssertionError("the agent was killed at every call, and made more")
 
 
 def test_a_submission_that_comes_after_a_forced_cancel_does_not_start_the_script(world: World) -> None:

@@ -18,10 +18,8 @@ from cloudq.entrypoints.cloudqaws import main
 from cloudq.entrypoints.cloudqaws.output import cluster_lines, cluster_record
 from cloudq.entrypoints.cloudqaws.session import Session
 from tests.parts.builder import World
-from tests.unit.entrypoints.cloudqcli.test_help import HEAVY, POSIX_ONLY, WITHOUT_POSIX, python
 
 COMMANDS = ("create", "list", "delete", "preset")
-BUILDER = 'from cloudq.entrypoints.cloudqaws import main; main(prog_name="cloudqaws")'
 CREATE = ("create", "--name", "c", "--keypair", "my-key", "--preset_name", "tiny")
 
 
@@ -234,42 +232,8 @@ class TestTrouble:
 
 
 class TestHelp:
-    def test_help_loads_nothing_heavy(self) -> None:
-        code = (
-            "import sys; from cloudq.entrypoints.cloudqaws import main\n"
-            "try: main(['--help'])\n"
-            f"except SystemExit: print([name for name in {(*HEAVY, 'yaml')!r} if name in sys.modules])"
-        )
-
-        assert python("-c", code).stdout.splitlines()[-1] == "[]"
-
     def test_commands_stand_in_the_order_of_their_use(self) -> None:
         assert tuple(main.list_commands(None)) == COMMANDS  # type: ignore[attr-defined]
 
     def test_says_its_version(self, builder: Builder) -> None:
         assert builder("--version").stdout == f"cloudqaws {__version__}\n"
-
-
-def test_a_builder_needs_nothing_that_only_posix_has(tmp_path: Path) -> None:
-    """Without the modules of POSIX: wire the builder for AWS, make wheel and preset, run a command."""
-    work = """
-import os, sys
-from pathlib import Path
-from cloudq.application.builder.cluster_report import Report
-from cloudq.bootstrap.builder import builder_parts
-from cloudq.adapters.portable_process import run_portably
-home = Path(os.environ["CLOUDQ_HOME"])
-parts = builder_parts(home, os.environ, "", Report())
-assert parts.create.wheel().content
-assert parts.create.presets.load("default").configuration
-assert run_portably([sys.executable, "-c", "print(1)"], os.environ, 60).stdout.strip() == "1"
-"""
-    environ = {"CLOUDQ_HOME": str(tmp_path), "AWS_DEFAULT_REGION": "us-east-1"}
-    wired = python("-c", WITHOUT_POSIX + work, ",".join(POSIX_ONLY), **environ)
-    copied = python(
-        "-c", WITHOUT_POSIX + BUILDER, ",".join(POSIX_ONLY), "preset", "--preset_name", "default", **environ
-    )
-
-    assert wired.returncode == 0, wired.stderr
-    assert copied.returncode == 0, copied.stderr
-    assert (tmp_path / "presets/default/network.yaml").is_file()
