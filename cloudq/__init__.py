@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         UnknownSystem,
         WaitTimedOut,
     )
-    from cloudq.domain.finding import Finding, Level
+    from cloudq.domain.finding import Finding, Level, Remedy
     from cloudq.domain.jobs.history import HistoryEntry
     from cloudq.domain.jobs.job import Job
     from cloudq.domain.jobs.job_state import JobState
@@ -60,6 +60,7 @@ _HOMES = {
     "JobStateConflict": "cloudq.domain.errors",
     "Level": "cloudq.domain.finding",
     "MaybeSubmitted": "cloudq.domain.errors",
+    "Remedy": "cloudq.domain.finding",
     "Requeued": "cloudq.application.client.requeue_job",
     "StoreProblem": "cloudq.domain.errors",
     "StoreUnavailable": "cloudq.domain.errors",
@@ -88,6 +89,7 @@ __all__ = [
     "JobStateConflict",
     "Level",
     "MaybeSubmitted",
+    "Remedy",
     "Requeued",
     "StoreProblem",
     "StoreUnavailable",

@@ -209,7 +209,7 @@ class Client:
         )
 
     def agent_log(self, system: str) -> Iterator[bytes]:
-        """Return the recent log of the agent of *system*."""
+        """Yield the recent log of the agent of *system*. Raises `NoAgentLog` at the first piece."""
         return self._parts.read_log.of_agent(checked_system(system))
 
     def stage_out(

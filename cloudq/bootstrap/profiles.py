@@ -33,7 +33,7 @@ def profile_of(config: Config, system: str, chosen: str = "") -> SystemProfile:
         return load_profile(config.agent.profile, own)
     if not has_profile(system, own):
         raise ConfigProblem(
-            f"this machine has no profile of {system}: name its profile with --profile, or describe it in "
+            f"this machine has no profile of {system}: name its profile, or describe it in "
             f"{own / f'{system}.toml'}"
         )
     return load_profile(system, own)

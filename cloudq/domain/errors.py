@@ -1,6 +1,8 @@
 """The errors that cloudq raises on purpose: all have one root and carry the command's exit status.
 
-The exit statuses are part of the interface and documented in ``docs/exit-statuses.md``.
+The exit statuses are part of the interface and documented in ``docs/exit-statuses.md``. The text of an error
+is complete for a program that uses the library, so it contains no command and no option: the entrypoints add
+those, by the class of the error and from its fields.
 """
 
 from __future__ import annotations
@@ -13,32 +15,80 @@ from pathlib import Path
 class CloudqError(Exception):
     """A failure of cloudq, described so that a user can act on it.
 
-    ``exit_code`` is the exit status of the command; ``transient`` is True if the same call may succeed
-    later without any change by a person.
+    ``exit_code`` is the exit status of the command.
     """
 
     exit_code: int = 1
-    transient: bool = False
 
 
 class UsageProblem(CloudqError):
-    """The request is not valid in this form; nothing was done."""
+    """The request is not valid in this form; nothing was done. The error lists all problems at once."""
 
     exit_code = 2
-
-
-class InvalidInput(UsageProblem):
-    """The input is invalid; the error lists all problems at once."""
 
     def __init__(self, problems: Sequence[str] | str) -> None:
         self.problems = (problems,) if isinstance(problems, str) else tuple(problems)
         super().__init__("\n".join(self.problems))
 
 
+class Problem(str):
+    """One of the problems of a `UsageProblem` that programs may want to recognize by its class."""
+
+    __slots__ = ()
+
+
+class NoTargetSystem(Problem):
+    """No system was named for a job that needs one."""
+
+    __slots__ = ()
+
+
+class SystemNeverReported(Problem):
+    """A job names a system as which no agent ever reported; *force* queues it anyway."""
+
+    __slots__ = ()
+
+
+class BucketNeedsProfile(Problem):
+    """The keys of a bucket are needed, because it does not belong to the account of the cluster."""
+
+    __slots__ = ()
+
+
+class ArchiveKeptPacked(Problem):
+    """An archive of a job was downloaded but not unpacked; staging out without limits may unpack it."""
+
+    __slots__ = ()
+
+
+class InvalidInput(UsageProblem):
+    """The input is invalid."""
+
+
+class NoTaskNamed(InvalidInput):
+    """The job is an array job, and no task of it was named."""
+
+    def __init__(self, job_id: str, tasks: str) -> None:
+        self.job_id = job_id
+        self.tasks = tasks
+        super().__init__(f"Job ({job_id}) is an array ({tasks}): name a task.")
+
+
 class ConfigProblem(InvalidInput):
     """The configuration cannot be used; the error lists every problem with its place."""
 
     exit_code = 3
+
+
+class RootRefused(ConfigProblem):
+    """The agent does not run as root unless the configuration allows it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the agent refuses to run as root: every job would run as root, and anyone who can write to "
+            "the store could do anything on this machine. Start it as an ordinary user. If you really "
+            "want this (a container, a test machine), set [agent] allow_root = true."
+        )
 
 
 # The store -----------------------------------------------------------------------------------
@@ -57,8 +107,6 @@ class StoreProblem(CloudqError):
 
 class StoreUnavailable(StoreProblem):
     """No usable answer was received from the store, so the outcome of the request is unknown."""
-
-    transient = True
 
 
 class StoreRefused(StoreProblem):
@@ -89,7 +137,7 @@ class ClaimMissing(StoreUnavailable):
         self.n = n
         super().__init__(
             f"claim {n} of job ({job_id}) is missing from the store, although it was made: the bucket was "
-            "restored from a backup, or something deletes objects below jobs/; run cloudqcli doctor"
+            "restored from a backup, or something deletes objects below jobs/"
         )
 
 
@@ -108,8 +156,6 @@ class PreconditionFailed(StoreProblem):
 
 class WriteConflict(StoreProblem):
     """The store received two conditional writes at once and decided neither; try again."""
-
-    transient = True
 
 
 class OutcomeUnknown(StoreUnavailable):
@@ -139,16 +185,21 @@ class StagedOutInPart(CloudqError):
     exit_code = 16
 
     def __init__(self, job_id: str, target: Path, problems: Sequence[str]) -> None:
+        self.job_id = job_id
         self.target = target
         self.problems = tuple(problems)
-        brought = f"Job ({job_id}) was staged out into {target}, except for:"
-        super().__init__("\n".join([brought, *self.problems]))
+        self.summary = f"Job ({job_id}) was staged out into {target}, except for:"
+        super().__init__("\n".join([self.summary, *self.problems]))
 
 
 class NoAgentLog(CloudqError):
-    """The store contains no log of this agent."""
+    """The store contains no log of the agent of *system*."""
 
     exit_code = 5
+
+    def __init__(self, system: str) -> None:
+        self.system = system
+        super().__init__(f"There is no agent log of {system}.")
 
 
 class TargetExists(UsageProblem):
@@ -171,6 +222,46 @@ class JobStateConflict(CloudqError):
     exit_code = 7
 
 
+class JobNotFinal(JobStateConflict):
+    """Only a final job may be deleted, and this one is in *state*."""
+
+    def __init__(self, job_id: str, state: str) -> None:
+        self.job_id = job_id
+        self.state = state
+        super().__init__(f"Job ({job_id}) is {state}: only a finished job can be deleted.")
+
+
+class JobNotPutAway(JobStateConflict):
+    """The agent of *system* did not clean up a final job and has been silent for long.
+
+    *force* deletes the job anyway.
+    """
+
+    def __init__(self, job_id: str, system: str) -> None:
+        self.job_id = job_id
+        self.system = system
+        super().__init__(
+            f"The agent of {system} did not clean up job ({job_id}) and has been silent for a long time."
+        )
+
+
+class HolderReported(JobStateConflict):
+    """The agent of the *system* that holds the job reported recently, so the job may still run there.
+
+    The job may be taken back after *silence_s* seconds without a report. *force* does it before: then the
+    job may run twice.
+    """
+
+    def __init__(self, job_id: str, system: str, silence_s: float) -> None:
+        self.job_id = job_id
+        self.system = system
+        self.silence_s = silence_s
+        super().__init__(
+            f"The agent of {system} reported recently, so job ({job_id}) may still run there. "
+            f"Wait until it has been silent for {silence_s / 60:.0f} min."
+        )
+
+
 class IllegalTransition(JobStateConflict):
     """No job may make this change of state."""
 
@@ -182,20 +273,22 @@ class JobIdTaken(CloudqError):
 class RecordChanged(CloudqError):
     """Another process rewrote the record after it was read."""
 
-    transient = True
-
 
 class MaybeSubmitted(CloudqError):
     """The store did not confirm a submission: the job may have been submitted."""
 
     exit_code = 8
 
+    def __init__(self, job_id: str, name: str, reason: str) -> None:
+        self.job_id = job_id
+        self.name = name
+        super().__init__(f"Job ({job_id}) {name} may have been submitted: {reason}")
+
 
 class WaitTimedOut(CloudqError):
     """The awaited event did not happen in time; it may still happen."""
 
     exit_code = 9
-    transient = True
 
 
 # Systems and agents --------------------------------------------------------------------------
@@ -223,21 +316,18 @@ class LeaseLost(CloudqError):
     """This process may no longer act for its system."""
 
     exit_code = 10
-    transient = True
 
 
 class WorkAbandoned(CloudqError):
     """Background work was ended because its result is no longer needed."""
 
     exit_code = 10
-    transient = True
 
 
 class InputIsBig(CloudqError):
     """An input is too large to be fetched with the small ones; it is fetched with the big ones."""
 
     exit_code = 11
-    transient = True
 
 
 class WorkspaceProblem(CloudqError):
@@ -261,8 +351,6 @@ class HomeInDoubt(WorkspaceProblem):
 class WorkspaceFull(WorkspaceProblem):
     """No space, quota or inodes are left for the job's files."""
 
-    transient = True
-
 
 class ArchiveRejected(WorkspaceProblem):
     """An archive would write outside its target, or unpacks to more than is allowed."""
@@ -277,8 +365,6 @@ class SchedulerProblem(CloudqError):
 class SchedulerUnavailable(SchedulerProblem):
     """No usable answer was received from the scheduler, so nothing is known."""
 
-    transient = True
-
 
 class SchedulerUnfit(SchedulerProblem):
     """The scheduler's commands on this machine do not support what cloudq needs of them."""
@@ -291,13 +377,9 @@ class SubmitRefused(SchedulerProblem):
 class SubmitDeferred(SchedulerProblem):
     """The scheduler rejected the job because of a temporary limit or budget."""
 
-    transient = True
-
 
 class SubmitUncertain(SchedulerProblem):
     """The submit command gave no answer: the job may have been submitted."""
-
-    transient = True
 
 
 class NoJobId(SubmitUncertain):
@@ -321,6 +403,17 @@ class ClusterConflict(CloudqError):
     exit_code = 7
 
 
+class ClusterIncomplete(ClusterConflict):
+    """A stack of the cluster *name* has failed or is missing, so the cluster cannot be completed."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(
+            f"The parts of the cluster ({name}) do not fit together: one of its stacks has failed or is "
+            "missing. Delete the cluster, then create it again."
+        )
+
+
 class NameTaken(ClusterConflict):
     """A stack that is not cloudq's has this name already."""
 
@@ -334,12 +427,22 @@ class CloudProblem(CloudqError):
 class CloudUnavailable(CloudProblem):
     """No usable answer was received from the cloud, so the outcome of the request is unknown."""
 
-    transient = True
-
 
 class CloudRefused(CloudProblem):
     """The cloud refused the request: no permission, expired credentials, or a limit of the account."""
 
 
 class ClusterFailed(CloudProblem):
-    """A cluster could not be created or deleted; the message contains the cloud's own events."""
+    """The cluster *name* could not be created or deleted; the message contains the cloud's own events."""
+
+    def __init__(self, name: str, message: str) -> None:
+        self.name = name
+        super().__init__(message)
+
+
+class ClusterNotCreated(ClusterFailed):
+    """The cluster could not be created; what was created of it may cost money."""
+
+
+class ClusterNotDeleted(ClusterFailed):
+    """The cluster could not be deleted; what remains of it may cost money."""

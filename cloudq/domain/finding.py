@@ -19,6 +19,17 @@ class Level(Enum):
     """Nothing is known, because the question itself failed."""
 
 
+class Remedy(Enum):
+    """What cloudq itself offers against a finding; each program names it in its own words."""
+
+    START_AGENT = "start an agent"
+    REPLACE_AGENT = "start the agent, or requeue or cancel its jobs"
+    READ_AGENT_LOG = "read the log of the agent of the subject"
+    REQUEUE = "requeue the job that is the subject"
+    DELETE = "delete jobs"
+    COLLECT = "examine again, and collect what is incomplete or left over"
+
+
 @frozen
 class Finding:
     """One line of an examination."""
@@ -27,6 +38,9 @@ class Finding:
     check: str
     what: str
     to_do: str = ""
+    remedy: Remedy | None = None
+    subject: str = ""
+    """The system or job to which the remedy applies; empty if it applies to none in particular."""
 
     @property
     def is_bad(self) -> bool:

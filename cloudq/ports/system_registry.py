@@ -121,7 +121,7 @@ class SystemRegistry(Protocol):
         ...
 
     def agent_log(self, system: str) -> Iterator[bytes]:
-        """Yield the agent's recent log in pieces. Raises `ObjectNotFound`."""
+        """Yield the agent's recent log in pieces. Raises `NoAgentLog` at the first one."""
         ...
 
     def delete_agent_log(self, system: str) -> bool:

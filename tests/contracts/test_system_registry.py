@@ -15,7 +15,7 @@ from cloudq.adapters.job_repository import BucketSystemRegistry, keys
 from cloudq.adapters.object_stores.wrappers.passing_on import PassingOn
 from cloudq.domain.errors import (
     LeaseLost,
-    ObjectNotFound,
+    NoAgentLog,
     OutcomeUnknown,
     RecordRejected,
     StoreUnavailable,
@@ -316,5 +316,5 @@ class TestAgentLogs:
         assert b"".join(registry.agent_log("alpha")) == b"started\n"
         assert registry.delete_agent_log("alpha")
         assert not registry.delete_agent_log("alpha")
-        with pytest.raises(ObjectNotFound):
+        with pytest.raises(NoAgentLog, match="There is no agent log of alpha"):
             b"".join(registry.agent_log("alpha"))

@@ -58,7 +58,7 @@ def _problems_with(store: ObjectStore, archives: Mapping[str, str], part: Path) 
         except OSError as error:
             if not is_full(error):
                 raise
-            yield f"{name}: not enough space for it here; stage out elsewhere with --into"
+            yield f"{name}: not enough space for it here; stage out to another place"
 
 
 def _name_within(into: Path, name: str) -> str:

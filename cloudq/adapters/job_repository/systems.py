@@ -18,6 +18,7 @@ from cloudq.adapters.job_repository import keys
 from cloudq.adapters.job_repository.records import pages, read
 from cloudq.domain.errors import (
     LeaseLost,
+    NoAgentLog,
     ObjectNotFound,
     PreconditionFailed,
     StoreUnavailable,
@@ -193,7 +194,10 @@ class BucketSystemRegistry:
 
     def agent_log(self, system: str) -> Iterator[bytes]:
         """Yield the agent's log in pieces, from one download."""
-        return self.store.read(keys.agent_log(system))
+        try:
+            yield from self.store.read(keys.agent_log(system))
+        except ObjectNotFound as error:
+            raise NoAgentLog(system) from error
 
     def delete_agent_log(self, system: str) -> bool:
         """Delete the agent's log with one LIST and at most one deletion."""

@@ -163,7 +163,7 @@ def _answer(what: str, error: ClientError) -> Exception:
 def _no_answer(what: str, error: BotoCoreError) -> Exception:
     if isinstance(error, NoCredentialsError | PartialCredentialsError):
         return ConfigProblem(
-            f"{what}: no AWS credentials: run 'aws configure', or name a profile that has some with --profile"
+            f"{what}: no AWS credentials: run 'aws configure', or name an AWS profile that has some"
         )
     if isinstance(error, NoRegionError):
         return ConfigProblem(f"{what}: no region: name one in your AWS profile, or in AWS_DEFAULT_REGION")

@@ -40,6 +40,6 @@ class CheckScheduler:
             raise SchedulerUnfit(
                 f"The scheduler's commands on this machine do not accept what cloudq needs, so the agent "
                 f"does not run: {'; '.join(problems)}. Put the scheduler's own, newer commands first on "
-                "the PATH of the shell that starts the agent; 'cloudqcli doctor' probes them again."
+                "the PATH of the shell that starts the agent."
             )
         self._is_fit = True

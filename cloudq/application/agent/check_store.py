@@ -74,7 +74,6 @@ class CheckStore:
             self.log.error(
                 "listings of this store are too old for cloudq: jobs are found late or not at all",
                 tolerated_s=LIST_LAG_TOLERATED_S,
-                look_at="cloudqcli doctor",
             )
         elif max(shown_s, gone_s) >= TOLD_FROM_S:
             self.log.warning("listings of this store lag", new_s=round(shown_s), deleted_s=round(gone_s))

@@ -77,7 +77,8 @@ class HandOverJob:
         if local_ids := self.scheduler.find(work.tag):
             return HandOverResult(job=work.job, local_ids=local_ids)
         note = (
-            "its files are under another home: it is followed, never submitted again; see 'cloudqcli requeue'"
+            "its files are under another home: it is followed, never submitted again; "
+            "requeue it if it must run"
         )
         return HandOverResult(job=work.job, wait=Wait(note, longest_s=60.0))
 
@@ -272,7 +273,7 @@ def _started_before(tag: ClaimTag, at: datetime) -> str:
     return (
         f"not started again: claim {tag.n} of this job was started here on {at:%Y-%m-%d at %H:%M} UTC, and "
         "its files are gone: they were removed, or the bucket was restored from a backup. To run the job "
-        f"once more: cloudqcli submit --rerun {tag.job_id}"
+        "once more, rerun it."
     )
 
 

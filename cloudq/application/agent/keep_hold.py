@@ -52,7 +52,7 @@ class KeepHold:
             raise StoreProblem(
                 f"{len(self._losses)} objects of unfinished jobs were missing from the store and were "
                 f"written again, the last: {self._losses[-1][1]}. Was the bucket restored from a backup, or "
-                "does a rule let its objects expire? Run cloudqcli doctor"
+                "does a rule let its objects expire?"
             )
 
     def is_replaced(self, held: HeldJob, stored: StoredJob | None = None) -> bool:

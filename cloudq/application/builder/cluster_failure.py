@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from cloudq.domain.clusters.cluster import Part
+from cloudq.domain.errors import ClusterFailed, ClusterNotCreated, ClusterNotDeleted
 from cloudq.ports.cluster_provisioner import ClusterProvisioner
 
-_NEXT = {
-    "made": (
-        "AWS is removing the created resources, or they still exist and cost money. 'cloudqaws create' with "
-        "the same options replaces what failed; 'cloudqaws delete --name {name}' removes everything."
+_NEXT: dict[type[ClusterFailed], tuple[str, str]] = {
+    ClusterNotCreated: (
+        "made",
+        "AWS is removing the created resources, or they still exist and cost money.",
     ),
-    "removed": (
-        "The remaining resources may cost money: remove those that the events name, then run "
-        "'cloudqaws delete --name {name}' again."
+    ClusterNotDeleted: (
+        "removed",
+        "The remaining resources may cost money: remove those that the events name.",
     ),
 }
 
@@ -37,13 +38,13 @@ _HINTS = (
 """Pairs of strings to look for in the events, and the hint for them."""
 
 
-def failure_text(provisioner: ClusterProvisioner, name: str, part: Part, what: str, reason: str) -> str:
-    """Return a message with the cloud's own description of the failure and the next step.
-
-    *what* is ``made`` or ``removed``.
-    """
+def cluster_failure(
+    kind: type[ClusterFailed], provisioner: ClusterProvisioner, name: str, part: Part, reason: str
+) -> ClusterFailed:
+    """Return an error of this *kind* with the cloud's own description of the failure and the next step."""
     events = provisioner.failures(name, part) or ((reason,) if reason else ())
     told = "\n".join(events).lower()
     hints = [hint for signs, hint in _HINTS if any(sign.lower() in told for sign in signs)]
+    what, next_step = _NEXT[kind]
     head = f"The stack ({part.stack_of(name)}) could not be {what}."
-    return "\n".join([head, *(f"  {event}" for event in events), *hints, _NEXT[what].format(name=name)])
+    return kind(name, "\n".join([head, *(f"  {event}" for event in events), *hints, next_step]))

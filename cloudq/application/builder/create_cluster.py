@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from attrs import define, field, frozen
 
 from cloudq.application.builder.await_stack import AwaitStack
-from cloudq.application.builder.cluster_failure import failure_text
+from cloudq.application.builder.cluster_failure import cluster_failure
 from cloudq.application.builder.cluster_report import Report
 from cloudq.application.builder.settle_cluster import SettleCluster, SettledCluster
 from cloudq.domain.clusters.cluster import Cluster, Part, StackState, checked_cluster_name
@@ -22,7 +22,7 @@ from cloudq.domain.clusters.preset import (
 )
 from cloudq.domain.clusters.request import ClusterRequest
 from cloudq.domain.clusters.steps import Step, creation_step
-from cloudq.domain.errors import ClusterConflict, ClusterFailed
+from cloudq.domain.errors import ClusterConflict, ClusterIncomplete, ClusterNotCreated
 from cloudq.ports.cluster_provisioner import CloudAccount, ClusterProvisioner
 from cloudq.ports.presets import Presets, Wheel
 
@@ -147,7 +147,7 @@ class _Creation:
     def run(self, cluster: Cluster, *, wait: bool) -> Cluster:
         while (step := creation_step(cluster)) is not Step.DONE:
             if step is Step.REFUSE:
-                raise ClusterConflict(_REFUSED.format(name=cluster.name))
+                raise ClusterIncomplete(cluster.name)
             part = _PARTS[step]
             self._complain(cluster, part)
             self._act(step, part, cluster)
@@ -182,12 +182,6 @@ class _Creation:
             if stack is None or stack.state is StackState.DELETING:
                 raise ClusterConflict(f"The stack ({name}) was being created; another command deletes it.")
             if stack.state is StackState.FAILED:
-                raise ClusterFailed(
-                    failure_text(self.create.provisioner, cluster.name, begun, "made", stack.reason)
+                raise cluster_failure(
+                    ClusterNotCreated, self.create.provisioner, cluster.name, begun, stack.reason
                 )
-
-
-_REFUSED = (
-    "The parts of the cluster ({name}) do not fit together: one of its stacks has failed or is missing. "
-    "Remove the rest with 'cloudqaws delete --name {name}', then create the cluster again."
-)

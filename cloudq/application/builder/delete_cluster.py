@@ -5,11 +5,11 @@ from __future__ import annotations
 from attrs import frozen
 
 from cloudq.application.builder.await_stack import AwaitStack
-from cloudq.application.builder.cluster_failure import failure_text
+from cloudq.application.builder.cluster_failure import cluster_failure
 from cloudq.application.builder.cluster_report import Report
 from cloudq.domain.clusters.cluster import Cluster, Part, StackState, checked_cluster_name
 from cloudq.domain.clusters.steps import Step, deletion_step
-from cloudq.domain.errors import ClusterFailed
+from cloudq.domain.errors import ClusterNotDeleted
 from cloudq.ports.cluster_provisioner import CloudAccount, ClusterProvisioner
 
 _DELETIONS = {Step.DELETE_NODES: Part.NODES, Step.DELETE_NETWORK: Part.NETWORK}
@@ -63,7 +63,7 @@ class DeleteCluster:
     def _complain(self, cluster: Cluster, part: Part, begun: set[Part]) -> None:
         stack = cluster.part(part)
         if part in begun and stack is not None and stack.state is StackState.FAILED:
-            raise ClusterFailed(failure_text(self.provisioner, cluster.name, part, "removed", stack.reason))
+            raise cluster_failure(ClusterNotDeleted, self.provisioner, cluster.name, part, stack.reason)
 
     def _here(self) -> str:
         identity = self.account.identity()

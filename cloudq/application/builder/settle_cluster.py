@@ -13,7 +13,7 @@ from cloudq.domain.clusters.request import (
     chosen_zone,
     problems_with_access,
 )
-from cloudq.domain.errors import CloudUnavailable, InvalidInput
+from cloudq.domain.errors import BucketNeedsProfile, CloudUnavailable, InvalidInput
 from cloudq.domain.problems import Problems
 from cloudq.domain.stores.endpoint import is_plain_http
 from cloudq.ports.cluster_provisioner import CloudAccount, Identity
@@ -69,7 +69,7 @@ class SettleCluster:
         if there and request.zone and there != request.zone:
             raise InvalidInput(
                 f"zone {request.zone}: the network of this cluster is already in {there}; "
-                "omit --zone, or delete the cluster first"
+                "omit the zone, or delete the cluster first"
             )
         types = instance_types(preset.configuration)
         return chosen_zone(there or request.zone, types, self.account.offers(types))
@@ -92,8 +92,10 @@ class SettleCluster:
             return
         if not store.profile:
             raise InvalidInput(
-                f"bucket {store.bucket!r} does not belong to this account: with --cs_profile, "
-                "name the profile in ~/.aws/credentials that has its keys"
+                BucketNeedsProfile(
+                    f"bucket {store.bucket!r} does not belong to this account: name the profile in "
+                    "~/.aws/credentials that has its keys"
+                )
             )
         try:
             self.account.look_at_bucket(store)

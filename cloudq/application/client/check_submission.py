@@ -10,7 +10,7 @@ from attrs import frozen
 
 from cloudq.application.client.find_systems import Choice, FindSystems
 from cloudq.application.shared.end_job import load_or_none
-from cloudq.domain.errors import CloudqError, InvalidInput
+from cloudq.domain.errors import CloudqError, InvalidInput, NoTargetSystem
 from cloudq.domain.jobs.dependency import Holds
 from cloudq.domain.jobs.job_request import JobRequest
 from cloudq.domain.jobs.job_state import JobState
@@ -25,8 +25,8 @@ from cloudq.domain.scripts.target import Pinned, Target, case_warnings, read_tar
 from cloudq.ports.archives import Archives
 from cloudq.ports.job_repository import JobRepository
 
-_NO_SYSTEM = (
-    "no target system: pass --submit_to. Only a meta jobscript does not need it: its first lines are "
+_NO_SYSTEM = NoTargetSystem(
+    "no target system. Only a meta jobscript does not need one: its first lines are "
     "'#$ project: …', '#$ resource: …' and '#$ n_resource: …'"
 )
 
@@ -87,7 +87,9 @@ class CheckSubmission:
         problems.extend(request.holds.problems_in(self._state_of))
         choice = problems.collect(self.find_systems, request, problems)
         if not problems and not (choice and choice.systems):
-            problems.add("no target system: pass --submit_to or set run_on in the script")
+            problems.add(
+                NoTargetSystem("no target system: neither the request nor run_on in the script names one")
+            )
         if problems or choice is None:
             raise problems.error()
         return choice

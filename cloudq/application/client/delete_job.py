@@ -7,7 +7,15 @@ from collections.abc import Iterator
 from attrs import frozen
 
 from cloudq.application.shared.find_holder import FindHolder, is_presumed_gone
-from cloudq.domain.errors import JobNotFound, JobStateConflict, NewerFormat, NoAgentLog, RecordRejected
+from cloudq.domain.errors import (
+    JobNotFinal,
+    JobNotFound,
+    JobNotPutAway,
+    JobStateConflict,
+    NewerFormat,
+    NoAgentLog,
+    RecordRejected,
+)
 from cloudq.domain.jobs.job import Job
 from cloudq.ports.job_repository import JobQueue, JobRepository
 from cloudq.ports.system_registry import SystemRegistry
@@ -42,10 +50,7 @@ class DeleteJob:
                 f"remove jobs/{job_id}/ and queue/*/{job_id}.* from the store with the store's own tools."
             ) from error
         if not job.is_final:
-            raise JobStateConflict(
-                f"Job ({job_id}) is {job.state.value}: only a finished job can be deleted. "
-                f"Cancel it first: cloudqcli cancel --id {job_id}"
-            )
+            raise JobNotFinal(job_id, job.state.value)
         if job.run_system and job.claim and self.queue.holds_marker(job.run_system, job.tag):
             self._require_gone(job, force=force)
             # An agent that returns finds neither record nor claim: the request informs it of the deletion.
@@ -59,10 +64,7 @@ class DeleteJob:
                 f"The agent of {job.run_system} is still cleaning up job ({job.uuid}). Try again later."
             )
         if not force:
-            raise JobStateConflict(
-                f"The agent of {job.run_system} did not clean up job ({job.uuid}) and has been silent for a "
-                "long time. Use --force if it will not come back."
-            )
+            raise JobNotPutAway(job.uuid, job.run_system)
 
     def all_finished(self) -> Iterator[str]:
         """Delete every finished job that its agent has put away; yield each id once the job is gone."""
@@ -73,4 +75,4 @@ class DeleteJob:
     def agent_log(self, system: str) -> None:
         """Delete the log of an agent. Raises `NoAgentLog`."""
         if not self.registry.delete_agent_log(system):
-            raise NoAgentLog(f"There is no agent log of {system}.")
+            raise NoAgentLog(system)

@@ -7,7 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from attrs import frozen
 
 from cloudq.application.shared.know_store import KnowStore
-from cloudq.domain.errors import CloudqError, InvalidInput, UnknownSystem
+from cloudq.domain.errors import (
+    CloudqError,
+    InvalidInput,
+    NoTargetSystem,
+    SystemNeverReported,
+    UnknownSystem,
+)
 from cloudq.domain.jobs.eligibility import why_not
 from cloudq.domain.jobs.job_request import JobRequest
 from cloudq.domain.jobs.lease import AgentState, Offer
@@ -65,14 +71,14 @@ class FindSystems:
         """Raise `UnknownSystem` for systems as which no agent ever reported, if any agent ever did."""
         known = self.registry.systems()
         if known and (unknown := [system for system in systems if system not in known]):
-            raise UnknownSystem("\n".join(f"{_nobody_reported(system, known)}." for system in unknown))
+            raise UnknownSystem([f"{_nobody_reported(system, known)}." for system in unknown])
 
     def _kept_apart(self, choice: Choice) -> Choice:
         """Raise `InvalidInput` for several systems on a weak store: more than one might run the job."""
         if self.know_store.is_weak and len(choice.systems) > 1:
             raise InvalidInput(
                 "this store does not enforce conditional writes, so a job can be offered to one system only, "
-                f"but this one would go to {', '.join(choice.systems)}: name one of them with --submit_to"
+                f"but this one would go to {', '.join(choice.systems)}: name one of them as submit_to"
             )
         return choice
 
@@ -102,7 +108,7 @@ class FindSystems:
                     self._require_able(script, array, system, seen.lease.offer)
                 warnings.extend(_warn_if_away(system, seen))
             elif known and not force:
-                raise UnknownSystem("\n".join([*problems, _never_reported(system, known)]))
+                raise UnknownSystem([*problems, _never_reported(system, known)])
             else:
                 warnings.append(_nobody_yet(system))
         return self._kept_apart(Choice(systems, tuple(warnings)))
@@ -127,9 +133,7 @@ class FindSystems:
         known = self.registry.systems()
         unknown = [system for system in target.only if system not in known and system not in target.without]
         if unknown and not request.force:
-            raise UnknownSystem(
-                "\n".join([*problems, *(_never_reported(system, known) for system in unknown)])
-            )
+            raise UnknownSystem([*problems, *(_never_reported(system, known) for system in unknown)])
         refusals: dict[str, str] = {}
         warnings = [_nobody_yet(system) for system in unknown]
         systems = list(unknown)
@@ -154,7 +158,7 @@ class FindSystems:
         seen: SeenLease | None,
     ) -> str:
         if not target.allows(system):
-            return "excluded by --not" if system in target.without else "not among --only"
+            return "excluded for this job" if system in target.without else "not allowed for this job"
         if seen is None:
             return "its agent does not report what it offers"
         is_chosen = system in target.only
@@ -196,8 +200,8 @@ def _nobody_yet(system: str) -> str:
     return f"No agent ever reported as {system}: the job waits until one does."
 
 
-def _never_reported(system: str, known: Mapping[str, SystemSign]) -> str:
-    return f"{_nobody_reported(system, known)}. Use --force to queue the job anyway."
+def _never_reported(system: str, known: Mapping[str, SystemSign]) -> SystemNeverReported:
+    return SystemNeverReported(f"{_nobody_reported(system, known)}.")
 
 
 def _nobody_reported(system: str, known: Mapping[str, SystemSign]) -> str:
@@ -207,5 +211,5 @@ def _nobody_reported(system: str, known: Mapping[str, SystemSign]) -> str:
 
 def _nowhere(refusals: Mapping[str, str]) -> list[str]:
     if not refusals:
-        return ["no agent ever reported: start one with cloudqd, or name a system with --submit_to"]
+        return [NoTargetSystem("no agent ever reported: start one, or name a system")]
     return ["no system can run the job", *(f"{system}: {reason}" for system, reason in refusals.items())]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from attrs import frozen
 
-from cloudq.domain.errors import InvalidInput
+from cloudq.domain.errors import InvalidInput, NoTaskNamed
 from cloudq.domain.jobs.job import Job
 from cloudq.ports.clock import Clock
 from cloudq.ports.job_repository import JobFiles, JobQueue, JobRepository
@@ -82,7 +82,7 @@ class ReadLog:
             self.queue.ring(job.run_system)
 
     def of_agent(self, system: str) -> Iterator[bytes]:
-        """Return the recent log of an agent. Raises `ObjectNotFound`."""
+        """Yield the recent log of an agent. Raises `NoAgentLog`."""
         return self.registry.agent_log(system)
 
     @staticmethod
@@ -91,7 +91,7 @@ class ReadLog:
         if task in job.task_ids:
             return
         if task is None:
-            raise InvalidInput(f"Job ({job.uuid}) is an array ({job.array_tid}): name a task with --tid.")
+            raise NoTaskNamed(job.uuid, str(job.array_tid))
         has = f"tasks {job.array_tid}" if job.array_tid else "no tasks: it is not an array job"
         raise InvalidInput(f"Job ({job.uuid}) has {has}.")
 

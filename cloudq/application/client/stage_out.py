@@ -7,7 +7,13 @@ from pathlib import Path
 
 from attrs import frozen
 
-from cloudq.domain.errors import ArchiveRejected, StagedOutInPart, TargetExists, WorkspaceFull
+from cloudq.domain.errors import (
+    ArchiveKeptPacked,
+    ArchiveRejected,
+    StagedOutInPart,
+    TargetExists,
+    WorkspaceFull,
+)
 from cloudq.domain.jobs.contents import Contents
 from cloudq.domain.jobs.job import Job
 from cloudq.ports.archives import Archives
@@ -32,7 +38,7 @@ class StageOut:
         """
         target = into / job.uuid
         if target.exists() or target.is_symlink():
-            raise TargetExists(f"{target} already exists: move it away, or choose another place with --into.")
+            raise TargetExists(f"{target} already exists: move it away, or choose another place.")
         problems: list[str] = []
 
         def unpack(folder: Path) -> None:
@@ -62,7 +68,7 @@ class StageOut:
         except (ArchiveRejected, WorkspaceFull) as error:
             kept = ", ".join(archive.name for archive in archives)
             first = "free some space" if isinstance(error, WorkspaceFull) else "inspect it"
-            yield f"{into.name}: {error}; kept packed as {kept}: {first}, then unpack it or use --unlimited"
+            yield ArchiveKeptPacked(f"{into.name}: {error}; kept packed as {kept}: {first}, then unpack it")
             return
         for archive in archives:
             archive.unlink()

@@ -102,10 +102,7 @@ class SubmitJob:
             except StoreProblem as error:
                 if place == 0 and not isinstance(error, StoreUnavailable):
                     raise
-                raise MaybeSubmitted(
-                    f"Job ({job.uuid}) {job.name} may have been submitted: {error}\n"
-                    "Look for it with: cloudqcli list; once it has ended: cloudqcli history"
-                ) from error
+                raise MaybeSubmitted(job.uuid, job.name, str(error)) from error
             warnings.extend(self._ring(system))
         return warnings
 

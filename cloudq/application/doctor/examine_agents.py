@@ -9,7 +9,7 @@ from attrs import frozen
 from cloudq.application.doctor.examine import Check
 from cloudq.application.doctor.examine_store import RIGHTS
 from cloudq.application.shared.list_agents import AgentReport, ListAgents
-from cloudq.domain.finding import Finding, Level
+from cloudq.domain.finding import Finding, Level, Remedy
 from cloudq.domain.jobs.lease import AgentState
 from cloudq.domain.names import span
 
@@ -35,7 +35,8 @@ class ExamineAgents:
                 Level.WARNING,
                 AGENTS,
                 "no agent ever reported",
-                "start one on the system that will run the jobs: cloudqd --daemon",
+                "start one on the system that will run the jobs",
+                Remedy.START_AGENT,
             )
             return
         alive = [agent.system for agent in agents if agent.state is AgentState.ALIVE]
@@ -67,7 +68,9 @@ class ExamineAgents:
                 Level.WARNING,
                 AGENTS,
                 f"{agent.system}: {agent.last_error}",
-                f"look at its log: cloudqcli log --agent {agent.system}",
+                "look at its log",
+                Remedy.READ_AGENT_LOG,
+                agent.system,
             )
 
 
@@ -84,5 +87,7 @@ def _absent(agent: AgentReport) -> Iterator[Finding]:
         Level.WARNING,
         AGENTS,
         f"{what}, with {jobs} jobs",
-        "start it: cloudqd --daemon; if it never comes back: cloudqcli requeue, or cloudqcli cancel --force",
+        "start it; if it never comes back, requeue its jobs or cancel them by force",
+        Remedy.REPLACE_AGENT,
+        agent.system,
     )

@@ -11,7 +11,7 @@ from cloudq.application.doctor.examine_store import RIGHTS
 from cloudq.application.shared.cancel_job import CancelJob
 from cloudq.application.shared.end_job import EndJob, load_or_none
 from cloudq.domain.errors import JobNotFound, JobStateConflict, RecordRejected
-from cloudq.domain.finding import Finding, Level
+from cloudq.domain.finding import Finding, Level, Remedy
 from cloudq.domain.jobs.claim import ClaimKind
 from cloudq.domain.names import ClaimTag
 from cloudq.ports.job_repository import JobQueue, JobRepository
@@ -22,7 +22,6 @@ HALF_AFTER_S = 7 * 86_400.0
 STALE_AFTER_S = 3_600.0
 """The seconds after which an active agent has cleared its queue."""
 
-COLLECT = "run cloudqcli doctor --collect"
 MOST_NAMED = 5
 
 
@@ -88,7 +87,9 @@ class ExamineJobs:
             Level.WARNING,
             "jobs",
             f"job ({stray.job_id}) is {where}, but has no queue entry",
-            f"cloudqcli requeue --id {stray.job_id}",
+            "requeue it",
+            Remedy.REQUEUE,
+            stray.job_id,
         )
 
     def _end_half(self, job_id: str) -> None:
@@ -131,7 +132,7 @@ class ExamineJobs:
         named = ", ".join(dict.fromkeys(job_ids[:MOST_NAMED])) + (" …" if len(job_ids) > MOST_NAMED else "")
         told = f"{len(job_ids)} {'job was' if len(job_ids) == 1 else 'jobs were'} {what}: {named}"
         if not self.collect:
-            return Finding(Level.WARNING, "jobs", told, COLLECT)
+            return Finding(Level.WARNING, "jobs", told, "collect them", Remedy.COLLECT)
         for job_id in job_ids:
             mend(job_id)
         return Finding(Level.OK, "jobs", f"{told}; repaired")

@@ -8,7 +8,7 @@ from attrs import frozen
 
 from cloudq.application.doctor.examine import Check
 from cloudq.application.doctor.examine_store import RIGHTS
-from cloudq.domain.finding import Finding, Level
+from cloudq.domain.finding import Finding, Level, Remedy
 from cloudq.domain.stores.bucket_settings import BucketSettings, LifecycleRule, threatened
 from cloudq.ports.store_examiner import SettingsReader
 
@@ -76,7 +76,8 @@ class ExamineSettings:
                 SETTINGS,
                 f'lifecycle rule "{rule.name}" deletes {some} below {places} {rule.expires}: jobs that run '
                 "or wait longer lose their records, and finished ones vanish",
-                "limit the rule to other prefixes, and delete old jobs with cloudqcli delete",
+                "limit the rule to other prefixes, and delete old jobs yourself",
+                Remedy.DELETE,
             )
         if rule.archives:
             yield Finding(

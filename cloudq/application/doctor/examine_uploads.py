@@ -9,7 +9,7 @@ from attrs import frozen
 from cloudq.application.doctor.examine import Check
 from cloudq.application.doctor.examine_store import RIGHTS
 from cloudq.domain.errors import StoreRefused
-from cloudq.domain.finding import Finding, Level
+from cloudq.domain.finding import Finding, Level, Remedy
 from cloudq.ports.store_examiner import StoreExaminer
 
 UPLOADS = "uploads"
@@ -41,7 +41,7 @@ class ExamineUploads:
             return
         what = f"{len(old)} unfinished for more than 7 days, such as {old[0].key}"
         if not self.collect:
-            yield Finding(Level.WARNING, UPLOADS, what, f"run cloudqcli doctor --collect, or {_RULE}")
+            yield Finding(Level.WARNING, UPLOADS, what, f"{_RULE}, or collect them", Remedy.COLLECT)
             return
         for upload in old:
             self.examiner.abort_upload(upload)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from attrs import frozen
 
-from cloudq.domain.errors import JobStateConflict, StoreUnfit
+from cloudq.domain.errors import HolderReported, JobStateConflict, StoreUnfit
 from cloudq.domain.jobs.claim import Claim, ClaimKind
 from cloudq.domain.jobs.lease import TIME_TO_LIVE_S
 from cloudq.domain.stores.store_check import StoreCheck
@@ -64,18 +64,14 @@ class FindHolder:
     def to_take_from(self, job_id: str, expected_claim: int, *, force: bool) -> Holder:
         """Return the holder by claim *expected_claim*, if the job may be taken from it.
 
-        Raises `JobStateConflict` if the job ended, another claim is the newest, or the holder sent a
-        heartbeat recently and *force* is not set: the job might run twice.
+        Raises `JobStateConflict` if the job ended or another claim is the newest, and `HolderReported` if the
+        holder sent a heartbeat recently and *force* is not set: the job might run twice.
         """
         holder = self(job_id)
         if holder is None or holder.claim.n != expected_claim:
             raise JobStateConflict(f"Job ({job_id}) has ended, or claim {expected_claim} does not hold it.")
         if not (holder.is_presumed_gone or force):
-            minutes = gone_after_s(holder.last_beat) / 60
-            raise JobStateConflict(
-                f"The agent of {holder.system} reported recently, so job ({job_id}) may still run there. "
-                f"Wait until it has been silent for {minutes:.0f} min, or use --force: the job may run twice."
-            )
+            raise HolderReported(job_id, holder.system, gone_after_s(holder.last_beat))
         _require_fit_store(holder.last_beat)
         return holder
 

@@ -280,7 +280,7 @@ def why_doubted_before(system: str, host: str) -> str:
 _WENT_BACK = (
     "the bucket was emptied or restored from a backup, or a lifecycle rule deleted the lease. It may offer "
     "jobs that already ran. Unfinished jobs are followed; no job is started until you check the bucket "
-    "and confirm it with: cloudqd --confirm"
+    "and confirm this home"
 )
 
 
@@ -289,6 +289,5 @@ def why_copied(system: str, host: str) -> str:
     return (
         f"the lease of {system} was last renewed on {host} by another home with the same id as this one: one "
         "of the two is a copy. Unfinished jobs are followed; no job is started. If the other home no longer "
-        "exists, confirm this one with: cloudqd --confirm. If this one is the copy, give it a new identity "
-        "with: cloudqd --new-home"
+        "exists, confirm this one. If this one is the copy, give it a new identity"
     )

@@ -50,7 +50,7 @@ def _body_problems(body: bytes) -> Iterator[str]:
     if not body.strip():
         yield ": the script is empty"
     if len(body) > MAX_SCRIPT_BYTES:
-        yield f": larger than {MAX_SCRIPT_BYTES // 2**20} MiB; send data with --input"
+        yield f": larger than {MAX_SCRIPT_BYTES // 2**20} MiB; send data as inputs"
     if b"\0" in body:
         yield ": has NUL bytes in it: this is not a script"
     if body.startswith(_BYTE_ORDER_MARK):

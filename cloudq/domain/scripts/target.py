@@ -59,10 +59,12 @@ def read_target(
     run_on = script.run_on if isinstance(script, MetaScript) else ""
     if run_on and run_on not in pinned:
         if pinned:
-            problems.add(f"run_on is {run_on}, but --submit_to is {pinned[0]}")
+            problems.add(f"run_on is {run_on}, but submit_to is {pinned[0]}")
         pinned = (*pinned, run_on)
     if pinned and (allowed or excluded):
-        problems.add(f"--only and --not apply to jobs that any system may run; this one is for {pinned[0]}")
+        problems.add(
+            f"systems are allowed or excluded for jobs that any may run; this one is for {pinned[0]}"
+        )
     problems.raise_if_any()
     if len(allowed) == 1 and not excluded:
         pinned = allowed

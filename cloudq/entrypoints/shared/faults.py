@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 import click
 
 from cloudq.domain.errors import CloudqError, ObjectNotFound, UsageProblem
+from cloudq.entrypoints.shared.advice import advised
 from cloudq.entrypoints.shared.terminal import tell
 
 INTERRUPTED = 130
@@ -50,13 +51,14 @@ def faults_reported(program: str, ctx: click.Context) -> Iterator[None]:
 
 
 def _report(program: str, error: CloudqError, ctx: click.Context) -> None:
-    said = str(error) or type(error).__name__
-    tell(said, f"{program}: ")
+    shown = advised(error) or type(error).__name__
+    tell(shown, f"{program}: ")
     for cause in _causes(error):
-        words = str(cause) or type(cause).__name__
-        if words not in said and not isinstance(cause, ObjectNotFound):  # the error covers it
-            tell(words, f"{program}: because: ")
-            said += words
+        text = str(cause) or type(cause).__name__
+        if text not in shown and not isinstance(cause, ObjectNotFound):  # the error covers it
+            text = advised(cause)
+            tell(text, f"{program}: because: ")
+            shown += text
     _trace(error, ctx)
 
 

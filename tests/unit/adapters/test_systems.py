@@ -294,5 +294,5 @@ def test_the_profile_of_a_system_is_looked_for_in_order(tmp_path: Path) -> None:
 
 
 def test_a_system_without_a_profile_is_said_to_need_one(tmp_path: Path) -> None:
-    with pytest.raises(ConfigProblem, match=r"this machine has no profile of kaede.*--profile"):
+    with pytest.raises(ConfigProblem, match=r"this machine has no profile of kaede: name its profile"):
         profile_of(configured(tmp_path), "kaede")

@@ -55,13 +55,11 @@ def test_every_table_and_profile_is_documented() -> None:
 
 def test_every_error_is_documented_with_its_exit_status() -> None:
     documented = [row for row in rows("exit-statuses.md") if row[0].isdigit()]
-    expected = {
-        (str(error.exit_code), f"`{error.__name__}`", "yes" if error.transient else "") for error in ERRORS
-    }
+    expected = {(str(error.exit_code), f"`{error.__name__}`") for error in ERRORS}
 
-    assert {tuple(row[:3]) for row in documented} == expected
+    assert {tuple(row[:2]) for row in documented} == expected
     assert len(documented) == len(expected)
-    assert all(row[3] for row in documented)
+    assert all(row[2] for row in documented)
 
 
 def test_every_decision_has_a_number_of_its_own() -> None:

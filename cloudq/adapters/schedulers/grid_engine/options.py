@@ -18,7 +18,7 @@ PREFIX = "#$"
 
 _NO = frozenset({"n", "no"})
 _WARN_ONLY = frozenset({"e", "w", "n"})
-_NOT_FOLLOWED = "the agent does not wait for one job; use 'cloudqcli submit' and 'cloudqcli wait'"
+_NOT_FOLLOWED = "the agent does not wait for one job; wait for it in cloudq"
 _NOTHING = "nothing would be submitted"
 
 _REFUSED: Mapping[str, tuple[frozenset[str], str]] = {

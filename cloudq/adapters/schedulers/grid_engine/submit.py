@@ -101,11 +101,11 @@ def _array_of(submission: Submission, options: GridEngineOptions) -> ArrayRange 
     if asked is not None and len(asked.spans) > 1:
         same = ArrayRange.covering(asked)
         instead = f"; write {same}" if len(same.spans) == 1 else ""
-        raise SubmitRefused(f"--array_tid {asked}: {NO_LISTS}{instead}")
+        raise SubmitRefused(f"array_tid {asked}: {NO_LISTS}{instead}")
     if own is None and asked is not None and options.max_running is not None:
         return evolve(asked, max_running=options.max_running)
     if own is None or asked is None:
         return own or asked
     if set(own) != set(asked):
-        raise SubmitRefused(f"-t {own} in the jobscript or in submit_opt contradicts --array_tid {asked}")
+        raise SubmitRefused(f"-t {own} in the jobscript or in submit_opt contradicts array_tid {asked}")
     return own if own.max_running is not None else evolve(own, max_running=asked.max_running)

@@ -65,7 +65,7 @@ def _pairs(words: Sequence[str]) -> Iterator[tuple[str, str | None]]:
 
 def _read_option(options: LocalOptions, name: str, value: str | None) -> LocalOptions:
     if name == "--array":
-        raise InvalidInput("use --array_tid for arrays, so that cloudq follows every task")
+        raise InvalidInput("use array_tid for arrays, so that cloudq follows every task")
     reader = _READERS.get(name)
     if reader is None:
         known = ", ".join(sorted(_READERS))

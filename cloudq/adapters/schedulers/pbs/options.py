@@ -36,7 +36,7 @@ _REFUSED: Mapping[str, str] = {
 _REFUSED_ATTRIBUTES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(rf"(?:^|,)\s*{pattern}", re.IGNORECASE), words)
     for pattern, words in (
-        (r"block\s*=\s*['\"]?true", "block=true: the agent does not wait for one job; use 'cloudqcli wait'"),
+        (r"block\s*=\s*['\"]?true", "block=true: the agent does not wait for one job; wait for it in cloudq"),
         (r"interactive\s*=\s*['\"]?true", "interactive=true: the agent has no terminal"),
         (r"pwd\b", "pwd: the agent has no terminal"),
     )

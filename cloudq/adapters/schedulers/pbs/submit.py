@@ -93,5 +93,5 @@ def _array_of(submission: Submission, options: PbsOptions) -> ArrayRange | None:
     if own is None or wanted is None:
         return own or wanted
     if set(own) != set(wanted):
-        raise SubmitRefused(f"-J {own} in the jobscript or in submit_opt contradicts --array_tid {wanted}")
+        raise SubmitRefused(f"-J {own} in the jobscript or in submit_opt contradicts array_tid {wanted}")
     return own

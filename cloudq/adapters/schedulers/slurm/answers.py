@@ -72,7 +72,7 @@ _LIMITS_OF_THE_MOMENT = re.compile(r"(?:qos|assoc|part)\w*(?:submit|maxjobs|grp)
 
 _ADVICE: Mapping[str, str] = {
     "job dependency problem": "the job in --dependency is unknown to Slurm; "
-    "to wait for a job of cloudq, use: cloudqcli submit --hold_jid JOB",
+    "to wait for a job of cloudq, submit with hold_jid",
 }
 """Advice for the user where Slurm's message gives none."""
 

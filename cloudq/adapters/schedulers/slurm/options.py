@@ -39,7 +39,7 @@ _REFUSED: Mapping[str, str] = {
     "uid": "a job of cloudq belongs to the account of its agent",
     "usage": "nothing would be submitted",
     "version": "nothing would be submitted",
-    "wait": "the agent does not wait for one job; use 'cloudqcli submit' and 'cloudqcli wait'",
+    "wait": "the agent does not wait for one job; wait for it in cloudq",
     "wrap": "it replaces the jobscript",
 }
 """Rejected options, which block, only test or hide the job, with the reason."""
@@ -91,11 +91,11 @@ DEFAULTS: Mapping[str, str] = {"SBATCH_JOB_NAME": "job-name"}
 """Variables that give sbatch defaults for options that cloudq would otherwise add."""
 
 IGNORED_DEFAULTS: Mapping[str, str] = {
-    "SBATCH_ARRAY_INX": "every job would become an array; use --array_tid",
+    "SBATCH_ARRAY_INX": "every job would become an array; use array_tid",
     "SBATCH_CLUSTERS": "a job on another cluster cannot be followed",
-    "SBATCH_ERROR": "set the output in the script or in --submit_opt; by default it goes to cloudq's log",
+    "SBATCH_ERROR": "set the output in the script or in submit_opt; by default it goes to cloudq's log",
     "SBATCH_INPUT": "set the input in the script",
-    "SBATCH_OUTPUT": "set the output in the script or in --submit_opt; by default it goes to cloudq's log",
+    "SBATCH_OUTPUT": "set the output in the script or in submit_opt; by default it goes to cloudq's log",
     "SBATCH_WAIT": "the agent does not wait for one job",
     "SLURM_CLUSTERS": "a job on another cluster cannot be followed",
 }

@@ -81,6 +81,6 @@ def _array_of(submission: Submission, options: SlurmOptions) -> ArrayRange | Non
         return own or submission.array
     if set(own) != set(submission.array):
         raise SubmitRefused(
-            f"--array={own} in the jobscript or in submit_opt contradicts --array_tid {submission.array}"
+            f"--array={own} in the jobscript or in submit_opt contradicts array_tid {submission.array}"
         )
     return own

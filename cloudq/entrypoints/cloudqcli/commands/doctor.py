@@ -19,6 +19,16 @@ SOMETHING_IS_WRONG = 1
 LEVEL_COLUMNS = 13
 CHECK_COLUMNS = 20
 
+COMMANDS = {
+    "START_AGENT": "cloudqd --daemon",
+    "REPLACE_AGENT": "cloudqd --daemon, cloudqcli requeue, cloudqcli cancel --force",
+    "READ_AGENT_LOG": "cloudqcli log --agent {subject}",
+    "REQUEUE": "cloudqcli requeue --id {subject}",
+    "DELETE": "cloudqcli delete",
+    "COLLECT": "cloudqcli doctor --collect",
+}
+"""The commands for each `cloudq.Remedy`, by its name."""
+
 
 @click.command
 @click.option(
@@ -79,9 +89,16 @@ def _tell_check(name: str) -> None:
 
 def finding_line(finding: Finding) -> str:
     """Return a line with the level, the check, the finding and, after an arrow, what to do."""
-    to_do = f"  → {finding.to_do}" if finding.to_do else ""
+    to_do = f"  → {to_do_of(finding)}" if finding.to_do else ""
     level, check = finding.level.value, finding.check
     return printable(f"{level:<{LEVEL_COLUMNS}}  {check:<{CHECK_COLUMNS}}  {finding.what}{to_do}")
+
+
+def to_do_of(finding: Finding) -> str:
+    """Return what to do about *finding*, with the command for it in parentheses."""
+    if finding.remedy is None:
+        return finding.to_do
+    return f"{finding.to_do} ({COMMANDS[finding.remedy.name].format(subject=finding.subject)})"
 
 
 def _record(finding: Finding) -> dict[str, str]:
@@ -89,5 +106,5 @@ def _record(finding: Finding) -> dict[str, str]:
         "level": finding.level.value,
         "check": finding.check,
         "what": finding.what,
-        "to_do": finding.to_do,
+        "to_do": to_do_of(finding),
     }

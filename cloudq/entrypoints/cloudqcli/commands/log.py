@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cloudq.domain.errors import NoAgentLog, ObjectNotFound
 from cloudq.entrypoints.cloudqcli.options import job_id_option, one_of
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
 from cloudq.entrypoints.shared.options import common_options
@@ -40,18 +39,11 @@ def command(
     one_of(id=job_id, agent=agent)
     with session.client() as client:
         if agent is not None:
-            _copy(_agent_log(client, agent))
+            _copy(client.agent_log(agent))
         elif job_id is not None and follow:
             _copy(client.follow_log(job_id, tid=tid, error=error))
         elif job_id is not None:
             _show_so_far(client, job_id, tid, error=error)
-
-
-def _agent_log(client: Client, system: str) -> Iterator[bytes]:
-    try:
-        yield from client.agent_log(system)
-    except ObjectNotFound as error:
-        raise NoAgentLog(f"There is no agent log of {system}.") from error
 
 
 def _show_so_far(client: Client, job_id: str, tid: int | None, *, error: bool) -> None:

@@ -191,7 +191,7 @@ def test_an_array_is_learned_from_the_script_and_from_the_options(submission: Su
     submission = evolve(submission, header_lines=("#$ -t 1-3 -tc 2",))
     assert str(scheduler.plan(submission).array) == "1-3:1%2"
     assert str(scheduler.plan(evolve(submission, options=("-t", "5", "-tc", "0"))).array) == "5"
-    with pytest.raises(SubmitRefused, match="contradicts --array_tid 1-4"):
+    with pytest.raises(SubmitRefused, match="contradicts array_tid 1-4"):
         scheduler.plan(evolve(submission, array=ArrayRange.parse("1-4")))
 
 

@@ -200,7 +200,7 @@ def test_an_array_is_learned_from_the_script_and_from_the_options(submission: Su
     submission = evolve(submission, header_lines=("#PBS -J 0-3",))
     assert str(scheduler.plan(submission).array) == "0-3:1"
     assert str(scheduler.plan(evolve(submission, options=("-J5-7:2%1",))).array) == "5-7:2%1"
-    with pytest.raises(SubmitRefused, match="contradicts --array_tid 1-3"):
+    with pytest.raises(SubmitRefused, match="contradicts array_tid 1-3"):
         scheduler.plan(evolve(submission, array=ArrayRange.parse("1-3")))
     with pytest.raises(SubmitRefused, match="one range of tasks"):
         scheduler.plan(evolve(submission, array=ArrayRange.parse("1,2,4")))

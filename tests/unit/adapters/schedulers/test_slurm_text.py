@@ -490,7 +490,7 @@ def test_a_full_queue_is_told_while_sbatch_still_tries() -> None:
 
 
 def test_a_forgotten_dependency_comes_with_the_way_out() -> None:
-    with pytest.raises(SubmitRefused, match="--hold_jid"):
+    with pytest.raises(SubmitRefused, match="submit with hold_jid"):
         read_sbatch_answer("1", "", f"{FAILED}Job dependency problem\n")
 
 

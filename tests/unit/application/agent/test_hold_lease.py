@@ -601,7 +601,7 @@ def test_a_lease_older_than_remembered_puts_the_home_in_doubt(left: int) -> None
 
     assert agent.acquire() is None
     assert agent.epoch == 6
-    assert "cloudqd --confirm" in agent.doubt()
+    assert "until you check the bucket and confirm this home" in agent.doubt()
 
 
 def test_a_faster_process_of_the_same_home_is_no_reason_for_doubt() -> None:
@@ -674,7 +674,7 @@ def test_another_home_in_an_epoch_that_was_held_here_shows_a_bucket_that_went_ba
     agent = site.agent(a_process())
 
     assert agent.acquire() is None
-    assert "cloudqd --confirm" in agent.doubt()
+    assert "until you check the bucket and confirm this home" in agent.doubt()
 
 
 def test_a_second_home_learns_from_the_lease_that_the_bucket_went_back() -> None:
@@ -687,7 +687,7 @@ def test_a_second_home_learns_from_the_lease_that_the_bucket_went_back() -> None
 
     assert second.acquire() is None
     assert "on login1, found no lease in the bucket, or an older one" in second.doubt()
-    assert second.doubt().endswith("cloudqd --confirm")
+    assert second.doubt().endswith("confirm this home")
 
 
 def test_a_person_settles_each_doubt_once_a_home() -> None:

@@ -89,7 +89,7 @@ def test_until_a_person_confirms_a_restored_bucket_no_job_is_started(world: Worl
     assert world.job(running).state is JobState.DONE
     assert world.job(waiting).state is JobState.INIT
     [told] = [each for each in world.client().list_agents() if each.system == "alpha"]
-    assert told.last_error.endswith("confirm it with: cloudqd --confirm")
+    assert told.last_error.endswith("until you check the bucket and confirm this home")
 
     DirectoryLeaseMemory(alpha.home, "alpha").confirm()
     third.until_final(waiting)
@@ -116,8 +116,8 @@ def test_a_job_that_was_started_here_is_not_started_again(world: World) -> None:
     assert job.state is JobState.ERROR
     assert job.error_msg == (
         "not started again: claim 1 of this job was started here on 2026-01-31 at 12:00 UTC, and its files "
-        "are gone: they were removed, or the bucket was restored from a backup. To run the job once more: "
-        f"cloudqcli submit --rerun {job_id}"
+        "are gone: they were removed, or the bucket was restored from a backup. To run the job once more, "
+        "rerun it."
     )
     assert len(alpha.scheduler.starts) == 1
 

@@ -13,7 +13,7 @@ from attrs import evolve
 from cloudq.adapters.job_repository import BucketJobFiles, BucketSystemRegistry
 from cloudq.application.shared.cancel_job import CancelResult
 from cloudq.bootstrap.client import ClientParts
-from cloudq.domain.errors import JobNotFound, JobStateConflict, StoreUnfit
+from cloudq.domain.errors import JobNotFound, JobNotPutAway, JobStateConflict, StoreUnfit
 from cloudq.domain.jobs.claim import ClaimKind
 from cloudq.domain.jobs.job_request import JobRequest
 from cloudq.domain.jobs.job_state import JobState
@@ -449,7 +449,7 @@ def test_a_job_that_a_gone_agent_did_not_put_away_is_deleted_by_force(world: Wor
         with pytest.raises(JobStateConflict, match=r"agent of alpha is still cleaning up job .*\. Try"):
             delete(job_id, force=force)
     world.clock.pass_by(SILENCE_S)
-    with pytest.raises(JobStateConflict, match="Use --force if it will not come back"):
+    with pytest.raises(JobNotPutAway, match="agent of alpha did not clean up job"):
         delete(job_id)
 
     delete(job_id, force=True)

@@ -22,7 +22,7 @@ from cloudq.domain.errors import (
     StoreUnavailable,
     WorkspaceProblem,
 )
-from cloudq.domain.finding import Finding, Level
+from cloudq.domain.finding import Finding, Level, Remedy
 from cloudq.domain.jobs.claim import ClaimKind
 from cloudq.domain.jobs.job_request import JobRequest
 from cloudq.domain.jobs.job_state import JobState
@@ -329,7 +329,7 @@ def test_a_half_submission_is_collected_after_seven_days_and_by_a_claim(world: W
         WARNING,
         f"1 job was left incomplete for more than 7 days and never claimed: {job_id}",
     )
-    assert told.to_do == "run cloudqcli doctor --collect"
+    assert (told.to_do, told.remedy) == ("collect them", Remedy.COLLECT)
     assert world.job(job_id).state is JobState.INIT
 
     [(level, what)] = of(found(world, collect=True), "jobs")
@@ -407,7 +407,7 @@ def test_a_job_that_lost_its_marker_is_for_somebody_to_requeue(
     told = found(world, collect=True)[-1]
 
     assert (told.level, told.what) == (WARNING, f"job ({job.uuid}) is {words}, but has no queue entry")
-    assert told.to_do == f"cloudqcli requeue --id {job.uuid}"
+    assert (told.remedy, told.subject) == (Remedy.REQUEUE, job.uuid)
 
 
 def test_a_record_that_cannot_be_read_does_not_hide_the_others(world: World) -> None:

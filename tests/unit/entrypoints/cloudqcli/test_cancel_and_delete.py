@@ -115,9 +115,7 @@ def test_stages_out_everything_and_overwrites_nothing(cli: Cli, tmp_path: Path) 
     assert first.stdout == f"{target}\n"
     assert found == ["input/data.txt", "output/result.txt", "run.sh", "stderr", "stdout"]
     assert second.exit_code == 2
-    assert second.stderr == (
-        f"cloudqcli: {target} already exists: move it away, or choose another place with --into.\n"
-    )
+    assert second.stderr == (f"cloudqcli: {target} already exists: move it away, or choose another place.\n")
 
 
 def test_ids_are_checked_before_anything_is_asked(cli: Cli) -> None:

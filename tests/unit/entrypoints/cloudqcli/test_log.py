@@ -30,7 +30,7 @@ def test_says_which_tasks_an_array_has(cli: Cli) -> None:
     without, wrong = cli("log", job_id), cli("log", job_id, "--tid", "9")
 
     assert (without.exit_code, wrong.exit_code) == (2, 2)
-    assert without.stderr == f"cloudqcli: Job ({job_id}) is an array (1-4:1): name a task with --tid.\n"
+    assert without.stderr == f"cloudqcli: Job ({job_id}) is an array (1-4:1): name a task. Use --tid.\n"
     assert wrong.stderr == f"cloudqcli: Job ({job_id}) has tasks 1-4:1.\n"
 
 

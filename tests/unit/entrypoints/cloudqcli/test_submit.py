@@ -106,7 +106,8 @@ def test_a_script_without_directives_needs_a_system(cli: Cli) -> None:
     result = cli("submit", "--script", cli.script())
 
     assert result.exit_code == 2
-    assert result.stderr.startswith("cloudqcli: no target system: pass --submit_to.")
+    assert result.stderr.startswith("cloudqcli: no target system. Only a meta jobscript")
+    assert result.stderr.endswith("; pass --submit_to\n")
 
 
 def test_json_shows_the_job_and_the_warnings(cli: Cli) -> None:
@@ -189,7 +190,7 @@ def test_a_meta_jobscript_goes_to_whatever_system_can_run_it(cli: Cli) -> None:
     )
     assert result.stderr.splitlines() == [
         "Offered to alpha.",
-        "Not offered to beta: excluded by --not.",
+        "Not offered to beta: excluded for this job.",
         "Not offered to gamma: its agent is an older release without support for meta jobscripts.",
     ]
 
