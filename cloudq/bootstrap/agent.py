@@ -57,9 +57,9 @@ from cloudq.application.agent.watch_queue import WatchQueue
 from cloudq.application.shared.end_job import EndJob
 from cloudq.application.shared.find_holder import FindHolder
 from cloudq.application.shared.take_back_job import TakeBackJob
-from cloudq.bootstrap.agent_process import AgentProcess
 from cloudq.bootstrap.homes import lease_memory
 from cloudq.bootstrap.job_environment import job_environment
+from cloudq.bootstrap.own_agent import agent_process
 from cloudq.bootstrap.profiles import agent_profile
 from cloudq.bootstrap.schedulers import build_scheduler
 from cloudq.bootstrap.stores import doubts_of, open_store
@@ -344,7 +344,7 @@ def _real_world(config: Config, profile: SystemProfile, log: AgentLog, log_file:
         log_file=log_file,
         store_doubts=doubts_of(config.store),
         advance_queue=advance,
-        note_trouble=AgentProcess(config).note_trouble,
+        note_trouble=agent_process(config).note_trouble,
         wake=clock.wake,
         close=workers.close,
     )

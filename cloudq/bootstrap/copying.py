@@ -54,6 +54,13 @@ def copy_parts(
     return CopyParts(CopyObjects(open_bucket, files, workers, report), close)
 
 
+def stopwatch() -> Callable[[], float]:
+    """Return a function that returns the seconds since this call."""
+    clock = SystemClock()
+    began = clock.elapsed()
+    return lambda: clock.elapsed() - began
+
+
 def _configured(environ: Mapping[str, str]) -> StoreConfig:
     file = environ.get(_CONFIG_FILE, "")
     return load_config(environ, path=Path(file) if file else None).store

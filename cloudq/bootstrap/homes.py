@@ -7,9 +7,10 @@ from pathlib import Path
 
 from cloudq.adapters.clock import RandomIds, SystemClock
 from cloudq.adapters.filesystem import remove_tree, told_as_workspace_problem
+from cloudq.adapters.job_repository import BucketSystemRegistry
 from cloudq.adapters.workspace import DirectoryLeaseMemory, DirectoryWorkspace
 from cloudq.adapters.workspace.home_place import forget_place
-from cloudq.bootstrap.agent_process import newest_lease
+from cloudq.bootstrap.stores import open_store
 from cloudq.config import Config
 
 OF_THE_ORIGINAL = ("cache", "scheduler")
@@ -34,7 +35,8 @@ def confirm_home(config: Config) -> None:
 
     Raises `StoreProblem` if the store does not return the lease.
     """
-    standing = newest_lease(config)
+    registry = BucketSystemRegistry(open_store(config.store, SystemClock()), RandomIds())
+    standing = registry.newest_lease(config.agent.name)
     forget_place(config.home)
     lease_memory(config).confirm(None if standing is None else standing.lease)
 

@@ -57,8 +57,7 @@ def main(ctx: click.Context, places: tuple[str, ...]) -> None:
 
 def _copy(source: str, target: str, endpoint: str = "", profile: str = "") -> None:
     places = parse_place(source), parse_place(target)
-    from cloudq.bootstrap.agent_process import stopwatch  # noqa: PLC0415 (bad places fail before it)
-    from cloudq.bootstrap.copying import copy_parts  # noqa: PLC0415
+    from cloudq.bootstrap.copying import copy_parts, stopwatch  # noqa: PLC0415 (bad places fail before it)
 
     parts = copy_parts(os.environ, endpoint, profile, Progress(stopwatch()).add)
     with closing(parts):

@@ -97,7 +97,7 @@ def test_a_detached_agent_that_cannot_start_says_why(home: Home) -> None:
     started = home.cloudqd("--daemon", "--detach")
 
     assert (started.returncode, started.stdout) == (3, "")
-    assert "profile 'nowhere': there is no" in started.stderr
+    assert "unknown profile 'nowhere'" in started.stderr
 
 
 def test_stop_never_signals_a_stranger(home: Home) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cloudq.application.agent.hand_over_job import MOST_ATTEMPTS_WITHOUT_ID
-from cloudq.bootstrap.agent_process import newest_lease
+from cloudq.bootstrap.own_agent import status_report
 from cloudq.config import load_config
 from cloudq.domain.jobs.job_state import JobState
 from tests.parts.fault_kinds import GARBAGE, HANGS, KINDS
@@ -60,7 +60,7 @@ def test_a_scheduler_that_is_away_loses_and_doubles_nothing(rig: FaultySite) -> 
             rig.let_go()
             wait_until(lambda: rig.submissions() == 2 and "gave no answer" in rig.log())
             rig.wait_for_calls(rig.kind.query, 2)
-        seen = newest_lease(load_config(site.environment()))
+        seen = status_report(load_config(site.environment()))().seen
         assert seen is not None
         assert rig.kind.told in seen.lease.last_error
         assert [client.job(job_id).state for job_id in (before, during)] == [JobState.RUN, JobState.INIT]

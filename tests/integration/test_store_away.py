@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from attrs import evolve, frozen
 
-from cloudq.bootstrap.agent_process import newest_lease
+from cloudq.bootstrap.own_agent import status_report
 from cloudq.client import Client
 from cloudq.config import load_config
 from cloudq.domain.jobs.job_state import JobState
@@ -65,7 +65,7 @@ class Rig:
         (self.site.root / f"go.{job_id}").touch()
 
     def epoch(self) -> int:
-        seen = newest_lease(load_config(self.steady.environment()))
+        seen = status_report(load_config(self.steady.environment()))().seen
         assert seen is not None
         return seen.lease.epoch
 

@@ -54,8 +54,8 @@ def why_not_the_same_home(home: Path) -> str:
     found = " and ".join(f"the {name} was {noted[name]}, is now {here[name]}" for name in moved)
     return (
         f"the home {home} was copied, restored or moved ({found}): another agent may use the original. "
-        "Unfinished jobs are followed; no job is started. If this home is the only one, confirm it with: "
-        "cloudqd --confirm. If it is a copy, give it a new identity with: cloudqd --new-home"
+        "Unfinished jobs are followed; no job is started. If this home is the only one, confirm it. If it is "
+        "a copy, give it a new identity"
     )
 
 

@@ -12,7 +12,7 @@ import click
 
 from cloudq.application.client.try_scheduler import TrialResult
 from cloudq.bootstrap.acceptance import acceptance_parts
-from cloudq.bootstrap.agent_process import AgentProcess
+from cloudq.bootstrap.own_agent import agent_process
 from cloudq.domain.jobs.acceptance import TRIALS, Verdict
 from cloudq.entrypoints.cloudqd.request import Request
 from cloudq.entrypoints.shared.logging import configure_logging
@@ -27,7 +27,7 @@ def run(request: Request) -> int:
     import structlog  # noqa: PLC0415 (it is loaded when logging is configured)
 
     config = request.config()
-    AgentProcess(config).guard()
+    agent_process(config).guard()
     signal.signal(signal.SIGTERM, _end)
     configure_logging(request.level or "ERROR", directory=None, stream=sys.stderr)
     log = structlog.stdlib.get_logger("cloudqd")

@@ -7,8 +7,8 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from cloudq.bootstrap.agent import AgentParts
-from cloudq.bootstrap.agent_process import AgentProcess
 from cloudq.bootstrap.original_jobs import notice_of_original_jobs
+from cloudq.bootstrap.own_agent import AgentProcess, agent_process
 from cloudq.config import Config
 from cloudq.domain.errors import AgentRunsAlready, StoreProblem
 from cloudq.entrypoints.cloudqd.parts import say_hello, wired_agent
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def run(request: Request) -> int:
     """Run until asked to stop; then finish the current step and release the lease."""
     config = request.config()
-    here = AgentProcess(config)
+    here = agent_process(config)
     here.guard()
     refuse_second(here, config)
     with here.alone():

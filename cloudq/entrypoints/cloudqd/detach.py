@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
-from cloudq.bootstrap.agent_process import AgentProcess, DetachedProcess, newest_lease, stopwatch
+from cloudq.application.agent.report_status import AgentStatus
+from cloudq.bootstrap.own_agent import DetachedProcess, agent_process, status_report
 from cloudq.config import Config
 from cloudq.domain.errors import AgentEndedAtOnce, StoreProblem, WaitTimedOut
-from cloudq.domain.jobs.lease import AgentState
 from cloudq.entrypoints.cloudqd.daemon import refuse_second
 from cloudq.entrypoints.cloudqd.request import Request
 from cloudq.entrypoints.shared.logging import LOG_FILE
@@ -25,30 +26,32 @@ LAST_WORDS_BYTES = 4_000
 def run(request: Request) -> int:
     """Start an agent, wait until it acts for its system, and print its pid and log file."""
     config = request.config()
-    here = AgentProcess(config)
+    here = agent_process(config)
     here.guard()
     refuse_second(here, config)
     output = config.log_directory / f"{config.agent.name}.out"
     agent = here.start(["--daemon", "--quiet", *request.as_options()], output)
-    told = _wait_until_it_acts(agent, config, output)
+    work = _wait_until_it_acts(agent, config, output, here.clock.elapsed)
     agent.let_go()
-    click.echo(f"The agent of {config.agent.name} {told}: pid {agent.identity.pid}")
+    click.echo(f"The agent of {config.agent.name} {work}: pid {agent.identity.pid}")
     click.echo(f"Its log: {printable(str(config.log_directory / LOG_FILE))}")
     return 0
 
 
-def _wait_until_it_acts(agent: DetachedProcess, config: Config, output: Path) -> str:
-    elapsed, trouble = stopwatch(), ""
-    while elapsed() < START_WITHIN_S:
+def _wait_until_it_acts(
+    agent: DetachedProcess, config: Config, output: Path, elapsed: Callable[[], float]
+) -> str:
+    report, began, trouble = status_report(config), elapsed(), ""
+    while elapsed() - began < START_WITHIN_S:
         status = agent.wait(LOOK_EVERY_S)
         if status is not None:
             raise AgentEndedAtOnce(_last_words(output, status), status if 0 < status < 256 else 1)
         try:
-            told, trouble = _what_it_does(agent, config, may_wait=elapsed() > STANDBY_AFTER_S), ""
+            work, trouble = _what_it_does(agent, report(), may_wait=elapsed() - began > STANDBY_AFTER_S), ""
         except StoreProblem as error:
-            told, trouble = "", f": {error}"
-        if told:
-            return told
+            work, trouble = "", f": {error}"
+        if work:
+            return work
     agent.let_go()
     raise WaitTimedOut(
         f"The agent of {config.agent.name} (pid {agent.identity.pid}) does not act yet and keeps "
@@ -56,17 +59,16 @@ def _wait_until_it_acts(agent: DetachedProcess, config: Config, output: Path) ->
     )
 
 
-def _what_it_does(agent: DetachedProcess, config: Config, *, may_wait: bool) -> str:
+def _what_it_does(agent: DetachedProcess, status: AgentStatus, *, may_wait: bool) -> str:
     """Return what the lease in the store shows about the agent; empty while nothing is decided."""
-    seen = newest_lease(config)
-    if seen is None or seen.agent_state is AgentState.STOPPED:
+    if status.seen is None or not status.presence.is_acting:
         return ""
-    if seen.lease.process == agent.identity:
+    holder = status.seen.lease.process
+    if holder == agent.identity:
         return "runs"
-    if not may_wait or seen.agent_state is AgentState.AWAY:
+    if not may_wait:
         return ""
-    holder = seen.lease.process
-    tell(f"Another agent acts for {config.agent.name}: pid {holder.pid} on {holder.host}.")
+    tell(f"Another agent acts for {status.system}: pid {holder.pid} on {holder.host}.")
     return "waits in case the other one ends"
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from cloudq.bootstrap.agent_process import AgentProcess
 from cloudq.bootstrap.homes import make_home_anew
+from cloudq.bootstrap.own_agent import agent_process
 from cloudq.entrypoints.cloudqd.daemon import refuse_second
 from cloudq.entrypoints.cloudqd.request import Request
 from cloudq.entrypoints.shared.terminal import printable
@@ -14,7 +14,7 @@ from cloudq.entrypoints.shared.terminal import printable
 def run(request: Request) -> int:
     """Set aside what belongs to the original. Raises `AgentRunsAlready` while an agent runs here."""
     config = request.config()
-    refuse_second(AgentProcess(config), config)
+    refuse_second(agent_process(config), config)
     aside = make_home_anew(config)
     click.echo(f"{printable(str(config.home))} now has its own identity.")
     for path in aside:

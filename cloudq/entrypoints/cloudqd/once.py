@@ -6,7 +6,7 @@ import signal
 import sys
 from types import FrameType
 
-from cloudq.bootstrap.agent_process import AgentProcess
+from cloudq.bootstrap.own_agent import agent_process
 from cloudq.config import Config
 from cloudq.domain.errors import AgentRunsAlready
 from cloudq.entrypoints.cloudqd.parts import wired_agent
@@ -17,7 +17,7 @@ from cloudq.entrypoints.shared.terminal import tell
 def run(request: Request) -> int:
     """Run one cycle, unless another agent acts for the system."""
     config = request.config()
-    here = AgentProcess(config)
+    here = agent_process(config)
     here.guard()
     try:
         with here.alone():

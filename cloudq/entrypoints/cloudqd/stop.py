@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cloudq.bootstrap.agent_process import AgentProcess
+from cloudq.bootstrap.own_agent import AgentProcess, agent_process
 from cloudq.domain.errors import WaitTimedOut
 from cloudq.entrypoints.cloudqd.request import NOT_RUNNING, Request
 from cloudq.entrypoints.shared.terminal import printable, tell, tell_progress
@@ -15,7 +15,7 @@ STOP_WITHIN_S = 120.0
 def run(request: Request) -> int:
     """Stop the agent of this home on this host; it is no error if none runs."""
     config = request.config()
-    here = AgentProcess(config)
+    here = agent_process(config)
     agent = here.running()
     if agent is None:
         return _nothing_to_stop(here, config.agent.name)

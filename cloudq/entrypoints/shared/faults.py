@@ -52,7 +52,7 @@ def faults_reported(program: str, ctx: click.Context) -> Iterator[None]:
 
 def _report(program: str, error: CloudqError, ctx: click.Context) -> None:
     shown = advised(error) or type(error).__name__
-    tell(shown, f"{program}: ")
+    tell("\n".join([shown, *getattr(error, "__notes__", ())]), f"{program}: ")
     for cause in _causes(error):
         text = str(cause) or type(cause).__name__
         if text not in shown and not isinstance(cause, ObjectNotFound):  # the error covers it

@@ -63,7 +63,7 @@ def test_a_copied_home_is_in_doubt_until_it_is_confirmed(
     copied = DirectoryLeaseMemory(copy, "alpha.store")
 
     assert "was copied, restored or moved (the inode was" in copied.doubt()
-    assert "cloudqd --new-home" in copied.doubt()
+    assert "If it is a copy, give it a new identity" in copied.doubt()
     assert memory.doubt() == ""
 
     home_place.forget_place(copy)

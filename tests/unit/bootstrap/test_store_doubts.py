@@ -7,10 +7,8 @@ from pathlib import Path
 import pytest
 
 from cloudq.adapters.mounts import Mount
-from cloudq.bootstrap import agent_process, stores
-from cloudq.bootstrap.agent_process import AgentProcess
+from cloudq.bootstrap import stores
 from cloudq.config import load_config
-from cloudq.domain.errors import WorkspaceProblem
 
 HOST_ONLY = Mount("/data", "nfs4", frozenset({"rw", "local_lock=all"}))
 SHARED = Mount("/data", "nfs4", frozenset({"rw", "local_lock=none"}))
@@ -38,33 +36,3 @@ def test_a_bucket_is_not_judged_by_mounts(monkeypatch: pytest.MonkeyPatch, tmp_p
     config = load_config({"CLOUDQ_STORE_BUCKET": "jobs"}, home=tmp_path)
 
     assert stores.doubts_of(config.store) == ""
-
-
-def test_an_agent_of_a_weak_store_needs_locks_in_its_home(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(agent_process, "mount_of", lambda _: HOST_ONLY)
-    config = load_config({"CLOUDQ_AGENT_ACCEPT_WEAK_STORE": "true"}, home=tmp_path)
-
-    with (
-        pytest.raises(WorkspaceProblem, match="cannot verify that it is alone"),
-        AgentProcess(config).alone(),
-    ):
-        pass
-
-
-def test_the_trouble_of_an_agent_is_kept_until_it_is_over(tmp_path: Path) -> None:
-    agent = AgentProcess(load_config({}, home=tmp_path))
-    agent.note_trouble("the store refuses")
-    assert agent.noted_trouble() == "the store refuses"
-
-    agent.note_trouble("")
-    assert agent.noted_trouble() == ""
-
-
-def test_a_new_agent_has_no_trouble_of_the_one_before(tmp_path: Path) -> None:
-    agent = AgentProcess(load_config({}, home=tmp_path))
-    agent.note_trouble("the store refuses")
-    agent.note()
-
-    assert agent.noted_trouble() == ""

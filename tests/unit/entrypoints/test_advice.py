@@ -16,10 +16,12 @@ from cloudq.entrypoints.cloudqcli.commands.doctor import COMMANDS
 from cloudq.entrypoints.shared.advice import ADVICE, advised
 
 ROOT = Path(cloudq.__file__).parent
-INNER = ("domain", "ports", "application")
+COMMANDS_OF_CLOUDQ = re.compile(r"\bcloudq(?:cli|d|aws)\b(?!\.log)")
+OPTIONS = re.compile(r"(?<![\w-])--[a-z]")
 OF_SCHEDULERS = {"domain/jobs/acceptance.py", "domain/scripts/local_script.py"}
 """Their options are those of sbatch and qsub."""
-COMMAND_LINE = re.compile(r"(?<![\w-])--[a-z]|\bcloudq(?:cli|d|aws)\b")
+STARTS_THE_AGENT = {"adapters/agent_process.py"}
+"""It names the module of the command."""
 
 
 def strings(path: Path) -> Iterator[str]:
@@ -31,17 +33,24 @@ def strings(path: Path) -> Iterator[str]:
             yield node.value
 
 
-def test_inner_layers_use_no_words_of_the_command_line() -> None:
-    modules = [path for layer in INNER for path in (ROOT / layer).rglob("*.py")]
-    named = [
-        (path.relative_to(ROOT).as_posix(), text)
-        for path in modules
-        if path.relative_to(ROOT).as_posix() not in OF_SCHEDULERS
+def matches(pattern: re.Pattern[str], layers: tuple[str, ...], exempt: set[str]) -> list[tuple[str, str]]:
+    modules = {
+        path.relative_to(ROOT).as_posix(): path for layer in layers for path in (ROOT / layer).rglob("*.py")
+    }
+    return [
+        (name, text)
+        for name, path in modules.items()
+        if name not in exempt
         for text in strings(path)
-        if COMMAND_LINE.search(text)
+        if pattern.search(text)
     ]
 
-    assert named == []
+
+def test_inner_layers_name_no_command_and_no_option() -> None:
+    inner = ("domain", "ports", "application")
+
+    assert matches(OPTIONS, inner, OF_SCHEDULERS) == []
+    assert matches(COMMANDS_OF_CLOUDQ, (*inner, "adapters"), STARTS_THE_AGENT) == []
 
 
 @pytest.mark.parametrize(

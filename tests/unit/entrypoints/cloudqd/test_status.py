@@ -15,8 +15,8 @@ from cloudq.adapters import process
 from cloudq.adapters.clock import RandomIds, SystemClock
 from cloudq.adapters.job_repository import BucketSystemRegistry
 from cloudq.adapters.workspace import DirectoryWorkspace
-from cloudq.bootstrap.agent_process import AgentProcess
 from cloudq.bootstrap.homes import lease_memory
+from cloudq.bootstrap.own_agent import agent_process
 from cloudq.bootstrap.stores import open_store
 from cloudq.config import Config, load_config
 from cloudq.domain.jobs.lease import Lease, LeaseNotes
@@ -79,7 +79,7 @@ def test_the_agent_does_not_report(config: Config) -> None:
 
 
 def test_the_agent_is_this_home_s(config: Config) -> None:
-    AgentProcess(config).note()
+    agent_process(config).note()
     report(config, a_lease(process=process.own_identity()))
     result = cloudqd("--status")
 
@@ -87,7 +87,7 @@ def test_the_agent_is_this_home_s(config: Config) -> None:
 
 
 def test_an_agent_here_waits_for_another_one(config: Config) -> None:
-    AgentProcess(config).note()
+    agent_process(config).note()
     report(config, a_lease())
     result = cloudqd("--status")
 
@@ -96,7 +96,7 @@ def test_an_agent_here_waits_for_another_one(config: Config) -> None:
 
 
 def test_an_agent_here_does_not_act_yet(config: Config) -> None:
-    AgentProcess(config).note()
+    agent_process(config).note()
     result = cloudqd("--status")
 
     assert result.exit_code == 13
@@ -104,7 +104,7 @@ def test_an_agent_here_does_not_act_yet(config: Config) -> None:
 
 
 def test_a_process_signs_off_only_its_own_note(config: Config) -> None:
-    here = AgentProcess(config)
+    here = agent_process(config)
     here.note()
     note = next((config.home / "run").iterdir())
     note.write_text(process.format_identity(evolve(process.own_identity(), pid=1)))
@@ -150,7 +150,9 @@ def in_doubt(config: Config) -> None:
 def test_a_home_in_doubt_says_so_until_it_is_confirmed(config: Config) -> None:
     in_doubt(config)
     report(config, a_lease())
-    assert "last error    the bucket is old" in cloudqd("--status").stdout
+    shown = cloudqd("--status")
+    assert "last error    the bucket is old" in shown.stdout
+    assert "To confirm this home: cloudqd --confirm." in shown.stderr
 
     confirmed = cloudqd("--confirm")
 
@@ -177,7 +179,7 @@ def test_a_copied_home_gets_an_identity_of_its_own(config: Config) -> None:
 
 def test_an_agent_that_runs_keeps_its_home(config: Config) -> None:
     in_doubt(config)
-    AgentProcess(config).note()
+    agent_process(config).note()
 
     assert cloudqd("--new-home").exit_code == 14
     assert lease_memory(config).doubt()

@@ -11,25 +11,19 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from attrs import frozen
 
 from cloudq.adapters import process
-from cloudq.adapters.clock import RandomIds, SystemClock
 from cloudq.adapters.filesystem import locked, read_record, replace_file, told_as_workspace_problem
-from cloudq.adapters.job_repository import BucketSystemRegistry
 from cloudq.adapters.mounts import LockReach, mount_of
 from cloudq.adapters.process import DetachedProcess
-from cloudq.bootstrap.stores import open_store
-from cloudq.config import Config
-from cloudq.domain.errors import AgentRunsAlready, ConfigProblem, WorkspaceProblem
+from cloudq.domain.errors import AgentRunsAlready, RootRefused, WorkspaceProblem
 from cloudq.domain.jobs.lease import ProcessIdentity
-from cloudq.ports.system_registry import SeenLease
-
-__all__ = ["AgentProcess", "DetachedProcess", "newest_lease", "stopwatch"]
+from cloudq.ports.clock import Clock
 
 LOOK_EVERY_S = 0.2
 _WHERE_PYTHON_LOOKS = ("site-packages", "dist-packages")
@@ -39,9 +33,13 @@ _UNFIT_FOR_NAMES = re.compile(r"[^A-Za-z0-9.-]")
 
 @frozen
 class AgentProcess:
-    """The process of the agent that *config* describes, on this host."""
+    """The process of the agent of *system* in *home*, on this host."""
 
-    config: Config
+    home: Path
+    system: str
+    clock: Clock
+    allow_root: bool = False
+    accept_weak_store: bool = False
 
     def note(self) -> None:
         """Note that this process is the agent."""
@@ -81,20 +79,16 @@ class AgentProcess:
     def elsewhere(self) -> tuple[str, ...]:
         """Return the other hosts on which an agent of this home noted itself and did not remove the note."""
         here = process.own_identity().host
-        noted = [self._read(path) for path in sorted(self._folder.glob(f"{self.config.agent.name}@*"))]
+        noted = [self._read(path) for path in sorted(self._folder.glob(f"{self.system}@*"))]
         return tuple(each.host for each in noted if each is not None and each.host != here)
 
     def guard(self) -> None:
         """Make this process fit to run jobs of others: refuse to run as root, hide its memory from them.
 
-        Raises `ConfigProblem` for root, unless the configuration allows it.
+        Raises `RootRefused` for root, unless the configuration allows it.
         """
-        if process.is_root() and not self.config.agent.allow_root:
-            raise ConfigProblem(
-                "cloudqd refuses to run as root: every job would run as root, and anyone who can write to "
-                "the store could do anything on this machine. Start it as an ordinary user. If you really "
-                "want this (a container, a test machine), pass --allow_root or set [agent] allow_root = true."
-            )
+        if process.is_root() and not self.allow_root:
+            raise RootRefused
         process.hide_own_memory()
 
     @contextmanager
@@ -103,26 +97,26 @@ class AgentProcess:
 
         Raises `AgentRunsAlready`, also for an agent on another host if the home is shared.
         """
-        if not self.config.agent.accept_weak_store:
+        if not self.accept_weak_store:
             yield
             return
         self._refuse_locks_of_one_host()
-        path = self._folder / f"{self.config.agent.name}.lock"
+        path = self._folder / f"{self.system}.lock"
         with told_as_workspace_problem(f"make {self._folder}"):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with locked(path) as is_ours:
             if not is_ours:
                 raise AgentRunsAlready(
-                    f"Another agent of {self.config.agent.name} runs in this home, maybe on another host: "
+                    f"Another agent of {self.system} runs in this home, maybe on another host: "
                     f"{path} is locked. With [agent] accept_weak_store, only one may run at a time."
                 )
             yield
 
     def _refuse_locks_of_one_host(self) -> None:
-        mount = mount_of(self.config.home)
+        mount = mount_of(self.home)
         if mount is not None and mount.lock_reach is LockReach.THIS_HOST:
             raise WorkspaceProblem(
-                f"file locks on {mount.in_words} hold on one host only, so an agent in {self.config.home} "
+                f"file locks on {mount.in_words} hold on one host only, so an agent in {self.home} "
                 "cannot verify that it is alone, as [agent] accept_weak_store requires. Move CLOUDQ_HOME to "
                 "another file system, or use a store that enforces conditional writes."
             )
@@ -133,23 +127,23 @@ class AgentProcess:
 
     def wait_for_end(self, agent: ProcessIdentity, timeout_s: float) -> bool:
         """Wait until *agent* is gone; return False if it still runs after *timeout_s*."""
-        clock, elapsed = SystemClock(), stopwatch()
+        began = self.clock.elapsed()
         while not process.is_gone(agent):
-            if elapsed() >= timeout_s:
+            if self.clock.elapsed() - began >= timeout_s:
                 return False
-            clock.sleep(LOOK_EVERY_S)
+            self.clock.sleep(LOOK_EVERY_S)
         return True
 
     def start(self, options: Sequence[str], output: Path) -> DetachedProcess:
-        """Start ``cloudqd`` with *options* in the background; its output goes to the file *output*."""
-        with told_as_workspace_problem(f"start an agent in {self.config.home}"):
-            self.config.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Start the agent with *options* in the background; its output goes to the file *output*."""
+        with told_as_workspace_problem(f"start an agent in {self.home}"):
+            self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
             output.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             output.unlink(missing_ok=True)
             command = process.Command(
                 argv=(sys.executable, "-P", "-m", _MODULE, *options),
-                cwd=self.config.home,
-                env=_inherited(self.config.home),
+                cwd=self.home,
+                env=_inherited(self.home),
                 stdout=output,
                 stderr=output,
             )
@@ -157,33 +151,20 @@ class AgentProcess:
 
     @property
     def _folder(self) -> Path:
-        return self.config.home / "run"
+        return self.home / "run"
 
     @property
     def _trouble(self) -> Path:
         host = _UNFIT_FOR_NAMES.sub("-", process.own_identity().host)
-        return self._folder / f"{self.config.agent.name}.trouble@{host}"
+        return self._folder / f"{self.system}.trouble@{host}"
 
     def _file(self, host: str) -> Path:
-        return self._folder / f"{self.config.agent.name}@{_UNFIT_FOR_NAMES.sub('-', host)}"
+        return self._folder / f"{self.system}@{_UNFIT_FOR_NAMES.sub('-', host)}"
 
     @staticmethod
     def _read(path: Path) -> ProcessIdentity | None:
         content = read_record(path)
         return None if content is None else process.parse_identity(content.decode("ascii", "replace"))
-
-
-def newest_lease(config: Config) -> SeenLease | None:
-    """Return the newest lease of the system: one LIST and one GET."""
-    registry = BucketSystemRegistry(open_store(config.store, SystemClock()), RandomIds())
-    return registry.newest_lease(config.agent.name)
-
-
-def stopwatch() -> Callable[[], float]:
-    """Return a function that returns the seconds since this call."""
-    clock = SystemClock()
-    began = clock.elapsed()
-    return lambda: clock.elapsed() - began
 
 
 def _inherited(home: Path) -> dict[str, str]:
