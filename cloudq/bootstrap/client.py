@@ -13,13 +13,13 @@ from attrs import frozen
 from cloudq.adapters.archives import ZipArchives
 from cloudq.adapters.clock import RandomIds, SystemClock
 from cloudq.adapters.job_repository import (
-    BucketExaminer,
     BucketJobFiles,
     BucketJobQueue,
     BucketJobRepository,
     BucketSurveyor,
     BucketSystemRegistry,
 )
+from cloudq.adapters.job_repository.keys import PROBES
 from cloudq.adapters.object_stores.wrappers.look_first import LookFirstStore
 from cloudq.adapters.workers import ThreadWorkers
 from cloudq.application.client.check_submission import CheckSubmission
@@ -144,9 +144,9 @@ def wire_client(
     def doctor(deep: bool, collect: bool) -> tuple[Check, ...]:
         surveyor = BucketSurveyor(store, workers)
         return (
-            *ExamineStore(BucketExaminer(bare_store, ids), clock, ids, workers, where, deep, doubts).checks(),
+            *ExamineStore(bare_store, PROBES, clock, ids, workers, where, deep, doubts).checks(),
             *settings(),
-            *ExamineUploads(BucketExaminer(bare_store, ids), collect).checks(),
+            *ExamineUploads(surveyor, collect).checks(),
             *ExamineAgents(list_agents, VERSION).checks(),
             *ExamineJobs(surveyor, jobs, queue, end_job, cancel, collect).checks(),
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 from attrs import frozen
 
 from cloudq.adapters.clock import RandomIds, SystemClock
-from cloudq.adapters.job_repository import BucketExaminer
+from cloudq.adapters.job_repository.keys import PROBES
 from cloudq.adapters.own_machine import ThisMachine
 from cloudq.adapters.workers import ThreadWorkers
 from cloudq.application.doctor.examine import Check, examine
@@ -30,10 +30,8 @@ def store_problems(config: Config) -> tuple[Finding, ...]:
     """Return what keeps this machine from using the store, tested with a few small objects, then removed."""
     clock, ids, workers = SystemClock(), RandomIds(), ThreadWorkers(PROBES_AT_ONCE)
     try:
-        examiner = BucketExaminer(open_store(config.store, clock), ids)
-        examination = ExamineStore(
-            examiner, clock, ids, workers, config.store.in_words, doubts=doubts_of(config.store)
-        )
+        store, doubts = open_store(config.store, clock), doubts_of(config.store)
+        examination = ExamineStore(store, PROBES, clock, ids, workers, config.store.in_words, doubts=doubts)
         return tuple(finding for finding in examine(examination.checks()) if finding.is_bad)
     finally:
         workers.close()

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from cloudq.adapters.mounts import LockReach, mount_of
 from cloudq.adapters.object_stores.wrappers.retrying import RetryingStore
 from cloudq.config import StoreConfig
+from cloudq.ports.bucket_survey import SettingsReader
 from cloudq.ports.clock import Clock
 from cloudq.ports.object_store import ObjectStore
-from cloudq.ports.store_examiner import SettingsReader
 
 if TYPE_CHECKING:
     from cloudq.adapters.object_stores.s3.store import S3Store

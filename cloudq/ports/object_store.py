@@ -9,6 +9,8 @@ from typing import Protocol
 
 from attrs import field, frozen
 
+from cloudq.domain.errors import StoreRefused
+
 
 @frozen
 class StoredObject:
@@ -171,3 +173,20 @@ class ObjectStore(Protocol):
     def read(self, key: str) -> Iterator[bytes]:
         """Yield the object's bytes in pieces, streamed. Raises `ObjectNotFound` at the first piece."""
         ...
+
+
+def pages(
+    store: ObjectStore, prefix: str, *, start_after: str = "", delimiter: str = "", limit: int = 1000
+) -> Iterator[ListPage]:
+    """Yield the pages of a LIST; after a full page, request another one, whatever the store reports.
+
+    Raises `StoreRefused` if the store lists the same keys again, which would never end.
+    """
+    while True:
+        page = store.list_page(prefix, start_after=start_after, delimiter=delimiter, limit=limit)
+        yield page
+        if not page.is_full:
+            return
+        if page.last <= start_after:
+            raise StoreRefused(f"the store lists {prefix} repeatedly from the same key")
+        start_after = page.last

@@ -8,7 +8,6 @@ from typing import Any
 from cloudq.adapters.codec import encode_lease
 from cloudq.adapters.job_repository import keys
 from cloudq.adapters.job_repository.jobs import BucketJobRepository
-from cloudq.adapters.job_repository.records import pages
 from cloudq.adapters.job_repository.systems import BucketSystemRegistry
 from cloudq.adapters.object_stores.wrappers.dated import DatedStore
 from cloudq.adapters.workspace import DirectoryWorkspace, lease_memory
@@ -20,6 +19,7 @@ from cloudq.application.agent.permit import Permit
 from cloudq.domain.errors import LeaseLost
 from cloudq.domain.jobs.lease import HeldLease, LeaseNotes
 from cloudq.domain.names import ClaimTag
+from cloudq.ports.object_store import pages
 from tests.simulation.bugs import change, mutant, registered
 from tests.simulation.site import Kind
 

@@ -8,7 +8,6 @@ if TYPE_CHECKING:
     from cloudq.adapters.archives import ZipArchives
     from cloudq.adapters.clock import RandomIds, SystemClock
     from cloudq.adapters.job_repository import (
-        BucketExaminer,
         BucketJobFiles,
         BucketJobQueue,
         BucketJobRepository,
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from cloudq.adapters.workspace import DirectoryWorkspace
     from cloudq.ports.archives import Archives
     from cloudq.ports.batch_scheduler import BatchScheduler
+    from cloudq.ports.bucket_survey import JobSurveyor
     from cloudq.ports.clock import Clock, IdSource
     from cloudq.ports.cluster_provisioner import CloudAccount, ClusterProvisioner
     from cloudq.ports.job_repository import JobFiles, JobQueue, JobRepository
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from cloudq.ports.object_store import ObjectStore
     from cloudq.ports.own_machine import OwnMachine
     from cloudq.ports.presets import Presets
-    from cloudq.ports.store_examiner import JobSurveyor, StoreExaminer
     from cloudq.ports.system_registry import SystemRegistry
     from cloudq.ports.workers import Workers
     from cloudq.ports.workspace import Workspace
@@ -89,7 +88,5 @@ if TYPE_CHECKING:
     def _files(disk: DiskFiles) -> LocalFiles:
         return disk
 
-    def _examination(
-        examiner: BucketExaminer, surveyor: BucketSurveyor, machine: ThisMachine
-    ) -> tuple[StoreExaminer, JobSurveyor, OwnMachine]:
-        return examiner, surveyor, machine
+    def _examination(surveyor: BucketSurveyor, machine: ThisMachine) -> tuple[JobSurveyor, OwnMachine]:
+        return surveyor, machine

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from cloudq.adapters.job_repository.examiner import BucketExaminer, BucketSurveyor
 from cloudq.adapters.job_repository.files import BucketJobFiles
 from cloudq.adapters.job_repository.jobs import BucketJobRepository
 from cloudq.adapters.job_repository.queue import BucketJobQueue
+from cloudq.adapters.job_repository.surveyor import BucketSurveyor
 from cloudq.adapters.job_repository.systems import BucketSystemRegistry
 
 __all__ = [
-    "BucketExaminer",
     "BucketJobFiles",
     "BucketJobQueue",
     "BucketJobRepository",

@@ -11,7 +11,7 @@ from attrs import frozen
 from cloudq.adapters.filesystem import told_as_workspace_problem, write_new_file
 from cloudq.adapters.job_repository import keys
 from cloudq.adapters.job_repository.download import download_new_directory
-from cloudq.adapters.job_repository.records import pages, read
+from cloudq.adapters.job_repository.records import read
 from cloudq.domain.errors import JobNotFound, ObjectNotFound, ObjectTooLarge, RecordRejected, StoreRefused
 from cloudq.domain.jobs.job import Job
 from cloudq.domain.names import ClaimTag
@@ -24,7 +24,7 @@ from cloudq.ports.job_repository import (
     leave_as_it_is,
     output_archive,
 )
-from cloudq.ports.object_store import ObjectStore
+from cloudq.ports.object_store import ObjectStore, pages
 
 _OWN_NAMES = frozenset({INPUT_ARCHIVE, "input", "output"})
 """Names beside the script in a staged-out job, in addition to its results."""

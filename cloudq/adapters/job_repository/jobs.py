@@ -16,7 +16,7 @@ from cloudq.adapters.codec import (
 )
 from cloudq.adapters.job_repository import keys
 from cloudq.adapters.job_repository.history_keys import history_key, parse_history_key
-from cloudq.adapters.job_repository.records import create, pages, read, replace, too_large
+from cloudq.adapters.job_repository.records import create, read, replace, too_large
 from cloudq.adapters.job_repository.sweep import sweep_history, sweep_job
 from cloudq.domain.errors import (
     ClaimMissing,
@@ -34,7 +34,7 @@ from cloudq.domain.jobs.job import Job, StoredJob
 from cloudq.domain.names import ClaimTag
 from cloudq.ports.clock import IdSource
 from cloudq.ports.job_repository import ClaimResult, keep_none
-from cloudq.ports.object_store import ObjectStore, StoredObject, Unchanged
+from cloudq.ports.object_store import ObjectStore, StoredObject, Unchanged, pages
 
 FULL_PAGE = 1000
 MAX_CLAIMS_WALKED = 1000

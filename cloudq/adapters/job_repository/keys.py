@@ -245,16 +245,6 @@ def split_system_key(key: str) -> SystemKey | None:
 # Probes --------------------------------------------------------------------------------------
 
 
-def doctor_probes(place: str) -> str:
-    """Return the prefix of the probes of one examination."""
-    return f"{PROBES}{checked_file_name(place)}/"
-
-
-def doctor_probe(place: str, name: str) -> str:
-    """Return the key of one probe of an examination."""
-    return doctor_probes(place) + checked_file_name(name)
-
-
 def _number(tag: ClaimTag) -> int:
     return ClaimTag.parse(str(tag)).n
 

@@ -8,12 +8,11 @@ from typing import TypeVar
 from attrs import define, evolve, field, frozen
 
 from cloudq.adapters.job_repository import keys
-from cloudq.adapters.job_repository.records import pages
 from cloudq.domain.errors import ObjectNotFound, ObjectTooLarge
 from cloudq.domain.names import ClaimTag
 from cloudq.ports.clock import IdSource
 from cloudq.ports.job_repository import Marker, QueueListing, TaskRequest
-from cloudq.ports.object_store import ListPage, ObjectStore, Unchanged
+from cloudq.ports.object_store import ListPage, ObjectStore, Unchanged, pages
 
 MAX_KEPT = 100_000
 """Queue entries (and requests) of one system that are held in memory when all queues are listed."""

@@ -6,8 +6,6 @@ was lost. So a writer whose condition failed reads the object back and compares 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from cloudq.adapters.codec import nonce_of
 from cloudq.domain.errors import (
     ObjectNotFound,
@@ -16,11 +14,10 @@ from cloudq.domain.errors import (
     PreconditionFailed,
     RecordChanged,
     RecordRejected,
-    StoreRefused,
     StoreUnavailable,
     WriteConflict,
 )
-from cloudq.ports.object_store import MAX_CONTROL_BYTES, ListPage, ObjectStore, StoredObject
+from cloudq.ports.object_store import MAX_CONTROL_BYTES, ObjectStore, StoredObject
 
 MAX_ATTEMPTS = 3
 """Attempts made here; each of them includes the store's own retries, up to its deadline."""
@@ -69,20 +66,6 @@ def read(store: ObjectStore, key: str, max_bytes: int) -> StoredObject:
 def too_large(key: str, max_bytes: int) -> RecordRejected:
     """Return the error for an object that is larger than anything that cloudq writes there."""
     return RecordRejected(f"{key} is larger than {max_bytes} bytes, the most that cloudq writes there")
-
-
-def pages(
-    store: ObjectStore, prefix: str, *, start_after: str = "", delimiter: str = "", limit: int = 1000
-) -> Iterator[ListPage]:
-    """Yield the pages of a LIST; after a full page, request another one, whatever the store reports."""
-    while True:
-        page = store.list_page(prefix, start_after=start_after, delimiter=delimiter, limit=limit)
-        yield page
-        if not page.is_full:
-            return
-        if page.last <= start_after:
-            raise StoreRefused(f"the store lists {prefix} repeatedly from the same key")
-        start_after = page.last
 
 
 def _read_back(store: ObjectStore, key: str) -> StoredObject | None:

@@ -11,9 +11,8 @@ from attrs import define, field
 
 from cloudq.adapters.job_repository import keys
 from cloudq.adapters.job_repository.history_keys import parse_history_key
-from cloudq.adapters.job_repository.records import pages
 from cloudq.domain.jobs.history import HistoryEntry
-from cloudq.ports.object_store import ObjectStore
+from cloudq.ports.object_store import ObjectStore, pages
 
 KEYS_A_REQUEST = 1000
 JOBS_A_BATCH = 100_000

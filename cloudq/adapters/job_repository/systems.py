@@ -15,7 +15,7 @@ from cloudq.adapters.codec import (
     encode_summary,
 )
 from cloudq.adapters.job_repository import keys
-from cloudq.adapters.job_repository.records import pages, read
+from cloudq.adapters.job_repository.records import read
 from cloudq.domain.errors import (
     LeaseLost,
     NoAgentLog,
@@ -27,7 +27,7 @@ from cloudq.domain.errors import (
 from cloudq.domain.jobs.lease import Lease
 from cloudq.domain.jobs.summary import ActiveSummary
 from cloudq.ports.clock import IdSource
-from cloudq.ports.object_store import MAX_CONTROL_BYTES, ListPage, ObjectStore
+from cloudq.ports.object_store import MAX_CONTROL_BYTES, ListPage, ObjectStore, pages
 from cloudq.ports.system_registry import SeenLease, StoreProbe, SystemSign
 from cloudq.ports.workers import Workers
 

@@ -14,8 +14,8 @@ from cloudq.domain.errors import JobNotFound, JobStateConflict, RecordRejected
 from cloudq.domain.finding import Finding, Level, Remedy
 from cloudq.domain.jobs.claim import ClaimKind
 from cloudq.domain.names import ClaimTag
+from cloudq.ports.bucket_survey import JobSurveyor, StrayJob, Survey
 from cloudq.ports.job_repository import JobQueue, JobRepository
-from cloudq.ports.store_examiner import JobSurveyor, StrayJob, Survey
 
 HALF_AFTER_S = 7 * 86_400.0
 """A submission that has been incomplete for longer counts as abandoned."""

@@ -10,7 +10,7 @@ from cloudq.application.doctor.examine import Check
 from cloudq.application.doctor.examine_store import RIGHTS
 from cloudq.domain.finding import Finding, Level, Remedy
 from cloudq.domain.stores.bucket_settings import BucketSettings, LifecycleRule, threatened
-from cloudq.ports.store_examiner import SettingsReader
+from cloudq.ports.bucket_survey import SettingsReader
 
 SETTINGS = "bucket settings"
 

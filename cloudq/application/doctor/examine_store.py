@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 
 from attrs import frozen
 
 from cloudq.application.doctor.examine import Check
 from cloudq.application.shared.seconds_until import seconds_until
-from cloudq.domain.errors import StoreRefused, StoreUnavailable
+from cloudq.domain.errors import (
+    ObjectNotFound,
+    OutcomeUnknown,
+    PreconditionFailed,
+    StoreRefused,
+    StoreUnavailable,
+    WriteConflict,
+)
 from cloudq.domain.finding import Finding, Level
 from cloudq.domain.stores.store_check import LIST_LAG_TOLERATED_S
 from cloudq.ports.clock import Clock, IdSource
-from cloudq.ports.store_examiner import ProbePlace, StoreExaminer
+from cloudq.ports.object_store import ObjectStore, pages
 from cloudq.ports.workers import Workers
 
 STORE, RIGHTS = "store", "rights"
@@ -24,6 +32,7 @@ WRITERS = 8
 ROUNDS, DEEP_ROUNDS = 3, 25
 FEW, PAGE_OF_FEW = 5, 2
 MANY, PAGE_OF_MANY = 1_001, 1_000
+KEYS_PER_REQUEST = 1_000
 
 LIST_LAG_TOLD_S = 2.0
 SKEW_WORTH_A_WARNING_S = 60.0
@@ -51,7 +60,9 @@ _CONDITIONS = (
 class ExamineStore:
     """Check the store; each check writes only below its own prefix and removes what it wrote."""
 
-    examiner: StoreExaminer
+    store: ObjectStore
+    probes: str
+    """The prefix of all keys that examinations use."""
     clock: Clock
     ids: IdSource
     workers: Workers
@@ -68,22 +79,22 @@ class ExamineStore:
             *((Check("file locks", self._locks),) if self.doubts else ()),
             Check(RIGHTS, self._rights, needs=STORE),
             Check("clock", self._clock, needs=RIGHTS),
-            Check("paging", lambda: self._with_place(self._paging), needs=RIGHTS),
-            Check("listing", lambda: self._with_place(self._listing), needs=RIGHTS),
-            Check("create if absent", lambda: self._with_place(self._creation), needs=RIGHTS),
-            Check("rewrite if unchanged", lambda: self._with_place(self._rewriting), needs=RIGHTS),
+            Check("paging", lambda: self._below_own_prefix(self._paging), needs=RIGHTS),
+            Check("listing", lambda: self._below_own_prefix(self._listing), needs=RIGHTS),
+            Check("create if absent", lambda: self._below_own_prefix(self._creation), needs=RIGHTS),
+            Check("rewrite if unchanged", lambda: self._below_own_prefix(self._rewriting), needs=RIGHTS),
         )
 
-    def _with_place(self, ask: Callable[[ProbePlace], Finding]) -> Iterator[Finding]:
-        place = self.examiner.place()
+    def _below_own_prefix(self, ask: Callable[[str], Finding]) -> Iterator[Finding]:
+        prefix = self._own_prefix()
         try:
-            yield ask(place)
+            yield ask(prefix)
         finally:
-            self.examiner.remove(place)
+            self._delete(self._listed(prefix, KEYS_PER_REQUEST))
 
     def _answers(self) -> Iterator[Finding]:
         try:
-            self.examiner.store_time()
+            self._store_time()
         except StoreUnavailable as error:
             yield Finding(Level.PROBLEM, STORE, str(error), _UNREACHED)
             return
@@ -95,23 +106,24 @@ class ExamineStore:
         yield Finding(Level.PROBLEM, "file locks", self.doubts, _LOCKS)
 
     def _rights(self) -> Iterator[Finding]:
-        place = self.examiner.place()
+        prefix = self._own_prefix()
+        key = f"{prefix}right"
         asked: dict[str, Callable[[], object]] = {
-            "write": lambda: self.examiner.write(place, "right", "word"),
-            "read": lambda: self.examiner.read(place, "right"),
-            "list": lambda: list(self.examiner.names(place, PAGE_OF_FEW)),
-            "delete": lambda: self.examiner.delete(place, "right"),
+            "write": lambda: self.store.put(key, b"word"),
+            "read": lambda: self._read_back(key),
+            "list": lambda: self._listed(prefix, PAGE_OF_FEW),
+            "delete": lambda: self.store.delete([key]),
         }
         refused = {right: error for right, ask in asked.items() if (error := _refusal(ask))}
         if "write" in refused:
             refused.pop("read", None)  # there was nothing to read
         yield from _told_rights(refused)
-        if not refused and (left := self.examiner.remove_leftovers(LEFT_AFTER_S)):
+        if not refused and (left := self._remove_leftovers()):
             yield Finding(Level.OK, RIGHTS, f"removed {left} objects of an interrupted examination")
 
     def _clock(self) -> Iterator[Finding]:
         before = self.clock.now()
-        ahead_s = (before - self.examiner.store_time()).total_seconds()
+        ahead_s = (before - self._store_time()).total_seconds()
         place = "ahead of" if ahead_s > 0 else "behind"
         what = f"this machine's clock is {abs(ahead_s):.0f} s {place} the store's"
         to_do = "synchronize this machine's clock over the network (NTP)"
@@ -122,15 +134,15 @@ class ExamineStore:
         else:
             yield Finding(Level.OK, "clock", "this machine's clock and the store's agree")
 
-    def _paging(self, place: ProbePlace) -> Finding:
+    def _paging(self, prefix: str) -> Finding:
         count, page = (MANY, PAGE_OF_MANY) if self.deep else (FEW, PAGE_OF_FEW)
-        names = [f"{number:05}" for number in range(count)]
-        self.workers.map(lambda name: self.examiner.write(place, name, ""), names)
-        found = list(self.examiner.names(place, page))
-        what = f"the store listed {len(found)} of {count} keys, {page} at a time"
-        if found == names:
+        keys = [f"{prefix}{number:05}" for number in range(count)]
+        self.workers.map(lambda key: self.store.put(key, b""), keys)
+        listed = self._listed(prefix, page)
+        what = f"the store listed {len(listed)} of {count} keys, {page} at a time"
+        if listed == keys:
             return Finding(Level.OK, "paging", what)
-        told = "" if len(found) == count else " or incompletely"
+        told = "" if len(listed) == count else " or incompletely"
         return Finding(
             Level.PROBLEM,
             "paging",
@@ -138,15 +150,16 @@ class ExamineStore:
             "use another store: agents would miss jobs",
         )
 
-    def _listing(self, place: ProbePlace) -> Finding:
+    def _listing(self, prefix: str) -> Finding:
         """Measure how late a LIST shows a new key and drops a deleted one; a minute is tolerated."""
-        self.examiner.write(place, "listed", "")
+        key = f"{prefix}listed"
+        self.store.put(key, b"")
         shown_s = seconds_until(
-            lambda: "listed" in self.examiner.names(place, PAGE_OF_FEW), self.clock, LIST_LAG_TOLERATED_S
+            lambda: key in self._listed(prefix, PAGE_OF_FEW), self.clock, LIST_LAG_TOLERATED_S
         )
-        self.examiner.delete(place, "listed")
+        self.store.delete([key])
         gone_s = seconds_until(
-            lambda: "listed" not in self.examiner.names(place, PAGE_OF_FEW), self.clock, LIST_LAG_TOLERATED_S
+            lambda: key not in self._listed(prefix, PAGE_OF_FEW), self.clock, LIST_LAG_TOLERATED_S
         )
         if shown_s is None or gone_s is None:
             what = "a new key was not listed" if shown_s is None else "a deleted key was still listed"
@@ -166,9 +179,9 @@ class ExamineStore:
             )
         return Finding(Level.OK, "listing", "a LIST shows writes and deletions immediately")
 
-    def _creation(self, place: ProbePlace) -> Finding:
+    def _creation(self, prefix: str) -> Finding:
         rounds = DEEP_ROUNDS if self.deep else ROUNDS
-        winners = [self._race(place, f"{number}") for number in range(rounds)]
+        winners = [self._race(f"{prefix}{number}") for number in range(rounds)]
         broken = sorted({won for won in winners if won != 1})
         if not broken:
             return Finding(
@@ -182,17 +195,17 @@ class ExamineStore:
             _CONDITIONS,
         )
 
-    def _race(self, place: ProbePlace, name: str) -> int:
-        words = [self.ids.nonce() for _ in range(WRITERS)]
-        return sum(self.workers.map(lambda word: self.examiner.create(place, name, word), words))
+    def _race(self, key: str) -> int:
+        bodies = [self.ids.nonce().encode() for _ in range(WRITERS)]
+        return sum(self.workers.map(lambda body: self._create(key, body), bodies))
 
-    def _rewriting(self, place: ProbePlace) -> Finding:
+    def _rewriting(self, prefix: str) -> Finding:
         check = "rewrite if unchanged"
-        first = self.examiner.write(place, "record", self.ids.nonce())
-        second = self.examiner.rewrite(place, "record", self.ids.nonce(), first)
-        if second is None:
+        key = f"{prefix}record"
+        first = self.store.put(key, self.ids.nonce().encode())
+        if not self._rewrite(key, first):
             return Finding(Level.PROBLEM, check, "a rewrite with the right ETag was refused", _CONDITIONS)
-        if self.examiner.rewrite(place, "record", self.ids.nonce(), first) is not None:
+        if self._rewrite(key, first):
             return Finding(
                 Level.PROBLEM,
                 check,
@@ -200,6 +213,62 @@ class ExamineStore:
                 _CONDITIONS,
             )
         return Finding(Level.OK, check, "a rewrite with an outdated ETag is refused")
+
+    # Single requests ------------------------------------------------------------------------------
+
+    def _own_prefix(self) -> str:
+        return f"{self.probes}{self.ids.nonce()}/"
+
+    def _store_time(self) -> datetime:
+        return self.store.list_page(self.probes, limit=1).date
+
+    def _read_back(self, key: str) -> bytes:
+        try:
+            return self.store.get(key).body
+        except ObjectNotFound as error:
+            raise StoreRefused(f"{key} was written but cannot be found") from error
+
+    def _create(self, key: str, body: bytes) -> bool:
+        """Write *body* if *key* is absent; return whether the store answers that this call created it."""
+        try:
+            self.store.put_if_absent(key, body)
+        except PreconditionFailed:
+            return False
+        except (OutcomeUnknown, WriteConflict) as error:
+            try:
+                return self.store.get(key).body == body
+            except ObjectNotFound:
+                raise StoreUnavailable(str(error)) from error
+        return True
+
+    def _rewrite(self, key: str, etag: str) -> bool:
+        """Rewrite the object with *etag*; return False if the store reports another one."""
+        try:
+            self.store.put_if_match(key, self.ids.nonce().encode(), etag)
+        except PreconditionFailed:
+            return False
+        except WriteConflict as error:
+            raise StoreUnavailable(str(error)) from error
+        return True
+
+    def _listed(self, prefix: str, limit: int) -> list[str]:
+        """Return the keys below *prefix*, listed *limit* at a time."""
+        return [listed.key for page in pages(self.store, prefix, limit=limit) for listed in page.objects]
+
+    def _delete(self, keys: list[str]) -> None:
+        if keys:
+            self.store.delete(keys)
+
+    def _remove_leftovers(self) -> int:
+        """Delete the leftovers of interrupted examinations; return the number of objects."""
+        old = [
+            listed.key
+            for page in pages(self.store, self.probes)
+            for listed in page.objects
+            if (page.date - listed.last_modified).total_seconds() > LEFT_AFTER_S
+        ]
+        self._delete(old)
+        return len(old)
 
 
 def _refusal(ask: Callable[[], object]) -> StoreRefused | None:

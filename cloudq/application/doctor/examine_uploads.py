@@ -10,7 +10,7 @@ from cloudq.application.doctor.examine import Check
 from cloudq.application.doctor.examine_store import RIGHTS
 from cloudq.domain.errors import StoreRefused
 from cloudq.domain.finding import Finding, Level, Remedy
-from cloudq.ports.store_examiner import StoreExaminer
+from cloudq.ports.bucket_survey import JobSurveyor
 
 UPLOADS = "uploads"
 ORPHAN_AFTER_S = 7 * 86_400.0
@@ -23,7 +23,7 @@ _RULE = "set a lifecycle rule on the bucket that aborts incomplete multipart upl
 class ExamineUploads:
     """Look for old unfinished uploads of jobs' files; with *collect*, abort them."""
 
-    examiner: StoreExaminer
+    surveyor: JobSurveyor
     collect: bool = False
 
     def checks(self) -> tuple[Check, ...]:
@@ -32,7 +32,7 @@ class ExamineUploads:
 
     def _ask(self) -> Iterator[Finding]:
         try:
-            old = self.examiner.unfinished_uploads(ORPHAN_AFTER_S)
+            old = self.surveyor.unfinished_uploads(ORPHAN_AFTER_S)
         except StoreRefused as error:
             yield Finding(Level.WARNING, UPLOADS, f"unfinished uploads could not be read: {error}", _RULE)
             return
@@ -44,5 +44,5 @@ class ExamineUploads:
             yield Finding(Level.WARNING, UPLOADS, what, f"{_RULE}, or collect them", Remedy.COLLECT)
             return
         for upload in old:
-            self.examiner.abort_upload(upload)
+            self.surveyor.abort_upload(upload)
         yield Finding(Level.OK, UPLOADS, f"{what}; aborted")

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from attrs import frozen
 
-from cloudq.domain.errors import InvalidInput, ObjectNotFound, StoreRefused
+from cloudq.domain.errors import InvalidInput, ObjectNotFound
 from cloudq.domain.stores.copy_places import (
     LocalPlace,
     ObjectPlace,
@@ -19,7 +19,7 @@ from cloudq.domain.stores.copy_places import (
     local_names,
 )
 from cloudq.ports.local_files import LocalFiles
-from cloudq.ports.object_store import ObjectStore
+from cloudq.ports.object_store import ObjectStore, pages
 from cloudq.ports.workers import Workers
 
 T = TypeVar("T")
@@ -132,15 +132,7 @@ class CopyObjects:
     # Shared steps ------------------------------------------------------------------------------
 
     def _below(self, store: ObjectStore, source: ObjectPlace) -> list[str]:
-        keys: list[str] = []
-        page = store.list_page(source.prefix)
-        while True:
-            keys += (listed.key for listed in page.objects)
-            if not page.is_full:
-                break
-            before, page = page, store.list_page(source.prefix, start_after=page.last)
-            if page.objects and page.objects[0].key <= before.last:
-                raise StoreRefused(f"the store lists {source} repeatedly from the same key")
+        keys = [listed.key for page in pages(store, source.prefix) for listed in page.objects]
         if not keys:
             raise ObjectNotFound(str(source))
         return keys
