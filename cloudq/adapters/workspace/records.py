@@ -64,8 +64,6 @@ def _read_exit(path: Path, holder: str) -> ExitRecord | None:
         host=fields.get("host", "")[:255],
         started=_time(fields.get("started", "")),
         finished=_time(fields.get("finished", "")),
-        stdout_size=_number(fields, "stdout_size"),
-        stderr_size=_number(fields, "stderr_size"),
     )
 
 

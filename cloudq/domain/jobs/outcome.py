@@ -42,8 +42,6 @@ class ExitRecord:
     host: str = ""
     started: datetime | None = None
     finished: datetime | None = None
-    stdout_size: int | None = None
-    stderr_size: int | None = None
 
 
 class Life(Enum):
