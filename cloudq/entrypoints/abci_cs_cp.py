@@ -12,6 +12,7 @@ from types import FrameType
 
 import click
 
+from cloudq.bootstrap.copying import copy_parts, stopwatch
 from cloudq.domain.errors import UsageProblem
 from cloudq.domain.stores.copy_places import parse_place
 from cloudq.entrypoints.shared.faults import faults_reported
@@ -57,8 +58,6 @@ def main(ctx: click.Context, places: tuple[str, ...]) -> None:
 
 def _copy(source: str, target: str, endpoint: str = "", profile: str = "") -> None:
     places = parse_place(source), parse_place(target)
-    from cloudq.bootstrap.copying import copy_parts, stopwatch  # noqa: PLC0415 (bad places fail before it)
-
     parts = copy_parts(os.environ, endpoint, profile, Progress(stopwatch()).add)
     with closing(parts):
         parts.copy(*places)

@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-HEAVY = ("boto3", "botocore", "cattrs", "structlog", "filelock", "cloudq.adapters", "cloudq.bootstrap")
+HEAVY = (
+    "boto3", "botocore", "cattrs", "structlog", "filelock", "cloudq.adapters", "cloudq.bootstrap",
+    "cloudq.client", "cloudq.entrypoints.cloudqcli.commands.submit",
+)  # fmt: skip
 POSIX_ONLY = (
     "fcntl", "pwd", "grp", "resource", "termios", "tty", "pty", "posix", "syslog", "readline", "spwd",
     "crypt", "nis", "_posixsubprocess", "_posixshmem",

@@ -1,7 +1,7 @@
 """``cloudqaws``: the command line of the builder of clusters on AWS.
 
-It is organized like ``cloudqcli``: a command's module is imported when the command is used, and the parts of
-cloudq that the command needs when it runs. It runs wherever a client runs.
+It is organized like ``cloudqcli``: a command's module is imported when the command is used. It runs wherever
+a client runs.
 """
 
 from __future__ import annotations
@@ -10,15 +10,20 @@ import click
 
 from cloudq import __version__
 from cloudq.entrypoints.cloudqaws.session import Session
-from cloudq.entrypoints.shared.group import LazyGroup
+from cloudq.entrypoints.shared.group import LazyGroup, Listed
 from cloudq.entrypoints.shared.options import common_options
 
-_COMMANDS = {"create": "create", "list": "show", "delete": "delete", "preset": "preset"}
+_COMMANDS = {
+    "create": Listed("create", "Create a cluster with an agent on its head node."),
+    "list": Listed("show", "List the requested clusters in the region of the profile."),
+    "delete": Listed("delete", "Delete a cluster with all its machines."),
+    "preset": Listed("preset", "Copy a preset so that you can edit it."),
+}
 
 
 @click.group(
     cls=LazyGroup,
-    modules=_COMMANDS,
+    commands=_COMMANDS,
     package="cloudq.entrypoints.cloudqaws.commands",
     program="cloudqaws",
     session=Session,

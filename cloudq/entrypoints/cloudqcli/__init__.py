@@ -1,7 +1,6 @@
 """``cloudqcli``: the command line of a client.
 
-Each command is a module that is imported when the command is used. A command imports the parts of cloudq that
-it needs when it runs, so ``--help`` loads no store and no codec.
+Each command is a module that is imported when the command is used, so ``--help`` loads no store and no codec.
 """
 
 from __future__ import annotations
@@ -10,29 +9,29 @@ import click
 
 from cloudq import __version__
 from cloudq.entrypoints.cloudqcli.session import Session
-from cloudq.entrypoints.shared.group import LazyGroup
+from cloudq.entrypoints.shared.group import LazyGroup, Listed
 from cloudq.entrypoints.shared.options import common_options
 
 _COMMANDS = {
-    "init": "init",
-    "submit": "submit",
-    "convert": "convert",
-    "stat": "status",
-    "list": "active",
-    "history": "history",
-    "log": "log",
-    "cancel": "cancel",
-    "requeue": "requeue",
-    "stageout": "stage_out",
-    "delete": "delete",
-    "agents": "agents",
-    "doctor": "doctor",
+    "init": Listed("init", "Write a configuration file with a comment for every key."),
+    "submit": Listed("submit", "Submit a jobscript."),
+    "convert": Listed("convert", "Show a meta jobscript as converted for a system."),
+    "stat": Listed("status", "Show everything about one job."),
+    "list": Listed("active", "List jobs that have not ended."),
+    "history": Listed("history", "List jobs that have ended, the most recent first."),
+    "log": Listed("log", "Show the log of a job or of an agent."),
+    "cancel": Listed("cancel", "Cancel a job, or one task of an array job."),
+    "requeue": Listed("requeue", "Offer a job that makes no progress again."),
+    "stageout": Listed("stage_out", "Download the files of a job into a new directory."),
+    "delete": Listed("delete", "Delete jobs that have ended, or an agent's log."),
+    "agents": Listed("agents", "List systems and the states of their agents."),
+    "doctor": Listed("doctor", "Find problems, and show how to fix them."),
 }
 
 
 @click.group(
     cls=LazyGroup,
-    modules=_COMMANDS,
+    commands=_COMMANDS,
     package="cloudq.entrypoints.cloudqcli.commands",
     program="cloudqcli",
     session=Session,

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from types import FrameType
 
 import click
+import structlog
 
 from cloudq.application.client.try_scheduler import TrialResult
 from cloudq.bootstrap.acceptance import acceptance_parts
@@ -24,8 +25,6 @@ _BAD = frozenset({Verdict.FAILED, Verdict.NOT_RUN})
 
 def run(request: Request) -> int:
     """Run all trials and print their results; return 0 if cloudq drew the right conclusion in each."""
-    import structlog  # noqa: PLC0415 (it is loaded when logging is configured)
-
     config = request.config()
     agent_process(config).guard()
     signal.signal(signal.SIGTERM, _end)

@@ -1,4 +1,4 @@
-"""A group of commands that imports the module of a command when the command is used."""
+"""A group of commands with a table: the module of a command is imported only when the command is used."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import importlib
 import io
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -14,8 +14,17 @@ from cloudq.entrypoints.shared.faults import faults_reported
 from cloudq.entrypoints.shared.options import CommonOptions
 
 
+class Listed(NamedTuple):
+    """A command as its group lists it."""
+
+    module: str
+    """The module of the group's package that contains it, as the object ``command``."""
+    help: str
+    """What it does, on one line."""
+
+
 class LazyGroup(click.Group):
-    """A group of commands by name, each the object ``command`` in a module of *package*.
+    """A group of *commands* by name, in the order in which a user needs them; their modules are in *package*.
 
     Each run gets a new *session*, unless a test provides one.
     """
@@ -23,14 +32,14 @@ class LazyGroup(click.Group):
     def __init__(
         self,
         *args: Any,
-        modules: Mapping[str, str],
+        commands: Mapping[str, Listed],
         package: str,
         program: str,
         session: Callable[[], CommonOptions],
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self._modules = modules
+        self._commands = commands
         self._package = package
         self._program = program
         self._session = session
@@ -41,16 +50,21 @@ class LazyGroup(click.Group):
         return super().make_context(info_name, args, *more, **extra)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click passes it)
-        """Return the names of the commands, in the order in which a user needs them."""
-        return list(self._modules)
+        """Return the names of the commands."""
+        return list(self._commands)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Return the command, whose module is imported now; None if there is none."""
-        if cmd_name not in self._modules:
+        if cmd_name not in self._commands:
             return None
-        module = importlib.import_module(f"{self._package}.{self._modules[cmd_name]}")
+        module = importlib.import_module(f"{self._package}.{self._commands[cmd_name].module}")
         command: click.Command = module.command
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the list of commands from the table, without their modules."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, listed.help) for name, listed in self._commands.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; errors become a message and an exit status."""

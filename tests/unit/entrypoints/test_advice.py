@@ -86,4 +86,4 @@ def test_advice_uses_only_fields_that_its_errors_have() -> None:
 
 
 def test_every_remedy_has_a_command() -> None:
-    assert set(COMMANDS) == {remedy.name for remedy in Remedy}
+    assert set(COMMANDS) == set(Remedy)

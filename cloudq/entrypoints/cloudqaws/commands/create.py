@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import click
 
+from cloudq.domain.clusters.cluster import ClusterState
+from cloudq.domain.clusters.request import ClusterRequest, JobBucket
+from cloudq.domain.errors import ConfigProblem
 from cloudq.entrypoints.cloudqaws.output import cluster_record
 from cloudq.entrypoints.cloudqaws.session import (
     Session,
@@ -17,9 +19,6 @@ from cloudq.entrypoints.cloudqaws.session import (
 from cloudq.entrypoints.shared.json_output import print_json
 from cloudq.entrypoints.shared.options import common_options, json_option, option
 from cloudq.entrypoints.shared.terminal import tell
-
-if TYPE_CHECKING:
-    from cloudq.domain.clusters.request import JobBucket
 
 _ACCESS = {
     "": (
@@ -73,9 +72,6 @@ def command(
 
     docs/aws.md describes the costs and how to stop them.
     """
-    from cloudq.domain.clusters.cluster import ClusterState  # noqa: PLC0415
-    from cloudq.domain.clusters.request import ClusterRequest  # noqa: PLC0415
-
     bucket = _job_bucket(session, store)
     request = ClusterRequest(
         name,
@@ -106,9 +102,6 @@ def command(
 
 def _job_bucket(session: Session, given: Mapping[str, str | None]) -> JobBucket:
     """Return the bucket that the options name; without one, the bucket of this machine's client."""
-    from cloudq.domain.clusters.request import JobBucket  # noqa: PLC0415
-    from cloudq.domain.errors import ConfigProblem  # noqa: PLC0415
-
     endpoint, profile = given["cs_endpoint"] or "", given["cs_profile"] or ""
     own = session.config().store
     if given["cs_bucket"]:

@@ -6,6 +6,8 @@ import os
 
 import click
 
+from cloudq.bootstrap.builder import presets_of
+from cloudq.config import config_home
 from cloudq.entrypoints.shared.options import common_options, option
 from cloudq.entrypoints.shared.terminal import printable
 
@@ -15,8 +17,5 @@ from cloudq.entrypoints.shared.terminal import printable
 @common_options
 def command(preset_name: str) -> None:
     """Copy a preset so that you can edit it; 'create --preset_name' then uses your copy."""
-    from cloudq.bootstrap.builder import presets_of  # noqa: PLC0415
-    from cloudq.config import config_home  # noqa: PLC0415
-
     place = presets_of(config_home(os.environ)).copy(preset_name)
     click.echo(f"Preset ({preset_name}) has been copied to {printable(str(place))}.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from cloudq.domain.clusters.cluster import ClusterState
 from cloudq.entrypoints.cloudqaws.output import cluster_lines, cluster_record
 from cloudq.entrypoints.cloudqaws.session import Session, pass_session, profile_option
 from cloudq.entrypoints.shared.json_output import print_json
@@ -18,8 +19,6 @@ from cloudq.entrypoints.shared.terminal import tell
 @pass_session
 def command(session: Session, profile: str | None, as_json: bool) -> None:
     """List the requested clusters in the region of the profile."""
-    from cloudq.domain.clusters.cluster import ClusterState  # noqa: PLC0415
-
     clusters = session.builder(profile or "").list()
     if as_json:
         print_json([cluster_record(cluster) for cluster in clusters])

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cloudq.application.shared.cancel_job import CancelResult
+from cloudq.domain.errors import WaitTimedOut
 from cloudq.entrypoints.cloudqcli.holding import claim_option, decided_claim
 from cloudq.entrypoints.cloudqcli.options import job_id_option, needs_id
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
@@ -78,15 +80,11 @@ def _named(job_id: str, tid: int | None) -> str:
 
 
 def _is_only_requested(client: Client, job_id: str, tid: int | None) -> bool:
-    from cloudq.application.shared.cancel_job import CancelResult  # noqa: PLC0415 (--help must not wait for it)
-
     return client.cancel(job_id, tid=tid) is CancelResult.REQUESTED
 
 
 def _cancel_and_wait(client: Client, job_id: str, tid: int | None) -> None:
     """Cancel until the job, or its task, is final. Raises `JobStateConflict` if it ended in another way."""
-    from cloudq.domain.errors import WaitTimedOut  # noqa: PLC0415
-
     while _is_only_requested(client, job_id, tid):
         tell_progress(f"{_named(job_id, tid)} is being canceled …")
         try:

@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import click
 
+from cloudq.application.doctor.examine import examine
+from cloudq.bootstrap.doctor import machine_checks
+from cloudq.domain.errors import CloudqError, ConfigProblem
+from cloudq.domain.finding import Finding, Level, Remedy
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
 from cloudq.entrypoints.shared.json_output import print_json
 from cloudq.entrypoints.shared.options import common_options, json_option
 from cloudq.entrypoints.shared.terminal import printable, tell_progress
-
-if TYPE_CHECKING:
-    from cloudq.domain.finding import Finding
 
 SOMETHING_IS_WRONG = 1
 LEVEL_COLUMNS = 13
 CHECK_COLUMNS = 20
 
 COMMANDS = {
-    "START_AGENT": "cloudqd --daemon",
-    "REPLACE_AGENT": "cloudqd --daemon, cloudqcli requeue, cloudqcli cancel --force",
-    "READ_AGENT_LOG": "cloudqcli log --agent {subject}",
-    "REQUEUE": "cloudqcli requeue --id {subject}",
-    "DELETE": "cloudqcli delete",
-    "COLLECT": "cloudqcli doctor --collect",
+    Remedy.START_AGENT: "cloudqd --daemon",
+    Remedy.REPLACE_AGENT: "cloudqd --daemon, cloudqcli requeue, cloudqcli cancel --force",
+    Remedy.READ_AGENT_LOG: "cloudqcli log --agent {subject}",
+    Remedy.REQUEUE: "cloudqcli requeue --id {subject}",
+    Remedy.DELETE: "cloudqcli delete",
+    Remedy.COLLECT: "cloudqcli doctor --collect",
 }
-"""The commands for each `cloudq.Remedy`, by its name."""
+"""What to type for each remedy."""
 
 
 @click.command
@@ -57,11 +57,6 @@ def command(session: Session, deep: bool, collect: bool, as_json: bool) -> None:
 
 
 def _findings(session: Session, *, deep: bool, collect: bool) -> Iterator[Finding]:
-    from cloudq.application.doctor.examine import examine  # noqa: PLC0415 (--help must not wait for it)
-    from cloudq.bootstrap.doctor import machine_checks  # noqa: PLC0415
-    from cloudq.domain.errors import CloudqError, ConfigProblem  # noqa: PLC0415
-    from cloudq.domain.finding import Finding, Level  # noqa: PLC0415
-
     try:
         config = session.config()
     except ConfigProblem as error:
@@ -98,7 +93,7 @@ def to_do_of(finding: Finding) -> str:
     """Return what to do about *finding*, with the command for it in parentheses."""
     if finding.remedy is None:
         return finding.to_do
-    return f"{finding.to_do} ({COMMANDS[finding.remedy.name].format(subject=finding.subject)})"
+    return f"{finding.to_do} ({COMMANDS[finding.remedy].format(subject=finding.subject)})"
 
 
 def _record(finding: Finding) -> dict[str, str]:

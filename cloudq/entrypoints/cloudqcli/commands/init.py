@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
 
 import click
 
+from cloudq.bootstrap.doctor import store_problems
+from cloudq.bootstrap.original_jobs import notice_of_original_jobs
+from cloudq.config import Config, config_home, load_config, notices_of_reach, render_config, write_new_config
+from cloudq.domain.errors import ConfigProblem, StoreProblem, StoreUnavailable
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
 from cloudq.entrypoints.shared.options import common_options, option
 from cloudq.entrypoints.shared.terminal import printable, tell, tell_progress
-
-if TYPE_CHECKING:
-    from cloudq.config import Config
 
 _QUESTIONS = {
     "store.endpoint_url": "URL of the object store (empty: Amazon S3, or a local directory without a bucket)",
@@ -46,16 +46,9 @@ def command(session: Session, /, check: bool, **given: str | None) -> None:
 
     Without options, the command asks for the values on a terminal. All other keys keep their defaults.
     """
-    from cloudq.config import (  # noqa: PLC0415
-        config_home,
-        notices_of_reach,
-        render_config,
-        write_new_config,
-    )
-
     path = session.config_file or config_home(os.environ) / "config.toml"
     if path.exists():
-        _refuse(f"{path}: exists already and is never overwritten")
+        raise ConfigProblem(f"{path}: exists already and is never overwritten")
     values = _told(given)
     is_asked = not values and _is_asked()
     if is_asked:
@@ -75,18 +68,8 @@ def _is_asked() -> bool:
     return sys.stdin.isatty()
 
 
-def _refuse(problem: str) -> None:
-    from cloudq.domain.errors import ConfigProblem  # noqa: PLC0415
-
-    raise ConfigProblem(problem)
-
-
 def _look_at_store(config: Config) -> None:
     """Test the store and show notices about it; raise `StoreProblem` if it cannot be used from here."""
-    from cloudq.bootstrap.doctor import store_problems  # noqa: PLC0415
-    from cloudq.bootstrap.original_jobs import notice_of_original_jobs  # noqa: PLC0415
-    from cloudq.domain.errors import StoreProblem, StoreUnavailable  # noqa: PLC0415
-
     tell_progress("Checking the store …")
     try:
         notices = notice_of_original_jobs(config)
@@ -100,8 +83,6 @@ def _look_at_store(config: Config) -> None:
 
 def _offer_to_look(config: Config) -> None:
     """Test the store if the user agrees; after a problem, the user may still decide to write no file."""
-    from cloudq.domain.errors import StoreProblem  # noqa: PLC0415
-
     if not click.confirm("Check now whether the bucket can be used from here?", default=True, err=True):
         return
     try:
@@ -131,7 +112,5 @@ def _asked() -> dict[str, str]:
 
 def _checked(values: dict[str, str]) -> Config:
     """Return the configuration that the file will give, checked by the same rules as a file."""
-    from cloudq.config import config_home, load_config  # noqa: PLC0415
-
     home = {name: os.environ[name] for name in ("HOME", "USERPROFILE") if name in os.environ}
     return load_config(home, home=config_home(os.environ), overrides=values)

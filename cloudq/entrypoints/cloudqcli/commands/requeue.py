@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cloudq.domain.scripts.target import named_systems
 from cloudq.entrypoints.cloudqcli.holding import claim_option, decided_claim
 from cloudq.entrypoints.cloudqcli.options import job_id_option, needs_id
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
@@ -35,8 +36,6 @@ def command(
     --force. The command shows which system holds the job and asks for confirmation; in a script,
     pass --claim instead. A job that no system has taken is offered to the systems of --to.
     """
-    from cloudq.domain.scripts.target import named_systems  # noqa: PLC0415 (--help must not wait for it)
-
     chosen, systems = needs_id(job_id), named_systems(to)
     with session.client() as client:
         if claim is None:

@@ -14,6 +14,13 @@ COMMANDS = (
 )  # fmt: skip
 
 
+def test_the_list_of_commands_has_a_whole_line_for_each(cli: Cli) -> None:
+    listed = cli("--help").stdout.partition("Commands:\n")[2].splitlines()
+
+    assert [line.split()[0] for line in listed] == list(COMMANDS)
+    assert all(line.endswith(".") and not line.endswith("...") for line in listed)
+
+
 def test_every_command_has_help_of_its_own(cli: Cli) -> None:
     for command in COMMANDS:
         assert cli(command, "--help").stdout.startswith(f"Usage: main {command}")
