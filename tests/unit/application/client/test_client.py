@@ -227,7 +227,7 @@ def test_an_input_name_that_would_break_a_line_is_shown_on_one(
 
 @pytest.mark.parametrize("target", [AnySystem(), Pinned(())])
 def test_a_request_for_a_local_jobscript_needs_a_system(world: World, target: Target) -> None:
-    with pytest.raises(InvalidInput, match="no target system: pass --submit_to or set run_on"):
+    with pytest.raises(InvalidInput, match="no target system: neither the request nor run_on in the script"):
         world.client().submit(JobRequest(SCRIPT, target))
     assert world.stored() == []
 

@@ -48,7 +48,7 @@ def test_all_problems_of_a_target_are_named_at_once() -> None:
         read_target(ON_ALPHA, "beta", ["no/system"], ["gamma"])
 
     assert [problem.partition(" ")[0] for problem in caught.value.problems] == [
-        "'no/system'", "run_on", "--only",
+        "'no/system'", "run_on", "systems",
     ]  # fmt: skip
 
 
