@@ -9,7 +9,7 @@ from attrs import evolve, frozen
 
 from cloudq.application.client.check_submission import notes_for_owner
 from cloudq.application.client.submit_job import SubmitJob, Submitted
-from cloudq.domain.errors import JobStateConflict
+from cloudq.domain.errors import InvalidInput, JobStateConflict
 from cloudq.domain.jobs.dependency import NO_HOLDS, Holds
 from cloudq.domain.jobs.job import Job
 from cloudq.domain.jobs.job_request import JobRequest
@@ -62,7 +62,7 @@ class RerunJob:
         submit_to = submit_to or ("" if only or without else job.submit_to)
         target = read_target(script, submit_to, only, without)
         if isinstance(target, AnySystem) and not job.is_meta:
-            target = Pinned(job.invited)
+            target = _among(target, job)
         return self.submit(
             JobRequest(
                 script=script,
@@ -87,6 +87,14 @@ class RerunJob:
         archive = scratch / "input.zip"
         self.files.fetch_input(job.uuid, archive)
         return archive
+
+
+def _among(target: AnySystem, job: Job) -> Pinned:
+    """Return the systems of *target* for a local jobscript, which runs only where its owner says."""
+    systems = tuple(system for system in target.only or job.invited if target.allows(system))
+    if not systems:
+        raise InvalidInput(f"no system is left for job ({job.uuid}), which ran on {', '.join(job.invited)}")
+    return Pinned(systems)
 
 
 def _failed_tasks(job: Job) -> ArrayRange | None:

@@ -57,6 +57,18 @@ def test_a_job_that_several_systems_were_invited_to_is_offered_to_them_again(
     assert again.invited == ("alpha", "beta")
 
 
+def test_a_rerun_goes_to_no_system_that_its_owner_excluded(world: World, tmp_path: Path) -> None:
+    agent = world.agent(fails_once(world, None))  # type: ignore[arg-type]
+    first = world.submit("alpha", "beta")
+    agent.until_final(first)
+    rerun = world.client().rerun
+
+    assert rerun(first, tmp_path, without=["alpha"], force=True).job.invited == ("beta",)
+    assert rerun(first, tmp_path, only=["alpha", "gamma"], force=True).job.invited == ("alpha", "gamma")
+    with pytest.raises(InvalidInput, match="no system is left"):
+        rerun(first, tmp_path, without=["alpha", "beta"], force=True)
+
+
 def test_only_the_tasks_that_failed_are_run_again(world: World, tmp_path: Path) -> None:
     agent = world.agent(fails_once(world, 3, 7, 8))  # type: ignore[arg-type]
     first = world.submit("alpha", array="1-9%2")
