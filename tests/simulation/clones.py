@@ -40,7 +40,7 @@ def copy_host(slot: Slot, home: Path, *, name: str) -> Slot:
         memo[id(slot.host)] = host
         copied.parts = copy.deepcopy(slot.parts, memo)
         copied.process = copy.deepcopy(slot.process, memo)
-        copied.told_of = copy.deepcopy(slot.told_of, memo)
+        copied.last_wait = copy.deepcopy(slot.last_wait, memo)
     assert copied.process is not None
     copied.process.name = f"{slot.place.name}/{home.name}/{name}#{slot.pid}'"
     return copied

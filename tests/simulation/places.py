@@ -52,7 +52,7 @@ class Slot:
     process: Process | None = None
     parts: AgentParts | None = None
     pid: int = 0
-    told_of: Any = None
+    last_wait: Any = None
 
     @property
     def is_free(self) -> bool:
@@ -161,7 +161,7 @@ class Slot:
             return
         if not parts.lease._lock.locked():
             self._beat(parts)
-        self.told_of = parts.run._once(self.told_of)
+        self.last_wait = parts.run._once(self.last_wait)
 
     def _beat(self, parts: AgentParts) -> None:
         """Send a heartbeat when it is due; now and then, hold the process up before it gets the answer."""
@@ -207,7 +207,7 @@ class Slot:
         offer = offer_of(PROFILE, unpinned=True, handicap_s=self.settings.handicap_s)
         parts = wire_agent(outside, self.settings, offer, PROFILE.name, one_shot=self.is_one_shot)
         process.beat = lambda: _beat(parts)
-        self.process, self.parts, self.told_of = process, parts, None
+        self.process, self.parts, self.last_wait = process, parts, None
         life.story.tell(name, "is started", "for one cycle" if self.is_one_shot else "")
 
 

@@ -143,7 +143,7 @@ class LetGoOfClaims:
             self.end_job.confirm_final(stored.job)
         newest = self._newest_claim(tag, stored) if stored is not None else None
         if newest is not None and newest.n == tag.n and newest.is_run_by(self.system):
-            return self._is_over_or_found_again(tag, stored)
+            return self._is_settled(tag, stored)
         if not self._has_stopped(tag, stored.job.task_ids if stored else None):
             return False
         if stored is not None and newest is not None and newest.n == tag.n + 1:
@@ -158,7 +158,7 @@ class LetGoOfClaims:
             return self.keep_hold.newest_claim(tag, stored.job)
         return self.jobs.newest_claim(tag.job_id, stored.job.certain_claim)
 
-    def _is_over_or_found_again(self, tag: ClaimTag, stored: StoredJob | None) -> bool:
+    def _is_settled(self, tag: ClaimTag, stored: StoredJob | None) -> bool:
         """Return True if the job is final; otherwise put its queue entry again: the claim is still ours."""
         if stored is not None and stored.job.is_final:
             return True

@@ -16,7 +16,7 @@ from cloudq.ports.job_repository import JobRepository
 LOOK_EVERY_S = 60.0
 MAX_LOOKS_A_CYCLE = 1000
 """A limit on the reads per cycle, so that its other steps get their turn; the rest are read later."""
-MAX_TOLD = 20
+MAX_NAMED = 20
 """The most unfinished jobs that are checked and named: a single one is reason enough to wait."""
 MAX_KEPT = 100_000
 MAX_KEPT_BYTES = 64 * 1024
@@ -53,10 +53,14 @@ class CheckDependencies:
     def why_waiting(self, job: Job) -> str:
         """Describe what *job* still waits for; empty if it waits for nothing."""
         holds = job.holds
-        unfinished = list(islice((each for each in holds.all_ids if not self._is_over(each)), MAX_TOLD))
+        unfinished = list(
+            islice((job_id for job_id in holds.all_ids if not self._is_over(job_id)), MAX_NAMED)
+        )
         if unfinished:
-            return f"waits for {', '.join(unfinished)}{' and more' if len(unfinished) == MAX_TOLD else ''}"
-        gone = list(islice((each for each in holds.must_be_done if self._over[each] is None), MAX_TOLD))
+            return f"waits for {', '.join(unfinished)}{' and more' if len(unfinished) == MAX_NAMED else ''}"
+        gone = list(
+            islice((job_id for job_id in holds.must_be_done if self._over[job_id] is None), MAX_NAMED)
+        )
         if gone:
             return (
                 f"waits for {', '.join(gone)} to be DONE, which cannot be checked after a deletion; "
@@ -66,8 +70,8 @@ class CheckDependencies:
 
     def why_never(self, job: Job) -> str:
         """Explain why *job* must never run; empty if no job that it needs has failed."""
-        known = islice(self._failed(job.holds.must_be_done), MAX_TOLD)
-        failed = [f"{each} ended as {state.value}" for each, state in known]
+        known = islice(self._failed(job.holds.must_be_done), MAX_NAMED)
+        failed = [f"{job_id} ended as {state.value}" for job_id, state in known]
         return f"not run: {', '.join(failed)}, but this job requires DONE" if failed else ""
 
     def note_over(self, job: Job) -> None:
@@ -80,7 +84,7 @@ class CheckDependencies:
         for job_id in job_ids:
             state = self._over[job_id] if self._is_over(job_id) else None
             unfinished += job_id not in self._over
-            if unfinished > MAX_TOLD:
+            if unfinished > MAX_NAMED:
                 return
             if state is not None and state is not JobState.DONE:
                 yield job_id, state

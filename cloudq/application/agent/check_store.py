@@ -25,7 +25,7 @@ LOST = (
 """The price of a weak store for the user: invariants I7 and I8, and two homes per system."""
 
 
-TOLD_FROM_S = 2.0
+LIST_LAG_REPORTED_S = 2.0
 
 
 @define
@@ -41,7 +41,7 @@ class CheckStore:
     """Whether the user chose to work with a store that does not enforce conditions."""
     doubts: str = ""
     """Why this machine gives reason to doubt that conditions hold in the store; empty if it gives none."""
-    _has_told: bool = field(default=False, init=False)
+    _has_warned: bool = field(default=False, init=False)
 
     def __call__(self) -> None:
         """Check the store if due. Raises `StoreUnfit`, or the error that keeps the store from answering."""
@@ -49,7 +49,7 @@ class CheckStore:
         check = self.lease.store_check
         if check is None or not check.is_recent(now):
             probe = self.registry.probe(self.lease.identity.system, self.workers)
-            self._tell_of_old_listings()
+            self._report_old_listings()
             check = StoreCheck(now, "; ".join(_flaws(probe)))
         if self.doubts and self.doubts not in check.flaws:  # another machine may have made the check
             check = evolve(check, flaws="; ".join(filter(None, (check.flaws, self.doubts))))
@@ -57,7 +57,7 @@ class CheckStore:
             self._accept_or_refuse(check)
         self.lease.store_check = check
 
-    def _tell_of_old_listings(self) -> None:
+    def _report_old_listings(self) -> None:
         """Log it if listings lag: claims are read by key, but jobs are found by a listing."""
         system = self.lease.identity.system
         name = self.registry.begin_listing_probe(system)
@@ -75,7 +75,7 @@ class CheckStore:
                 "listings of this store are too old for cloudq: jobs are found late or not at all",
                 tolerated_s=LIST_LAG_TOLERATED_S,
             )
-        elif max(shown_s, gone_s) >= TOLD_FROM_S:
+        elif max(shown_s, gone_s) >= LIST_LAG_REPORTED_S:
             self.log.warning("listings of this store lag", new_s=round(shown_s), deleted_s=round(gone_s))
 
     def _accept_or_refuse(self, check: StoreCheck) -> None:
@@ -85,8 +85,8 @@ class CheckStore:
                 "the agent does not run on it. docs/configuration.md lists suitable stores. To use it "
                 f"anyway, set [agent] accept_weak_store = true; then {LOST}."
             )
-        if not self._has_told:
-            self._has_told = True
+        if not self._has_warned:
+            self._has_warned = True
             self.log.warning(
                 "this store does not enforce conditional writes, which [agent] accept_weak_store allows",
                 found=check.flaws,

@@ -45,17 +45,17 @@ class ChooseJobs:
     def __call__(self, due: list[Invitation], now: float) -> list[Invitation]:
         """Return which of *due*, all of them read, to take now; each group is ordered oldest first."""
         self.dependencies.begin_cycle()
-        oldest_first = sorted(due, key=lambda each: -each.age_s(now))
-        pressing = [each for each in oldest_first if self._needs_no_room(each)]
-        others = [each for each in oldest_first if not self._needs_no_room(each)]
+        oldest_first = sorted(due, key=lambda invitation: -invitation.age_s(now))
+        pressing = [invitation for invitation in oldest_first if self._needs_no_room(invitation)]
+        others = [invitation for invitation in oldest_first if not self._needs_no_room(invitation)]
         doubt = self.lease.doubt() if others else ""
-        for each in others:
-            each.note = doubt or self._why_it_waits(each)
-        waiting = [each for each in others if each.note and each.may_be_claimed]
-        pressing += [each for each in waiting[:MOST_LOOKED_AT] if self._is_claimed(each)]
-        ready = [each for each in others if not each.note]
-        pinned = self._within_room([each for each in ready if each.is_pinned], 0)
-        unpinned = [each for each in ready if not each.is_pinned]
+        for invitation in others:
+            invitation.note = doubt or self._why_it_waits(invitation)
+        waiting = [invitation for invitation in others if invitation.note and invitation.may_be_claimed]
+        pressing += [invitation for invitation in waiting[:MOST_LOOKED_AT] if self._is_claimed(invitation)]
+        ready = [invitation for invitation in others if not invitation.note]
+        pinned = self._within_room([invitation for invitation in ready if invitation.is_pinned], 0)
+        unpinned = [invitation for invitation in ready if not invitation.is_pinned]
         return pressing + pinned + self._within_room(self._unpinned(unpinned, now), len(pinned))
 
     def _needs_no_room(self, invitation: Invitation) -> bool:
@@ -77,10 +77,10 @@ class ChooseJobs:
 
     def _within_room(self, chosen: list[Invitation], taken: int) -> list[Invitation]:
         room = max(0, self.settings.max_held - len(self.holdings.held) - taken)
-        for each in chosen[room:]:
-            each.note = f"{self.settings.system} holds {self.settings.max_held} jobs already"
-        for each in chosen[:room]:
-            each.placement = each.placement or f"submitted to {self.settings.system} alone"
+        for invitation in chosen[room:]:
+            invitation.note = f"{self.settings.system} holds {self.settings.max_held} jobs already"
+        for invitation in chosen[:room]:
+            invitation.placement = invitation.placement or f"submitted to {self.settings.system} alone"
         return chosen[:room]
 
     # Jobs that any of several systems may take -----------------------------------------------
@@ -92,14 +92,14 @@ class ChooseJobs:
         try:
             free = self._free_slots()
         except SchedulerUnavailable as error:
-            for each in ready:
-                each.note = str(error)
+            for invitation in ready:
+                invitation.note = str(error)
             return []
         at_once, left = self._that_start_at_once(ready, now, free or 0)
-        rest = ready[len(at_once) :]
-        for each in rest:
-            each.note = LATER
-        return at_once + ([] if left > 0 else self._that_wait_here(rest, now, free))
+        remaining = ready[len(at_once) :]
+        for invitation in remaining:
+            invitation.note = LATER
+        return at_once + ([] if left > 0 else self._that_wait_here(remaining, now, free))
 
     def _that_start_at_once(
         self, ready: list[Invitation], now: float, free: int
@@ -112,31 +112,33 @@ class ChooseJobs:
         delay = self._delay(0.0)
         has_lost_some = self._taken_elsewhere_per_s(now) > 0
         chosen: list[Invitation] = []
-        for each in _older_than(delay, ready, now)[: max(free, MOST_LOOKED_AT)]:
+        for invitation in _older_than(delay, ready, now)[: max(free, MOST_LOOKED_AT)]:
             if free < 1:
                 break
-            if not (has_lost_some and self._is_somebodys(each)):
+            if not (has_lost_some and self._counts_as_claimed(invitation)):
                 free -= 1
-            each.placement = why_claimed(self.settings.system, 0.0, delay)
-            chosen.append(each)
+            invitation.placement = why_claimed(self.settings.system, 0.0, delay)
+            chosen.append(invitation)
         return chosen, free
 
-    def _that_wait_here(self, rest: list[Invitation], now: float, free: int | None) -> list[Invitation]:
+    def _that_wait_here(self, remaining: list[Invitation], now: float, free: int | None) -> list[Invitation]:
         """Return the jobs to queue here, and those claimed elsewhere, so that their entries are deleted."""
         waiting = self._longest_wait()
         wait = expected_wait(None if free is None else 0, self.holdings.recent_waits, waiting or 0.0)
         delay = self._delay(wait)
         may_take = MOST_BEYOND_FREE_SLOTS if wait != 0 else MOST_WHILE_NOTHING_WAITS
         chosen: list[Invitation] = []
-        for each in _older_than(delay, rest, now)[:MOST_LOOKED_AT]:
-            if not self._is_somebodys(each):
-                is_sooner = is_sooner_here(wait, len(rest) - len(chosen), self._taken_elsewhere_per_s(now))
+        for invitation in _older_than(delay, remaining, now)[:MOST_LOOKED_AT]:
+            if not self._counts_as_claimed(invitation):
+                is_sooner = is_sooner_here(
+                    wait, len(remaining) - len(chosen), self._taken_elsewhere_per_s(now)
+                )
                 if may_take < 1 or not (is_sooner or waiting is None):  # the first job measures the wait
                     break
                 may_take -= 1
-                each.placement = why_claimed(self.settings.system, wait, delay)
-            each.note = ""
-            chosen.append(each)
+                invitation.placement = why_claimed(self.settings.system, wait, delay)
+            invitation.note = ""
+            chosen.append(invitation)
         return chosen
 
     def _is_claimed(self, invitation: Invitation) -> bool:
@@ -150,7 +152,7 @@ class ChooseJobs:
             invitation.may_be_claimed = is_claimed = self.jobs.claim(invitation.tag) is not None
         return is_claimed
 
-    def _is_somebodys(self, invitation: Invitation) -> bool:
+    def _counts_as_claimed(self, invitation: Invitation) -> bool:
         """Return True if its claim exists or cannot be read: the error recurs where the job is taken."""
         claims: list[Claim | None] = []
         with self.trouble.of_invitation(invitation):
@@ -179,4 +181,4 @@ class ChooseJobs:
 
 
 def _older_than(delay_s: float, oldest_first: list[Invitation], now: float) -> list[Invitation]:
-    return [each for each in oldest_first if each.age_s(now) >= delay_s]
+    return [invitation for invitation in oldest_first if invitation.age_s(now) >= delay_s]

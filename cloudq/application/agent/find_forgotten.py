@@ -41,16 +41,16 @@ class FindForgotten:
             self._looked_at, self._left = now, list(self.workspace.unfinished())
         chosen, self._left = self._left[:MOST_A_CYCLE], self._left[MOST_A_CYCLE:]
         known = self.holdings.known
-        found = [tag for tag in chosen if tag not in known and self._is_ours(tag)]
-        for tag in found:
+        ours = [tag for tag in chosen if tag not in known and self._is_ours(tag)]
+        for tag in ours:
             self.queue.invite(self.system, tag)
-        if found:
+        if ours:
             self.queue.ring(self.system)
 
     def _is_ours(self, tag: ClaimTag) -> bool:
-        found = []
+        ours = []
         with self.trouble.of_claim(tag):
             owner = self.workspace.space(tag).owner()
             if owner is not None and owner.system == self.system and self.keep_hold.recover(tag):
-                found.append(tag)
-        return bool(found)
+                ours.append(tag)
+        return bool(ours)

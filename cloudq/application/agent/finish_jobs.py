@@ -14,7 +14,7 @@ from cloudq.application.agent.job_trouble import AgentLog, JobTrouble
 from cloudq.application.agent.keep_hold import KeepHold
 from cloudq.application.agent.permit import Permits
 from cloudq.application.agent.ship_logs import STREAMS, ShipLogs
-from cloudq.application.agent.watch_files import WatchFiles, told_of_loss, told_of_lost_outputs
+from cloudq.application.agent.watch_files import WatchFiles, with_note_of_loss, with_note_of_lost_outputs
 from cloudq.application.shared.end_job import load_or_none, with_history_key
 from cloudq.domain.errors import (
     CloudqError,
@@ -97,7 +97,7 @@ class FinishJobs:
             if self.watch_files.are_there(held):
                 if not had_files:
                     ending = held.require(Ending)
-                    ending.end = told_of_loss(held, ending.end)
+                    ending.end = with_note_of_loss(held, ending.end)
                 return True
             self._show_completing(held)
         return False
@@ -146,7 +146,7 @@ class FinishJobs:
         self._under_way.pop(held.tag, None)
         with self.trouble.of(held):
             uploaded = self._result(held, ending, stage_out)
-            end = told_of_lost_outputs(held, ending.end) if uploaded.has_lost_outputs else ending.end
+            end = with_note_of_lost_outputs(held, ending.end) if uploaded.has_lost_outputs else ending.end
             held.enter(StagedOut(end, uploaded))
             held.recovered()
             held.job = evolve(held.job, time_stageout_finish=self.clock.now())

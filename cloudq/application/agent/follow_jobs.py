@@ -13,7 +13,7 @@ from cloudq.application.agent.job_trouble import JobTrouble
 from cloudq.application.agent.name_follow_ups import name_follow_ups
 from cloudq.application.agent.note_silence import NoteSilence
 from cloudq.application.agent.stop_claim import StopClaim
-from cloudq.application.agent.watch_files import WatchFiles, told_of_loss
+from cloudq.application.agent.watch_files import WatchFiles, with_note_of_loss
 from cloudq.domain.errors import SchedulerUnavailable
 from cloudq.domain.jobs.job import Job
 from cloudq.domain.jobs.job_shell import BLOCKED
@@ -59,7 +59,7 @@ class FollowJobs:
     _doubt: str = field(default="", init=False)
     _polled_at: float | None = field(default=None, init=False)
     _asked: _Asked | None = field(default=None, init=False)
-    _has_heard: bool = field(default=False, init=False)
+    _has_answer: bool = field(default=False, init=False)
     _unanswered: str = field(default="", init=False)
     """Why the last query got no answer; empty if it got one."""
 
@@ -82,12 +82,12 @@ class FollowJobs:
 
     def begin_epoch(self) -> None:
         """Drop a query from before the lease was taken: its answer may be older than the present state."""
-        self._asked, self._has_heard = None, False
+        self._asked, self._has_answer = None, False
 
     @property
     def awaits_first_answer(self) -> bool:
         """Return whether the first query since the lease was taken is still under way."""
-        return self._asked is not None and not self._has_heard
+        return self._asked is not None and not self._has_answer
 
     def _live(self) -> list[HeldJob]:
         return [held for held in self.holdings.held.values() if isinstance(held.phase, Followed)]
@@ -103,7 +103,7 @@ class FollowJobs:
         asked = self._asked
         if asked is None or not asked.answer.is_done():
             return
-        self._asked, self._has_heard = None, True
+        self._asked, self._has_answer = None, True
         try:
             answer = asked.answer.result()
         except SchedulerUnavailable as error:
@@ -184,7 +184,9 @@ class FollowJobs:
 
     def _some_were_not_asked_for(self, held: HeldJob, records: Mapping[int | None, TaskRecords]) -> bool:
         """Return whether a submission unknown until now holds a lock; from now on it is followed."""
-        holders = {each.holder for each in records.values() if each.holder is not None}
+        holders = {
+            task_records.holder for task_records in records.values() if task_records.holder is not None
+        }
         unknown = holders - {BLOCKED, *held.local_ids}
         held.learn(tuple(sorted(unknown)), first=True)
         return bool(unknown)
@@ -205,7 +207,11 @@ class FollowJobs:
         extra = tuple(local_id for local_id in held.local_ids if local_id not in holders)
         if extra and len(extra) < len(held.local_ids):
             self.stop_claim.cancel(
-                [each for each in extra if each in answer and answer[each].may_be_of(held.tag)]
+                [
+                    local_id
+                    for local_id in extra
+                    if local_id in answer and answer[local_id].may_be_of(held.tag)
+                ]
             )
             held.local_ids = tuple(local_id for local_id in held.local_ids if local_id in holders)
             held.job = evolve(held.job, jobid=held.local_ids[0])
@@ -286,13 +292,17 @@ class FollowJobs:
         if held.job.array_tid is not None:
             states = {task: state for task, state in decided.items() if task is not None}
             held.job = evolve(held.job, tasks=TaskStates.of(states))
-        started = [each.start.time for each in records.values() if each.start and each.start.time]
+        started = [
+            task_records.start.time
+            for task_records in records.values()
+            if task_records.start and task_records.start.time
+        ]
         runs = any(state.state is JobState.RUN for state in decided.values())
         if runs or (started and whole.state.is_final):
             self._note_start(held, min(started) if started else self.clock.now())
         if whole.state.is_final:
             end = whole if held.job.array_tid is None else evolve(whole, reason=_failures(held.job))
-            held.enter(Ending(told_of_loss(held, end)))
+            held.enter(Ending(with_note_of_loss(held, end)))
         elif held.cancel is None:
             self._enter(held, whole)
 
@@ -332,7 +342,11 @@ def _unanswered(
 ) -> str:
     """Return why a submission that may run the script has no answer, which rules out any conclusion."""
     holders = {records.get(task, NO_RECORDS).holder for task in pending}
-    candidates = held.local_ids if None in holders else [each for each in held.local_ids if each in holders]
+    candidates = (
+        held.local_ids
+        if None in holders
+        else [local_id for local_id in held.local_ids if local_id in holders]
+    )
     words = (answer[local_id].unanswered for local_id in candidates if local_id in answer)
     return next(filter(None, words), "")
 
@@ -344,14 +358,14 @@ def _status(
     ids = held.local_ids
     if records.holder and records.holder != BLOCKED:
         ids = (records.holder,)
-    found = [
+    statuses = [
         answer[local_id].tasks[task]
         for local_id in ids
         if local_id in answer and task in answer[local_id].tasks and answer[local_id].may_be_of(held.tag)
     ]
-    alive = [status for status in found if status.life is not Life.ENDED]
-    of_the_script = [status for status in found if status.tells_of_the_script]
-    return next(iter(alive or of_the_script or found), None)
+    alive = [status for status in statuses if status.life is not Life.ENDED]
+    of_the_script = [status for status in statuses if status.tells_of_the_script]
+    return next(iter(alive or of_the_script or statuses), None)
 
 
 def _known_states(held: HeldJob) -> dict[int | None, TaskState]:

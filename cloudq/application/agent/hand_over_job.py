@@ -238,7 +238,7 @@ class HandOverJob:
             note = f"{what}; looking for it before the next attempt"
             return _waits(work, Wait(note, first_s=0), is_looked_for=True)
         work.space.note_miss(None)
-        nameless = [each for each in problems if isinstance(each, NoJobId)]
+        nameless = [error for error in problems if isinstance(error, NoJobId)]
         if problem is not None and len(nameless) >= MOST_ATTEMPTS_WITHOUT_ID:
             return self._refused(work, problem)
         return self._submit(work, last.number + 1)
@@ -265,7 +265,7 @@ def _waits(work: HandOverWork, wait: Wait | None, *, is_looked_for: bool = False
 def _started(work: HandOverWork) -> tuple[str, ...]:
     """Return the ids of the scheduler jobs that hold a lock: they have certainly started."""
     records = work.space.records(work.job.task_ids).values()
-    holders = {each.holder for each in records if each.holder is not None}
+    holders = {task_records.holder for task_records in records if task_records.holder is not None}
     return tuple(sorted(holders - {BLOCKED}))
 
 

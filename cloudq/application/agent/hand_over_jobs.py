@@ -121,19 +121,19 @@ class HandOverJobs:
 
     def _wait(self, begun: list[UnderWay]) -> None:
         deadline = self.clock.elapsed() + WAIT_FOR_NEW_S
-        for each in begun:
-            each.started.wait(max(0.0, deadline - self.clock.elapsed()))
+        for hand_over in begun:
+            hand_over.started.wait(max(0.0, deadline - self.clock.elapsed()))
 
     # Collecting ------------------------------------------------------------------------------
 
     def _collect(self) -> None:
-        for each in [each for each in self._under_way if each.started.is_done()]:
-            self._under_way.remove(each)
-            if each.held.hand_over is each and self.holdings.held.get(each.held.tag) is each.held:
-                each.held.hand_over = None
-                with self.trouble.of(each.held):
-                    self._take_result(each)
-            self._cancel_if_unwanted(each)
+        for done in [hand_over for hand_over in self._under_way if hand_over.started.is_done()]:
+            self._under_way.remove(done)
+            if done.held.hand_over is done and self.holdings.held.get(done.held.tag) is done.held:
+                done.held.hand_over = None
+                with self.trouble.of(done.held):
+                    self._take_result(done)
+            self._cancel_if_unwanted(done)
 
     def _take_result(self, done: UnderWay) -> None:
         held = done.held

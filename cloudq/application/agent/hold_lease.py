@@ -185,9 +185,9 @@ class HoldLease:
         return self._take(seen, remembered)
 
     def _take(self, seen: SeenLease | None, remembered: LeaseNotes) -> LeaseWait | None:
-        found, self._watch = None if seen is None else seen.lease, None
-        self._raise_doubt(found, remembered)
-        sent = self._sending(self._first(max(0 if found is None else found.epoch, remembered.epoch) + 1))
+        lease, self._watch = None if seen is None else seen.lease, None
+        self._raise_doubt(lease, remembered)
+        sent = self._sending(self._first(max(0 if lease is None else lease.epoch, remembered.epoch) + 1))
         try:
             self._held = self._taken(sent, seen)
         except LeaseLost:
@@ -195,15 +195,15 @@ class HoldLease:
             return LeaseWait(sent.lease, 0.0) if seen is None else LeaseWait(seen.lease, seen.age_s)
         return None
 
-    def _raise_doubt(self, found: Lease | None, remembered: LeaseNotes) -> None:
+    def _raise_doubt(self, lease: Lease | None, remembered: LeaseNotes) -> None:
         """Note, before the lease is taken, why this home must start no job."""
         system = self.identity.system
-        if remembered.has_newer_than(found, self.home()) and not self.is_store_weak:
-            self._doubt_bucket(found, why_older(system, found, remembered.epoch))
-        elif found is not None and self._is_of_a_copy(found):
-            self.memory.raise_doubt(why_copied(system, found.process.host))
-        elif found is not None and remembered.must_doubt(found):
-            self._doubt_bucket(found, why_doubted_before(system, found.process.host))
+        if remembered.has_newer_than(lease, self.home()) and not self.is_store_weak:
+            self._doubt_bucket(lease, why_older(system, lease, remembered.epoch))
+        elif lease is not None and self._is_of_a_copy(lease):
+            self.memory.raise_doubt(why_copied(system, lease.process.host))
+        elif lease is not None and remembered.must_doubt(lease):
+            self._doubt_bucket(lease, why_doubted_before(system, lease.process.host))
 
     def _has_newer_than(self, lease: Lease) -> bool:
         """Return whether this home wrote a newer lease, so that the store must refuse to replace *lease*."""
@@ -211,9 +211,9 @@ class HoldLease:
             return not self.is_store_weak and self.memory.notes().has_newer_than(lease, self._home)
         return False
 
-    def _doubt_bucket(self, found: Lease | None, reason: str) -> None:
+    def _doubt_bucket(self, lease: Lease | None, reason: str) -> None:
         """Note that the bucket went back to an older state; the next holder learns it from the lease."""
-        doubt = found.bucket_doubt if found is not None else ""
+        doubt = lease.bucket_doubt if lease is not None else ""
         self.memory.raise_doubt(reason)
         self.memory.keep(evolve(self.memory.notes(), bucket_doubt=doubt or self.ids.nonce()))
 

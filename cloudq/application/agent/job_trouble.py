@@ -34,7 +34,7 @@ class JobTrouble:
 
     log: AgentLog
     clock: Clock
-    _told: dict[ClaimTag, str] = field(factory=dict, init=False)
+    _problems: dict[ClaimTag, str] = field(factory=dict, init=False)
 
     @contextmanager
     def of(self, held: HeldJob) -> Iterator[None]:
@@ -44,7 +44,7 @@ class JobTrouble:
         except LeaseLost:
             raise
         except Exception as error:  # noqa: BLE001 (a defect that affects one job must not stop the others)
-            self._tell(held.tag, error)
+            self._log_once(held.tag, error)
             self._leave_alone(held, error)
 
     @contextmanager
@@ -55,7 +55,7 @@ class JobTrouble:
         except LeaseLost:
             raise
         except Exception as error:  # noqa: BLE001
-            self._tell(held.tag, error)
+            self._log_once(held.tag, error)
             self._leave_alone(held.logs, error)
 
     @contextmanager
@@ -66,7 +66,7 @@ class JobTrouble:
         except LeaseLost:
             raise
         except Exception as error:  # noqa: BLE001
-            self._tell(invitation.tag, error)
+            self._log_once(invitation.tag, error)
             self._leave_alone(invitation, error)
 
     @contextmanager
@@ -77,21 +77,21 @@ class JobTrouble:
         except LeaseLost:
             raise
         except Exception as error:  # noqa: BLE001
-            self._tell(tag, error)
+            self._log_once(tag, error)
 
     def forget(self, tag: ClaimTag) -> None:
         """Forget the last error of a job that is gone."""
-        self._told.pop(tag, None)
+        self._problems.pop(tag, None)
 
     def _leave_alone(self, retried: Retried, error: Exception) -> None:
         longest_s = LONGEST_FOR_THE_STORE_S if isinstance(error, StoreUnavailable) else LONGEST_S
         retried.back_off(self.clock.elapsed(), str(error), longest_s=longest_s)
 
-    def _tell(self, tag: ClaimTag, error: Exception) -> None:
+    def _log_once(self, tag: ClaimTag, error: Exception) -> None:
         words = f"{type(error).__name__}: {error}"
-        if self._told.get(tag) == words:
+        if self._problems.get(tag) == words:
             return
-        self._told[tag] = words
+        self._problems[tag] = words
         if isinstance(error, CloudqError):
             self.log.warning("job has trouble", job=str(tag), error=str(error))
         else:

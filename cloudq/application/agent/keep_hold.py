@@ -19,8 +19,8 @@ from cloudq.ports.clock import Clock, IdSource
 from cloudq.ports.job_repository import JobFiles, JobQueue, JobRepository
 from cloudq.ports.workspace import Workspace
 
-TOLD_FOR_S = 3600.0
-MOST_TOLD = 20
+REPORT_FOR_S = 3600.0
+MOST_REPORTED = 20
 
 
 @define
@@ -41,12 +41,12 @@ class KeepHold:
     ids: IdSource
     lease: HoldLease
     log: AgentLog
-    _losses: deque[tuple[float, str]] = field(factory=lambda: deque(maxlen=MOST_TOLD), init=False)
+    _losses: deque[tuple[float, str]] = field(factory=lambda: deque(maxlen=MOST_REPORTED), init=False)
 
     def __call__(self) -> None:
-        """Raise `StoreProblem` for `TOLD_FOR_S` after each loss, so that the heartbeat shows it."""
+        """Raise `StoreProblem` for `REPORT_FOR_S` after each loss, so that the heartbeat shows it."""
         now = self.clock.elapsed()
-        while self._losses and now - self._losses[0][0] >= TOLD_FOR_S:
+        while self._losses and now - self._losses[0][0] >= REPORT_FOR_S:
             self._losses.popleft()
         if self._losses:
             raise StoreProblem(
@@ -88,7 +88,7 @@ class KeepHold:
     def put_record(self, tag: ClaimTag, job: Job) -> StoredJob:
         """Put the record of *job*, held by *tag*, again. Raises `RecordChanged` if a record exists."""
         stored = self.jobs.put_again(_remarked(job, "its record"))
-        self._tell(tag, f"the record of job ({tag.job_id})")
+        self._report_loss(tag, f"the record of job ({tag.job_id})")
         return stored
 
     def recover(self, tag: ClaimTag) -> bool:
@@ -125,7 +125,7 @@ class KeepHold:
         if self.queue.is_cancel_requested(self.lease.identity.system, tag):
             return None
         standing = self.jobs.create_claim(tag.job_id, self._claim(tag, job, nonce)).claim
-        self._tell(tag, f"claim {tag.n} of job ({tag.job_id})")
+        self._report_loss(tag, f"claim {tag.n} of job ({tag.job_id})")
         return standing
 
     def _is_ours(self, newest: Claim | None, tag: ClaimTag) -> bool:
@@ -147,7 +147,7 @@ class KeepHold:
         owner = self.workspace.space(tag).owner()
         return owner.nonce if owner is not None else ""
 
-    def _tell(self, tag: ClaimTag, what: str) -> None:
+    def _report_loss(self, tag: ClaimTag, what: str) -> None:
         self._losses.append((self.clock.elapsed(), what))
         self.log.warning("the store has lost something, it was put again", job=str(tag), lost=what)
 

@@ -29,9 +29,9 @@ def name_follow_ups(scheduler: BatchScheduler, ended: Sequence[HeldJob]) -> None
     except SchedulerUnavailable:
         return
     for held in ended:
-        found = _follow_ups(held, directories)
-        if found:
-            held.job = evolve(held.job, remarks=(*held.job.remarks, _remark(found)))
+        follow_ups = _follow_ups(held, directories)
+        if follow_ups:
+            held.job = evolve(held.job, remarks=(*held.job.remarks, _remark(follow_ups)))
 
 
 def _follow_ups(held: HeldJob, directories: Mapping[str, str]) -> list[str]:

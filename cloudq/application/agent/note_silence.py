@@ -17,13 +17,13 @@ from cloudq.domain.jobs.outcome import ExitRecord
 from cloudq.domain.names import ClaimTag
 from cloudq.ports.clock import Clock
 
-TOLD_AFTER_S = 120.0
+REPORT_AFTER_S = 120.0
 """Shorter pauses of a scheduler are not reported."""
 
 
 @define
 class NoteSilence:
-    """Put a note on every followed job once the scheduler has been silent for `TOLD_AFTER_S`."""
+    """Put a note on every followed job once the scheduler has been silent for `REPORT_AFTER_S`."""
 
     clock: Clock
     trouble: JobTrouble
@@ -42,7 +42,7 @@ class NoteSilence:
         """Note on the followed jobs why a query failed, in *words*, once the silence is long enough."""
         if self._from is None:
             self._from, self._since = now, self.clock.now()
-        if now - self._from < TOLD_AFTER_S:
+        if now - self._from < REPORT_AFTER_S:
             return
         for held in live:
             fingerprint = held.require(Followed).fingerprint
@@ -64,4 +64,8 @@ def _own_ends(held: HeldJob) -> list[ExitRecord]:
     if held.is_elsewhere:
         return []
     records = held.space.records(held.job.task_ids)
-    return [each.exit for each in records.values() if each.exit and each.exit.local_id == each.holder]
+    return [
+        task_records.exit
+        for task_records in records.values()
+        if task_records.exit and task_records.exit.local_id == task_records.holder
+    ]

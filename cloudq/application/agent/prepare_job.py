@@ -177,4 +177,4 @@ def _publish(making: Making, work: HandOverWork) -> None:
 def _was_ended(work: HandOverWork) -> bool:
     """Return whether an agent blocked the locks and died before it recorded the reason."""
     records = work.space.records(work.job.task_ids).values()
-    return not work.space.attempts() and any(each.holder == BLOCKED for each in records)
+    return not work.space.attempts() and any(task_records.holder == BLOCKED for task_records in records)

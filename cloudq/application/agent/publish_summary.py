@@ -46,11 +46,11 @@ class PublishSummary:
         self._clean_up()
 
     def _lines(self) -> tuple[ActiveJob, ...]:
-        held = [ActiveJob.of(each.job, each.note) for each in self.holdings.held.values()]
+        held = [ActiveJob.of(held_job.job, held_job.note) for held_job in self.holdings.held.values()]
         invited = [
-            ActiveJob.of(each.stored.job, each.note)
-            for each in self.holdings.invitations.values()
-            if each.stored is not None
+            ActiveJob.of(invitation.stored.job, invitation.note)
+            for invitation in self.holdings.invitations.values()
+            if invitation.stored is not None
         ]
         lines = {line.job_id: line for line in (*self.recall_jobs.lines(), *held, *invited)}
         return tuple(sorted(lines.values(), key=lambda line: line.job_id))

@@ -59,7 +59,7 @@ class RecallJobs:
 
         Call this before the holdings of the last epoch are cleared.
         """
-        held = (ActiveJob.of(each.job) for each in self.holdings.held.values())
+        held = (ActiveJob.of(held_job.job) for held_job in self.holdings.held.values())
         self._held_before = {line.job_id: line for line in (*self.lines(), *held)}
         self._left, self._to_drop = None, ()
         self._looked_at.clear()
@@ -90,10 +90,10 @@ class RecallJobs:
         last = self.lease.epoch - 1  # read by its key: a listing may be old
         listed = self.registry.summary_epochs(self.system, below=self.lease.epoch)
         epochs = sorted({*listed, last} if last > 0 else listed)[-MOST_SUMMARIES:]
-        found = [summary for epoch in epochs if (summary := self._summary(epoch)) is not None]
-        self._to_drop = tuple(summary.epoch for summary in found)
-        told = {line.job_id: line for summary in found for line in summary.jobs}
-        return told | self._held_before
+        summaries = [summary for epoch in epochs if (summary := self._summary(epoch)) is not None]
+        self._to_drop = tuple(summary.epoch for summary in summaries)
+        lines = {line.job_id: line for summary in summaries for line in summary.jobs}
+        return lines | self._held_before
 
     def _summary(self, epoch: int) -> ActiveSummary | None:
         """Return the summary of *epoch*; None if there is none, or if it cannot be read and so stays."""
@@ -107,14 +107,16 @@ class RecallJobs:
     def _drop_known(self, left: dict[str, ActiveJob]) -> None:
         """Drop jobs that are held, read or put away: this epoch's own summary lists them, or need not."""
         holdings = self.holdings
-        read = (tag for tag, each in holdings.invitations.items() if each.stored is not None)
+        read = (tag for tag, invitation in holdings.invitations.items() if invitation.stored is not None)
         for tag in (*holdings.held, *holdings.withdraw, *read):
             left.pop(tag.job_id, None)
 
     def _due(self, left: dict[str, ActiveJob]) -> list[str]:
         listed = {tag.job_id for tag in self.holdings.invitations}
         until = self.clock.elapsed() - LOOK_AGAIN_AFTER_S
-        due = [each for each in left if each not in listed and self._looked_at.get(each, until) <= until]
+        due = [
+            job_id for job_id in left if job_id not in listed and self._looked_at.get(job_id, until) <= until
+        ]
         return due[:MOST_A_CYCLE]
 
     # One job ---------------------------------------------------------------------------------

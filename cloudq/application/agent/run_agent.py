@@ -48,7 +48,7 @@ class RunAgent:
     """Keep the present problems on this machine, where they can be read while the store is unreachable."""
     _stopping: Event = field(factory=Event, init=False)
     _last_problems: tuple[str, ...] = field(default=(), init=False)
-    _told_of_lost_lease: bool = field(default=False, init=False)
+    _has_reported_lost_lease: bool = field(default=False, init=False)
 
     def stop(self) -> None:
         """Make the agent finish its current step and end; safe in a signal handler.
@@ -64,10 +64,10 @@ class RunAgent:
         Raises `StoreUnfit` for a store on which no job can run safely, and `SchedulerUnfit` for
         scheduler commands that do not support what cloudq needs.
         """
-        told_of: LeaseWait | None = None
+        last_wait: LeaseWait | None = None
         try:
             while not self._stopping.is_set():
-                told_of = self._once(told_of)
+                last_wait = self._once(last_wait)
         finally:
             self._give_back()
 
@@ -100,28 +100,28 @@ class RunAgent:
         """Return how long a run of one cycle waits before it looks again at what is not settled."""
         return LOOK_AT_WORK_EVERY_S if report.is_busy else self.cycle.follow_jobs.scheduler.poll_interval_s
 
-    def _once(self, told_of: LeaseWait | None) -> LeaseWait | None:
+    def _once(self, last_wait: LeaseWait | None) -> LeaseWait | None:
         try:
             self.check_scheduler()
             if self.lease.is_lapsed():
                 waiting = self.lease.acquire(self.check_store)
                 if waiting is not None:
-                    return self._wait_for_holder(waiting, told_of)
+                    return self._wait_for_holder(waiting, last_wait)
                 self.log.info("acting for", system=self.lease.identity.system, epoch=self.lease.epoch)
-                self._told_of_lost_lease = False
+                self._has_reported_lost_lease = False
                 self.cycle.begin_epoch()
             self._cycle()
         except LeaseLost as error:
-            self._tell_of_lost_lease(error)
+            self._report_lost_lease(error)
         except (StoreUnfit, SchedulerUnfit):
             raise
         except CloudqError as error:
-            self._tell((str(error),))
+            self._report((str(error),))
         self.clock.sleep(self.poll_interval_s)
         return None
 
-    def _wait_for_holder(self, waiting: LeaseWait, told_of: LeaseWait | None) -> LeaseWait:
-        if told_of is None or told_of.holder.epoch != waiting.holder.epoch:
+    def _wait_for_holder(self, waiting: LeaseWait, last_wait: LeaseWait | None) -> LeaseWait:
+        if last_wait is None or last_wait.holder.epoch != waiting.holder.epoch:
             holder = waiting.holder
             self.log.info(
                 "another agent acts for this system: waiting in case it ends",
@@ -135,11 +135,11 @@ class RunAgent:
 
     def _cycle(self) -> CycleReport:
         report = self.cycle()
-        self._tell(tuple(map(str, report.problems)))
+        self._report(tuple(map(str, report.problems)))
         self.ship_agent_log()
         return report
 
-    def _tell(self, problems: tuple[str, ...]) -> None:
+    def _report(self, problems: tuple[str, ...]) -> None:
         """Log each set of problems once, and once when they clear."""
         if problems == self._last_problems:
             return
@@ -151,11 +151,11 @@ class RunAgent:
         self.lease.last_error = "; ".join(problems)[:MAX_TROUBLE_CHARS]
         self.note_trouble(self.lease.last_error)
 
-    def _tell_of_lost_lease(self, error: LeaseLost) -> None:
+    def _report_lost_lease(self, error: LeaseLost) -> None:
         """Log once, not at every poll, that nothing is done until the lease is taken again."""
-        if not self._told_of_lost_lease:
+        if not self._has_reported_lost_lease:
             self.log.warning("not acting", error=str(error))
-        self._told_of_lost_lease = True
+        self._has_reported_lost_lease = True
 
     def _give_back(self, *, stopped: bool = True) -> None:
         try:

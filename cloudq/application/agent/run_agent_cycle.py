@@ -9,6 +9,7 @@ from attrs import define, frozen
 from cloudq.application.agent.cancel_held_jobs import CancelHeldJobs, LetGoOfClaims
 from cloudq.application.agent.cancel_tasks import CancelTasks
 from cloudq.application.agent.check_markers import CheckMarkers
+from cloudq.application.agent.describe_work import busy_words
 from cloudq.application.agent.find_forgotten import FindForgotten
 from cloudq.application.agent.finish_jobs import FinishJobs, WriteRecords
 from cloudq.application.agent.follow_jobs import FollowJobs
@@ -22,7 +23,6 @@ from cloudq.application.agent.publish_summary import PublishSummary
 from cloudq.application.agent.recall_jobs import RecallJobs
 from cloudq.application.agent.ship_logs import ShipLogs
 from cloudq.application.agent.take_jobs import TakeJobs
-from cloudq.application.agent.tell_busy import busy_words
 from cloudq.application.agent.watch_files import WatchFiles
 from cloudq.application.agent.watch_queue import WatchQueue
 from cloudq.domain.errors import CloudqError, HomeInDoubt, LeaseLost
@@ -90,7 +90,7 @@ class RunAgentCycle:
         """Run every step once. Raises `LeaseLost` when this process may no longer act."""
         self.lease.begin_cycle()
         steps: tuple[Callable[[], object], ...] = (
-            self._tell_of_doubt,
+            self._report_doubt,
             self.watch_queue,
             self.check_markers,
             self.find_forgotten,
@@ -126,7 +126,7 @@ class RunAgentCycle:
             return CloudqError(f"defect of cloudq: {type(error).__name__}: {error}")
         return None
 
-    def _tell_of_doubt(self) -> None:
+    def _report_doubt(self) -> None:
         if doubt := self.lease.doubt():
             raise HomeInDoubt(doubt)
 
@@ -156,7 +156,7 @@ class RunAgentCycle:
         directories that are not in use are removed next.
         """
         self.lease.confirm()
-        held = (str(each.space.work_dir) for each in self.holdings.held.values())
+        held = (str(held_job.space.work_dir) for held_job in self.holdings.held.values())
         return [*self.follow_jobs.scheduler.work_dirs().values(), *held]
 
     def _is_busy(self) -> bool:

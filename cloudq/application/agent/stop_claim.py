@@ -35,9 +35,9 @@ class StopClaim:
 
         A known id that now belongs to another job is left alone. Raises `SchedulerUnavailable`.
         """
-        found = self.scheduler.find(tag)
-        others = tuple(local_id for local_id in dict.fromkeys(known) if local_id not in found)
-        ids = (*self.shown_as(tag, others), *found)
+        tagged_ids = self.scheduler.find(tag)
+        others = tuple(local_id for local_id in dict.fromkeys(known) if local_id not in tagged_ids)
+        ids = (*self.shown_as(tag, others), *tagged_ids)
         if ids:
             self.cancel(ids)
         return ids

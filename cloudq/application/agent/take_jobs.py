@@ -53,11 +53,11 @@ class TakeJobs:
     def __call__(self) -> None:
         """Consider every invitation that is due."""
         now = self.clock.elapsed()
-        kept = (each.stored for each in self.holdings.invitations.values())
+        kept = (invitation.stored for invitation in self.holdings.invitations.values())
         self._room = MAX_KEPT_BYTES - sum(stored.size for stored in kept if stored is not None)
-        due = [each for each in self.holdings.invitations.values() if each.retry_at <= now]
+        due = [invitation for invitation in self.holdings.invitations.values() if invitation.retry_at <= now]
         self.workers.map(self._read, self._to_be_read(due, now))
-        due = [each for each in due if each.stored is not None]
+        due = [invitation for invitation in due if invitation.stored is not None]
         taken = self.workers.map(self._take, self.choose(due, now))
         for held in taken:
             if held is not None:
@@ -72,9 +72,13 @@ class TakeJobs:
 
         Those that could not be read before come last; otherwise they would keep all others out.
         """
-        listed = [each for each in due if each.is_newly_listed]
-        unread = [each for each in listed if each.stored is None or now - each.read_at >= READ_AGAIN_AFTER_S]
-        return sorted(unread, key=lambda each: (each.retries, -each.age_s(now)))[:MAX_READ_A_CYCLE]
+        listed = [invitation for invitation in due if invitation.is_newly_listed]
+        unread = [
+            invitation
+            for invitation in listed
+            if invitation.stored is None or now - invitation.read_at >= READ_AGAIN_AFTER_S
+        ]
+        return sorted(unread, key=lambda entry: (entry.retries, -entry.age_s(now)))[:MAX_READ_A_CYCLE]
 
     def _read(self, invitation: Invitation) -> None:
         with self.trouble.of_invitation(invitation):

@@ -75,7 +75,7 @@ class WatchFiles:
         return evolve(records, holder=holder, start=StartRecord(holder, time=None))
 
 
-def told_of_loss(held: HeldJob, end: TaskState) -> TaskState:
+def with_note_of_loss(held: HeldJob, end: TaskState) -> TaskState:
     """Return the final state *end* with a note on removed files; without outputs, it is not DONE."""
     lost = None if held.is_elsewhere else held.space.lost()
     if lost is None:
@@ -84,7 +84,7 @@ def told_of_loss(held: HeldJob, end: TaskState) -> TaskState:
     return _without_outputs(end, words) if not lost.has_work_dir else _with_words(end, words)
 
 
-def told_of_lost_outputs(held: HeldJob, end: TaskState) -> TaskState:
+def with_note_of_lost_outputs(held: HeldJob, end: TaskState) -> TaskState:
     """Return the final state *end* with a note that the work directory was gone before the stage-out."""
     return _without_outputs(end, f"its work directory {held.space.work_dir} was removed")
 

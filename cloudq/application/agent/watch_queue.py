@@ -60,7 +60,10 @@ class WatchQueue:
         """Return whether the next part is due: every job of this one was read, or could not be read."""
         if not self._sees_a_part:
             return False
-        return all(each.retries or not each.is_newly_listed for each in self.holdings.invitations.values())
+        return all(
+            invitation.retries or not invitation.is_newly_listed
+            for invitation in self.holdings.invitations.values()
+        )
 
     def _is_due(self, now: float) -> bool:
         return self._listed_at is None or now - self._listed_at >= LIST_AT_LEAST_EVERY_S

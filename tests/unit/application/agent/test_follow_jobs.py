@@ -9,7 +9,7 @@ import pytest
 from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
 from cloudq.application.agent.follow_jobs import JUDGE_AGAIN_AFTER_S
 from cloudq.application.agent.held_job import Followed
-from cloudq.application.agent.note_silence import TOLD_AFTER_S
+from cloudq.application.agent.note_silence import REPORT_AFTER_S
 from cloudq.domain.errors import SchedulerUnavailable
 from cloudq.domain.jobs.job_state import JobState
 from cloudq.domain.jobs.outcome import GRACE_S
@@ -123,9 +123,9 @@ def test_owners_learn_that_the_scheduler_has_been_silent_for_long(world: World) 
     agent.cycles(4)
 
     alpha.scheduler.unavailable = True
-    agent.cycles(int(TOLD_AFTER_S / POLL_S / 2))
+    agent.cycles(int(REPORT_AFTER_S / POLL_S / 2))
     assert "no answer" not in notes(world)[job_id]
-    agent.cycles(int(TOLD_AFTER_S / POLL_S))
+    agent.cycles(int(REPORT_AFTER_S / POLL_S))
     assert "the scheduler has not answered since" in notes(world)[job_id]
 
     alpha.scheduler.unavailable = False
@@ -143,7 +143,7 @@ def test_an_end_record_alone_is_told_and_is_no_end(world: World) -> None:
     alpha.scheduler.unavailable = True
     agent.cycles(12)
     alpha.scheduler.advance()
-    agent.cycles(12 * int(TOLD_AFTER_S / POLL_S))
+    agent.cycles(12 * int(REPORT_AFTER_S / POLL_S))
     assert "its exit record shows: exit code 3" in notes(world)[job_id]
     assert world.job(job_id).state is JobState.RUN
 
