@@ -295,8 +295,8 @@ class Client:
 
 def left_out_lines(job: Job) -> Iterator[str]:
     """Yield a line for each file that was left out of a job's outputs; if there are very many, for some."""
-    for each in job.left_out:
-        yield f"left out of the output: {each}"
+    for entry in job.left_out:
+        yield f"left out of the output: {entry}"
 
 
 def _with_inputs(request: JobRequest, archives: Archives, scratch: Path) -> JobRequest:
@@ -305,7 +305,7 @@ def _with_inputs(request: JobRequest, archives: Archives, scratch: Path) -> JobR
         return request
     archive = scratch / "input.zip"
     packed = archives.pack(request.inputs, archive)
-    left_out = (f"left out of the input: {each}" for each in packed.left_out)
+    left_out = (f"left out of the input: {entry}" for entry in packed.left_out)
     return evolve(
         request,
         input_archive=archive,

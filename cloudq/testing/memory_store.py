@@ -66,8 +66,8 @@ class MemoryStore:
     def get_if_changed(
         self, key: str, etag: str, *, max_bytes: int = MAX_CONTROL_BYTES
     ) -> StoredObject | Unchanged:
-        found = self.get(key, max_bytes=max_bytes)
-        return Unchanged(etag, found.date) if found.etag == etag else found
+        stored = self.get(key, max_bytes=max_bytes)
+        return Unchanged(etag, stored.date) if stored.etag == etag else stored
 
     def put(self, key: str, body: bytes) -> str:
         key_parts(key)

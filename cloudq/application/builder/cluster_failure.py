@@ -43,8 +43,8 @@ def cluster_failure(
 ) -> ClusterFailed:
     """Return an error of this *kind* with the cloud's own description of the failure and the next step."""
     events = provisioner.failures(name, part) or ((reason,) if reason else ())
-    told = "\n".join(events).lower()
-    hints = [hint for signs, hint in _HINTS if any(sign.lower() in told for sign in signs)]
+    text = "\n".join(events).lower()
+    hints = [hint for signs, hint in _HINTS if any(sign.lower() in text for sign in signs)]
     what, next_step = _NEXT[kind]
     head = f"The stack ({part.stack_of(name)}) could not be {what}."
     return kind(name, "\n".join([head, *(f"  {event}" for event in events), *hints, next_step]))

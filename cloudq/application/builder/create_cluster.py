@@ -91,12 +91,12 @@ class CreateCluster:
     def make_network(self, settled: SettledCluster) -> None:
         """Begin to create the network, including the access to the job bucket."""
         name, store = settled.request.name, settled.request.store
-        told = {"ClusterName": name, "Zone": settled.zone}
+        parameters = {"ClusterName": name, "Zone": settled.zone}
         if settled.by_role:
-            told |= {"StoreBucket": store.bucket, "StorePrefix": store.prefix}
+            parameters |= {"StoreBucket": store.bucket, "StorePrefix": store.prefix}
         else:
-            told["SecretArn"] = self.account.keep_secret(name, store.profile)
-        known = {key: value for key, value in told.items() if key in settled.preset.parameters}
+            parameters["SecretArn"] = self.account.keep_secret(name, store.profile)
+        known = {key: value for key, value in parameters.items() if key in settled.preset.parameters}
         self.provisioner.create_network(name, settled.preset.network, known)
 
     def make_nodes(self, settled: SettledCluster, network: Mapping[str, str]) -> None:

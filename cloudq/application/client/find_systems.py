@@ -71,7 +71,7 @@ class FindSystems:
         """Raise `UnknownSystem` for systems as which no agent ever reported, if any agent ever did."""
         known = self.registry.systems()
         if known and (unknown := [system for system in systems if system not in known]):
-            raise UnknownSystem([f"{_nobody_reported(system, known)}." for system in unknown])
+            raise UnknownSystem([f"{_unknown_system(system, known)}." for system in unknown])
 
     def _kept_apart(self, choice: Choice) -> Choice:
         """Raise `InvalidInput` for several systems on a weak store: more than one might run the job."""
@@ -110,7 +110,7 @@ class FindSystems:
             elif known and not force:
                 raise UnknownSystem([*problems, _never_reported(system, known)])
             else:
-                warnings.append(_nobody_yet(system))
+                warnings.append(_no_agent_yet(system))
         return self._kept_apart(Choice(systems, tuple(warnings)))
 
     def _require_usable_names(self, script: MetaScript | None, system: str) -> None:
@@ -135,7 +135,7 @@ class FindSystems:
         if unknown and not request.force:
             raise UnknownSystem([*problems, *(_never_reported(system, known) for system in unknown)])
         refusals: dict[str, str] = {}
-        warnings = [_nobody_yet(system) for system in unknown]
+        warnings = [_no_agent_yet(system) for system in unknown]
         systems = list(unknown)
         for system, sign in sorted(known.items()):
             seen = self._seen(sign) if target.allows(system) else None
@@ -185,7 +185,7 @@ class FindSystems:
     def _seen(self, sign: SystemSign) -> SeenLease | None:
         seen = self.registry.lease(sign)
         if seen is not None:
-            self.know_store.hear(seen.lease)
+            self.know_store.note_check(seen.lease)
         return seen
 
 
@@ -196,15 +196,15 @@ def _warn_if_away(system: str, seen: SeenLease | None) -> Iterator[str]:
         yield f"The agent of {system} has not reported for {span(seen.age_s)}: the job waits until it does."
 
 
-def _nobody_yet(system: str) -> str:
+def _no_agent_yet(system: str) -> str:
     return f"No agent ever reported as {system}: the job waits until one does."
 
 
 def _never_reported(system: str, known: Mapping[str, SystemSign]) -> SystemNeverReported:
-    return SystemNeverReported(f"{_nobody_reported(system, known)}.")
+    return SystemNeverReported(f"{_unknown_system(system, known)}.")
 
 
-def _nobody_reported(system: str, known: Mapping[str, SystemSign]) -> str:
+def _unknown_system(system: str, known: Mapping[str, SystemSign]) -> str:
     these = f"known: {', '.join(sorted(known))}" if known else "no agent ever reported"
     return f'unknown system "{system}" ({these})'
 

@@ -57,9 +57,9 @@ class QueryJobs:
         invited = {marker.tag.job_id for queue in queues.values() for marker in queue.markers}
         waiting = {system for system, queue in queues.items() if queue.markers}
         summaries = self._summaries({system: signs[system] for system in signs.keys() & waiting})
-        told = _most_advanced(summaries, invited)
-        unseen = self._read(sorted(invited - told.keys()))
-        jobs = sorted([*told.values(), *unseen], key=_by_submission)
+        lines = _most_advanced(summaries, invited)
+        unseen = self._read(sorted(invited - lines.keys()))
+        jobs = sorted([*lines.values(), *unseen], key=_by_submission)
         return ActiveJobs(tuple(jobs), tuple(_absences(signs, summaries, waiting)))
 
     def _summaries(self, signs: Mapping[str, SystemSign]) -> dict[str, ActiveSummary]:
@@ -93,12 +93,12 @@ class QueryJobs:
 
 def _most_advanced(summaries: Mapping[str, ActiveSummary], invited: set[str]) -> dict[str, ActiveJob]:
     """Choose one summary line per job: if several systems list the job, the holder's line counts."""
-    told: dict[str, ActiveJob] = {}
+    lines: dict[str, ActiveJob] = {}
     for summary in summaries.values():
         for job in summary.jobs:
-            if job.job_id in invited and (job.run_system or job.job_id not in told):
-                told[job.job_id] = job
-    return told
+            if job.job_id in invited and (job.run_system or job.job_id not in lines):
+                lines[job.job_id] = job
+    return lines
 
 
 def _by_submission(job: ActiveJob) -> tuple[str, str]:

@@ -98,7 +98,7 @@ class ReadLog:
 
 def _skip(pieces: Iterator[bytes], count: int) -> Iterator[bytes]:
     for piece in pieces:
-        rest = piece[count:]
-        count -= len(piece) - len(rest)
-        if rest:
-            yield rest
+        tail = piece[count:]
+        count -= len(piece) - len(tail)
+        if tail:
+            yield tail

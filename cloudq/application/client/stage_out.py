@@ -72,4 +72,4 @@ class StageOut:
             return
         for archive in archives:
             archive.unlink()
-        yield from (f"{into.name}: {each}" for each in refused)
+        yield from (f"{into.name}: {entry}" for entry in refused)

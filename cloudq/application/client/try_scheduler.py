@@ -124,7 +124,7 @@ class TryScheduler:
                 yield self._ended(running, job)
             else:
                 self._act(running, job)
-        self.report(", ".join(f"{each.trial.name}" for each in self._running))
+        self.report(", ".join(f"{run.trial.name}" for run in self._running))
 
     def _act(self, running: _Running, job: Job) -> None:
         """Perform the trial's next action if it is due: a cancel, or the file exchange."""

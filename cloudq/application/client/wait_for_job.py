@@ -38,10 +38,10 @@ class WaitForJob:
         """
         began = self.clock.elapsed()
         stored = self.jobs.load(job_id)
-        told = None
+        last_state = None
         while True:
-            if changed is not None and stored.job.state is not told:
-                told = stored.job.state
+            if changed is not None and stored.job.state is not last_state:
+                last_state = stored.job.state
                 changed(stored.job)
             if stored.job.is_final:
                 self._await_history(stored.job)

@@ -42,18 +42,18 @@ class ExamineJobs:
 
     def _ask(self) -> Iterator[Finding]:
         survey = self.surveyor.survey()
-        found = [*self._stray(survey.stray), *self._ghosts(survey), *self._stale_markers(survey)]
-        yield from found or [Finding(Level.OK, "jobs", "no incomplete or orphaned jobs")]
+        findings = [*self._stray(survey.stray), *self._ghosts(survey), *self._stale_markers(survey)]
+        yield from findings or [Finding(Level.OK, "jobs", "no incomplete or orphaned jobs")]
 
     # Jobs in no queue and not in the history -------------------------------------------------------
 
     def _stray(self, stray: Sequence[StrayJob]) -> Iterator[Finding]:
         half: list[str] = []
-        for each in stray:
-            if not each.has_manifest:
+        for stray_job in stray:
+            if not stray_job.has_manifest:
                 continue  # an orphan, see _ghosts
             try:
-                finding = self._judge(each, half)
+                finding = self._judge(stray_job, half)
             except RecordRejected as error:
                 finding = Finding(
                     Level.PROBLEM, "jobs", str(error), "update cloudq here, or inspect that object"
@@ -61,14 +61,16 @@ class ExamineJobs:
             if finding is not None:
                 yield finding
         if half:
-            yield self._told(half, "left incomplete for more than 7 days and never claimed", self._end_half)
+            yield self._finding(
+                half, "left incomplete for more than 7 days and never claimed", self._end_half
+            )
 
     def _judge(self, stray: StrayJob, half: list[str]) -> Finding | None:
         stored = load_or_none(self.jobs, stray.job_id)
         if stored is None:
             return None
         if stored.job.is_final:
-            return self._told(
+            return self._finding(
                 [stray.job_id],
                 "final but missing from the history",
                 lambda _: self.end_job.confirm_final(stored.job),
@@ -79,7 +81,7 @@ class ExamineJobs:
                 half.append(stray.job_id)
             return None
         if newest.kind is ClaimKind.CANCEL:
-            return self._told([stray.job_id], "only partly canceled", self._end_half)
+            return self._finding([stray.job_id], "only partly canceled", self._end_half)
         if newest.kind is ClaimKind.RUN and stray.age_s <= STALE_AFTER_S:
             return None  # its agent puts the queue entry again
         where = f"held by {newest.system}" if newest.kind is ClaimKind.RUN else "offered"
@@ -102,9 +104,9 @@ class ExamineJobs:
     # Remains of deleted jobs ----------------------------------------------------------------------
 
     def _ghosts(self, survey: Survey) -> Iterator[Finding]:
-        ghosts = sorted({*survey.ghosts, *(each.job_id for each in survey.stray if not each.has_manifest)})
+        ghosts = sorted({*survey.ghosts, *(stray.job_id for stray in survey.stray if not stray.has_manifest)})
         if ghosts:
-            yield self._told(ghosts, "only partly deleted", self.jobs.remove_ghost)
+            yield self._finding(ghosts, "only partly deleted", self.jobs.remove_ghost)
 
     def _stale_markers(self, survey: Survey) -> Iterator[Finding]:
         over = survey.finished | survey.unknown
@@ -121,18 +123,20 @@ class ExamineJobs:
         def clear(_: str) -> None:
             self.queue.withdraw(system, [tag for tag in stale if self._is_over(tag.job_id)])
 
-        return self._told([tag.job_id for tag in stale], f"final but still in the queue of {system}", clear)
+        return self._finding(
+            [tag.job_id for tag in stale], f"final but still in the queue of {system}", clear
+        )
 
     def _is_over(self, job_id: str) -> bool:
         stored = load_or_none(self.jobs, job_id)
         return stored is None or stored.job.is_final
 
-    def _told(self, job_ids: list[str], what: str, mend: Callable[[str], object]) -> Finding:
+    def _finding(self, job_ids: list[str], what: str, mend: Callable[[str], object]) -> Finding:
         """Return a warning or, with *collect*, mend each job and report that."""
         named = ", ".join(dict.fromkeys(job_ids[:MOST_NAMED])) + (" …" if len(job_ids) > MOST_NAMED else "")
-        told = f"{len(job_ids)} {'job was' if len(job_ids) == 1 else 'jobs were'} {what}: {named}"
+        message = f"{len(job_ids)} {'job was' if len(job_ids) == 1 else 'jobs were'} {what}: {named}"
         if not self.collect:
-            return Finding(Level.WARNING, "jobs", told, "collect them", Remedy.COLLECT)
+            return Finding(Level.WARNING, "jobs", message, "collect them", Remedy.COLLECT)
         for job_id in job_ids:
             mend(job_id)
-        return Finding(Level.OK, "jobs", f"{told}; repaired")
+        return Finding(Level.OK, "jobs", f"{message}; repaired")

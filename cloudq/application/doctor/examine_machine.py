@@ -17,7 +17,7 @@ from cloudq.ports.own_machine import OwnMachine
 
 CONFIGURATION, PROFILE, SCHEDULER, DIRECTORIES = "configuration", "profile", "scheduler", "directories"
 
-NOBODYS_JOB = ClaimTag("00000000", 999_999)
+UNUSED_TAG = ClaimTag("00000000", 999_999)
 """A tag that no job has: a query for it costs the scheduler nothing and changes nothing."""
 
 LITTLE_BYTES, TOO_LITTLE_BYTES = 5 * 2**30, 100 * 2**20
@@ -29,7 +29,7 @@ class ExamineConfiguration:
     """Report where the configuration was found, and which of its files others can read or change."""
 
     machine: OwnMachine
-    told: str
+    places: str
     """The places that were read, in words."""
     files: tuple[Path, ...]
     """Files that only the user should be able to change."""
@@ -41,7 +41,7 @@ class ExamineConfiguration:
         return (Check(CONFIGURATION, self._ask),)
 
     def _ask(self) -> Iterator[Finding]:
-        yield Finding(Level.OK, CONFIGURATION, self.told)
+        yield Finding(Level.OK, CONFIGURATION, self.places)
         for path in (*self.files, *self.secrets):
             access = self.machine.access(path)
             if access is None:
@@ -103,7 +103,7 @@ class ExamineAgentHere:
         try:
             flaws = scheduler.unfit_commands()
             if not flaws:
-                scheduler.find(NOBODYS_JOB)
+                scheduler.find(UNUSED_TAG)
         except SchedulerProblem as error:
             yield Finding(Level.PROBLEM, SCHEDULER, str(error), "try the command yourself, on this machine")
             return

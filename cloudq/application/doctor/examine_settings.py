@@ -56,10 +56,10 @@ class ExamineSettings:
             yield Finding(Level.OK, SETTINGS, f"encryption at rest: {how}")
 
     def _rules(self, settings: BucketSettings) -> Iterator[Finding]:
-        found = [finding for rule in settings.rules for finding in self._threat(rule)]
-        yield from found
+        threats = [finding for rule in settings.rules for finding in self._threat(rule)]
+        yield from threats
         aborts = [rule for rule in settings.rules if rule.aborts_uploads and self._is_about_jobs(rule)]
-        if not found:
+        if not threats:
             well = "no lifecycle rule lets objects of jobs expire"
             yield Finding(Level.OK, SETTINGS, well, "" if aborts else _ABORT)
         elif not aborts:

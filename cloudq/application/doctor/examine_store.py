@@ -34,7 +34,7 @@ FEW, PAGE_OF_FEW = 5, 2
 MANY, PAGE_OF_MANY = 1_001, 1_000
 KEYS_PER_REQUEST = 1_000
 
-LIST_LAG_TOLD_S = 2.0
+LIST_LAG_REPORTED_S = 2.0
 SKEW_WORTH_A_WARNING_S = 60.0
 SKEW_THAT_S3_REFUSES_S = 900.0
 
@@ -117,7 +117,7 @@ class ExamineStore:
         refused = {right: error for right, ask in asked.items() if (error := _refusal(ask))}
         if "write" in refused:
             refused.pop("read", None)  # there was nothing to read
-        yield from _told_rights(refused)
+        yield from _rights_findings(refused)
         if not refused and (left := self._remove_leftovers()):
             yield Finding(Level.OK, RIGHTS, f"removed {left} objects of an interrupted examination")
 
@@ -142,11 +142,11 @@ class ExamineStore:
         what = f"the store listed {len(listed)} of {count} keys, {page} at a time"
         if listed == keys:
             return Finding(Level.OK, "paging", what)
-        told = "" if len(listed) == count else " or incompletely"
+        addition = "" if len(listed) == count else " or incompletely"
         return Finding(
             Level.PROBLEM,
             "paging",
-            f"{what}, in the wrong order{told}",
+            f"{what}, in the wrong order{addition}",
             "use another store: agents would miss jobs",
         )
 
@@ -169,7 +169,7 @@ class ExamineStore:
                 f"{what} after {LIST_LAG_TOLERATED_S:.0f} s: jobs would start late, or appear after deletion",
                 "use another store, or ask its operator how outdated a listing may be",
             )
-        if max(shown_s, gone_s) >= LIST_LAG_TOLD_S:
+        if max(shown_s, gone_s) >= LIST_LAG_REPORTED_S:
             return Finding(
                 Level.WARNING,
                 "listing",
@@ -279,7 +279,7 @@ def _refusal(ask: Callable[[], object]) -> StoreRefused | None:
     return None
 
 
-def _told_rights(refused: dict[str, StoreRefused]) -> Iterable[Finding]:
+def _rights_findings(refused: dict[str, StoreRefused]) -> Iterable[Finding]:
     if not refused:
         return [Finding(Level.OK, RIGHTS, "may list, read, write and delete")]
     alike: dict[tuple[str, str], list[str]] = {}

@@ -67,7 +67,9 @@ class CopyObjects:
         if self.files.is_directory(path):
             names = self.files.below(path)
             keys = [checked_key(target.prefix + name) for name in names]
-            self._each(zip(names, keys, strict=True), lambda pair: self._put(store, path / pair[0], pair[1]))
+            self._in_batches(
+                zip(names, keys, strict=True), lambda pair: self._put(store, path / pair[0], pair[1])
+            )
         elif self.files.is_file(path) and not source.is_directory:
             key = target.prefix + path.name if target.is_prefix else target.key
             self._put(store, path, checked_key(key))
@@ -93,7 +95,7 @@ class CopyObjects:
         names = local_names(self._below(store, source), source.prefix)
         if self.files.is_file(path):
             raise InvalidInput(f"{target} is a file, but {source} has several files")
-        self._each(names.items(), lambda pair: self._get(store, pair[0], path / pair[1]))
+        self._in_batches(names.items(), lambda pair: self._get(store, pair[0], path / pair[1]))
 
     def _get(self, store: ObjectStore, key: str, path: Path) -> None:
         self.files.write(path, self._reported(store.read(key)))
@@ -122,7 +124,7 @@ class CopyObjects:
             for key in self._below(here, source)
             if not key.endswith("/")
         ]
-        self._each(pairs, lambda pair: self._pass_on(here, pair[0], there, pair[1]))
+        self._in_batches(pairs, lambda pair: self._pass_on(here, pair[0], there, pair[1]))
 
     def _pass_on(self, here: ObjectStore, key: str, there: ObjectStore, new_key: str) -> None:
         with self.files.scratch() as path:
@@ -137,9 +139,9 @@ class CopyObjects:
             raise ObjectNotFound(str(source))
         return keys
 
-    def _each(self, items: Iterable[T], work: Callable[[T], None]) -> None:
-        rest = iter(items)
-        while batch := tuple(islice(rest, AT_ONCE)):
+    def _in_batches(self, items: Iterable[T], work: Callable[[T], None]) -> None:
+        remaining = iter(items)
+        while batch := tuple(islice(remaining, AT_ONCE)):
             if len(batch) == 1:  # in this thread, where an interrupt stops it at once
                 work(batch[0])
             else:

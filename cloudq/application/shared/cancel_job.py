@@ -107,7 +107,7 @@ class CancelJob:
         return CancelResult.REQUESTED
 
     def _claim(self, n: int, holder: Holder | None = None) -> Claim:
-        told = "" if holder is None else _without(holder, self.client)
+        reason = "" if holder is None else _without(holder, self.client)
         return Claim(
             n=n,
             kind=ClaimKind.CANCEL,
@@ -115,7 +115,7 @@ class CancelJob:
             time=self.clock.now(),
             system="" if holder is None else holder.system,
             by=self.client,
-            reason=told,
+            reason=reason,
         )
 
     def _tidy_up(self, stored: StoredJob, newest: Claim | None) -> None:
