@@ -25,10 +25,11 @@ def bash() -> list[str]:
     return shlex.split(os.environ.get("TEST_BASH", BASHES[0]))
 
 
-def bash_is_before(major: int) -> bool:
-    """Return whether the bash of this test has a lower version than *major*."""
-    show = subprocess.run([*bash(), "-c", "echo $BASH_VERSINFO"], capture_output=True, text=True, check=True)
-    return int(show.stdout) < major
+def bash_is_before(major: int, minor: int) -> bool:
+    """Return whether the bash of this test is older than *major*.*minor*."""
+    show = [*bash(), "-c", 'echo "${BASH_VERSINFO[*]:0:2}"']
+    words = subprocess.run(show, capture_output=True, text=True, check=True).stdout.split()
+    return (int(words[0]), int(words[1])) < (major, minor)
 
 
 def prepare(

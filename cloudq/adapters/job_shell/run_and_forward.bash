@@ -7,13 +7,14 @@
 # signal that arrives just before it sleeps is passed on then. Without a bell (no /dev/fd), `sleep` is used.
 # The trap reads no file, because it may run inside that `read`.
 # In the script, every signal has its default meaning again: bash makes background commands ignore INT and
-# QUIT, which bash 3.2 cannot undo. It also takes stdin from them, so stdin is passed down explicitly.
+# QUIT, which bash before 4.3 cannot undo. It also takes stdin from them, so stdin is passed down explicitly.
 cq_ran=1
 exec 9<&0
 (
     trap '' "${cq_signals[@]}"
     exec <&9 9<&-
     (
+        trap : "${cq_signals[@]}" QUIT # without this, bash 4.2 goes on to ignore them
         trap - "${cq_signals[@]}" QUIT
         # bash before 4.0 has no BASHPID
         printf '%s\n' "${BASHPID:-$(exec sh -c 'echo "$PPID"')}" >"$cq_pid"
