@@ -18,7 +18,7 @@ from pathlib import Path
 from attrs import frozen
 
 from cloudq.adapters import process
-from cloudq.adapters.filesystem import locked, read_record, replace_file, told_as_workspace_problem
+from cloudq.adapters.filesystem import as_workspace_problem, locked, read_record, replace_file
 from cloudq.adapters.mounts import LockReach, mount_of
 from cloudq.adapters.process import DetachedProcess
 from cloudq.domain.errors import AgentRunsAlready, RootRefused, WorkspaceProblem
@@ -44,7 +44,7 @@ class AgentProcess:
     def note(self) -> None:
         """Note that this process is the agent."""
         path = self._file(process.own_identity().host)
-        with told_as_workspace_problem(f"write {path}"):
+        with as_workspace_problem(f"write {path}"):
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             replace_file(path, process.format_identity(process.own_identity()).encode())
             self._trouble.unlink(missing_ok=True)
@@ -54,7 +54,7 @@ class AgentProcess:
 
         The heartbeat reports it too, but not while the store refuses heartbeats.
         """
-        with told_as_workspace_problem(f"write {self._trouble}"):
+        with as_workspace_problem(f"write {self._trouble}"):
             if words:
                 self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 replace_file(self._trouble, words.encode())
@@ -102,7 +102,7 @@ class AgentProcess:
             return
         self._refuse_locks_of_one_host()
         path = self._folder / f"{self.system}.lock"
-        with told_as_workspace_problem(f"make {self._folder}"):
+        with as_workspace_problem(f"make {self._folder}"):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with locked(path) as is_ours:
             if not is_ours:
@@ -136,7 +136,7 @@ class AgentProcess:
 
     def start(self, options: Sequence[str], output: Path) -> DetachedProcess:
         """Start the agent with *options* in the background; its output goes to the file *output*."""
-        with told_as_workspace_problem(f"start an agent in {self.home}"):
+        with as_workspace_problem(f"start an agent in {self.home}"):
             self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
             output.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             output.unlink(missing_ok=True)

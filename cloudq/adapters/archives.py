@@ -28,7 +28,7 @@ from cloudq.adapters.archive_checks import (
     opened_archive,
     parts_of,
 )
-from cloudq.adapters.filesystem import told_as_workspace_problem
+from cloudq.adapters.filesystem import as_workspace_problem
 from cloudq.adapters.input_walk import InputWalk
 from cloudq.adapters.left_out import LeftOut
 from cloudq.adapters.zip_stream import ZipStream
@@ -90,7 +90,7 @@ class ZipArchives:
         """Extract into the new directory *into*."""
         limits = self.limits if promised is None else self.limits.promised()
         extraction = _Extraction(into, self.names, limits.waived() if unlimited else limits)
-        with told_as_workspace_problem(f"extract into {into}"):
+        with as_workspace_problem(f"extract into {into}"):
             found = extraction.look(archives)
             if promised is not None and not unlimited:
                 check_promise(found, promised)

@@ -28,7 +28,7 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 @contextmanager
-def told_as_workspace_problem(what: str) -> Iterator[None]:
+def as_workspace_problem(what: str) -> Iterator[None]:
     """Translate the operating system's errors while doing *what* into cloudq's."""
     try:
         yield
@@ -110,7 +110,7 @@ def locked(path: Path) -> Iterator[bool]:
     from filelock import FileLock, Timeout  # noqa: PLC0415 (few callers need this slow import)
 
     lock = FileLock(path, mode=PRIVATE_FILE)
-    with told_as_workspace_problem(f"lock {path}"):
+    with as_workspace_problem(f"lock {path}"):
         try:
             lock.acquire(timeout=0)
         except Timeout:  # an OSError, too

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from attrs import define, field, frozen
 
-from cloudq.adapters.filesystem import told_as_workspace_problem
+from cloudq.adapters.filesystem import as_workspace_problem
 from cloudq.domain.names import on_one_line
 from cloudq.domain.problems import Problems
 
@@ -48,7 +48,7 @@ class DiskFiles:
 
     def write(self, target: Path, pieces: Iterator[bytes]) -> None:
         first = next(pieces, b"")  # an absent object must not leave an empty file
-        with told_as_workspace_problem(f"write {on_one_line(target)}"):
+        with as_workspace_problem(f"write {on_one_line(target)}"):
             target.parent.mkdir(parents=True, exist_ok=True)
             unfinished = target.with_name(f"{UNFINISHED}{os.urandom(8).hex()}")
             try:
@@ -61,7 +61,7 @@ class DiskFiles:
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
-        with told_as_workspace_problem("make a temporary directory"):
+        with as_workspace_problem("make a temporary directory"):
             folder = tempfile.TemporaryDirectory(prefix="cloudq-")
         with folder as name:
             yield Path(name) / "object"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from cloudq.adapters.filesystem import told_as_workspace_problem
+from cloudq.adapters.filesystem import as_workspace_problem
 from cloudq.ports.own_machine import Access, Room
 
 _READ_BY_OTHERS = stat.S_IRGRP | stat.S_IROTH
@@ -28,7 +28,7 @@ class ThisMachine:
     def access(self, path: Path) -> Access | None:
         if os.name != "posix":
             return None
-        with told_as_workspace_problem(f"access {path}"):
+        with as_workspace_problem(f"access {path}"):
             try:
                 found = path.stat()
             except FileNotFoundError:
@@ -49,7 +49,7 @@ class ThisMachine:
 
     def room(self, directory: Path) -> Room:
         nearest = _nearest(directory)
-        with told_as_workspace_problem(f"access {nearest}"):
+        with as_workspace_problem(f"access {nearest}"):
             free_bytes = shutil.disk_usage(nearest).free
             if not hasattr(os, "statvfs"):
                 return Room(free_bytes, None)

@@ -10,7 +10,7 @@ from pathlib import Path
 from attrs import evolve, frozen
 
 from cloudq.adapters.clock import RandomIds, SystemClock
-from cloudq.adapters.filesystem import make_private_dir, remove_tree, told_as_workspace_problem
+from cloudq.adapters.filesystem import as_workspace_problem, make_private_dir, remove_tree
 from cloudq.adapters.workers import ThreadWorkers
 from cloudq.adapters.workspace.exchange import exchange_files
 from cloudq.application.agent.job_trouble import AgentLog
@@ -48,7 +48,7 @@ def acceptance_parts(
     """
     profile = agent_profile(config)
     home = config.home / "acceptance" / RandomIds().nonce()[:8]
-    with told_as_workspace_problem(f"make {home}"):
+    with as_workspace_problem(f"make {home}"):
         make_private_dir(home)
     clock, ids = SystemClock(), RandomIds()
     store = MemoryStore(clock.now)
@@ -82,7 +82,7 @@ def acceptance_parts(
                 trials.clean_up()
     finally:
         workers.close()
-        with told_as_workspace_problem(f"remove {home}"):
+        with as_workspace_problem(f"remove {home}"):
             remove_tree(home)
             with suppress(OSError):  # another run uses it
                 home.parent.rmdir()

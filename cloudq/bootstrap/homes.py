@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from cloudq.adapters.clock import RandomIds, SystemClock
-from cloudq.adapters.filesystem import remove_tree, told_as_workspace_problem
+from cloudq.adapters.filesystem import as_workspace_problem, remove_tree
 from cloudq.adapters.job_repository import BucketSystemRegistry
 from cloudq.adapters.workspace import DirectoryLeaseMemory, DirectoryWorkspace
 from cloudq.adapters.workspace.home_place import forget_place
@@ -41,13 +41,13 @@ def confirm_home(config: Config) -> None:
     lease_memory(config).confirm(None if standing is None else standing.lease)
 
 
-def make_home_anew(config: Config) -> tuple[Path, ...]:
+def give_new_identity(config: Config) -> tuple[Path, ...]:
     """Give the home another id, as if it had never been used; return the directories that were set aside.
 
     The ledger of starts stays: it can only keep jobs from running twice.
     """
     suffix = f".of-{DirectoryWorkspace(config.home, SystemClock(), RandomIds()).home}"
-    with told_as_workspace_problem(f"change {config.home}"):
+    with as_workspace_problem(f"change {config.home}"):
         (config.home / "home").unlink()  # first: a home without an id owns nothing of the original
         aside = tuple(_put_aside(config.home / name, suffix) for name in OF_THE_ORIGINAL)
         remove_tree(config.home / "lease")

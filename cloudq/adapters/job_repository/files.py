@@ -8,7 +8,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from cloudq.adapters.filesystem import told_as_workspace_problem, write_new_file
+from cloudq.adapters.filesystem import as_workspace_problem, write_new_file
 from cloudq.adapters.job_repository import keys
 from cloudq.adapters.job_repository.download import download_new_directory
 from cloudq.adapters.job_repository.records import read
@@ -83,7 +83,7 @@ class BucketJobFiles:
         """Download the input archive. Raises `RecordRejected` if it is absent."""
         key = keys.input_archive(job_id)
         try:
-            with told_as_workspace_problem(f"download the input to {target}"):
+            with as_workspace_problem(f"download the input to {target}"):
                 target.unlink(missing_ok=True)  # an earlier attempt ran out of space or was killed
                 return write_new_file(target, _noted(self.store.read(key), note))
         except ObjectNotFound as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
-from cloudq.adapters.filesystem import make_private_dir, replace_file, told_as_workspace_problem
+from cloudq.adapters.filesystem import as_workspace_problem, make_private_dir, replace_file
 
 COMMANDS = ("abci_cs_cp", "cq_container_run", "cq_image")
 _SOURCED = ("cq_common.bash",)
@@ -20,7 +20,7 @@ def install_job_tools(directory: Path) -> None:
     uses are released once the directory is gone while the parent of its parent exists. Repeating the
     call is safe, even while a job runs the commands. Raises `WorkspaceProblem`.
     """
-    with told_as_workspace_problem(f"write the job's commands to {directory}"):
+    with as_workspace_problem(f"write the job's commands to {directory}"):
         make_private_dir(directory)
         for names, mode in ((_SOURCED, _READABLE), (COMMANDS, _EXECUTABLE)):
             for name in names:

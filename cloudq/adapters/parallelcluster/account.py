@@ -12,7 +12,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ProfileNotFound
 
-from cloudq.adapters.parallelcluster.aws import Aws, code_of, failures_told, words_of
+from cloudq.adapters.parallelcluster.aws import Aws, as_cloud_problem, code_of, words_of
 from cloudq.adapters.parallelcluster.setup_bucket import SetupBucket
 from cloudq.domain.clusters.cluster import Part
 from cloudq.domain.clusters.preset import CLUSTER_TAG
@@ -34,11 +34,11 @@ class AwsAccount:
 
     @cached_property
     def _account(self) -> str:
-        with failures_told("your AWS account"):
+        with as_cloud_problem("your AWS account"):
             return self._aws.sts.get_caller_identity()["Account"]
 
     def has_keypair(self, name: str) -> bool:
-        with failures_told("key pairs"):
+        with as_cloud_problem("key pairs"):
             try:
                 return bool(self._aws.ec2.describe_key_pairs(KeyNames=[name])["KeyPairs"])
             except ClientError as error:
@@ -47,7 +47,7 @@ class AwsAccount:
                 raise
 
     def offers(self, types: tuple[str, ...]) -> Mapping[str, frozenset[str]]:
-        with failures_told("instance types"):
+        with as_cloud_problem("instance types"):
             zones = self._aws.ec2.describe_availability_zones(
                 Filters=[
                     {"Name": "state", "Values": ["available"]},
@@ -65,7 +65,7 @@ class AwsAccount:
         return {zone: frozenset(kinds) for zone, kinds in found.items()}
 
     def own_bucket_region(self, bucket: str) -> str | None:
-        with failures_told(f"bucket {bucket}"):
+        with as_cloud_problem(f"bucket {bucket}"):
             try:
                 self._aws.s3.head_bucket(Bucket=bucket, ExpectedBucketOwner=self._account)
                 place = self._aws.s3.get_bucket_location(Bucket=bucket, ExpectedBucketOwner=self._account)
@@ -122,7 +122,7 @@ class AwsAccount:
 
     def leftovers(self, cluster: str) -> tuple[str, ...]:
         prefix = f"/aws/parallelcluster/{Part.NODES.stack_of(cluster)}-"
-        with suppress(CloudProblem), failures_told("logs"):
+        with suppress(CloudProblem), as_cloud_problem("logs"):
             groups = self._aws.logs.describe_log_groups(logGroupNamePrefix=prefix)["logGroups"]
             return tuple(f"log group {group.get('logGroupName', '')}" for group in groups)
         return ()
@@ -131,7 +131,7 @@ class AwsAccount:
 
     def _put_secret(self, cluster: str, keys: str) -> str:
         name, secrets = _secret_name(cluster), self._aws.secrets
-        with failures_told(f"secret {name}"):
+        with as_cloud_problem(f"secret {name}"):
             try:
                 return secrets.create_secret(
                     Name=name, SecretString=keys, Tags=[{"Key": CLUSTER_TAG, "Value": cluster}]
@@ -144,7 +144,7 @@ class AwsAccount:
 
     def _forget_secret(self, cluster: str) -> None:
         name, secrets = _secret_name(cluster), self._aws.secrets
-        with failures_told(f"secret {name}"), suppress(secrets.exceptions.ResourceNotFoundException):
+        with as_cloud_problem(f"secret {name}"), suppress(secrets.exceptions.ResourceNotFoundException):
             secrets.delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)
 
 
@@ -161,7 +161,7 @@ def _session(profile: str) -> boto3.Session:
 
 def _keys_of(profile: str) -> str:
     """Return the text of the secret. Raises `ConfigProblem` if the keys are missing or expire."""
-    with failures_told(f"profile {profile}"):
+    with as_cloud_problem(f"profile {profile}"):
         credentials = _session(profile).get_credentials()
         keys = credentials.get_frozen_credentials() if credentials else None
     if keys is None or not keys.access_key or not keys.secret_key:

@@ -125,13 +125,13 @@ class Aws:
     def _client(self, service: str) -> Any:
         region = self.region
         if service not in self._clients:
-            with failures_told(service):
+            with as_cloud_problem(service):
                 self._clients[service] = self.session.client(service, region_name=region, config=_CONFIG)  # type: ignore[call-overload]
         return self._clients[service]
 
 
 @contextmanager
-def failures_told(what: str) -> Iterator[None]:
+def as_cloud_problem(what: str) -> Iterator[None]:
     """Translate boto3's errors in the block into cloudq's, with advice for the user if there is any."""
     try:
         yield

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 from botocore.exceptions import ClientError
 
-from cloudq.adapters.parallelcluster.aws import Aws, code_of, failures_told
+from cloudq.adapters.parallelcluster.aws import Aws, as_cloud_problem, code_of
 from cloudq.domain.errors import CloudRefused
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class SetupBucket:
     def fill(self, prefix: str, files: Mapping[str, bytes]) -> None:
         """Put *files* below *prefix*; create the bucket if it is missing."""
         self._make()
-        with failures_told(f"bucket {self.name}"):
+        with as_cloud_problem(f"bucket {self.name}"):
             for name, content in files.items():
                 self.aws.s3.put_object(
                     Bucket=self.name, Key=f"{prefix}/{name}", Body=content, ExpectedBucketOwner=self.owner
@@ -44,7 +44,7 @@ class SetupBucket:
     def clear(self, prefix: str) -> None:
         """Delete everything below *prefix*; the bucket stays."""
         s3 = self.aws.s3
-        with failures_told(f"bucket {self.name}"), suppress(s3.exceptions.NoSuchBucket):
+        with as_cloud_problem(f"bucket {self.name}"), suppress(s3.exceptions.NoSuchBucket):
             pages = s3.get_paginator("list_objects_v2").paginate(
                 Bucket=self.name, Prefix=f"{prefix}/", ExpectedBucketOwner=self.owner
             )
@@ -53,7 +53,7 @@ class SetupBucket:
 
     def _make(self) -> None:
         s3 = self.aws.s3
-        with failures_told(f"bucket {self.name}"):
+        with as_cloud_problem(f"bucket {self.name}"):
             if not self._is_there():
                 with suppress(s3.exceptions.BucketAlreadyOwnedByYou):
                     self._create()

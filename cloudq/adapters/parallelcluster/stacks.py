@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 from botocore.exceptions import ClientError
 
-from cloudq.adapters.parallelcluster.aws import Aws, code_of, failures_told, words_of
+from cloudq.adapters.parallelcluster.aws import Aws, as_cloud_problem, code_of, words_of
 from cloudq.domain.clusters.cluster import Stack, StackState
 from cloudq.domain.clusters.preset import CLUSTER_TAG
 from cloudq.domain.errors import ConfigurationRejected
@@ -69,7 +69,7 @@ class Stacks:
 
     def find(self, name: str) -> FoundStack | None:
         """Return the stack of this name, or None if it does not exist or was deleted."""
-        with failures_told(f"stack {name}"):
+        with as_cloud_problem(f"stack {name}"):
             try:
                 found = self.aws.cloudformation.describe_stacks(StackName=name)["Stacks"]
             except ClientError as error:
@@ -80,7 +80,7 @@ class Stacks:
 
     def all(self) -> Iterator[FoundStack]:
         """Yield every existing stack that is not nested in another one."""
-        with failures_told("stacks"):
+        with as_cloud_problem("stacks"):
             for page in self.aws.cloudformation.get_paginator("describe_stacks").paginate():
                 for stack in page["Stacks"]:
                     if stack["StackStatus"] != "DELETE_COMPLETE" and not stack.get("ParentId"):
@@ -88,7 +88,7 @@ class Stacks:
 
     def create(self, name: str, template: str, parameters: Mapping[str, str], cluster: str) -> None:
         """Begin to create a stack; an existing one of this name is no error."""
-        with failures_told(f"stack {name}"):
+        with as_cloud_problem(f"stack {name}"):
             try:
                 self.aws.cloudformation.create_stack(
                     StackName=name,
@@ -108,7 +108,7 @@ class Stacks:
 
     def delete(self, name: str) -> None:
         """Begin to delete a stack; a missing one is no error."""
-        with failures_told(f"stack {name}"):
+        with as_cloud_problem(f"stack {name}"):
             try:
                 self.aws.cloudformation.delete_stack(StackName=name)
             except ClientError as error:
@@ -139,7 +139,7 @@ class Stacks:
     def _events(self, name: str) -> Iterator[StackEventTypeDef]:
         """Yield the events of a stack, newest first; none if the stack does not exist."""
         seen = 0
-        with failures_told(f"stack {name}"):
+        with as_cloud_problem(f"stack {name}"):
             try:
                 pages = self.aws.cloudformation.get_paginator("describe_stack_events").paginate(
                     StackName=name

@@ -16,6 +16,7 @@ from attrs import evolve, field, frozen
 from cloudq.adapters.archive_checks import ArchiveLimits, check_room
 from cloudq.adapters.codec import MAX_MANIFEST_BYTES, decode_job, encode_job
 from cloudq.adapters.filesystem import (
+    as_workspace_problem,
     create_file,
     is_full,
     link_file,
@@ -26,7 +27,6 @@ from cloudq.adapters.filesystem import (
     remove_tree,
     replace_file,
     sync_dir,
-    told_as_workspace_problem,
     touch_tree,
     write_fields,
 )
@@ -129,7 +129,7 @@ class DirectoryClaimSpace:
     def create(self, owner: SpaceOwner) -> None:
         if owner.tag != self.tag:
             raise WorkspaceProblem(f"{self.work_dir} is not for claim {owner.tag}")
-        with told_as_workspace_problem(f"make {self.work_dir}"):
+        with as_workspace_problem(f"make {self.work_dir}"):
             for directory in (self.cache, self.cache / CONTROL, self.control_dir):
                 make_private_dir(directory)
             create_file(self.control_dir / "owner.json", _owner_text(owner))
@@ -187,7 +187,7 @@ class DirectoryClaimSpace:
         # rename(2) replaces no directory except an empty one, on network file systems too, and a claim's
         # directory is never empty: it is made with the owner's record inside. A network file system may
         # return an error for a rename that it carried out: the inode that is found there decides.
-        with told_as_workspace_problem(f"access {self.control_dir}"):
+        with as_workspace_problem(f"access {self.control_dir}"):
             mine = self.control_dir.stat().st_ino
         try:
             self.control_dir.rename(self._published)
@@ -199,28 +199,28 @@ class DirectoryClaimSpace:
                     f"another agent created {self._published}, or it cannot be created: "
                     f"{error.strerror or error}"
                 ) from error
-        with told_as_workspace_problem(f"make {self._published}"):
+        with as_workspace_problem(f"make {self._published}"):
             sync_dir(self._published.parent)
 
     def discard(self) -> None:
-        with told_as_workspace_problem(f"remove {self.control_dir}"):
+        with as_workspace_problem(f"remove {self.control_dir}"):
             remove_tree(self.control_dir)
 
     # Files of the hand-over -------------------------------------------------------------------
 
     def install_script(self, name: str, body: bytes) -> Path:
         path = self.work_dir / checked_file_name(name)
-        with told_as_workspace_problem(f"write {path}"):
+        with as_workspace_problem(f"write {path}"):
             replace_file(path, body, _EXECUTABLE)
         return path
 
     def install_job_shell(self, plan: JobShellPlan, dialect: ShellDialect) -> None:
         text = render_job_shell(plan, dialect)
-        with told_as_workspace_problem(f"write {self.job_shell}"):
+        with as_workspace_problem(f"write {self.job_shell}"):
             replace_file(self.job_shell, os.fsencode(text), _EXECUTABLE)
 
     def read_job_shell(self) -> Jobscript | None:
-        with told_as_workspace_problem(f"read {self.job_shell}"):
+        with as_workspace_problem(f"read {self.job_shell}"):
             try:
                 return Jobscript(self.job_shell.name, self._own_shell())
             except FileNotFoundError:
@@ -230,7 +230,7 @@ class DirectoryClaimSpace:
         if attempt == 1:
             return self.job_shell
         path = self.control_dir / f"job_shell.{attempt}.sh"
-        with told_as_workspace_problem(f"write {path}"):
+        with as_workspace_problem(f"write {path}"):
             text = os.fsdecode(self._own_shell())
             replace_file(path, os.fsencode(for_attempt(text, attempt)), _EXECUTABLE)
         return path
@@ -245,7 +245,7 @@ class DirectoryClaimSpace:
 
     def keep_options(self, options: Sequence[str]) -> None:
         path = self.control_dir / "options"
-        with told_as_workspace_problem(f"write {path}"):
+        with as_workspace_problem(f"write {path}"):
             replace_file(path, json.dumps(list(options)).encode())
 
     def kept_options(self) -> tuple[str, ...]:
@@ -256,18 +256,18 @@ class DirectoryClaimSpace:
             raise WorkspaceProblem(f"{path} does not hold the submit options of {self.tag}") from error
 
     def require_room(self, needed: int) -> None:
-        with told_as_workspace_problem(f"check the free space in {self.cache}"):
+        with as_workspace_problem(f"check the free space in {self.cache}"):
             check_room(needed, self.cache)
 
     def extract_input(self, promised: Contents | None, check: Callable[[], object] = go_on) -> None:
-        with told_as_workspace_problem(f"extract the input into {self.work_dir}"):
+        with as_workspace_problem(f"extract the input into {self.work_dir}"):
             extract_archive(self.archive, self.work_dir, self.limits, promised, check)
             self.archive.unlink()
 
     def note_baseline(self) -> None:
         path = self.control_dir / "baseline"
         if not os.path.lexists(path):
-            with told_as_workspace_problem(f"list {self.work_dir}"):
+            with as_workspace_problem(f"list {self.work_dir}"):
                 create_file(path, take_baseline(self.work_dir))
 
     # Attempts to submit -----------------------------------------------------------------------
@@ -285,7 +285,7 @@ class DirectoryClaimSpace:
             "process": format_identity(own_identity()),
         }
         path = self.control_dir / f"intent.{number}"
-        with told_as_workspace_problem(f"write {path}"):
+        with as_workspace_problem(f"write {path}"):
             if not create_file(path, write_fields(intent)):
                 raise WorkspaceProblem(f"attempt {number} of claim {self.tag} has already begun")
         return self.attempt_files(number)
@@ -319,7 +319,7 @@ class DirectoryClaimSpace:
     def fingerprint(self) -> Hashable:
         # A record that replaces another one has another inode, which a listing shows without a query for
         # each file; times would miss two changes within one tick of the file system's clock.
-        with told_as_workspace_problem(f"list {self.control_dir}"):
+        with as_workspace_problem(f"list {self.control_dir}"):
             try:
                 with os.scandir(self.control_dir) as entries:
                     seen = {
@@ -337,7 +337,7 @@ class DirectoryClaimSpace:
 
     def block(self, task: int | None) -> str:
         lock = self.control_dir / record_name("lock", task)
-        with told_as_workspace_problem(f"block {lock}"):
+        with as_workspace_problem(f"block {lock}"):
             self._link_blocked(lock)
         # A lock that cannot be read also keeps every job shell from starting the script.
         return read_holder(lock) or BLOCKED
@@ -361,7 +361,7 @@ class DirectoryClaimSpace:
 
     def note_miss(self, miss: FirstMiss | None) -> None:
         path = self.control_dir / "first_miss"
-        with told_as_workspace_problem(f"write {path}"):
+        with as_workspace_problem(f"write {path}"):
             if miss is not None:
                 replace_file(path, write_fields({"boot_id": miss.boot_id, "at": miss.at}))
             elif path.exists():
@@ -384,7 +384,7 @@ class DirectoryClaimSpace:
         path = self.log_path(stream, task)
         if not self.log_size(stream, task):
             return
-        with told_as_workspace_problem(f"read {path}"), opened_foreign(path) as handle:
+        with as_workspace_problem(f"read {path}"), opened_foreign(path) as handle:
             while piece := os.read(handle, _LOG_PIECE_BYTES):
                 yield piece
 
@@ -397,7 +397,7 @@ class DirectoryClaimSpace:
 
     def pack_output(self, put: PutArchive) -> PackedOutput:
         noted = read_record(self.control_dir / "baseline", _MAX_BASELINE_BYTES) or b""
-        with told_as_workspace_problem(f"pack the output in {self.work_dir}"):
+        with as_workspace_problem(f"pack the output in {self.work_dir}"):
             if self._is_work_dir_gone():
                 raise WorkDirGone(f"{self.work_dir} was removed")
             return pack_changed(self.work_dir, read_baseline(noted), put)
@@ -407,7 +407,7 @@ class DirectoryClaimSpace:
         if not home.is_file():
             raise WorkspaceProblem(f"{home} is not visible: the files of {self.tag} may still exist")
         has_work_dir = is_own_directory(self.work_dir)
-        with told_as_workspace_problem(f"make {self.control_dir}"):
+        with as_workspace_problem(f"make {self.control_dir}"):
             for directory in (self.cache, self.cache / CONTROL, self.control_dir):
                 make_private_dir(directory)
             note_lost(self.control_dir, self.clock.now(), has_work_dir=has_work_dir)
@@ -421,7 +421,7 @@ class DirectoryClaimSpace:
 
     def take_lock(self, task: int | None, local_id: str) -> str:
         lock = self.control_dir / record_name("lock", task)
-        with told_as_workspace_problem(f"take {lock}"):
+        with as_workspace_problem(f"take {lock}"):
             create_file(lock, write_fields({"local_id": local_id}))
         return read_holder(lock) or BLOCKED
 
@@ -431,7 +431,7 @@ class DirectoryClaimSpace:
 
     def keep_job(self, job: Job) -> None:
         path = self.control_dir / "record.json"
-        with told_as_workspace_problem(f"write {path}"):
+        with as_workspace_problem(f"write {path}"):
             replace_file(path, encode_job(job))
 
     def kept_job(self) -> Job | None:
@@ -447,11 +447,11 @@ class DirectoryClaimSpace:
 
     def note_staged_out(self) -> None:
         path = self.control_dir / "staged_out"
-        with told_as_workspace_problem(f"write {path}"):
+        with as_workspace_problem(f"write {path}"):
             create_file(path, write_fields({"time": self.clock.now().isoformat()}))
 
     def remove(self) -> None:
-        with told_as_workspace_problem(f"remove {self.work_dir}"):
+        with as_workspace_problem(f"remove {self.work_dir}"):
             if not self.control_dir.is_dir():
                 return
             if self._has_work_dir() and self._owns_work_dir():
@@ -463,7 +463,7 @@ class DirectoryClaimSpace:
             remove_tree(doomed)
 
     def _names(self) -> list[str]:
-        with told_as_workspace_problem(f"list {self.control_dir}"):
+        with as_workspace_problem(f"list {self.control_dir}"):
             try:
                 return os.listdir(self.control_dir)  # noqa: PTH208 (only names are needed)
             except FileNotFoundError:

@@ -13,12 +13,12 @@ from attrs import field, frozen
 
 from cloudq.adapters.archive_checks import ArchiveLimits
 from cloudq.adapters.filesystem import (
+    as_workspace_problem,
     create_file,
     make_private_dir,
     read_fields,
     read_record,
     remove_tree,
-    told_as_workspace_problem,
 )
 from cloudq.adapters.process import is_gone, parse_identity
 from cloudq.adapters.workspace.claim_space import CONTROL, MAKING, DirectoryClaimSpace
@@ -59,7 +59,7 @@ class DirectoryWorkspace:
     @property
     def home(self) -> str:
         path = self.root / "home"
-        with told_as_workspace_problem(f"make {path}"):
+        with as_workspace_problem(f"make {path}"):
             if not path.exists():
                 self.root.mkdir(parents=True, exist_ok=True)
                 make_private_dir(self._cache)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cloudq.adapters.filesystem import create_file, told_as_workspace_problem
+from cloudq.adapters.filesystem import as_workspace_problem, create_file
 from cloudq.domain.errors import WorkspaceProblem
 from cloudq.ports.clock import Clock
 
@@ -19,7 +19,7 @@ def exchange_files(directory: Path, clock: Clock) -> float:
     A question and its answer are files. The time covers both directions, so neither took longer; one
     clock measures it. Raises `WorkspaceProblem` if an answer does not arrive.
     """
-    with told_as_workspace_problem(f"exchange files in {directory}"):
+    with as_workspace_problem(f"exchange files in {directory}"):
         try:
             return max(_round(directory, number, clock) for number in range(1, ROUNDS + 1))
         finally:

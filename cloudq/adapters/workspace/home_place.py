@@ -7,9 +7,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from cloudq.adapters.filesystem import (
+    as_workspace_problem,
     create_file,
     read_fields,
-    told_as_workspace_problem,
     write_fields,
 )
 from cloudq.adapters.mounts import MOUNT_TABLE, mount_of
@@ -43,7 +43,7 @@ def why_not_the_same_home(home: Path) -> str:
     """
     if (noted := read_fields(home / NOTE)) is None:
         return ""
-    with told_as_workspace_problem(f"access {home}"):
+    with as_workspace_problem(f"access {home}"):
         here = _marks(home)
         if all(noted.get(name, value) == value for name, value in here.items()):
             return ""
@@ -61,14 +61,14 @@ def why_not_the_same_home(home: Path) -> str:
 
 def note_place(home: Path) -> None:
     """Note the place of *home*, unless it was noted before."""
-    with told_as_workspace_problem(f"write {home / NOTE}"):
+    with as_workspace_problem(f"write {home / NOTE}"):
         if not os.path.lexists(home / NOTE):
             create_file(home / NOTE, write_fields(place_of(home)))
 
 
 def forget_place(home: Path) -> None:
     """Delete the note, so that the next agent of *home* makes it again."""
-    with told_as_workspace_problem(f"write {home / NOTE}"):
+    with as_workspace_problem(f"write {home / NOTE}"):
         (home / NOTE).unlink(missing_ok=True)
 
 

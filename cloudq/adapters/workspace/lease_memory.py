@@ -7,11 +7,11 @@ from pathlib import Path
 from attrs import frozen
 
 from cloudq.adapters.filesystem import (
+    as_workspace_problem,
     make_private_dir,
     read_fields,
     read_record,
     replace_file,
-    told_as_workspace_problem,
     write_fields,
 )
 from cloudq.adapters.workspace.home_place import note_place, why_not_the_same_home
@@ -63,7 +63,7 @@ class DirectoryLeaseMemory:
 
         No epoch is kept. A copy that renews the lease later is noticed.
         """
-        with told_as_workspace_problem(f"write {self._folder}"):
+        with as_workspace_problem(f"write {self._folder}"):
             (self._folder / "doubt").unlink(missing_ok=True)
         self.keep(self.notes().after_confirmation(standing))
 
@@ -72,7 +72,7 @@ class DirectoryLeaseMemory:
         return self.root / "lease" / self.name
 
     def _write(self, name: str, content: bytes) -> None:
-        with told_as_workspace_problem(f"write {self._folder / name}"):
+        with as_workspace_problem(f"write {self._folder / name}"):
             make_private_dir(self._folder.parent)
             make_private_dir(self._folder)
             replace_file(self._folder / name, content)

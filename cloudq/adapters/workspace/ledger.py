@@ -17,10 +17,10 @@ from attrs import frozen
 
 from cloudq.adapters.filesystem import (
     PRIVATE_FILE,
+    as_workspace_problem,
     make_private_dir,
     remove_tree,
     sync_dir,
-    told_as_workspace_problem,
 )
 from cloudq.domain.errors import WorkspaceProblem
 from cloudq.domain.names import ClaimTag
@@ -39,7 +39,7 @@ class Ledger:
     def note(self, tag: ClaimTag, submission: str, at: datetime) -> None:
         """Record durably that *tag* of *submission* is about to be handed to the scheduler."""
         path = self._file(f"{at:%Y-%m}", tag)
-        with told_as_workspace_problem(f"write {path}"):
+        with as_workspace_problem(f"write {path}"):
             if not path.parent.is_dir():
                 make_private_dir(path.parent)
                 sync_dir(self.root)
@@ -55,7 +55,7 @@ class Ledger:
         return self.root / month / tag.job_id[:2]
 
     def _months(self) -> list[str]:
-        with told_as_workspace_problem(f"list {self.root}"):
+        with as_workspace_problem(f"list {self.root}"):
             try:
                 names = os.listdir(self.root)  # noqa: PTH208 (only names are needed)
             except FileNotFoundError:
@@ -99,7 +99,7 @@ def _starts(path: Path, tag: ClaimTag, submission: str) -> list[datetime]:
 
 def _read(path: Path) -> bytes:
     """Return the content of a file, empty if it is absent. Raises `WorkspaceProblem` if it cannot be read."""
-    with told_as_workspace_problem(f"read {path}"):
+    with as_workspace_problem(f"read {path}"):
         try:
             handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError:

@@ -14,7 +14,7 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 
 from cloudq.adapters.parallelcluster.account import AwsAccount
-from cloudq.adapters.parallelcluster.aws import Aws, failures_told
+from cloudq.adapters.parallelcluster.aws import Aws, as_cloud_problem
 from cloudq.domain.errors import CloudqError, CloudRefused, CloudUnavailable, ConfigProblem
 
 
@@ -27,7 +27,7 @@ def answer(code: str, status: int = 400) -> ClientError:
 
 
 def told(error: Exception) -> CloudqError:
-    with pytest.raises(CloudqError) as caught, failures_told("stack c"):
+    with pytest.raises(CloudqError) as caught, as_cloud_problem("stack c"):
         raise error
     return caught.value
 

@@ -56,7 +56,7 @@ REFUSALS: dict[int, str] = {
 
 
 @contextmanager
-def told_as_store_problem(root: Path, *, conditional: bool = False) -> Iterator[None]:
+def as_store_problem(root: Path, *, conditional: bool = False) -> Iterator[None]:
     """Translate the operating system's errors for the store's files into cloudq's."""
     try:
         yield

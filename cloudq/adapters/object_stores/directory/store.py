@@ -52,13 +52,13 @@ class DirectoryStore:
         self._swept = False
 
     def get(self, key: str, *, max_bytes: int = MAX_CONTROL_BYTES) -> StoredObject:
-        with files.told_as_store_problem(self._root), self._opened(key) as file:
+        with files.as_store_problem(self._root), self._opened(key) as file:
             return self._read_small(key, file, max_bytes)
 
     def get_if_changed(
         self, key: str, etag: str, *, max_bytes: int = MAX_CONTROL_BYTES
     ) -> StoredObject | Unchanged:
-        with files.told_as_store_problem(self._root), self._opened(key) as file:
+        with files.as_store_problem(self._root), self._opened(key) as file:
             if files.etag_of(os.fstat(file.fileno())) == etag:
                 return Unchanged(etag, self._date())
             return self._read_small(key, file, max_bytes)
@@ -69,7 +69,7 @@ class DirectoryStore:
     def put_if_absent(self, key: str, body: bytes) -> str:
         target = self._path(key)
         with (
-            files.told_as_store_problem(self._root, conditional=True),
+            files.as_store_problem(self._root, conditional=True),
             self._complete((body,)) as (complete, etag),
         ):
             if not files.into_place(target, lambda: self._link(complete, target, key)):
@@ -82,7 +82,7 @@ class DirectoryStore:
     def put_if_match(self, key: str, body: bytes, etag: str) -> str:
         target = self._path(key)
         with (
-            files.told_as_store_problem(self._root, conditional=True),
+            files.as_store_problem(self._root, conditional=True),
             self._complete((body,)) as (complete, new),
             self._locked(key),
         ):
@@ -97,7 +97,7 @@ class DirectoryStore:
         self, prefix: str, *, start_after: str = "", delimiter: str = "", limit: int = 1000
     ) -> ListPage:
         walk = Walk(self._root, prefix, start_after, roll_up=delimiter == "/")
-        with files.told_as_store_problem(self._root):
+        with files.as_store_problem(self._root):
             return page_of(
                 walk.keys(),
                 self._describe,
@@ -109,7 +109,7 @@ class DirectoryStore:
 
     def delete(self, keys: Sequence[str]) -> None:
         for key, target in [(key, self._path(key)) for key in keys]:
-            with files.told_as_store_problem(self._root), self._locked(key):
+            with files.as_store_problem(self._root), self._locked(key):
                 if files.object_info(target) is not None:
                     target.unlink(missing_ok=True)
                     files.remove_empty_dirs(target.parent, self._root)
@@ -151,7 +151,7 @@ class DirectoryStore:
 
     @contextmanager
     def _opened(self, key: str) -> Iterator[BinaryIO]:
-        with files.told_as_store_problem(self._root):
+        with files.as_store_problem(self._root):
             handle = files.open_object(self._path(key))
         if handle is None:
             raise ObjectNotFound(key, self._date())
@@ -166,7 +166,7 @@ class DirectoryStore:
         return StoredObject(key, file.read(max_bytes), files.etag_of(info), files.time_of(info), self._date())
 
     def _piece(self, file: BinaryIO) -> bytes:
-        with files.told_as_store_problem(self._root):
+        with files.as_store_problem(self._root):
             return file.read(PIECE_BYTES)
 
     def _replace(self, key: str, pieces: Iterable[bytes]) -> str:
@@ -177,7 +177,7 @@ class DirectoryStore:
             return True
 
         with (
-            files.told_as_store_problem(self._root),
+            files.as_store_problem(self._root),
             self._complete(pieces) as (complete, etag),
             self._locked(key),
         ):
