@@ -227,7 +227,7 @@ def _names_hook(check_item: checks.Check, most: int) -> checks.Check:
 def _task_states_hook(converter: Converter) -> checks.Check:
     def check(value: Any, _: Any = None) -> TaskStates:
         # Count first: thousands of groups with all tasks each take few bytes but hours of work.
-        if any(told > MAX_TASKS for told in accumulate(map(_tasks_told, _checked_list(value, MAX_TASKS)))):
+        if any(count > MAX_TASKS for count in accumulate(map(_task_count, _checked_list(value, MAX_TASKS)))):
             raise checks.Unfit(f"has more than {MAX_TASKS} tasks")
         groups = converter.structure(value, list[TaskGroup])
         total = sum(len(group.ids) for group in groups)
@@ -238,7 +238,7 @@ def _task_states_hook(converter: Converter) -> checks.Check:
     return check
 
 
-def _tasks_told(group: Any) -> int:
+def _task_count(group: Any) -> int:
     """Return the number of tasks that *group* names, or 0 if it is not a group."""
     ids = group.get("ids") if isinstance(group, dict) else None
     return ArrayRange.count_of(ids) if isinstance(ids, str) else 0

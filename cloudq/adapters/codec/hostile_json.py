@@ -64,10 +64,10 @@ def has_too_many_parts(body: bytes) -> bool:
 
 def rejected(key: str, problems: list[str]) -> RecordRejected:
     """Return the error that names *key* and its *problems*, of very many only the first ones."""
-    told = problems[:MAX_PROBLEMS]
-    if len(problems) > len(told):
-        told.append(f"and {len(problems) - len(told)} more")
-    return RecordRejected(f"{key} is not what cloudq writes there and was not used: {'; '.join(told)}")
+    shown = problems[:MAX_PROBLEMS]
+    if len(problems) > len(shown):
+        shown.append(f"and {len(problems) - len(shown)} more")
+    return RecordRejected(f"{key} is not what cloudq writes there and was not used: {'; '.join(shown)}")
 
 
 def kind_of(value: object) -> str:
@@ -82,10 +82,10 @@ _KINDS: dict[type, str] = {
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
         raise ValueError("a name occurs twice in one object")
-    return found
+    return fields
 
 
 def _refuse_constant(name: str) -> NoReturn:

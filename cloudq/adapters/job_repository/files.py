@@ -175,14 +175,14 @@ class BucketJobFiles:
         }
         if job.output_archives is None:
             expected.add(keys.output(job.tag))
-        found = {
+        results = {
             name: listed.key
             for page in pages(self.store, keys.results(job.tag), delimiter="/")
             for listed in page.objects
             if listed.key in expected and (name := keys.result_name(listed.key, job.tag)) is not None
         }
-        archives |= {name: found.pop(name) for name in [output_archive(1)] if name in found}
-        return found, archives
+        archives |= {name: results.pop(name) for name in [output_archive(1)] if name in results}
+        return results, archives
 
     def _pieces(
         self, tag: ClaimTag, stream: str, task: int | None, beginning: int

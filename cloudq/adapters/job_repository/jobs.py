@@ -71,12 +71,12 @@ class BucketJobRepository:
         """Read the manifest with one GET, without a body if nothing changed."""
         key = keys.manifest(known.job.uuid)
         try:
-            found = self.store.get_if_changed(key, known.etag, max_bytes=MAX_MANIFEST_BYTES)
+            answer = self.store.get_if_changed(key, known.etag, max_bytes=MAX_MANIFEST_BYTES)
         except ObjectNotFound as error:
             raise JobNotFound(known.job.uuid) from error
         except ObjectTooLarge as error:
             raise too_large(key, MAX_MANIFEST_BYTES) from error
-        return known if isinstance(found, Unchanged) else _stored_job(found, known.job.uuid)
+        return known if isinstance(answer, Unchanged) else _stored_job(answer, known.job.uuid)
 
     def replace(self, known: StoredJob, job: Job) -> StoredJob:
         """Rewrite the manifest with one PUT, and one GET if the outcome is unclear."""
@@ -107,10 +107,10 @@ class BucketJobRepository:
     def claim(self, tag: ClaimTag) -> Claim | None:
         """Read a claim with one GET."""
         try:
-            found = read(self.store, keys.claim(tag), MAX_SMALL_RECORD_BYTES)
+            record = read(self.store, keys.claim(tag), MAX_SMALL_RECORD_BYTES)
         except ObjectNotFound:
             return None
-        return decode_claim(found.body, found.key, tag.n)
+        return decode_claim(record.body, record.key, tag.n)
 
     def newest_claim(self, job_id: str, known: int = 0) -> Claim | None:
         """Find the newest claim with one GET per claim from *known* on, and one more: a LIST may lag."""
@@ -159,15 +159,15 @@ class BucketJobRepository:
         wanted = FULL_PAGE if last is None else last
         if wanted <= 0:
             return
-        told = 0
+        count = 0
         for page in pages(self.store, keys.HISTORY, limit=min(wanted, FULL_PAGE)):
             for listed in page.objects:
                 entry = parse_history_key(listed.key)
                 if entry is None:
                     continue
                 yield entry
-                told += 1
-                if told == last:
+                count += 1
+                if count == last:
                     return
 
     def delete(self, job: Job) -> None:
@@ -203,10 +203,10 @@ class BucketJobRepository:
         ]
 
 
-def _stored_job(found: StoredObject, job_id: str) -> StoredJob:
-    job = decode_job(found.body, found.key, job_id)
+def _stored_job(record: StoredObject, job_id: str) -> StoredJob:
+    job = decode_job(record.body, record.key, job_id)
     if job.history_key:
         entry = parse_history_key(job.history_key)
         if entry is None or entry.job_id != job_id:
-            raise RecordRejected(f"{found.key} has a history_key that is not this job's; it was ignored")
-    return StoredJob(job, found.etag, len(found.body))
+            raise RecordRejected(f"{record.key} has a history_key that is not this job's; it was ignored")
+    return StoredJob(job, record.etag, len(record.body))

@@ -36,7 +36,7 @@ _SYSTEM_KEY = re.compile(
 )
 LAST_EPOCH = 10**18 - 1
 """No lease has this epoch, the largest that fits into a key. Old agents find it taken (`old_lease`)."""
-_RESULT_REST = re.compile(
+_RESULT_NAME = re.compile(
     r"(?:output(?:\.(?:[2-9]|[1-9][0-9]{1,3}))?\.zip|(?:stdout|stderr)(?:\.(?:0|[1-9][0-9]{0,8}))?)"
 )
 _OFFSET = re.compile(r"[0-9]{20}")
@@ -125,7 +125,7 @@ def split_job_key(key: str) -> tuple[str, str] | None:
 
 def is_result_name(name: str) -> bool:
     """Return whether a whole log or an output archive may have this name."""
-    return _RESULT_REST.fullmatch(name) is not None
+    return _RESULT_NAME.fullmatch(name) is not None
 
 
 def result_name(key: str, tag: ClaimTag) -> str | None:

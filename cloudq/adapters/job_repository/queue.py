@@ -58,7 +58,7 @@ class BucketJobQueue:
     ) -> None:
         """Delete requests with one deletion per thousand."""
         doomed = [keys.cancel_request(system, tag) for tag in cancels]
-        doomed += [keys.cancel_request(system, each.tag, each.task) for each in task_cancels]
+        doomed += [keys.cancel_request(system, request.tag, request.task) for request in task_cancels]
         self._delete([*doomed, *(keys.follow_request(system, tag) for tag in follows)])
 
     def ring(self, system: str) -> None:
@@ -69,10 +69,10 @@ class BucketJobQueue:
         """Read the doorbell with one GET. An unusable one never rings; agents list now and then anyway."""
         key = keys.doorbell(system)
         try:
-            found = self.store.get_if_changed(key, known) if known else self.store.get(key)
+            answer = self.store.get_if_changed(key, known) if known else self.store.get(key)
         except (ObjectNotFound, ObjectTooLarge):
             return ""
-        return known if isinstance(found, Unchanged) else found.etag
+        return known if isinstance(answer, Unchanged) else answer.etag
 
     def listing(self, system: str, after: str = "") -> QueueListing:
         """List a queue with one LIST per thousand keys, at most `MAX_PAGES`."""
@@ -90,7 +90,7 @@ class BucketJobQueue:
         gathered: dict[str, _Gathered] = {}
         for page in pages(self.store, keys.QUEUES):
             _gather(page, gathered)
-        return {system: found.listing() for system, found in gathered.items()}
+        return {system: queue.listing() for system, queue in gathered.items()}
 
     def holds_marker(self, system: str, tag: ClaimTag) -> bool:
         """Look for a queue entry with one GET."""
@@ -106,8 +106,8 @@ class BucketJobQueue:
         return True
 
     def _delete(self, doomed: Iterable[str]) -> None:
-        if found := list(doomed):
-            self.store.delete(found)
+        if batch := list(doomed):
+            self.store.delete(batch)
 
 
 @define
@@ -119,13 +119,13 @@ class _Gathered:
     task_cancels: list[TaskRequest] = field(factory=list)
     follows: list[Marker] = field(factory=list)
 
-    def keep(self, found: keys.QueueKey, age_s: float) -> None:
-        if found.task is not None:
-            _append(self.task_cancels, TaskRequest(found.tag, found.task))
-        elif found.request == "cancel":
-            _append(self.cancels, found.tag)
+    def keep(self, key: keys.QueueKey, age_s: float) -> None:
+        if key.task is not None:
+            _append(self.task_cancels, TaskRequest(key.tag, key.task))
+        elif key.request == "cancel":
+            _append(self.cancels, key.tag)
         else:
-            _append(self.follows if found.request else self.markers, Marker(found.tag, age_s))
+            _append(self.follows if key.request else self.markers, Marker(key.tag, age_s))
 
     def listing(self) -> QueueListing:
         return QueueListing(
@@ -136,14 +136,14 @@ class _Gathered:
 T = TypeVar("T")
 
 
-def _append(kept: list[T], found: T) -> None:
+def _append(kept: list[T], item: T) -> None:
     if len(kept) < MAX_KEPT:
-        kept.append(found)
+        kept.append(item)
 
 
 def _gather(page: ListPage, gathered: dict[str, _Gathered]) -> None:
     for listed in page.objects:
-        found = keys.split_queue_key(listed.key)
-        if found is not None and (found.system in gathered or len(gathered) < MAX_SYSTEMS):
+        key = keys.split_queue_key(listed.key)
+        if key is not None and (key.system in gathered or len(gathered) < MAX_SYSTEMS):
             age_s = max(0.0, (page.date - listed.last_modified).total_seconds())
-            gathered.setdefault(found.system, _Gathered()).keep(found, age_s)
+            gathered.setdefault(key.system, _Gathered()).keep(key, age_s)

@@ -31,9 +31,9 @@ def create(store: ObjectStore, key: str, body: bytes) -> str | StoredObject:
         try:
             return store.put_if_absent(key, body)
         except _UNDECIDED:
-            found = _read_back(store, key)
-        if found is not None:
-            return found.etag if _is_ours(found, body) else found
+            stored = _read_back(store, key)
+        if stored is not None:
+            return stored.etag if _is_ours(stored, body) else stored
     raise OutcomeUnknown(f"the store did not confirm whether {key} was created")
 
 
@@ -45,12 +45,12 @@ def replace(store: ObjectStore, key: str, body: bytes, etag: str) -> str:
         except ObjectNotFound as error:
             raise RecordChanged(f"{key} was deleted in the meantime") from error
         except _UNDECIDED:
-            found = _read_back(store, key)
-        if found is None:
+            stored = _read_back(store, key)
+        if stored is None:
             raise RecordChanged(f"{key} was deleted in the meantime")
-        if _is_ours(found, body):
-            return found.etag
-        if found.etag != etag:
+        if _is_ours(stored, body):
+            return stored.etag
+        if stored.etag != etag:
             raise RecordChanged(f"{key} was rewritten by another process in the meantime")
     raise OutcomeUnknown(f"the store did not confirm whether {key} was rewritten")
 
@@ -79,6 +79,6 @@ def _read_back(store: ObjectStore, key: str) -> StoredObject | None:
         raise OutcomeUnknown(f"{key} could not be read back after a write without an answer") from error
 
 
-def _is_ours(found: StoredObject, body: bytes) -> bool:
+def _is_ours(stored: StoredObject, body: bytes) -> bool:
     ours = nonce_of(body)
-    return bool(ours) and nonce_of(found.body) == ours
+    return bool(ours) and nonce_of(stored.body) == ours

@@ -29,7 +29,7 @@ class BucketSurveyor:
         stray = self.workers.map(self._stray, sorted(known - finished - queued))
         return Survey(
             finished=finished,
-            stray=tuple(each for each in stray if each is not None),
+            stray=tuple(job for job in stray if job is not None),
             ghosts=tuple(sorted(finished - known)),
             unknown=queued - known - finished,
         )
@@ -58,8 +58,8 @@ class BucketSurveyor:
     def _queued(self) -> Iterator[str]:
         """Yield the ids with a queue entry; a request alone invites no system."""
         for page in pages(self.store, keys.QUEUES):
-            found = (keys.split_queue_key(listed.key) for listed in page.objects)
-            yield from (key.tag.job_id for key in found if key is not None and not key.request)
+            queue_keys = (keys.split_queue_key(listed.key) for listed in page.objects)
+            yield from (key.tag.job_id for key in queue_keys if key is not None and not key.request)
 
     def _stray(self, job_id: str) -> StrayJob | None:
         newest: float | None = None

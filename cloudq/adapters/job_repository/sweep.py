@@ -35,10 +35,10 @@ class Sweep:
 
     def add(self, key: str) -> None:
         """Add a key under `keys.JOBS`."""
-        rest = key.removeprefix(keys.JOBS).partition("/")[2]
-        if rest == keys.MANIFEST:
+        name = key.removeprefix(keys.JOBS).partition("/")[2]
+        if name == keys.MANIFEST:
             self._manifests.append(key)
-        elif rest.startswith(keys.CLAIMS):
+        elif name.startswith(keys.CLAIMS):
             self._claims.append(key)
         else:
             self._data.append(key)
@@ -76,12 +76,12 @@ def sweep_job(
     *certain* are keys of the job that are deleted even if a LIST does not show them yet.
     """
     sweep = Sweep(store)
-    found = {listed.key for page in pages(store, keys.job(job_id)) for listed in page.objects}
-    for key in sorted(found | set(certain)):
+    stored_keys = {listed.key for page in pages(store, keys.job(job_id)) for listed in page.objects}
+    for key in sorted(stored_keys | set(certain)):
         sweep.add(key)
     sweep.add_history(history_keys)
     sweep.flush()
-    return bool(found)
+    return bool(stored_keys)
 
 
 def sweep_history(store: ObjectStore, keep: Callable[[HistoryEntry], bool]) -> Iterator[str]:
@@ -89,8 +89,8 @@ def sweep_history(store: ObjectStore, keep: Callable[[HistoryEntry], bool]) -> I
     for batch in _history_batches(store, keep):
         sweep = Sweep(store)
         done: list[str] = []
-        for job_id, found in groupby(_keys_of_jobs(store, sorted(batch)), key=itemgetter(0)):
-            for _, key in found:
+        for job_id, group in groupby(_keys_of_jobs(store, sorted(batch)), key=itemgetter(0)):
+            for _, key in group:
                 sweep.add(key)
             sweep.add_history(batch.pop(job_id))
             done.append(job_id)

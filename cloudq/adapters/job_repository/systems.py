@@ -57,10 +57,10 @@ class BucketSystemRegistry:
     def newest_lease(self, system: str) -> SeenLease | None:
         """Read the lease with one GET; until an agent has written `lease.json`, one LIST and one GET more."""
         try:
-            found = read(self.store, keys.lease(system), MAX_SMALL_RECORD_BYTES)
+            record = read(self.store, keys.lease(system), MAX_SMALL_RECORD_BYTES)
         except ObjectNotFound:
             return self._old_lease(system)
-        return SeenLease(decode_lease(found.body, found.key), found.age_s, found.etag)
+        return SeenLease(decode_lease(record.body, record.key), record.age_s, record.etag)
 
     def lease(self, sign: SystemSign) -> SeenLease | None:
         """Read the lease with one GET."""
@@ -91,10 +91,10 @@ class BucketSystemRegistry:
             if not epoch:
                 return None
             try:
-                found = read(self.store, keys.old_lease(system, epoch), MAX_SMALL_RECORD_BYTES)
+                record = read(self.store, keys.old_lease(system, epoch), MAX_SMALL_RECORD_BYTES)
             except ObjectNotFound:
                 continue
-            return SeenLease(decode_lease(found.body, found.key, epoch), found.age_s)
+            return SeenLease(decode_lease(record.body, record.key, epoch), record.age_s)
         raise StoreUnavailable(
             f"the agents of {system} take over the lease faster than it can be read: try again"
         )
@@ -135,10 +135,10 @@ class BucketSystemRegistry:
             return None
         key = keys.summary(sign.system, sign.summary_epoch)
         try:
-            found = read(self.store, key, MAX_CONTROL_BYTES)
+            record = read(self.store, key, MAX_CONTROL_BYTES)
         except ObjectNotFound:
             return None
-        return decode_summary(found.body, key, sign.summary_epoch)
+        return decode_summary(record.body, key, sign.summary_epoch)
 
     def probe(self, system: str, workers: Workers) -> StoreProbe:
         """Test conditional writes with nine PUT and one DELETE."""
@@ -210,10 +210,10 @@ class BucketSystemRegistry:
 
     def _epochs(self, prefix: str, below: int) -> list[int]:
         return [
-            found.epoch
+            key.epoch
             for page in pages(self.store, prefix)
             for listed in page.objects
-            if (found := keys.split_system_key(listed.key)) is not None and found.epoch < below
+            if (key := keys.split_system_key(listed.key)) is not None and key.epoch < below
         ]
 
 
@@ -223,15 +223,15 @@ def _taken(system: str) -> LeaseLost:
 
 def _note_signs(page: ListPage, signs: dict[str, SystemSign]) -> None:
     for listed in page.objects:
-        found = keys.split_system_key(listed.key)
-        if found is None or (found.system not in signs and len(signs) >= MAX_SYSTEMS):
+        key = keys.split_system_key(listed.key)
+        if key is None or (key.system not in signs and len(signs) >= MAX_SYSTEMS):
             continue
-        if found.kind != "active" and found.epoch == keys.LAST_EPOCH:
+        if key.kind != "active" and key.epoch == keys.LAST_EPOCH:
             continue  # the object that shuts out old agents; it exists before the first lease
-        sign = signs.get(found.system) or SystemSign(found.system, has_lease=False, beat_age_s=0.0)
+        sign = signs.get(key.system) or SystemSign(key.system, has_lease=False, beat_age_s=0.0)
         age_s = max(0.0, (page.date - listed.last_modified).total_seconds())
-        if found.kind == "active":
-            sign = evolve(sign, summary_epoch=max(sign.summary_epoch, found.epoch))
+        if key.kind == "active":
+            sign = evolve(sign, summary_epoch=max(sign.summary_epoch, key.epoch))
         elif not (sign.has_lease and age_s > sign.beat_age_s):
             sign = evolve(sign, has_lease=True, beat_age_s=age_s)
-        signs[found.system] = sign
+        signs[key.system] = sign

@@ -86,8 +86,8 @@ class DirectoryStore:
             self._complete((body,)) as (complete, new),
             self._locked(key),
         ):
-            found = files.object_info(target)
-            if found is None or files.etag_of(found) != etag:
+            info = files.object_info(target)
+            if info is None or files.etag_of(info) != etag:
                 raise PreconditionFailed(f"{key} is gone or was rewritten")
             complete.replace(target)
             files.sync_dir(target.parent)

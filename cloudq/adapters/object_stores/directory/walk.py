@@ -39,8 +39,8 @@ class Walk:
                 if key.startswith(self.prefix) and key > self.start_after:
                     yield key
             elif self._may_hold_keys(key):
-                found = self._within(folder / name[:-1], key)
-                yield from islice(found, 1) if self.roll_up and key.startswith(self.prefix) else found
+                inner = self._within(folder / name[:-1], key)
+                yield from islice(inner, 1) if self.roll_up and key.startswith(self.prefix) else inner
 
     def _may_hold_keys(self, directory: str) -> bool:
         has_prefix = directory.startswith(self.prefix) or self.prefix.startswith(directory)

@@ -243,7 +243,7 @@ def verdict_on_answer(code: str, status: int, words: str = "") -> Verdict:
     verdict = _by_code(code, status)
     if verdict.meaning is not Meaning.REFUSED:
         return verdict
-    worded = next((each.verdict for each in WORDINGS if each.pattern.search(words)), None)
+    worded = next((wording.verdict for wording in WORDINGS if wording.pattern.search(words)), None)
     if worded is None:
         return verdict
     return evolve(worded, may_be_stale=verdict.may_be_stale)

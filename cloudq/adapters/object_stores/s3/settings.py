@@ -44,7 +44,7 @@ class S3SettingsReader:
         encryption = self._ask(unread, "encryption", lambda s3: s3.get_bucket_encryption(Bucket=bucket))
         return BucketSettings(
             rules=tuple(
-                _rule(each) for each in lifecycle.get("Rules", ()) if each.get("Status") == "Enabled"
+                _rule(rule) for rule in lifecycle.get("Rules", ()) if rule.get("Status") == "Enabled"
             ),
             object_lock=_lock(lock.get("ObjectLockConfiguration", {})),
             is_versioned=versioning.get("Status") == "Enabled",
@@ -77,28 +77,28 @@ def _rule(rule: Answer) -> LifecycleRule:
     )
 
 
-def _when(told: Answer) -> str:
-    days = told.get("Days", told.get("DaysAfterInitiation"))
+def _when(setting: Answer) -> str:
+    days = setting.get("Days", setting.get("DaysAfterInitiation"))
     if days is not None:
         return f"after {days} days"
-    return f"on {told['Date']:%Y-%m-%d}" if told.get("Date") else ""
+    return f"on {setting['Date']:%Y-%m-%d}" if setting.get("Date") else ""
 
 
 def _archive(rule: Answer) -> str:
-    classes = {str(each.get("StorageClass")) for each in rule.get("Transitions") or ()}
+    classes = {str(transition.get("StorageClass")) for transition in rule.get("Transitions") or ()}
     return ", ".join(sorted(classes & _ARCHIVES))
 
 
-def _lock(told: Answer) -> str:
-    if told.get("ObjectLockEnabled") != "Enabled":
+def _lock(setting: Answer) -> str:
+    if setting.get("ObjectLockEnabled") != "Enabled":
         return ""
-    kept = (told.get("Rule") or {}).get("DefaultRetention") or {}
+    kept = (setting.get("Rule") or {}).get("DefaultRetention") or {}
     if not kept:
         return "enabled, without a default retention"
     time = f"{kept['Days']} days" if kept.get("Days") else f"{kept.get('Years')} years"
     return f"{kept.get('Mode')}, {time}"
 
 
-def _encryption(told: Answer) -> str:
-    rules = [each.get("ApplyServerSideEncryptionByDefault") or {} for each in told.get("Rules") or ()]
-    return ", ".join(str(each.get("SSEAlgorithm")) for each in rules if each.get("SSEAlgorithm"))
+def _encryption(setting: Answer) -> str:
+    rules = [rule.get("ApplyServerSideEncryptionByDefault") or {} for rule in setting.get("Rules") or ()]
+    return ", ".join(str(rule.get("SSEAlgorithm")) for rule in rules if rule.get("SSEAlgorithm"))

@@ -183,10 +183,10 @@ class S3Store:
             Request(self._place), lambda client: client.list_objects_v2(Bucket=self._bucket, **options)
         )
         objects = tuple(
-            ListedObject(self._key(found["Key"]), found["Size"], _utc(found["LastModified"]))
-            for found in answer.get("Contents", ())
+            ListedObject(self._key(entry["Key"]), entry["Size"], _utc(entry["LastModified"]))
+            for entry in answer.get("Contents", ())
         )
-        prefixes = tuple(self._key(found["Prefix"]) for found in answer.get("CommonPrefixes", ()))
+        prefixes = tuple(self._key(entry["Prefix"]) for entry in answer.get("CommonPrefixes", ()))
         if answer.get("IsTruncated"):  # a store may return fewer than requested: this page counts as full
             limit = len(objects) + len(prefixes)
         if answer.get("IsTruncated") and not limit:
@@ -220,9 +220,9 @@ class S3Store:
         while True:
             page = self._ask(Request(self._place), partial(self._uploads, prefix, marker))
             date = _date(page)
-            for found in page.get("Uploads", ()):
-                age_s = (date - _utc(found["Initiated"])).total_seconds()
-                yield UnfinishedUpload(self._key(found["Key"]), found["UploadId"], max(0.0, age_s))
+            for upload in page.get("Uploads", ()):
+                age_s = (date - _utc(upload["Initiated"])).total_seconds()
+                yield UnfinishedUpload(self._key(upload["Key"]), upload["UploadId"], max(0.0, age_s))
             following = {
                 "KeyMarker": page.get("NextKeyMarker"),
                 "UploadIdMarker": page.get("NextUploadIdMarker"),

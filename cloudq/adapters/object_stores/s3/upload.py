@@ -66,14 +66,14 @@ class StreamUpload:
         etag = self.ask(lambda client: self._upload_part(client, number, body))
         self._parts.append({"PartNumber": number, "ETag": etag})
 
-    def _finish(self, rest: bytes) -> None:
+    def _finish(self, tail: bytes) -> None:
         if not self._id:
             self.ask(
-                lambda client: client.put_object(Bucket=self.bucket, Key=self.key, Body=rest, **self.extra)
+                lambda client: client.put_object(Bucket=self.bucket, Key=self.key, Body=tail, **self.extra)
             )
             return
-        if rest:
-            self._put_part(rest)
+        if tail:
+            self._put_part(tail)
         self.ask(self._complete)
 
     def _create(self, client: S3Client) -> str:

@@ -27,7 +27,7 @@ from cloudq.domain.errors import (
 from cloudq.ports.object_store import ObjectStore
 
 
-def _nobody_else() -> None:
+def _no_check() -> None:
     return None
 
 
@@ -41,13 +41,13 @@ class LookFirstStore(PassingOn):
 
     inner: ObjectStore
     is_weak: Callable[[], bool]
-    look_again: Callable[[], object] = _nobody_else
+    look_again: Callable[[], object] = _no_check
 
     def put_if_absent(self, key: str, body: bytes) -> str:
         if not self.is_weak():
             return self.inner.put_if_absent(key, body)
         self.look_again()
-        if self._found(key) is not None:
+        if self._body(key) is not None:
             raise PreconditionFailed(f"{key} exists")
         self._put(key, body)
         return self._read_back(key, body)
@@ -57,14 +57,14 @@ class LookFirstStore(PassingOn):
             return self.inner.put_if_match(key, body, etag)
         self.look_again()
         try:
-            found = self.inner.get_if_changed(key, etag)
+            current = self.inner.get_if_changed(key, etag)
         except (ObjectNotFound, ObjectTooLarge) as error:
             raise PreconditionFailed(f"{key} is gone or was rewritten") from error
-        if found.etag != etag:
+        if current.etag != etag:
             raise PreconditionFailed(f"{key} was rewritten")
         return self._put(key, body)
 
-    def _found(self, key: str) -> bytes | None:
+    def _body(self, key: str) -> bytes | None:
         """Return the object's body: None if it is absent, empty if it is too large for a record of cloudq."""
         try:
             return self.inner.get(key).body
@@ -81,11 +81,11 @@ class LookFirstStore(PassingOn):
 
     def _read_back(self, key: str, body: bytes) -> str:
         try:
-            found = self.inner.get(key)
+            stored = self.inner.get(key)
         except (StoreUnavailable, ObjectNotFound) as error:
             raise OutcomeUnknown(f"{key} was written and could not be read back: {error}") from error
         except ObjectTooLarge as error:
             raise PreconditionFailed(f"{key} was created by another writer") from error
-        if found.body != body:
+        if stored.body != body:
             raise PreconditionFailed(f"{key} was created by another writer")
-        return found.etag
+        return stored.etag

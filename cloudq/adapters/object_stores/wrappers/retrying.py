@@ -102,11 +102,11 @@ class RetryingStore:
         return self._bulk(lambda: self.inner.download(key, target, max_bytes=max_bytes))
 
     def read(self, key: str) -> Iterator[bytes]:
-        first, rest = self._bulk(lambda: _begun(self.inner.read(key)))
+        first, remaining = self._bulk(lambda: _begun(self.inner.read(key)))
         if first is not None:
             yield first
             # Yielded pieces cannot be taken back: from here on, the reader must handle errors.
-            yield from rest
+            yield from remaining
 
     def _control(self, ask: Callable[[], Result]) -> Result:
         attempts = _Attempts(self.clock, self.jitter, MAX_CONTROL_ATTEMPTS, self.deadline_s)
