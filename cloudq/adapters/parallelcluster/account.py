@@ -54,15 +54,15 @@ class AwsAccount:
                     {"Name": "zone-type", "Values": ["availability-zone"]},
                 ]
             )["AvailabilityZones"]
-            found: dict[str, set[str]] = {zone["ZoneName"]: set() for zone in zones if "ZoneName" in zone}
+            by_zone: dict[str, set[str]] = {zone["ZoneName"]: set() for zone in zones if "ZoneName" in zone}
             pages = self._aws.ec2.get_paginator("describe_instance_type_offerings").paginate(
                 LocationType="availability-zone",
                 Filters=[{"Name": "instance-type", "Values": list(types)}] if types else [],
             )
             for offer in (offer for page in pages for offer in page["InstanceTypeOfferings"]):
-                if offer.get("Location") in found:
-                    found[offer["Location"]].add(offer["InstanceType"])
-        return {zone: frozenset(kinds) for zone, kinds in found.items()}
+                if offer.get("Location") in by_zone:
+                    by_zone[offer["Location"]].add(offer["InstanceType"])
+        return {zone: frozenset(kinds) for zone, kinds in by_zone.items()}
 
     def own_bucket_region(self, bucket: str) -> str | None:
         with as_cloud_problem(f"bucket {bucket}"):

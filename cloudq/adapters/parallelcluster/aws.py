@@ -155,9 +155,9 @@ def words_of(error: ClientError) -> str:
 
 def _answer(what: str, error: ClientError) -> Exception:
     code = code_of(error)
-    said = "; ".join(filter(None, (f"{what}: {words_of(error) or code}", _ADVICE.get(code))))
+    message = "; ".join(filter(None, (f"{what}: {words_of(error) or code}", _ADVICE.get(code))))
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return CloudUnavailable(said) if code in _BUSY or status >= 500 else CloudRefused(said)
+    return CloudUnavailable(message) if code in _BUSY or status >= 500 else CloudRefused(message)
 
 
 def _no_answer(what: str, error: BotoCoreError) -> Exception:

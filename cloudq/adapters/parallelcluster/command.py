@@ -44,8 +44,8 @@ def find_pcluster(home: Path, environ: Mapping[str, str]) -> Path | None:
     own = home / "parallelcluster" / folder / name
     if own.is_file():
         return own
-    found = shutil.which("pcluster", path=environ.get("PATH"))
-    return Path(found) if found else None
+    path = shutil.which("pcluster", path=environ.get("PATH"))
+    return Path(path) if path else None
 
 
 def how_to_install(home: Path) -> str:
@@ -115,8 +115,10 @@ class Pcluster:
 
     def failures(self, name: str) -> tuple[str, ...]:
         """Return the reasons that ``pcluster`` gives for a failed creation."""
-        found = self._ask("describe-cluster", "--cluster-name", name).get("failures") or []
-        return tuple(f"{each.get('failureCode', '')}: {each.get('failureReason', '')}" for each in found)
+        failures = self._ask("describe-cluster", "--cluster-name", name).get("failures") or []
+        return tuple(
+            f"{failure.get('failureCode', '')}: {failure.get('failureReason', '')}" for failure in failures
+        )
 
     def _ask(self, *args: str) -> dict[str, Any]:
         argv = (str(self._path()), *args, "--region", self.region())
@@ -169,10 +171,10 @@ def _message(answer: Mapping[str, Any]) -> str:
 def _complain(answer: Mapping[str, Any], *, is_bad: bool) -> None:
     if not is_bad:
         return
-    problems = [each for each in answer.get("configurationValidationErrors") or () if _is_error(each)]
+    problems = [error for error in answer.get("configurationValidationErrors") or () if _is_error(error)]
     message = " ".join(_message(answer).split()) or "no reason was given"
     if problems or "onfiguration" in message:
-        lines = [f"cluster.yaml: {' '.join(str(each.get('message', '')).split())}" for each in problems]
+        lines = [f"cluster.yaml: {' '.join(str(error.get('message', '')).split())}" for error in problems]
         raise ConfigurationRejected(lines or f"cluster.yaml: {message}")
     raise CloudRefused(f"pcluster: {message}")
 

@@ -24,14 +24,14 @@ class ParallelClusterProvisioner:
         return Cluster(name, self._own(name, Part.NETWORK), self._own(name, Part.NODES))
 
     def clusters(self) -> tuple[Cluster, ...]:
-        found: dict[str, dict[Part, Stack]] = {}
-        for each in self.stacks.all():
-            place = cluster_of(each.stack.name)
-            if place and each.cluster == place[0]:
-                found.setdefault(place[0], {})[place[1]] = each.stack
+        parts_by_name: dict[str, dict[Part, Stack]] = {}
+        for candidate in self.stacks.all():
+            place = cluster_of(candidate.stack.name)
+            if place and candidate.cluster == place[0]:
+                parts_by_name.setdefault(place[0], {})[place[1]] = candidate.stack
         return tuple(
             Cluster(name, parts.get(Part.NETWORK), parts.get(Part.NODES))
-            for name, parts in sorted(found.items())
+            for name, parts in sorted(parts_by_name.items())
         )
 
     def create_network(self, name: str, template: str, parameters: Mapping[str, str]) -> None:
@@ -54,22 +54,22 @@ class ParallelClusterProvisioner:
         return self.stacks.last_event(part.stack_of(name))
 
     def failures(self, name: str, part: Part) -> tuple[str, ...]:
-        told: tuple[str, ...] = ()
+        reasons: tuple[str, ...] = ()
         if part is Part.NODES:
             with suppress(CloudProblem):  # the events of the stack show the reasons, too
-                told = self.pcluster.failures(part.stack_of(name))
-        return (*told, *self.stacks.failures(part.stack_of(name)))
+                reasons = self.pcluster.failures(part.stack_of(name))
+        return (*reasons, *self.stacks.failures(part.stack_of(name)))
 
     def _own(self, name: str, part: Part) -> Stack | None:
-        found = self.stacks.find(part.stack_of(name))
-        if found is None:
+        candidate = self.stacks.find(part.stack_of(name))
+        if candidate is None:
             return None
-        _refuse_foreign(found, name)
-        return found.stack
+        _refuse_foreign(candidate, name)
+        return candidate.stack
 
 
-def _refuse_foreign(found: FoundStack, cluster: str) -> None:
-    if found.cluster != cluster:
+def _refuse_foreign(candidate: FoundStack, cluster: str) -> None:
+    if candidate.cluster != cluster:
         raise NameTaken(
-            f"The stack ({found.stack.name}) exists, and cloudq did not create it: choose another name."
+            f"The stack ({candidate.stack.name}) exists, and cloudq did not create it: choose another name."
         )

@@ -48,8 +48,8 @@ class SetupBucket:
             pages = s3.get_paginator("list_objects_v2").paginate(
                 Bucket=self.name, Prefix=f"{prefix}/", ExpectedBucketOwner=self.owner
             )
-            for found in (each for page in pages for each in page.get("Contents", [])):
-                s3.delete_object(Bucket=self.name, Key=found["Key"], ExpectedBucketOwner=self.owner)
+            for listed in (entry for page in pages for entry in page.get("Contents", [])):
+                s3.delete_object(Bucket=self.name, Key=listed["Key"], ExpectedBucketOwner=self.owner)
 
     def _make(self) -> None:
         s3 = self.aws.s3

@@ -71,12 +71,14 @@ class Stacks:
         """Return the stack of this name, or None if it does not exist or was deleted."""
         with as_cloud_problem(f"stack {name}"):
             try:
-                found = self.aws.cloudformation.describe_stacks(StackName=name)["Stacks"]
+                stacks = self.aws.cloudformation.describe_stacks(StackName=name)["Stacks"]
             except ClientError as error:
                 if _is_missing(error):
                     return None
                 raise
-        return next((_found(stack) for stack in found if stack["StackStatus"] != "DELETE_COMPLETE"), None)
+        return next(
+            (_found_stack(stack) for stack in stacks if stack["StackStatus"] != "DELETE_COMPLETE"), None
+        )
 
     def all(self) -> Iterator[FoundStack]:
         """Yield every existing stack that is not nested in another one."""
@@ -84,7 +86,7 @@ class Stacks:
             for page in self.aws.cloudformation.get_paginator("describe_stacks").paginate():
                 for stack in page["Stacks"]:
                     if stack["StackStatus"] != "DELETE_COMPLETE" and not stack.get("ParentId"):
-                        yield _found(stack)
+                        yield _found_stack(stack)
 
     def create(self, name: str, template: str, parameters: Mapping[str, str], cluster: str) -> None:
         """Begin to create a stack; an existing one of this name is no error."""
@@ -154,7 +156,7 @@ class Stacks:
                     raise
 
 
-def _found(stack: StackTypeDef) -> FoundStack:
+def _found_stack(stack: StackTypeDef) -> FoundStack:
     tags = {tag.get("Key", ""): tag.get("Value", "") for tag in stack.get("Tags", [])}
     status: str = stack["StackStatus"]
     return FoundStack(
@@ -173,7 +175,7 @@ def _found(stack: StackTypeDef) -> FoundStack:
 
 
 def _pairs(items: Any, kind: str) -> Mapping[str, str]:
-    return MappingProxyType({each[f"{kind}Key"]: each.get(f"{kind}Value", "") for each in items or ()})
+    return MappingProxyType({item[f"{kind}Key"]: item.get(f"{kind}Value", "") for item in items or ()})
 
 
 def _is_missing(error: ClientError) -> bool:

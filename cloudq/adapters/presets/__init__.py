@@ -26,7 +26,7 @@ PRESETS = tuple(_BUILT_ON)
 
 def shipped_preset(name: str) -> dict[str, bytes]:
     """Return the four files of a shipped preset, by name. Raises `KeyError` if it does not exist."""
-    return {file: _found(_BUILT_ON[name], file) for file in FILES}
+    return {file: _content(_BUILT_ON[name], file) for file in FILES}
 
 
 def iam_policy(boundary: str = "") -> bytes:
@@ -74,6 +74,6 @@ def _bound(statement: dict[str, Any], boundary: str) -> Iterator[dict[str, Any]]
         yield {**unnamed, "Action": giving, "Condition": condition}
 
 
-def _found(directories: tuple[str, ...], file: str) -> bytes:
+def _content(directories: tuple[str, ...], file: str) -> bytes:
     candidates = (files(__package__) / directory / file for directory in directories)
     return next(candidate for candidate in candidates if candidate.is_file()).read_bytes()
