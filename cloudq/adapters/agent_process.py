@@ -80,7 +80,7 @@ class AgentProcess:
         """Return the other hosts on which an agent of this home noted itself and did not remove the note."""
         here = process.own_identity().host
         noted = [self._read(path) for path in sorted(self._folder.glob(f"{self.system}@*"))]
-        return tuple(each.host for each in noted if each is not None and each.host != here)
+        return tuple(identity.host for identity in noted if identity is not None and identity.host != here)
 
     def guard(self) -> None:
         """Make this process fit to run jobs of others: refuse to run as root, hide its memory from them.

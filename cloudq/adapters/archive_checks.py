@@ -70,11 +70,11 @@ def opened_archive(
         yield opened, _check(entries, archive.stat().st_size, limits, may_link=may_link)
 
 
-def check_promise(found: Contents, promised: Contents) -> None:
+def check_promise(contents: Contents, promised: Contents) -> None:
     """Raise `ArchiveRejected` if archives hold more than the job's record states."""
     for what, more, less in (
-        ("files", found.files, promised.files),
-        ("bytes", found.total_bytes, promised.total_bytes),
+        ("files", contents.files, promised.files),
+        ("bytes", contents.total_bytes, promised.total_bytes),
     ):
         if more > less:
             raise ArchiveRejected(f"the archive holds {more} {what}; the job's record states {less}")

@@ -91,11 +91,11 @@ class ZipArchives:
         limits = self.limits if promised is None else self.limits.promised()
         extraction = _Extraction(into, self.names, limits.waived() if unlimited else limits)
         with as_workspace_problem(f"extract into {into}"):
-            found = extraction.look(archives)
+            contents = extraction.look(archives)
             if promised is not None and not unlimited:
-                check_promise(found, promised)
+                check_promise(contents, promised)
             if not unlimited:
-                check_room(found.total_bytes, into.parent)
+                check_room(contents.total_bytes, into.parent)
             try:
                 return extraction.run(archives)
             except BaseException:
@@ -148,18 +148,18 @@ def _twin(path: Path, name: str, seen: Mapping[str, Path], script: Path) -> str:
 
 
 def _packed(stream: ZipStream, walk: InputWalk) -> Iterator[bytes]:
-    for found in walk.found():
-        raw = os.fsencode(found.name)
-        if found.is_directory:
-            stream.add_directory(raw, found.info)
+    for entry in walk.inputs():
+        raw = os.fsencode(entry.name)
+        if entry.is_directory:
+            stream.add_directory(raw, entry.info)
             yield b""
             continue
         try:
-            with open(found.path, "rb") as source:  # noqa: PTH123 (names are kept as they are)
+            with open(entry.path, "rb") as source:  # noqa: PTH123 (names are kept as they are)
                 yield from stream.add_file(raw, os.fstat(source.fileno()), source)
         except OSError as error:
             raise InvalidInput(
-                f"input {on_one_line(found.path)}: cannot be read: {error.strerror or error}"
+                f"input {on_one_line(entry.path)}: cannot be read: {error.strerror or error}"
             ) from error
         yield b""
 
@@ -182,9 +182,9 @@ class _Extraction:
         """Check the tables of contents of the archives; return their total contents."""
         files = total_bytes = 0
         for archive in archives:
-            with _readable(archive), opened_archive(archive, self.limits, may_link=True) as (_, found):
-                files += found.files
-                total_bytes += found.total_bytes
+            with _readable(archive), opened_archive(archive, self.limits, may_link=True) as (_, contents):
+                files += contents.files
+                total_bytes += contents.total_bytes
         return Contents(files, total_bytes)
 
     def run(self, archives: Sequence[Path]) -> tuple[str, ...]:

@@ -174,7 +174,7 @@ def read_fields(path: Path) -> dict[str, str] | None:
     if content is None:
         return None
     lines = content.decode(errors="replace").split("\n")
-    return {name: value for name, found, value in (line.partition("=") for line in lines) if found}
+    return {name: value for name, separator, value in (line.partition("=") for line in lines) if separator}
 
 
 def write_fields(fields: Mapping[str, object]) -> bytes:

@@ -42,7 +42,7 @@ class InputWalk:
     name: str
     left_out: LeftOut
 
-    def found(self) -> Iterator[FoundInput]:
+    def inputs(self) -> Iterator[FoundInput]:
         """Yield what is included, each directory before its contents. Raises `InvalidInput`."""
         to_enter: list[tuple[str, str, frozenset[_Identity]]] = [(str(self.root), self.name, frozenset())]
         while to_enter:
@@ -62,7 +62,7 @@ class InputWalk:
             else:
                 yield FoundInput(path, name, info)
                 inside = sorted(_listed(path), reverse=True)
-                to_enter += [(f"{path}/{each}", f"{name}/{each}", above | {here}) for each in inside]
+                to_enter += [(f"{path}/{child}", f"{name}/{child}", above | {here}) for child in inside]
 
 
 def _listed(path: str) -> list[str]:

@@ -137,9 +137,9 @@ def login_environment(environ: Mapping[str, str], interpreter: Interpreter | Non
             continue
         if _CONDA.fullmatch(name) and environ.get("CONDA_PREFIX", "").rstrip("/") in own:
             continue
-        rest = value if name.startswith(_FUNCTION) else _without(value, own)
-        if rest is not None:
-            kept[name] = rest
+        remaining = value if name.startswith(_FUNCTION) else _without(value, own)
+        if remaining is not None:
+            kept[name] = remaining
     return kept
 
 
@@ -155,13 +155,13 @@ def reason_to_leave_out(name: str) -> str:
 
 def _prefixes(environ: Mapping[str, str], interpreter: Interpreter) -> frozenset[str]:
     """Return the directories of the agent's Python and of an environment that no login activates."""
-    found = {environ.get("VIRTUAL_ENV", ""), _activated_conda(environ)}
+    candidates = {environ.get("VIRTUAL_ENV", ""), _activated_conda(environ)}
     if interpreter.prefix != interpreter.base_prefix:
-        found.add(interpreter.prefix)
+        candidates.add(interpreter.prefix)
     if _is_personal(interpreter.base_prefix, environ):
-        found.add(interpreter.base_prefix)
+        candidates.add(interpreter.base_prefix)
     home = environ.get("HOME", "")
-    written = {prefix.rstrip("/") or "/" for prefix in found if prefix.startswith("/")}
+    written = {prefix.rstrip("/") or "/" for prefix in candidates if prefix.startswith("/")}
     return frozenset(prefix for prefix in written if _is_dedicated(prefix, home))
 
 

@@ -92,7 +92,7 @@ def _parse_line(line: str) -> Mount | None:
 
 def _unescaped(text: str) -> str:
     """Decode the octal escapes with which the table writes blanks and backslashes."""
-    return _ESCAPED.sub(lambda found: chr(int(found[1], 8)), text)
+    return _ESCAPED.sub(lambda match: chr(int(match[1], 8)), text)
 
 
 def _nfs(options: frozenset[str]) -> LockReach:

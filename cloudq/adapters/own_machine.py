@@ -30,13 +30,11 @@ class ThisMachine:
             return None
         with as_workspace_problem(f"access {path}"):
             try:
-                found = path.stat()
+                info = path.stat()
             except FileNotFoundError:
                 return None
-        mode = stat.S_IMODE(found.st_mode)
-        return Access(
-            bool(mode & _READ_BY_OTHERS), bool(mode & _WRITE_BY_OTHERS), found.st_uid == os.getuid()
-        )
+        mode = stat.S_IMODE(info.st_mode)
+        return Access(bool(mode & _READ_BY_OTHERS), bool(mode & _WRITE_BY_OTHERS), info.st_uid == os.getuid())
 
     def why_not_writable(self, directory: Path) -> str:
         try:
@@ -53,8 +51,8 @@ class ThisMachine:
             free_bytes = shutil.disk_usage(nearest).free
             if not hasattr(os, "statvfs"):
                 return Room(free_bytes, None)
-            found = os.statvfs(nearest)
-        return Room(free_bytes, found.f_favail if found.f_files else None)
+            file_system = os.statvfs(nearest)
+        return Room(free_bytes, file_system.f_favail if file_system.f_files else None)
 
     def missing(self, commands: Sequence[str]) -> tuple[str, ...]:
         path = self.environ.get("PATH", os.defpath)

@@ -151,12 +151,12 @@ def run_to_end(command: Command, timeout_s: float, max_bytes: int = MAX_ANSWER_B
         raise SchedulerUnavailable(f"{command.argv[0]} cannot be run: {error.strerror or error}") from error
     with popen:
         try:
-            told = _read_all(popen, command.argv[0], time.monotonic() + timeout_s, max_bytes)
+            output = _read_all(popen, command.argv[0], time.monotonic() + timeout_s, max_bytes)
         except BaseException:
             if popen.poll() is None:  # otherwise another group may have its number
                 os.killpg(popen.pid, signal.SIGKILL)
             raise
-    return Finished(popen.returncode, *told, began_at, _elapsed())
+    return Finished(popen.returncode, *output, began_at, _elapsed())
 
 
 def _elapsed() -> float:
@@ -253,13 +253,13 @@ def group() -> str:
 
 def identity_of(pid: int) -> ProcessIdentity:
     """Return the process that has *pid* now; ``started`` is empty if it cannot be determined."""
-    found = _stat_fields(pid)
+    fields = _stat_fields(pid)
     return ProcessIdentity(
         host=os.uname().nodename,
         boot_id=_read(_BOOT_ID),
         pid_namespace=_pid_namespace(),
         pid=pid,
-        started=found[1] if found else "",
+        started=fields[1] if fields else "",
     )
 
 
@@ -278,8 +278,8 @@ def is_gone(process: ProcessIdentity) -> bool:
 def _runs(process: ProcessIdentity) -> bool:
     if not process.started:
         return _pid_in_use(process.pid)
-    found = _stat_fields(process.pid)
-    return found is not None and found[1] == process.started and found[0] not in _DEAD
+    fields = _stat_fields(process.pid)
+    return fields is not None and fields[1] == process.started and fields[0] not in _DEAD
 
 
 def send_signal(process: ProcessIdentity, number: signal.Signals) -> bool:
@@ -319,8 +319,8 @@ def kill_group(leader: ProcessIdentity, marks: Sequence[bytes]) -> None:
 
 def _members(group: int) -> list[ProcessIdentity]:
     pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 (only names are needed)
-    found = {pid: _stat_fields(pid) for pid in pids}
-    return [identity_of(pid) for pid, stat in found.items() if stat and stat[2] == str(group)]
+    fields = {pid: _stat_fields(pid) for pid in pids}
+    return [identity_of(pid) for pid, stat in fields.items() if stat and stat[2] == str(group)]
 
 
 def _environment_holds(pid: int, marks: Sequence[bytes]) -> bool:

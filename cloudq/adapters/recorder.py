@@ -57,7 +57,7 @@ def read_environment(handle: int) -> dict[bytes, bytes]:
     """Return the variables that were written as NUL-terminated ``name=value``."""
     with os.fdopen(handle, "rb", closefd=False) as file:
         pairs = (item.partition(b"=") for item in file.read().split(b"\0"))
-    return {name: value for name, found, value in pairs if found}
+    return {name: value for name, separator, value in pairs if separator}
 
 
 def become(command: list[str], environment: dict[bytes, bytes]) -> None:
@@ -73,14 +73,14 @@ def become(command: list[str], environment: dict[bytes, bytes]) -> None:
         os.execvpe(command[0], command, environment)  # noqa: S606
     except FileNotFoundError as error:
         code = _NOT_FOUND
-        _say(f"{command[0]}: {error.strerror}")
+        _report(f"{command[0]}: {error.strerror}")
     except OSError as error:
-        _say(f"{command[0]}: {error.strerror}")
+        _report(f"{command[0]}: {error.strerror}")
     finally:
         os._exit(code)
 
 
-def _say(words: str) -> None:
+def _report(words: str) -> None:
     with suppress(OSError):
         os.write(2, f"{words}\n".encode(errors="replace"))
 

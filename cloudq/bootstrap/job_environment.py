@@ -14,14 +14,14 @@ def job_environment(config: Config) -> Mapping[str, str]:
 
     The store's settings are those of the agent, because variables may have overridden the file.
     """
-    told = {
+    variables = {
         "CLOUDQ_HOME": str(config.home.absolute()),
         "CLOUDQ_IMAGE_CACHE": str(config.home.absolute() / "images"),
         "CLOUDQ_PYTHON": sys.executable,
         "CLOUDQ_CONFIG": str(config.path.absolute()) if config.path else "",
         **_of_store(config.store),
     }
-    return {name: value for name, value in told.items() if value}
+    return {name: value for name, value in variables.items() if value}
 
 
 def _of_store(store: StoreConfig) -> dict[str, str]:

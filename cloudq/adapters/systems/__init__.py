@@ -40,8 +40,8 @@ def has_own_profile(name: str, own: Path) -> bool:
 @cache
 def shipped_profiles() -> Mapping[str, str]:
     """Return the text of every profile shipped with cloudq, by name."""
-    found = (file for file in files(__package__).iterdir() if file.name.endswith(".toml"))
-    return {file.name.removesuffix(".toml"): file.read_text(encoding="utf-8") for file in found}
+    profiles = (file for file in files(__package__).iterdir() if file.name.endswith(".toml"))
+    return {file.name.removesuffix(".toml"): file.read_text(encoding="utf-8") for file in profiles}
 
 
 def _own_file(name: str, own: Path) -> Path:

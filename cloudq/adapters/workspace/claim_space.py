@@ -72,7 +72,7 @@ _MAX_BASELINE_BYTES = 256 << 20
 _LOG_PIECE_BYTES = 1 << 20
 _MAX_OPTIONS_BYTES = 4 << 20
 _INTENT = re.compile(r"intent\.([1-9][0-9]{0,5})")
-_TOLD_BY_JOB_SHELLS = ("lock", "start", "exit")
+_JOB_SHELL_FILES = ("lock", "start", "exit")
 _STREAMS = frozenset({"stdout", "stderr"})
 
 
@@ -121,8 +121,8 @@ class DirectoryClaimSpace:
         if not os.path.lexists(path):
             return None
         try:
-            told = json.loads(read_record(path) or b"")
-            return SpaceOwner(str(told["system"]), ClaimTag.parse(str(told["tag"])), str(told["nonce"]))
+            record = json.loads(read_record(path) or b"")
+            return SpaceOwner(str(record["system"]), ClaimTag.parse(str(record["tag"])), str(record["nonce"]))
         except (ValueError, TypeError, KeyError, RecursionError, InvalidInput) as error:
             raise WorkspaceProblem(f"{path} does not name the owner of {self.work_dir}") from error
 
@@ -133,8 +133,8 @@ class DirectoryClaimSpace:
             for directory in (self.cache, self.cache / CONTROL, self.control_dir):
                 make_private_dir(directory)
             create_file(self.control_dir / "owner.json", _owner_text(owner))
-            if (found := self.owner()) != owner:
-                raise WorkspaceProblem(f"{self.control_dir} belongs to another claim: {found}")
+            if (current := self.owner()) != owner:
+                raise WorkspaceProblem(f"{self.control_dir} belongs to another claim: {current}")
             if not self._has_work_dir():
                 self._make_work_dir()
             elif not self._owns_work_dir():
@@ -325,7 +325,7 @@ class DirectoryClaimSpace:
                     seen = {
                         (entry.name, entry.inode())
                         for entry in entries
-                        if entry.name.startswith(_TOLD_BY_JOB_SHELLS)
+                        if entry.name.startswith(_JOB_SHELL_FILES)
                     }
             except FileNotFoundError:
                 return None
@@ -471,8 +471,8 @@ class DirectoryClaimSpace:
 
 
 def _owner_text(owner: SpaceOwner) -> bytes:
-    told = {"format": "1.0", "system": owner.system, "tag": str(owner.tag), "nonce": owner.nonce}
-    return json.dumps(told).encode()
+    record = {"format": "1.0", "system": owner.system, "tag": str(owner.tag), "nonce": owner.nonce}
+    return json.dumps(record).encode()
 
 
 def _is_inode(path: Path, inode: int) -> bool:

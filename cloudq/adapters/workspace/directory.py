@@ -93,10 +93,10 @@ class DirectoryWorkspace:
         now = self.clock.now()
         removed = []
         expired = [tag for tag in sorted(self._tags()) if _is_expired(self.space(tag), now, keep_s)]
-        used = [Path(each) for each in in_use()] if expired else []
+        used = [Path(path) for path in in_use()] if expired else []
         for tag in expired:
             space = self.space(tag)
-            if any(each.is_relative_to(space.work_dir) for each in used):
+            if any(path.is_relative_to(space.work_dir) for path in used):
                 continue
             with suppress(WorkspaceProblem):  # tried again in the next round
                 space.remove()

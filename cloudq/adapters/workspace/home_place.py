@@ -16,7 +16,7 @@ from cloudq.adapters.mounts import MOUNT_TABLE, mount_of
 
 NOTE = "place"
 MACHINE_IDS = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"))
-_NUMBERS_FILES_ANEW = ("fuse", "9p", "vboxsf", "drvfs")
+_UNSTABLE_INODES = ("fuse", "9p", "vboxsf", "drvfs")
 """File systems that may give a directory another inode number at each mount."""
 
 
@@ -30,7 +30,7 @@ def place_of(home: Path, mounts: Path = MOUNT_TABLE) -> dict[str, str]:
     mount = mount_of(home, mounts)
     if mount is None:
         return {}
-    keeps_inodes = not mount.kind.startswith(_NUMBERS_FILES_ANEW)
+    keeps_inodes = not mount.kind.startswith(_UNSTABLE_INODES)
     counts = {"inode": keeps_inodes, "machine": mount.is_local}
     return {name: value for name, value in _marks(home).items() if counts[name]}
 
@@ -51,9 +51,9 @@ def why_not_the_same_home(home: Path) -> str:
     moved = [name for name in here if name in noted and noted[name] != here[name]]
     if not moved:
         return ""
-    found = " and ".join(f"the {name} was {noted[name]}, is now {here[name]}" for name in moved)
+    changes = " and ".join(f"the {name} was {noted[name]}, is now {here[name]}" for name in moved)
     return (
-        f"the home {home} was copied, restored or moved ({found}): another agent may use the original. "
+        f"the home {home} was copied, restored or moved ({changes}): another agent may use the original. "
         "Unfinished jobs are followed; no job is started. If this home is the only one, confirm it. If it is "
         "a copy, give it a new identity"
     )

@@ -48,8 +48,8 @@ class Ledger:
 
     def find(self, tag: ClaimTag, submission: str) -> datetime | None:
         """Return when *tag* of *submission* was first handed to the scheduler; None if it never was."""
-        found = [at for month in self._months() for at in _starts(self._file(month, tag), tag, submission)]
-        return min(found, default=None)
+        starts = [at for month in self._months() for at in _starts(self._file(month, tag), tag, submission)]
+        return min(starts, default=None)
 
     def _file(self, month: str, tag: ClaimTag) -> Path:
         return self.root / month / tag.job_id[:2]
@@ -89,12 +89,12 @@ def _append(path: Path, line: bytes) -> None:
 
 def _starts(path: Path, tag: ClaimTag, submission: str) -> list[datetime]:
     wanted = f"{tag} {submission} ".encode()
-    found = []
+    starts = []
     for line in _read(path).splitlines():
         if line.startswith(wanted):
             with suppress(ValueError):
-                found.append(datetime.fromisoformat(line[len(wanted) :].decode(errors="replace")))
-    return found
+                starts.append(datetime.fromisoformat(line[len(wanted) :].decode(errors="replace")))
+    return starts
 
 
 def _read(path: Path) -> bytes:

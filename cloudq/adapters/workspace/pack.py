@@ -36,7 +36,7 @@ Mark = tuple[int, int, int]
 
 
 @frozen
-class _Found:
+class _Entry:
     """A directory entry, relative to the root of the walk; a directory itself has one only if it is empty."""
 
     path: str
@@ -75,7 +75,7 @@ def pack_changed(root: Path, baseline: Mapping[str, Mark], put: PutArchive) -> P
     Raises whatever *put* raises; all of it must then be packed again.
     """
     packer = _Packer(root, baseline)
-    expected = sum(found.info.st_size for found in packer.wanted(LeftOut()) if found.info)
+    expected = sum(entry.info.st_size for entry in packer.wanted(LeftOut()) if entry.info)
     size = 0
     with closing(packer.wanted(packer.left_out)) as wanted:
         for first in wanted:
@@ -101,26 +101,26 @@ class _Packer:
     files: int = 0
     total_bytes: int = 0
 
-    def wanted(self, left_out: LeftOut) -> Generator[_Found, None, None]:
+    def wanted(self, left_out: LeftOut) -> Generator[_Entry, None, None]:
         """Yield the entries to pack. The directory of an entry is open until the next one is requested."""
-        for found in _walk(self.root, left_out):
-            if found.info is None or self._is_unchanged(found, found.info):
+        for entry in _walk(self.root, left_out):
+            if entry.info is None or self._is_unchanged(entry, entry.info):
                 continue
-            if len(os.fsencode(found.path)) * 3 > MAX_NAME_BYTES:
-                left_out.note(found.path, "its path is too long")
-            elif not _can_be_packed(found.info):
-                left_out.note(found.path, kind_in_words(found.info.st_mode))
-            elif not stat.S_ISLNK(found.info.st_mode):
-                yield found
-            elif target := self._target(found, left_out):
-                yield evolve(found, target=target)
+            if len(os.fsencode(entry.path)) * 3 > MAX_NAME_BYTES:
+                left_out.note(entry.path, "its path is too long")
+            elif not _can_be_packed(entry.info):
+                left_out.note(entry.path, kind_in_words(entry.info.st_mode))
+            elif not stat.S_ISLNK(entry.info.st_mode):
+                yield entry
+            elif target := self._target(entry, left_out):
+                yield evolve(entry, target=target)
 
-    def pieces(self, wanted: Iterator[_Found]) -> Generator[bytes, None, None]:
+    def pieces(self, wanted: Iterator[_Entry]) -> Generator[bytes, None, None]:
         """Yield the bytes of one archive, with as many of *wanted* as it can take."""
         stream = ZipStream(_FAST)
-        for found in wanted:
-            assert found.info is not None  # noqa: S101 (`wanted` ensures it)
-            yield from self._add(stream, found, found.info)
+        for entry in wanted:
+            assert entry.info is not None  # noqa: S101 (`wanted` ensures it)
+            yield from self._add(stream, entry, entry.info)
             if (
                 stream.files >= FILES_AN_ARCHIVE
                 or stream.packed_bytes >= BYTES_AN_ARCHIVE
@@ -131,67 +131,67 @@ class _Packer:
         self.files += stream.files
         self.total_bytes += stream.total_bytes
 
-    def _is_unchanged(self, found: _Found, info: os.stat_result) -> bool:
-        before = self.baseline.get(found.path)
+    def _is_unchanged(self, entry: _Entry, info: os.stat_result) -> bool:
+        before = self.baseline.get(entry.path)
         if stat.S_ISDIR(info.st_mode):  # its modification time depends on what was in it
             return before is not None and before[2] == info.st_ino
         return before == _mark(info)
 
-    def _add(self, stream: ZipStream, found: _Found, info: os.stat_result) -> Iterator[bytes]:
-        path = os.fsencode(found.path)
+    def _add(self, stream: ZipStream, entry: _Entry, info: os.stat_result) -> Iterator[bytes]:
+        path = os.fsencode(entry.path)
         if stat.S_ISDIR(info.st_mode):
             stream.add_directory(path, info)
         elif stat.S_ISLNK(info.st_mode):
-            stream.add_link(path, info, found.target)
+            stream.add_link(path, info, entry.target)
         else:
-            yield from self._add_file(stream, found)
+            yield from self._add_file(stream, entry)
 
-    def _target(self, found: _Found, left_out: LeftOut) -> bytes:
+    def _target(self, entry: _Entry, left_out: LeftOut) -> bytes:
         """Return the target of a link if it is in the tree, in a form valid in a copy; else nothing."""
         try:
-            target = os.readlink(found.name, dir_fd=found.directory)
+            target = os.readlink(entry.name, dir_fd=entry.directory)
         except OSError:
             return b""  # it is gone
-        if not leads_outside(found.path, target):
+        if not leads_outside(entry.path, target):
             return os.fsencode(target)
-        folder = os.path.join(os.path.realpath(self.root), os.path.dirname(found.path))  # noqa: PTH118, PTH120
+        folder = os.path.join(os.path.realpath(self.root), os.path.dirname(entry.path))  # noqa: PTH118, PTH120
         real = os.path.realpath(os.path.join(folder, target))  # noqa: PTH118
         inside = os.path.relpath(real, folder)
-        if leads_outside(found.path, inside):
+        if leads_outside(entry.path, inside):
             shown = encoded(os.fsencode(target))[:200]
-            left_out.note(found.path, f"a link that leads out of the work directory, to {shown}")
+            left_out.note(entry.path, f"a link that leads out of the work directory, to {shown}")
             return b""
         return os.fsencode(inside)
 
-    def _add_file(self, stream: ZipStream, found: _Found) -> Iterator[bytes]:
+    def _add_file(self, stream: ZipStream, entry: _Entry) -> Iterator[bytes]:
         try:
-            handle = os.open(found.name, _READ, dir_fd=found.directory)
+            handle = os.open(entry.name, _READ, dir_fd=entry.directory)
         except FileNotFoundError:
             return
         except OSError as error:
-            self.left_out.note(found.path, error.strerror or str(error))
+            self.left_out.note(entry.path, error.strerror or str(error))
             return
         with os.fdopen(handle, "rb") as source:
             info = os.fstat(handle)
             if stat.S_ISREG(info.st_mode):
-                yield from self._copy(stream, found, source, info)
+                yield from self._copy(stream, entry, source, info)
             else:
-                self.left_out.note(found.path, kind_in_words(info.st_mode))
+                self.left_out.note(entry.path, kind_in_words(info.st_mode))
 
     def _copy(
-        self, stream: ZipStream, found: _Found, source: BinaryIO, info: os.stat_result
+        self, stream: ZipStream, entry: _Entry, source: BinaryIO, info: os.stat_result
     ) -> Iterator[bytes]:
         try:
-            yield from stream.add_file(os.fsencode(found.path), info, source)
+            yield from stream.add_file(os.fsencode(entry.path), info, source)
         except OSError as error:
-            self.left_out.note(found.path, f"only in part: {error.strerror or error}")
+            self.left_out.note(entry.path, f"only in part: {error.strerror or error}")
 
 
 def _can_be_packed(info: os.stat_result) -> bool:
     return stat.S_IFMT(info.st_mode) in {stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK}
 
 
-def _walk(root: Path, left_out: LeftOut) -> Iterator[_Found]:
+def _walk(root: Path, left_out: LeftOut) -> Iterator[_Entry]:
     """Yield everything under *root* in a fixed order; directories only if empty, links not followed."""
 
     def note(error: OSError) -> None:
@@ -204,9 +204,9 @@ def _walk(root: Path, left_out: LeftOut) -> Iterator[_Found]:
         directories.sort()
         inside = os.path.relpath(path, root)
         for name in sorted((*files, *_links(directories, handle))):
-            yield _Found(_join(inside, name), name, handle, _info(name, handle))
+            yield _Entry(_join(inside, name), name, handle, _info(name, handle))
         if inside != "." and not files and not directories:
-            yield _Found(inside, ".", handle, os.fstat(handle))
+            yield _Entry(inside, ".", handle, os.fstat(handle))
 
 
 def _join(directory: str, name: str) -> str:

@@ -44,10 +44,10 @@ def extract_archive(
     """
     limits = limits if promised is None else limits.promised()
     try:
-        with opened_archive(archive, limits) as (opened, found), _opened(target) as root:
+        with opened_archive(archive, limits) as (opened, contents), _opened(target) as root:
             if promised is not None:
-                check_promise(found, promised)
-            check_room(found.total_bytes, target)
+                check_promise(contents, promised)
+            check_room(contents.total_bytes, target)
             for entry in opened.infolist():
                 _extract_entry(opened, entry, root, check)
     except BAD_ARCHIVE as error:
