@@ -166,27 +166,27 @@ def endpoint_url(value: str) -> str:
     """Check ``file:///dir``, ``http(s)://host[:port][/path]`` or an empty text."""
     if not value:
         return value
-    scheme, separator, rest = value.partition("://")
+    scheme, separator, address = value.partition("://")
     check = _SCHEMES.get(scheme.lower())
     if not separator or check is None:
         raise ValueError(f"{value!r} is neither file:///dir nor http(s)://host")
-    return check(scheme.lower(), rest)
+    return check(scheme.lower(), address)
 
 
-def _file_url(_scheme: str, rest: str) -> str:
-    path = rest.removeprefix("localhost")
+def _file_url(_scheme: str, address: str) -> str:
+    path = address.removeprefix("localhost")
     if not path.startswith(("/", "~/")) or not path.isprintable():
         raise ValueError(
-            f"'file://{rest}' does not name a directory: write file:///dir, or file://~/dir in your home"
+            f"'file://{address}' does not name a directory: write file:///dir, or file://~/dir in your home"
         )
     if ".." in path.split("/"):
-        raise ValueError(f"'file://{rest}' has '..' in it")
+        raise ValueError(f"'file://{address}' has '..' in it")
     return f"file://{path}"
 
 
-def _http_url(scheme: str, rest: str) -> str:
-    url = f"{scheme}://{rest}"
-    if "@" in rest:
+def _http_url(scheme: str, address: str) -> str:
+    url = f"{scheme}://{address}"
+    if "@" in address:
         raise ValueError("holds a user name or password: name a profile of ~/.aws/credentials instead")
     try:
         parts = urlsplit(url)

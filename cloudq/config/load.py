@@ -129,8 +129,8 @@ def _url_path(path: Path) -> str:
 
 
 def _user_home(environ: Mapping[str, str]) -> Path:
-    found = environ.get("HOME") or environ.get("USERPROFILE")
-    return Path(found).absolute() if found else Path.home()
+    home = environ.get("HOME") or environ.get("USERPROFILE")
+    return Path(home).absolute() if home else Path.home()
 
 
 def _expanded(path: str, environ: Mapping[str, str]) -> Path:
@@ -138,9 +138,9 @@ def _expanded(path: str, environ: Mapping[str, str]) -> Path:
 
 
 def _notices_of_original(home: Path) -> list[str]:
-    found = find_original(home)
-    if not found:
+    paths = find_original(home)
+    if not paths:
         return []
-    names = ", ".join(str(path) for path in found)
-    told = f"{names}: a configuration of the original CloudQ, which is neither used nor changed"
-    return [f"{told}; 'cloudqcli init' writes a new one to {home / CONFIG_FILE}"]
+    names = ", ".join(str(path) for path in paths)
+    notice = f"{names}: a configuration of the original CloudQ, which is neither used nor changed"
+    return [f"{notice}; 'cloudqcli init' writes a new one to {home / CONFIG_FILE}"]

@@ -15,7 +15,7 @@ _HEAD = """\
 # docs/configuration.md describes every key. No password or key belongs in this file.
 """
 
-_SECTION_SAYS = {
+_SECTION_COMMENTS = {
     "store": "Where jobs, outputs and logs are kept; the same for clients and agents.",
     "agent": "Only read by cloudqd, on the machine that runs the jobs.",
     "client": "Only read by cloudqcli and by programs that import cloudq.",
@@ -66,7 +66,7 @@ def _write_new(path: Path, text: str) -> None:
 def _render_section(section: str, values: Mapping[str, Value]) -> str:
     keys = [key for key in KEYS if key.section == section]
     entries = [_render_key(key, values) for key in keys]
-    return f"# {_SECTION_SAYS[section]}\n[{section}]\n" + "".join(entries)
+    return f"# {_SECTION_COMMENTS[section]}\n[{section}]\n" + "".join(entries)
 
 
 def _render_key(key: Key, values: Mapping[str, Value]) -> str:

@@ -364,7 +364,7 @@ def _status(
         if local_id in answer and task in answer[local_id].tasks and answer[local_id].may_be_of(held.tag)
     ]
     alive = [status for status in statuses if status.life is not Life.ENDED]
-    of_the_script = [status for status in statuses if status.tells_of_the_script]
+    of_the_script = [status for status in statuses if status.may_concern_script]
     return next(iter(alive or of_the_script or statuses), None)
 
 

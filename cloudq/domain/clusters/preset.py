@@ -63,8 +63,8 @@ class Preset:
 
 def unknown_placeholders(data: object) -> list[str]:
     """Return the placeholders in *data* that cloudq does not define."""
-    found = (name for text in _texts(data) for name in _PLACEHOLDER.findall(text))
-    return list(dict.fromkeys(name for name in found if name not in PLACEHOLDERS))
+    names = (name for text in _texts(data) for name in _PLACEHOLDER.findall(text))
+    return list(dict.fromkeys(name for name in names if name not in PLACEHOLDERS))
 
 
 def instance_types(configuration: object) -> tuple[str, ...]:

@@ -72,7 +72,7 @@ def chosen_zone(asked: str, types: Sequence[str], offered: Mapping[str, frozense
     *offered* contains the types that each zone of the region has. Raises `InvalidInput` that names the
     zones where the types are available.
     """
-    fitting = sorted(zone for zone, found in offered.items() if found.issuperset(types))
+    fitting = sorted(zone for zone, zone_types in offered.items() if zone_types.issuperset(types))
     if asked in fitting:
         return asked
     if not asked and fitting:
@@ -89,13 +89,13 @@ def chosen_zone(asked: str, types: Sequence[str], offered: Mapping[str, frozense
 
 def _nowhere(types: Sequence[str], offered: Mapping[str, frozenset[str]]) -> list[str]:
     """Return why no zone fits, with one line per instance type."""
-    rare = [kind for kind in types if not any(kind in found for found in offered.values())]
+    rare = [kind for kind in types if not any(kind in zone_types for zone_types in offered.values())]
     if rare:
         return [
             f"instance type {kind}: no zone of this region has it; change it in the preset" for kind in rare
         ]
     lines = []
     for kind in types:
-        zones = ", ".join(sorted(zone for zone, found in offered.items() if kind in found))
+        zones = ", ".join(sorted(zone for zone, zone_types in offered.items() if kind in zone_types))
         lines.append(f"instance type {kind}: only in {zones}; no zone has all instance types of the preset")
     return lines

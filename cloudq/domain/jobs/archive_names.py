@@ -22,7 +22,7 @@ def encoded(raw: bytes) -> str:
     A ``%`` that would be read as such an escape becomes ``%25``.
     """
     text = _LOOKS_ESCAPED.sub("%25", raw.decode("utf-8", "surrogateescape"))
-    return _NO_TEXT.sub(lambda found: f"%{ord(found[0]) - 0xDC00:02X}", text)
+    return _NO_TEXT.sub(lambda match: f"%{ord(match[0]) - 0xDC00:02X}", text)
 
 
 def decoded(name: str) -> bytes:
@@ -39,7 +39,7 @@ def for_windows(part: str) -> str:
     part = _LOOKS_ESCAPED_ON_WINDOWS.sub("%25", part)
     if _DEVICE.fullmatch(part):
         part = f"%{ord(part[0]):02X}{part[1:]}"
-    return _REFUSED_BY_WINDOWS.sub(lambda found: f"%{ord(found[0]):02X}", part)
+    return _REFUSED_BY_WINDOWS.sub(lambda match: f"%{ord(match[0]):02X}", part)
 
 
 def leads_outside(path: str, target: str) -> bool:

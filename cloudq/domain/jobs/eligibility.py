@@ -21,7 +21,7 @@ def offer_of(profile: SystemProfile, *, unpinned: bool = True, handicap_s: float
         unpinned=unpinned,
         handicap_s=handicap_s,
         meta=True,
-        resources=tuple(_offered(name, told, profile) for name, told in profile.resources.items()),
+        resources=tuple(_offered(name, resource, profile) for name, resource in profile.resources.items()),
         any_resource=profile.resource is not None,
         max_n=_most(profile.resource, limits.n_resource),
         walltime=profile.walltime is not None,
@@ -32,9 +32,9 @@ def offer_of(profile: SystemProfile, *, unpinned: bool = True, handicap_s: float
     )
 
 
-def _offered(name: str, told: ResourceProfile, profile: SystemProfile) -> OfferedResource:
-    template = told.options or profile.resource
-    return OfferedResource(name, _most(template, told.max_n or profile.limits.n_resource))
+def _offered(name: str, resource: ResourceProfile, profile: SystemProfile) -> OfferedResource:
+    template = resource.options or profile.resource
+    return OfferedResource(name, _most(template, resource.max_n or profile.limits.n_resource))
 
 
 def _most(template: OptionTemplate | None, limit: int | None) -> int | None:
@@ -87,11 +87,11 @@ def _resource_reasons(
             yield f"it provides only one of resource {script.resource}"
         return
     name = mapping.resource or script.resource
-    known = next((each for each in offer.resources if each.name == name), None)
-    if known is None and not (offer.any_resource and (chosen or mapping.resource)):
-        there_are = ", ".join(sorted(each.name for each in offer.resources)) or "none"
+    resource = next((offered for offered in offer.resources if offered.name == name), None)
+    if resource is None and not (offer.any_resource and (chosen or mapping.resource)):
+        there_are = ", ".join(sorted(offered.name for offered in offer.resources)) or "none"
         yield f"it has no resource {name!r} (known: {there_are})"
         return
-    most = known.max_n if known is not None and known.max_n is not None else offer.max_n
+    most = resource.max_n if resource is not None and resource.max_n is not None else offer.max_n
     if most is not None and script.n_resource > most:
         yield f"n_resource {script.n_resource} is more than its {most} of {name}"

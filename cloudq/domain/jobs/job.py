@@ -150,7 +150,7 @@ class Job:
 
     def mapping_of(self, system: str) -> SystemMapping:
         """Return the mapping for *system*; an empty mapping means that names are the same there."""
-        return next((each for each in self.mappings if each.system == system), SystemMapping(system))
+        return next((mapping for mapping in self.mappings if mapping.system == system), SystemMapping(system))
 
     @property
     def input_contents(self) -> Contents | None:
@@ -169,8 +169,8 @@ class Job:
 
     def state_of_task(self, task: int | None) -> JobState:
         """Return the state of one task; the job's state for None, and for a task that is not recorded."""
-        known = self.tasks.as_dict().get(task) if task is not None else None
-        return self.state if known is None else known.state
+        task_state = self.tasks.as_dict().get(task) if task is not None else None
+        return self.state if task_state is None else task_state.state
 
     def entered(self, state: JobState, at: datetime, reason: str = "") -> Job:
         """Return the job after a change to *state*; unchanged if it is in this state already.

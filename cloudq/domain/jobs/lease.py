@@ -170,7 +170,7 @@ class LeaseNotes:
 
     def without(self, nonce: str) -> LeaseNotes:
         """Return the notes without *nonce*, after the store answered that another process wrote the lease."""
-        left = tuple(each for each in self.nonces if each != nonce)
+        left = tuple(other for other in self.nonces if other != nonce)
         return evolve(self, nonces=left, refused=(*self.refused, nonce)[-MAX_REFUSED:])
 
     def with_confirmed(self, lease: Lease) -> LeaseNotes:
@@ -258,12 +258,12 @@ class AgentState(Enum):
         return cls.AWAY if age_s > lease.time_to_live_s else cls.ALIVE
 
 
-def why_older(system: str, found: Lease | None, remembered: int) -> str:
-    """Return why a home that held epoch *remembered* starts no job if it *found* an older lease, or none."""
-    if found is None:
+def why_older(system: str, lease: Lease | None, remembered: int) -> str:
+    """Return why a home that held epoch *remembered* starts no job: *lease* is older, or missing."""
+    if lease is None:
         what = f"is missing, but this home held epoch {remembered}"
-    elif found.epoch < remembered:
-        what = f"has epoch {found.epoch}, but this home held epoch {remembered}"
+    elif lease.epoch < remembered:
+        what = f"has epoch {lease.epoch}, but this home held epoch {remembered}"
     else:
         what = "is older than the last one that this home wrote"
     return f"the lease of {system} in the bucket {what}: {_WENT_BACK}"

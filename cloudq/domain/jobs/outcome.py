@@ -79,7 +79,7 @@ class SchedulerStatus:
     """
 
     @property
-    def tells_of_the_script(self) -> bool:
+    def may_concern_script(self) -> bool:
         """Return True if this may be how the script ended, not a submission that found the lock taken."""
         return not (self.verdict is JobState.ERROR and self.exit_code == NOT_ITS_TURN)
 
@@ -122,7 +122,7 @@ def decide(evidence: Evidence) -> TaskState | None:
 
 
 def _counts(status: SchedulerStatus, evidence: Evidence) -> bool:
-    return status.tells_of_the_script and (not status.never_ran or _has_never_run(evidence))
+    return status.may_concern_script and (not status.never_ran or _has_never_run(evidence))
 
 
 def _has_never_run(evidence: Evidence) -> bool:
@@ -135,7 +135,7 @@ def _decide_out_of_sight(status: SchedulerStatus | None) -> TaskState | None:
     """Decide without records: only a verdict counts, and no answer never means an end (protocol 4.5)."""
     if status is None or status.verdict is None:
         return None
-    reason, code = status.reason or _VERDICT_SAYS[status.verdict], status.exit_code
+    reason, code = status.reason or _VERDICT_REASONS[status.verdict], status.exit_code
     if status.verdict is not JobState.DONE:
         return TaskState(status.verdict, code or None, reason)
     if code:
@@ -149,7 +149,7 @@ _ALIVE = {
     Life.COMPLETING: JobState.RUN,
 }
 
-_VERDICT_SAYS = {
+_VERDICT_REASONS = {
     JobState.DONE: "no exit record; as reported by the scheduler",
     JobState.ERROR: "the scheduler reports that it failed",
     JobState.TIMEOUT: "the scheduler ended it at its time limit",
@@ -167,10 +167,10 @@ def _record_that_counts(evidence: Evidence) -> ExitRecord | None:
         return record
     if record.local_id != start.local_id:
         return None
-    known = record.started is not None and start.time is not None
+    has_times = record.started is not None and start.time is not None
     # A run writes the same time into both records. Which time is later proves nothing: after a requeue,
     # the job may run on a machine whose clock is behind.
-    return None if known and record.started != start.time else record
+    return None if has_times and record.started != start.time else record
 
 
 def _decide_without_verdict(evidence: Evidence, record: ExitRecord | None) -> TaskState | None:
@@ -186,7 +186,7 @@ def _decide_without_verdict(evidence: Evidence, record: ExitRecord | None) -> Ta
 def _decide_without_record(
     evidence: Evidence, status: SchedulerStatus, verdict: JobState
 ) -> TaskState | None:
-    reason, code = status.reason or _VERDICT_SAYS[verdict], status.exit_code
+    reason, code = status.reason or _VERDICT_REASONS[verdict], status.exit_code
     if verdict is JobState.DONE and not code:
         return _decide_on_word_alone(evidence, reason)
     if verdict is JobState.DONE:
@@ -218,7 +218,7 @@ def _decide_from_both(record: ExitRecord, verdict: JobState, reason: str, eviden
         or verdict is JobState.TIMEOUT
         or (verdict is JobState.ERROR and own_end.state is JobState.DONE)
     ):
-        return TaskState(verdict, record.exit_code, reason or _VERDICT_SAYS[verdict])
+        return TaskState(verdict, record.exit_code, reason or _VERDICT_REASONS[verdict])
     if verdict is JobState.ERROR and own_end.state is JobState.ERROR and reason:
         return TaskState(own_end.state, own_end.exit_code, f"{reason}; {own_end.reason}")
     return own_end
@@ -234,8 +234,8 @@ def _from_record(record: ExitRecord, *, canceled: bool) -> TaskState:
         return TaskState(JobState.DELETED, code, "canceled")
     if code == 0:
         return TaskState(JobState.DONE, 0)
-    told = f", after it received {record.signal}" if record.signal else ""
-    return TaskState(JobState.ERROR, code, f"exit code {code}{told}")
+    signal_note = f", after it received {record.signal}" if record.signal else ""
+    return TaskState(JobState.ERROR, code, f"exit code {code}{signal_note}")
 
 
 def _lost(evidence: Evidence) -> str:

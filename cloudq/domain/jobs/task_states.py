@@ -85,8 +85,8 @@ def _lasting_reason(state: TaskState) -> str:
     """Return the reason of a failure, unless it only repeats the state or the exit code."""
     if not state.state.is_final or state.state is JobState.DONE:
         return ""
-    is_told = state.reason in {"canceled", f"exit code {state.exit_code}"}
-    return "" if is_told else state.reason[:MAX_REASON_CHARS]
+    is_redundant = state.reason in {"canceled", f"exit code {state.exit_code}"}
+    return "" if is_redundant else state.reason[:MAX_REASON_CHARS]
 
 
 def _common_reason(seen: Iterable[TaskState], states: Set[JobState]) -> str:

@@ -83,12 +83,12 @@ def read_header(script: Jobscript, options: Sequence[str], syntax: HeaderSyntax)
     if not option:
         return Header(lines)
     asked = re.compile(rf"\s*(?<!\S){re.escape(option)}{syntax.before_value}([^\s#]+)(?=\s|#|$)")
-    rests = [line.removeprefix(prefix) for line in lines]
-    named = [match[1].strip("\"'") for rest in rests for match in asked.finditer(rest)]
+    texts = [line.removeprefix(prefix) for line in lines]
+    named = [match[1].strip("\"'") for text in texts for match in asked.finditer(text)]
     named += [value for word, value in itertools.pairwise(options) if word == option]
     if syntax.may_adjoin:
         named += [word[len(option) :] for word in options if word.startswith(option) and word != option]
-    kept = [prefix + left for rest in rests if (left := asked.sub("", rest)).strip() or not rest.strip()]
+    kept = [prefix + left for text in texts if (left := asked.sub("", text)).strip() or not text.strip()]
     return Header(tuple(kept), _of_one_host(named[-1]) if named else "")
 
 
@@ -109,7 +109,7 @@ def late_lines(script: Jobscript) -> Iterator[str]:
     Lines of a here-document do not count, because a script may write another one. If schedulers differ, a
     line that one of them reads is not reported.
     """
-    found: dict[str, list[str]] = {}
+    late_numbers: dict[str, list[str]] = {}
     over: frozenset[str] = frozenset()
     until, is_joined = "", False
     for number, line in enumerate(script.body.decode(errors="replace").split("\n"), start=1):
@@ -118,13 +118,13 @@ def late_lines(script: Jobscript) -> Iterator[str]:
             continue
         match = _LATE.fullmatch(line)
         if match and match[1] in over:
-            found.setdefault(match[1], []).append(str(number))
+            late_numbers.setdefault(match[1], []).append(str(number))
         is_continuation = is_joined
         is_joined = line.rstrip().endswith("\\") and (is_joined or line.lstrip().startswith("#PBS"))
         if line.strip() and not line.lstrip().startswith("#"):
             over |= _PREFIXES - ({"#PBS"} if is_continuation or line.startswith(":") else frozenset())
             opened = _HERE_DOCUMENT.search(line)
             until = (opened[1] or opened[2] or opened[3]) if opened else ""
-    for prefix, numbers in found.items():
+    for prefix, numbers in late_numbers.items():
         lines = f"line {numbers[0]}" if len(numbers) == 1 else f"lines {', '.join(numbers[:10])}"
         yield f"{script.name} {lines}: {prefix} comes after the first command and has no effect there"

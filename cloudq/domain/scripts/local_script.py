@@ -108,7 +108,7 @@ class _Conversion:
         if "n" not in template.fields and n > 1:
             raise InvalidInput(f"n_resource {n}: at most 1 of resource {name}")
         values = {"n": str(n), "resource": name}
-        return template.fill({each: values[each] for each in template.fields})
+        return template.fill({key: values[key] for key in template.fields})
 
     def walltime(self) -> tuple[str, ...]:
         """Return the options for the time limit, if the script asks for one."""
@@ -137,8 +137,12 @@ class _Conversion:
         mapped = self.mapping.resource_options
         if mapped is not None:
             return mapped, name
-        known = self.profile.resources.get(name)
-        template = known.options if known is not None and known.options is not None else self.profile.resource
+        resource = self.profile.resources.get(name)
+        template = (
+            resource.options
+            if resource is not None and resource.options is not None
+            else self.profile.resource
+        )
         if template is None:
             there_are = ", ".join(sorted(self.profile.resources)) or "none"
             raise InvalidInput(
@@ -154,5 +158,5 @@ class _Conversion:
     def _most(self) -> int | None:
         if self.mapping.resource.startswith("-"):
             return None
-        known = self.profile.resources.get(self._resource_name(), ResourceProfile())
-        return self.profile.limits.n_resource if known.max_n is None else known.max_n
+        resource = self.profile.resources.get(self._resource_name(), ResourceProfile())
+        return self.profile.limits.n_resource if resource.max_n is None else resource.max_n

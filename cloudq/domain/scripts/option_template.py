@@ -57,21 +57,21 @@ class OptionTemplate:
 
 def _parts(word: str, fields: frozenset[str], problems: Problems) -> tuple[Part, ...]:
     try:
-        found = list(Formatter().parse(word))
+        pieces = list(Formatter().parse(word))
     except ValueError as error:
         problems.add(f"{error}; write a literal brace twice")
         return ()
-    return tuple(_checked_parts(found, fields, problems))
+    return tuple(_checked_parts(pieces, fields, problems))
 
 
 def _checked_parts(
-    found: list[tuple[str, str | None, str | None, str | None]], fields: frozenset[str], problems: Problems
+    pieces: list[tuple[str, str | None, str | None, str | None]], fields: frozenset[str], problems: Problems
 ) -> Iterator[Part]:
-    for literal, name, spec, conversion in found:
+    for literal, name, spec, conversion in pieces:
         if name is not None and (name not in fields or spec or conversion):
-            known = ", ".join(f"{{{each}}}" for each in sorted(fields))
+            known_fields = ", ".join(f"{{{allowed}}}" for allowed in sorted(fields))
             shown = name + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else "")
-            problems.add(f"unknown field {{{shown}}} (known: {known})")
+            problems.add(f"unknown field {{{shown}}} (known: {known_fields})")
         yield literal, name or ""
 
 

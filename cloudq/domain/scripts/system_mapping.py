@@ -67,5 +67,5 @@ class NameTables:
     def mappings(self, project: str, resource: str) -> tuple[SystemMapping, ...]:
         """Return these names for every system for which the configuration has usable ones."""
         systems = sorted({*self.projects.get(project, {}), *self.resources.get(resource, {})})
-        found = (self.mapping(project, resource, system) for system in systems)
-        return tuple(each for each in found if not list(each.problems()))
+        mappings = (self.mapping(project, resource, system) for system in systems)
+        return tuple(mapping for mapping in mappings if not list(mapping.problems()))

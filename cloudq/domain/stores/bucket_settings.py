@@ -49,9 +49,9 @@ class BucketSettings:
 def threatened(rule: LifecycleRule, prefix: str, kept: Iterable[str] = KEPT) -> tuple[str, ...]:
     """Return those prefixes in *kept*, below the store's *prefix*, to which *rule* may apply."""
     root = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
-    places = {each: root + each for each in kept}
+    places = {kept_prefix: root + kept_prefix for kept_prefix in kept}
     return tuple(
-        each
-        for each, place in places.items()
+        kept_prefix
+        for kept_prefix, place in places.items()
         if place.startswith(rule.prefix) or rule.prefix.startswith(place)
     )

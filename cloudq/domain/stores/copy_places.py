@@ -14,7 +14,7 @@ from cloudq.domain.names import on_one_line
 
 MAX_KEY_BYTES = 1024
 MAX_NAME_BYTES = 255
-MAX_TOLD = 10
+MAX_PROBLEMS_SHOWN = 10
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 # Wider than Amazon's current rule: buckets of older and other services have such names.
@@ -106,9 +106,9 @@ def local_names(keys: Iterable[str], prefix: str) -> dict[str, str]:
             problems.append(str(problem))
     problems += [f"{on_one_line(name)!r} is a file and a directory" for name in _both(names.values())]
     if problems:
-        more = len(problems) - MAX_TOLD
-        told = [*problems[:MAX_TOLD], f"and {more} more"] if more > 0 else problems
-        raise RecordRejected("\n".join([*told, "nothing was copied"]))
+        more = len(problems) - MAX_PROBLEMS_SHOWN
+        shown = [*problems[:MAX_PROBLEMS_SHOWN], f"and {more} more"] if more > 0 else problems
+        raise RecordRejected("\n".join([*shown, "nothing was copied"]))
     return names
 
 
@@ -119,11 +119,11 @@ def _both(names: Iterable[str]) -> list[str]:
     return sorted(files & parents)
 
 
-def _relative(key: str, rest: str) -> PurePosixPath:
-    problem = next(filter(None, map(_problem_of_part, rest.split("/"))), "")
+def _relative(key: str, tail: str) -> PurePosixPath:
+    problem = next(filter(None, map(_problem_of_part, tail.split("/"))), "")
     if problem:
         raise RecordRejected(f"the key {_shown(key)} cannot become a file: {problem}")
-    return PurePosixPath(rest)
+    return PurePosixPath(tail)
 
 
 def _problem_of_part(part: str) -> str:
@@ -136,15 +136,15 @@ def _problem_of_part(part: str) -> str:
     return ""
 
 
-def _object_place(text: str, rest: str) -> ObjectPlace:
-    bucket, _, key = rest.partition("/")
+def _object_place(text: str, address: str) -> ObjectPlace:
+    bucket, _, key = address.partition("/")
     if _BUCKET.fullmatch(bucket) is None:
         raise InvalidInput(f"{_shown(text)}: {_shown(bucket)} is not the name of a bucket")
     return ObjectPlace(bucket, checked_key(key))
 
 
-def _file_place(text: str, rest: str) -> LocalPlace:
-    path = unquote(rest.removeprefix("localhost"), errors="surrogateescape")
+def _file_place(text: str, address: str) -> LocalPlace:
+    path = unquote(address.removeprefix("localhost"), errors="surrogateescape")
     if not path.startswith("/") or "\0" in path:
         raise InvalidInput(f"{_shown(text)}: write file:///path with an absolute path")
     return LocalPlace(path)

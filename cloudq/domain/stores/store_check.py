@@ -27,8 +27,8 @@ class StoreCheck:
     @classmethod
     def parse(cls, text: str) -> StoreCheck | None:
         """Parse a check from a heartbeat; return None for a text that contains no check."""
-        time, _, rest = text.partition(" ")
-        word, _, flaws = rest.partition(": ")
+        time, _, tail = text.partition(" ")
+        word, _, flaws = tail.partition(": ")
         if word not in {"", _WEAK}:
             return None
         try:
