@@ -128,15 +128,15 @@ class SchedulerCommands:
             raise SubmitDeferred(f"{argv[0]} cannot be run: {error}") from error
         if process.wait(self._times.submit_wait_s) is None:
             process.let_go()
-            said = " ".join(left_in(files)[2].split())[:_WORDS_SHOWN]
+            words = " ".join(left_in(files)[2].split())[:_WORDS_SHOWN]
             raise SubmitUncertain(
-                f"{argv[0]} gave no answer within {self._times.submit_wait_s:.0f} s{said and f': {said}'}"
+                f"{argv[0]} gave no answer within {self._times.submit_wait_s:.0f} s{words and f': {words}'}"
             )
 
 
-def is_about_options(said: str) -> bool:
+def is_about_options(message: str) -> bool:
     """Return whether a command failed because it does not know an option or argument."""
-    return _OPTION_NOT_KNOWN.search(said) is not None
+    return _OPTION_NOT_KNOWN.search(message) is not None
 
 
 def read_answer(
@@ -205,5 +205,5 @@ def in_chunks(local_ids: Sequence[str]) -> Iterator[Sequence[str]]:
 
 def words_of(command: str, done: Finished) -> str:
     """Return the message of a failed command, for people."""
-    said = " ".join((done.stderr or done.stdout).split())[:_WORDS_SHOWN]
-    return f"{command} ended with {done.status}: {said or 'it printed nothing'}"
+    message = " ".join((done.stderr or done.stdout).split())[:_WORDS_SHOWN]
+    return f"{command} ended with {done.status}: {message or 'it printed nothing'}"

@@ -87,10 +87,10 @@ class KnownJob:
     @property
     def is_over(self) -> bool:
         """Return whether everything that can become known about the job is known."""
-        told = {task for task, end in self.ends.items() if not end.never_ran}
+        ended = {task for task, end in self.ends.items() if not end.never_ran}
         if self.was_met:
-            return bool(told) and len(told) >= len(self.tasks)
-        return None in told or (bool(told) and self.asked >= _ASKED_OFTEN)  # it may have more tasks
+            return bool(ended) and len(ended) >= len(self.tasks)
+        return None in ended or (bool(ended) and self.asked >= _ASKED_OFTEN)  # it may have more tasks
 
     @property
     def is_stuck(self) -> bool:
@@ -158,8 +158,8 @@ class KnownJobs:
 
     def stuck(self, tag: ClaimTag, local_ids: Iterable[str]) -> list[str]:
         """Return the jobs of *tag* that stay in the queue although they have ended."""
-        known = ((local_id, self.get(local_id)) for local_id in local_ids)
-        return [local_id for local_id, job in known if job and job.tag == tag and job.is_stuck]
+        jobs = ((local_id, self.get(local_id)) for local_id in local_ids)
+        return [local_id for local_id, job in jobs if job and job.tag == tag and job.is_stuck]
 
     def forget(self, tag: ClaimTag, local_ids: Iterable[str]) -> None:
         """Drop the jobs that are no longer listed and belong to no other claim."""

@@ -104,31 +104,31 @@ def split_header_line(line: str) -> tuple[list[str], bool]:
 
     ``#`` ends the line, wherever it is. A quote makes one word of the rest of the line.
     """
-    rest = line.removeprefix(PREFIX).partition("#")[0]
-    quoted = re.search(r"""\S*["'].*""", rest)
+    text = line.removeprefix(PREFIX).partition("#")[0]
+    quoted = re.search(r"""\S*["'].*""", text)
     if quoted is None:
-        return rest.split(), True
+        return text.split(), True
     opening = re.search(r"""["']""", quoted[0])
     mark = opening[0] if opening else '"'
     inside = quoted[0].partition(mark)[2]
     is_clear = inside.count(mark) == 1 and not inside.partition(mark)[2].strip()
     value = re.sub(r"""["']""", "", quoted[0]).rstrip()
-    return [*rest[: quoted.start()].split(), value], is_clear
+    return [*text[: quoted.start()].split(), value], is_clear
 
 
 def _options(
     words: Sequence[str], source: str, problems: list[str], *, in_script: bool
 ) -> Iterator[tuple[str, str, list[str]]]:
     """Yield options, their values and all their words; add what must not reach qsub to *problems*."""
-    rest = list(words)
-    while rest:
-        word = rest.pop(0)
+    remaining = list(words)
+    while remaining:
+        word = remaining.pop(0)
         if not word.startswith("-") or word == "-":
             if not in_script:  # in a script, qsub itself reports the word
                 problems.append(f"{source}: {word!r} is not an option: qsub would take it for the jobscript")
             continue
         name = word[1:]
-        given = [word, *_values(name, rest)]
+        given = [word, *_values(name, remaining)]
         if name in _VALUED and len(given) == 1:
             problems.append(f"{source}: {word} has no value")
         value = given[1] if len(given) > 1 else ""
@@ -138,20 +138,20 @@ def _options(
         yield name, value, given
 
 
-def _values(name: str, rest: list[str]) -> Iterator[str]:
-    """Yield the words that belong to the option *name*, and remove them from *rest*."""
+def _values(name: str, remaining: list[str]) -> Iterator[str]:
+    """Yield the words that belong to the option *name*, and remove them from *remaining*."""
     if name in _PLAIN:
         return
     if name in _VALUED or name in _PAIRED:
         for _ in range(1 + (name in _PAIRED)):
-            if rest:
-                yield rest.pop(0)
+            if remaining:
+                yield remaining.pop(0)
         return
     # A site's own option, or one that is unknown here: its values do not begin with a dash.
-    if name == "binding" and rest and rest[0] in {"env", "pe", "set"}:
-        yield rest.pop(0)
-    if rest and not rest[0].startswith("-"):
-        yield rest.pop(0)
+    if name == "binding" and remaining and remaining[0] in {"env", "pe", "set"}:
+        yield remaining.pop(0)
+    if remaining and not remaining[0].startswith("-"):
+        yield remaining.pop(0)
 
 
 def _problems(values: Mapping[str, str]) -> Iterator[str]:

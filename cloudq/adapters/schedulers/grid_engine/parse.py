@@ -41,12 +41,12 @@ def parse_list(text: str) -> dict[str, ListedJob]:
         raise SchedulerUnavailable(f"qstat printed something other than jobs: {text[:200]!r}")
     jobs: dict[str, ListedJob] = {}
     for block in _JOB.findall(text):
-        told = dict(_FIELD.findall(block))
-        local_id, state = told.get("JB_job_number", "").strip(), told.get("state", "").strip()
+        fields = dict(_FIELD.findall(block))
+        local_id, state = fields.get("JB_job_number", "").strip(), fields.get("state", "").strip()
         if not _ID.fullmatch(local_id) or not state:
             raise SchedulerUnavailable(f"qstat printed a job without an id or a state: {block[:200]!r}")
         tasks = jobs.setdefault(local_id, ListedJob()).tasks
-        tasks.update(dict.fromkeys(parse_tasks(told.get("tasks", "")), state))
+        tasks.update(dict.fromkeys(parse_tasks(fields.get("tasks", "")), state))
     return jobs
 
 
@@ -152,11 +152,11 @@ def parse_accounts(text: str, local_id: str, owner: str) -> dict[int | None, Acc
     """
     accounts: dict[int | None, Account] = {}
     records = [dict(_pairs(part)) for part in _RULE.split(text)[1:]]
-    if not any("jobnumber" in told for told in records):
+    if not any("jobnumber" in record for record in records):
         raise SchedulerUnavailable(f"qacct printed something other than accounts: {text[:200]!r}")
-    for told in records:
-        if told.get("jobnumber") == local_id and told.get("owner", owner) == owner:
-            account = _account(told)
+    for record in records:
+        if record.get("jobnumber") == local_id and record.get("owner", owner) == owner:
+            account = _account(record)
             accounts[account.task] = account  # one is written at the end of each run: the last is the newest
     return accounts
 
@@ -168,22 +168,22 @@ def _pairs(record: str) -> Iterator[tuple[str, str]]:
             yield name, value.strip()
 
 
-def _account(told: Mapping[str, str]) -> Account:
-    code, status = _CODE.match(told.get("failed", "")), _LEADING.match(told.get("exit_status", ""))
+def _account(record: Mapping[str, str]) -> Account:
+    code, status = _CODE.match(record.get("failed", "")), _LEADING.match(record.get("exit_status", ""))
     if code is None or status is None:
-        raise SchedulerUnavailable(f"qacct printed an account without an exit status: {dict(told)!r:.200}")
-    task = told.get("taskid", "undefined")
-    deleted_by = told.get("deleted_by", "NONE")
-    submitted = _SUBMITTED_AS.search(told.get("submit_cmd", ""))
+        raise SchedulerUnavailable(f"qacct printed an account without an exit status: {dict(record)!r:.200}")
+    task = record.get("taskid", "undefined")
+    deleted_by = record.get("deleted_by", "NONE")
+    submitted = _SUBMITTED_AS.search(record.get("submit_cmd", ""))
     return Account(
         task=int(task) if _TASK.fullmatch(task) else None,
         failed=int(code[1]),
         words=(code[2] or "").strip(),
         exit_status=int(status[0]),
-        wallclock_s=amount(told.get("ru_wallclock", "")),
-        cpu_s=amount(told.get("cpu", "")),
-        max_memory=amount(told.get("maxvmem", "")),
-        requested=_requested(told.get("category", "")),
+        wallclock_s=amount(record.get("ru_wallclock", "")),
+        cpu_s=amount(record.get("cpu", "")),
+        max_memory=amount(record.get("maxvmem", "")),
+        requested=_requested(record.get("category", "")),
         deleted_by="" if deleted_by in {"NONE", ""} else deleted_by,
         tag=_tag(submitted[1]) if submitted else None,
     )
@@ -193,7 +193,7 @@ def _requested(category: str) -> Mapping[str, str]:
     """Parse the resources in a category such as ``-U x -l h_rt=60,mem_free=2G -pe smp 2``."""
     words = category.split()
     lists = [following for word, following in itertools.pairwise(words) if word == "-l"]
-    pairs = (each.partition("=") for each in ",".join(lists).split(","))
+    pairs = (item.partition("=") for item in ",".join(lists).split(","))
     return {name: value for name, _, value in pairs if name}
 
 
@@ -208,14 +208,14 @@ def amount(text: str) -> float:
     return float(match[1]) * _UNITS[match[2]] if match else 0.0
 
 
-def is_not_found(said: str) -> bool:
+def is_not_found(message: str) -> bool:
     """Return whether ``qacct`` knows no run of the job."""
-    return _NOT_FOUND.search(said) is not None
+    return _NOT_FOUND.search(message) is not None
 
 
-def has_no_accounting(said: str) -> bool:
+def has_no_accounting(message: str) -> bool:
     """Return whether there is no accounting that ``qacct`` could read."""
-    return _NO_ACCOUNTING.search(said) is not None
+    return _NO_ACCOUNTING.search(message) is not None
 
 
 _CLUSTER_QUEUE = re.compile(r"\S+ +\S+(?: +[0-9]+){2} +([0-9]{1,9})(?: +[0-9]+){3} *")

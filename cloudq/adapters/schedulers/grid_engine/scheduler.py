@@ -143,7 +143,9 @@ class GridEngineScheduler:
         wanted = [local_id for local_id in dict.fromkeys(local_ids) if local_id.isdigit()]
         with self._mutex:
             listed = self._look(wanted)
-            reasons = self._error_reasons({each: listed[each] for each in wanted if each in listed})
+            reasons = self._error_reasons(
+                {local_id: listed[local_id] for local_id in wanted if local_id in listed}
+            )
             shown = {
                 local_id: self._jobs.of(local_id).show(self._statuses(local_id, listed[local_id], reasons))
                 for local_id in wanted
@@ -158,8 +160,8 @@ class GridEngineScheduler:
         """Return the directories of jobs that no claim submitted; `qstat -j` is run once for each job."""
         with self._mutex:
             listed = self._look()
-            known = {local_id: self._jobs.get(local_id) for local_id in listed}
-        return {local_id: job.work_dir for local_id, job in known.items() if job and job.work_dir}
+            jobs = {local_id: self._jobs.get(local_id) for local_id in listed}
+        return {local_id: job.work_dir for local_id, job in jobs.items() if job and job.work_dir}
 
     def free_slots(self) -> int | None:
         """Return the slots of all queues that accept jobs now; a job with other needs may still wait."""
@@ -168,7 +170,7 @@ class GridEngineScheduler:
     def _look(self, wanted: Sequence[str] | None = None) -> dict[str, ListedJob]:
         """List all jobs; record to which claim each of the *wanted* ones belongs."""
         listed = parse_list(self._commands.answer(*self._list_argv()))
-        among = list(listed) if wanted is None else [each for each in wanted if each in listed]
+        among = list(listed) if wanted is None else [local_id for local_id in wanted if local_id in listed]
         strangers = self._jobs.unidentified(among)
         details = self._details(strangers)
         for local_id in strangers:
@@ -181,14 +183,14 @@ class GridEngineScheduler:
         return ("qstat", "-xml", "-s", "prs", "-u", self._owner)
 
     def _details(self, local_ids: Sequence[str]) -> dict[str, JobDetails]:
-        found: dict[str, JobDetails] = {}
+        details: dict[str, JobDetails] = {}
         for some in in_chunks(local_ids):
             done = self._commands.ask("qstat", "-j", ",".join(some))
             if done.status == 0:
-                found |= parse_details(done.stdout)
+                details |= parse_details(done.stdout)
             elif not is_only_about_unknown_jobs(done.stdout + done.stderr):
                 raise SchedulerUnavailable(words_of("qstat", done))
-        return found
+        return details
 
     def _statuses(
         self, local_id: str, job: ListedJob, reasons: Mapping[tuple[str, int], str]
@@ -224,7 +226,7 @@ class GridEngineScheduler:
         if now < self._accounting_at:
             return
         due = [(local_id, job) for local_id in missing if (job := self._jobs.of(local_id)).is_due(now)]
-        for local_id, job in sorted(due, key=lambda each: each[1].ask_at)[:_ACCOUNTS_OF_ONE_POLL]:
+        for local_id, job in sorted(due, key=lambda item: item[1].ask_at)[:_ACCOUNTS_OF_ONE_POLL]:
             self._account(local_id, job)
             if self._elapsed() - begun > self._times.poll_interval_s:
                 break
@@ -236,8 +238,8 @@ class GridEngineScheduler:
             self._accounting_at = self._elapsed() + _PAUSE_AFTER_A_FAILURE_S
             raise
         if accounts is not None:
-            told = {each.tag for each in accounts.values()} - {None}
-            is_anothers = job.tag is not None and bool(told - {job.tag})
+            tags = {account.tag for account in accounts.values()} - {None}
+            is_anothers = job.tag is not None and bool(tags - {job.tag})
             job.account({} if is_anothers else accounts)
         job.note_asked(self._elapsed(), self._times.accounting_wait_s)
 
@@ -246,10 +248,10 @@ class GridEngineScheduler:
         done = self._commands.ask("qacct", "-j", local_id)
         if done.status == 0:
             return parse_accounts(done.stdout, local_id, self._owner)
-        said = done.stdout + done.stderr
-        if is_not_found(said):
+        message = done.stdout + done.stderr
+        if is_not_found(message):
             return {}
-        if has_no_accounting(said):
+        if has_no_accounting(message):
             if not self._has_warned:
                 self._has_warned = True
                 self._warn("Grid Engine has no accounting here: killed jobs will be reported as lost")

@@ -83,7 +83,7 @@ FAILED: Mapping[int, str] = {
 """The meaning of each number in ``failed``; a number that is missing here decides nothing."""
 
 _KILL, _XCPU = 9, 24
-_BY_SOMEBODY = frozenset({1, 2, _KILL, 12, 15})
+_DELETION_SIGNALS = frozenset({1, 2, _KILL, 12, 15})
 """HUP, INT, KILL, USR2 (which ``-notify`` sends first) and TERM: the signals used to delete a job."""
 
 
@@ -98,15 +98,15 @@ def status_from(account: Account) -> SchedulerStatus | None:
     if judged is not None:
         return judged(account)
     if not kind:
-        return SchedulerStatus(Life.ENDED, None, account.exit_status, _told(account))
-    return SchedulerStatus(Life.ENDED, JobState.ERROR, None, f"{kind}: {_told(account)}")
+        return SchedulerStatus(Life.ENDED, None, account.exit_status, _failure(account))
+    return SchedulerStatus(Life.ENDED, JobState.ERROR, None, f"{kind}: {_failure(account)}")
 
 
 def _by_exit_status(account: Account) -> SchedulerStatus:
     code = account.exit_status
     if code == 0:
         return SchedulerStatus(Life.ENDED, JobState.DONE, 0)
-    return SchedulerStatus(Life.ENDED, JobState.ERROR, code, _told(account) if account.failed else "")
+    return SchedulerStatus(Life.ENDED, JobState.ERROR, code, _failure(account) if account.failed else "")
 
 
 def _by_signal(account: Account) -> SchedulerStatus:
@@ -115,11 +115,11 @@ def _by_signal(account: Account) -> SchedulerStatus:
     if limit is not None:
         return limit
     number = account.exit_status - 128
-    if number in _BY_SOMEBODY:
-        return _ended(JobState.DELETED, account, f"deleted, or killed otherwise: {_told(account)}")
+    if number in _DELETION_SIGNALS:
+        return _ended(JobState.DELETED, account, f"deleted, or killed otherwise: {_failure(account)}")
     if number == _XCPU:
         return _ended(JobState.TIMEOUT, account, "the scheduler ended it at its CPU time limit")
-    return _ended(JobState.ERROR, account, _told(account))
+    return _ended(JobState.ERROR, account, _failure(account))
 
 
 def _by_limit(account: Account) -> SchedulerStatus:
@@ -153,7 +153,7 @@ def _ended(verdict: JobState, account: Account, reason: str) -> SchedulerStatus:
     return SchedulerStatus(Life.ENDED, verdict, account.exit_status or None, reason)
 
 
-def _told(account: Account) -> str:
+def _failure(account: Account) -> str:
     return f"failed {account.failed}{f': {account.words}' if account.words else ''}"
 
 
@@ -169,7 +169,7 @@ _JUDGES: Mapping[str, Callable[[Account], SchedulerStatus]] = {
 
 _Problem = type[SchedulerProblem]
 
-QSUB_SAYS: tuple[tuple[re.Pattern[str], _Problem], ...] = tuple(
+QSUB_PROBLEMS: tuple[tuple[re.Pattern[str], _Problem], ...] = tuple(
     (re.compile(words, re.IGNORECASE), problem)
     for words, problem in (
         # The request was sent, or may have been: the job may exist.
@@ -218,7 +218,7 @@ def _message_in(stdout: str, stderr: str) -> str:
 
 
 def _problem_of(message: str) -> SchedulerProblem:
-    kinds = (problem for pattern, problem in QSUB_SAYS if pattern.search(message))
+    kinds = (problem for pattern, problem in QSUB_PROBLEMS if pattern.search(message))
     return next(kinds, SubmitRefused)(message[:MOST_MESSAGE_CHARS])
 
 
@@ -227,6 +227,6 @@ _DELETED_OR_GONE = re.compile(
 )
 
 
-def is_only_about_deleted_jobs(said: str) -> bool:
+def is_only_about_deleted_jobs(message: str) -> bool:
     """Return whether qdel reported only jobs that are deleted, will be deleted or are unknown."""
-    return every_line_matches(_DELETED_OR_GONE, said)
+    return every_line_matches(_DELETED_OR_GONE, message)

@@ -145,7 +145,7 @@ def _numbers(directory: Path) -> list[int]:
 
 
 def _unstructure(job: QueuedJob, kill_wait_s: float) -> bytes:
-    told = {
+    fields = {
         "format": "1.0",
         "tag": str(job.tag),
         "job_shell": str(job.job_shell),
@@ -156,16 +156,16 @@ def _unstructure(job: QueuedJob, kill_wait_s: float) -> bytes:
         "limit_s": job.limit_s,
         "kill_wait_s": kill_wait_s,
     }
-    return json.dumps(told).encode()
+    return json.dumps(fields).encode()
 
 
-def _structure(told: dict[str, str]) -> QueuedJob:
+def _structure(fields: dict[str, str]) -> QueuedJob:
     return QueuedJob(
-        tag=ClaimTag.parse(told["tag"]),
-        job_shell=Path(told["job_shell"]),
-        work_dir=Path(told["work_dir"]),
-        control_dir=Path(told["control_dir"]),
-        array=ArrayRange.parse(str(told["array"])) if told["array"] else None,
-        slots=int(told["slots"]),
-        limit_s=int(told["limit_s"]) if told["limit_s"] else None,
+        tag=ClaimTag.parse(fields["tag"]),
+        job_shell=Path(fields["job_shell"]),
+        work_dir=Path(fields["work_dir"]),
+        control_dir=Path(fields["control_dir"]),
+        array=ArrayRange.parse(str(fields["array"])) if fields["array"] else None,
+        slots=int(fields["slots"]),
+        limit_s=int(fields["limit_s"]) if fields["limit_s"] else None,
     )

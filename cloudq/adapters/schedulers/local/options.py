@@ -54,13 +54,13 @@ def _sources(
 
 def _pairs(words: Sequence[str]) -> Iterator[tuple[str, str | None]]:
     """Yield options with their values, given as ``--name value`` or ``--name=value``."""
-    rest = list(words)
-    while rest:
-        name, found, value = rest.pop(0).partition("=")
-        if not found and rest and not rest[0].startswith("-"):
-            yield name, rest.pop(0)
+    remaining = list(words)
+    while remaining:
+        name, separator, value = remaining.pop(0).partition("=")
+        if not separator and remaining and not remaining[0].startswith("-"):
+            yield name, remaining.pop(0)
         else:
-            yield name, value if found else None
+            yield name, value if separator else None
 
 
 def _read_option(options: LocalOptions, name: str, value: str | None) -> LocalOptions:
@@ -68,8 +68,8 @@ def _read_option(options: LocalOptions, name: str, value: str | None) -> LocalOp
         raise InvalidInput("use array_tid for arrays, so that cloudq follows every task")
     reader = _READERS.get(name)
     if reader is None:
-        known = ", ".join(sorted(_READERS))
-        raise InvalidInput(f"unknown option (the embedded scheduler has only {known})")
+        names = ", ".join(sorted(_READERS))
+        raise InvalidInput(f"unknown option (the embedded scheduler has only {names})")
     if value is None:
         raise InvalidInput("a value is missing")
     return reader(options, value)

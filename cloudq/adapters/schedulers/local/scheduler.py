@@ -165,30 +165,30 @@ class LocalScheduler:
     # Asking -----------------------------------------------------------------------------------
 
     def find(self, tag: ClaimTag) -> tuple[str, ...]:
-        with self._mutex, _told_as_unavailable():
+        with self._mutex, _errors_as_unavailable():
             return tuple(local_id for local_id, job in self._read_all() if job.tag == tag)
 
     def poll(self, local_ids: Sequence[str]) -> Mapping[str, LocalJob]:
-        with self._mutex, _told_as_unavailable(), self._queue.turn() as ours:
+        with self._mutex, _errors_as_unavailable(), self._queue.turn() as ours:
             unfinished = list(self._look())
             if ours:
                 self._start_waiting(unfinished)
-            known = {each.local_id: LocalJob(each.statuses, each.job.tag) for each in unfinished}
-            known.update(self._finished)
-            return {local_id: known[local_id] for local_id in local_ids if local_id in known}
+            jobs = {entry.local_id: LocalJob(entry.statuses, entry.job.tag) for entry in unfinished}
+            jobs.update(self._finished)
+            return {local_id: jobs[local_id] for local_id in local_ids if local_id in jobs}
 
     def work_dirs(self) -> Mapping[str, str]:
         return {}  # only cloudq submits jobs to it
 
     def free_slots(self) -> int | None:
-        with self._mutex, _told_as_unavailable():
+        with self._mutex, _errors_as_unavailable():
             lives = (Life.RUNNING, Life.QUEUED)
-            return max(0, self._slots - sum(each.slots(life) for each in self._look() for life in lives))
+            return max(0, self._slots - sum(entry.slots(life) for entry in self._look() for life in lives))
 
     # Ending -----------------------------------------------------------------------------------
 
     def cancel(self, local_ids: Sequence[str]) -> None:
-        with self._mutex, _told_as_unavailable():
+        with self._mutex, _errors_as_unavailable():
             wanted = set(local_ids) & set(self._queue.ids()) - set(self._finished)
             for local_id in sorted(wanted, key=int):
                 # The request comes first: a supervisor that starts now will see it, and one that started
@@ -197,7 +197,7 @@ class LocalScheduler:
                 self._signal_supervisors(local_id)
 
     def cancel_tasks(self, local_id: str, tasks: Sequence[int]) -> None:
-        with self._mutex, _told_as_unavailable():
+        with self._mutex, _errors_as_unavailable():
             if local_id in self._queue.ids() and local_id not in self._finished:
                 for task in tasks:
                     self._queue.request_cancel(local_id, task)
@@ -205,7 +205,7 @@ class LocalScheduler:
                     self._signal_supervisors(local_id, task)
 
     def forget(self, tag: ClaimTag, local_ids: Sequence[str]) -> None:
-        with self._mutex, _told_as_unavailable():
+        with self._mutex, _errors_as_unavailable():
             for _ in self._look():
                 pass
             for local_id in set(local_ids) & set(self._finished):
@@ -268,8 +268,8 @@ class LocalScheduler:
         return ends[task]
 
     def _running_or_lost(self, local_id: str, task: int | None) -> SchedulerStatus:
-        told = self._record(local_id, record_name("run", task)).get("process", "")
-        supervisor = parse_identity(told)
+        identity = self._record(local_id, record_name("run", task)).get("process", "")
+        supervisor = parse_identity(identity)
         if supervisor is not None and not is_gone(supervisor):
             return _RUNNING
         if record_name("end", task) not in self._queue.names(local_id):
@@ -295,13 +295,13 @@ class LocalScheduler:
     def _start_waiting(self, jobs: Sequence[_Known]) -> None:
         if not self._may_start():
             return
-        free = self._slots - sum(each.slots(Life.RUNNING) for each in jobs)
-        for each in jobs:
-            for task in each.waiting():
-                if each.job.slots > free:  # strictly in order, so that a large job is not overtaken forever
+        free = self._slots - sum(entry.slots(Life.RUNNING) for entry in jobs)
+        for entry in jobs:
+            for task in entry.waiting():
+                if entry.job.slots > free:  # strictly in order, so that a large job is not overtaken forever
                     return
-                each.statuses[task] = self._start(each.local_id, each.job, task)
-                free -= each.job.slots
+                entry.statuses[task] = self._start(entry.local_id, entry.job, task)
+                free -= entry.job.slots
 
     def _start(self, local_id: str, job: QueuedJob, task: int | None) -> SchedulerStatus:
         directory = self._queue.job_dir(local_id)
@@ -361,7 +361,7 @@ def _leave_answer(files: AttemptFiles, stdout: str, stderr: str, status: str) ->
 
 
 @contextmanager
-def _told_as_unavailable() -> Iterator[None]:
+def _errors_as_unavailable() -> Iterator[None]:
     try:
         yield
     except OSError as error:

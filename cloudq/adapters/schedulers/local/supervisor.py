@@ -36,18 +36,18 @@ def main(argv: list[str]) -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
     job_dir, task = argv
     environment = _given_environment()
-    told, tell = os.pipe()
+    reader, writer = os.pipe()
     if os.fork():
-        os.close(tell)
-        answer = os.read(told, 1)
+        os.close(writer)
+        answer = os.read(reader, 1)
         return answer[0] if answer else _FAILED
-    os.close(told)
+    os.close(reader)
     os.setsid()
     try:
         supervisor = Supervisor(job_dir, "" if task == "-" else f".{task}", environment)
         taken = supervisor.take()
-        os.write(tell, b"\0" if taken else bytes([_TAKEN]))
-        os.close(tell)
+        os.write(writer, b"\0" if taken else bytes([_TAKEN]))
+        os.close(writer)
         if taken:
             supervisor.run()
     finally:
@@ -209,7 +209,7 @@ def _given_environment() -> dict[bytes, bytes]:
     with open(0, "rb", closefd=False) as file:
         pairs = (item.partition(b"=") for item in file.read().split(b"\0"))
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    return {name: value for name, found, value in pairs if found}
+    return {name: value for name, separator, value in pairs if separator}
 
 
 def _link(existing: str, new: str, directory: str) -> bool:

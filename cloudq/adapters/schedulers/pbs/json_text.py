@@ -25,16 +25,18 @@ def read_json(text: str) -> dict[str, Any] | None:
         return None
     for attempt in (text[begin:], _TOKEN.sub(_mended, text[begin:])):
         try:
-            told = json.loads(attempt, strict=False)
+            answer = json.loads(attempt, strict=False)
         except (ValueError, RecursionError):
             continue
-        return told if isinstance(told, dict) and _PRINTED_BY_QSTAT & told.keys() else None
+        return answer if isinstance(answer, dict) and _PRINTED_BY_QSTAT & answer.keys() else None
     return None
 
 
 def _mended(match: re.Match[str]) -> str:
     if match["string"] is not None:
-        return _BAD_ESCAPE.sub(lambda each: each[0] if each[1] else _escaped(each[2]), match["string"])
+        return _BAD_ESCAPE.sub(
+            lambda escape: escape[0] if escape[1] else _escaped(escape[2]), match["string"]
+        )
     if match["end"] is not None:
         return match["end"]
     bare = match["bare"].strip()

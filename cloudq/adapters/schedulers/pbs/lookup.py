@@ -23,13 +23,13 @@ _MOST_PASSED_OVER = 8
 class Answers:
     """The jobs that PBS answered for; jobs in neither field are unknown to PBS."""
 
-    found: dict[str, JobRows] = field(factory=dict)
+    jobs: dict[str, JobRows] = field(factory=dict)
     unanswered: dict[str, str] = field(factory=dict)
     """By id, why nothing is known about a job that PBS neither showed nor reported as unknown."""
 
     def add(self, other: Answers) -> None:
         """Merge the answer to another query into this one."""
-        self.found |= other.found
+        self.jobs |= other.jobs
         self.unanswered |= other.unanswered
 
 
@@ -69,7 +69,9 @@ class PbsLookup:
         except SchedulerUnavailable as error:
             length = min(silence.length * 2, _MOST_PASSED_OVER) if silence else 1
             self._silent[server] = _Silence(str(error), length, length)
-            answers.add(_none_of([each for each in local_ids if each not in answers.found], str(error)))
+            answers.add(
+                _none_of([local_id for local_id in local_ids if local_id not in answers.jobs], str(error))
+            )
             return answers
         self._silent.pop(server, None)
         return answers
@@ -90,20 +92,26 @@ class PbsLookup:
             return self._shown("-f", [local_id])
 
     def _shown(self, tasks: str, local_ids: Sequence[str]) -> Answers:
-        found: dict[str, JobRows] = {}
+        rows: dict[str, JobRows] = {}
         pending, words = list(local_ids), ""
         for way in (WIDE, JSON, ()):  # JSON shows only the first of several ids
             if pending:
                 done = self.commands.ask("qstat", "-x", "-f", tasks, *way, *pending)
                 jobs = parse_qstat(done.stdout, self.owner) or {}
-                found |= {local_id: jobs[local_id] for local_id in pending if local_id in jobs}
-                pending = [each for each in pending if each not in jobs and not _is_unknown(each, done)]
+                rows |= {local_id: jobs[local_id] for local_id in pending if local_id in jobs}
+                pending = [
+                    local_id
+                    for local_id in pending
+                    if local_id not in jobs and not _is_unknown(local_id, done)
+                ]
                 words = words_of("qstat", done)
-        return Answers(found, _none_of(pending, words).unanswered)
+        return Answers(rows, _none_of(pending, words).unanswered)
 
 
 def _none_of(local_ids: Sequence[str], words: str) -> Answers:
-    return Answers({}, {each: f"PBS does not report the state of job {each}: {words}" for each in local_ids})
+    return Answers(
+        {}, {local_id: f"PBS does not report the state of job {local_id}: {words}" for local_id in local_ids}
+    )
 
 
 def _by_server(local_ids: Sequence[str]) -> Mapping[str, Sequence[str]]:

@@ -94,34 +94,34 @@ def split_header_line(line: str) -> list[str]:
 
     A backslash escapes the next character only outside quotes.
     """
-    rest = line.removeprefix(PREFIX)
-    lexer = shlex.shlex(rest, posix=True)
+    text = line.removeprefix(PREFIX)
+    lexer = shlex.shlex(text, posix=True)
     lexer.whitespace_split, lexer.commenters, lexer.escapedquotes = True, "", ""
     try:
         return list(lexer)
     except ValueError:  # an unclosed quote: qsub reports it
-        return rest.split()
+        return text.split()
 
 
 def _options(
     words: Sequence[str], source: str, problems: list[str]
 ) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     """Yield options with their values and original words; add what is not allowed to *problems*."""
-    rest = list(words)
-    while rest:
-        word = rest.pop(0)
+    remaining = list(words)
+    while remaining:
+        word = remaining.pop(0)
         if not word.startswith("-") or word in {"-", "--"}:
             problems.append(f"{source}: {word!r} is not an option: qsub would take it for the jobscript")
             continue
         if word.startswith("--"):
             problems.append(f"{source}: {word}: nothing would be submitted")
             continue
-        for letter, value, given in _read_word(word, rest):
+        for letter, value, given in _read_word(word, remaining):
             problems += _problems_of(letter, value, source)
             yield letter, value, given
 
 
-def _read_word(word: str, rest: list[str]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+def _read_word(word: str, remaining: list[str]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     """Read ``-hV -l x`` as getopt does; an unknown letter (a site's own) takes the rest of its word."""
     letters = word[1:]
     while letters:
@@ -132,7 +132,7 @@ def _read_word(word: str, rest: list[str]) -> Iterator[tuple[str, str, tuple[str
             yield letter, letters, (f"-{letter}{letters}",)
             return
         else:
-            following = (rest.pop(0),) if rest else ()
+            following = (remaining.pop(0),) if remaining else ()
             yield letter, "".join(following), ("-" + letter, *following)
             return
 

@@ -94,13 +94,13 @@ class JobRows:
 
 def parse_qstat(text: str, owner: str) -> dict[str, JobRows] | None:
     """Parse all jobs of *owner*, by scheduler job id; None if *text* is not the output of ``qstat -f``."""
-    found = _from_text(text)
-    if found is None:
-        found = _from_json(text)
-    if found is None:
+    entries = _from_text(text)
+    if entries is None:
+        entries = _from_json(text)
+    if entries is None:
         return None
     jobs: dict[str, JobRows] = {}
-    for shown, attributes in found:
+    for shown, attributes in entries:
         match = _SHOWN_ID.fullmatch(shown)
         state = attributes.get("job_state", "")
         if match is None or not state:
@@ -221,13 +221,13 @@ def _from_text(text: str) -> list[tuple[str, Attributes]] | None:
         elif line.startswith("\t") and name in jobs[shown]:
             jobs[shown][name] += line[1:]
         # Anything else is the rest of a value with a line break in it.
-    return [(each, attributes) for each, attributes in jobs.items() if each not in doubtful]
+    return [(job_id, attributes) for job_id, attributes in jobs.items() if job_id not in doubtful]
 
 
 def _from_json(text: str) -> list[tuple[str, Attributes]] | None:
-    told = read_json(text)
-    jobs = told.get("Jobs", {}) if told is not None else None
-    if not isinstance(jobs, dict) or not all(isinstance(each, dict) for each in jobs.values()):
+    answer = read_json(text)
+    jobs = answer.get("Jobs", {}) if answer is not None else None
+    if not isinstance(jobs, dict) or not all(isinstance(attributes, dict) for attributes in jobs.values()):
         return None
     return [(shown, dict(_flat(attributes))) for shown, attributes in jobs.items()]
 
@@ -235,6 +235,6 @@ def _from_json(text: str) -> list[tuple[str, Attributes]] | None:
 def _flat(attributes: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, value in attributes.items():
         if isinstance(value, dict):
-            yield from ((f"{name}.{inner}", str(each)) for inner, each in value.items())
+            yield from ((f"{name}.{inner}", str(inner_value)) for inner, inner_value in value.items())
         else:
             yield name, str(value)

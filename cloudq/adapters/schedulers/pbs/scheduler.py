@@ -141,7 +141,9 @@ class PbsScheduler:
         jobs = self._with_history()
         if jobs is None:
             jobs = self._live("-f")
-        return tuple(sorted((each for each, job in jobs.items() if job.tag == tag), key=sequence_number))
+        return tuple(
+            sorted((local_id for local_id, job in jobs.items() if job.tag == tag), key=sequence_number)
+        )
 
     def poll(self, local_ids: Sequence[str]) -> Mapping[str, LocalJob]:
         wanted = [local_id for local_id in dict.fromkeys(local_ids) if is_local_id(local_id)]
@@ -149,14 +151,16 @@ class PbsScheduler:
         gone = [local_id for local_id in wanted if local_id not in shown]
         answers = self._look_up([local_id for local_id in gone if local_id not in self._over])
         self._warn_of(answers.unanswered)
-        shown |= answers.found
+        shown |= answers.jobs
         with self._mutex:
             for local_id in wanted:
                 if local_id in shown:
                     self._note(local_id, shown[local_id])
-            known = [each for each in wanted if each in shown or each in self._over]
-            answered = {local_id: self._known[local_id] for local_id in known}
-        return answered | {each: LocalJob({}, unanswered=words) for each, words in answers.unanswered.items()}
+            known_ids = [local_id for local_id in wanted if local_id in shown or local_id in self._over]
+            answered = {local_id: self._known[local_id] for local_id in known_ids}
+        return answered | {
+            local_id: LocalJob({}, unanswered=words) for local_id, words in answers.unanswered.items()
+        }
 
     def work_dirs(self) -> Mapping[str, str]:
         return {local_id: rows.submit_dir for local_id, rows in self._live("-f").items() if rows.submit_dir}
@@ -175,8 +179,8 @@ class PbsScheduler:
         if before is not None and before.tag != rows.tag:
             before = None  # the id now belongs to another job
         last = before.tasks if before else {}
-        tasks = {task: self._status(row, None) for task, row in _told_by_array(rows).items()}
-        tasks |= {task: each for task, each in last.items() if _is_end(each)}
+        tasks = {task: self._status(row, None) for task, row in _rows_from_array(rows).items()}
+        tasks |= {task: status for task, status in last.items() if _is_end(status)}
         for task, row in rows.tasks.items():
             if row.is_own or task not in last or not _is_account(last[task]):
                 tasks[task] = self._status(row, last.get(task))
@@ -248,7 +252,7 @@ class PbsScheduler:
         for way in tuple(self._ways):
             done = self._commands.ask("qstat", *options, *way)
             if is_beyond_this_qstat(done.stdout, done.stderr) and len(self._ways) > 1:
-                self._ways = [each for each in self._ways if each != way]
+                self._ways = [other for other in self._ways if other != way]
                 continue
             if keeps_no_history(done.stderr):
                 return None
@@ -257,8 +261,8 @@ class PbsScheduler:
             jobs = parse_qstat(done.stdout, self._owner)
             if jobs is not None:
                 return jobs
-        said = done.stdout[:200] if done else ""
-        raise SchedulerUnavailable(f"qstat printed something other than jobs: {said!r}")
+        output = done.stdout[:200] if done else ""
+        raise SchedulerUnavailable(f"qstat printed something other than jobs: {output!r}")
 
     def _warn_of(self, unanswered: Mapping[str, str]) -> None:
         for local_id in unanswered.keys() - self._warned:
@@ -273,7 +277,7 @@ def _is_over(local_id: str, rows: JobRows) -> bool:
     return all(row.state in ENDED for row in rows.tasks.values())
 
 
-def _told_by_array(rows: JobRows) -> dict[int | None, TaskRow]:
+def _rows_from_array(rows: JobRows) -> dict[int | None, TaskRow]:
     """Derive rows from the array's own row, for those of its tasks that have none."""
     whole = rows.whole
     if whole is None:
@@ -281,12 +285,12 @@ def _told_by_array(rows: JobRows) -> dict[int | None, TaskRow]:
     if whole.state in ENDED:
         # The exit status of the array is not that of its tasks, but its deletion applies to all tasks
         # that had not ended.
-        tells_of_all = was_terminated(whole) or not whole.has_run
-        each = evolve(whole, state="X", is_own=False) if tells_of_all else TaskRow("X")
-        return dict.fromkeys(rows.submitted, each)
+        applies_to_all = was_terminated(whole) or not whole.has_run
+        row = evolve(whole, state="X", is_own=False) if applies_to_all else TaskRow("X")
+        return dict.fromkeys(rows.submitted, row)
     waits = evolve(whole, state=whole.state if whole.state in WAITING else "Q", is_own=False)
-    told: dict[int | None, TaskRow] = dict.fromkeys(rows.submitted, TaskRow("R"))
-    return told | dict.fromkeys(rows.waiting, waits)
+    running: dict[int | None, TaskRow] = dict.fromkeys(rows.submitted, TaskRow("R"))
+    return running | dict.fromkeys(rows.waiting, waits)
 
 
 def _is_end(status: SchedulerStatus) -> bool:

@@ -243,7 +243,7 @@ def is_beyond_this_qstat(stdout: str, stderr: str) -> bool:
 
 _Problem = type[SchedulerProblem]
 
-QSUB_SAYS: tuple[tuple[re.Pattern[str], _Problem], ...] = tuple(
+QSUB_PROBLEMS: tuple[tuple[re.Pattern[str], _Problem], ...] = tuple(
     (re.compile(words, re.IGNORECASE), problem)
     for words, problem in (
         # The request was not sent: the server does not exist, at the moment or at all.
@@ -286,7 +286,7 @@ def _message_in(_stdout: str, stderr: str) -> str:
 
 
 def _problem_of(message: str) -> SchedulerProblem:
-    kinds = (problem for pattern, problem in QSUB_SAYS if pattern.search(message))
+    kinds = (problem for pattern, problem in QSUB_PROBLEMS if pattern.search(message))
     return next(kinds, SubmitRefused)(message[:MOST_MESSAGE_CHARS])
 
 

@@ -81,12 +81,12 @@ _LOCAL_ID = re.compile(r"([0-9]{1,10})(?:;([^\s;]*))?")
 
 def problem_in(stderr: str) -> _Problem:
     """Return the kind of problem that Slurm's error message means for a submission."""
-    said = " ".join(stderr.split()).lower()
-    if any(words in said for words in _MAY_HAVE_ARRIVED):
+    message = " ".join(stderr.split()).lower()
+    if any(words in message for words in _MAY_HAVE_ARRIVED):
         return SubmitUncertain
-    if _NEVER.search(said):
+    if _NEVER.search(message):
         return SubmitRefused
-    if any(words in said for words in _NOT_NOW) or _LIMITS_OF_THE_MOMENT.search(said):
+    if any(words in message for words in _NOT_NOW) or _LIMITS_OF_THE_MOMENT.search(message):
         return SubmitDeferred
     return SubmitRefused
 

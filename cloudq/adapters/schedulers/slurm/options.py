@@ -148,9 +148,9 @@ def read_slurm_options(
 
 def _translated(line: str) -> Iterator[tuple[str, str]]:
     """Yield the options in a line for another scheduler, by the names that sbatch has for them."""
-    prefix, _, rest = line.partition(" ")
+    prefix, _, text = line.partition(" ")
     names = _TRANSLATED.get(prefix, {})
-    words = rest.split()
+    words = text.split()
     for word, following in pairwise([*words, ""]):
         if word[:1] == "-" and word[1:2] in names:
             yield names[word[1]], word[2:] or following
@@ -158,20 +158,20 @@ def _translated(line: str) -> Iterator[tuple[str, str]]:
 
 def split_header_line(line: str) -> list[str]:
     """Split a header line into words as sbatch does: quotes group, and an unquoted ``#`` ends the line."""
-    rest = line.removeprefix(PREFIX)
+    text = line.removeprefix(PREFIX)
     try:
-        return shlex.split(rest, comments=True)
+        return shlex.split(text, comments=True)
     except ValueError:  # an unclosed quote: sbatch reports it
-        return rest.split()
+        return text.split()
 
 
 def _pairs(
     words: Sequence[str], source: str, problems: list[str], *, in_script: bool
 ) -> Iterator[tuple[str, str]]:
     """Yield options with their values; add what must not reach sbatch to *problems*."""
-    rest = list(words)
-    while rest:
-        word = rest.pop(0)
+    remaining = list(words)
+    while remaining:
+        word = remaining.pop(0)
         if not word.startswith("-") or word in {"-", "--"}:
             if in_script and word in {"hetjob", "packjob"}:
                 problems.append(f"{source}: {word}: {_REFUSED[word]}")
@@ -180,28 +180,30 @@ def _pairs(
                     f"{source}: {word!r} is not an option: sbatch would take it for the jobscript"
                 )
             continue
-        for name, value in _read_word(word, rest, source, problems):
+        for name, value in _read_word(word, remaining, source, problems):
             if name in _REFUSED:
                 problems.append(f"{source}: --{name}: {_REFUSED[name]}")
             yield name, value
 
 
-def _read_word(word: str, rest: list[str], source: str, problems: list[str]) -> Iterator[tuple[str, str]]:
+def _read_word(
+    word: str, remaining: list[str], source: str, problems: list[str]
+) -> Iterator[tuple[str, str]]:
     if word.startswith("--"):
-        given, found, value = word[2:].partition("=")
+        given, separator, value = word[2:].partition("=")
         name = _long_name(given)
         if name not in _KNOWN and (meant := _refused_beginnings(given)):
             # Its full name depends on the other options that this sbatch has.
             problems.append(f"{source}: --{given}: write the option in full: it may stand for --{meant[0]}")
-        if found:
+        if separator:
             yield name, value
         elif name in _VALUED:
-            yield name, rest.pop(0) if rest else ""
+            yield name, remaining.pop(0) if remaining else ""
         else:
-            if name not in _PLAIN and rest and not rest[0].startswith("-"):
+            if name not in _PLAIN and remaining and not remaining[0].startswith("-"):
                 # It is not known here whether its value follows; if not, the next word would be the
                 # jobscript.
-                problems.append(f"{source}: write --{given}={rest.pop(0)}")
+                problems.append(f"{source}: write --{given}={remaining.pop(0)}")
             yield name, ""
         return
     letters = word[1:]
@@ -211,7 +213,7 @@ def _read_word(word: str, rest: list[str], source: str, problems: list[str]) -> 
             yield name, letters
             return
         if name in _VALUED:
-            yield name, letters or (rest.pop(0) if rest else "")
+            yield name, letters or (remaining.pop(0) if remaining else "")
             return
         yield name, ""
 

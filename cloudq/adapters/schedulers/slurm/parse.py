@@ -148,28 +148,28 @@ def parse_squeue(text: str) -> dict[str, JobRows]:
         fields = line.split("|", 5)
         if fields[0] != _MARK and jobs:
             continue  # the rest of a command with a line break in it
-        found = parse_tasks(fields[1]) if fields[0] == _MARK and len(fields) == 6 else None
-        if found is None:
+        id_and_tasks = parse_tasks(fields[1]) if fields[0] == _MARK and len(fields) == 6 else None
+        if id_and_tasks is None:
             raise SchedulerUnavailable(f"squeue printed something other than jobs: {line[:200]!r}")
         _, _, state, submitted, reason, command = fields
         row = TaskRow(state, "" if reason == "None" else reason, submitted)
-        _add(jobs, found, row, tag_of(command))
-        jobs[found[0]].is_cut |= "..." in fields[1]
+        _add(jobs, id_and_tasks, row, tag_of(command))
+        jobs[id_and_tasks[0]].is_cut |= "..." in fields[1]
     return jobs
 
 
 def parse_work_dirs(text: str) -> dict[str, str]:
     """Parse work directories by scheduler job id (`WORK_DIR_FORMAT`). Raises `SchedulerUnavailable`."""
-    found: dict[str, str] = {}
+    directories: dict[str, str] = {}
     for line in _lines(text):
-        mark, _, rest = line.partition("|")
-        local_id, _, directory = rest.partition("|")
-        if mark != _MARK and found:
+        mark, _, tail = line.partition("|")
+        local_id, _, directory = tail.partition("|")
+        if mark != _MARK and directories:
             continue  # the rest of a directory with a line break in it
         if mark != _MARK or parse_tasks(local_id) is None:
             raise SchedulerUnavailable(f"squeue printed something other than jobs: {line[:200]!r}")
-        found[local_id] = directory
-    return found
+        directories[local_id] = directory
+    return directories
 
 
 def parse_sacct(text: str, *, with_line: bool) -> dict[str, JobRows]:
@@ -178,24 +178,24 @@ def parse_sacct(text: str, *, with_line: bool) -> dict[str, JobRows]:
     count = len(SACCT_FIELDS) + with_line
     for line in _NEXT_SACCT_ROW.split(text.removesuffix("\n")) if text else ():
         fields = line.split("|", count - 1)
-        found = parse_tasks(fields[0])
+        id_and_tasks = parse_tasks(fields[0])
         if len(fields) != count:
             raise SchedulerUnavailable(f"sacct printed something other than jobs: {line[:200]!r}")
-        if found is None:
+        if id_and_tasks is None:
             continue  # a step
         state = CANCELED_BY.sub("CANCELLED", fields[1])
         row = TaskRow(state, "", fields[3], exit_code(fields[2]))
-        _add(jobs, found, row, tag_of(fields[4]) if with_line else None)
+        _add(jobs, id_and_tasks, row, tag_of(fields[4]) if with_line else None)
     return jobs
 
 
 def _add(
     jobs: dict[str, JobRows],
-    found: tuple[str, tuple[int | None, ...]],
+    id_and_tasks: tuple[str, tuple[int | None, ...]],
     row: TaskRow,
     tag: ClaimTag | None,
 ) -> None:
-    local_id, tasks = found
+    local_id, tasks = id_and_tasks
     job = jobs.get(local_id)
     if job is None or (job.tag != tag and row.submitted > job.submitted):
         job = jobs[local_id] = JobRows(tag, row.submitted)
@@ -241,27 +241,27 @@ class ClusterLimits:
     min_job_age_s: float = 300.0
     """How long Slurm remembers a job after it has ended; 0: forever."""
     has_accounting: bool = False
-    tells_submit_line: bool = False
+    has_submit_line: bool = False
     name: str = ""
     """The name of the cluster."""
 
 
 def parse_config(text: str) -> ClusterLimits:
     """Parse the settings. Raises `SchedulerUnavailable` if *text* is not a configuration."""
-    told = {
+    settings = {
         name.strip(): value.strip()
-        for name, found, value in (line.partition("=") for line in text.splitlines())
-        if found
+        for name, separator, value in (line.partition("=") for line in text.splitlines())
+        if separator
     }
-    if "MaxArraySize" not in told:
+    if "MaxArraySize" not in settings:
         raise SchedulerUnavailable(f"scontrol printed something other than a configuration: {text[:200]!r}")
-    version = [_leading_number(part) for part in told.get("SLURM_VERSION", "").split(".")[:2]]
+    version = [_leading_number(part) for part in settings.get("SLURM_VERSION", "").split(".")[:2]]
     return ClusterLimits(
-        max_array_size=_leading_number(told["MaxArraySize"]),
-        min_job_age_s=float(_leading_number(told.get("MinJobAge", "300"))),
-        has_accounting="slurmdbd" in told.get("AccountingStorageType", ""),
-        tells_submit_line=version >= [21, 8],
-        name=told.get("ClusterName", ""),
+        max_array_size=_leading_number(settings["MaxArraySize"]),
+        min_job_age_s=float(_leading_number(settings.get("MinJobAge", "300"))),
+        has_accounting="slurmdbd" in settings.get("AccountingStorageType", ""),
+        has_submit_line=version >= [21, 8],
+        name=settings.get("ClusterName", ""),
     )
 
 

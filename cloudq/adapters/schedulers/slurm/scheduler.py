@@ -135,7 +135,7 @@ class SlurmScheduler:
         flaws = [ask(*argv) for argv in forms]
         flaws.append(ask(*SHOW_JOB, ANY_ID, is_fine=lambda done: is_about_an_unknown_job(done.stderr)))
         if not any(flaws) and self._cluster().has_accounting:
-            flaws.append(ask(*sacct_argv(with_line=self._cluster().tells_submit_line), "--jobs", ANY_ID))
+            flaws.append(ask(*sacct_argv(with_line=self._cluster().has_submit_line), "--jobs", ANY_ID))
         return tuple(f"{flaw}; {NEEDED}" for flaw in flaws if flaw)
 
     # Submitting -------------------------------------------------------------------------------
@@ -152,16 +152,16 @@ class SlurmScheduler:
         return local_id
 
     def submitted(self, files: AttemptFiles) -> str | None:
-        told = read_sbatch_answer(*left_in(files))
-        if told is None:
+        answer = read_sbatch_answer(*left_in(files))
+        if answer is None:
             return None
-        if told.cluster and told.cluster != self._cluster().name:
+        if answer.cluster and answer.cluster != self._cluster().name:
             raise SubmitRefused(
-                f"sbatch submitted it as job {told.local_id} of cluster {told.cluster!r}, which cloudq "
+                f"sbatch submitted it as job {answer.local_id} of cluster {answer.cluster!r}, which cloudq "
                 "cannot follow: unset SBATCH_CLUSTERS and SLURM_CLUSTERS where the agent is started; to end "
-                f"that job: scancel --clusters={told.cluster} {told.local_id}"
+                f"that job: scancel --clusters={answer.cluster} {answer.local_id}"
             )
-        return told.local_id
+        return answer.local_id
 
     def _check_size(self, array: ArrayRange | None) -> None:
         if array is None:
@@ -173,11 +173,11 @@ class SlurmScheduler:
     # Asking -----------------------------------------------------------------------------------
 
     def find(self, tag: ClaimTag) -> tuple[str, ...]:
-        found = [local_id for local_id, job in self._listed().jobs.items() if job.tag == tag]
-        if not found and self._cluster().has_accounting and self._cluster().tells_submit_line:
+        local_ids = [local_id for local_id, job in self._listed().jobs.items() if job.tag == tag]
+        if not local_ids and self._cluster().has_accounting and self._cluster().has_submit_line:
             words = (f"--starttime={_FORGET_FINISHED}", "--user", str(os.geteuid()))
-            found = [local_id for local_id, job in self._accounted(words).items() if job.tag == tag]
-        return tuple(sorted(found, key=int))
+            local_ids = [local_id for local_id, job in self._accounted(words).items() if job.tag == tag]
+        return tuple(sorted(local_ids, key=int))
 
     def poll(self, local_ids: Sequence[str]) -> Mapping[str, LocalJob]:
         wanted = dict.fromkeys(local_ids)
@@ -187,7 +187,7 @@ class SlurmScheduler:
         with self._mutex:
             self._unanswered = ""
             jobs = {
-                local_id: self._judge_or_tell(local_id, listed[local_id], answer)
+                local_id: self._judged_or_unanswered(local_id, listed[local_id], answer)
                 for local_id in wanted
                 if local_id in listed
             }
@@ -198,14 +198,14 @@ class SlurmScheduler:
         return jobs | self._from_accounting(unknown)
 
     def work_dirs(self) -> Mapping[str, str]:
-        whose = ("--all", f"--user={self._owner}", "--noheader")
-        return parse_work_dirs(self._commands.answer("squeue", *whose, f"--format={WORK_DIR_FORMAT}"))
+        options = ("--all", f"--user={self._owner}", "--noheader")
+        return parse_work_dirs(self._commands.answer("squeue", *options, f"--format={WORK_DIR_FORMAT}"))
 
     def free_slots(self) -> int | None:
         """Return the idle CPUs for jobs that name no partition; a job that needs more may still wait."""
         return parse_sinfo(self._commands.answer(*SINFO))
 
-    def _judge_or_tell(self, local_id: str, rows: JobRows, answer: _Queue) -> LocalJob:
+    def _judged_or_unanswered(self, local_id: str, rows: JobRows, answer: _Queue) -> LocalJob:
         """Judge one job; if that fails, the other jobs must be followed anyway."""
         try:
             return self._judge(local_id, rows, answer)
@@ -252,45 +252,45 @@ class SlurmScheduler:
         self, local_id: str, rows: JobRows, before: _Known | None
     ) -> Mapping[int | None, int | None]:
         """Return the exit codes of failed tasks, which squeue does not show; each is asked for once."""
-        known = {task: status.exit_code for task, status in _ends(before.job)} if before else {}
+        codes = {task: status.exit_code for task, status in _ends(before.job)} if before else {}
         failed = {task for task, row in rows.tasks.items() if _has_exit_code(row)}
-        if failed <= known.keys():
-            return known
+        if failed <= codes.keys():
+            return codes
         if self._unanswered:  # in the same poll: the jobs must not time out one by one
             raise SchedulerUnavailable(self._unanswered)
         done = self._commands.ask(*SHOW_JOB, local_id)
         if done.status != 0 and not is_about_an_unknown_job(done.stderr):
             raise SchedulerUnavailable(words_of("scontrol", done))
         # Slurm has forgotten it since: the verdict counts without an exit code.
-        return known | (parse_shown_jobs(done.stdout) if done.status == 0 else {})
+        return codes | (parse_shown_jobs(done.stdout) if done.status == 0 else {})
 
     def _once_gone(self, local_id: str) -> LocalJob | None:
         """Return what the last answer that showed the job proves now that it is gone; None: nothing."""
-        known = self._known.get(local_id)
-        if known is None:
+        last = self._known.get(local_id)
+        if last is None:
             return None
         ends = {
             task: end
-            for task, status in known.job.tasks.items()
-            if (end := status_once_gone(status, known.states.get(task, ""))) is not None
+            for task, status in last.job.tasks.items()
+            if (end := status_once_gone(status, last.states.get(task, ""))) is not None
         }
-        return LocalJob(ends, known.job.tag) if len(ends) == len(known.job.tasks) else None
+        return LocalJob(ends, last.job.tag) if len(ends) == len(last.job.tasks) else None
 
     def _from_accounting(self, local_ids: Sequence[str]) -> dict[str, LocalJob]:
         if not local_ids or not self._cluster().has_accounting:
             return {}
-        found: dict[str, LocalJob] = {}
+        jobs: dict[str, LocalJob] = {}
         for some in in_chunks(local_ids):
             try:
                 accounted = self._accounted(("--jobs", ",".join(some)))
             except SchedulerUnavailable as error:
-                rest = [local_id for local_id in local_ids if local_id not in found]
-                return found | dict.fromkeys(rest, LocalJob({}, unanswered=str(error)))
+                remaining = [local_id for local_id in local_ids if local_id not in jobs]
+                return jobs | dict.fromkeys(remaining, LocalJob({}, unanswered=str(error)))
             for local_id, rows in accounted.items():
                 ends = _final(rows)
                 if local_id in some and ends:
-                    found[local_id] = LocalJob(ends, rows.tag)
-        return found
+                    jobs[local_id] = LocalJob(ends, rows.tag)
+        return jobs
 
     # Ending -----------------------------------------------------------------------------------
 
@@ -310,10 +310,10 @@ class SlurmScheduler:
     def forget(self, tag: ClaimTag, local_ids: Sequence[str]) -> None:
         with self._mutex:
             for local_id in local_ids:
-                known = self._known.get(local_id)
-                if known is None or not known.job.may_be_of(tag):
+                last = self._known.get(local_id)
+                if last is None or not last.job.may_be_of(tag):
                     continue
-                if all(status.life is Life.ENDED for status in known.job.tasks.values()):
+                if all(status.life is Life.ENDED for status in last.job.tasks.values()):
                     del self._known[local_id]
 
     # Commands ---------------------------------------------------------------------------------
@@ -328,7 +328,7 @@ class SlurmScheduler:
         return _Queue(_of_claims(parse_squeue(done.stdout)), done.began_at, done.ended_at)
 
     def _accounted(self, words: Iterable[str]) -> dict[str, JobRows]:
-        with_line = self._cluster().tells_submit_line
+        with_line = self._cluster().has_submit_line
         text = self._commands.answer(*sacct_argv(with_line=with_line), *words)
         jobs = parse_sacct(text, with_line=with_line)
         return _of_claims(jobs) if with_line else jobs
@@ -340,7 +340,7 @@ def _ends(job: LocalJob) -> Iterator[tuple[int | None, SchedulerStatus]]:
 
 def _has_exit_code(row: TaskRow) -> bool:
     meaning = STATES.get(row.state)
-    return meaning is not None and meaning.tells_exit_code(row.reason)
+    return meaning is not None and meaning.has_scripts_exit_code(row.reason)
 
 
 def _final(rows: JobRows) -> dict[int | None, SchedulerStatus]:

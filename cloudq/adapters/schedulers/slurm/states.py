@@ -18,7 +18,7 @@ _SCRIPTS_OWN = re.compile(r"NonZeroExitCode|RaisedSignal(?::([0-9]+).*)?")
 _LAST_SIGNAL_OF_A_SCRIPT = 31
 """Higher numbers are real-time signals, which Slurm itself uses: 53 marks a job that it could not start."""
 _RESTATES = frozenset({"None", "OutOfMemory"})
-_TELLS_MORE = frozenset({"DependencyNeverSatisfied", "InactiveLimit", "ReservationDeleted"})
+_CANCEL_REASONS = frozenset({"DependencyNeverSatisfied", "InactiveLimit", "ReservationDeleted"})
 """Reasons why a job was canceled; any other reason of a canceled job is what it last waited for."""
 
 
@@ -40,25 +40,25 @@ class Meaning:
     is_scripts_failure: bool = False
     """Whether Slurm's exit code may be the script's; in other states Slurm makes it up."""
 
-    def tells_exit_code(self, told: str) -> bool:
-        """Return whether the exit code of a job with Slurm's reason *told* is that of its script."""
-        return self.is_scripts_failure and (not told or is_scripts_own(told))
+    def has_scripts_exit_code(self, cause: str) -> bool:
+        """Return whether the exit code of a job with Slurm's reason *cause* is that of its script."""
+        return self.is_scripts_failure and (not cause or is_scripts_own(cause))
 
-    def status(self, exit_code: int | None, told: str) -> SchedulerStatus:
-        """Return the port's status for this state; *told* is Slurm's own reason."""
+    def status(self, exit_code: int | None, cause: str) -> SchedulerStatus:
+        """Return the port's status for this state; *cause* is Slurm's own reason."""
         if self.life is Life.QUEUED:
-            return SchedulerStatus(self.life, reason="; ".join(filter(None, (self.reason, told))))
+            return SchedulerStatus(self.life, reason="; ".join(filter(None, (self.reason, cause))))
         if self.life is not Life.ENDED:
             return SchedulerStatus(self.life, reason=self.reason)
         if self.verdict is JobState.DONE:
             return SchedulerStatus(self.life, self.verdict, 0, self.reason)
-        if self.tells_exit_code(told):
+        if self.has_scripts_exit_code(cause):
             return SchedulerStatus(self.life, self.verdict, exit_code, self.reason)
-        return SchedulerStatus(self.life, self.verdict, None, self._reason_with(told))
+        return SchedulerStatus(self.life, self.verdict, None, self._reason_with(cause))
 
-    def _reason_with(self, told: str) -> str:
-        adds = told not in _RESTATES if self.verdict is JobState.ERROR else told in _TELLS_MORE
-        return f"{self.reason or 'failed by the scheduler'}: {told}" if told and adds else self.reason
+    def _reason_with(self, cause: str) -> str:
+        adds = cause not in _RESTATES if self.verdict is JobState.ERROR else cause in _CANCEL_REASONS
+        return f"{self.reason or 'failed by the scheduler'}: {cause}" if cause and adds else self.reason
 
 
 def _ended(verdict: JobState, reason: str = "") -> Meaning:

@@ -281,7 +281,7 @@ def lookup(commands: Replayed) -> PbsLookup:
 def test_an_id_that_qstat_cannot_look_up_is_neither_known_nor_unknown() -> None:
     answers = lookup(Replayed(transcript(11, "qstat -x -f -t -F json 12.pbs2")))(["12.pbs2"])
 
-    assert answers.found == {}
+    assert answers.jobs == {}
     assert "illegally formed job identifier: 12.pbs2" in answers.unanswered["12.pbs2"]
 
 
@@ -298,7 +298,7 @@ def test_what_was_told_before_a_server_fell_silent_counts() -> None:
     commands.ask = ask  # type: ignore[method-assign]
     answers = lookup(commands)(ids)
 
-    assert set(answers.found) == {"67.pbs1"}
+    assert set(answers.jobs) == {"67.pbs1"}
     assert set(answers.unanswered) == set(ids[1:])
     assert answers.unanswered[ids[-1]].endswith("no answer within 60 s")
 
@@ -306,13 +306,13 @@ def test_what_was_told_before_a_server_fell_silent_counts() -> None:
 def test_an_unknown_id_is_neither_shown_nor_unanswered() -> None:
     answers = lookup(Replayed(transcript(1, "qstat -x -t -f 999999.pbs1")))(["999999.pbs1"])
 
-    assert (answers.found, answers.unanswered) == ({}, {})
+    assert (answers.jobs, answers.unanswered) == ({}, {})
 
 
 def test_a_server_that_is_away_answers_for_no_job() -> None:
     answers = lookup(Replayed(transcript(10, "qstat -x -f -t -F json")))(["1.pbs1", "2.pbs1"])
 
-    assert answers.found == {}
+    assert answers.jobs == {}
     assert {each: "cannot connect" in words for each, words in answers.unanswered.items()} == {
         "1.pbs1": True, "2.pbs1": True,
     }  # fmt: skip
@@ -321,7 +321,7 @@ def test_a_server_that_is_away_answers_for_no_job() -> None:
 def test_without_history_jobs_that_ended_are_unknown() -> None:
     answers = lookup(Replayed(transcript(9, "qstat -x -t -f $(qselect")))(["413.pbs1"])
 
-    assert (answers.found, answers.unanswered) == ({}, {})
+    assert (answers.jobs, answers.unanswered) == ({}, {})
 
 
 # qsub, qdel --------------------------------------------------------------------------------------

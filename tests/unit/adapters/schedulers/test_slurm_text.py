@@ -376,11 +376,11 @@ SLURM_VERSION           = 23.11.4
 Slurmctld(primary) at here is UP
 """
     assert parse_config(text) == ClusterLimits(
-        75001, 20.0, has_accounting=True, tells_submit_line=True, name="kaede"
+        75001, 20.0, has_accounting=True, has_submit_line=True, name="kaede"
     )
     old = text.replace("23.11.4", "20.11.9").replace("slurmdbd", "none")
     assert parse_config(old) == ClusterLimits(
-        75001, 20.0, has_accounting=False, tells_submit_line=False, name="kaede"
+        75001, 20.0, has_accounting=False, has_submit_line=False, name="kaede"
     )
     with pytest.raises(SchedulerUnavailable, match="configuration"):
         parse_config("Welcome!")
