@@ -16,9 +16,9 @@ from cloudq.bootstrap.copying import copy_parts, stopwatch
 from cloudq.domain.errors import UsageProblem
 from cloudq.domain.stores.copy_places import parse_place
 from cloudq.entrypoints.shared.faults import faults_reported
-from cloudq.entrypoints.shared.terminal import tell_progress
+from cloudq.entrypoints.shared.terminal import show_progress
 
-TELL_EVERY_S = 2.0
+SHOW_EVERY_S = 2.0
 USAGE = "usage: abci_cs_cp SRC DST [ENDPOINT [PROFILE]], one of SRC and DST in a bucket: s3://bucket/key"
 
 
@@ -28,7 +28,7 @@ class Progress:
     def __init__(self, elapsed: Callable[[], float]) -> None:
         self._elapsed = elapsed
         self._lock = threading.Lock()
-        self._told_at = 0.0
+        self._shown_at = 0.0
         self._files = self._bytes = 0
 
     def add(self, files: int, size: int) -> None:
@@ -36,9 +36,9 @@ class Progress:
         with self._lock:
             self._files += files
             self._bytes += size
-            if self._elapsed() - self._told_at >= TELL_EVERY_S:
-                self._told_at = self._elapsed()
-                tell_progress(str(self))
+            if self._elapsed() - self._shown_at >= SHOW_EVERY_S:
+                self._shown_at = self._elapsed()
+                show_progress(str(self))
 
     def __str__(self) -> str:
         return f"copied so far: {self._files} files, {self._bytes / 1e6:,.1f} MB"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cloudq.entrypoints.shared.options import CommonOptions, option
-from cloudq.entrypoints.shared.terminal import cut, printable, tell
+from cloudq.entrypoints.shared.terminal import cut, printable, show_message
 
 if TYPE_CHECKING:
     from cloudq.application.builder.cluster_report import Report
@@ -42,8 +42,8 @@ class Session(CommonOptions):
         from cloudq.application.builder.cluster_report import Report  # noqa: PLC0415
         from cloudq.config import config_home  # noqa: PLC0415
 
-        talk = _Talk(say=tell if quiet else click.echo)
-        report = Report(say=talk.said, note=talk.noted, progress=talk.progressed)
+        talk = _Talk(show=show_message if quiet else click.echo)
+        report = Report(say=talk.show_result, note=talk.show_note, progress=talk.show_progress)
         self.configure_logging()
         return self._connect(config_home(os.environ), profile, report)
 
@@ -51,19 +51,19 @@ class Session(CommonOptions):
 class _Talk:
     """Messages for the user; progress stays on one line of a terminal."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
+    def __init__(self, show: Callable[[str], None]) -> None:
+        self._show = show
 
-    def said(self, text: str) -> None:
+    def show_result(self, text: str) -> None:
         self._clear()
-        self._say(text)
+        self._show(text)
         sys.stdout.flush()  # the next message may be ten minutes away
 
-    def noted(self, text: str) -> None:
+    def show_note(self, text: str) -> None:
         self._clear()
-        tell(text)
+        show_message(text)
 
-    def progressed(self, text: str) -> None:
+    def show_progress(self, text: str) -> None:
         if sys.stderr.isatty():
             click.echo(_CLEAR + cut(printable(text), _LINE), nl=False, err=True)
 
@@ -85,5 +85,5 @@ def interruptible(next_steps: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        tell(f"\nInterrupted. AWS continues what was started, and charges for it. {next_steps}")
+        show_message(f"\nInterrupted. AWS continues what was started, and charges for it. {next_steps}")
         raise

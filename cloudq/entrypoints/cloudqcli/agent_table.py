@@ -60,13 +60,13 @@ def _fitted(text: str) -> str:
 
 
 def _notes(agent: AgentReport) -> str:
-    told = (store_check_text(agent.store_check), agent.busy, agent.last_error)
-    return printable(", ".join(filter(None, told)))
+    notes = (store_check_text(agent.store_check), agent.busy, agent.last_error)
+    return printable(", ".join(filter(None, notes)))
 
 
-def store_check_text(told: str) -> str:
+def store_check_text(text: str) -> str:
     """Return the time of a store check that found the store fit, or what is wrong with the store."""
-    check = StoreCheck.parse(told)
+    check = StoreCheck.parse(text)
     if check is None:
-        return told
+        return text
     return f"weak: {check.flaws}" if check.is_weak else local_time(check.time)

@@ -9,7 +9,7 @@ import click
 
 from cloudq.domain.names import span
 from cloudq.entrypoints.cloudqcli.tables import local_time
-from cloudq.entrypoints.shared.terminal import somebody_can_answer, tell
+from cloudq.entrypoints.shared.terminal import can_ask_user, show_message
 
 if TYPE_CHECKING:
     from cloudq.application.shared.find_holder import Holder
@@ -30,11 +30,11 @@ def decided_claim(job_id: str, holder: Holder, consequences: Iterator[str]) -> i
     Ends the command if the user does not agree; raises a usage error if there is no terminal to ask on.
     """
     for line in (*_holder_lines(job_id, holder), *consequences):
-        tell(line)
-    if not somebody_can_answer():
+        show_message(line)
+    if not can_ask_user():
         raise click.UsageError(f"no terminal to confirm on: to confirm, add --claim {holder.claim.n}")
     if not click.confirm("Continue?", default=False, err=True):
-        tell("Nothing was changed.")
+        show_message("Nothing was changed.")
         click.get_current_context().exit(NOT_CONFIRMED)
     return holder.claim.n
 

@@ -44,8 +44,8 @@ _AGENT_FIELDS = (
 
 def begun(items: Iterable[T]) -> Iterator[T]:
     """Return the same items, with the first one fetched already."""
-    rest = iter(items)
-    return chain(tuple(islice(rest, 1)), rest)
+    iterator = iter(items)
+    return chain(tuple(islice(iterator, 1)), iterator)
 
 
 def job_record(job: Job) -> dict[str, Any]:
@@ -107,5 +107,5 @@ def _value(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     if isinstance(value, tuple):
-        return [_value(each) for each in value]
+        return [_value(item) for item in value]
     return str(getattr(value, "value", value))

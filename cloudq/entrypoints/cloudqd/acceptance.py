@@ -17,7 +17,7 @@ from cloudq.bootstrap.own_agent import agent_process
 from cloudq.domain.jobs.acceptance import TRIALS, Verdict
 from cloudq.entrypoints.cloudqd.request import Request
 from cloudq.entrypoints.shared.logging import configure_logging
-from cloudq.entrypoints.shared.terminal import printable, tell_progress, width
+from cloudq.entrypoints.shared.terminal import printable, show_progress, width
 
 _COLUMNS = {"result": 7, "trial": 29, "expected": 15, "concluded": 17, "s": 4}
 _BAD = frozenset({Verdict.FAILED, Verdict.NOT_RUN})
@@ -32,7 +32,7 @@ def run(request: Request) -> int:
     log = structlog.stdlib.get_logger("cloudqd")
     results: list[TrialResult] = []
     with acceptance_parts(config, request.submit_opt, log, _Progress()) as parts:
-        tell_progress(f"Trying {parts.profile.scheduler} with profile {parts.profile.name}, in {parts.home}")
+        show_progress(f"Trying {parts.profile.scheduler} with profile {parts.profile.name}, in {parts.home}")
         if not request.as_json:
             click.echo("\n".join(_head()))
         for result in parts.try_scheduler(TRIALS, request.within_min * 60):
@@ -52,7 +52,7 @@ class _Progress:
 
     def __call__(self, under_way: str) -> None:
         if under_way and under_way != self._last:
-            tell_progress(f"… under way: {under_way}")
+            show_progress(f"… under way: {under_way}")
         self._last = under_way
 
 

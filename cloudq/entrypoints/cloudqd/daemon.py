@@ -11,7 +11,7 @@ from cloudq.bootstrap.original_jobs import notice_of_original_jobs
 from cloudq.bootstrap.own_agent import AgentProcess, agent_process
 from cloudq.config import Config
 from cloudq.domain.errors import AgentRunsAlready, StoreProblem
-from cloudq.entrypoints.cloudqd.parts import say_hello, wired_agent
+from cloudq.entrypoints.cloudqd.parts import log_start, wired_agent
 from cloudq.entrypoints.cloudqd.request import Request
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def run(request: Request) -> int:
 def _run(request: Request, config: Config, here: AgentProcess) -> int:
     parts, log = wired_agent(request, config, one_shot=False)
     _stop_on_signals(parts)
-    say_hello(log, config)
+    log_start(log, config)
     _warn_of_original_jobs(log, config)
     here.note()
     parts.start_background()

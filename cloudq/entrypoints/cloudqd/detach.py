@@ -14,7 +14,7 @@ from cloudq.domain.errors import AgentEndedAtOnce, StoreProblem, WaitTimedOut
 from cloudq.entrypoints.cloudqd.daemon import refuse_second
 from cloudq.entrypoints.cloudqd.request import Request
 from cloudq.entrypoints.shared.logging import LOG_FILE
-from cloudq.entrypoints.shared.terminal import printable, tell
+from cloudq.entrypoints.shared.terminal import printable, show_message
 
 START_WITHIN_S = 45.0
 """If the store does not answer, a look takes 20 s longer."""
@@ -68,13 +68,13 @@ def _what_it_does(agent: DetachedProcess, status: AgentStatus, *, may_wait: bool
         return "runs"
     if not may_wait:
         return ""
-    tell(f"Another agent acts for {status.system}: pid {holder.pid} on {holder.host}.")
+    show_message(f"Another agent acts for {status.system}: pid {holder.pid} on {holder.host}.")
     return "waits in case the other one ends"
 
 
 def _last_words(output: Path, status: int) -> str:
     try:
-        said = output.read_bytes()[-LAST_WORDS_BYTES:].decode(errors="replace").strip()
+        last_words = output.read_bytes()[-LAST_WORDS_BYTES:].decode(errors="replace").strip()
     except OSError:
-        said = ""
-    return f"the agent ended at once with status {status}{':' if said else ''}\n{said}".strip()
+        last_words = ""
+    return f"the agent ended at once with status {status}{':' if last_words else ''}\n{last_words}".strip()

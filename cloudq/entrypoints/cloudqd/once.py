@@ -11,7 +11,7 @@ from cloudq.config import Config
 from cloudq.domain.errors import AgentRunsAlready
 from cloudq.entrypoints.cloudqd.parts import wired_agent
 from cloudq.entrypoints.cloudqd.request import Request
-from cloudq.entrypoints.shared.terminal import tell
+from cloudq.entrypoints.shared.terminal import show_message
 
 
 def run(request: Request) -> int:
@@ -23,7 +23,7 @@ def run(request: Request) -> int:
         with here.alone():
             return _run(request, config)
     except AgentRunsAlready as error:
-        tell(f"Nothing was done: {error}")
+        show_message(f"Nothing was done: {error}")
         return 0
 
 
@@ -38,7 +38,7 @@ def _run(request: Request, config: Config) -> int:
         parts.close()
     if waiting is not None:
         holder = waiting.holder.process
-        tell(
+        show_message(
             f"Nothing was done: another agent acts for {config.agent.name}, pid {holder.pid} on "
             f"{holder.host}; its last heartbeat is {waiting.age_s:.0f} s old."
         )

@@ -27,7 +27,7 @@ def wired_agent(request: Request, config: Config, *, one_shot: bool) -> tuple[Ag
     return parts, log
 
 
-def say_hello(log: BoundLogger, config: Config) -> None:
+def log_start(log: BoundLogger, config: Config) -> None:
     """Log what runs, for which system, with which store: the first facts that support needs."""
     store = config.store
     log.info(

@@ -10,7 +10,7 @@ from typing import Any
 from attrs import frozen
 
 from cloudq.config import Config, load_config
-from cloudq.entrypoints.shared.terminal import tell
+from cloudq.entrypoints.shared.terminal import show_message
 
 NOT_RUNNING = 13
 """The exit status of ``--status`` when no agent acts for the system."""
@@ -51,7 +51,7 @@ class Request:
         """Return the configuration, and show its notices on stderr."""
         config = load_config(os.environ, path=self.config_file, overrides=self.overrides)
         for notice in config.notices:
-            tell(notice)
+            show_message(notice)
         return config
 
     def as_options(self) -> list[str]:

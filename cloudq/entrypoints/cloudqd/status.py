@@ -12,7 +12,7 @@ from cloudq.domain.errors import HomeInDoubt
 from cloudq.domain.stores.store_check import StoreCheck
 from cloudq.entrypoints.cloudqd.request import NOT_RUNNING, Request
 from cloudq.entrypoints.shared.advice import advised
-from cloudq.entrypoints.shared.terminal import printable, tell
+from cloudq.entrypoints.shared.terminal import printable, show_message
 from cloudq.ports.system_registry import SeenLease
 
 LABEL_COLUMNS = 14
@@ -39,7 +39,7 @@ def run(request: Request) -> int:
             shown = printable(_text(label, value))
             click.echo(f"{label.removesuffix('_s').replace('_', ' '):<{LABEL_COLUMNS}}{shown}".rstrip())
     if status.doubt:
-        tell(advised(HomeInDoubt(status.doubt)))
+        show_message(advised(HomeInDoubt(status.doubt)))
     return 0 if status.presence.is_acting else NOT_RUNNING
 
 

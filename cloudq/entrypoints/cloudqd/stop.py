@@ -7,7 +7,7 @@ import click
 from cloudq.bootstrap.own_agent import AgentProcess, agent_process
 from cloudq.domain.errors import WaitTimedOut
 from cloudq.entrypoints.cloudqd.request import NOT_RUNNING, Request
-from cloudq.entrypoints.shared.terminal import printable, tell, tell_progress
+from cloudq.entrypoints.shared.terminal import printable, show_message, show_progress
 
 STOP_WITHIN_S = 120.0
 
@@ -19,7 +19,7 @@ def run(request: Request) -> int:
     agent = here.running()
     if agent is None:
         return _nothing_to_stop(here, config.agent.name)
-    tell_progress("Waiting until the agent finishes its current step …")
+    show_progress("Waiting until the agent finishes its current step …")
     here.ask_to_end(agent)
     if not here.wait_for_end(agent, STOP_WITHIN_S):
         raise WaitTimedOut(
@@ -33,7 +33,7 @@ def run(request: Request) -> int:
 def _nothing_to_stop(here: AgentProcess, system: str) -> int:
     hosts = here.elsewhere()
     if hosts:
-        tell(f"An agent of {system} was started on {printable(', '.join(hosts))}: stop it there.")
+        show_message(f"An agent of {system} was started on {printable(', '.join(hosts))}: stop it there.")
         return NOT_RUNNING
-    tell(f"No agent of {system} runs here.")
+    show_message(f"No agent of {system} runs here.")
     return 0

@@ -15,7 +15,7 @@ import click
 
 from cloudq.domain.errors import CloudqError, ObjectNotFound, UsageProblem
 from cloudq.entrypoints.shared.advice import advised
-from cloudq.entrypoints.shared.terminal import tell
+from cloudq.entrypoints.shared.terminal import show_message
 
 INTERRUPTED = 130
 """128 + SIGINT, the exit status that shells use."""
@@ -52,12 +52,12 @@ def faults_reported(program: str, ctx: click.Context) -> Iterator[None]:
 
 def _report(program: str, error: CloudqError, ctx: click.Context) -> None:
     shown = advised(error) or type(error).__name__
-    tell("\n".join([shown, *getattr(error, "__notes__", ())]), f"{program}: ")
+    show_message("\n".join([shown, *getattr(error, "__notes__", ())]), f"{program}: ")
     for cause in _causes(error):
         text = str(cause) or type(cause).__name__
         if text not in shown and not isinstance(cause, ObjectNotFound):  # the error covers it
             text = advised(cause)
-            tell(text, f"{program}: because: ")
+            show_message(text, f"{program}: because: ")
             shown += text
     _trace(error, ctx)
 
@@ -76,17 +76,17 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 def _report_unexpected(program: str, error: Exception, ctx: click.Context) -> None:
     if isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""
-        tell(f"{place}{error.strerror or error}", f"{program}: ")
+        show_message(f"{place}{error.strerror or error}", f"{program}: ")
     else:
-        tell(f"unexpected {type(error).__name__}: {error}", f"{program}: ")
+        show_message(f"unexpected {type(error).__name__}: {error}", f"{program}: ")
         if not _is_debugging(ctx):
-            tell("this is a defect; --log_level DEBUG shows where it is", f"{program}: ")
+            show_message("this is a defect; --log_level DEBUG shows where it is", f"{program}: ")
     _trace(error, ctx)
 
 
 def _trace(error: BaseException, ctx: click.Context) -> None:
     if _is_debugging(ctx):
-        tell("".join(traceback.format_exception(error)))
+        show_message("".join(traceback.format_exception(error)))
 
 
 def _is_debugging(ctx: click.Context) -> bool:

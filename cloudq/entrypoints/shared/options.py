@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from cloudq.entrypoints.shared.terminal import tell
+from cloudq.entrypoints.shared.terminal import show_message
 
 if TYPE_CHECKING:
     from cloudq.config import Config
@@ -33,7 +33,7 @@ class CommonOptions:
         overrides = {"log.level": self.level} if self.level else {}
         config = load_config(os.environ, path=self.config_file, overrides=overrides)
         for notice in config.notices:
-            tell(notice)
+            show_message(notice)
         self.configure_logging()
         return config
 

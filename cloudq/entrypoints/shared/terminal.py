@@ -28,19 +28,19 @@ def _shown(char: str) -> str:
     return char if char.isprintable() else char.encode("unicode_escape").decode()
 
 
-def tell(text: str, prefix: str = "") -> None:
+def show_message(text: str, prefix: str = "") -> None:
     """Print a message on stderr, each of its lines after *prefix*."""
     for line in text.splitlines() or [""]:
         click.echo(prefix + printable(line), err=True)
 
 
-def tell_progress(text: str) -> None:
+def show_progress(text: str) -> None:
     """Print a progress message on stderr if it is a terminal."""
     if sys.stderr.isatty():
-        tell(text)
+        show_message(text)
 
 
-def somebody_can_answer() -> bool:
+def can_ask_user() -> bool:
     """Return whether a question would reach a person."""
     return sys.stdin.isatty() and sys.stderr.isatty()
 
@@ -88,8 +88,8 @@ class LogText:
 
     def finish(self) -> str:
         """Return the rest of the text, and reset the colors."""
-        rest = self._clean(self._waiting + self._decoder.decode(b"", final=True))
-        return rest + (_RESET if self._has_colours else "")
+        text = self._clean(self._waiting + self._decoder.decode(b"", final=True))
+        return text + (_RESET if self._has_colours else "")
 
     def _clean(self, text: str) -> str:
         if all(line.isprintable() for line in re.split(f"[{_LINE_CONTROLS}]", text)):
@@ -97,8 +97,8 @@ class LogText:
         return _COLOUR_OR_CHAR.sub(self._pass, text)
 
     def _pass(self, match: re.Match[str]) -> str:
-        found = match.group()
-        if len(found) > 1:
+        piece = match.group()
+        if len(piece) > 1:
             self._has_colours = True
-            return found
-        return found if found in _LINE_CONTROLS else _shown(found)
+            return piece
+        return piece if piece in _LINE_CONTROLS else _shown(piece)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from cloudq.entrypoints.abci_cs_cp import TELL_EVERY_S, Progress
+from cloudq.entrypoints.abci_cs_cp import SHOW_EVERY_S, Progress
 
 
 @pytest.mark.parametrize("is_terminal", [True, False])
@@ -14,7 +14,7 @@ def test_progress_is_told_every_few_seconds_to_a_terminal(
     is_terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal)
-    times = [0.1, TELL_EVERY_S, TELL_EVERY_S + 0.1, 2 * TELL_EVERY_S]
+    times = [0.1, SHOW_EVERY_S, SHOW_EVERY_S + 0.1, 2 * SHOW_EVERY_S]
     progress = Progress(lambda: times[0])
     while times:
         progress.add(1, 1_500_000)

@@ -18,7 +18,7 @@ from cloudq.entrypoints.cloudqaws.session import (
 )
 from cloudq.entrypoints.shared.json_output import print_json
 from cloudq.entrypoints.shared.options import common_options, json_option, option
-from cloudq.entrypoints.shared.terminal import tell
+from cloudq.entrypoints.shared.terminal import show_message
 
 _ACCESS = {
     "": (
@@ -83,7 +83,7 @@ def command(
         permissions_boundary=permissions_boundary or "",
     )
     builder = session.builder(profile or "", quiet=as_json)
-    tell(_ACCESS.get(allowed_cidr or "", f"{allowed_cidr} may log in to the head node."))
+    show_message(_ACCESS.get(allowed_cidr or "", f"{allowed_cidr} may log in to the head node."))
     if dry_run:
         _print_plan(builder.create.plan(request), as_json=as_json)
         return
@@ -97,7 +97,9 @@ def command(
     elif cluster.state is ClusterState.COMPLETED:
         click.echo(f"AWS compute cluster ({name}) has been created.")
     if cluster.state is not ClusterState.COMPLETED:
-        tell("'cloudqaws list' shows when it is COMPLETED; run the same command again to wait for it.")
+        show_message(
+            "'cloudqaws list' shows when it is COMPLETED; run the same command again to wait for it."
+        )
 
 
 def _job_bucket(session: Session, given: Mapping[str, str | None]) -> JobBucket:

@@ -13,7 +13,7 @@ from cloudq.entrypoints.cloudqaws.session import (
 )
 from cloudq.entrypoints.shared.json_output import print_json
 from cloudq.entrypoints.shared.options import common_options, json_option, option
-from cloudq.entrypoints.shared.terminal import tell
+from cloudq.entrypoints.shared.terminal import show_message
 
 
 @click.command
@@ -32,7 +32,7 @@ def command(session: Session, name: str, profile: str | None, no_wait: bool, as_
     if as_json:
         print_json(cluster_record(left))
     if left.exists:
-        tell(f"The network remains, and may cost money, until you delete it. {again}")
+        show_message(f"The network remains, and may cost money, until you delete it. {again}")
         return
     for leftover in builder.delete.leftovers(name):
-        tell(f"Not deleted, and may cost money: {leftover}")
+        show_message(f"Not deleted, and may cost money: {leftover}")

@@ -9,7 +9,7 @@ from cloudq.entrypoints.cloudqaws.output import cluster_lines, cluster_record
 from cloudq.entrypoints.cloudqaws.session import Session, pass_session, profile_option
 from cloudq.entrypoints.shared.json_output import print_json
 from cloudq.entrypoints.shared.options import common_options, json_option
-from cloudq.entrypoints.shared.terminal import tell
+from cloudq.entrypoints.shared.terminal import show_message
 
 
 @click.command
@@ -27,7 +27,7 @@ def command(session: Session, profile: str | None, as_json: bool) -> None:
         click.echo(line)
     for cluster in clusters:
         if cluster.state is ClusterState.PARTIAL:
-            tell(
+            show_message(
                 f"{cluster.name}: only one of its two stacks exists, and may cost money. If no command is "
                 f"running for it, 'cloudqaws create' continues its creation, and "
                 f"'cloudqaws delete --name {cluster.name}' removes it."

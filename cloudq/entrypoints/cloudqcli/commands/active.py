@@ -9,7 +9,7 @@ from cloudq.entrypoints.cloudqcli.session import Session, pass_session
 from cloudq.entrypoints.cloudqcli.tables import list_header, list_line
 from cloudq.entrypoints.shared.json_output import print_json
 from cloudq.entrypoints.shared.options import common_options, json_option
-from cloudq.entrypoints.shared.terminal import tell
+from cloudq.entrypoints.shared.terminal import show_message
 
 
 @click.command
@@ -22,7 +22,7 @@ def command(session: Session, long: bool, as_json: bool) -> None:
     with session.client() as client:
         active = client.jobs()
     for warning in active.warnings:
-        tell(warning)
+        show_message(warning)
     if as_json:
         print_json({"jobs": [active_record(job) for job in active.jobs], "warnings": active.warnings})
         return

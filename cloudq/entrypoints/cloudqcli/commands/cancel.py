@@ -13,7 +13,7 @@ from cloudq.entrypoints.cloudqcli.holding import claim_option, decided_claim
 from cloudq.entrypoints.cloudqcli.options import job_id_option, needs_id
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
 from cloudq.entrypoints.shared.options import common_options
-from cloudq.entrypoints.shared.terminal import tell, tell_progress
+from cloudq.entrypoints.shared.terminal import show_message, show_progress
 
 if TYPE_CHECKING:
     from cloudq.application.shared.find_holder import Holder
@@ -50,7 +50,7 @@ def command(
         elif wait:
             _cancel_and_wait(client, chosen, tid)
         elif _is_only_requested(client, chosen, tid):
-            tell("Its agent was asked to end it, which takes a moment; --wait waits for the end.")
+            show_message("Its agent was asked to end it, which takes a moment; --wait waits for the end.")
     click.echo(f"{_named(chosen, tid)} is canceled.")
 
 
@@ -86,7 +86,7 @@ def _is_only_requested(client: Client, job_id: str, tid: int | None) -> bool:
 def _cancel_and_wait(client: Client, job_id: str, tid: int | None) -> None:
     """Cancel until the job, or its task, is final. Raises `JobStateConflict` if it ended in another way."""
     while _is_only_requested(client, job_id, tid):
-        tell_progress(f"{_named(job_id, tid)} is being canceled …")
+        show_progress(f"{_named(job_id, tid)} is being canceled …")
         try:
             client.wait(job_id, tid=tid, timeout=ASK_AGAIN_AFTER_S, poll=1.0)
         except WaitTimedOut:

@@ -8,7 +8,7 @@ import click
 
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
 from cloudq.entrypoints.shared.options import common_options, option
-from cloudq.entrypoints.shared.terminal import tell
+from cloudq.entrypoints.shared.terminal import show_message
 
 
 @click.command
@@ -32,5 +32,5 @@ def command(
     preview = conversion_preview(session.config())
     shown = preview(Path(script), system, profile=profile, submit_opt=submit_opt, array_tid=array_tid)
     for warning in shown.warnings:
-        tell(warning)
+        show_message(warning)
     click.echo(shown.text, nl=False)

@@ -13,7 +13,7 @@ from cloudq.domain.finding import Finding, Level, Remedy
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
 from cloudq.entrypoints.shared.json_output import print_json
 from cloudq.entrypoints.shared.options import common_options, json_option
-from cloudq.entrypoints.shared.terminal import printable, tell_progress
+from cloudq.entrypoints.shared.terminal import printable, show_progress
 
 SOMETHING_IS_WRONG = 1
 LEVEL_COLUMNS = 13
@@ -45,14 +45,14 @@ def command(session: Session, deep: bool, collect: bool, as_json: bool) -> None:
     also its scheduler and directories. The exit status is 1 if there is a problem, or if something
     could not be checked.
     """
-    found = []
+    findings = []
     for finding in _findings(session, deep=deep, collect=collect):
-        found.append(finding)
+        findings.append(finding)
         if not as_json:
             click.echo(finding_line(finding))
     if as_json:
-        print_json({"findings": [_record(finding) for finding in found]})
-    if any(finding.is_bad for finding in found):
+        print_json({"findings": [_record(finding) for finding in findings]})
+    if any(finding.is_bad for finding in findings):
         click.get_current_context().exit(SOMETHING_IS_WRONG)
 
 
@@ -66,7 +66,7 @@ def _findings(session: Session, *, deep: bool, collect: bool) -> Iterator[Findin
             )
         yield Finding(Level.NOT_ASKED, "store", "needs a valid configuration")
         return
-    yield from examine(machine_checks(config), _tell_check)
+    yield from examine(machine_checks(config), _show_check)
     try:
         client = session.client(config)
     except CloudqError as error:
@@ -75,11 +75,11 @@ def _findings(session: Session, *, deep: bool, collect: bool) -> Iterator[Findin
         )
         return
     with client:
-        yield from client.examine(deep=deep, collect=collect, begin=_tell_check)
+        yield from client.examine(deep=deep, collect=collect, begin=_show_check)
 
 
-def _tell_check(name: str) -> None:
-    tell_progress(f"{name} …")
+def _show_check(name: str) -> None:
+    show_progress(f"{name} …")
 
 
 def finding_line(finding: Finding) -> str:

@@ -13,7 +13,7 @@ from cloudq.config import Config, config_home, load_config, notices_of_reach, re
 from cloudq.domain.errors import ConfigProblem, StoreProblem, StoreUnavailable
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
 from cloudq.entrypoints.shared.options import common_options, option
-from cloudq.entrypoints.shared.terminal import printable, tell, tell_progress
+from cloudq.entrypoints.shared.terminal import printable, show_message, show_progress
 
 _QUESTIONS = {
     "store.endpoint_url": "URL of the object store (empty: Amazon S3, or a local directory without a bucket)",
@@ -49,13 +49,13 @@ def command(session: Session, /, check: bool, **given: str | None) -> None:
     path = session.config_file or config_home(os.environ) / "config.toml"
     if path.exists():
         raise ConfigProblem(f"{path}: exists already and is never overwritten")
-    values = _told(given)
+    values = _given_values(given)
     is_asked = not values and _is_asked()
     if is_asked:
         values = _asked()
     config = _checked(values)
     for notice in (*config.notices, *notices_of_reach(config.store)):
-        tell(notice)
+        show_message(notice)
     if check:
         _look_at_store(config)
     elif is_asked and config.store.directory is None:
@@ -70,15 +70,15 @@ def _is_asked() -> bool:
 
 def _look_at_store(config: Config) -> None:
     """Test the store and show notices about it; raise `StoreProblem` if it cannot be used from here."""
-    tell_progress("Checking the store …")
+    show_progress("Checking the store …")
     try:
         notices = notice_of_original_jobs(config)
     except StoreUnavailable as problem:
         raise StoreUnavailable(f"{problem}\n{_UNREACHED}") from problem
     if problems := store_problems(config):
-        raise StoreProblem("\n".join(f"{each.what}; {each.to_do}".rstrip("; ") for each in problems))
+        raise StoreProblem("\n".join(f"{problem.what}; {problem.to_do}".rstrip("; ") for problem in problems))
     for notice in notices:
-        tell(notice)
+        show_message(notice)
 
 
 def _offer_to_look(config: Config) -> None:
@@ -88,12 +88,12 @@ def _offer_to_look(config: Config) -> None:
     try:
         _look_at_store(config)
     except StoreProblem as problem:
-        tell(str(problem))
+        show_message(str(problem))
         if not click.confirm("Write the file anyway?", default=False, err=True):
             raise
 
 
-def _told(given: dict[str, str | None]) -> dict[str, str]:
+def _given_values(given: dict[str, str | None]) -> dict[str, str]:
     dotted = {
         "system": "agent.name",
         "system_profile": "agent.profile",

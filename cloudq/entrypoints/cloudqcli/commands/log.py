@@ -11,7 +11,7 @@ import click
 from cloudq.entrypoints.cloudqcli.options import job_id_option, one_of
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
 from cloudq.entrypoints.shared.options import common_options
-from cloudq.entrypoints.shared.terminal import LogText, tell, tell_progress
+from cloudq.entrypoints.shared.terminal import LogText, show_message, show_progress
 
 if TYPE_CHECKING:
     from cloudq.client import Client
@@ -54,11 +54,11 @@ def _show_so_far(client: Client, job_id: str, tid: int | None, *, error: bool) -
     if job.is_final:
         return
     if not job.claim:
-        tell(f"Job ({job_id}) is {job.state.value}: it has not been taken yet and has no log.")
+        show_message(f"Job ({job_id}) is {job.state.value}: it has not been taken yet and has no log.")
         return
-    tell_progress("Waiting for its agent to upload the first part …")
+    show_progress("Waiting for its agent to upload the first part …")
     if not _copy(client.log(job_id, tid=tid, error=error, wait=FIRST_PIECES_WITHIN_S)):
-        tell(f"Job ({job_id}) is {job.state.value}; no part of this log has been uploaded yet.")
+        show_message(f"Job ({job_id}) is {job.state.value}; no part of this log has been uploaded yet.")
 
 
 def _copy(pieces: Iterator[bytes]) -> int:

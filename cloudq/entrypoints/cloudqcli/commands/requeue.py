@@ -12,7 +12,7 @@ from cloudq.entrypoints.cloudqcli.holding import claim_option, decided_claim
 from cloudq.entrypoints.cloudqcli.options import job_id_option, needs_id
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
 from cloudq.entrypoints.shared.options import common_options, option
-from cloudq.entrypoints.shared.terminal import tell
+from cloudq.entrypoints.shared.terminal import show_message
 
 if TYPE_CHECKING:
     from cloudq.application.client.requeue_job import Requeued
@@ -42,8 +42,8 @@ def command(
             claim = _decided(client, chosen, systems, force=force)
         done = client.requeue(chosen, systems, claim=claim, force=force)
     for warning in done.warnings:
-        tell(warning)
-    click.echo(_told(chosen, done))
+        show_message(warning)
+    click.echo(_result_line(chosen, done))
 
 
 def _decided(client: Client, job_id: str, to: tuple[str, ...], *, force: bool) -> int | None:
@@ -65,6 +65,6 @@ def _consequences(holder: Holder, to: tuple[str, ...]) -> Iterator[str]:
         yield f"WARNING: the job may run twice, because {holder.system} may be running it now."
 
 
-def _told(job_id: str, done: Requeued) -> str:
+def _result_line(job_id: str, done: Requeued) -> str:
     taken = f"taken back from {done.taken_from} and " if done.taken_from else ""
     return f"Job ({job_id}) is {taken}offered to {', '.join(done.systems)}."

@@ -10,7 +10,7 @@ from cloudq.domain.errors import StagedOutInPart
 from cloudq.entrypoints.cloudqcli.options import job_id_option, needs_id
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
 from cloudq.entrypoints.shared.options import common_options
-from cloudq.entrypoints.shared.terminal import printable, tell, tell_progress
+from cloudq.entrypoints.shared.terminal import printable, show_message, show_progress
 
 
 @click.command
@@ -33,9 +33,9 @@ def command(session: Session, job_id: str | None, into: Path, unlimited: bool) -
     """
     chosen = needs_id(job_id)
     with session.client() as client:
-        tell_progress(f"Downloading the files of job ({chosen}) …")
+        show_progress(f"Downloading the files of job ({chosen}) …")
         try:
-            target = client.stage_out(chosen, into, unlimited=unlimited, warn=tell)
+            target = client.stage_out(chosen, into, unlimited=unlimited, warn=show_message)
         except StagedOutInPart as error:
             click.echo(printable(str(error.target)))
             raise

@@ -15,7 +15,7 @@ from cloudq.entrypoints.cloudqcli.output import job_record
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
 from cloudq.entrypoints.shared.json_output import print_json
 from cloudq.entrypoints.shared.options import common_options, json_option, option
-from cloudq.entrypoints.shared.terminal import printable, tell, tell_progress
+from cloudq.entrypoints.shared.terminal import printable, show_message, show_progress
 
 if TYPE_CHECKING:
     from cloudq.application.client.submit_job import Submitted
@@ -80,7 +80,7 @@ def command(
     })  # fmt: skip
     with session.client() as client:
         if inputs:
-            tell_progress("Packing and uploading the inputs …")
+            show_progress("Packing and uploading the inputs …")
         if rerun:
             submit = partial(client.rerun, rerun, failed=failed)
         else:
@@ -100,21 +100,21 @@ def command(
             force=force,
         )
         for warning in submitted.warnings:
-            tell(warning)
-        _tell_of(client, submitted, wait=wait, as_json=as_json)
+            show_message(warning)
+        _report_submission(client, submitted, wait=wait, as_json=as_json)
 
 
-def _tell_of(client: Client, submitted: Submitted, *, wait: bool, as_json: bool) -> None:
+def _report_submission(client: Client, submitted: Submitted, *, wait: bool, as_json: bool) -> None:
     """Report that the job is submitted; with *wait*, wait for it and exit with its status."""
     job = submitted.job
-    with _interruption_told(job):
+    with _interruption_explained(job):
         if not as_json:
             click.echo(f"Job ({job.uuid}) {printable(job.name)} has been submitted.")
         elif not wait:
             print_json({**job_record(job), "warnings": submitted.warnings})
         if wait:
             sys.stdout.flush()
-            job = client.wait(job.uuid, changed=_tell_state)
+            job = client.wait(job.uuid, changed=_show_state)
     if wait:
         _end_as(job, as_json=as_json)
 
@@ -130,17 +130,17 @@ def _check_source(script: str | None, rerun: str | None, *, failed: bool, own: d
 
 
 @contextmanager
-def _interruption_told(job: Job) -> Iterator[None]:
+def _interruption_explained(job: Job) -> Iterator[None]:
     """On Ctrl-C, explain that only the waiting ends; the job is in the store and continues."""
     try:
         yield
     except KeyboardInterrupt:
-        tell(f"Job ({job.uuid}) continues; to end it: cloudqcli cancel {job.uuid}")
+        show_message(f"Job ({job.uuid}) continues; to end it: cloudqcli cancel {job.uuid}")
         raise
 
 
-def _tell_state(job: Job) -> None:
-    tell_progress(f"Job ({job.uuid}) {job.state.value}")
+def _show_state(job: Job) -> None:
+    show_progress(f"Job ({job.uuid}) {job.state.value}")
 
 
 def _end_as(job: Job, *, as_json: bool) -> None:
@@ -148,7 +148,9 @@ def _end_as(job: Job, *, as_json: bool) -> None:
         print_json(job_record(job))
     status = exit_status_of(job)
     if status:
-        tell(f"Job ({job.uuid}) ended: {job.state.value}{': ' if job.error_msg else ''}{job.error_msg}")
+        show_message(
+            f"Job ({job.uuid}) ended: {job.state.value}{': ' if job.error_msg else ''}{job.error_msg}"
+        )
     click.get_current_context().exit(status)
 
 

@@ -17,7 +17,7 @@ SILENCE_S = 3 * 86_400.0
 @pytest.fixture
 def person(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pretend that a person sits at a terminal."""
-    monkeypatch.setattr(holding, "somebody_can_answer", lambda: True)
+    monkeypatch.setattr(holding, "can_ask_user", lambda: True)
 
 
 def held(cli: Cli, silent_s: float = SILENCE_S) -> str:
