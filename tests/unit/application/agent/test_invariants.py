@@ -116,7 +116,7 @@ def test_i1_an_agent_paused_anywhere_while_a_successor_takes_over_starts_nothing
     paused = world.agent(alpha, trap, host="login1")
     successor = world.agent(alpha, host="login2")
     job_id = world.submit("alpha")
-    trap.meanwhile = lambda: successor.cycles(120)
+    trap.meanwhile = lambda: successor.cycles(60, every_s=10)
     for _ in range(30):
         with contextlib.suppress(LeaseLost, CloudqError):
             paused.cycle()
