@@ -85,7 +85,7 @@ def findings_of_shellcheck(*arguments: str | Path) -> str:
 @pytest.mark.real
 def test_shellcheck_finds_nothing_in_the_parts() -> None:
     assert findings_of_shellcheck(*PARTS) == ""
-    assert len(PARTS) == 10
+    assert len(PARTS) == 11
 
 
 @pytest.mark.real

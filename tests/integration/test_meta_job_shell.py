@@ -182,6 +182,18 @@ def test_lines_of_the_site_that_end_the_shell_never_look_like_success(
 
 
 @each_dialect
+@pytest.mark.parametrize("line", ["set -e", "set -u", "set -f", "IFS=,"])
+def test_options_that_the_site_sets_end_no_job_shell_early(
+    space: DirectoryClaimSpace, dialect: ShellDialect, line: str
+) -> None:
+    prepared(space, "#!/bin/bash\nexit 7\n", dialect, preamble=(line,))
+
+    run(space)
+
+    assert exit_record(space).exit_code == 7
+
+
+@each_dialect
 @pytest.mark.parametrize(
     "line", ["echo 'x", 'echo "x', "echo `x", "echo $(x", "if [ x", "f() {", "cat <<END"]
 )

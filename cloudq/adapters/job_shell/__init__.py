@@ -79,6 +79,7 @@ def _preparation(meta: MetaSetting) -> Iterator[str]:
         yield _part("guard")
     if meta.preamble:
         yield _lines("trap 'cq_left_early $?' EXIT", *meta.preamble, "trap - EXIT")
+        yield _part("usual_options")
     if meta.tools_dir:  # after the site's lines, which may put other directories in front of PATH
         yield _lines(f"export PATH={quote(meta.tools_dir)}:$PATH CLOUDQ_WORK_DIR=$cq_work")
     if meta.images:

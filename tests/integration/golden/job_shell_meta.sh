@@ -159,6 +159,10 @@ trap 'cq_left_early $?' EXIT
 module load singularitypro
 trap - EXIT
 
+# A line of the site such as set -e must not end the job shell before it has recorded how the script ended.
+set +efu
+unset IFS
+
 export PATH=/home/me/.cloudq/cache/.cloudq/3f7e7681.1/tools:$PATH CLOUDQ_WORK_DIR=$cq_work
 
 cq_fetch_image() {
