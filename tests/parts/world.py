@@ -86,6 +86,7 @@ class World:
     gone: set[int] = field(factory=set)
     """Processes that have ended, by pid."""
     _next_pid: int = field(default=100, init=False)
+    _reader: tuple[ObjectStore, ClientParts] | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.store = MemoryStore(self.clock.now)
@@ -142,7 +143,9 @@ class World:
         return self.client().submit(request).job.uuid
 
     def job(self, job_id: str) -> Job:
-        return self.client().query.job(job_id)
+        if self._reader is None or self._reader[0] is not self.store:
+            self._reader = self.store, self.client()
+        return self._reader[1].query.job(job_id)
 
     def stored(self, prefix: str = "") -> list[str]:
         return [listed.key for listed in self.store.list_page(prefix).objects]
