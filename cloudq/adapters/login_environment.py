@@ -16,7 +16,7 @@ from attrs import frozen
 
 
 @frozen
-class Rule:
+class EnvironmentRule:
     """Variables of one kind, and the reason why no job gets them."""
 
     reason: str
@@ -29,61 +29,61 @@ class Rule:
 
 
 LEFT_OUT = (
-    Rule("the agent's own keys and settings", ("AWS_.*", "CLOUDQ_.*")),
-    Rule(
+    EnvironmentRule("the agent's own keys and settings", ("AWS_.*", "CLOUDQ_.*")),
+    EnvironmentRule(
         "the agent's own Python",
         ("PYTHON.*", r"VIRTUAL_ENV(?:_PROMPT|_DISABLE_PROMPT)?", "PYENV_.*", "UV",
          r"UV_(?:RUN|PYTHON|PROJECT|TOOL|INTERNAL)(?:_.*)?", "PIPX_.*", r"(?:PIPENV|POETRY)_ACTIVE"),
     ),
-    Rule(
+    EnvironmentRule(
         "handles of an SSH login",
         (r"SSH_(?:AUTH_SOCK|AGENT_PID|AGENT_LAUNCHER)", r"SSH_(?:CONNECTION|CLIENT|TTY)",
          r"SSH_(?:ORIGINAL_COMMAND|USER_AUTH)", r"SSH_ASKPASS(?:_REQUIRE)?", "GIT_ASKPASS"),
     ),
-    Rule(
+    EnvironmentRule(
         "secrets",
         (r"(?:.*_)?TOKEN", r".*_SECRET.*", r"SECRETS?(?:_.*)?", r"(?:.*_)?(?:PASSWORD|PASSWD|PASSPHRASE)",
          r"(?:.*_)?(?:API|ACCESS|PRIVATE|ENCRYPTION)_?KEY", r".*_CREDENTIALS?", "PGPASSWORD", "SSHPASS",
          "MYSQL_PWD"),
     ),
-    Rule(
+    EnvironmentRule(
         "tickets and keyrings of a login",
         ("KRB5CCNAME", "GPG_AGENT_INFO", "GPG_TTY", "GNOME_KEYRING_.*", "CREDENTIALS_DIRECTORY"),
     ),
-    Rule(
+    EnvironmentRule(
         "the desktop of a login",
         ("DBUS_.*", r"XDG_(?:RUNTIME_DIR|SESSION_.*|SEAT.*|VTNR)", "DISPLAY", r"WAYLAND_(?:DISPLAY|SOCKET)",
          r"(?:X|ICE)AUTHORITY", "SESSION_MANAGER", "DESKTOP_STARTUP_ID", "WINDOWID"),
     ),
-    Rule(
+    EnvironmentRule(
         "the terminal of a login",
         ("TMUX.*", "STY", "VSCODE_.*", r"TERM_PROGRAM(?:_VERSION)?", "TERM_SESSION_ID", "SUDO_.*"),
     ),
-    Rule(
+    EnvironmentRule(
         "the service that the agent runs as",
         ("INVOCATION_ID", "JOURNAL_STREAM", "NOTIFY_SOCKET", r"LISTEN_(?:FDS|PID|FDNAMES)",
          r"MAINPID|MANAGERPID|SYSTEMD_EXEC_PID", r"WATCHDOG_(?:PID|USEC)",
          r"MEMORY_PRESSURE_(?:WATCH|WRITE)"),
     ),
-    Rule("variables that every shell sets", ("PWD", "OLDPWD", "SHLVL", "_")),
-    Rule("a job or step of Slurm", (r"SLURM(?:D|CTLD|STEPD)?_.*", "SRUN_.*", "SALLOC_.*")),
-    Rule(
+    EnvironmentRule("variables that every shell sets", ("PWD", "OLDPWD", "SHLVL", "_")),
+    EnvironmentRule("a job or step of Slurm", (r"SLURM(?:D|CTLD|STEPD)?_.*", "SRUN_.*", "SALLOC_.*")),
+    EnvironmentRule(
         "defaults of client commands, which would change the agent's own commands",
         (r"(?:SCANCEL|SQUEUE|SACCT|SACCTMGR|SINFO|SCONTROL)_.*",
          r"(?:SPRIO|SSTAT|SREPORT|SSHARE|SDIAG|STRIGGER|SCRONTAB)_.*"),
     ),
-    Rule(
+    EnvironmentRule(
         "defaults of sbatch that cloudq cannot follow",
         (r"SBATCH_(?:WAIT|CLUSTERS|ARRAY_INX)", r"SBATCH_(?:OUTPUT|ERROR|INPUT)",
          r"SBATCH_(?:DEBUG|VERBOSE|QUIET)"),
     ),
-    Rule(
+    EnvironmentRule(
         "a job of Grid Engine",
         ("SGE_.*", r"JOB_(?:ID|NAME|SCRIPT)", "TASK_ID", "PE_HOSTFILE", r"NSLOTS|NHOSTS|NQUEUES"),
     ),
-    Rule("a job of PBS or LSF", ("PBS_.*", "LSB_.*")),
-    Rule("a task of an array", ("ARY_TASK_.*",)),
-    Rule(
+    EnvironmentRule("a job of PBS or LSF", ("PBS_.*", "LSB_.*")),
+    EnvironmentRule("a task of an array", ("ARY_TASK_.*",)),
+    EnvironmentRule(
         "a step of MPI",
         (r"PMI[0-9]?_.*", r"PMIX_(?!MCA_).*", r"(?:OPAL|ORTE|PRTE)_.*",
          r"(?:PALS|JSM|MV2_COMM_WORLD|ALPS)_.*",

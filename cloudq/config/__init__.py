@@ -9,7 +9,7 @@ from cloudq.config.load import config_home, load_config
 from cloudq.config.model import AgentConfig, ClientConfig, Config, LogConfig, StoreConfig
 from cloudq.config.original import find_original, is_original_key
 from cloudq.config.reach import INSIDE_ONLY, notices_of_reach
-from cloudq.config.schema import KEYS, TABLES, Key, variable_of
+from cloudq.config.schema import KEYS, TABLES, ConfigKey, variable_of
 from cloudq.config.template import render_config, write_new_config
 
 __all__ = [
@@ -19,7 +19,7 @@ __all__ = [
     "AgentConfig",
     "ClientConfig",
     "Config",
-    "Key",
+    "ConfigKey",
     "LogConfig",
     "StoreConfig",
     "config_home",

@@ -15,7 +15,7 @@ Value = str | bool | int | float
 
 
 @frozen(kw_only=True)
-class Key(toml_tables.Key):
+class ConfigKey(toml_tables.Key):
     """A configuration key with its default, its help text, and an example for the file."""
 
     section: str
@@ -33,7 +33,7 @@ class Key(toml_tables.Key):
 _MODELS = {"store": StoreConfig, "agent": AgentConfig, "client": ClientConfig, "log": LogConfig}
 
 KEYS = tuple(
-    Key(type(field.default), section=section, name=field.name, default=field.default, **field.metadata)
+    ConfigKey(type(field.default), section=section, name=field.name, default=field.default, **field.metadata)
     for section, model in _MODELS.items()
     for field in fields(model)
 )
@@ -54,7 +54,7 @@ FILE: Mapping[str, Entry] = {
 """Every table and key that a configuration file may have."""
 
 
-def variable_of(key: Key) -> str:
+def variable_of(key: ConfigKey) -> str:
     """Return the environment variable that overrides *key*."""
     return f"CLOUDQ_{key.section}_{key.name}".upper()
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from cloudq.config.schema import KEYS, SECTIONS, Key, Value
+from cloudq.config.schema import KEYS, SECTIONS, ConfigKey, Value
 from cloudq.domain.errors import ConfigProblem
 
 _HEAD = """\
@@ -69,7 +69,7 @@ def _render_section(section: str, values: Mapping[str, Value]) -> str:
     return f"# {_SECTION_COMMENTS[section]}\n[{section}]\n" + "".join(entries)
 
 
-def _render_key(key: Key, values: Mapping[str, Value]) -> str:
+def _render_key(key: ConfigKey, values: Mapping[str, Value]) -> str:
     import textwrap  # noqa: PLC0415  only `cloudqcli init` renders
 
     words = textwrap.fill(key.help, 96, initial_indent="# ", subsequent_indent="# ")

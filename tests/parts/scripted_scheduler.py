@@ -468,8 +468,6 @@ class ScriptedScheduler:
             "host": "scripted",
             "started": task.started,
             "finished": self._clock.now().strftime(_RECORD_TIME),
-            "stdout_size": _size_of(submission.control_dir / record_name("stdout", number)),
-            "stderr_size": _size_of(submission.control_dir / record_name("stderr", number)),
         }
         text = "".join(f"{name}={value}\n" for name, value in told.items())
         record, run = submission.control_dir / record_name("exit", number), task.run
@@ -497,11 +495,6 @@ def _write(path: Path, text: str) -> None:
     temporary = path.with_name(f"{path.name}.tmp")
     temporary.write_text(text)
     temporary.replace(path)
-
-
-def _size_of(path: Path) -> str:
-    """Return the size as a job shell writes it: empty for a log that was removed."""
-    return str(path.stat().st_size) if path.exists() else ""
 
 
 def _content(path: Path) -> bytes:

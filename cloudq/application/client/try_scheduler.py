@@ -12,7 +12,7 @@ from cloudq.application.client.read_log import ReadLog
 from cloudq.application.client.submit_job import SubmitJob
 from cloudq.application.shared.cancel_job import CancelJob
 from cloudq.domain.errors import CloudqError
-from cloudq.domain.jobs.acceptance import Cancel, SchedulerWords, Trial, Verdict, in_words, judge
+from cloudq.domain.jobs.acceptance import CancelAt, SchedulerWords, Trial, Verdict, in_words, judge
 from cloudq.domain.jobs.job import Job
 from cloudq.domain.jobs.job_request import JobRequest
 from cloudq.domain.jobs.job_state import JobState
@@ -139,9 +139,9 @@ class TryScheduler:
             running.remark = f"seen after {self.exchange_files(job.workdir):.1f} s at most"
 
     def _is_time_to_cancel(self, running: _Running, job: Job) -> bool:
-        if running.trial.cancel is Cancel.RUNNING:
+        if running.trial.cancel is CancelAt.RUNNING:
             return job.state is JobState.RUN
-        if running.trial.cancel is Cancel.NEVER or running.waits_since is None:
+        if running.trial.cancel is CancelAt.NEVER or running.waits_since is None:
             return False
         return self.clock.elapsed() - running.waits_since >= self.seen_after_s
 

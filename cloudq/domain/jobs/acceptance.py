@@ -24,7 +24,7 @@ class Need(Enum):
     REQUEUE = "requeue"
 
 
-class Cancel(Enum):
+class CancelAt(Enum):
     """The time at which the job of a trial is canceled."""
 
     NEVER = "never"
@@ -52,7 +52,7 @@ class Trial:
     state: JobState
     exit_code: int | None = None
     need: Need | None = None
-    cancel: Cancel = Cancel.NEVER
+    cancel: CancelAt = CancelAt.NEVER
     array: str = ""
     tasks: Mapping[int, JobState] = field(factory=dict)
     log: str = ""
@@ -134,10 +134,10 @@ TRIALS = (
         array="1-3", tasks={1: JobState.DONE, 2: JobState.ERROR, 3: JobState.DONE},
     ),
     Trial("time limit", "sleep 1200\n", JobState.TIMEOUT, need=Need.TIME_LIMIT),
-    Trial("cancelled while it runs", "sleep 1200\n", JobState.DELETED, cancel=Cancel.RUNNING),
+    Trial("cancelled while it runs", "sleep 1200\n", JobState.DELETED, cancel=CancelAt.RUNNING),
     Trial(
         "cancelled while it is held", "sleep 1200\n", JobState.DELETED,
-        need=Need.HOLD, cancel=Cancel.WAITING, never_starts=True,
+        need=Need.HOLD, cancel=CancelAt.WAITING, never_starts=True,
     ),
     Trial(
         "queued again by the scheduler",

@@ -22,7 +22,6 @@ cq_signals=(TERM INT HUP USR1 USR2 XCPU CONT)
 
 cq_say() { printf 'cloudq: %s\n' "$*" >&2; }
 cq_now() { date -u +%Y-%m-%dT%H:%M:%SZ; }
-cq_size_of() { stat -c %s "$1" 2>/dev/null; }
 cq_write() {
     local cq_file=$1
     shift
@@ -69,9 +68,7 @@ cq_end() {
     if [ -n "$cq_ran" ]; then cq_flush; fi
     cq_write "$cq_record" \
         "local_id=$cq_local_id" "exit_code=$1" "signal=$cq_signal" "host=$cq_host" \
-        "started=$cq_started" "finished=$(cq_now)" \
-        "stdout_size=$(cq_size_of "$cq_control/stdout$cq_suffix")" \
-        "stderr_size=$(cq_size_of "$cq_control/stderr$cq_suffix")" ||
+        "started=$cq_started" "finished=$(cq_now)" ||
         cq_say "cannot write $cq_record: the exit code was $1"
     case $cq_reserved in *" $1 "*) exit 1 ;; esac
     exit "$1"

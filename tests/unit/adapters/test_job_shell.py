@@ -47,7 +47,7 @@ def test_signals_are_kept_from_the_lock_on_where_they_must_be_forwarded() -> Non
     [
         ({}, []),
         ({"tools_dir": "/t"}, []),
-        ({"preamble": ("module load x",)}, ["guard.bash"]),
+        ({"preamble": ("module load x",)}, ["guard.bash", "usual_options.bash"]),
         ({"images": ("docker://a",)}, ["guard.bash", "fetch_image.bash"]),
     ],
 )

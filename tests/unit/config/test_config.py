@@ -13,7 +13,7 @@ from cloudq.config import (
     KEYS,
     AgentConfig,
     Config,
-    Key,
+    ConfigKey,
     StoreConfig,
     config_home,
     load_config,
@@ -163,7 +163,7 @@ def test_an_option_comes_before_a_variable_before_the_file_before_the_default(ho
 
 
 @pytest.mark.parametrize("key", KEYS, ids=lambda key: key.dotted)
-def test_every_key_can_be_set_in_the_file_and_by_its_variable(home: Path, key: Key) -> None:
+def test_every_key_can_be_set_in_the_file_and_by_its_variable(home: Path, key: ConfigKey) -> None:
     values = {
         "store.endpoint_url": ("https://s3.example.com", '"https://s3.example.com"'),
         "store.bucket": ("my-jobs", '"my-jobs"'),

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from cloudq.adapters.systems import shipped_profiles
-from cloudq.config import KEYS, TABLES, Key, load_config, variable_of
+from cloudq.config import KEYS, TABLES, ConfigKey, load_config, variable_of
 from cloudq.domain import errors
 from cloudq.domain.errors import CloudqError
 
@@ -25,12 +25,12 @@ def rows(page: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
 
 
-def shown_default(key: Key) -> str:
+def shown_default(key: ConfigKey) -> str:
     return "none" if key.default == "" else f"`{json.dumps(key.default).removesuffix('.0')}`"
 
 
 @pytest.mark.parametrize("key", KEYS, ids=lambda key: key.dotted)
-def test_every_key_is_documented_with_its_variable_and_default(key: Key) -> None:
+def test_every_key_is_documented_with_its_variable_and_default(key: ConfigKey) -> None:
     page = (DOCS / "configuration.md").read_text(encoding="utf-8")
     [section] = re.findall(rf"^## \[{key.section}\]\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
     [row] = [line for line in section.splitlines() if line.startswith(f"| `{key.name}` | `CLOUDQ_")]

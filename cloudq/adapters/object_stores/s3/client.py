@@ -15,9 +15,9 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
 from cloudq.adapters.object_stores.s3.errors import (
-    Place,
-    Request,
-    Verdict,
+    AnswerVerdict,
+    BucketPlace,
+    SentRequest,
     verdict_on_answer,
     verdict_on_exception,
 )
@@ -75,7 +75,7 @@ _ANY_REGION = "us-east-1"  # most other services ignore it, but a signature need
 class Address:
     """The address of a service, and how to connect to it."""
 
-    place: Place
+    place: BucketPlace
     endpoint_url: str = ""
     profile: str = ""
     region: str = ""
@@ -99,7 +99,7 @@ class Connections:
         self._lock = threading.Lock()
         self._clients: dict[str, S3Client] = {}
         self._renewal_tried_at: float | None = None
-        self._session = ask(Request(address.place), self._new_session)
+        self._session = ask(SentRequest(address.place), self._new_session)
         self._credentials: Credentials | None = None  # those of the open clients
 
     def client(self, use: Use) -> S3Client:
@@ -132,7 +132,7 @@ class Connections:
 
     def _open(self, use: Use) -> S3Client:
         try:
-            return ask(Request(self._address.place), lambda: self._opened(use.settings))
+            return ask(SentRequest(self._address.place), lambda: self._opened(use.settings))
         except ValueError as error:
             raise StoreRefused(
                 f"{self._address.place}: not an address of a service", "check endpoint_url"
@@ -153,7 +153,7 @@ class Connections:
         region = address.region or self._session.region_name or (_ANY_REGION if endpoint else None)
         return self._session.client("s3", endpoint_url=endpoint or None, region_name=region, config=config)
 
-    def _has_better(self, use: Use, refused: S3Client, verdict: Verdict) -> bool:
+    def _has_better(self, use: Use, refused: S3Client, verdict: AnswerVerdict) -> bool:
         """Return whether there is now another client that may succeed where *refused* did not."""
         if not (verdict.may_be_stale or verdict.asks_for_checksum):
             return False
@@ -191,7 +191,7 @@ def _keys(credentials: Credentials | None) -> tuple[str | None, ...] | None:
     return (keys.access_key, keys.secret_key, keys.token)
 
 
-def ask(request: Request, call: Callable[[], Result]) -> Result:
+def ask(request: SentRequest, call: Callable[[], Result]) -> Result:
     """Return the result of *call*; raise a failure as one of cloudq's errors."""
     try:
         return call()
@@ -199,7 +199,7 @@ def ask(request: Request, call: Callable[[], Result]) -> Result:
         raise problem_of(request, error) from error
 
 
-def problem_of(request: Request, error: BaseException) -> StoreProblem:
+def problem_of(request: SentRequest, error: BaseException) -> StoreProblem:
     """Return one of cloudq's errors for a failure, dated if the service answered."""
     problem = request.error(*judge(error))
     problem.date = date_of(error.response) if isinstance(error, ClientError) else None
@@ -215,7 +215,7 @@ def date_of(answer: Mapping[str, Any]) -> datetime | None:
         return None
 
 
-def judge(error: BaseException) -> tuple[Verdict, str]:
+def judge(error: BaseException) -> tuple[AnswerVerdict, str]:
     """Return the meaning of a failure, and its message."""
     if isinstance(error, S3UploadFailedError) and isinstance(error.__context__, ClientError):
         return judge(error.__context__)

@@ -29,7 +29,7 @@ _USERINFO = re.compile(r"//[^/@\s]*@")
 _QUERY = re.compile(r"(https?://[^\s\"'?]*)\?[^\s\"']*")
 
 
-class Meaning(Enum):
+class AnswerMeaning(Enum):
     """The meaning of an answer, or of its absence, for the request."""
 
     ABSENT = auto()
@@ -44,10 +44,10 @@ class Meaning(Enum):
 
 
 @frozen
-class Verdict:
+class AnswerVerdict:
     """A meaning, with advice for the user."""
 
-    meaning: Meaning
+    meaning: AnswerMeaning
     advice: str = ""
     may_be_stale: bool = False
     """True if newer credentials, or the same ones read again, may be accepted."""
@@ -56,7 +56,7 @@ class Verdict:
 
 
 @frozen
-class Place:
+class BucketPlace:
     """A bucket and its endpoint."""
 
     bucket: str
@@ -66,39 +66,41 @@ class Place:
         return f"bucket {self.bucket!r} at {printable(self.endpoint)}"
 
 
-_KEYS = Verdict(
-    Meaning.REFUSED,
+_KEYS = AnswerVerdict(
+    AnswerMeaning.REFUSED,
     "check the access key and its secret (profile in [store], AWS_* variables, ~/.aws)",
     may_be_stale=True,
 )
-_EXPIRED = Verdict(
-    Meaning.REFUSED, "the credentials have expired: log in again or renew them", may_be_stale=True
+_EXPIRED = AnswerVerdict(
+    AnswerMeaning.REFUSED, "the credentials have expired: log in again or renew them", may_be_stale=True
 )
-_RIGHTS = Verdict(
-    Meaning.REFUSED,
+_RIGHTS = AnswerVerdict(
+    AnswerMeaning.REFUSED,
     "ask the bucket's owner for the right to list it and to read, write and delete in it; docs/doctor.md "
     "has the names of the rights",
     may_be_stale=True,
 )
-_KMS = Verdict(
-    Meaning.REFUSED,
+_KMS = AnswerVerdict(
+    AnswerMeaning.REFUSED,
     "the encryption key cannot be used: check sse_kms_key_id in [store], and ask the key's owner for "
     "kms:GenerateDataKey and kms:Decrypt",
 )
-_QUOTA = Verdict(Meaning.REFUSED, "the bucket is full: delete finished jobs, or ask for a larger quota")
-_REGION = Verdict(Meaning.REFUSED, "set region in [store] to the bucket's region")
-_BUSY = Verdict(Meaning.NO_ANSWER)
+_QUOTA = AnswerVerdict(
+    AnswerMeaning.REFUSED, "the bucket is full: delete finished jobs, or ask for a larger quota"
+)
+_REGION = AnswerVerdict(AnswerMeaning.REFUSED, "set region in [store] to the bucket's region")
+_BUSY = AnswerVerdict(AnswerMeaning.NO_ANSWER)
 
-CODES: dict[str, Verdict] = {
-    "NoSuchKey": Verdict(Meaning.ABSENT),
-    "NotModified": Verdict(Meaning.UNCHANGED),
-    "PreconditionFailed": Verdict(Meaning.LOST),
-    "ConditionalRequestConflict": Verdict(Meaning.CONFLICT),
-    "OperationAborted": Verdict(Meaning.CONFLICT),
-    "NoSuchBucket": Verdict(
-        Meaning.REFUSED, "check bucket and endpoint_url in [store], or create the bucket"
+CODES: dict[str, AnswerVerdict] = {
+    "NoSuchKey": AnswerVerdict(AnswerMeaning.ABSENT),
+    "NotModified": AnswerVerdict(AnswerMeaning.UNCHANGED),
+    "PreconditionFailed": AnswerVerdict(AnswerMeaning.LOST),
+    "ConditionalRequestConflict": AnswerVerdict(AnswerMeaning.CONFLICT),
+    "OperationAborted": AnswerVerdict(AnswerMeaning.CONFLICT),
+    "NoSuchBucket": AnswerVerdict(
+        AnswerMeaning.REFUSED, "check bucket and endpoint_url in [store], or create the bucket"
     ),
-    "InvalidBucketName": Verdict(Meaning.REFUSED, "check bucket in [store]"),
+    "InvalidBucketName": AnswerVerdict(AnswerMeaning.REFUSED, "check bucket in [store]"),
     "AccessDenied": _RIGHTS,
     "AllAccessDisabled": _RIGHTS,
     "AccountProblem": _RIGHTS,
@@ -122,12 +124,12 @@ CODES: dict[str, Verdict] = {
     "QuotaExceeded": _QUOTA,
     "XMinioAdminBucketQuotaExceeded": _QUOTA,
     "XMinioStorageFull": _QUOTA,
-    "RequestTimeTooSkewed": Verdict(Meaning.REFUSED, "this machine's clock is wrong: set it"),
+    "RequestTimeTooSkewed": AnswerVerdict(AnswerMeaning.REFUSED, "this machine's clock is wrong: set it"),
     "PermanentRedirect": _REGION,
     "AuthorizationHeaderMalformed": _REGION,
     "IllegalLocationConstraintException": _REGION,
-    "NotImplemented": Verdict(
-        Meaning.REFUSED, "the store lacks something that cloudq needs: use another one"
+    "NotImplemented": AnswerVerdict(
+        AnswerMeaning.REFUSED, "the store lacks something that cloudq needs: use another one"
     ),
     "RequestTimeout": _BUSY,
     "RequestTimeTooLong": _BUSY,
@@ -146,11 +148,11 @@ class Wording:
     """A pattern for messages of a refusal that explain more than its code."""
 
     pattern: re.Pattern[str]
-    verdict: Verdict
+    verdict: AnswerVerdict
 
 
 def _worded(pattern: str, advice: str, *, asks_for_checksum: bool = False) -> Wording:
-    verdict = Verdict(Meaning.REFUSED, advice, asks_for_checksum=asks_for_checksum)
+    verdict = AnswerVerdict(AnswerMeaning.REFUSED, advice, asks_for_checksum=asks_for_checksum)
     return Wording(re.compile(pattern, re.IGNORECASE), verdict)
 
 
@@ -188,29 +190,29 @@ WORDINGS = (
 )
 """Tried in order, for refusals only; the first one that matches gives the advice."""
 
-STATUSES: dict[int, Verdict] = {
+STATUSES: dict[int, AnswerVerdict] = {
     301: _REGION,
-    304: Verdict(Meaning.UNCHANGED),
+    304: AnswerVerdict(AnswerMeaning.UNCHANGED),
     307: _BUSY,
     401: _KEYS,
     403: _RIGHTS,
-    404: Verdict(Meaning.ABSENT),
+    404: AnswerVerdict(AnswerMeaning.ABSENT),
     408: _BUSY,
-    409: Verdict(Meaning.CONFLICT),
-    412: Verdict(Meaning.LOST),
+    409: AnswerVerdict(AnswerMeaning.CONFLICT),
+    412: AnswerVerdict(AnswerMeaning.LOST),
     429: _BUSY,
 }
 """The meaning of statuses, for answers without a body (HEAD) and codes that only one store uses."""
 
-_NOT_REACHED = Verdict(Meaning.NOT_SENT, "check endpoint_url in [store] and the network")
-_NO_TRUST = Verdict(
-    Meaning.REFUSED,
+_NOT_REACHED = AnswerVerdict(AnswerMeaning.NOT_SENT, "check endpoint_url in [store] and the network")
+_NO_TRUST = AnswerVerdict(
+    AnswerMeaning.REFUSED,
     "no trusted connection: check endpoint_url, or set AWS_CA_BUNDLE for your own certificate authority",
 )
 _UNTRUSTED = ("CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER")
-_SETTINGS = Verdict(Meaning.REFUSED, "check [store] in the configuration")
+_SETTINGS = AnswerVerdict(AnswerMeaning.REFUSED, "check [store] in the configuration")
 
-EXCEPTIONS: dict[str, Verdict] = {
+EXCEPTIONS: dict[str, AnswerVerdict] = {
     "EndpointConnectionError": _NOT_REACHED,
     "ConnectTimeoutError": _NOT_REACHED,
     "ProxyConnectionError": _NOT_REACHED,
@@ -219,8 +221,8 @@ EXCEPTIONS: dict[str, Verdict] = {
     "IncompleteReadError": _BUSY,
     "FlexibleChecksumError": _BUSY,
     "ConnectionError": _BUSY,
-    "NoCredentialsError": Verdict(
-        Meaning.REFUSED,
+    "NoCredentialsError": AnswerVerdict(
+        AnswerMeaning.REFUSED,
         "no credentials were found: set profile in [store], AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY,"
         " or ~/.aws",
         may_be_stale=True,
@@ -231,17 +233,17 @@ EXCEPTIONS: dict[str, Verdict] = {
     "TokenRetrievalError": _EXPIRED,
     "SSOError": _EXPIRED,
     "LoginError": _EXPIRED,
-    "ProfileNotFound": Verdict(Meaning.REFUSED, "check profile in [store] against ~/.aws/config"),
-    "ParamValidationError": Verdict(Meaning.REFUSED, "check bucket in [store]"),
+    "ProfileNotFound": AnswerVerdict(AnswerMeaning.REFUSED, "check profile in [store] against ~/.aws/config"),
+    "ParamValidationError": AnswerVerdict(AnswerMeaning.REFUSED, "check bucket in [store]"),
     "BotoCoreError": _SETTINGS,
 }
 """The meaning of exceptions, by the name of the class or of its nearest base that is listed."""
 
 
-def verdict_on_answer(code: str, status: int, words: str = "") -> Verdict:
+def verdict_on_answer(code: str, status: int, words: str = "") -> AnswerVerdict:
     """Return the meaning of an error answer; its message *words* may specify what the code leaves open."""
     verdict = _by_code(code, status)
-    if verdict.meaning is not Meaning.REFUSED:
+    if verdict.meaning is not AnswerMeaning.REFUSED:
         return verdict
     worded = next((wording.verdict for wording in WORDINGS if wording.pattern.search(words)), None)
     if worded is None:
@@ -249,15 +251,15 @@ def verdict_on_answer(code: str, status: int, words: str = "") -> Verdict:
     return evolve(worded, may_be_stale=verdict.may_be_stale)
 
 
-def _by_code(code: str, status: int) -> Verdict:
+def _by_code(code: str, status: int) -> AnswerVerdict:
     if code in CODES:
         return CODES[code]
     if status in STATUSES:
         return STATUSES[status]
-    return _BUSY if status >= 500 else Verdict(Meaning.REFUSED)
+    return _BUSY if status >= 500 else AnswerVerdict(AnswerMeaning.REFUSED)
 
 
-def verdict_on_exception(names: Iterable[str], words: str = "") -> Verdict:
+def verdict_on_exception(names: Iterable[str], words: str = "") -> AnswerVerdict:
     """Return the meaning of a missing answer; *names*: the exception's class and bases, nearest first."""
     if any(sign in words for sign in _UNTRUSTED):
         return _NO_TRUST
@@ -265,22 +267,22 @@ def verdict_on_exception(names: Iterable[str], words: str = "") -> Verdict:
 
 
 @frozen
-class Request:
+class SentRequest:
     """The parts of a request that decide the meaning of an answer."""
 
-    place: Place
+    place: BucketPlace
     key: str = ""
     conditional: bool = False
 
-    def error(self, verdict: Verdict, words: str) -> StoreProblem:
+    def error(self, verdict: AnswerVerdict, words: str) -> StoreProblem:
         """Return the error to raise for an answer other than success."""
         meaning = verdict.meaning
-        if meaning is Meaning.ABSENT:
+        if meaning is AnswerMeaning.ABSENT:
             return self._absent()
-        if meaning is Meaning.LOST:
+        if meaning is AnswerMeaning.LOST:
             return PreconditionFailed(f"{self.key} does not meet the condition of the write")
         kind = _KINDS[meaning]
-        if meaning is Meaning.NO_ANSWER and self.conditional:
+        if meaning is AnswerMeaning.NO_ANSWER and self.conditional:
             kind = OutcomeUnknown
         what = f"{self.place}: {printable(words) or 'no answer'}"
         if kind is StoreRefused:
@@ -295,12 +297,12 @@ class Request:
         return StoreRefused(f"{self.place} does not exist; {CODES['NoSuchBucket'].advice}")
 
 
-_KINDS: dict[Meaning, type[StoreProblem]] = {
-    Meaning.UNCHANGED: StoreRefused,  # the request did not ask whether it changed
-    Meaning.CONFLICT: WriteConflict,
-    Meaning.NO_ANSWER: StoreUnavailable,
-    Meaning.NOT_SENT: StoreUnavailable,
-    Meaning.REFUSED: StoreRefused,
+_KINDS: dict[AnswerMeaning, type[StoreProblem]] = {
+    AnswerMeaning.UNCHANGED: StoreRefused,  # the request did not ask whether it changed
+    AnswerMeaning.CONFLICT: WriteConflict,
+    AnswerMeaning.NO_ANSWER: StoreUnavailable,
+    AnswerMeaning.NOT_SENT: StoreUnavailable,
+    AnswerMeaning.REFUSED: StoreRefused,
 }
 
 

@@ -27,7 +27,7 @@ from cloudq.adapters.object_stores.s3.client import (
     judge,
     problem_of,
 )
-from cloudq.adapters.object_stores.s3.errors import Meaning, Place, Request, verdict_on_answer
+from cloudq.adapters.object_stores.s3.errors import AnswerMeaning, BucketPlace, SentRequest, verdict_on_answer
 from cloudq.adapters.object_stores.s3.settings import S3SettingsReader
 from cloudq.adapters.object_stores.s3.upload import PART_BYTES, StreamUpload
 from cloudq.adapters.object_stores.streams import PIECE_BYTES, at_most, resumed, too_large
@@ -108,7 +108,7 @@ class S3Store:
         self._bucket = bucket
         self._prefix = prefix
         address = Address(
-            place=Place(bucket, endpoint_url or "Amazon S3"),
+            place=BucketPlace(bucket, endpoint_url or "Amazon S3"),
             endpoint_url=endpoint_url,
             profile=profile,
             region=region,
@@ -117,7 +117,7 @@ class S3Store:
         )
         self._connections = Connections(address, elapsed)
         endpoint = self._connections.client(CONTROL).meta.endpoint_url
-        self._place = Place(bucket, endpoint)
+        self._place = BucketPlace(bucket, endpoint)
         if is_plain_http(endpoint) and not allow_plain_http:  # AWS_ENDPOINT_URL and ~/.aws can set it, too
             raise StoreRefused(f"{self._place}: {PLAIN_HTTP}")
         self._extra = encryption.as_arguments()
@@ -133,7 +133,7 @@ class S3Store:
         return S3SettingsReader(self._bucket, partial(self._connections.attempt, CONTROL)).settings()
 
     def get(self, key: str, *, max_bytes: int = MAX_CONTROL_BYTES) -> StoredObject:
-        request = Request(self._place, key)
+        request = SentRequest(self._place, key)
         return self._ask(request, lambda client: _small(key, self._get(client, key), max_bytes))
 
     def get_if_changed(
@@ -147,15 +147,15 @@ class S3Store:
                 return Unchanged(etag, date_of(answer))
             return _small(key, answer, max_bytes)
         except FAILURES as error:
-            if judge(error)[0].meaning is Meaning.UNCHANGED:
+            if judge(error)[0].meaning is AnswerMeaning.UNCHANGED:
                 return Unchanged(etag, date_of(getattr(error, "response", {})))
-            raise problem_of(Request(self._place, key), error) from error
+            raise problem_of(SentRequest(self._place, key), error) from error
 
     def put(self, key: str, body: bytes) -> str:
-        return self._put(Request(self._place), key, body)
+        return self._put(SentRequest(self._place), key, body)
 
     def put_if_absent(self, key: str, body: bytes) -> str:
-        return self._put(Request(self._place, key, conditional=True), key, body, IfNoneMatch="*")
+        return self._put(SentRequest(self._place, key, conditional=True), key, body, IfNoneMatch="*")
 
     def put_if_match(self, key: str, body: bytes, etag: str) -> str:
         style = self._etag_style or _QUOTED
@@ -180,7 +180,7 @@ class S3Store:
         if delimiter:
             options["Delimiter"] = delimiter
         answer = self._ask(
-            Request(self._place), lambda client: client.list_objects_v2(Bucket=self._bucket, **options)
+            SentRequest(self._place), lambda client: client.list_objects_v2(Bucket=self._bucket, **options)
         )
         objects = tuple(
             ListedObject(self._key(entry["Key"]), entry["Size"], _utc(entry["LastModified"]))
@@ -206,11 +206,11 @@ class S3Store:
         def send(client: S3Client) -> None:
             client.upload_file(str(source), self._bucket, name, Config=_TRANSFER, ExtraArgs=dict(self._extra))
 
-        self._ask(Request(self._place), send, BULK)
+        self._ask(SentRequest(self._place), send, BULK)
 
     def upload_pieces(self, key: str, pieces: Iterator[bytes], *, expected_bytes: int = 0) -> int:
         def ask_bulk(call: Callable[[S3Client], Result]) -> Result:
-            return self._ask(Request(self._place), call, BULK)
+            return self._ask(SentRequest(self._place), call, BULK)
 
         upload = StreamUpload(ask_bulk, self._bucket, self._prefix + key, self._extra, expected_bytes)
         return upload.run(pieces)
@@ -218,7 +218,7 @@ class S3Store:
     def unfinished_uploads(self, prefix: str) -> Iterator[UnfinishedUpload]:
         marker: dict[str, Any] = {}
         while True:
-            page = self._ask(Request(self._place), partial(self._uploads, prefix, marker))
+            page = self._ask(SentRequest(self._place), partial(self._uploads, prefix, marker))
             date = _date(page)
             for upload in page.get("Uploads", ()):
                 age_s = (date - _utc(upload["Initiated"])).total_seconds()
@@ -241,7 +241,7 @@ class S3Store:
                 if error_code(error) != "NoSuchUpload":
                     raise
 
-        self._ask(Request(self._place), abort)
+        self._ask(SentRequest(self._place), abort)
 
     def download(self, key: str, target: Path, *, max_bytes: int | None = None) -> int:
         return write_new_file(target, at_most(self._pieces(key, max_bytes), max_bytes, key))
@@ -251,7 +251,7 @@ class S3Store:
 
     # Helpers -------------------------------------------------------------------------------------
 
-    def _ask(self, request: Request, call: Callable[[S3Client], Result], use: Use = CONTROL) -> Result:
+    def _ask(self, request: SentRequest, call: Callable[[S3Client], Result], use: Use = CONTROL) -> Result:
         return ask(request, lambda: self._connections.attempt(use, call))
 
     def _key(self, name: str) -> str:
@@ -265,7 +265,7 @@ class S3Store:
     def _get(self, client: S3Client, key: str, **condition: Any) -> GetObjectOutputTypeDef:
         return client.get_object(Bucket=self._bucket, Key=self._prefix + key, **condition)
 
-    def _put(self, request: Request, key: str, body: bytes, **condition: Any) -> str:
+    def _put(self, request: SentRequest, key: str, body: bytes, **condition: Any) -> str:
         name = self._prefix + key
         extra: dict[str, Any] = {**self._extra, **condition}
         answer = self._ask(
@@ -275,7 +275,7 @@ class S3Store:
         return _bare(answer["ETag"])
 
     def _put_matching(self, key: str, body: bytes, etag: str, style: str) -> str:
-        request = Request(self._place, key, conditional=True)
+        request = SentRequest(self._place, key, conditional=True)
         return self._put(request, key, body, IfMatch=style.format(etag))
 
     def _still_has(self, key: str, etag: str) -> bool:
@@ -286,14 +286,14 @@ class S3Store:
             )
         except FAILURES as error:
             verdict, words = judge(error)
-            if verdict.meaning is Meaning.ABSENT:
+            if verdict.meaning is AnswerMeaning.ABSENT:
                 return False
-            raise Request(self._place, key).error(verdict, words) from error
+            raise SentRequest(self._place, key).error(verdict, words) from error
         return _bare(answer["ETag"]) == etag
 
     def _delete_singly(self, keys: Sequence[str]) -> None:
         for key in keys:
-            self._ask(Request(self._place), partial(self._delete_one, self._prefix + key))
+            self._ask(SentRequest(self._place), partial(self._delete_one, self._prefix + key))
 
     def _delete_one(self, name: str, client: S3Client) -> None:
         client.delete_object(Bucket=self._bucket, Key=name)
@@ -306,20 +306,20 @@ class S3Store:
             )
         except FAILURES as error:
             if error_code(error) not in _NO_MULTI_DELETE:
-                raise Request(self._place).error(*judge(error)) from error
+                raise SentRequest(self._place).error(*judge(error)) from error
             self._has_multi_delete = False
             self._delete_singly(keys)
             return
         for refused in answer.get("Errors", ()):
             verdict = verdict_on_answer(refused.get("Code", ""), 0, refused.get("Message") or "")
-            if verdict.meaning is not Meaning.ABSENT:
+            if verdict.meaning is not AnswerMeaning.ABSENT:
                 words = (
                     f"{refused.get('Key')} was not deleted: {refused.get('Code')} {refused.get('Message')}"
                 )
-                raise Request(self._place).error(verdict, words)
+                raise SentRequest(self._place).error(verdict, words)
 
     def _pieces(self, key: str, max_bytes: int | None) -> Iterator[bytes]:
-        stream = _Stream(Request(self._place, key), max_bytes)
+        stream = _Stream(SentRequest(self._place, key), max_bytes)
 
         def ask_from(offset: int) -> GetObjectOutputTypeDef:
             part = {"Range": f"bytes={offset}-"} if offset else {}
@@ -331,7 +331,7 @@ class S3Store:
 class _Stream:
     """One object that is read with as many requests as are needed."""
 
-    def __init__(self, request: Request, max_bytes: int | None) -> None:
+    def __init__(self, request: SentRequest, max_bytes: int | None) -> None:
         self._request = request
         self._max_bytes = max_bytes
         self._etag = ""

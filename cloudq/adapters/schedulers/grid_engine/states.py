@@ -190,7 +190,7 @@ _TERSE = re.compile(r"([0-9]{1,10})(?:\.([0-9]+-[0-9]+:[0-9]+))?")
 
 
 @frozen
-class Submitted:
+class QsubJob:
     """The job that ``qsub -terse`` printed."""
 
     local_id: str
@@ -198,7 +198,7 @@ class Submitted:
     """The task ids, such as ``1-9:2``; empty for a plain job."""
 
 
-def read_qsub_answer(status: str, stdout: str, stderr: str) -> Submitted | None:
+def read_qsub_answer(status: str, stdout: str, stderr: str) -> QsubJob | None:
     """Return the job that ``qsub -terse`` printed; None while there is no answer.
 
     Raises `SubmitRefused`, `SubmitDeferred` or `SubmitUncertain`, depending on qsub's message.
@@ -208,9 +208,9 @@ def read_qsub_answer(status: str, stdout: str, stderr: str) -> Submitted | None:
     )
 
 
-def _job_in(line: str) -> Submitted | None:
+def _job_in(line: str) -> QsubJob | None:
     match = _TERSE.fullmatch(line)
-    return Submitted(match[1], match[2] or "") if match else None
+    return QsubJob(match[1], match[2] or "") if match else None
 
 
 def _message_in(stdout: str, stderr: str) -> str:

@@ -92,7 +92,7 @@ def problem_in(stderr: str) -> _Problem:
 
 
 @frozen
-class Submitted:
+class SbatchJob:
     """The job that ``sbatch --parsable`` printed."""
 
     local_id: str
@@ -100,7 +100,7 @@ class Submitted:
     """The cluster that received the job, if it was chosen by name."""
 
 
-def read_sbatch_answer(status: str, stdout: str, stderr: str) -> Submitted | None:
+def read_sbatch_answer(status: str, stdout: str, stderr: str) -> SbatchJob | None:
     """Return the job that ``sbatch --parsable`` printed; None while there is no answer.
 
     Raises `SubmitRefused`, `SubmitDeferred` or `SubmitUncertain`, depending on sbatch's message.
@@ -110,9 +110,9 @@ def read_sbatch_answer(status: str, stdout: str, stderr: str) -> Submitted | Non
     )
 
 
-def _job_in(line: str) -> Submitted | None:
+def _job_in(line: str) -> SbatchJob | None:
     match = _LOCAL_ID.fullmatch(line)
-    return Submitted(match[1], match[2] or "") if match else None
+    return SbatchJob(match[1], match[2] or "") if match else None
 
 
 def _message_in(_stdout: str, stderr: str) -> str:

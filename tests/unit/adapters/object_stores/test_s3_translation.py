@@ -10,10 +10,10 @@ from cloudq.adapters.object_stores.s3.errors import (
     EXCEPTIONS,
     STATUSES,
     WORDINGS,
-    Meaning,
-    Place,
-    Request,
-    Verdict,
+    AnswerMeaning,
+    AnswerVerdict,
+    BucketPlace,
+    SentRequest,
     printable,
     verdict_on_answer,
     verdict_on_exception,
@@ -28,11 +28,11 @@ from cloudq.domain.errors import (
     WriteConflict,
 )
 
-PLACE = Place("jobs", "http://127.0.0.1:9000")
-GUARDED = Request(PLACE, "a/key", conditional=True)
-PLAIN = Request(PLACE, "a/key")
+PLACE = BucketPlace("jobs", "http://127.0.0.1:9000")
+GUARDED = SentRequest(PLACE, "a/key", conditional=True)
+PLAIN = SentRequest(PLACE, "a/key")
 NEWER_THAN_THE_OLDEST_BOTOCORE = {"LoginError"}
-OF_THE_BUCKET = Request(PLACE)
+OF_THE_BUCKET = SentRequest(PLACE)
 
 
 # The tables ----------------------------------------------------------------------------------
@@ -66,7 +66,7 @@ OF_THE_BUCKET = Request(PLACE)
         (GUARDED, "SlowDown", 503, OutcomeUnknown),
     ],
 )
-def test_an_answer_means(request_: Request, code: str, status: int, expected: type[StoreProblem]) -> None:
+def test_an_answer_means(request_: SentRequest, code: str, status: int, expected: type[StoreProblem]) -> None:
     assert type(request_.error(verdict_on_answer(code, status), code)) is expected
 
 
@@ -108,8 +108,8 @@ def test_an_untrusted_connection_is_not_tried_again() -> None:
 
 
 @pytest.mark.parametrize("verdict", [*CODES.values(), *STATUSES.values(), *EXCEPTIONS.values()])
-def test_a_refusal_says_what_where_and_what_to_do(verdict: Verdict) -> None:
-    if verdict.meaning is Meaning.REFUSED:
+def test_a_refusal_says_what_where_and_what_to_do(verdict: AnswerVerdict) -> None:
+    if verdict.meaning is AnswerMeaning.REFUSED:
         words = str(PLAIN.error(verdict, "the store's words"))
 
         assert "the store's words" in words
@@ -124,9 +124,9 @@ def test_words_from_a_store_are_short_and_on_one_line() -> None:
 
 
 def test_a_password_in_an_address_is_not_repeated() -> None:
-    place = Place("jobs", "https://me:secret@example.org/s3")
+    place = BucketPlace("jobs", "https://me:secret@example.org/s3")
 
-    words = str(Request(place).error(verdict_on_answer("AccessDenied", 403), f"not {place.endpoint}"))
+    words = str(SentRequest(place).error(verdict_on_answer("AccessDenied", 403), f"not {place.endpoint}"))
 
     assert "secret" not in words
     assert "https://example.org/s3" in words
@@ -173,7 +173,7 @@ def test_a_password_in_an_address_is_not_repeated() -> None:
 def test_a_refusal_gets_the_advice_that_fits_its_words(code: str, words: str, advice: str) -> None:
     verdict = verdict_on_answer(code, 403, words)
 
-    assert verdict.meaning is Meaning.REFUSED
+    assert verdict.meaning is AnswerMeaning.REFUSED
     assert advice in verdict.advice
 
 

@@ -23,7 +23,7 @@ from cloudq.adapters.schedulers.grid_engine.states import (
     FAILED,
     KNOWN_LETTERS,
     MEANINGS,
-    Submitted,
+    QsubJob,
     is_only_about_deleted_jobs,
     read_qsub_answer,
     status_from,
@@ -299,12 +299,12 @@ def test_a_number_that_is_not_known_decides_nothing() -> None:
 @pytest.mark.parametrize(
     ("stdout", "expected"),
     [
-        ("17\n", Submitted("17")),
-        ("17.1-9:2\n", Submitted("17", "1-9:2")),
-        ("Welcome!\n17\n", Submitted("17")),
+        ("17\n", QsubJob("17")),
+        ("17.1-9:2\n", QsubJob("17", "1-9:2")),
+        ("Welcome!\n17\n", QsubJob("17")),
     ],
 )
-def test_the_job_id_is_found_in_what_qsub_prints(stdout: str, expected: Submitted) -> None:
+def test_the_job_id_is_found_in_what_qsub_prints(stdout: str, expected: QsubJob) -> None:
     assert read_qsub_answer("0", stdout, "warning") == expected
     assert read_qsub_answer("", stdout, "") == expected
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloudq.adapters.schedulers.slurm.answers import (
-    Submitted,
+    SbatchJob,
     is_about_an_unknown_job,
     is_only_about_ended_jobs,
     problem_in,
@@ -393,8 +393,8 @@ Slurmctld(primary) at here is UP
     ("stdout", "cluster"), [("17\n", ""), ("17;other\n", "other"), ("Welcome!\n17\n", ""), ("17;\n", "")]
 )
 def test_the_job_id_is_found_in_what_sbatch_prints(stdout: str, cluster: str) -> None:
-    assert read_sbatch_answer("0", stdout, "sbatch: lua: noted") == Submitted("17", cluster)
-    assert read_sbatch_answer("", stdout, "") == Submitted("17", cluster)
+    assert read_sbatch_answer("0", stdout, "sbatch: lua: noted") == SbatchJob("17", cluster)
+    assert read_sbatch_answer("", stdout, "") == SbatchJob("17", cluster)
 
 
 def test_without_status_and_id_there_is_no_answer_yet() -> None:
