@@ -43,6 +43,11 @@ class CheckDependencies:
     _looks: dict[str, _Look] = field(factory=dict, init=False)
     _looks_left: int = field(default=MAX_LOOKS_A_CYCLE, init=False)
 
+    def begin_epoch(self) -> None:
+        """Forget all states: the bucket may have gone back to an older state since the last epoch."""
+        self._looks.clear()
+        self._over.clear()
+
     def begin_cycle(self) -> None:
         """Allow `MAX_LOOKS_A_CYCLE` reads again, and empty caches that have grown too large."""
         self._looks_left = MAX_LOOKS_A_CYCLE

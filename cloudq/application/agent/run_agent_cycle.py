@@ -82,6 +82,7 @@ class RunAgentCycle:
         self.recall_jobs.begin_epoch()
         self.holdings.clear()
         self._swept_at = None
+        self.take_jobs.begin_epoch()
         self.follow_jobs.begin_epoch()
         self.watch_queue.list_again()
         self.find_forgotten.look_again()

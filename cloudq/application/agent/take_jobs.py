@@ -50,6 +50,10 @@ class TakeJobs:
     trouble: JobTrouble
     _room: int = field(default=MAX_KEPT_BYTES, init=False)
 
+    def begin_epoch(self) -> None:
+        """Forget what was read in the last epoch."""
+        self.dependencies.begin_epoch()
+
     def __call__(self) -> None:
         """Consider every invitation that is due."""
         now = self.clock.elapsed()

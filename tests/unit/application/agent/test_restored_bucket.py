@@ -153,6 +153,23 @@ def test_a_job_of_an_older_client_is_run_without_a_look_at_the_ledger(world: Wor
     assert not (alpha.home / "ledger").exists()
 
 
+def test_no_job_ends_by_the_end_of_another_that_went_back(world: World) -> None:
+    alpha = world.system("alpha", behaviour=lambda *_: Script(3, exit_code=3))
+    needed = world.submit("alpha")
+    waiting = world.job(world.submit("alpha", hold_ok_jid=(needed,)))
+    kept = backup(world)
+    agent = world.agent(alpha)
+    agent.until_final(needed)
+    agent.cycles(2)
+    cycle = agent.parts.run.cycle
+    assert "ended as ERROR" in cycle.take_jobs.dependencies.why_never(waiting)
+
+    restore(world, kept)
+    cycle.begin_epoch()
+
+    assert cycle.take_jobs.dependencies.why_never(waiting) == ""
+
+
 def test_a_rerun_is_another_job_and_runs(world: World) -> None:
     alpha = world.system("alpha", behaviour=lambda *_: Script(3))
     agent = world.agent(alpha)
