@@ -311,7 +311,7 @@ class TestDownloadAll:
         assert {path.name for path in found.files} == {"run.sh", "stdout.1", "stderr.2"}
         assert found.problems == (
             f"input.zip: jobs/{JOB_ID}/input.zip is no longer in the store",
-            "output.zip: not enough space for it here; stage out elsewhere with --into",
+            "output.zip: not enough space for it here; stage out to another place",
         )
 
     @pytest.mark.parametrize(

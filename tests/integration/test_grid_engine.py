@@ -184,7 +184,7 @@ def test_options_without_a_meaning_are_refused_by_name(cell_site: Site) -> None:
         assert {job.state.value for job in jobs} == {"ERROR"}
         words = (
             "-sync", "-b", "-verify", "-w v", "-now", "-@", "unknown queue", "other.sh",
-            "--array_tid", "not a list", "a separate line",
+            "array_tid", "not a list", "a separate line",
         )  # fmt: skip
         for job, word in zip(jobs, words, strict=True):
             assert word in job.error_msg

@@ -284,7 +284,7 @@ def test_options_without_a_meaning_are_refused_by_name(pbs_site: Site) -> None:
             "other.sh",
             "one range",
             "-J",
-            "--array_tid",
+            "array_tid",
             "one range",
         )
         for job, word in zip(jobs, words, strict=True):

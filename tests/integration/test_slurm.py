@@ -183,7 +183,7 @@ def test_options_without_a_meaning_are_refused_by_name(slurm_site: Site) -> None
             "--test-only",
             "invalid partition",
             "other.sh",
-            "--array_tid",
+            "array_tid",
             "MaxArraySize",
         )
         for job, word in zip(jobs, words, strict=True):
