@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from attrs import define, field
+from attrs import define, evolve, field
 
 from cloudq.adapters.archive_checks import ArchiveLimits
 from cloudq.adapters.archives import ZipArchives
@@ -111,12 +111,13 @@ def test_nobody_else_can_look_inside(workspace: DirectoryWorkspace, space: Direc
 
 
 def test_a_job_shell_is_read_as_it_was_written(space: DirectoryClaimSpace) -> None:
-    space.install_job_shell("#!/bin/bash\n#SBATCH é\n")
+    space.install_job_shell(evolve(PLAN, header_lines=("#SBATCH é",)), LOCAL_DIALECT)
 
     job_shell = space.read_job_shell()
 
     assert job_shell is not None
-    assert job_shell.body == "#!/bin/bash\n#SBATCH é\n".encode()
+    assert job_shell.body.startswith("#!/bin/bash\n#SBATCH é\n".encode())
+    assert job_shell.body == space.job_shell.read_bytes()
 
 
 def test_a_job_shell_that_was_removed_is_none_and_a_link_is_an_error(space: DirectoryClaimSpace) -> None:
