@@ -19,6 +19,7 @@ NOT_SOON_ENOUGH = {
 BUGS = [bug for bug in MUTANTS if bug.name not in NOT_SOON_ENOUGH]
 
 
+@pytest.mark.timeout(900)  # 5,000 lives take one or two minutes, and longer on a busy machine
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
 def test_a_bug_put_in_on_purpose_is_found(
     bug: Mutant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
