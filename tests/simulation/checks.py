@@ -354,8 +354,8 @@ class Checks:
         misfortunes = self.life.misfortunes
         for job_id, count in self.started_at_end.items():
             record = self.life.store.final[job_id]
-            if misfortunes.images and job_id in misfortunes.set_back:
-                continue  # the bucket went back to what an image knew of it
+            if misfortunes.images and (job_id in misfortunes.set_back or misfortunes.confirmed_at):
+                continue  # the bucket went back to what an image knew of it, or a person confirmed one
             if len(self._starts_of(job_id, record)) > count:
                 self._break(f"I5 {job_id} was started after its end")
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field, frozen
 
+from cloudq.adapters.workspace import DirectoryLeaseMemory
 from cloudq.domain.errors import InvalidInput
 from cloudq.domain.jobs.lease import Lease
 from cloudq.domain.names import ClaimTag
@@ -70,7 +71,9 @@ class Misfortunes:
     unaware: set[str] = field(factory=set)
     """The systems whose lease did not go back with the bucket: nothing informs their agents."""
     aware: set[Path] = field(factory=set)
-    """The homes that wrote a lease between the backup and the restoration."""
+    """The homes to which the store confirmed a lease between the backup and the restoration."""
+    newer: set[str] = field(factory=set)
+    """The nonces of the leases that were written in between."""
     doubted: set[str] = field(factory=set)
     """The systems whose lease has stated since then that the bucket went back."""
     unsuspecting: set[Path] = field(factory=set)
@@ -101,7 +104,7 @@ class Misfortunes:
         assert self.life.acting is not None  # only agents write leases
         home = self.life.acting.home
         if not self.was_restored:
-            self.aware.add(home)
+            self.newer.add(lease.nonce)
         elif lease.bucket_doubt:
             self.doubted.add(system)
         else:
@@ -241,7 +244,7 @@ class Misfortunes:
         """Back the bucket up, or restore it: later writes are gone, and deleted objects are there again."""
         life, store = self.life, self.life.store
         if self._backup is None:
-            self._backup, self.aware = store.backup(), set()
+            self._backup, self.newer = store.backup(), set()
             life.story.tell("bucket", "is backed up")
             return
         before, backup = store.backup(), self._backup
@@ -253,6 +256,12 @@ class Misfortunes:
             if slot.process is not None:
                 slot.process.is_copied = True
         self.was_restored = True
+        self.aware = {
+            home
+            for place in life.systems
+            for home in place.homes
+            if DirectoryLeaseMemory(home, place.name).notes().confirmed in self.newer
+        }
         keys = {key for key, _ in before.held.items() ^ self._backup.held.items()}
         self.set_back |= {found[1] for key in keys if (found := _JOB.search(key)) is not None}
         self.set_back |= before.final.keys() ^ self._backup.final.keys()

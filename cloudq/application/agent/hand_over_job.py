@@ -87,8 +87,7 @@ class HandOverJob:
 
         This includes a job whose start only the ledger records: a queue may be slow to show it.
         """
-        recorded = (work.job.jobid,) if work.job.jobid else ()
-        local_ids = self.scheduler.find(work.tag) or self.stop_claim.shown_as(work.tag, recorded)
+        local_ids = self.scheduler.find(work.tag) or self.stop_claim.shown_as(work.tag, _recorded_id(work))
         if local_ids:
             return self._submitted(work, local_ids, "", split_options(work.job.submit_opt))
         if work.space.owner() is None:
@@ -182,7 +181,7 @@ class HandOverJob:
             return self._submitted(work, started, last.command, options)
         local_ids, problems = self._read_answers(work.space, attempts)
         problem = problems[-1]
-        if local_ids:
+        if local_ids := local_ids or _recorded_id(work):
             return self._submitted(work, local_ids, last.command, options)
         if isinstance(problem, SubmitRefused):
             return self._refused(work, problem)
@@ -242,6 +241,11 @@ class HandOverJob:
         if problem is not None and len(nameless) >= MOST_ATTEMPTS_WITHOUT_ID:
             return self._refused(work, problem)
         return self._submit(work, last.number + 1)
+
+
+def _recorded_id(work: HandOverWork) -> tuple[str, ...]:
+    """Return the scheduler job id in the record: such a job is followed, and never submitted again."""
+    return (work.job.jobid,) if work.job.jobid else ()
 
 
 def _options(work: HandOverWork) -> tuple[str, ...]:

@@ -54,6 +54,23 @@ def test_a_job_that_was_claimed_goes_on_when_what_it_was_held_for_is_deleted_mea
     assert world.job(job_id).state is JobState.DONE
 
 
+def test_a_job_whose_record_has_a_scheduler_job_id_is_not_submitted_again(world: World) -> None:
+    """The submit command failed, so only the record has the id; the scheduler then forgets the job."""
+    alpha = world.system(behaviour=lambda *_: Script(5))
+    alpha.scheduler.holds_queue = True
+    alpha.scheduler.submit_faults.append(SubmitFault.FAILED_BUT_TAKEN)
+    agent = world.agent(alpha)
+    job_id = world.submit("alpha")
+    agent.until(lambda: world.job(job_id).jobid != "")
+    agent.die()
+    alpha.scheduler.reset()
+
+    world.agent(alpha).until_final(job_id)
+
+    assert world.job(job_id).state is JobState.ERROR
+    assert len(alpha.scheduler.submissions) == 1
+
+
 def test_a_stopped_second_submission_is_no_end_of_the_script_to_who_sees_no_lock(
     world: World, tmp_path: Path
 ) -> None:
