@@ -70,7 +70,7 @@ test: $(VENV)/installed-test
 	$(PYTEST) $(PARALLEL)
 
 unit: $(VENV)/installed-test
-	$(PYTEST) $(PARALLEL) tests/unit
+	$(PYTEST) -n auto tests/unit
 
 FUZZ_EXAMPLES ?= 10000
 
