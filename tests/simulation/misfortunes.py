@@ -141,8 +141,9 @@ class Misfortunes:
     def _third_home_led_between(self, earlier: Begun, later: Begun) -> bool:
         """Return whether the later home could not see in the lease what its twin had written last."""
         of_both = {id_of(earlier.home), id_of(later.home)}
+        first, second = sorted((earlier.submitted_at, later.submitted_at))
         return any(
-            system == later.system and earlier.start.at < at <= later.start.at and home not in of_both
+            system == later.system and first < at <= max(second, later.start.at) and home not in of_both
             for at, system, home in self.leases
         )
 
