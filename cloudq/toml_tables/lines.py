@@ -1,7 +1,7 @@
 """Find the line of each key in a TOML file, which the parser of the standard library does not report.
 
 This is good enough for messages. Keys that it cannot follow (in inline tables, in multi-line strings, or many
-tables deep) get the line of the nearest enclosing key, or none. A module of its own, because only a message
+tables deep) get the line of the nearest enclosing key, or none. The module is separate because only a message
 needs it: compiling the patterns takes longer than reading the file.
 """
 

@@ -145,7 +145,7 @@ class Checks:
             self._judge_logs(job_id, record, starts)
 
     def _judge_running(self, tag: ClaimTag, record: dict[str, Any]) -> None:
-        """Judge the end of a claim: none of its tasks runs any more."""
+        """Judge the end of a claim: none of its tasks may still run."""
         homes = self._homes_of(tag.job_id, record)
         for job in (job for scheduler in self._schedulers() for job in scheduler._jobs.values()):
             if job.submission.tag != tag or homes.isdisjoint(job.submission.control_dir.parents):

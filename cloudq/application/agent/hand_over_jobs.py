@@ -152,7 +152,7 @@ class HandOverJobs:
             self._end(held, str(error))
 
     def _take_over(self, done: UnderWay, result: HandOverResult) -> None:
-        """Apply the result of a step; of a job that was canceled or ended meanwhile, only its submission.
+        """Apply the result of a step; if the job was canceled or has ended since, only its submission.
 
         The record stays unless the step changed it: it may have been written since then.
         """

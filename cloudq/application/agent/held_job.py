@@ -47,7 +47,7 @@ class Retried:
 
 @frozen(eq=False)
 class HandOverWork:
-    """The job that background work hands over; the cycle's own object may change meanwhile."""
+    """The job that background work hands over; the object of the cycle may change while it works."""
 
     job: Job
     space: ClaimSpace
@@ -69,7 +69,7 @@ class Wait:
 
     note: str
     first_s: float = 5.0
-    """The seconds until the next try; the pause doubles each time. With 0, there is none."""
+    """The seconds until the next try; the pause doubles each time. With 0, the next cycle tries again."""
     longest_s: float = 600.0
 
 
@@ -172,7 +172,7 @@ TRANSITIONS: Mapping[type[Phase], tuple[type[Phase], ...]] = {
     Ending: (StagedOut,),
     StagedOut: (Ending,),
 }
-"""The phases that may follow each phase. A job is staged out again if the bucket went back meanwhile."""
+"""The phases that may follow each phase. A job is staged out again if the bucket went back."""
 
 
 # The job ---------------------------------------------------------------------------------------------
@@ -302,7 +302,7 @@ class HeldJob(Retried):
             self.enter(Followed())
 
     def apply(self, result: HandOverResult, now: float) -> None:
-        """Take over the result of a step of the hand-over, whatever happened meanwhile."""
+        """Take over the result of a step of the hand-over, even if the job was canceled since then."""
         self.job = result.job
         if isinstance(self.phase, Claimed):
             self.phase.is_looked_for, self.phase.header_lines = result.is_looked_for, result.header_lines

@@ -38,7 +38,7 @@ class PreviewConversion:
     profile_of: Callable[[str, str], SystemProfile]
     """Returns the profile of a system; the second argument is the profile's name, if the user chose one.
 
-    Raises `ConfigProblem` if there is none.
+    Raises `ConfigProblem` if no profile has this name.
     """
     plan: Callable[[str, Submission], SubmitPlan]
     """Returns the submit command of a kind of scheduler, which need not be on this machine."""
