@@ -91,12 +91,20 @@ class Checks:
 
     def _judge_put_again(self, job_id: str, new: dict[str, Any]) -> None:
         """Judge a write of an absent final record: one that expired may return as it was."""
-        if job_id in self.life.misfortunes.set_back and self._lives(job_id):
+        if job_id in self.life.misfortunes.set_back and (
+            self._lives(job_id) or self._ended_elsewhere(job_id)
+        ):
             return  # its claim went back: nothing in the bucket leads a deletion to its holder
         if f"jobs/{job_id}/manifest.json" not in self.life.store.ever_expired:
             self._break(f"I7 the record of {job_id}, which was deleted, was written again")
         elif new["state"] != self.life.store.final[job_id]["state"] and not self._lost_its_cancel(job_id):
             self._break(f"I5 the final record of {job_id}, which had expired, came back as {new['state']}")
+
+    def _ended_elsewhere(self, job_id: str) -> bool:
+        """Return whether its final record was of another home than the one whose agent writes now."""
+        acting = self.life.acting
+        homes = self._homes_of(job_id, self.life.store.final[job_id])
+        return acting is not None and acting.home not in homes
 
     def _lives(self, job_id: str) -> bool:
         """Return whether a scheduler has a job of it that has not ended."""
