@@ -114,3 +114,19 @@ _SPANS = ((172_800.0, 86_400.0, "days"), (7_200.0, 3_600.0, "h"), (120.0, 60.0, 
 def span(seconds: float) -> str:
     """Return a length of time as one number and one unit, rounded down: ``42 min``."""
     return next(f"{int(seconds // unit)} {name}" for least, unit, name in _SPANS if seconds >= least)
+
+
+_UNITS = (("days", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time in its two largest units, rounded down: ``5 h 12 min``, ``42 s``."""
+    whole = int(seconds)
+    counts = [(whole // length, length, name) for name, length in _UNITS]
+    first = next((index for index, (count, _, _) in enumerate(counts) if count), len(counts) - 1)
+    parts: list[str] = []
+    for _, length, name in counts[first : first + 2]:
+        count, whole = divmod(whole, length)
+        if count or not parts:
+            parts.append(f"{count} {'day' if (name, count) == ('days', 1) else name}")
+    return " ".join(parts)

@@ -92,7 +92,13 @@ _FIELD_CHECKS: dict[type, dict[str, checks.Check]] = {
         "bucket_doubt": checks.word_or_none,
         "time_to_live_s": checks.seconds_between(1, 86_400),
     },
-    ActiveJob: {"job_id": checks.job_id, "name": checks.file_name, "run_system": checks.system_or_none},
+    ActiveJob: {
+        "job_id": checks.job_id,
+        "name": checks.file_name,
+        "run_system": checks.system_or_none,
+        "progress": checks.short_text,
+        "jobid": checks.local_id_or_none,
+    },
     ActiveSummary: {"epoch": checks.number_between(1, checks.MAX_NUMBER)},
 }  # fmt: skip
 
@@ -103,6 +109,7 @@ _NAME_LISTS: dict[type, dict[str, tuple[checks.Check, int]]] = {
         "left_out": (checks.short_text, 1_000),
     },
     Claim: {"systems": (checks.system, 1_000), "no_longer": (checks.system, 1_000)},
+    ActiveJob: {"invited": (checks.system, 1_000)},
 }
 """Lists of names, each with the largest number of items."""
 
@@ -171,6 +178,9 @@ def _register_records(converter: Converter) -> None:
     # Tens of thousands of groups fit into a manifest because an empty reason is left out.
     short = make_dict_unstructure_fn(TaskGroup, converter, reason=override(omit_if_default=True))
     converter.register_unstructure_hook(TaskGroup, short)
+    # So do the lines of a summary: most jobs leave most of their fields empty.
+    line = make_dict_unstructure_fn(ActiveJob, converter, _cattrs_omit_if_default=True)
+    converter.register_unstructure_hook(ActiveJob, line)
 
 
 def _objects_only(hook: Callable[..., Any]) -> checks.Check:

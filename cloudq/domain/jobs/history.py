@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from types import MappingProxyType
 
-from attrs import frozen
+from attrs import field, frozen
 
 from cloudq.domain.jobs.job import Job
 from cloudq.domain.jobs.job_state import JobState
+
+
+def time_between(begin: datetime | None, end: datetime | None) -> timedelta | None:
+    """Return the time from *begin* to *end*, which is zero if it seems negative; None if one is missing.
+
+    Two times of a job may come from the clocks of different machines.
+    """
+    return None if begin is None or end is None else max(end - begin, timedelta())
 
 
 @frozen
@@ -21,6 +32,19 @@ class HistoryEntry:
     time_finish: datetime
     time_submit: datetime | None = None
     time_start: datetime | None = None
+    exit_code: int | None = None
+    labels: tuple[str, ...] = ()
+    time_ready: datetime | None = None
+
+    @property
+    def waited(self) -> timedelta | None:
+        """Return how long the job waited from its submission to its start; None if it never started."""
+        return time_between(self.time_submit, self.time_start)
+
+    @property
+    def ran(self) -> timedelta | None:
+        """Return how long the job ran, from its start to its end; None if it never started."""
+        return time_between(self.time_start, self.time_finish)
 
     @classmethod
     def of(cls, job: Job) -> HistoryEntry:
@@ -36,3 +60,28 @@ class HistoryEntry:
             time_submit=job.time_submit,
             time_start=job.time_start,
         )
+
+
+def _no_jobs() -> Mapping[JobState, int]:
+    return MappingProxyType({})
+
+
+@frozen
+class HistoryTotals:
+    """How many finished jobs there are, by state, and how long they ran in total."""
+
+    by_state: Mapping[JobState, int] = field(factory=_no_jobs)
+    ran: timedelta = timedelta()
+
+    @property
+    def jobs(self) -> int:
+        """Return the number of jobs."""
+        return sum(self.by_state.values())
+
+    def plus(self, entries: Iterable[HistoryEntry]) -> HistoryTotals:
+        """Return the totals of these jobs and of *entries*."""
+        counts, ran = Counter(self.by_state), self.ran
+        for entry in entries:
+            counts[entry.state] += 1
+            ran += entry.ran or timedelta()
+        return HistoryTotals(MappingProxyType(counts), ran)

@@ -9,6 +9,9 @@ from attrs import frozen
 from cloudq.domain.jobs.job import Job
 from cloudq.domain.jobs.job_state import JobState
 
+MAX_INVITED = 32
+"""The number of invited systems that a line names: a record may name a thousand."""
+
 
 @frozen
 class ActiveJob:
@@ -20,11 +23,30 @@ class ActiveJob:
     run_system: str = ""
     time_submit: datetime | None = None
     note: str = ""
+    progress: str = ""
+    """Of an array: the tasks that ended and all tasks, such as ``3/10, 1 failed``."""
+    invited: tuple[str, ...] = ()
+    """The systems that may take the job, while none has; at most `MAX_INVITED` of them."""
+    jobid: str = ""
+    """The scheduler job id."""
+    time_ready: datetime | None = None
+    time_start: datetime | None = None
 
     @classmethod
     def of(cls, job: Job, note: str = "") -> ActiveJob:
         """Return the line for *job*."""
-        return cls(job.uuid, job.name, job.state, job.run_system, job.time_submit, note)
+        return cls(
+            job_id=job.uuid,
+            name=job.name,
+            state=job.state,
+            run_system=job.run_system,
+            time_submit=job.time_submit,
+            note=note,
+            invited=() if job.run_system else job.invited[:MAX_INVITED],
+            jobid=job.jobid,
+            time_ready=job.time_ready,
+            time_start=job.time_start,
+        )
 
 
 @frozen
