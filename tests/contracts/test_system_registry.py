@@ -24,7 +24,7 @@ from cloudq.domain.jobs.job_state import JobState
 from cloudq.domain.jobs.summary import ActiveJob, ActiveSummary
 from cloudq.ports.object_store import MAX_CONTROL_BYTES, StoredObject
 from cloudq.ports.system_registry import SystemRegistry, SystemSign
-from tests.builders import a_lease
+from tests.builders import NOON, a_lease, at
 from tests.contracts.conftest import StoreTime, put_foreign
 from tests.parts.counting_store import CountingStore
 from tests.parts.faulty_store import FaultyStore, lost_answer, lost_request
@@ -261,7 +261,11 @@ class TestOldLeases:
 
 class TestSummaries:
     def test_a_summary_is_read_through_its_sign(self, registry: SystemRegistry, store: CountingStore) -> None:
-        summary = ActiveSummary(3, (ActiveJob("3f7e7681", "run.sh", JobState.RUN, "alpha"),))
+        running = ActiveJob(
+            "3f7e7681", "run.sh", JobState.RUN, "alpha", NOON, "a note", "3/10", (), "42", at(1), at(2)
+        )
+        waiting = ActiveJob("e210c27c", "run.sh", JobState.INIT, invited=("alpha", "beta"))
+        summary = ActiveSummary(3, (running, waiting))
         registry.publish_summary("alpha", ActiveSummary(2))
         registry.publish_summary("alpha", summary)
         sign = registry.systems()["alpha"]

@@ -16,6 +16,7 @@ from cloudq.domain.names import (
     checked_job_id,
     checked_local_job_id,
     checked_system,
+    duration,
     file_name_problem,
     is_job_id,
     span,
@@ -127,3 +128,14 @@ def test_anything_else_is_no_claim_tag(text: str) -> None:
 )
 def test_a_span_has_one_unit_and_is_rounded_down(seconds: float, text: str) -> None:
     assert span(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"), (59.9, "59 s"), (60, "1 min"), (119, "1 min 59 s"), (3600, "1 h"), (3601, "1 h"),
+        (18_720, "5 h 12 min"), (86_400, "1 day"), (93_600, "1 day 2 h"), (1_000_000, "11 days 13 h"),
+    ],
+)  # fmt: skip
+def test_a_duration_has_its_two_largest_units(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
