@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cloudq.application.client.query_jobs import ActiveJobs
     from cloudq.application.client.requeue_job import Requeued
     from cloudq.application.client.submit_job import Submitted
+    from cloudq.application.client.watch_jobs import Snapshot
     from cloudq.application.shared.cancel_job import CancelResult
     from cloudq.application.shared.find_holder import Holder
     from cloudq.application.shared.list_agents import AgentReport
@@ -62,6 +63,7 @@ _HOMES = {
     "MaybeSubmitted": "cloudq.domain.errors",
     "Remedy": "cloudq.domain.finding",
     "Requeued": "cloudq.application.client.requeue_job",
+    "Snapshot": "cloudq.application.client.watch_jobs",
     "StoreProblem": "cloudq.domain.errors",
     "StoreUnavailable": "cloudq.domain.errors",
     "Submitted": "cloudq.application.client.submit_job",
@@ -91,6 +93,7 @@ __all__ = [
     "MaybeSubmitted",
     "Remedy",
     "Requeued",
+    "Snapshot",
     "StoreProblem",
     "StoreUnavailable",
     "Submitted",

@@ -6,6 +6,7 @@ It prints nothing. All methods are typed; errors are `cloudq.CloudqError` and it
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -16,6 +17,7 @@ from cloudq.application.client.query_jobs import ActiveJobs
 from cloudq.application.client.read_log import STDERR, STDOUT
 from cloudq.application.client.requeue_job import Requeued, RequeueRequest
 from cloudq.application.client.submit_job import Submitted
+from cloudq.application.client.watch_jobs import Snapshot
 from cloudq.application.doctor.examine import examine
 from cloudq.application.shared.cancel_job import CancelResult
 from cloudq.application.shared.find_holder import Holder
@@ -165,6 +167,19 @@ class Client:
     def history(self, last: int | None = None) -> Iterator[HistoryEntry]:
         """Yield finished jobs, newest first; at most *last* jobs if given."""
         return self._parts.query.history(last)
+
+    def watch(self, every: float = 5.0, ended_within: float = 600.0) -> Iterator[Snapshot]:
+        """Yield the jobs at once and then every *every* seconds, without end.
+
+        Each snapshot contains the unfinished jobs, and at most a hundred of those that ended in the last
+        *ended_within* seconds. While the store is out of reach, a snapshot repeats the jobs of the last one,
+        and its ``trouble`` gives the reason.
+        """
+        return self._parts.watch(every, ended_within)
+
+    def now(self) -> datetime:
+        """Return the present time by the clock that this client uses for records, in UTC."""
+        return self._parts.clock.now()
 
     def wait(
         self,

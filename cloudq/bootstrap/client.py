@@ -33,6 +33,7 @@ from cloudq.application.client.rerun_job import RerunJob
 from cloudq.application.client.stage_out import StageOut
 from cloudq.application.client.submit_job import SubmitJob
 from cloudq.application.client.wait_for_job import WaitForJob
+from cloudq.application.client.watch_jobs import WatchJobs
 from cloudq.application.doctor.examine import Check
 from cloudq.application.doctor.examine_agents import ExamineAgents
 from cloudq.application.doctor.examine_jobs import ExamineJobs
@@ -71,6 +72,7 @@ class ClientParts:
     cancel: CancelJob
     delete: DeleteJob
     query: QueryJobs
+    watch: WatchJobs
     list_agents: ListAgents
     read_log: ReadLog
     wait: WaitForJob
@@ -81,6 +83,7 @@ class ClientParts:
     offer: OfferJob
     requeue: RequeueJob
     archives: Archives
+    clock: Clock
     doctor: Callable[[bool, bool], tuple[Check, ...]]
     """Returns the doctor's checks; the arguments are *deep* and *collect*."""
     close: Callable[[], None]
@@ -140,6 +143,7 @@ def wire_client(
     submit = SubmitJob(jobs, queue, files, check_submission, names, clock, ids, name)
     cancel = CancelJob(jobs, queue, find_holder, end_job, take_back, know_store, clock, ids, name)
     list_agents = ListAgents(registry, clock, workers)
+    query = QueryJobs(jobs, queue, registry, workers)
 
     def doctor(deep: bool, collect: bool) -> tuple[Check, ...]:
         surveyor = BucketSurveyor(store, workers)
@@ -157,7 +161,8 @@ def wire_client(
         rerun=RerunJob(jobs, files, submit),
         cancel=cancel,
         delete=DeleteJob(jobs, queue, registry, find_holder),
-        query=QueryJobs(jobs, queue, registry, workers),
+        query=query,
+        watch=WatchJobs(query, clock),
         list_agents=list_agents,
         read_log=ReadLog(jobs, queue, files, registry, clock),
         wait=WaitForJob(jobs, clock),
@@ -168,6 +173,7 @@ def wire_client(
         offer=offer,
         requeue=RequeueJob(jobs, files, find_holder, find_systems, take_back, offer),
         archives=archives,
+        clock=clock,
         doctor=doctor,
         close=close,
     )
