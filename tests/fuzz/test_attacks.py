@@ -24,8 +24,8 @@ from cloudq.domain.jobs.job_shell import record_name
 from cloudq.entrypoints.cloudqcli import main
 from cloudq.entrypoints.cloudqcli.commands.log import _copy
 from cloudq.entrypoints.cloudqcli.session import Session
-from cloudq.entrypoints.cloudqcli.tables import local_time
 from cloudq.entrypoints.shared.logging import configure_logging
+from cloudq.entrypoints.shared.terminal import local_time
 from tests.builders import a_claim, a_lease
 from tests.fuzz import zips
 from tests.fuzz.hostile_world import SECRET, HostileWorld

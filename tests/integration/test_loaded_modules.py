@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 HEAVY = (
-    "boto3", "botocore", "cattrs", "structlog", "filelock", "cloudq.adapters", "cloudq.bootstrap",
+    "boto3", "botocore", "cattrs", "structlog", "filelock", "rich", "cloudq.adapters", "cloudq.bootstrap",
     "cloudq.client", "cloudq.entrypoints.cloudqcli.commands.submit",
 )  # fmt: skip
 POSIX_ONLY = (

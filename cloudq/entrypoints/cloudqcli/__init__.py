@@ -18,6 +18,7 @@ _COMMANDS = {
     "convert": Listed("convert", "Show a meta jobscript as converted for a system."),
     "stat": Listed("status", "Show everything about one job."),
     "list": Listed("active", "List jobs that have not ended."),
+    "watch": Listed("watch", "Keep a table of jobs up to date on the terminal."),
     "history": Listed("history", "List jobs that have ended, the most recent first."),
     "log": Listed("log", "Show the log of a job or of an agent."),
     "cancel": Listed("cancel", "Cancel a job, or one task of an array job."),

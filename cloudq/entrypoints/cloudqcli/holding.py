@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cloudq.domain.names import span
-from cloudq.entrypoints.cloudqcli.tables import local_time
-from cloudq.entrypoints.shared.terminal import can_ask_user, show_message
+from cloudq.entrypoints.shared.terminal import can_ask_user, local_time, show_message
 
 if TYPE_CHECKING:
     from cloudq.application.shared.find_holder import Holder

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -76,6 +76,11 @@ def active_record(job: ActiveJob) -> dict[str, Any]:
         "run_system": job.run_system,
         "time_submit": _value(job.time_submit),
         "note": job.note,
+        "progress": job.progress,
+        "invited": list(job.invited),
+        "jobid": job.jobid,
+        "time_ready": _value(job.time_ready),
+        "time_start": _value(job.time_start),
     }
 
 
@@ -97,7 +102,16 @@ def history_records(entries: Iterable[HistoryEntry]) -> Iterator[dict[str, Any]]
             "time_submit": _value(entry.time_submit),
             "time_start": _value(entry.time_start),
             "time_finish": _value(entry.time_finish),
+            "exit_code": entry.exit_code,
+            "labels": list(entry.labels),
+            "time_ready": _value(entry.time_ready),
+            "waited_s": _seconds(entry.waited),
+            "ran_s": _seconds(entry.ran),
         }
+
+
+def _seconds(length: timedelta | None) -> float | None:
+    return None if length is None else length.total_seconds()
 
 
 def _value(value: Any) -> Any:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from cloudq.entrypoints.cloudqcli.output import STAT_FIELDS
-from cloudq.entrypoints.shared.terminal import cut, printable, right, width
+from cloudq.entrypoints.shared.terminal import cut, local_time, printable, right, width
 
 if TYPE_CHECKING:
     from cloudq.domain.jobs.history import HistoryEntry
@@ -26,17 +26,6 @@ LIST_HEADER = "      job-ID                  name     state  run-system         
 HISTORY_HEADER = f"{LIST_HEADER}             start at            finish at"
 
 
-def local_time(value: datetime | None) -> str:
-    """Return a time in this machine's time zone; on the first and last days of the calendar, in UTC."""
-    if value is None:
-        return ""
-    try:
-        value = value.astimezone()
-    except (OverflowError, ValueError):  # the local time is in the year 0 or 10000
-        value = value.astimezone(UTC)
-    return value.strftime("%Y/%m/%d %H:%M:%S")
-
-
 def _tasks(job: Job) -> str:
     groups = (f"{group.ids} {_end(group.state, group.exit_code)}" for group in job.tasks.groups)
     return "; ".join(groups)
@@ -50,7 +39,7 @@ _JOINED_BY = {"remarks": "; ", "left_out": "; "}
 """What separates the items of a field; ids are separated by commas."""
 
 
-def _text(job: Job, name: str) -> str:
+def field_text(job: Job, name: str) -> str:
     """Return a field of a job as ``stat`` shows it."""
     if name == "tasks":
         return _tasks(job)
@@ -65,19 +54,23 @@ def _text(job: Job, name: str) -> str:
 def stat_lines(job: Job) -> Iterator[str]:
     """Yield a line for every field of a job; an empty field is shown as its label only."""
     for name in STAT_FIELDS:
-        yield f"{name:<{LABEL_COLUMNS}}{printable(_text(job, name))}".rstrip()
+        yield f"{name:<{LABEL_COLUMNS}}{printable(field_text(job, name))}".rstrip()
 
 
-def list_header(*, long: bool = False) -> Iterator[str]:
-    """Yield header and rule of the list of unfinished jobs."""
+def list_lines(jobs: Iterable[ActiveJob], *, long: bool = False) -> Iterator[str]:
+    """Yield header, rule and a line per unfinished job."""
     yield LIST_HEADER + ("  note" if long else "")
     yield "-" * len(LIST_HEADER)
+    for job in jobs:
+        yield list_line(job, long=long)
 
 
-def history_header() -> Iterator[str]:
-    """Yield header and rule of the list of finished jobs."""
+def history_lines(entries: Iterable[HistoryEntry]) -> Iterator[str]:
+    """Yield header, rule and a line per finished job."""
     yield HISTORY_HEADER
     yield "-" * len(HISTORY_HEADER)
+    for entry in entries:
+        yield history_line(entry)
 
 
 def list_line(job: ActiveJob, *, long: bool = False) -> str:

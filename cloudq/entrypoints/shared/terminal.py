@@ -10,6 +10,7 @@ import codecs
 import re
 import sys
 import unicodedata
+from datetime import UTC, datetime
 
 import click
 
@@ -43,6 +44,22 @@ def show_progress(text: str) -> None:
 def can_ask_user() -> bool:
     """Return whether a question would reach a person."""
     return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def is_terminal() -> bool:
+    """Return whether a person reads stdout: then tables are drawn, and otherwise they are plain."""
+    return sys.stdout.isatty()
+
+
+def local_time(value: datetime | None) -> str:
+    """Return a time in this machine's time zone; on the first and last days of the calendar, in UTC."""
+    if value is None:
+        return ""
+    try:
+        value = value.astimezone()
+    except (OverflowError, ValueError):  # the local time is in the year 0 or 10000
+        value = value.astimezone(UTC)
+    return value.strftime("%Y/%m/%d %H:%M:%S")
 
 
 def cut(text: str, columns: int) -> str:

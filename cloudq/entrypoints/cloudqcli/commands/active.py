@@ -2,31 +2,63 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
+from cloudq.entrypoints.cloudqcli.columns import JOB_COLUMNS
 from cloudq.entrypoints.cloudqcli.output import active_record
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
-from cloudq.entrypoints.cloudqcli.tables import list_header, list_line
+from cloudq.entrypoints.cloudqcli.tables import list_lines
+from cloudq.entrypoints.cloudqcli.watching import interval_option, watch_jobs
+from cloudq.entrypoints.shared.columns import TableOptions, table_options
+from cloudq.entrypoints.shared.drawing import show_table
 from cloudq.entrypoints.shared.json_output import print_json
 from cloudq.entrypoints.shared.options import common_options, json_option
-from cloudq.entrypoints.shared.terminal import show_message
+from cloudq.entrypoints.shared.terminal import is_terminal, show_message
+
+if TYPE_CHECKING:
+    from cloudq.domain.jobs.summary import ActiveJob
 
 
 @click.command
-@click.option("--long", "-l", "long", is_flag=True, help="Also show why each job waits.")
+@click.option("--long", "-l", "long", is_flag=True, help="Also show in full why each job waits.")
+@click.option("--watch", is_flag=True, help="Keep the table up to date until Ctrl-C, as 'watch' does.")
+@interval_option
+@table_options(JOB_COLUMNS)
 @json_option
 @common_options
 @pass_session
-def command(session: Session, long: bool, as_json: bool) -> None:
-    """List jobs that have not ended."""
+def command(
+    session: Session,
+    long: bool,
+    watch: bool,
+    interval: float,
+    table: TableOptions[ActiveJob],
+    as_json: bool,
+) -> None:
+    """List jobs that have not ended, oldest first.
+
+    On a terminal, the table has as many columns as fit, in colours unless NO_COLOR is set. In a pipe,
+    --columns prints these columns with tabs between them.
+    """
+    if watch:
+        if as_json:
+            raise click.UsageError("--watch draws a table: leave out --json or --watch")
+        watch_jobs(session, table, interval)
+        return
     with session.client() as client:
-        active = client.jobs()
+        active, now = client.jobs(), client.now()
     for warning in active.warnings:
         show_message(warning)
+    jobs = table.sorted(active.jobs)
     if as_json:
-        print_json({"jobs": [active_record(job) for job in active.jobs], "warnings": active.warnings})
-        return
-    for line in list_header(long=long):
-        click.echo(line)
-    for job in active.jobs:
-        click.echo(list_line(job, long=long))
+        print_json({"jobs": [active_record(job) for job in jobs], "warnings": active.warnings})
+    elif is_terminal() and not active.jobs:
+        show_message("No unfinished jobs. Jobs that have ended: cloudqcli history")
+    elif is_terminal():
+        show_table(table, jobs, now, full_notes=long)
+    else:
+        lines = table.plain_lines(jobs) if table.chosen else list_lines(jobs, long=long)
+        for line in lines:
+            click.echo(line)

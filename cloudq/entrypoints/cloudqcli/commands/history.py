@@ -2,29 +2,72 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import datetime
+from itertools import islice
+from typing import TYPE_CHECKING
+
 import click
 
+from cloudq.domain.names import duration
+from cloudq.entrypoints.cloudqcli.columns import HISTORY_COLUMNS, counted
 from cloudq.entrypoints.cloudqcli.output import begun, history_records
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
-from cloudq.entrypoints.cloudqcli.tables import history_header, history_line
+from cloudq.entrypoints.cloudqcli.tables import history_lines
+from cloudq.entrypoints.shared.columns import TableOptions, table_options
+from cloudq.entrypoints.shared.drawing import show_table
 from cloudq.entrypoints.shared.json_output import print_json_list
 from cloudq.entrypoints.shared.options import common_options, json_option
+from cloudq.entrypoints.shared.terminal import is_terminal, show_message
+
+if TYPE_CHECKING:
+    from cloudq.domain.jobs.history import HistoryEntry, HistoryTotals
+
+JOBS_PER_TABLE = 1000
+"""The number of jobs that are drawn at once: a user must not wait for the whole of a long history."""
 
 
 @click.command
 @click.option("--last", type=click.IntRange(min=1), metavar="N", help="List only the N most recent jobs.")
+@table_options(HISTORY_COLUMNS)
 @json_option
 @common_options
 @pass_session
-def command(session: Session, last: int | None, as_json: bool) -> None:
-    """List jobs that have ended, the most recent first."""
+def command(session: Session, last: int | None, table: TableOptions[HistoryEntry], as_json: bool) -> None:
+    """List jobs that have ended, the most recent first.
+
+    On a terminal, the table has as many columns as fit, in colours unless NO_COLOR is set, and a line
+    with totals below it. In a pipe, --columns prints these columns with tabs between them.
+    """
     with session.client() as client:
         # Print nothing before the first entry arrives: a header alone would look like an empty history.
-        entries = begun(client.history(last))
+        entries = begun(table.sorted(client.history(last)))
         if as_json:
             print_json_list(history_records(entries))
-            return
-        for line in history_header():
-            click.echo(line)
-        for entry in entries:
-            click.echo(history_line(entry))
+        elif is_terminal():
+            _draw(entries, table, client.now())
+        else:
+            lines = table.plain_lines(entries) if table.chosen else history_lines(entries)
+            for line in lines:
+                click.echo(line)
+
+
+def _draw(entries: Iterable[HistoryEntry], table: TableOptions[HistoryEntry], now: datetime) -> None:
+    """Draw one table per thousand jobs, as they arrive, and the totals."""
+    from cloudq.domain.jobs.history import HistoryTotals  # noqa: PLC0415 (--help must not wait for it)
+
+    totals = HistoryTotals()
+    iterator = iter(entries)
+    while batch := tuple(islice(iterator, JOBS_PER_TABLE)):
+        show_table(table, batch, now)
+        totals = totals.plus(batch)
+    if totals.jobs:
+        click.echo(_in_words(totals))
+    else:
+        show_message("No job has ended yet. Unfinished jobs: cloudqcli list")
+
+
+def _in_words(totals: HistoryTotals) -> str:
+    """Return the totals on one line: ``42 jobs: 39 DONE, 3 ERROR; 5 h 12 min running``."""
+    jobs = "1 job" if totals.jobs == 1 else f"{totals.jobs} jobs"
+    return f"{jobs}: {counted(totals.by_state)}; {duration(totals.ran.total_seconds())} running"

@@ -10,6 +10,7 @@ from cloudq.entrypoints.cloudqcli.session import Session, pass_session
 from cloudq.entrypoints.cloudqcli.tables import stat_lines
 from cloudq.entrypoints.shared.json_output import print_json
 from cloudq.entrypoints.shared.options import common_options, json_option
+from cloudq.entrypoints.shared.terminal import is_terminal
 
 
 @click.command
@@ -18,11 +19,18 @@ from cloudq.entrypoints.shared.options import common_options, json_option
 @common_options
 @pass_session
 def command(session: Session, job_id: str | None, as_json: bool) -> None:
-    """Show everything about one job."""
+    """Show everything about one job.
+
+    On a terminal, the fields are in groups, and empty ones are left out.
+    """
     with session.client() as client:
-        job = client.job(needs_id(job_id))
+        job, now = client.job(needs_id(job_id)), client.now()
     if as_json:
         print_json(job_record(job))
-        return
-    for line in stat_lines(job):
-        click.echo(line)
+    elif is_terminal():
+        from cloudq.entrypoints.cloudqcli.job_page import show_job  # noqa: PLC0415 (only a terminal needs it)
+
+        show_job(job, now)
+    else:
+        for line in stat_lines(job):
+            click.echo(line)

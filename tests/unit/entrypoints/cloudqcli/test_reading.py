@@ -47,6 +47,11 @@ def test_list_as_json(cli: Cli) -> None:
                 "run_system": "",
                 "time_submit": "2026-01-31T12:00:00.000Z",
                 "note": "",
+                "progress": "",
+                "invited": ["alpha"],
+                "jobid": "",
+                "time_ready": None,
+                "time_start": None,
             }
         ],
         "warnings": ["No agent ever reported as alpha: its jobs wait until one does."],
@@ -67,6 +72,11 @@ def test_history_as_json(cli: Cli) -> None:
         "time_submit": "2026-01-31T12:00:00.000Z",
         "time_start": "2026-01-31T12:00:00.000Z",
         "time_finish": "2026-01-31T12:00:02.000Z",
+        "exit_code": None,
+        "labels": [],
+        "time_ready": None,
+        "waited_s": 0.0,
+        "ran_s": 2.0,
     }
 
 

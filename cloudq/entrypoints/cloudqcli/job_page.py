@@ -1,0 +1,164 @@
+"""One job on a terminal: the fields of ``stat`` in groups, without those that are empty."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from cloudq.domain.jobs.exit_words import exit_in_words
+from cloudq.domain.jobs.history import time_between
+from cloudq.domain.names import duration
+from cloudq.entrypoints.cloudqcli.columns import state_style
+from cloudq.entrypoints.cloudqcli.tables import field_text
+from cloudq.entrypoints.shared.drawing import age, terminal
+from cloudq.entrypoints.shared.terminal import local_time, printable
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from cloudq.domain.jobs.job import Job
+
+GROUPS = {
+    "State": ("state", "exit_code", "error_msg", "tasks", "remarks"),
+    "System": (
+        "run_system", "jobid", "placement", "local_account", "local_group", "workdir", "local_name",
+        "submit_opt_local", "submit_command",
+    ),
+    "Request": ("jobscript_type", "submit_to", "submit_opt", "array_tid", "hold_jid", "hold_ok_jid"),
+    "Times": (
+        "time_submit", "time_receive", "time_ready", "time_start", "time_stageout_start",
+        "time_stageout_finish", "time_finish",
+    ),
+    "Files": ("size_input", "size_output", "output_files", "output_bytes", "left_out"),
+}  # fmt: skip
+"""All fields that `stat` shows, by group, except those in the title."""
+
+TITLE = ("uuid", "name")
+
+LABELS = {
+    "run_system": "system",
+    "jobid": "scheduler job id",
+    "exit_code": "exit code",
+    "error_msg": "reason",
+    "local_account": "account",
+    "local_group": "group",
+    "workdir": "work directory",
+    "local_name": "converted script",
+    "submit_opt_local": "scheduler options",
+    "submit_command": "command",
+    "jobscript_type": "script type",
+    "submit_to": "submit to",
+    "submit_opt": "options",
+    "array_tid": "array",
+    "hold_jid": "after the end of",
+    "hold_ok_jid": "after DONE of",
+    "time_submit": "submitted",
+    "time_receive": "claimed",
+    "time_ready": "queued",
+    "time_start": "started",
+    "time_stageout_start": "stage out began",
+    "time_stageout_finish": "stage out ended",
+    "time_finish": "finished",
+    "size_input": "input, packed",
+    "size_output": "output, packed",
+    "output_files": "output files",
+    "output_bytes": "output, unpacked",
+    "left_out": "left out",
+}
+"""The labels of fields whose names do not explain them."""
+
+LABEL_COLUMNS = 17
+GAP = 2
+MOST_LINES = 20
+
+
+def job_page(job: Job, now: datetime) -> RenderableType:
+    """Return everything about a job that is not empty; long values continue on more lines."""
+    from rich.console import Group  # noqa: PLC0415 (see drawing)
+    from rich.text import Text  # noqa: PLC0415
+
+    title = Text.assemble((f"Job {job.uuid}", "bold"), f"  {printable(job.name)}")
+    groups = (_group(name, fields, job, now) for name, fields in GROUPS.items())
+    return Group(title, *(group for group in groups if group is not None))
+
+
+def show_job(job: Job, now: datetime) -> None:
+    """Draw the page of a job on the terminal."""
+    terminal().print(job_page(job, now))
+
+
+def _group(name: str, fields: Sequence[str], job: Job, now: datetime) -> RenderableType | None:
+    from rich.padding import Padding  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(
+        box=None, padding=(0, GAP, 0, 0), pad_edge=False, show_header=False,
+        title=name, title_justify="left", title_style="bold",
+    )  # fmt: skip
+    table.add_column(no_wrap=True, style="dim", min_width=LABEL_COLUMNS)
+    table.add_column(overflow="fold")
+    for field in fields:
+        for index, line in enumerate(_lines(field, job, now)):
+            style = state_style(job) if field == "state" else ""
+            table.add_row("" if index else LABELS.get(field, field), Text(printable(line), style))
+    return Padding(table, (1, 0, 0, 0)) if table.row_count else None
+
+
+def _lines(field: str, job: Job, now: datetime) -> Sequence[str]:
+    """Return the lines of a field; none if it is empty, and only some if there are very many."""
+    value = job.tasks.groups if field == "tasks" else getattr(job, field)
+    if value is None or value in ("", ()):
+        return ()
+    lines = _LINES.get(field, _one_line)(field, job, now)
+    if len(lines) <= MOST_LINES:
+        return lines
+    return [*lines[:MOST_LINES], f"… {len(lines) - MOST_LINES} more: --json shows all"]
+
+
+def _one_line(field: str, job: Job, _: datetime) -> Sequence[str]:
+    return [field_text(job, field)]
+
+
+def _items(field: str, job: Job, _: datetime) -> Sequence[str]:
+    return list(getattr(job, field))
+
+
+def _bytes(field: str, job: Job, _: datetime) -> Sequence[str]:
+    return [f"{getattr(job, field):,} bytes"]
+
+
+def _exit(_: str, job: Job, __: datetime) -> Sequence[str]:
+    code = job.exit_code
+    if code is None or (words := exit_in_words(code)) == f"exit code {code}":
+        return [field_text(job, "exit_code")]
+    return [f"{code}: {words}"]
+
+
+def _tasks(_: str, job: Job, __: datetime) -> Sequence[str]:
+    return [str(group) for group in job.tasks.groups]
+
+
+def _time(field: str, job: Job, now: datetime) -> Sequence[str]:
+    time = getattr(job, field)
+    return [f"{local_time(time)}  ({age(now, time)}{_length(field, job)})"]
+
+
+def _length(field: str, job: Job) -> str:
+    """Return how long the job waited or ran, beside the time at which that ended."""
+    begin, words = {"time_start": (job.time_submit, "waited"), "time_finish": (job.time_start, "ran")}.get(
+        field, (None, "")
+    )
+    length = time_between(begin, getattr(job, field))
+    return "" if length is None else f", {words} {duration(length.total_seconds())}"
+
+
+_LINES: Mapping[str, Callable[[str, Job, datetime], Sequence[str]]] = {
+    **dict.fromkeys(GROUPS["Times"], _time),
+    **dict.fromkeys(("size_input", "size_output", "output_bytes"), _bytes),
+    **dict.fromkeys(("remarks", "left_out"), _items),
+    "exit_code": _exit,
+    "tasks": _tasks,
+}
+"""How fields are shown that have a form of their own."""
