@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import tempfile
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import pytest
 from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from cloudq.adapters import codec
 from cloudq.adapters.job_repository import keys
@@ -28,11 +30,15 @@ from cloudq.domain.jobs.task_states import TaskState, TaskStates
 from cloudq.domain.names import ClaimTag
 from cloudq.domain.scripts.array_range import ArrayRange
 from cloudq.domain.scripts.meta_script import MetaScript
+from cloudq.entrypoints.cloudqcli.columns import HISTORY_COLUMNS, JOB_COLUMNS
+from cloudq.entrypoints.cloudqcli.job_page import job_page
 from cloudq.entrypoints.cloudqcli.output import active_record, job_record
 from cloudq.entrypoints.cloudqcli.tables import history_line, list_line, stat_lines
+from cloudq.entrypoints.shared.columns import TableOptions
+from cloudq.entrypoints.shared.drawing import Look, drawn
 from cloudq.entrypoints.shared.json_output import json_text
 from cloudq.testing.fake_clock import FakeClock
-from tests.builders import JOB_ID, a_claim, a_finished_job, a_job, a_lease
+from tests.builders import JOB_ID, NOON, a_claim, a_finished_job, a_job, a_lease
 from tests.fuzz.damage import damaged, damaged_bytes, damaged_text
 
 ARRAY = ArrayRange.parse("1-4%2")
@@ -44,11 +50,26 @@ JOB = evolve(
 SUMMARY = ActiveSummary(7, (ActiveJob.of(a_job(), "waits"), ActiveJob.of(a_job(uuid="00000001"))))
 
 
+def screen(*parts: Any) -> str:
+    """Return what a terminal of 80 columns shows."""
+    console = Console(file=io.StringIO(), width=80, _environ={})
+    console.print(*parts, sep="\n")
+    return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
+
+
+def table(columns: Any, *items: Any) -> Any:
+    return drawn(TableOptions(columns).columns, items, Look(80, NOON))
+
+
 def shown(record: Any) -> str:
     """Return everything that commands print about a job."""
+    line = ActiveJob.of(record, "x")
     return "\n".join(
-        [*stat_lines(record), list_line(ActiveJob.of(record, "x"), long=True), json_text(job_record(record))]
-    )
+        [
+            *stat_lines(record), list_line(line, long=True), json_text(job_record(record)),
+            screen(job_page(record, NOON), table(JOB_COLUMNS, line)),
+        ]
+    )  # fmt: skip
 
 
 RECORDS: dict[str, tuple[bytes, Callable[[bytes], Any], Callable[[Any], bytes], Callable[[Any], str]]] = {
@@ -67,7 +88,7 @@ RECORDS: dict[str, tuple[bytes, Callable[[bytes], Any], Callable[[Any], bytes], 
     ),
     "summary": (
         codec.encode_summary(SUMMARY), lambda body: codec.decode_summary(body, "k", 7), codec.encode_summary,
-        lambda summary: "\n".join(
+        lambda summary: screen(table(JOB_COLUMNS, *summary.jobs)) + "\n".join(
             list_line(job, long=True) + json_text(active_record(job)) for job in summary.jobs
         ),
     ),
@@ -122,6 +143,7 @@ def test_a_damaged_history_key_is_no_entry_or_one_that_can_be_shown(key: str) ->
 
     assert entry is None or history_key(entry) == key
     assert entry is None or history_line(entry).isprintable()
+    assert entry is None or screen(table(HISTORY_COLUMNS, entry)).replace("\n", "").isprintable()
 
 
 def records_of_a_shell() -> dict[str, bytes]:

@@ -61,7 +61,7 @@ JOB_COLUMNS: Sequence[Column[ActiveJob]] = (
     Column("id", lambda job: job.job_id),
     Column("name", lambda job: job.name, least=NAME_COLUMNS),
     Column(
-        "state", lambda job: job.state.value, words=_state_and_progress, style=state_style, least=18
+        "state", lambda job: job.state.value, words=_state_and_progress, style=state_style, least=25
     ),
     Column("progress", lambda job: job.progress, is_default=False),
     Column(
