@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         WaitTimedOut,
     )
     from cloudq.domain.finding import Finding, Level, Remedy
-    from cloudq.domain.jobs.history import HistoryEntry
+    from cloudq.domain.jobs.history import HistoryEntry, HistoryTotals
     from cloudq.domain.jobs.job import Job
     from cloudq.domain.jobs.job_state import JobState
     from cloudq.domain.jobs.lease import AgentState
@@ -53,6 +53,7 @@ _HOMES = {
     "Config": "cloudq.config",
     "Finding": "cloudq.domain.finding",
     "HistoryEntry": "cloudq.domain.jobs.history",
+    "HistoryTotals": "cloudq.domain.jobs.history",
     "Holder": "cloudq.application.shared.find_holder",
     "InvalidInput": "cloudq.domain.errors",
     "Job": "cloudq.domain.jobs.job",
@@ -83,6 +84,7 @@ __all__ = [
     "Config",
     "Finding",
     "HistoryEntry",
+    "HistoryTotals",
     "Holder",
     "InvalidInput",
     "Job",

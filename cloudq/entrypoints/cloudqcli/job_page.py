@@ -71,6 +71,10 @@ LABELS = {
 LABEL_COLUMNS = 17
 GAP = 2
 MOST_LINES = 20
+"""The lines of one field: an array may have thousands of groups of tasks."""
+MOST_CHARS = 2_000
+"""The characters of one line: more than any reason has, and fewer than a list of tasks may have."""
+SHOWN_WHOLE = ": see --json"
 
 
 def job_page(job: Job, now: datetime) -> RenderableType:
@@ -111,10 +115,14 @@ def _lines(field: str, job: Job, now: datetime) -> Sequence[str]:
     value = job.tasks.groups if field == "tasks" else getattr(job, field)
     if value is None or value in ("", ()):
         return ()
-    lines = _LINES.get(field, _one_line)(field, job, now)
+    lines = [_cut(line) for line in _LINES.get(field, _one_line)(field, job, now)]
     if len(lines) <= MOST_LINES:
         return lines
-    return [*lines[:MOST_LINES], f"… {len(lines) - MOST_LINES} more: --json shows all"]
+    return [*lines[:MOST_LINES], f"and {len(lines) - MOST_LINES} more{SHOWN_WHOLE}"]
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= MOST_CHARS else f"{line[:MOST_CHARS]} and more{SHOWN_WHOLE}"
 
 
 def _one_line(field: str, job: Job, _: datetime) -> Sequence[str]:

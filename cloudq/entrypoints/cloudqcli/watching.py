@@ -132,7 +132,7 @@ def _part(
         return _Part((*title, rows), len(title) + rows.height)
     count = rows.fitting(room - 1)
     rows = drawn(table.columns, ordered[:count], look, omit=not table.chosen)
-    return _Part((*title, rows, f"… {len(items) - count} more"), len(title) + rows.height + 1)
+    return _Part((*title, rows, f"and {len(items) - count} more"), len(title) + rows.height + 1)
 
 
 def _unfinished(snapshot: Snapshot) -> str:

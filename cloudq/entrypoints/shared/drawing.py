@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import TYPE_CHECKING, Any, Generic
 
 from attrs import evolve, field, frozen
@@ -93,7 +93,7 @@ def _cell(column: Column[Item], item: Item, look: Look) -> Text:
     return Text(printable(text), style=column.style(item))
 
 
-@frozen
+@frozen(eq=False)
 class _Filled(Generic[Item]):
     """A column with its cells, the width that these need, and the width that they get."""
 
@@ -161,16 +161,16 @@ def _spare(filled: Sequence[_Filled[Item]], room: int, comfort: int = 0) -> int:
 def _table(filled: Sequence[_Filled[Any]]) -> Table:
     from rich.table import Table  # noqa: PLC0415
 
-    table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="bold")
-    for each in filled:
-        table.add_column(
-            each.column.header,
-            width=each.width,
-            no_wrap=True,
-            justify="right" if each.column.is_number else "left",
-        )
+    # The gaps are columns, because versions of rich differ in the padding of the last column.
+    table = Table(box=None, padding=0, header_style="bold")
+    for number, each in enumerate(filled):
+        if number:
+            table.add_column(width=GAP)
+        justify: Any = "right" if each.column.is_number else "left"
+        table.add_column(each.column.header, width=each.width, no_wrap=True, justify=justify)
     for row in zip(*(each.cells for each in filled), strict=True):
-        table.add_row(*row)
+        first, *others = row
+        table.add_row(first, *chain.from_iterable(("", cell) for cell in others))
     return table
 
 

@@ -168,8 +168,16 @@ def test_page_of_an_array_with_2000_task_groups_is_short() -> None:
     states = {n: TaskState(JobState.ERROR, n % 200) for n in range(1, 2001)}
     page = on_terminal(job_page(evolve(STAT_JOB, tasks=TaskStates.of(states)), NOW), 80)
 
-    assert "… 180 more: --json shows all" in page
+    assert "and 180 more: see --json" in page
     assert page.count("\n") < 70
+
+
+def test_page_of_an_array_with_a_long_list_of_tasks_is_short() -> None:
+    tasks = ArrayRange.parse(",".join(str(n) for n in range(5, 10_000) if n % 5 < 2))
+    page = on_terminal(job_page(evolve(STAT_JOB, array_tid=tasks), NOW), 80)
+
+    assert " ".join(page.split()).count("and more: see --json") == 1
+    assert page.count("\n") < 80
 
 
 class TestWatching:
