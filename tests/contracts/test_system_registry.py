@@ -262,7 +262,18 @@ class TestOldLeases:
 class TestSummaries:
     def test_a_summary_is_read_through_its_sign(self, registry: SystemRegistry, store: CountingStore) -> None:
         running = ActiveJob(
-            "3f7e7681", "run.sh", JobState.RUN, "alpha", NOON, "a note", "3/10", (), "42", at(1), at(2)
+            "3f7e7681",
+            "run.sh",
+            JobState.RUN,
+            "alpha",
+            NOON,
+            "a note",
+            "3/10",
+            ("k=v",),
+            (),
+            "42",
+            at(1),
+            at(2),
         )
         waiting = ActiveJob("e210c27c", "run.sh", JobState.INIT, invited=("alpha", "beta"))
         summary = ActiveSummary(3, (running, waiting))

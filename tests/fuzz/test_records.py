@@ -31,7 +31,7 @@ from cloudq.domain.names import ClaimTag
 from cloudq.domain.scripts.array_range import ArrayRange
 from cloudq.domain.scripts.meta_script import MetaScript
 from cloudq.entrypoints.cloudqcli.columns import HISTORY_COLUMNS, JOB_COLUMNS
-from cloudq.entrypoints.cloudqcli.job_page import job_page
+from cloudq.entrypoints.cloudqcli.job_page import JobPage
 from cloudq.entrypoints.cloudqcli.output import active_record, job_record
 from cloudq.entrypoints.cloudqcli.tables import history_line, list_line, stat_lines
 from cloudq.entrypoints.shared.columns import TableOptions
@@ -67,7 +67,7 @@ def shown(record: Any) -> str:
     return "\n".join(
         [
             *stat_lines(record), list_line(line, long=True), json_text(job_record(record)),
-            screen(job_page(record, NOON), table(JOB_COLUMNS, line)),
+            screen(JobPage(record, NOON), table(JOB_COLUMNS, line)),
         ]
     )  # fmt: skip
 

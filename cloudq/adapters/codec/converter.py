@@ -109,7 +109,7 @@ _NAME_LISTS: dict[type, dict[str, tuple[checks.Check, int]]] = {
         "left_out": (checks.short_text, 1_000),
     },
     Claim: {"systems": (checks.system, 1_000), "no_longer": (checks.system, 1_000)},
-    ActiveJob: {"invited": (checks.system, 1_000)},
+    ActiveJob: {"labels": (checks.short_text, 8), "invited": (checks.system, 1_000)},
 }
 """Lists of names, each with the largest number of items."""
 

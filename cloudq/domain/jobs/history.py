@@ -32,9 +32,10 @@ class HistoryEntry:
     time_finish: datetime
     time_submit: datetime | None = None
     time_start: datetime | None = None
+    time_ready: datetime | None = None
+    """When the scheduler got the job, so that its waiting time there is known."""
     exit_code: int | None = None
     labels: tuple[str, ...] = ()
-    time_ready: datetime | None = None
 
     @property
     def waited(self) -> timedelta | None:

@@ -25,6 +25,7 @@ class ActiveJob:
     note: str = ""
     progress: str = ""
     """Of an array: the tasks that ended and all tasks, such as ``3/10, 1 failed``."""
+    labels: tuple[str, ...] = ()
     invited: tuple[str, ...] = ()
     """The systems that may take the job, while none has; at most `MAX_INVITED` of them."""
     jobid: str = ""

@@ -73,6 +73,7 @@ JOB_COLUMNS: Sequence[Column[ActiveJob]] = (
     Column("submitted", lambda job: job.time_submit, rank=1),
     Column("ready", lambda job: job.time_ready, is_default=False),
     Column("started", lambda job: job.time_start, rank=6),
+    Column("labels", lambda job: job.labels, least=8, rank=7),
     Column("note", lambda job: job.note, style=dim, least=24, rank=3, is_note=True),
 )  # fmt: skip
 """The columns of `list`."""

@@ -6,21 +6,24 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from attrs import frozen
+
 from cloudq.domain.jobs.exit_words import exit_in_words
 from cloudq.domain.jobs.history import time_between
 from cloudq.domain.names import duration
 from cloudq.entrypoints.cloudqcli.columns import state_style
 from cloudq.entrypoints.cloudqcli.tables import field_text
-from cloudq.entrypoints.shared.drawing import age, terminal
+from cloudq.entrypoints.shared.drawing import age
 from cloudq.entrypoints.shared.terminal import local_time, printable
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.table import Table
 
     from cloudq.domain.jobs.job import Job
 
 GROUPS = {
-    "State": ("state", "exit_code", "error_msg", "tasks", "remarks"),
+    "State": ("state", "note", "exit_code", "error_msg", "tasks", "remarks"),
     "System": (
         "run_system", "jobid", "placement", "local_account", "local_group", "workdir", "local_name",
         "submit_opt_local", "submit_command",
@@ -32,7 +35,7 @@ GROUPS = {
     ),
     "Files": ("size_input", "size_output", "output_files", "output_bytes", "left_out"),
 }  # fmt: skip
-"""All fields that `stat` shows, by group, except those in the title."""
+"""All fields that `stat` shows, by group, except those in the title; and the note of the page."""
 
 TITLE = ("uuid", "name")
 
@@ -77,95 +80,111 @@ MOST_CHARS = 2_000
 SHOWN_WHOLE = ": see --json"
 
 
-def job_page(job: Job, now: datetime) -> RenderableType:
-    """Return everything about a job that is not empty; long values continue on more lines."""
-    from rich.console import Group  # noqa: PLC0415 (see drawing)
-    from rich.text import Text  # noqa: PLC0415
+@frozen
+class JobPage:
+    """A job, and what its agent reports about it; rich renders it. Long values continue on more lines."""
 
-    title = Text.assemble((f"Job {job.uuid}", "bold"), f"  {printable(job.name)}")
-    groups = (_group(name, fields, job, now) for name, fields in GROUPS.items())
-    return Group(title, *(group for group in groups if group is not None))
+    job: Job
+    now: datetime
+    note: str = ""
+    """Why the job waits."""
+    progress: str = ""
+    """How many tasks of an array have ended."""
 
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        from rich.text import Text  # noqa: PLC0415 (see drawing)
 
-def show_job(job: Job, now: datetime) -> None:
-    """Draw the page of a job on the terminal."""
-    terminal().print(job_page(job, now))
+        yield Text.assemble((f"Job {self.job.uuid}", "bold"), f"  {printable(self.job.name)}")
+        for name, fields in GROUPS.items():
+            table = self._group(name, fields)
+            if table.row_count:
+                yield ""
+                yield table
 
+    def _group(self, name: str, fields: Sequence[str]) -> Table:
+        from rich.table import Table  # noqa: PLC0415
+        from rich.text import Text  # noqa: PLC0415
 
-def _group(name: str, fields: Sequence[str], job: Job, now: datetime) -> RenderableType | None:
-    from rich.padding import Padding  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
+        table = Table(
+            box=None, padding=(0, GAP, 0, 0), pad_edge=False, show_header=False,
+            title=name, title_justify="left", title_style="bold",
+        )  # fmt: skip
+        table.add_column(no_wrap=True, style="dim", min_width=LABEL_COLUMNS)
+        table.add_column(overflow="fold")
+        for field in fields:
+            for index, line in enumerate(self._lines(field)):
+                style = state_style(self.job) if field == "state" else ""
+                table.add_row("" if index else LABELS.get(field, field), Text(printable(line), style))
+        return table
 
-    table = Table(
-        box=None, padding=(0, GAP, 0, 0), pad_edge=False, show_header=False,
-        title=name, title_justify="left", title_style="bold",
-    )  # fmt: skip
-    table.add_column(no_wrap=True, style="dim", min_width=LABEL_COLUMNS)
-    table.add_column(overflow="fold")
-    for field in fields:
-        for index, line in enumerate(_lines(field, job, now)):
-            style = state_style(job) if field == "state" else ""
-            table.add_row("" if index else LABELS.get(field, field), Text(printable(line), style))
-    return Padding(table, (1, 0, 0, 0)) if table.row_count else None
-
-
-def _lines(field: str, job: Job, now: datetime) -> Sequence[str]:
-    """Return the lines of a field; none if it is empty, and only some if there are very many."""
-    value = job.tasks.groups if field == "tasks" else getattr(job, field)
-    if value is None or value in ("", ()):
-        return ()
-    lines = [_cut(line) for line in _LINES.get(field, _one_line)(field, job, now)]
-    if len(lines) <= MOST_LINES:
-        return lines
-    return [*lines[:MOST_LINES], f"and {len(lines) - MOST_LINES} more{SHOWN_WHOLE}"]
+    def _lines(self, field: str) -> Sequence[str]:
+        """Return the lines of a field; none if it is empty, and only some if there are very many."""
+        own = {"note": self.note, "tasks": self.job.tasks.groups}
+        value = own[field] if field in own else getattr(self.job, field)
+        if value is None or value in ("", ()):
+            return ()
+        lines = [_cut(line) for line in _LINES.get(field, _one_line)(field, self)]
+        if len(lines) <= MOST_LINES:
+            return lines
+        return [*lines[:MOST_LINES], f"and {len(lines) - MOST_LINES} more{SHOWN_WHOLE}"]
 
 
 def _cut(line: str) -> str:
     return line if len(line) <= MOST_CHARS else f"{line[:MOST_CHARS]} and more{SHOWN_WHOLE}"
 
 
-def _one_line(field: str, job: Job, _: datetime) -> Sequence[str]:
-    return [field_text(job, field)]
+def _one_line(field: str, page: JobPage) -> Sequence[str]:
+    return [field_text(page.job, field)]
 
 
-def _items(field: str, job: Job, _: datetime) -> Sequence[str]:
-    return list(getattr(job, field))
+def _state(_: str, page: JobPage) -> Sequence[str]:
+    return [f"{page.job.state.value} {page.progress}".rstrip()]
 
 
-def _bytes(field: str, job: Job, _: datetime) -> Sequence[str]:
-    return [f"{getattr(job, field):,} bytes"]
+def _note(_: str, page: JobPage) -> Sequence[str]:
+    return [page.note]
 
 
-def _exit(_: str, job: Job, __: datetime) -> Sequence[str]:
-    code = job.exit_code
+def _items(field: str, page: JobPage) -> Sequence[str]:
+    return list(getattr(page.job, field))
+
+
+def _bytes(field: str, page: JobPage) -> Sequence[str]:
+    return [f"{getattr(page.job, field):,} bytes"]
+
+
+def _exit(field: str, page: JobPage) -> Sequence[str]:
+    code = page.job.exit_code
     if code is None or (words := exit_in_words(code)) == f"exit code {code}":
-        return [field_text(job, "exit_code")]
+        return _one_line(field, page)
     return [f"{code}: {words}"]
 
 
-def _tasks(_: str, job: Job, __: datetime) -> Sequence[str]:
-    return [str(group) for group in job.tasks.groups]
+def _tasks(_: str, page: JobPage) -> Sequence[str]:
+    return [str(group) for group in page.job.tasks.groups]
 
 
-def _time(field: str, job: Job, now: datetime) -> Sequence[str]:
-    time = getattr(job, field)
-    return [f"{local_time(time)}  ({age(now, time)}{_length(field, job)})"]
+def _time(field: str, page: JobPage) -> Sequence[str]:
+    time = getattr(page.job, field)
+    return [f"{local_time(time)}  ({age(page.now, time)}{_length(field, page.job)})"]
 
 
 def _length(field: str, job: Job) -> str:
     """Return how long the job waited or ran, beside the time at which that ended."""
-    begin, words = {"time_start": (job.time_submit, "waited"), "time_finish": (job.time_start, "ran")}.get(
-        field, (None, "")
-    )
-    length = time_between(begin, getattr(job, field))
+    lengths = {
+        "time_start": ("waited", time_between(job.time_submit, job.time_start)),
+        "time_finish": ("ran", time_between(job.time_start, job.time_finish)),
+    }
+    words, length = lengths.get(field, ("", None))
     return "" if length is None else f", {words} {duration(length.total_seconds())}"
 
 
-_LINES: Mapping[str, Callable[[str, Job, datetime], Sequence[str]]] = {
+_LINES: Mapping[str, Callable[[str, JobPage], Sequence[str]]] = {
     **dict.fromkeys(GROUPS["Times"], _time),
     **dict.fromkeys(("size_input", "size_output", "output_bytes"), _bytes),
     **dict.fromkeys(("remarks", "left_out"), _items),
+    "state": _state,
+    "note": _note,
     "exit_code": _exit,
     "tasks": _tasks,
 }

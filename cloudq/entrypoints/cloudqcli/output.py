@@ -77,6 +77,7 @@ def active_record(job: ActiveJob) -> dict[str, Any]:
         "time_submit": _value(job.time_submit),
         "note": job.note,
         "progress": job.progress,
+        "labels": list(job.labels),
         "invited": list(job.invited),
         "jobid": job.jobid,
         "time_ready": _value(job.time_ready),

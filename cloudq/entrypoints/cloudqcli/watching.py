@@ -15,7 +15,7 @@ from cloudq.domain.names import span
 from cloudq.entrypoints.cloudqcli.columns import HISTORY_COLUMNS, counted
 from cloudq.entrypoints.shared.columns import Item, TableOptions
 from cloudq.entrypoints.shared.drawing import Look, drawn, terminal
-from cloudq.entrypoints.shared.terminal import is_terminal, local_time, printable
+from cloudq.entrypoints.shared.terminal import is_read_by_user, local_time, printable
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -52,7 +52,7 @@ interval_option = click.option(
 
 def watch_jobs(session: Session, table: TableOptions[ActiveJob], interval_s: float) -> None:
     """Draw all jobs, and draw them again every *interval_s* seconds, until the user presses Ctrl-C."""
-    if not is_terminal():
+    if not is_read_by_user():
         raise click.UsageError("a live table needs a terminal; in a pipe, use: cloudqcli list")
     from rich.live import Live  # noqa: PLC0415 (see drawing)
 

@@ -29,6 +29,17 @@ def _shown(char: str) -> str:
     return char if char.isprintable() else char.encode("unicode_escape").decode()
 
 
+def local_time(value: datetime | None) -> str:
+    """Return a time in this machine's time zone; on the first and last days of the calendar, in UTC."""
+    if value is None:
+        return ""
+    try:
+        value = value.astimezone()
+    except (OverflowError, ValueError):  # the local time is in the year 0 or 10000
+        value = value.astimezone(UTC)
+    return value.strftime("%Y/%m/%d %H:%M:%S")
+
+
 def show_message(text: str, prefix: str = "") -> None:
     """Print a message on stderr, each of its lines after *prefix*."""
     for line in text.splitlines() or [""]:
@@ -46,20 +57,9 @@ def can_ask_user() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def is_terminal() -> bool:
-    """Return whether a person reads stdout: then tables are drawn, and otherwise they are plain."""
+def is_read_by_user() -> bool:
+    """Return whether stdout is a terminal."""
     return sys.stdout.isatty()
-
-
-def local_time(value: datetime | None) -> str:
-    """Return a time in this machine's time zone; on the first and last days of the calendar, in UTC."""
-    if value is None:
-        return ""
-    try:
-        value = value.astimezone()
-    except (OverflowError, ValueError):  # the local time is in the year 0 or 10000
-        value = value.astimezone(UTC)
-    return value.strftime("%Y/%m/%d %H:%M:%S")
 
 
 def cut(text: str, columns: int) -> str:

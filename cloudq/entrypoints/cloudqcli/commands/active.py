@@ -15,7 +15,7 @@ from cloudq.entrypoints.shared.columns import TableOptions, table_options
 from cloudq.entrypoints.shared.drawing import show_table
 from cloudq.entrypoints.shared.json_output import print_json
 from cloudq.entrypoints.shared.options import common_options, json_option
-from cloudq.entrypoints.shared.terminal import is_terminal, show_message
+from cloudq.entrypoints.shared.terminal import is_read_by_user, show_message
 
 if TYPE_CHECKING:
     from cloudq.domain.jobs.summary import ActiveJob
@@ -54,9 +54,9 @@ def command(
     jobs = table.sorted(active.jobs)
     if as_json:
         print_json({"jobs": [active_record(job) for job in jobs], "warnings": active.warnings})
-    elif is_terminal() and not active.jobs:
+    elif is_read_by_user() and not active.jobs:
         show_message("No unfinished jobs. Jobs that have ended: cloudqcli history")
-    elif is_terminal():
+    elif is_read_by_user():
         show_table(table, jobs, now, full_notes=long)
     else:
         lines = table.plain_lines(jobs) if table.chosen else list_lines(jobs, long=long)

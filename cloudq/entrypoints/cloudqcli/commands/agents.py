@@ -13,7 +13,7 @@ from cloudq.entrypoints.shared.columns import TableOptions, table_options
 from cloudq.entrypoints.shared.drawing import show_table
 from cloudq.entrypoints.shared.json_output import print_json
 from cloudq.entrypoints.shared.options import common_options, json_option
-from cloudq.entrypoints.shared.terminal import is_terminal, show_message
+from cloudq.entrypoints.shared.terminal import is_read_by_user, show_message
 
 if TYPE_CHECKING:
     from cloudq.application.shared.list_agents import AgentReport
@@ -38,9 +38,9 @@ def command(session: Session, long: bool, table: TableOptions[AgentReport], as_j
     agents = tuple(table.sorted(reports))
     if as_json:
         print_json({"agents": [agent_record(agent) for agent in agents]})
-    elif is_terminal() and not agents:
+    elif is_read_by_user() and not agents:
         show_message("No agent has ever reported. Start one on a system: cloudqd --daemon")
-    elif is_terminal():
+    elif is_read_by_user():
         show_table(table.with_notes() if long else table, agents, now, full_notes=long)
     else:
         lines = table.plain_lines(agents) if table.chosen else agent_lines(agents, long=long)

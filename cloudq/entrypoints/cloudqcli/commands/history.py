@@ -18,7 +18,7 @@ from cloudq.entrypoints.shared.columns import TableOptions, table_options
 from cloudq.entrypoints.shared.drawing import show_table
 from cloudq.entrypoints.shared.json_output import print_json_list
 from cloudq.entrypoints.shared.options import common_options, json_option
-from cloudq.entrypoints.shared.terminal import is_terminal, show_message
+from cloudq.entrypoints.shared.terminal import is_read_by_user, show_message
 
 if TYPE_CHECKING:
     from cloudq.domain.jobs.history import HistoryEntry, HistoryTotals
@@ -44,7 +44,7 @@ def command(session: Session, last: int | None, table: TableOptions[HistoryEntry
         entries = begun(table.sorted(client.history(last)))
         if as_json:
             print_json_list(history_records(entries))
-        elif is_terminal():
+        elif is_read_by_user():
             _draw(entries, table, client.now())
         else:
             lines = table.plain_lines(entries) if table.chosen else history_lines(entries)

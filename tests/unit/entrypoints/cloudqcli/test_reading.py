@@ -48,6 +48,7 @@ def test_list_as_json(cli: Cli) -> None:
                 "time_submit": "2026-01-31T12:00:00.000Z",
                 "note": "",
                 "progress": "",
+                "labels": [],
                 "invited": ["alpha"],
                 "jobid": "",
                 "time_ready": None,

@@ -25,7 +25,7 @@ from cloudq.domain.scripts.array_range import ArrayRange
 from cloudq.entrypoints.cloudqcli import watching
 from cloudq.entrypoints.cloudqcli.agent_table import AGENT_COLUMNS
 from cloudq.entrypoints.cloudqcli.columns import HISTORY_COLUMNS, JOB_COLUMNS
-from cloudq.entrypoints.cloudqcli.job_page import GROUPS, TITLE, job_page
+from cloudq.entrypoints.cloudqcli.job_page import GROUPS, TITLE, JobPage
 from cloudq.entrypoints.cloudqcli.output import STAT_FIELDS
 from cloudq.entrypoints.shared.columns import TableOptions
 from cloudq.entrypoints.shared.drawing import Look, drawn
@@ -154,19 +154,27 @@ STAT_JOB = a_finished_job(
 
 
 def test_one_job_in_groups(cli: Cli) -> None:
-    cli.golden("screen_stat.txt", at_every_width(lambda _: job_page(STAT_JOB, NOW), most_lines=60))
-    cli.golden("screen_stat_new.txt", at_every_width(lambda _: job_page(a_job(), NOW), most_lines=60))
+    cli.golden("screen_stat.txt", at_every_width(lambda _: JobPage(STAT_JOB, NOW), most_lines=60))
+    cli.golden("screen_stat_new.txt", at_every_width(lambda _: JobPage(a_job(), NOW), most_lines=60))
 
 
 def test_page_of_a_job_has_every_field_of_stat_once() -> None:
     fields = [*TITLE, *(field for group in GROUPS.values() for field in group)]
 
-    assert sorted(fields) == sorted(STAT_FIELDS)
+    assert sorted(fields) == sorted([*STAT_FIELDS, "note"])
+
+
+def test_page_of_an_unfinished_array_has_its_progress_and_why_it_waits() -> None:
+    page = JobPage(a_job(state=JobState.RUN), NOW, note="JobArrayTaskLimit", progress="3/10, 1 failed")
+    lines = [line.split(maxsplit=1) for line in on_terminal(page, 80).splitlines()]
+
+    assert ["state", "RUN 3/10, 1 failed"] in lines
+    assert ["note", "JobArrayTaskLimit"] in lines
 
 
 def test_page_of_an_array_with_2000_task_groups_is_short() -> None:
     states = {n: TaskState(JobState.ERROR, n % 200) for n in range(1, 2001)}
-    page = on_terminal(job_page(evolve(STAT_JOB, tasks=TaskStates.of(states)), NOW), 80)
+    page = on_terminal(JobPage(evolve(STAT_JOB, tasks=TaskStates.of(states)), NOW), 80)
 
     assert "and 180 more: see --json" in page
     assert page.count("\n") < 70
@@ -174,7 +182,7 @@ def test_page_of_an_array_with_2000_task_groups_is_short() -> None:
 
 def test_page_of_an_array_with_a_long_list_of_tasks_is_short() -> None:
     tasks = ArrayRange.parse(",".join(str(n) for n in range(5, 10_000) if n % 5 < 2))
-    page = on_terminal(job_page(evolve(STAT_JOB, array_tid=tasks), NOW), 80)
+    page = on_terminal(JobPage(evolve(STAT_JOB, array_tid=tasks), NOW), 80)
 
     assert " ".join(page.split()).count("and more: see --json") == 1
     assert page.count("\n") < 80

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("tokyo")
 def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """A terminal on stdout."""
     for module in (active, agents, history, status, watching):
-        monkeypatch.setattr(module, "is_terminal", lambda: True)
+        monkeypatch.setattr(module, "is_read_by_user", lambda: True)
 
 
 @pytest.fixture
