@@ -17,6 +17,9 @@ Item = TypeVar("Item")
 Value = str | int | datetime | timedelta | tuple[str, ...] | None
 
 EXTRA = 5
+"""The highest rank of columns for which others may be cut."""
+NOTHING = (None, "", ())
+"""The values of an empty cell."""
 
 
 def _no_style(_: Any) -> str:
@@ -38,7 +41,7 @@ class Column(Generic[Item]):
     rank: int = 0
     """Columns of the highest rank are left out first if a terminal is narrow; 0: this one never is.
 
-    Those above `EXTRA` are left out as soon as others would have to be cut for them.
+    Those above `EXTRA` are left out before others are cut.
     """
     is_default: bool = True
     """Whether it is shown without being asked for."""
@@ -62,9 +65,9 @@ class SortKey(Generic[Item]):
     def sorted(self, items: Iterable[Item]) -> list[Item]:
         """Return the items in the order of their values; those without a value come last."""
         pairs = [(self.column.value(item), item) for item in items]
-        present = [pair for pair in pairs if pair[0] not in {None, ""}]
+        present = [pair for pair in pairs if pair[0] not in NOTHING]
         present.sort(key=lambda pair: _sortable(pair[0]), reverse=self.is_descending)
-        return [item for _, item in present] + [item for value, item in pairs if value in {None, ""}]
+        return [item for _, item in present] + [item for value, item in pairs if value in NOTHING]
 
 
 @frozen
