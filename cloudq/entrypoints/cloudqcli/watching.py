@@ -61,9 +61,10 @@ def watch_jobs(session: Session, table: TableOptions[ActiveJob], interval_s: flo
         snapshots = client.watch(interval_s, ENDED_WITHIN_S)
         screen = Screen(next(snapshots), table, interval_s, client.now, console)
         # It is drawn every second, so that ages stay right even while the store does not answer.
-        with Live(console=console, get_renderable=screen.draw, refresh_per_second=1):
+        with Live(console=console, get_renderable=screen.draw, refresh_per_second=1) as live:
             for snapshot in snapshots:
                 screen.snapshot = snapshot
+                live.refresh()
 
 
 @define
