@@ -34,7 +34,7 @@ _FIELD_CHECKS: dict[type, dict[str, checks.Check]] = {
     Job: {
         "uuid": checks.job_id,
         "name": checks.file_name,
-        "jobid": checks.local_id_or_none,
+        "jobid": checks.scheduler_job_id_or_none,
         "jobscript_type": checks.short_text,
         "submit_to": checks.system_or_none,
         "run_system": checks.system_or_none,
@@ -97,7 +97,7 @@ _FIELD_CHECKS: dict[type, dict[str, checks.Check]] = {
         "name": checks.file_name,
         "run_system": checks.system_or_none,
         "progress": checks.short_text,
-        "jobid": checks.local_id_or_none,
+        "jobid": checks.scheduler_job_id_or_none,
     },
     ActiveSummary: {"epoch": checks.number_between(1, checks.MAX_NUMBER)},
 }  # fmt: skip
