@@ -239,7 +239,7 @@ def pinned_to_what_is_here(wheel: Wheel) -> Wheel:
 def _required(of: Distribution, found: dict[str, Distribution]) -> dict[str, Distribution]:
     """Return all direct and indirect dependencies of a distribution on this machine, by name."""
     for requirement in map(Requirement, of.requires or ()):
-        applies = requirement.queue_entry is None or requirement.queue_entry.evaluate({"extra": ""})
+        applies = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
         if applies and requirement.name not in found:
             found[requirement.name] = distribution(requirement.name)
             _required(found[requirement.name], found)

@@ -60,7 +60,7 @@ class Process:
     is_dead: bool = False
     is_busy: bool = False
     """Whether it is in the middle of something: held up, or running."""
-    heartbeat: Callable[[], None] | None = None
+    send_heartbeat: Callable[[], None] | None = None
     """The work of its second thread."""
     is_sending_heartbeat: bool = False
     home: Path | None = None
