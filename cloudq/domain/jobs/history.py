@@ -21,6 +21,10 @@ class HistoryEntry:
     time_finish: datetime
     time_submit: datetime | None = None
     time_start: datetime | None = None
+    time_ready: datetime | None = None
+    """When the scheduler got the job, so that its waiting time there is known."""
+    exit_code: int | None = None
+    labels: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, job: Job) -> HistoryEntry:
@@ -35,4 +39,7 @@ class HistoryEntry:
             time_finish=job.time_finish,
             time_submit=job.time_submit,
             time_start=job.time_start,
+            time_ready=job.time_ready,
+            exit_code=job.exit_code,
+            labels=job.labels,
         )

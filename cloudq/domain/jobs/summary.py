@@ -20,11 +20,12 @@ class ActiveJob:
     run_system: str = ""
     time_submit: datetime | None = None
     note: str = ""
+    labels: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, job: Job, note: str = "") -> ActiveJob:
         """Return the line for *job*."""
-        return cls(job.uuid, job.name, job.state, job.run_system, job.time_submit, note)
+        return cls(job.uuid, job.name, job.state, job.run_system, job.time_submit, note, job.labels)
 
 
 @frozen
