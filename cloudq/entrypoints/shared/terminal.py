@@ -45,6 +45,11 @@ def can_ask_user() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
+def is_read_by_user() -> bool:
+    """Return whether stdout is a terminal."""
+    return sys.stdout.isatty()
+
+
 def cut(text: str, columns: int) -> str:
     """Return as much of *text* as fits into *columns* of a terminal."""
     while width(text) > columns:

@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from cloudq.entrypoints.cloudqcli.output import active_record
+from cloudq.entrypoints.cloudqcli.selection import Among, check_states, selection_options
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
 from cloudq.entrypoints.cloudqcli.tables import list_header, list_line
 from cloudq.entrypoints.shared.json_output import print_json
 from cloudq.entrypoints.shared.options import common_options, json_option
 from cloudq.entrypoints.shared.terminal import show_message
 
+if TYPE_CHECKING:
+    from cloudq.domain.jobs.selector import Selector
+
 
 @click.command
+@selection_options
 @click.option("--long", "-l", "long", is_flag=True, help="Also show why each job waits.")
 @json_option
 @common_options
 @pass_session
-def command(session: Session, long: bool, as_json: bool) -> None:
-    """List jobs that have not ended."""
+def command(session: Session, selector: Selector, long: bool, as_json: bool) -> None:
+    """List jobs that have not ended.
+
+    --since means their submission, --system the system that runs them or to which they are offered.
+    """
+    check_states(selector, Among.UNFINISHED)
     with session.client() as client:
-        active = client.jobs()
+        active = client.jobs(selector)
+        client.memory.note_jobs(job.job_id for job in reversed(active.jobs))
+        client.memory.note_systems({job.run_system for job in active.jobs if job.run_system})
     for warning in active.warnings:
         show_message(warning)
     if as_json:

@@ -26,6 +26,7 @@ def command(session: Session, long: bool, as_json: bool) -> None:
     """
     with session.client() as client:
         agents = client.agents()
+        client.memory.note_systems(agent.system for agent in agents)
     if as_json:
         print_json({"agents": [agent_record(agent) for agent in agents]})
         return
