@@ -81,9 +81,9 @@ class BucketJobRepository:
 
     def ids_beginning(self, text: str, most: int) -> Sequence[str]:
         """Find the ids with one LIST, unless foreign keys fill its page."""
-        listed = pages(self.store, keys.jobs_beginning(text), delimiter="/", limit=most)
-        found = (keys.job_id_of(prefix) for page in listed for prefix in page.prefixes)
-        return tuple(islice((job_id for job_id in found if job_id), most))
+        listing = pages(self.store, keys.jobs_beginning(text), delimiter="/", limit=most)
+        job_ids = (keys.job_id_of(prefix) for page in listing for prefix in page.prefixes)
+        return tuple(islice(filter(None, job_ids), most))
 
     def replace(self, known: StoredJob, job: Job) -> StoredJob:
         """Rewrite the manifest with one PUT, and one GET if the outcome is unclear."""

@@ -67,16 +67,18 @@ class DeleteJob:
         if not force:
             raise JobNotPutAway(job.uuid, job.run_system)
 
-    def all_finished(self, chosen: Collection[str] | None = None) -> Iterator[str]:
+    def all_finished(self, job_ids: Collection[str] | None = None) -> Iterator[str]:
         """Delete every finished job that its agent has put away; yield each id once the job is gone.
 
-        Only jobs of *chosen* are deleted if that is given.
+        Only jobs of *job_ids* are deleted if they are given.
         """
         queues = self.queue.markers_of_all()
         held = {(system, marker.tag.job_id) for system, queue in queues.items() for marker in queue.markers}
 
         def is_kept(entry: HistoryEntry) -> bool:
-            return (entry.system, entry.job_id) in held or (chosen is not None and entry.job_id not in chosen)
+            return (entry.system, entry.job_id) in held or (
+                job_ids is not None and entry.job_id not in job_ids
+            )
 
         return self.jobs.delete_finished(keep=is_kept)
 

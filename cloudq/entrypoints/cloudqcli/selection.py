@@ -41,21 +41,26 @@ def selection_options(command: Command) -> Callable[..., Any]:
         *args: Any,
         label: tuple[str, ...],
         state: tuple[str, ...],
-        name: str,
-        system: str,
-        since: str,
+        name: str | None,
+        system: str | None,
+        since: str | None,
         **kwargs: Any,
     ) -> Any:
         from cloudq.domain.jobs.selector import Selector  # noqa: PLC0415 (--help must not wait for it)
 
-        selector = Selector.parse(labels=label, states=state, name=name, system=system, since=since)
+        texts = {"name": name, "system": system, "since": since}
+        if empty := [f"--{option}" for option, text in texts.items() if text == ""]:
+            # An unset variable of a script must not select every job.
+            raise click.UsageError(f"{', '.join(empty)}: the value is empty")
+        given = {option: text for option, text in texts.items() if text}
+        selector = Selector.parse(labels=label, states=state, **given)
         return command(*args, selector=selector, **kwargs)
 
     decorated: Callable[..., Any] = with_selector
     for add in (
-        option("--since", default="", metavar="TIME", help="Only jobs since then: 2h, 3d, 2026-11-01."),
-        option("--system", default="", metavar="SYSTEM", help="Only jobs of this system."),
-        option("--name", default="", metavar="GLOB", help="Only jobs whose names match, such as 'train*'."),
+        option("--since", metavar="TIME", help="Only jobs since then: 2h, 3d, 2026-11-01."),
+        option("--system", metavar="SYSTEM", help="Only jobs of this system."),
+        option("--name", metavar="GLOB", help="Only jobs whose names match, such as 'train*'."),
         option("--state", multiple=True, metavar="STATE,…", help="Only jobs in one of these states."),
         option("--label", multiple=True, metavar="KEY=VALUE", help="Only jobs with this label; repeatable."),
     ):

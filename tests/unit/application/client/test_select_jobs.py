@@ -78,7 +78,7 @@ class TestIds:
         assert error.value.job_ids == ("3f000000", "3f7e7681")
 
     def test_of_very_many_candidates_some_are_named(self, world: World, client: Client) -> None:
-        put(world, *(a_job(uuid=f"3f0000{n:02x}") for n in range(20)))
+        put(world, *(a_job(uuid=f"3f0000{n:02x}") for n in range(100)))
 
         with pytest.raises(AmbiguousJobId, match=r"3f000009, …$"):
             client.resolve("3f")
@@ -163,14 +163,14 @@ class TestUnfinished:
     def test_conditions_are_met_by_summaries_without_reading_a_record(
         self, world: World, client: Client, store: CountingStore
     ) -> None:
-        put(world, *(a_job(uuid=f"{n:08x}", labels=(f"run={n % 2}",)) for n in range(20)))
+        put(world, *(a_job(uuid=f"{n:08x}", labels=(f"run={n % 2}",)) for n in range(100)))
         put_history(world, 10_000)
         agent = world.agent(world.system(behaviour=lambda *_: Script(10**6)))
         agent.cycles(3)
         store.reset()
 
         jobs = client.jobs(Selector.parse(labels=["run=1"])).jobs
-        assert [job.job_id for job in jobs] == [f"{n:08x}" for n in range(1, 20, 2)]
+        assert [job.job_id for job in jobs] == [f"{n:08x}" for n in range(1, 100, 2)]
         assert store.counts == {"LIST": 2, "GET": 1}
 
     def test_a_job_that_no_agent_lists_is_read(self, world: World, client: Client) -> None:

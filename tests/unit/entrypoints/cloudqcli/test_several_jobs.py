@@ -170,6 +170,14 @@ def test_all_mistakes_in_conditions_are_reported_at_once(cli: Cli) -> None:
     ]
 
 
+@pytest.mark.parametrize("option", ["--name", "--system", "--since", "--label", "--state"])
+def test_an_empty_condition_never_selects_every_job(cli: Cli, option: str) -> None:
+    job_id = cli.submit()
+
+    assert cli("cancel", "--state", "INIT", option, "").exit_code == 2
+    assert not cli.job(job_id).is_final
+
+
 def test_ids_and_conditions_exclude_each_other(cli: Cli) -> None:
     assert "not both" in cli("wait", "00000001", "--label", "a=1").stderr
 

@@ -1,0 +1,92 @@
+"""Several jobs at once, on a real terminal, in a real shell, with a real agent."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.parts.commands import Home
+from tests.parts.terminal import Shown, on_terminal
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def person(home: Home, *args: str, typed: str = "") -> Shown:
+    """Run ``cloudqcli`` on a terminal."""
+    return on_terminal(home.environ, "-m", "cloudq.entrypoints.cloudqcli", *args, typed=typed)
+
+
+@pytest.mark.usefixtures("running_agent")
+def test_jobs_are_awaited_together_and_the_first_failure_counts(home: Home) -> None:
+    done, failed = home.submit("sleep 1"), home.submit("exit 3")
+    both = home.cloudqcli("wait", done, failed)
+    last = home.cloudqcli("wait", "last", "--json")
+
+    assert (both.returncode, both.stdout) == (3, "")
+    assert both.stderr.startswith(f"Job ({failed}) ended: ERROR")
+    assert last.returncode == 3
+    assert f'"uuid": "{failed}"' in last.stdout
+
+
+@pytest.mark.usefixtures("running_agent")
+def test_a_person_who_deletes_everything_is_asked_first(home: Home) -> None:
+    ids = [home.submit("true"), home.submit("true")]
+    home.cloudqcli("wait", *ids)
+    while home.cloudqcli("list").stdout.count("\n") > 2:
+        pass  # the agent puts the jobs away
+    refused = person(home, "delete", "--all", typed="n\n")
+    kept = home.cloudqcli("history").stdout
+    agreed = person(home, "delete", "--all", typed="y\n")
+
+    assert refused.status == 1
+    assert "Delete 2 jobs with all files? [y/N]:" in refused.text
+    assert "Nothing was changed." in refused.text
+    assert all(job_id in kept for job_id in ids)
+    assert agreed.status == 0
+    assert sorted(line for line in agreed.lines if line.endswith("is deleted.")) == sorted(
+        f"Job ({job_id}) is deleted." for job_id in ids
+    )
+
+
+@pytest.mark.usefixtures("running_agent")
+def test_a_person_reads_that_a_cancellation_is_requested(home: Home) -> None:
+    """In a pipe, the original's message remains."""
+    job_id, other = home.submit("sleep 300"), home.submit("sleep 300")
+    while home.state(job_id) != "RUN":
+        pass
+    shown = person(home, "cancel", job_id[:6])
+    waited = person(home, "cancel", job_id, "--wait")
+    piped = home.cloudqcli("cancel", other)
+
+    assert shown.lines == [f"Job ({job_id}): cancellation requested; --wait waits until it has happened."]
+    assert waited.lines[-1] == f"Job ({job_id}) is canceled."
+    assert piped.stdout == f"Job ({other}) is canceled.\n"
+
+
+def test_bash_completes_commands_ids_and_files(home: Home, tmp_path: Path) -> None:
+    job_id = home.submit("true")
+    command = tmp_path / "bin" / "cloudqcli"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m cloudq.entrypoints.cloudqcli "$@"\n')
+    command.chmod(0o755)
+
+    def complete(*words: str) -> list[str]:
+        line = " ".join(f"'{word}'" for word in words)
+        script = (
+            'eval "$(cloudqcli completion bash)"; '
+            f"COMP_WORDS=({line}); COMP_CWORD={len(words) - 1}; "
+            '_cloudqcli_completion cloudqcli; printf "%s\\n" "${COMPREPLY[@]}"'
+        )
+        environ = {**home.environ, "PATH": f"{command.parent}:{home.environ['PATH']}"}
+        # `compopt`, for files, works in a shell that completes a line, which this one does not.
+        done = subprocess.run(
+            ["bash", "-c", script], env=environ, capture_output=True, text=True, check=False
+        )
+        return done.stdout.split()
+
+    assert complete("cloudqcli", "sta") == ["stat", "stageout"]
+    assert complete("cloudqcli", "stat", job_id[:2]) == [job_id]
+    assert complete("cloudqcli", "delete", "--al") == ["--all"]
