@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from cloudq.domain.jobs.job_state import JobState
 from tests.parts.commands import Home
+from tests.parts.site import Site, wait_until
+from tests.parts.slurm_site import BASH, submit
 from tests.parts.terminal import Shown, on_terminal
 
 pytestmark = pytest.mark.timeout(300)
@@ -29,6 +32,18 @@ def test_jobs_are_awaited_together_and_the_first_failure_counts(home: Home) -> N
     assert both.stderr.startswith(f"Job ({failed}) ended: ERROR")
     assert last.returncode == 3
     assert f'"uuid": "{failed}"' in last.stdout
+
+
+@pytest.mark.usefixtures("running_agent")
+def test_a_person_who_waits_sees_one_line_that_goes_away(home: Home) -> None:
+    ids = [home.submit("sleep 2"), home.submit("sleep 2")]
+    shown = person(home, "wait", *ids)
+
+    assert shown.status == 0
+    assert "0 of 2 jobs have ended, 0 failed" in shown.text
+    assert "2 of 2 jobs have ended, 0 failed" in shown.text
+    assert "\n" not in shown.text
+    assert shown.text.endswith("\r\x1b[K")
 
 
 @pytest.mark.usefixtures("running_agent")
@@ -62,6 +77,35 @@ def test_a_person_reads_that_a_cancellation_is_requested(home: Home) -> None:
     assert shown.lines == [f"Job ({job_id}): cancellation requested; --wait waits until it has happened."]
     assert waited.lines[-1] == f"Job ({job_id}) is canceled."
     assert piped.stdout == f"Job ({other}) is canceled.\n"
+
+
+@pytest.mark.real
+@pytest.mark.xdist_group("slurm")
+def test_jobs_on_slurm_are_selected_awaited_and_canceled_truthfully(slurm_site: Site) -> None:
+    """The terminal showed "is canceled" while Slurm still ran the job."""
+
+    def on_screen(*args: str) -> Shown:
+        words = ("-m", "cloudq.entrypoints.cloudqcli", *args)
+        return on_terminal(slurm_site.environment(), *words)
+
+    with slurm_site.client() as client, slurm_site.agent():
+        failing = submit(client, slurm_site, BASH + "exit 4\n")
+        running = submit(client, slurm_site, BASH + "sleep 300\n")
+        assert slurm_site.run("cloudqcli", "wait", "--name", "*", "--any").returncode == 4
+        wait_until(lambda: client.job(running).state is JobState.RUN)
+        requested = on_screen("cancel", running[:6])
+        state_then = client.job(running).state
+        awaited = on_screen("cancel", running, "--wait")
+        both = slurm_site.run("cloudqcli", "wait", running, failing)
+        history = slurm_site.cli("history", "--state", "ERROR,DELETED", "--since", "1h")
+
+    assert (
+        requested.text == f"Job ({running}): cancellation requested; --wait waits until it has happened.\r\n"
+    )
+    assert not state_then.is_final
+    assert awaited.lines[-1] == f"Job ({running}) is canceled."
+    assert both.returncode == 143
+    assert {line.split()[0] for line in history.splitlines()[2:]} == {failing, running}
 
 
 def test_bash_completes_commands_ids_and_files(home: Home, tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ class WaitForJobs:
         results: dict[str, Job] = {}
         while True:
             finals = watch.take_final()
-            self.workers.map(self.wait.await_history, finals)
+            self.workers.map(self.wait.await_history, [job for job in finals if not watch.is_listed(job)])
             for job in finals:
                 results[job.uuid] = job
                 ended(job)
@@ -160,11 +160,14 @@ class _Watch:
     pending: dict[str, StoredJob] = field(factory=dict)
     _recent: set[str] = field(factory=set)
     """The jobs of the newest history entries in the look before."""
+    _listed: set[str] = field(factory=set)
+    """The awaited jobs that a look saw in the history."""
 
     def begin(self, job_ids: Sequence[str]) -> None:
         """Read the history before the records, so that no end is missed between them."""
         if len(job_ids) > 1:
             self._recent = {entry.job_id for entry in self._jobs.history(RECENT)}
+            self._listed = self._recent & set(job_ids)
         self._take(self._workers.map(self._read_first, dict.fromkeys(job_ids)))
 
     def take_final(self) -> list[Job]:
@@ -174,16 +177,21 @@ class _Watch:
             del self.pending[job.uuid]
         return finals
 
+    def is_listed(self, job: Job) -> bool:
+        """Return whether a look saw the job in the history."""
+        return job.uuid in self._listed
+
     def look(self) -> None:
         """Read the records of jobs that have ended, according to the history; of a single job, always."""
         if len(self.pending) == 1:
             self.read(list(self.pending))
             return
         try:
-            in_history = {entry.job_id for entry in self._new_entries()}
+            ended = {entry.job_id for entry in self._new_entries()} & self.pending.keys()
         except StoreUnavailable:
             return
-        self.read([job_id for job_id in self.pending if job_id in in_history])
+        self._listed |= ended
+        self.read(sorted(ended))
 
     def read(self, job_ids: list[str]) -> None:
         """Read the records of *job_ids* again."""

@@ -30,6 +30,13 @@ def complete_system(ctx: click.Context, _: click.Parameter, incomplete: str) -> 
     return _beginning_so(ctx.obj.known_systems(), incomplete)
 
 
+def complete_state(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the state of a job."""
+    from cloudq.domain.jobs.job_state import JobState  # noqa: PLC0415
+
+    return _beginning_so((state.value for state in JobState), incomplete.upper())
+
+
 def _beginning_so(words: Iterable[str], incomplete: str) -> list[CompletionItem]:
     """Return the words with which *incomplete*, or what follows its last comma, may continue."""
     from click.shell_completion import CompletionItem  # noqa: PLC0415
@@ -45,5 +52,6 @@ COMPLETERS: dict[str, Completer] = {
     "ID,…": complete_job,
     "SYSTEM": complete_system,
     "SYSTEM,…": complete_system,
+    "STATE,…": complete_state,
 }
 """How the values of an option with this metavar are completed."""

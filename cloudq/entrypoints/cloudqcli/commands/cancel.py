@@ -107,7 +107,8 @@ def _show_requested(names: list[str]) -> None:
         for name in names:
             click.echo(f"{name}: cancellation requested; --wait waits until it has happened.")
         return
-    show_message("Its agent was asked to end it, which takes a moment; --wait waits for the end.")
+    asked = "Its agent was asked to end it" if len(names) == 1 else "Their agents were asked to end them"
+    show_message(f"{asked}, which takes a moment; --wait waits for the end.")
     for name in names:
         click.echo(f"{name} is canceled.")
 

@@ -14,10 +14,11 @@ from cloudq.entrypoints.cloudqcli.session import PROGRAM, Session, pass_session
 from cloudq.entrypoints.shared.faults import report
 from cloudq.entrypoints.shared.json_output import print_json
 from cloudq.entrypoints.shared.options import common_options, json_option
-from cloudq.entrypoints.shared.terminal import show_message, show_progress
+from cloudq.entrypoints.shared.terminal import ProgressLine, show_message, show_progress
 
 if TYPE_CHECKING:
     from cloudq.client import Client
+    from cloudq.domain.errors import CloudqError
     from cloudq.domain.jobs.job import Job
 
 TIMED_OUT = 124
@@ -76,16 +77,28 @@ def _wait_for_several(
     client: Client, jobs: Jobs, job_ids: tuple[str, ...], *, any_of: bool, timeout_s: float | None
 ) -> tuple[Job, ...]:
     statuses: list[int] = []
+    line = ProgressLine()
 
-    def show_end(job: Job) -> None:
-        statuses.append(exit_status_of(job))
-        _show_failure(job)
+    def show_line() -> None:
         failed = len(list(filter(None, statuses)))
-        show_progress(f"{len(statuses)} of {len(job_ids)} jobs have ended, {failed} failed")
+        line.show(f"{len(statuses)} of {len(job_ids)} jobs have ended, {failed} failed")
 
-    return client.wait_all(
-        job_ids, any_of=any_of, timeout=timeout_s, ended=show_end, failed=jobs.note_problem
-    )
+    def note_end(job: Job) -> None:
+        statuses.append(exit_status_of(job))
+        line.erase()
+        _show_failure(job)
+        show_line()
+
+    def note_problem(error: CloudqError) -> None:
+        line.erase()
+        jobs.note_problem(error)
+        show_line()
+
+    show_line()
+    try:
+        return client.wait_all(job_ids, any_of=any_of, timeout=timeout_s, ended=note_end, failed=note_problem)
+    finally:
+        line.erase()
 
 
 def _show_state(job: Job) -> None:

@@ -79,7 +79,9 @@ class Jobs:
 
     @property
     def records(self) -> BucketJobRepository:
-        return BucketJobRepository(self.world.store, self.world.ids)
+        """The records, without counting the requests of their holder."""
+        assert isinstance(self.world.store, CountingStore)
+        return BucketJobRepository(self.world.store.inner, self.world.ids)
 
 
 @pytest.fixture
@@ -137,6 +139,7 @@ def test_a_look_is_one_list_however_many_jobs_there_are(
     client.wait_all(ids)
 
     assert requests == ["LIST"] * 19
+    assert store.counts == {"LIST": 21, "GET": 50}
 
 
 def test_ends_beyond_the_newest_hundred_are_found(client: Client, clock: Schedule, jobs: Jobs) -> None:

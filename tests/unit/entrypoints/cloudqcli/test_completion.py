@@ -63,6 +63,7 @@ def test_other_shells_are_refused(cli: Cli) -> None:
         (["submit", "--script", "jo"], ["file:jo"]),
         (["list", "--system", ""], ["alpha", "beta"]),
         (["log", "--agent", "b"], ["beta"]),
+        (["list", "--state", "READY,r"], ["READY,READY", "READY,RUN"]),
         (["delete", "--al"], ["--all"]),
         (["completion", "z"], ["zsh"]),
         (["--conf"], ["--config"]),

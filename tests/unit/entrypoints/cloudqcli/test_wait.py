@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from cloudq.entrypoints.shared.terminal import ProgressLine
 from tests.builders import a_finished_job, a_job, at
 from tests.parts.scripted_scheduler import Script
 from tests.unit.entrypoints.cloudqcli.conftest import Cli
@@ -84,9 +85,13 @@ def test_selected_jobs_are_those_that_run_and_those_that_have_ended(cli: Cli) ->
 
 def test_a_terminal_shows_how_many_have_ended(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     lines: list[str] = []
-    monkeypatch.setattr("cloudq.entrypoints.cloudqcli.commands.wait.show_progress", lines.append)
+    monkeypatch.setattr(ProgressLine, "show", lambda _, text: lines.append(text))
     cli.put(a_finished_job("00000001"))
     cli.put(a_finished_job("00000002", exit_code=3))
     cli("wait", "00000001", "00000002")
 
-    assert lines == ["1 of 2 jobs have ended, 0 failed", "2 of 2 jobs have ended, 1 failed"]
+    assert lines == [
+        "0 of 2 jobs have ended, 0 failed",
+        "1 of 2 jobs have ended, 0 failed",
+        "2 of 2 jobs have ended, 1 failed",
+    ]
