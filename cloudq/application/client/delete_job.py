@@ -52,7 +52,7 @@ class DeleteJob:
             ) from error
         if not job.is_final:
             raise JobNotFinal(job_id, job.state.value)
-        if job.run_system and job.claim and self.queue.holds_marker(job.run_system, job.tag):
+        if job.run_system and job.claim and self.queue.holds_queue_entry(job.run_system, job.tag):
             self._require_gone(job, force=force)
             # An agent that returns finds neither record nor claim: the request informs it of the deletion.
             self.queue.request_cancel(job.run_system, job.tag)
@@ -60,7 +60,7 @@ class DeleteJob:
         self.jobs.delete(job)
 
     def _require_gone(self, job: Job, *, force: bool) -> None:
-        if not is_presumed_gone(self.find_holder.last_beat(job.run_system)):
+        if not is_presumed_gone(self.find_holder.last_heartbeat(job.run_system)):
             raise JobStateConflict(
                 f"The agent of {job.run_system} is still cleaning up job ({job.uuid}). Try again later."
             )
@@ -72,8 +72,12 @@ class DeleteJob:
 
         Only jobs of *job_ids* are deleted if they are given.
         """
-        queues = self.queue.markers_of_all()
-        held = {(system, marker.tag.job_id) for system, queue in queues.items() for marker in queue.markers}
+        queues = self.queue.queue_entries_of_all()
+        held = {
+            (system, queue_entry.tag.job_id)
+            for system, queue in queues.items()
+            for queue_entry in queue.queue_entries
+        }
 
         def is_kept(entry: HistoryEntry) -> bool:
             return (entry.system, entry.job_id) in held or (
