@@ -9,7 +9,8 @@ from pathlib import Path
 from common import scratch, table, without_fsync
 
 from cloudq.adapters.job_repository import BucketJobRepository
-from tests.builders import a_finished_job
+from cloudq.domain.jobs.selector import Selector
+from tests.builders import a_finished_job, at
 from tests.parts.counting_store import CountingStore
 from tests.parts.scripted_scheduler import Script
 from tests.parts.world import POLL_S, Agent, World
@@ -96,6 +97,27 @@ def history(tmp: Path, jobs: int) -> Row:
     return row(f"history of {jobs}", counts, f"{-(-jobs // 1000)} LIST (and one if full)", was)
 
 
+def selected(tmp: Path, jobs: int) -> list[Row]:
+    """Measure selections among *jobs* finished jobs, a hundred of which have ended since then."""
+    scene = Scene(tmp)
+    repository = BucketJobRepository(scene.world.store, scene.world.ids)
+    for number in range(jobs):
+        entry = a_finished_job(f"{number:08x}", at(number), labels=(f"half={number % 2}",))
+        repository.put_history(repository.history_key(entry))
+    scene.world.clock.pass_by(jobs - scene.world.clock.seconds)
+    query = scene.world.client().query
+    since, label = Selector.parse(since="100s"), Selector.parse(labels=["half=1"])
+    return [
+        row(f"history --since, {jobs}", scene.counted(lambda: list(query.history(None, since))), "1 LIST"),
+        row(
+            f"history --label, {jobs}",
+            scene.counted(lambda: list(query.history(None, label))),
+            f"{jobs // 1000 + 1} LIST",
+        ),
+        row(f"list --label, {jobs}", scene.counted(lambda: query.active(label)), "2 LIST"),
+    ]
+
+
 def delete_all(tmp: Path, jobs: int) -> Row:
     scene = Scene(tmp)
     scene.run(jobs)
@@ -109,6 +131,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--list", type=int, nargs="*", default=[1, 100, 1000], help="unfinished jobs")
     parser.add_argument("--history", type=int, nargs="*", default=[1000, 3000], help="finished jobs")
+    parser.add_argument("--selected", type=int, nargs="*", default=[10_000], help="finished jobs")
     parser.add_argument("--idle", type=int, nargs="*", default=[0, 100], help="finished jobs")
     parser.add_argument("--delete", type=int, nargs="*", default=[300], help="finished jobs")
     sizes = parser.parse_args()
@@ -116,6 +139,8 @@ def main() -> None:
     with scratch() as place:
         made = (Path(place) / str(number) for number in range(100))
         rows = one_job(next(made))
+        for number in sizes.selected:
+            rows += selected(next(made), number)
         for measure, numbers in (
             (idle, sizes.idle), (listing, sizes.list), (history, sizes.history), (delete_all, sizes.delete),
         ):  # fmt: skip

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cloudq.client import Client
     from cloudq.config import Config, load_config
     from cloudq.domain.errors import (
+        AmbiguousJobId,
         CloudqError,
         InvalidInput,
         JobNotFound,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from cloudq.domain.jobs.job import Job
     from cloudq.domain.jobs.job_state import JobState
     from cloudq.domain.jobs.lease import AgentState
+    from cloudq.domain.jobs.selector import Selector
     from cloudq.domain.jobs.summary import ActiveJob
 
 
@@ -45,6 +47,7 @@ __version__ = VERSION
 _HOMES = {
     "ActiveJob": "cloudq.domain.jobs.summary",
     "ActiveJobs": "cloudq.application.client.query_jobs",
+    "AmbiguousJobId": "cloudq.domain.errors",
     "AgentReport": "cloudq.application.shared.list_agents",
     "AgentState": "cloudq.domain.jobs.lease",
     "CancelResult": "cloudq.application.shared.cancel_job",
@@ -64,6 +67,7 @@ _HOMES = {
     "MaybeSubmitted": "cloudq.domain.errors",
     "Remedy": "cloudq.domain.finding",
     "Requeued": "cloudq.application.client.requeue_job",
+    "Selector": "cloudq.domain.jobs.selector",
     "Snapshot": "cloudq.application.client.watch_jobs",
     "StoreProblem": "cloudq.domain.errors",
     "StoreUnavailable": "cloudq.domain.errors",
@@ -78,6 +82,7 @@ __all__ = [
     "ActiveJobs",
     "AgentReport",
     "AgentState",
+    "AmbiguousJobId",
     "CancelResult",
     "Client",
     "CloudqError",
@@ -95,6 +100,7 @@ __all__ = [
     "MaybeSubmitted",
     "Remedy",
     "Requeued",
+    "Selector",
     "Snapshot",
     "StoreProblem",
     "StoreUnavailable",

@@ -5,7 +5,7 @@ It prints nothing. All methods are typed; errors are `cloudq.CloudqError` and it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +17,7 @@ from cloudq.application.client.query_jobs import ActiveJobs
 from cloudq.application.client.read_log import STDERR, STDOUT
 from cloudq.application.client.requeue_job import Requeued, RequeueRequest
 from cloudq.application.client.submit_job import Submitted
+from cloudq.application.client.wait_for_job import ignore_end, raise_error
 from cloudq.application.client.watch_jobs import Snapshot
 from cloudq.application.doctor.examine import examine
 from cloudq.application.shared.cancel_job import CancelResult
@@ -24,14 +25,17 @@ from cloudq.application.shared.find_holder import Holder
 from cloudq.application.shared.list_agents import AgentReport
 from cloudq.bootstrap.client import ClientParts, client_parts
 from cloudq.config import Config
+from cloudq.domain.errors import CloudqError
 from cloudq.domain.finding import Finding
 from cloudq.domain.jobs.dependency import Holds, job_ids
 from cloudq.domain.jobs.history import HistoryEntry
 from cloudq.domain.jobs.job import Job
 from cloudq.domain.jobs.job_request import JobRequest
-from cloudq.domain.names import checked_job_id, checked_system
+from cloudq.domain.jobs.selector import EVERY_JOB, Selector
+from cloudq.domain.names import LAST_JOB, checked_system, is_beginning_of_job_id
 from cloudq.domain.scripts.target import named_systems
 from cloudq.ports.archives import Archives
+from cloudq.ports.client_memory import ClientMemory
 
 
 @frozen
@@ -107,7 +111,7 @@ class Client:
             Path(script),
             submit_to=submit_to,
             submit_opt=submit_opt,
-            holds=Holds(job_ids(hold_jid), job_ids(hold_ok_jid)),
+            holds=self._holds(hold_jid, hold_ok_jid),
             array_tid=array_tid,
             inputs=tuple(map(Path, inputs)),
             only=tuple(only),
@@ -140,42 +144,74 @@ class Client:
         """
         with TemporaryDirectory(prefix="cloudq-") as scratch:
             return self._parts.rerun(
-                checked_job_id(job_id),
+                self.resolve(job_id),
                 Path(scratch),
                 only_failed=failed,
                 submit_to=submit_to,
                 only=tuple(only),
                 without=tuple(without),
-                holds=Holds(job_ids(hold_jid), job_ids(hold_ok_jid)),
+                holds=self._holds(hold_jid, hold_ok_jid),
                 force=force,
             )
 
+    def _holds(self, hold_jid: Sequence[str] | str, hold_ok_jid: Sequence[str] | str) -> Holds:
+        """Return the dependencies with whole ids; what cannot name a job stays, to be reported later."""
+        return Holds(
+            tuple(map(self._resolve_if_possible, job_ids(hold_jid))),
+            tuple(map(self._resolve_if_possible, job_ids(hold_ok_jid))),
+        )
+
+    def _resolve_if_possible(self, text: str) -> str:
+        return self.resolve(text) if text == LAST_JOB or is_beginning_of_job_id(text) else text
+
     # Queries ---------------------------------------------------------------------------------
+
+    def resolve(self, text: str) -> str:
+        """Return the id of the job that *text* names: a whole id, the first digits of one, or ``last``.
+
+        All methods accept such texts as ids. A whole id costs no request, the beginning of one costs a LIST.
+        ``last`` is the job that this user submitted last from this machine; if that is not remembered, it is
+        the job in the store that was submitted last. Raises `InvalidInput`, `AmbiguousJobId`, `JobNotFound`.
+        """
+        return self._parts.name_job(text)
 
     def job(self, job_id: str) -> Job:
         """Return one job, finished or not. Raises `JobNotFound`."""
-        return self._parts.query.job(checked_job_id(job_id))
+        return self._parts.query.job(self.resolve(job_id))
 
-    def jobs(self) -> ActiveJobs:
-        """Return all unfinished jobs, oldest first, with warnings about systems that are away."""
-        return self._parts.query.active()
+    def jobs(self, selector: Selector = EVERY_JOB) -> ActiveJobs:
+        """Return the unfinished jobs, oldest first, with warnings about systems that are away.
+
+        Make *selector* with `Selector.parse`, to get only jobs with certain labels, for example.
+        """
+        return self._parts.query.active(selector)
+
+    @property
+    def memory(self) -> ClientMemory:
+        """What this user's clients remember on this machine, for completion on the command line."""
+        return self._parts.memory
 
     def agents(self) -> tuple[AgentReport, ...]:
         """Return the state of the agent of every system whose agent ever reported, sorted by name."""
         return self._parts.list_agents()
 
-    def history(self, last: int | None = None) -> Iterator[HistoryEntry]:
-        """Yield finished jobs, newest first; at most *last* jobs if given."""
-        return self._parts.query.history(last)
+    def history(self, last: int | None = None, selector: Selector = EVERY_JOB) -> Iterator[HistoryEntry]:
+        """Yield the finished jobs that *selector* selects, newest first; at most *last* jobs if given.
 
-    def watch(self, every: float = 5.0, ended_within: float = 600.0) -> Iterator[Snapshot]:
-        """Yield the jobs at once and then every *every* seconds, without end.
-
-        Each snapshot contains the unfinished jobs, and at most a hundred of those that ended in the last
-        *ended_within* seconds. While the store is out of reach, a snapshot repeats the jobs of the last one,
-        and its ``trouble`` gives the reason.
+        It costs one LIST per thousand finished jobs, or per thousand since ``selector.since``.
         """
-        return self._parts.watch(every, ended_within)
+        return self._parts.query.history(last, selector)
+
+    def watch(
+        self, every: float = 5.0, ended_within: float = 600.0, selector: Selector = EVERY_JOB
+    ) -> Iterator[Snapshot]:
+        """Yield the jobs that *selector* selects, at once and then every *every* seconds, without end.
+
+        Each snapshot contains the unfinished jobs, and those of the hundred jobs that ended last that ended
+        in the last *ended_within* seconds. While the store is out of reach, a snapshot repeats the jobs of
+        the last one, and its ``trouble`` gives the reason.
+        """
+        return self._parts.watch(every, ended_within, selector)
 
     def now(self) -> datetime:
         """Return the present time by the clock that this client uses for records, in UTC."""
@@ -198,7 +234,32 @@ class Client:
             poll: seconds between two looks; each look is one small request.
         """
         return self._parts.wait(
-            checked_job_id(job_id), timeout_s=timeout, poll_s=poll, task=tid, changed=changed
+            self.resolve(job_id), timeout_s=timeout, poll_s=poll, task=tid, changed=changed
+        )
+
+    def wait_all(
+        self,
+        job_ids: Sequence[str],
+        *,
+        any_of: bool = False,
+        timeout: float | None = None,
+        poll: float = 2.0,
+        ended: Callable[[Job], object] = ignore_end,
+        failed: Callable[[CloudqError], object] = raise_error,
+    ) -> tuple[Job, ...]:
+        """Wait until all jobs are final and return them in this order; with *any_of*, until one is.
+
+        Args:
+            any_of: return the jobs that are final as soon as there is one.
+            timeout: seconds after which `WaitTimedOut` is raised.
+            poll: seconds between two looks; each look is one small request, however many jobs there are.
+            ended: called with each job that has ended.
+            failed: called with the error about a job that does not exist or cannot be read, instead of
+                raising it; the others are awaited.
+        """
+        ids = [self.resolve(job_id) for job_id in job_ids]
+        return self._parts.wait_for_all(
+            ids, any_of=any_of, timeout_s=timeout, poll_s=poll, ended=ended, failed=failed
         )
 
     def log(
@@ -220,7 +281,7 @@ class Client:
     ) -> Iterator[bytes]:
         """Yield the output of a job as it grows, from the beginning until the job is final."""
         return self._parts.read_log.follow(
-            checked_job_id(job_id), STDERR if error else STDOUT, tid, poll_s=poll
+            self.resolve(job_id), STDERR if error else STDOUT, tid, poll_s=poll
         )
 
     def agent_log(self, system: str) -> Iterator[bytes]:
@@ -266,7 +327,7 @@ class Client:
         holder, which may keep running it until its agent returns; if *claim* is given, only while that is the
         number of its `holder`'s claim. Raises `JobStateConflict` if the job ended in another way.
         """
-        chosen = checked_job_id(job_id)
+        chosen = self.resolve(job_id)
         if tid is not None:
             return self._parts.cancel.task(chosen, tid)
         if force and claim is None and (holder := self.holder(chosen)) is not None:
@@ -277,7 +338,7 @@ class Client:
 
     def holder(self, job_id: str) -> Holder | None:
         """Return a job's holder: its system, claim and last report; None if no system holds the job."""
-        return self._parts.find_holder(checked_job_id(job_id))
+        return self._parts.find_holder(self.resolve(job_id))
 
     def requeue(
         self, job_id: str, to: Sequence[str] = (), *, claim: int | None = None, force: bool = False
@@ -289,7 +350,7 @@ class Client:
         its time to live, or with *force*: then the job may run twice. The call may be repeated after a crash.
         Raises `JobStateConflict`, `UnknownSystem`.
         """
-        return self._parts.requeue(RequeueRequest(checked_job_id(job_id), named_systems(to), claim, force))
+        return self._parts.requeue(RequeueRequest(self.resolve(job_id), named_systems(to), claim, force))
 
     def delete(self, job_id: str, *, force: bool = False) -> None:
         """Delete a finished job with all its files from the bucket.
@@ -297,11 +358,15 @@ class Client:
         *force* deletes it even if its agent has not put it away, provided that the agent has been silent for
         long.
         """
-        self._parts.delete(checked_job_id(job_id), force=force)
+        self._parts.delete(self.resolve(job_id), force=force)
 
-    def delete_finished(self) -> Iterator[str]:
-        """Delete every finished job; yield each id as its job is deleted, so exhaust the iterator."""
-        return self._parts.delete.all_finished()
+    def delete_finished(self, job_ids: Collection[str] | None = None) -> Iterator[str]:
+        """Delete every finished job, or those of *job_ids* that are finished.
+
+        Yields each id as its job is deleted, so exhaust the iterator. Jobs that their agent has not put away
+        stay. The deletion costs about one LIST per thousand finished jobs and one per hundred deleted ones.
+        """
+        return self._parts.delete.all_finished(job_ids)
 
     def delete_agent_log(self, system: str) -> None:
         """Delete the log of an agent from the bucket."""

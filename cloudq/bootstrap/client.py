@@ -25,6 +25,7 @@ from cloudq.adapters.workers import ThreadWorkers
 from cloudq.application.client.check_submission import CheckSubmission
 from cloudq.application.client.delete_job import DeleteJob
 from cloudq.application.client.find_systems import FindSystems
+from cloudq.application.client.name_jobs import NameJobs
 from cloudq.application.client.offer_job import OfferJob
 from cloudq.application.client.query_jobs import QueryJobs
 from cloudq.application.client.read_log import ReadLog
@@ -32,7 +33,7 @@ from cloudq.application.client.requeue_job import RequeueJob
 from cloudq.application.client.rerun_job import RerunJob
 from cloudq.application.client.stage_out import StageOut
 from cloudq.application.client.submit_job import SubmitJob
-from cloudq.application.client.wait_for_job import WaitForJob
+from cloudq.application.client.wait_for_job import WaitForJob, WaitForJobs
 from cloudq.application.client.watch_jobs import WatchJobs
 from cloudq.application.doctor.examine import Check
 from cloudq.application.doctor.examine_agents import ExamineAgents
@@ -46,11 +47,13 @@ from cloudq.application.shared.find_holder import FindHolder
 from cloudq.application.shared.know_store import KnowStore
 from cloudq.application.shared.list_agents import ListAgents
 from cloudq.application.shared.take_back_job import TakeBackJob
+from cloudq.bootstrap.client_memory import client_memory
 from cloudq.bootstrap.stores import doubts_of, open_store, settings_reader_of
 from cloudq.config import Config, StoreConfig, load_config
 from cloudq.domain.scripts.system_mapping import NameTables
 from cloudq.domain.version import VERSION
 from cloudq.ports.archives import Archives
+from cloudq.ports.client_memory import NO_MEMORY, ClientMemory
 from cloudq.ports.clock import Clock, IdSource
 from cloudq.ports.object_store import ObjectStore
 from cloudq.ports.workers import Workers
@@ -73,9 +76,12 @@ class ClientParts:
     delete: DeleteJob
     query: QueryJobs
     watch: WatchJobs
+    name_job: NameJobs
+    memory: ClientMemory
     list_agents: ListAgents
     read_log: ReadLog
     wait: WaitForJob
+    wait_for_all: WaitForJobs
     stage_out: StageOut
     find_holder: FindHolder
     take_back: TakeBackJob
@@ -101,7 +107,7 @@ def client_parts(config: Config | Path | str | None) -> ClientParts:
     return wire_client(
         store, clock, RandomIds(), workers, name, workers.close, names,
         config.store.in_words, doubts_of(config.store),
-        lambda: settings_checks(config.store, clock),
+        lambda: settings_checks(config.store, clock), client_memory(config),
     )  # fmt: skip
 
 
@@ -122,11 +128,12 @@ def wire_client(
     where: str = "the store",
     doubts: str = "",
     settings: Callable[[], tuple[Check, ...]] = lambda: (),
+    memory: ClientMemory = NO_MEMORY,
 ) -> ClientParts:
     """Wire a client over *store*; *name* shows other users who acted, *where* describes the store.
 
     *settings* returns the checks of the bucket's settings; *doubts* states why the store's conditions may not
-    hold, as far as this machine shows.
+    hold, as far as this machine shows. *memory* keeps which jobs the user met on this machine.
     """
     bare_store = store
     know_store = KnowStore(BucketSystemRegistry(store, ids))
@@ -140,10 +147,11 @@ def wire_client(
     offer = OfferJob(jobs, queue, files, find_holder, take_back)
     find_systems = FindSystems(registry, names, know_store)
     check_submission = CheckSubmission(jobs, archives, find_systems)
-    submit = SubmitJob(jobs, queue, files, check_submission, names, clock, ids, name)
+    submit = SubmitJob(jobs, queue, files, check_submission, names, clock, ids, name, memory)
+    query = QueryJobs(jobs, queue, registry, workers, clock)
+    wait = WaitForJob(jobs, clock)
     cancel = CancelJob(jobs, queue, find_holder, end_job, take_back, know_store, clock, ids, name)
     list_agents = ListAgents(registry, clock, workers)
-    query = QueryJobs(jobs, queue, registry, workers)
 
     def doctor(deep: bool, collect: bool) -> tuple[Check, ...]:
         surveyor = BucketSurveyor(store, workers)
@@ -163,9 +171,12 @@ def wire_client(
         delete=DeleteJob(jobs, queue, registry, find_holder),
         query=query,
         watch=WatchJobs(query, clock),
+        name_job=NameJobs(jobs, query, memory),
+        memory=memory,
         list_agents=list_agents,
         read_log=ReadLog(jobs, queue, files, registry, clock),
-        wait=WaitForJob(jobs, clock),
+        wait=wait,
+        wait_for_all=WaitForJobs(jobs, wait, workers, clock),
         stage_out=StageOut(files, archives),
         find_holder=find_holder,
         take_back=take_back,

@@ -179,6 +179,15 @@ class JobNotFound(CloudqError):
         super().__init__(message or f"Job ({job_id}) does not exist.")
 
 
+class AmbiguousJobId(InvalidInput):
+    """Several jobs have ids that begin like this; *job_ids* are some of them."""
+
+    def __init__(self, text: str, job_ids: Sequence[str]) -> None:
+        self.text = text
+        self.job_ids = tuple(job_ids)
+        super().__init__(f"{text!r} is the beginning of several job ids: {', '.join(job_ids)}")
+
+
 class StagedOutInPart(CloudqError):
     """Some files of a job could not be brought; all others were."""
 

@@ -13,6 +13,7 @@ from attrs import frozen
 from cloudq.domain.errors import InvalidInput
 
 _JOB_ID = re.compile(r"[0-9a-f]{8}")
+_JOB_ID_BEGINNING = re.compile(r"[0-9a-f]{1,8}")
 _SYSTEM = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _TAG = re.compile(r"([0-9a-f]{8})\.([1-9][0-9]{0,5})")
 _LOCAL_JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\[\]-]{0,127}")
@@ -24,6 +25,15 @@ MAX_FILE_NAME_BYTES = 200
 def is_job_id(text: str) -> bool:
     """Return whether *text* is a job id: 8 hexadecimal digits, lower case."""
     return _JOB_ID.fullmatch(text) is not None
+
+
+LAST_JOB = "last"
+"""What a user may write in place of the id of the job that was submitted last."""
+
+
+def is_beginning_of_job_id(text: str) -> bool:
+    """Return whether *text* is 1 to 8 hexadecimal digits, lower case."""
+    return _JOB_ID_BEGINNING.fullmatch(text) is not None
 
 
 def job_id_problem(text: str) -> str | None:

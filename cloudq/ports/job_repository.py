@@ -104,6 +104,13 @@ class JobRepository(Protocol):
         """Read the manifest again; return *known* itself if nothing changed. Raises `JobNotFound`."""
         ...
 
+    def ids_beginning(self, text: str, most: int) -> Sequence[str]:
+        """Return ids of jobs that begin with *text*, in order, *most* of them at most.
+
+        Jobs whose deletion or submission was interrupted are among them.
+        """
+        ...
+
     def replace(self, known: StoredJob, job: Job) -> StoredJob:
         """Rewrite the manifest that *known* was read from. Raises `RecordChanged`."""
         ...

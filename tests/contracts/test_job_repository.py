@@ -148,6 +148,56 @@ class TestManifests:
             jobs.load_if_changed(known)
 
 
+class TestIdsBeginning:
+    @pytest.fixture(autouse=True)
+    def _reserved(self, jobs: JobRepository) -> None:
+        for job_id in ("00000001", "3f000000", "3f7e7681", "3f7e7682", "4a000000"):
+            jobs.reserve(a_job(uuid=job_id))
+
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("3f7e7681", ["3f7e7681"]),
+            ("3f7e", ["3f7e7681", "3f7e7682"]),
+            ("4", ["4a000000"]),
+            ("5", []),
+        ],
+    )
+    def test_ids_that_begin_so_are_returned_in_order(
+        self, jobs: JobRepository, text: str, expected: list[str]
+    ) -> None:
+        assert list(jobs.ids_beginning(text, 10)) == expected
+
+    def test_one_list_answers_however_many_objects_the_jobs_have(
+        self, jobs: JobRepository, store: CountingStore
+    ) -> None:
+        for n in range(20):
+            store.put(f"jobs/3f7e7681/1/log/stdout/{n:020}", b"")
+        store.reset()
+
+        assert list(jobs.ids_beginning("3f", 10)) == ["3f000000", "3f7e7681", "3f7e7682"]
+        assert store.requests == [("LIST", "jobs/3f")]
+
+    def test_no_more_than_wanted_are_returned(self, jobs: JobRepository, store: CountingStore) -> None:
+        store.reset()
+
+        assert list(jobs.ids_beginning("3f", 2)) == ["3f000000", "3f7e7681"]
+        assert store.counts == {"LIST": 1}
+
+    def test_keys_of_others_are_no_ids(self, jobs: JobRepository, store: CountingStore) -> None:
+        put_foreign(store, "jobs/3f", "jobs/3f/x", "jobs/3fzz0000/x", "jobs/3f7e76811/x", "jobs/3f7e0000")
+
+        assert list(jobs.ids_beginning("3f", 10)) == ["3f000000", "3f7e7681", "3f7e7682"]
+
+    @pytest.mark.parametrize("text", ["", "3F", "../", "3f7e76810", "3f/", "last"])
+    def test_nothing_else_is_looked_for(self, jobs: JobRepository, store: CountingStore, text: str) -> None:
+        store.reset()
+
+        with pytest.raises(InvalidInput):
+            jobs.ids_beginning(text, 10)
+        assert store.counts == {}
+
+
 class TestReplace:
     def test_a_rewrite_is_one_request_and_counts_up(self, jobs: JobRepository, store: CountingStore) -> None:
         known = jobs.reserve(a_job())

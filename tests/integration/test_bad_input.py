@@ -181,7 +181,8 @@ def test_ids_that_no_job_has_end_every_command_in_the_same_way(local_site: Site)
     for command in ("stat", "log", "cancel", "stageout", "delete"):
         assert refused(local_site, command, "--id", "12345678", status=5) == "Job (12345678) does not exist."
         assert refused(local_site, command, "--id", "../etc") == (
-            "'../etc' is not a job id: 8 hexadecimal digits in lower case, such as 3f7e7681"
+            "'../etc' is not a job id: 8 hexadecimal digits in lower case, such as 3f7e7681, "
+            "the first digits of one, or 'last'"
         )
 
 

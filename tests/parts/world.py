@@ -26,6 +26,7 @@ from cloudq.domain.scripts.meta_script import MetaScript
 from cloudq.domain.scripts.system_mapping import NameTables
 from cloudq.domain.scripts.system_profile import SystemProfile
 from cloudq.domain.scripts.target import Pinned
+from cloudq.ports.client_memory import NO_MEMORY, ClientMemory
 from cloudq.ports.object_store import ObjectStore
 from cloudq.testing.fake_clock import FakeClock
 from cloudq.testing.memory_store import MemoryStore
@@ -83,6 +84,8 @@ class World:
     store: ObjectStore = field(init=False)
     names: NameTables = field(factory=NameTables)
     """The names of projects and resources in the clients' configurations."""
+    memory: ClientMemory = NO_MEMORY
+    """What clients remember on their machine."""
     gone: set[int] = field(factory=set)
     """Processes that have ended, by pid."""
     _next_pid: int = field(default=100, init=False)
@@ -117,8 +120,9 @@ class World:
         return start_agent(self, system, process, trap, store or self.store, one_shot, settings)
 
     def client(self, store: ObjectStore | None = None) -> ClientParts:
+        store, workers = store or self.store, InlineWorkers()
         return wire_client(
-            store or self.store, self.clock, self.ids, InlineWorkers(), "tester@laptop", names=self.names
+            store, self.clock, self.ids, workers, "tester@laptop", names=self.names, memory=self.memory
         )
 
     def submit(

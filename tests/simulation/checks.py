@@ -289,6 +289,8 @@ class Checks:
         begun = self.attempts.setdefault(space.control_dir, {})
         if tag in self.life.misfortunes.purged and (process.home, tag) not in self.submitted:
             begun.clear()  # its intent vanished before the submit command
+        if not space.job_shell.exists():
+            begun.clear()  # a stopped process goes on after the files were removed: nothing can start
         if number in begun:
             self._break(f"I1 attempt {number} of {tag} was begun twice")
         before = begun.get(number - 1)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cloudq.adapters.archives import ZipArchives
+    from cloudq.adapters.client_memory import FileClientMemory
     from cloudq.adapters.clock import RandomIds, SystemClock
     from cloudq.adapters.job_repository import (
         BucketJobFiles,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from cloudq.ports.archives import Archives
     from cloudq.ports.batch_scheduler import BatchScheduler
     from cloudq.ports.bucket_survey import JobSurveyor
+    from cloudq.ports.client_memory import ClientMemory, NoMemory
     from cloudq.ports.clock import Clock, IdSource
     from cloudq.ports.cluster_provisioner import CloudAccount, ClusterProvisioner
     from cloudq.ports.job_repository import JobFiles, JobQueue, JobRepository
@@ -44,9 +46,13 @@ if TYPE_CHECKING:
     from cloudq.ports.workers import Workers
     from cloudq.ports.workspace import Workspace
     from cloudq.testing.memory_store import MemoryStore
+    from tests.parts.dict_memory import DictMemory
     from tests.parts.inline_workers import InlineWorkers
     from tests.parts.memory_clusters import MemoryCloud
     from tests.parts.scripted_scheduler import ScriptedScheduler
+
+    def _memories(files: FileClientMemory, none: NoMemory, in_memory: DictMemory) -> list[ClientMemory]:
+        return [files, none, in_memory]
 
     def _stores(
         s3: S3Store,

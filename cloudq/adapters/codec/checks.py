@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cloudq.adapters.codec.hostile_json import kind_of
+from cloudq.domain.jobs.labels import label_problem
 from cloudq.domain.names import checked_file_name, checked_job_id, checked_local_job_id, checked_system
 from cloudq.domain.scripts.array_range import MAX_TASKS
 
@@ -55,6 +56,13 @@ def word_or_none(value: Any, _: Any = None) -> str:
     """Check a word that may become part of a line in a file; it may be empty."""
     if not isinstance(value, str) or _WORD.fullmatch(value) is None:
         raise Unfit("is not a word of letters, digits and hyphens")
+    return value
+
+
+def label(value: Any, _: Any = None) -> str:
+    """Check a label of a job."""
+    if not isinstance(value, str) or label_problem(value) is not None:
+        raise Unfit("is not a label such as key=value")
     return value
 
 

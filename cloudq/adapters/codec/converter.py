@@ -17,6 +17,7 @@ from cloudq.domain.jobs.claim import Claim, ClaimKind
 from cloudq.domain.jobs.dependency import Holds
 from cloudq.domain.jobs.job import Job, StateChange
 from cloudq.domain.jobs.job_state import JobState
+from cloudq.domain.jobs.labels import MAX_LABELS
 from cloudq.domain.jobs.lease import Lease, Offer, OfferedResource, ProcessIdentity
 from cloudq.domain.jobs.summary import ActiveJob, ActiveSummary
 from cloudq.domain.jobs.task_states import TaskGroup, TaskStates
@@ -107,9 +108,10 @@ _NAME_LISTS: dict[type, dict[str, tuple[checks.Check, int]]] = {
         **dict.fromkeys(fields_dict(Holds), (checks.job_id, 20_000)),
         "invited": (checks.system, 1_000),
         "left_out": (checks.short_text, 1_000),
+        "labels": (checks.label, MAX_LABELS),
     },
     Claim: {"systems": (checks.system, 1_000), "no_longer": (checks.system, 1_000)},
-    ActiveJob: {"labels": (checks.short_text, 8), "invited": (checks.system, 1_000)},
+    ActiveJob: {"labels": (checks.label, MAX_LABELS), "invited": (checks.system, 1_000)},
 }
 """Lists of names, each with the largest number of items."""
 

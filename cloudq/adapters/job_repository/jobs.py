@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 
 from attrs import evolve, frozen
 
@@ -77,6 +78,12 @@ class BucketJobRepository:
         except ObjectTooLarge as error:
             raise too_large(key, MAX_MANIFEST_BYTES) from error
         return known if isinstance(answer, Unchanged) else _stored_job(answer, known.job.uuid)
+
+    def ids_beginning(self, text: str, most: int) -> Sequence[str]:
+        """Find the ids with one LIST, unless foreign keys fill its page."""
+        listing = pages(self.store, keys.jobs_beginning(text), delimiter="/", limit=most)
+        job_ids = (keys.job_id_of(prefix) for page in listing for prefix in page.prefixes)
+        return tuple(islice(filter(None, job_ids), most))
 
     def replace(self, known: StoredJob, job: Job) -> StoredJob:
         """Rewrite the manifest with one PUT, and one GET if the outcome is unclear."""

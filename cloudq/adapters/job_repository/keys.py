@@ -11,7 +11,13 @@ import re
 from attrs import frozen
 
 from cloudq.domain.errors import InvalidInput
-from cloudq.domain.names import ClaimTag, checked_file_name, checked_job_id, checked_system
+from cloudq.domain.names import (
+    ClaimTag,
+    checked_file_name,
+    checked_job_id,
+    checked_system,
+    is_beginning_of_job_id,
+)
 from cloudq.ports.job_repository import INPUT_ARCHIVE, output_archive
 
 JOBS = "jobs/"
@@ -48,6 +54,19 @@ _STREAMS = frozenset({"stdout", "stderr"})
 def job(job_id: str) -> str:
     """Return the prefix of all keys of a job."""
     return f"{JOBS}{checked_job_id(job_id)}/"
+
+
+def jobs_beginning(text: str) -> str:
+    """Return the prefix of all keys of the jobs whose ids begin with *text*."""
+    if not is_beginning_of_job_id(text):
+        raise InvalidInput(f"{text!r} is not the beginning of a job id")
+    return JOBS + text
+
+
+def job_id_of(prefix: str) -> str | None:
+    """Return the id of the job whose keys have this *prefix*, which ends with a slash."""
+    match = _JOB_KEY.fullmatch(prefix)
+    return match[1] if match and not match[2] else None
 
 
 def before_job(job_id: str) -> str:

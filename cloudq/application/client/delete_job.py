@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from attrs import frozen
 
@@ -16,6 +16,7 @@ from cloudq.domain.errors import (
     NoAgentLog,
     RecordRejected,
 )
+from cloudq.domain.jobs.history import HistoryEntry
 from cloudq.domain.jobs.job import Job
 from cloudq.ports.job_repository import JobQueue, JobRepository
 from cloudq.ports.system_registry import SystemRegistry
@@ -66,15 +67,24 @@ class DeleteJob:
         if not force:
             raise JobNotPutAway(job.uuid, job.run_system)
 
-    def all_finished(self) -> Iterator[str]:
-        """Delete every finished job that its agent has put away; yield each id once the job is gone."""
+    def all_finished(self, job_ids: Collection[str] | None = None) -> Iterator[str]:
+        """Delete every finished job that its agent has put away; yield each id once the job is gone.
+
+        Only jobs of *job_ids* are deleted if they are given.
+        """
         queues = self.queue.queue_entries_of_all()
         held = {
             (system, queue_entry.tag.job_id)
             for system, queue in queues.items()
             for queue_entry in queue.queue_entries
         }
-        return self.jobs.delete_finished(keep=lambda entry: (entry.system, entry.job_id) in held)
+
+        def is_kept(entry: HistoryEntry) -> bool:
+            return (entry.system, entry.job_id) in held or (
+                job_ids is not None and entry.job_id not in job_ids
+            )
+
+        return self.jobs.delete_finished(keep=is_kept)
 
     def agent_log(self, system: str) -> None:
         """Delete the log of an agent. Raises `NoAgentLog`."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice, takewhile
 
 from attrs import frozen
 
@@ -12,12 +13,16 @@ from cloudq.domain.jobs.history import HistoryEntry
 from cloudq.domain.jobs.job import Job
 from cloudq.domain.jobs.job_state import JobState
 from cloudq.domain.jobs.lease import TIME_TO_LIVE_S
+from cloudq.domain.jobs.selector import EVERY_JOB, Selector
 from cloudq.domain.jobs.summary import ActiveJob, ActiveSummary
 from cloudq.domain.names import span
+from cloudq.ports.clock import Clock
 from cloudq.ports.job_repository import JobQueue, JobRepository
 from cloudq.ports.system_registry import SystemRegistry, SystemSign
 from cloudq.ports.workers import Workers
 
+UNREADABLE = "?"
+"""The name shown for a job whose record cannot be read."""
 NOT_YET_IN_HISTORY = "it has ended; its history entry is not written yet"
 
 
@@ -37,30 +42,62 @@ class QueryJobs:
     queue: JobQueue
     registry: SystemRegistry
     workers: Workers
+    clock: Clock
 
     def job(self, job_id: str) -> Job:
         """Return one job. Raises `JobNotFound`."""
         return self.records.load(job_id).job
 
-    def history(self, last: int | None = None) -> Iterator[HistoryEntry]:
-        """Yield finished jobs, newest first."""
-        return self.records.history(last)
+    def history(self, last: int | None = None, selector: Selector = EVERY_JOB) -> Iterator[HistoryEntry]:
+        """Yield the finished jobs that *selector* selects, newest first: one LIST per thousand entries.
 
-    def active(self) -> ActiveJobs:
-        """Return all unfinished jobs: one LIST of systems, one of queue entries, one GET per system.
+        No record is read, and no page of entries is listed that are all older than ``selector.since``.
+        """
+        if selector.selects_all:
+            return self.records.history(last)
+        beginning = selector.beginning(self.clock.now())
+        entries = self.records.history()
+        if beginning is not None:
+            entries = takewhile(lambda entry: entry.time_finish >= beginning, entries)
+        chosen = filter(selector.accepts_ended, entries)
+        return islice(chosen, None if last is None else max(0, last))
+
+    def active(self, selector: Selector = EVERY_JOB) -> ActiveJobs:
+        """Return the unfinished jobs: one LIST of systems, one of queue entries, one GET per system.
 
         The record of a job that is in no agent's summary is read separately. A final job is shown until it is
-        in the history, so every job is visible at every moment.
+        in the history, so every job is visible at every moment. With a *selector*, a warning names each job
+        that may be meant, but whose record cannot be read.
         """
         signs = self.registry.systems()
         queues = self.queue.queue_entries_of_all()
+        if selector.system:
+            queues = {system: queue for system, queue in queues.items() if system == selector.system}
         invited = {queue_entry.tag.job_id for queue in queues.values() for queue_entry in queue.queue_entries}
         waiting = {system for system, queue in queues.items() if queue.queue_entries}
         summaries = self._summaries({system: signs[system] for system in signs.keys() & waiting})
         lines = _most_advanced(summaries, invited)
         unseen = self._read(sorted(invited - lines.keys()))
         jobs = sorted([*lines.values(), *unseen], key=_by_submission)
-        return ActiveJobs(tuple(jobs), tuple(_absences(signs, summaries, waiting)))
+        return self._selected(jobs, selector, _absences(signs, summaries, waiting))
+
+    def _selected(self, jobs: Sequence[ActiveJob], selector: Selector, warnings: Iterable[str]) -> ActiveJobs:
+        if selector.selects_all:
+            return ActiveJobs(tuple(jobs), tuple(warnings))
+        beginning = selector.beginning(self.clock.now())
+        chosen = (
+            job
+            for job in jobs
+            if selector.accepts(job)
+            and (not selector.system or job.run_system in {"", selector.system})
+            and (beginning is None or (job.time_submit is not None and job.time_submit >= beginning))
+            and not _is_unreadable(job)
+        )
+        left_out = (
+            f"Job ({job.job_id}) is left out, because its record cannot be read."
+            for job in filter(_is_unreadable, jobs)
+        )
+        return ActiveJobs(tuple(chosen), (*warnings, *left_out))
 
     def _summaries(self, signs: Mapping[str, SystemSign]) -> dict[str, ActiveSummary]:
         def read(sign: SystemSign) -> tuple[str, ActiveSummary | None]:
@@ -80,7 +117,7 @@ class QueryJobs:
             try:
                 stored = load_or_none(self.records, job_id)
             except RecordRejected as error:
-                return ActiveJob(job_id, "?", JobState.INIT, note=str(error))
+                return ActiveJob(job_id, UNREADABLE, JobState.INIT, note=str(error))
             return None if stored is None else self._line(stored.job)
 
         return [job for job in self.workers.map(read, job_ids) if job is not None]
@@ -99,6 +136,10 @@ def _most_advanced(summaries: Mapping[str, ActiveSummary], invited: set[str]) ->
             if job.job_id in invited and (job.run_system or job.job_id not in lines):
                 lines[job.job_id] = job
     return lines
+
+
+def _is_unreadable(job: ActiveJob) -> bool:
+    return job.name == UNREADABLE and job.time_submit is None
 
 
 def _by_submission(job: ActiveJob) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from cloudq.domain.names import ClaimTag
 from cloudq.domain.scripts.header import late_lines
 from cloudq.domain.scripts.jobscript import META
 from cloudq.domain.scripts.system_mapping import NameTables
+from cloudq.ports.client_memory import NO_MEMORY, ClientMemory
 from cloudq.ports.clock import Clock, IdSource
 from cloudq.ports.job_repository import JobFiles, JobQueue, JobRepository
 
@@ -39,6 +40,7 @@ class SubmitJob:
     clock: Clock
     ids: IdSource
     client: str
+    memory: ClientMemory = NO_MEMORY
 
     def __call__(self, request: JobRequest) -> Submitted:
         """Submit a job, or raise `InvalidInput` or `UnknownSystem` before anything is written.
@@ -50,8 +52,9 @@ class SubmitJob:
             job = self._put(request, choice.systems)
         except StoreUnavailable as error:  # without a queue entry, no agent sees what was written
             raise StoreUnavailable(f"The job was not submitted: {error}") from error
-        warnings = (*request.warnings, *choice.warnings, *job.remarks)
-        return Submitted(job, (*warnings, *self._invite(job)))
+        warnings = (*request.warnings, *choice.warnings, *job.remarks, *self._invite(job))
+        self.memory.note_submission(job.uuid)
+        return Submitted(job, warnings)
 
     def _put(self, request: JobRequest, systems: tuple[str, ...]) -> Job:
         job = self._reserve(self._job(request, systems))

@@ -60,6 +60,9 @@ class HistoryEntry:
             time_finish=job.time_finish,
             time_submit=job.time_submit,
             time_start=job.time_start,
+            time_ready=job.time_ready,
+            exit_code=job.exit_code,
+            labels=job.labels,
         )
 
 

@@ -85,6 +85,8 @@ class Job:
     has_input: bool = False
     remarks: tuple[str, ...] = ()
     """Notes for the owner that are not errors."""
+    labels: tuple[str, ...] = ()
+    """The labels, each "key=value", by which jobs are selected."""
     input_files: int | None = None
     """The entries of the input archive; None if its maker did not record them."""
     input_bytes: int | None = None

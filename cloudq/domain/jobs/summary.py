@@ -43,6 +43,7 @@ class ActiveJob:
             run_system=job.run_system,
             time_submit=job.time_submit,
             note=note,
+            labels=job.labels,
             invited=() if job.run_system else job.invited[:MAX_INVITED],
             jobid=job.jobid,
             time_ready=job.time_ready,

@@ -16,17 +16,19 @@ _COMMANDS = {
     "init": Listed("init", "Write a configuration file with a comment for every key."),
     "submit": Listed("submit", "Submit a jobscript."),
     "convert": Listed("convert", "Show a meta jobscript as converted for a system."),
-    "stat": Listed("status", "Show everything about one job."),
+    "wait": Listed("wait", "Wait until jobs have ended."),
+    "stat": Listed("status", "Show everything about jobs."),
     "list": Listed("active", "List jobs that have not ended."),
     "watch": Listed("watch", "Keep a table of jobs up to date on the terminal."),
     "history": Listed("history", "List jobs that have ended, the most recent first."),
     "log": Listed("log", "Show the log of a job or of an agent."),
-    "cancel": Listed("cancel", "Cancel a job, or one task of an array job."),
+    "cancel": Listed("cancel", "Cancel jobs, or one task of an array job."),
     "requeue": Listed("requeue", "Offer a job that makes no progress again."),
-    "stageout": Listed("stage_out", "Download the files of a job into a new directory."),
+    "stageout": Listed("stage_out", "Download the files of jobs into new directories."),
     "delete": Listed("delete", "Delete jobs that have ended, or an agent's log."),
     "agents": Listed("agents", "List systems and the states of their agents."),
     "doctor": Listed("doctor", "Find problems, and show how to fix them."),
+    "completion": Listed("completion", "Print the script that completes commands in a shell."),
 }
 
 

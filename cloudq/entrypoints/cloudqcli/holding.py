@@ -23,18 +23,34 @@ claim_option = click.option(
 )
 
 
-def decided_claim(job_id: str, holder: Holder, consequences: Iterator[str]) -> int:
+yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation.")
+
+
+def is_user_asked(*, yes: bool) -> bool:
+    """Return whether `require_consent` asks: the user has not agreed yet, and a terminal is there."""
+    return not yes and can_ask_user()
+
+
+def require_consent(question: str, *, yes: bool) -> None:
+    """Ask the user on a terminal; end the command if the user does not agree. Elsewhere, nobody is asked."""
+    if not is_user_asked(yes=yes):
+        return
+    if not click.confirm(question, default=False, err=True):
+        show_message("Nothing was changed.")
+        click.get_current_context().exit(NOT_CONFIRMED)
+
+
+def decided_claim(job_id: str, holder: Holder, consequences: Iterator[str], *, yes: bool) -> int:
     """Return the claim that the user agrees to replace, after reading its holder and the consequences.
 
-    Ends the command if the user does not agree; raises a usage error if there is no terminal to ask on.
+    Ends the command if the user does not agree; raises a usage error if there is no terminal to ask on. With
+    *yes*, the user has agreed already.
     """
     for line in (*_holder_lines(job_id, holder), *consequences):
         show_message(line)
-    if not can_ask_user():
+    if not yes and not can_ask_user():
         raise click.UsageError(f"no terminal to confirm on: to confirm, add --claim {holder.claim.n}")
-    if not click.confirm("Continue?", default=False, err=True):
-        show_message("Nothing was changed.")
-        click.get_current_context().exit(NOT_CONFIRMED)
+    require_consent("Continue?", yes=yes)
     return holder.claim.n
 
 

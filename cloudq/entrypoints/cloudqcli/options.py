@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import click
 
+from cloudq.entrypoints.shared.completion import complete_job
 from cloudq.entrypoints.shared.options import Command, option
 
 
@@ -20,8 +21,10 @@ def job_id_option(command: Command) -> Callable[..., Any]:
             raise click.UsageError(f"two jobs were named: {id_option} and {plain_id}")
         return command(*args, job_id=id_option or plain_id, **kwargs)
 
-    with_option = click.option("--id", "id_option", metavar="ID", help="Id of the job.")
-    return click.argument("plain_id", required=False, metavar="[ID]")(with_option(with_id))
+    with_option = option("--id", "id_option", metavar="ID", help="Id of the job.")
+    return click.argument("plain_id", required=False, metavar="[ID]", shell_complete=complete_job)(
+        with_option(with_id)
+    )
 
 
 def job_ids_option(name: str, *, help: str) -> Callable[[Command], Command]:  # noqa: A002 (as click has it)
@@ -42,6 +45,12 @@ def one_of(**given: object) -> str:
         names = [f"--{name}" for name in given]
         raise click.UsageError(f"name one of {', '.join(names[:-1])} and {names[-1]}")
     return chosen[0]
+
+
+def job_ids_of(texts: Iterable[str]) -> tuple[str, ...]:
+    """Return the ids in *texts*, which may have commas, each once."""
+    ids = (part.strip() for text in texts for part in text.split(","))
+    return tuple(dict.fromkeys(filter(None, ids)))
 
 
 def needs_id(job_id: str | None) -> str:

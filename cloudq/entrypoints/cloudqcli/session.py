@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +13,9 @@ from cloudq.entrypoints.shared.options import CommonOptions
 if TYPE_CHECKING:
     from cloudq.client import Client
     from cloudq.config import Config
+    from cloudq.ports.client_memory import ClientMemory
+
+PROGRAM = "cloudqcli"
 
 
 def _connect(config: Config) -> Client:
@@ -30,6 +34,25 @@ class Session(CommonOptions):
     def client(self, config: Config | None = None) -> Client:
         """Return a client, to be used with ``with``; for *config* if that was loaded already."""
         return self._connect(self.config() if config is None else config)
+
+    def known_jobs(self) -> Sequence[str]:
+        """Return the ids of jobs that this user submitted or listed on this machine."""
+        return self._memory().jobs()
+
+    def known_systems(self) -> Sequence[str]:
+        """Return the names of systems that this user saw on this machine."""
+        return self._memory().systems()
+
+    def _memory(self) -> ClientMemory:
+        from cloudq.bootstrap.client_memory import client_memory  # noqa: PLC0415
+        from cloudq.config import load_config  # noqa: PLC0415
+        from cloudq.domain.errors import CloudqError  # noqa: PLC0415
+        from cloudq.ports.client_memory import NO_MEMORY  # noqa: PLC0415
+
+        try:
+            return client_memory(load_config(os.environ, path=self.config_file))
+        except CloudqError:  # a message would end up in the line that is being typed
+            return NO_MEMORY
 
 
 pass_session = click.make_pass_decorator(Session)

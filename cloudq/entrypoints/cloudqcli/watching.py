@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from cloudq.application.client.watch_jobs import Snapshot
+    from cloudq.domain.jobs.selector import Selector
     from cloudq.domain.jobs.summary import ActiveJob
     from cloudq.entrypoints.cloudqcli.session import Session
 
@@ -40,25 +41,37 @@ ENDED = TableOptions(
     [column for column in HISTORY_COLUMNS if column.name not in {"submitted", "ready", "started", "labels"}]
 )
 
+
+def _interval(_: click.Context, __: click.Parameter, text: str) -> float:
+    from cloudq.domain.jobs.selector import read_span  # noqa: PLC0415 (--help must not wait for it)
+
+    seconds = read_span(text).total_seconds()
+    if seconds < LEAST_INTERVAL_S:
+        raise click.BadParameter(f"{text!r} is shorter than {LEAST_INTERVAL_S:.0f} s")
+    return seconds
+
+
 interval_option = click.option(
     "--interval",
-    type=click.FloatRange(min=LEAST_INTERVAL_S),
-    default=DEFAULT_INTERVAL_S,
+    default=f"{DEFAULT_INTERVAL_S:.0f}s",
     show_default=True,
-    metavar="SECONDS",
+    callback=_interval,
+    metavar="DURATION",
     help="The time between two looks at the store.",
 )
 
 
-def watch_jobs(session: Session, table: TableOptions[ActiveJob], interval_s: float) -> None:
-    """Draw all jobs, and draw them again every *interval_s* seconds, until the user presses Ctrl-C."""
+def watch_jobs(
+    session: Session, selector: Selector, table: TableOptions[ActiveJob], interval_s: float
+) -> None:
+    """Draw the selected jobs, and draw them again every *interval_s* seconds, until Ctrl-C."""
     if not is_read_by_user():
         raise click.UsageError("a live table needs a terminal; in a pipe, use: cloudqcli list")
     from rich.live import Live  # noqa: PLC0415 (see drawing)
 
     console = terminal()
     with session.client() as client, suppress(KeyboardInterrupt):
-        snapshots = client.watch(interval_s, ENDED_WITHIN_S)
+        snapshots = client.watch(interval_s, ENDED_WITHIN_S, selector)
         screen = Screen(next(snapshots), table, interval_s, client.now, console)
         # It is drawn every second, so that ages stay right even while the store does not answer.
         with Live(console=console, get_renderable=screen.draw, refresh_per_second=1) as live:

@@ -40,7 +40,7 @@ def faults_reported(program: str, ctx: click.Context) -> Iterator[None]:
         click.echo(err=True)
         ctx.exit(INTERRUPTED)
     except CloudqError as error:
-        _report(program, error, ctx)
+        report(program, error, ctx)
         ctx.exit(error.exit_code)
     except Exception as error:  # noqa: BLE001 (a defect is reported as one, without a traceback)
         if isinstance(error, OSError) and error.errno == errno.EPIPE:
@@ -50,7 +50,8 @@ def faults_reported(program: str, ctx: click.Context) -> Iterator[None]:
         ctx.exit(UNEXPECTED)
 
 
-def _report(program: str, error: CloudqError, ctx: click.Context) -> None:
+def report(program: str, error: CloudqError, ctx: click.Context) -> None:
+    """Show an error with its advice and its causes on stderr."""
     shown = advised(error) or type(error).__name__
     show_message("\n".join([shown, *getattr(error, "__notes__", ())]), f"{program}: ")
     for cause in _causes(error):

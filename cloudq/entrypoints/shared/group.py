@@ -6,12 +6,15 @@ import importlib
 import io
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from cloudq.entrypoints.shared.faults import faults_reported
 from cloudq.entrypoints.shared.options import CommonOptions
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 class Listed(NamedTuple):
@@ -60,6 +63,17 @@ class LazyGroup(click.Group):
         module = importlib.import_module(f"{self._package}.{self._commands[cmd_name].module}")
         command: click.Command = module.command
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the commands and options that begin with *incomplete*; no command's module is imported."""
+        from click.shell_completion import CompletionItem  # noqa: PLC0415 (--help must not wait for it)
+
+        commands = [
+            CompletionItem(name, help=listed.help)
+            for name, listed in self._commands.items()
+            if name.startswith(incomplete)
+        ]
+        return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Write the list of commands from the table, without their modules."""

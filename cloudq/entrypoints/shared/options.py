@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from cloudq.entrypoints.shared.completion import COMPLETERS
 from cloudq.entrypoints.shared.terminal import show_message
 
 if TYPE_CHECKING:
@@ -37,6 +38,14 @@ class CommonOptions:
         self.configure_logging()
         return config
 
+    def known_jobs(self) -> Sequence[str]:
+        """Return the ids of jobs that can be completed, without a request."""
+        return ()
+
+    def known_systems(self) -> Sequence[str]:
+        """Return the names of systems that can be completed, without a request."""
+        return ()
+
     def configure_logging(self) -> None:
         """Log to stderr if the user asked for it."""
         if self.level:
@@ -46,8 +55,12 @@ class CommonOptions:
 
 
 def option(name: str, *more: str, **settings: Any) -> Callable[[Command], Command]:
-    """Return a click option; a name with underscores may be written with hyphens, too."""
+    """Return a click option; a name with underscores may be written with hyphens, too.
+
+    Its values are completed as its metavar says.
+    """
     spellings = dict.fromkeys((name, name[:2] + name[2:].replace("_", "-")))
+    settings.setdefault("shell_complete", COMPLETERS.get(settings.get("metavar", "")))
     return click.option(*spellings, *more, **settings)
 
 

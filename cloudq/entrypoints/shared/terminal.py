@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import re
+import shutil
 import sys
 import unicodedata
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ import click
 _COLOUR_OR_CHAR = re.compile(r"\x1b\[[0-9;]{0,20}m|.", re.DOTALL)
 _BEGUN_COLOUR = re.compile(r"\x1b(?:\[[0-9;]{0,20})?\Z")
 _LINE_CONTROLS = "\n\t\r"
+_ERASED_LINE = "\r\x1b[K"
 _RESET = "\x1b[0m"
 
 
@@ -50,6 +52,21 @@ def show_progress(text: str) -> None:
     """Print a progress message on stderr if it is a terminal."""
     if sys.stderr.isatty():
         show_message(text)
+
+
+class ProgressLine:
+    """A line on stderr that is replaced as work goes on, if stderr is a terminal; it is erased at the end."""
+
+    def show(self, text: str) -> None:
+        """Replace the line."""
+        if sys.stderr.isatty():
+            columns = shutil.get_terminal_size().columns
+            click.echo(f"{_ERASED_LINE}{cut(printable(text), columns - 1)}", nl=False, err=True)
+
+    def erase(self) -> None:
+        """Remove the line, so that something else can be shown in its place."""
+        if sys.stderr.isatty():
+            click.echo(_ERASED_LINE, nl=False, err=True)
 
 
 def can_ask_user() -> bool:

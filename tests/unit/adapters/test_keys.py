@@ -13,6 +13,7 @@ from cloudq.adapters.job_repository.history_keys import history_key, parse_histo
 from cloudq.domain.errors import InvalidInput
 from cloudq.domain.jobs.history import HistoryEntry
 from cloudq.domain.jobs.job_state import FINAL_STATES, JobState
+from cloudq.domain.jobs.labels import MAX_CHARS, MAX_LABELS, checked_labels
 from cloudq.domain.names import ClaimTag, file_name_problem
 from tests.builders import NOON, at
 
@@ -24,6 +25,12 @@ names = st.text(min_size=1, max_size=200).filter(lambda name: file_name_problem(
 times = st.datetimes(datetime(1970, 1, 1), datetime(9999, 12, 31), timezones=st.just(UTC)).map(  # noqa: DTZ001
     lambda time: time.replace(microsecond=time.microsecond // 1000 * 1000)
 )
+labels = st.from_regex(r"[A-Za-z][A-Za-z0-9_.-]{0,31}=[A-Za-z0-9_.:/@+-]{0,63}", fullmatch=True)
+label_lists = (
+    st.lists(labels, max_size=MAX_LABELS, unique_by=lambda label: label.partition("=")[0])
+    .filter(lambda texts: sum(map(len, texts)) <= MAX_CHARS)
+    .map(checked_labels)
+)
 entries = st.builds(
     HistoryEntry,
     job_id=ids,
@@ -33,6 +40,9 @@ entries = st.builds(
     time_finish=times,
     time_submit=st.none() | times,
     time_start=st.none() | times,
+    time_ready=st.none() | times,
+    exit_code=st.none() | st.integers(-(2**31), 2**32 - 1),
+    labels=st.just(()) | label_lists,
 )
 
 
@@ -147,7 +157,7 @@ class TestHistoryKeys:
     def test_a_key_fits_a_store_and_a_file_system(self, entry: HistoryEntry) -> None:
         key = history_key(entry)
 
-        assert len(key.encode()) < 1024
+        assert len(key.encode()) <= 800
         assert all(len(part.encode()) < 255 for part in key.split("/"))
         assert key.isascii()
 
@@ -155,6 +165,33 @@ class TestHistoryKeys:
     def test_the_newest_comes_first(self, one: HistoryEntry, other: HistoryEntry) -> None:
         if one.time_finish > other.time_finish:
             assert history_key(one) < history_key(other)
+
+    def test_labels_of_the_greatest_length_leave_room_for_a_name(self) -> None:
+        texts = checked_labels([f"{letter * 32}={'/' * 31}" for letter in "abcdefgh"])
+        entry = HistoryEntry(
+            "3f7e7681", "n" * 200, JobState.ERROR, "s" * 63, NOON, NOON, NOON, NOON, -9, texts
+        )
+        key = history_key(entry)
+        found = parse_history_key(key)
+
+        assert found is not None
+        assert found.labels == texts
+        assert len(found.name) >= 60
+        assert len(key) <= 800
+        assert max(map(len, key.split("/"))) <= 240
+
+    @pytest.mark.parametrize(
+        "key",
+        [
+            "history/998230141999999~3f7e7681~DONE~alpha~1769860740000-~run.sh",
+            "history/998230141999999~3f7e7681~ERROR~~-~a%20b",
+        ],
+    )
+    def test_entries_without_exit_code_and_labels_are_read(self, key: str) -> None:
+        found = parse_history_key(key)
+
+        assert found is not None
+        assert (found.job_id, found.exit_code, found.labels) == ("3f7e7681", None, ())
 
     def test_short_names_are_never_cut(self) -> None:
         entry = HistoryEntry("3f7e7681", "run ~ 日本.sh", JobState.DONE, "a" * 63, NOON, NOON, at(5))
@@ -173,6 +210,10 @@ class TestHistoryKeys:
             ("~run.sh", "~%ff"),
             ("~run.sh", "~r%75n.sh"),
             ("~run.sh", "~run.sh~more"),
+            ("~run.sh", "~no_label~run.sh"),
+            ("~run.sh", "/run.sh"),
+            ("~~run.sh", "~+1~run.sh"),
+            ("~~run.sh", "~run.sh~run.sh"),
             ("history/998", "history/+"),
             ("history/998", "history/x"),
             ("history/998", "history/-"),

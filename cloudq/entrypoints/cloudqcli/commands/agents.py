@@ -35,6 +35,7 @@ def command(session: Session, long: bool, table: TableOptions[AgentReport], as_j
     """
     with session.client() as client:
         reports, now = client.agents(), client.now()
+        client.memory.note_systems(agent.system for agent in reports)
     agents = tuple(table.sorted(reports))
     if as_json:
         print_json({"agents": [agent_record(agent) for agent in agents]})

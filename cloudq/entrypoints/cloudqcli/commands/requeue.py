@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from cloudq.domain.scripts.target import named_systems
-from cloudq.entrypoints.cloudqcli.holding import claim_option, decided_claim
-from cloudq.entrypoints.cloudqcli.options import job_id_option, needs_id
+from cloudq.entrypoints.cloudqcli.holding import claim_option, decided_claim, require_consent, yes_option
+from cloudq.entrypoints.cloudqcli.selection import Among, Jobs, named_jobs_option
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
 from cloudq.entrypoints.shared.options import common_options, option
 from cloudq.entrypoints.shared.terminal import show_message
@@ -21,39 +21,50 @@ if TYPE_CHECKING:
 
 
 @click.command
-@job_id_option
+@named_jobs_option
 @option("--to", multiple=True, metavar="SYSTEM,…", help="The only systems that may run the job from now on.")
 @click.option("--force", is_flag=True, help="Requeue the job even if its agent reported recently.")
 @claim_option
+@yes_option
 @common_options
 @pass_session
 def command(
-    session: Session, job_id: str | None, to: tuple[str, ...], force: bool, claim: int | None
+    session: Session, jobs: Jobs, to: tuple[str, ...], force: bool, claim: int | None, yes: bool
 ) -> None:
     """Offer a job that makes no progress again.
 
     A job that a system holds is taken back from it if its agent has been silent for long, or with
     --force. The command shows which system holds the job and asks for confirmation; in a script,
-    pass --claim instead. A job that no system has taken is offered to the systems of --to.
+    pass --claim or --yes instead. A job that no system has taken is offered to the systems of --to.
     """
-    chosen, systems = needs_id(job_id), named_systems(to)
+    systems = named_systems(to)
     with session.client() as client:
-        if claim is None:
-            claim = _decided(client, chosen, systems, force=force)
-        done = client.requeue(chosen, systems, claim=claim, force=force)
+        job_ids = jobs.ids(client, Among.UNFINISHED)
+        if claim is not None and len(job_ids) > 1:
+            raise click.UsageError("--claim is about one job")
+        if len(job_ids) > 1:
+            require_consent(f"Requeue {len(job_ids)} jobs?", yes=yes)
+        for job_id in job_ids:
+            with jobs.problem_kept():
+                n = _decided(client, job_id, systems, force=force, yes=yes) if claim is None else claim
+                _show(job_id, client.requeue(job_id, systems, claim=n, force=force))
+    jobs.end()
+
+
+def _show(job_id: str, done: Requeued) -> None:
     for warning in done.warnings:
         show_message(warning)
-    click.echo(_result_line(chosen, done))
+    click.echo(_result_line(job_id, done))
 
 
-def _decided(client: Client, job_id: str, to: tuple[str, ...], *, force: bool) -> int | None:
+def _decided(client: Client, job_id: str, to: tuple[str, ...], *, force: bool, yes: bool) -> int | None:
     """Return the claim to replace; None if the job has no holder."""
     holder = client.holder(job_id)
     if holder is None:
         return None
     if not (force or holder.is_presumed_gone):
         return holder.claim.n  # refused, with a message that states how long to wait
-    return decided_claim(job_id, holder, _consequences(holder, to))
+    return decided_claim(job_id, holder, _consequences(holder, to), yes=yes)
 
 
 def _consequences(holder: Holder, to: tuple[str, ...]) -> Iterator[str]:

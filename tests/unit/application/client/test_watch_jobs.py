@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
-from attrs import define, field
+from attrs import define, evolve, field
 
 from cloudq.adapters.job_repository import BucketJobRepository
 from cloudq.adapters.object_stores.wrappers.passing_on import PassingOn
@@ -13,11 +14,12 @@ from cloudq.application.client.watch_jobs import MOST_ENDED, Snapshot
 from cloudq.domain.errors import StoreUnavailable
 from cloudq.domain.jobs.job import Job
 from cloudq.domain.jobs.job_state import JobState
+from cloudq.domain.jobs.selector import Selector
 from cloudq.ports.object_store import ListPage, ObjectStore
 from tests.builders import a_finished_job, at
 from tests.parts.counting_store import CountingStore
 from tests.parts.scripted_scheduler import Script
-from tests.parts.world import World
+from tests.parts.world import SCRIPT, World
 
 
 @define
@@ -68,6 +70,24 @@ def test_only_jobs_that_ended_lately_are_shown(world: World) -> None:
     world.clock.pass_by(700)
 
     assert [entry.job_id for entry in next(watching(world)).ended] == ["00000002"]
+
+
+def test_only_selected_jobs_are_shown(world: World) -> None:
+    for name in ("train.sh", "other.sh"):
+        world.submit(script=evolve(SCRIPT, name=name))
+    ended(world, a_finished_job("f0000001", name="train.sh"), a_finished_job("f0000002", name="other.sh"))
+    snapshot = next(world.client(world.store).watch(5.0, 600.0, Selector(name="train*")))
+
+    assert [job.name for job in snapshot.jobs] == ["train.sh"]
+    assert [entry.job_id for entry in snapshot.ended] == ["f0000001"]
+
+
+def test_ended_jobs_are_selected_by_the_time_of_their_end(world: World) -> None:
+    ended(world, a_finished_job("00000001", at(0)), a_finished_job("00000002", at(50)))
+    world.clock.pass_by(60)
+    snapshot = next(world.client(world.store).watch(5.0, 600.0, Selector(since=timedelta(seconds=30))))
+
+    assert [entry.job_id for entry in snapshot.ended] == ["00000002"]
 
 
 def test_looks_are_apart_by_the_interval(world: World) -> None:

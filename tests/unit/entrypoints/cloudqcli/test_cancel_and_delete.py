@@ -134,6 +134,5 @@ def test_an_unknown_id_has_a_status_of_its_own(cli: Cli) -> None:
 
 
 def test_a_command_about_a_job_needs_one(cli: Cli) -> None:
-    for command in ("stat", "cancel", "stageout"):
+    for command in ("stat", "wait", "cancel", "stageout", "requeue"):
         assert cli(command).exit_code == 2
-        assert cli(command, "3f7e7681", "--id", "e210c27c").exit_code == 2

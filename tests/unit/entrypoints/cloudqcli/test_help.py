@@ -9,8 +9,8 @@ from cloudq.entrypoints.cloudqcli import main
 from tests.unit.entrypoints.cloudqcli.conftest import Cli
 
 COMMANDS = (
-    "init", "submit", "convert", "stat", "list", "watch", "history", "log", "cancel", "requeue", "stageout",
-    "delete", "agents", "doctor",
+    "init", "submit", "convert", "wait", "stat", "list", "watch", "history", "log", "cancel", "requeue",
+    "stageout", "delete", "agents", "doctor", "completion",
 )  # fmt: skip
 
 

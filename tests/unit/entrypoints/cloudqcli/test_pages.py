@@ -16,6 +16,8 @@ DOCS = Path(__file__).parents[4] / "docs"
 CLIENT = main.list_commands(click.Context(main))
 BUILDER = cloudqaws.list_commands(click.Context(cloudqaws))
 COMMON = {"--config", "--log_level", "--json", "--id"}
+CONDITIONS = {"--label", "--state", "--name", "--system", "--since"}
+"""The options that select jobs; their section of the page explains them once for all commands."""
 
 
 def options(command: click.Command) -> set[str]:
@@ -29,7 +31,15 @@ def test_every_option_of_a_client_s_command_is_documented(name: str) -> None:
     command = main.get_command(click.Context(main), name)
     assert command is not None
 
-    assert {each for each in options(command) - COMMON if each not in section} == set()
+    documented = CONDITIONS if "[conditions](#which-jobs)" in section else set()
+    assert {each for each in options(command) - COMMON - documented if each not in section} == set()
+
+
+def test_conditions_are_explained_once() -> None:
+    page = (DOCS / "client.md").read_text(encoding="utf-8")
+    section = page.partition("## Which jobs\n")[2].partition("\n## ")[0]
+
+    assert {each for each in CONDITIONS if f"| `{each} " not in section} == set()
 
 
 def test_every_option_of_the_agent_is_documented() -> None:

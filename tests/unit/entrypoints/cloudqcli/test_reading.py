@@ -73,7 +73,7 @@ def test_history_as_json(cli: Cli) -> None:
         "time_submit": "2026-01-31T12:00:00.000Z",
         "time_start": "2026-01-31T12:00:00.000Z",
         "time_finish": "2026-01-31T12:00:02.000Z",
-        "exit_code": None,
+        "exit_code": 0,
         "labels": [],
         "time_ready": None,
         "waited_s": 0.0,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from unittest.mock import Mock
 
 import pytest
 from rich.console import Console
@@ -54,7 +55,7 @@ class TestInAPipe:
     def test_lengths_of_time_are_seconds(self, three: Cli) -> None:
         shown = three("history", "--columns", "id,waited,ran,exit", "--last", "1").stdout
 
-        assert shown == "id\twaited\tran\texit\n00000003\t30\t150\t\n"
+        assert shown == "id\twaited\tran\texit\n00000003\t30\t150\t0\n"
 
     def test_agents_have_columns_too(self, cli: Cli) -> None:
         cli.agent().cycles(2)
@@ -123,7 +124,7 @@ class TestOnATerminal:
         ("words", "header"),
         [
             ("list", "id name state system submitted"),
-            ("history", "id name state system waited ran submitted started finished"),
+            ("history", "id name state exit system waited ran submitted started finished"),
         ],
     )
     def test_jobs_are_drawn(self, three: Cli, words: str, header: str) -> None:
@@ -184,6 +185,30 @@ class TestOnATerminal:
         assert result.exit_code == 0
         assert "3 unfinished: 3 INIT" in result.stdout
         assert "10000001" in result.stdout
+
+    @pytest.mark.parametrize("words", [("watch",), ("list", "--watch")])
+    def test_only_selected_jobs_are_watched(
+        self, three: Cli, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(WorkingClock, "sleep", Mock(side_effect=KeyboardInterrupt))
+        shown = three(*words, "--name", "b.*").stdout
+
+        assert "1 unfinished: 1 INIT" in shown
+        assert "10000001" in shown
+
+    def test_interval_is_a_length_of_time(self, three: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+        sleep = Mock(side_effect=KeyboardInterrupt)
+        monkeypatch.setattr(WorkingClock, "sleep", sleep)
+        three("watch", "--interval", "1m")
+
+        assert sleep.call_args.args[-1] == 60
+
+    @pytest.mark.parametrize("text", ["0", "soon"])
+    def test_interval_must_be_one_second_or_more(self, three: Cli, text: str) -> None:
+        result = three("watch", "--interval", text)
+
+        assert result.exit_code == 2
+        assert repr(text) in result.stderr
 
     def test_watch_and_json_exclude_each_other(self, cli: Cli) -> None:
         assert cli("list", "--watch", "--json").exit_code == 2
