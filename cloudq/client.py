@@ -12,8 +12,9 @@ from types import TracebackType
 
 from attrs import evolve, field, frozen
 
+from cloudq.application.client.explain_job import Explanation
 from cloudq.application.client.query_jobs import ActiveJobs
-from cloudq.application.client.read_log import STDERR, STDOUT
+from cloudq.application.client.read_log import STDERR, STDOUT, TaskLine
 from cloudq.application.client.requeue_job import Requeued, RequeueRequest
 from cloudq.application.client.submit_job import Submitted
 from cloudq.application.doctor.examine import examine
@@ -158,6 +159,10 @@ class Client:
         """Return all unfinished jobs, oldest first, with warnings about systems that are away."""
         return self._parts.query.active()
 
+    def explain(self, job_id: str) -> Explanation:
+        """Return why a job waits or failed, the ends of its logs if it failed, and what to do next."""
+        return self._parts.explain(checked_job_id(job_id))
+
     def agents(self) -> tuple[AgentReport, ...]:
         """Return the state of the agent of every system whose agent ever reported, sorted by name."""
         return self._parts.list_agents()
@@ -187,25 +192,57 @@ class Client:
         )
 
     def log(
-        self, job_id: str, *, tid: int | None = None, error: bool = False, wait: float = 0.0
+        self,
+        job_id: str,
+        *,
+        tid: int | None = None,
+        error: bool = False,
+        wait: float = 0.0,
+        tail: int | None = None,
     ) -> Iterator[bytes]:
         """Yield the output of a job, or of its task *tid*: stdout, or with *error* stderr, in pieces.
 
         For a running job, this is the output that has arrived so far. Its agent is asked to upload more; if
-        nothing has arrived yet, the call waits up to *wait* seconds.
+        nothing has arrived yet, the call waits up to *wait* seconds. *tail* is a number of last lines.
+        Raises `NoTaskNamed` for an array without *tid*: see `task_logs`.
         """
         job = self.job(job_id)
         stream = STDERR if error else STDOUT
         self._parts.read_log.check_task(job, tid)
         self._parts.read_log.ask_for(job)
-        return self._parts.read_log.so_far(job, stream, tid, wait_s=wait)
+        return self._parts.read_log.so_far(job, stream, tid, wait_s=wait, tail=tail)
 
     def follow_log(
-        self, job_id: str, *, tid: int | None = None, error: bool = False, poll: float = 2.0
+        self,
+        job_id: str,
+        *,
+        tid: int | None = None,
+        error: bool = False,
+        poll: float = 2.0,
+        tail: int | None = None,
     ) -> Iterator[bytes]:
-        """Yield the output of a job as it grows, from the beginning until the job is final."""
+        """Yield the output of a job as it grows, until the job is final.
+
+        It begins with the first byte, or with *tail*, with that number of last lines of what there is.
+        """
         return self._parts.read_log.follow(
-            checked_job_id(job_id), STDERR if error else STDOUT, tid, poll_s=poll
+            checked_job_id(job_id), STDERR if error else STDOUT, tid, poll_s=poll, tail=tail
+        )
+
+    def task_logs(
+        self, job_id: str, *, error: bool = False, wait: float = 0.0, tail: int | None = None
+    ) -> Iterator[TaskLine]:
+        """Yield the lines of all tasks of an array, task by task; the other arguments are those of `log`."""
+        job = self.job(job_id)
+        self._parts.read_log.ask_for(job)
+        return self._parts.read_log.of_tasks(job, STDERR if error else STDOUT, wait_s=wait, tail=tail)
+
+    def follow_task_logs(
+        self, job_id: str, *, error: bool = False, poll: float = 2.0, tail: int | None = None
+    ) -> Iterator[TaskLine]:
+        """Yield the lines of all tasks of an array as they arrive, until the job is final."""
+        return self._parts.read_log.follow_tasks(
+            checked_job_id(job_id), STDERR if error else STDOUT, poll_s=poll, tail=tail
         )
 
     def agent_log(self, system: str) -> Iterator[bytes]:

@@ -24,6 +24,7 @@ from cloudq.adapters.object_stores.wrappers.look_first import LookFirstStore
 from cloudq.adapters.workers import ThreadWorkers
 from cloudq.application.client.check_submission import CheckSubmission
 from cloudq.application.client.delete_job import DeleteJob
+from cloudq.application.client.explain_job import ExplainJob
 from cloudq.application.client.find_systems import FindSystems
 from cloudq.application.client.offer_job import OfferJob
 from cloudq.application.client.query_jobs import QueryJobs
@@ -71,6 +72,7 @@ class ClientParts:
     cancel: CancelJob
     delete: DeleteJob
     query: QueryJobs
+    explain: ExplainJob
     list_agents: ListAgents
     read_log: ReadLog
     wait: WaitForJob
@@ -140,6 +142,7 @@ def wire_client(
     submit = SubmitJob(jobs, queue, files, check_submission, names, clock, ids, name)
     cancel = CancelJob(jobs, queue, find_holder, end_job, take_back, know_store, clock, ids, name)
     list_agents = ListAgents(registry, clock, workers)
+    read_log = ReadLog(jobs, queue, files, registry, clock)
 
     def doctor(deep: bool, collect: bool) -> tuple[Check, ...]:
         surveyor = BucketSurveyor(store, workers)
@@ -158,8 +161,9 @@ def wire_client(
         cancel=cancel,
         delete=DeleteJob(jobs, queue, registry, find_holder),
         query=QueryJobs(jobs, queue, registry, workers),
+        explain=ExplainJob(jobs, queue, files, registry, find_systems, read_log),
         list_agents=list_agents,
-        read_log=ReadLog(jobs, queue, files, registry, clock),
+        read_log=read_log,
         wait=WaitForJob(jobs, clock),
         stage_out=StageOut(files, archives),
         find_holder=find_holder,

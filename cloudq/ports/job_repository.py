@@ -6,7 +6,7 @@ that cannot be read raises `RecordRejected` (`NewerFormat` for a newer major for
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -271,6 +271,13 @@ class JobFiles(Protocol):
 
     def log_pieces(self, tag: ClaimTag, stream: str, task: int | None, offset: int = 0) -> Iterator[bytes]:
         """Yield the bytes from *offset* on that the pieces contain without a gap; overlaps are dropped."""
+        ...
+
+    def log_sizes(self, job: Job, stream: str) -> Mapping[int | None, int]:
+        """Return how many bytes the store has of each log of *stream*, by task, from one listing.
+
+        These are whole logs once the job is final, else pieces. Tasks without output are left out.
+        """
         ...
 
     def drop_log_pieces(self, tag: ClaimTag) -> None:

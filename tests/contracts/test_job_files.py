@@ -219,6 +219,33 @@ class TestLogPieces:
         assert [listed.key for listed in store.inner.list_page("").objects] == [keys.log(TAG, "stdout", None)]
 
 
+class TestLogSizes:
+    def test_a_running_job_has_the_sizes_of_its_pieces(
+        self, job_files: JobFiles, store: CountingStore
+    ) -> None:
+        running = evolve(a_job(claim=1, array_tid=ArrayRange.parse("1-3")), run_system="alpha")
+        job_files.put_log_piece(TAG, "stdout", 1, 0, b"12345")
+        job_files.put_log_piece(TAG, "stdout", 1, 5, b"678")
+        job_files.put_log_piece(TAG, "stdout", 3, 0, b"1")
+        job_files.put_log_piece(TAG, "stdout", 4, 0, b"no such task")
+        job_files.put_log_piece(TAG, "stderr", 2, 0, b"another stream")
+        job_files.put_log(TAG, "stdout", 2, iter([b"a whole log"]))
+        store.reset()
+
+        assert job_files.log_sizes(running, "stdout") == {1: 8, 3: 1}
+        assert store.counts == {"LIST": 1}
+
+    def test_a_final_job_has_the_sizes_of_its_whole_logs(self, job_files: JobFiles) -> None:
+        final = a_finished_job(array_tid=ArrayRange.parse("1-3"))
+        job_files.put_log_piece(TAG, "stdout", 1, 0, b"12345")
+        job_files.put_log(TAG, "stdout", 2, iter([b"whole"]))
+
+        assert job_files.log_sizes(final, "stdout") == {2: 5}
+
+    def test_a_job_that_nobody_took_has_no_logs(self, job_files: JobFiles) -> None:
+        assert job_files.log_sizes(a_job(), "stdout") == {}
+
+
 class TestDownloadAll:
     @pytest.fixture
     def job(self, job_files: JobFiles, tmp_path: Path) -> Job:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -128,6 +128,21 @@ class BucketJobFiles:
             if new := piece[position - start :]:
                 yield new
                 position += len(new)
+
+    def log_sizes(self, job: Job, stream: str) -> Mapping[int | None, int]:
+        """List the claim's whole logs, or its pieces, with one LIST per thousand."""
+        if not job.claim:
+            return {}
+        prefix = keys.results(job.tag) if job.is_final else keys.all_log_pieces(job.tag)
+        tasks = {keys.log_name(stream, task): task for task in job.task_ids}
+        sizes: dict[int | None, int] = {}
+        for page in pages(self.store, prefix, delimiter="/" if job.is_final else ""):
+            for listed in page.objects:
+                name, _, offset = listed.key.removeprefix(prefix).partition("/")
+                start = keys.piece_offset(listed.key) if offset else 0
+                if name in tasks and start is not None and bool(offset) is not job.is_final:
+                    sizes[tasks[name]] = max(sizes.get(tasks[name], 0), start + listed.size)
+        return sizes
 
     def drop_log_pieces(self, tag: ClaimTag) -> None:
         """Delete the pieces of logs with one LIST and one deletion per thousand."""

@@ -17,6 +17,7 @@ _COMMANDS = {
     "submit": Listed("submit", "Submit a jobscript."),
     "convert": Listed("convert", "Show a meta jobscript as converted for a system."),
     "stat": Listed("status", "Show everything about one job."),
+    "explain": Listed("explain", "Show why a job waits or failed, and what to do."),
     "list": Listed("active", "List jobs that have not ended."),
     "history": Listed("history", "List jobs that have ended, the most recent first."),
     "log": Listed("log", "Show the log of a job or of an agent."),

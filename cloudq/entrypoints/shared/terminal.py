@@ -10,6 +10,7 @@ import codecs
 import re
 import sys
 import unicodedata
+from collections.abc import Iterable
 
 import click
 
@@ -66,6 +67,24 @@ def _columns(char: str) -> int:
     if unicodedata.combining(char):
         return 0
     return 2 if unicodedata.east_asian_width(char) in {"W", "F"} else 1
+
+
+def copy_to_stdout(pieces: Iterable[bytes]) -> int:
+    """Copy a log or a file to stdout as it arrives; return its number of bytes.
+
+    A pipe gets the bytes unchanged; on a terminal, control sequences other than colors are escaped.
+    """
+    out = sys.stdout.buffer
+    text = LogText() if sys.stdout.isatty() else None
+    total = 0
+    for piece in pieces:
+        out.write(piece if text is None else text.feed(piece).encode())
+        out.flush()
+        total += len(piece)
+    if text is not None:
+        out.write(text.finish().encode())
+    out.flush()
+    return total
 
 
 class LogText:

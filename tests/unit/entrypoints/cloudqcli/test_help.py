@@ -9,8 +9,8 @@ from cloudq.entrypoints.cloudqcli import main
 from tests.unit.entrypoints.cloudqcli.conftest import Cli
 
 COMMANDS = (
-    "init", "submit", "convert", "stat", "list", "history", "log", "cancel", "requeue", "stageout", "delete",
-    "agents", "doctor",
+    "init", "submit", "convert", "stat", "explain", "list", "history", "log", "cancel", "requeue", "stageout",
+    "delete", "agents", "doctor",
 )  # fmt: skip
 
 
