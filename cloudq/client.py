@@ -28,9 +28,12 @@ from cloudq.domain.jobs.dependency import Holds, job_ids
 from cloudq.domain.jobs.history import HistoryEntry
 from cloudq.domain.jobs.job import Job
 from cloudq.domain.jobs.job_request import JobRequest
+from cloudq.domain.jobs.wanted_files import WantedFiles
 from cloudq.domain.names import checked_job_id, checked_system
 from cloudq.domain.scripts.target import named_systems
 from cloudq.ports.archives import Archives
+
+PIECE_BYTES = 1 << 20
 
 
 @frozen
@@ -254,18 +257,56 @@ class Client:
         job_id: str,
         into: Path | str = ".",
         *,
+        only: Sequence[str] = (),
         unlimited: bool = False,
         warn: Callable[[str], object] = lambda _: None,
+        progress: Callable[[int, int], object] = lambda _done, _total: None,
     ) -> Path:
         """Download a job's script, inputs, outputs and logs into the new directory ``into/<id>``.
 
-        *unlimited* waives the size limits on unpacked archives. *warn* is called for each file that the job's
-        agent had to leave out. Raises `StagedOutInPart` after everything else is in the directory.
+        If the job has not ended, or with *only*, the directory contains a file ``INCOMPLETE``, and the same
+        call completes the directory later. Nothing is ever overwritten.
+
+        Args:
+            only: patterns of the files to download, such as ``*.csv``, ``output/model/*`` or ``stderr*``.
+            unlimited: waive the size limits on unpacked archives.
+            warn: called for each file that the job's agent had to leave out, and for a job that has not
+                ended.
+            progress: called with the bytes that have been downloaded, and those that will be in all.
+
+        Raises `StagedOutInPart` after everything else is in the directory.
         """
         job = self.job(job_id)
         for line in left_out_lines(job):
             warn(line)
-        return self._parts.stage_out(job, Path(into), unlimited=unlimited)
+        target = self._parts.stage_out(
+            job, Path(into), wanted=WantedFiles(tuple(only)), unlimited=unlimited, note=progress
+        )
+        if not job.is_final:
+            warn(
+                f"Job ({job.uuid}) is {job.state.value}: its outputs and logs are stored once it has ended. "
+                "Then stage it out again into the same place, which completes the directory."
+            )
+        return target
+
+    def output_file(
+        self,
+        job_id: str,
+        name: str = "*",
+        *,
+        progress: Callable[[int, int], object] = lambda _done, _total: None,
+    ) -> Iterator[bytes]:
+        """Yield the contents of one output file of an ended job, in pieces.
+
+        *name* is its path in the work directory, or a pattern that exactly one file matches. Errors, such as
+        `InvalidInput` for another number of files, are raised at the first piece.
+        """
+        job = self.job(job_id)
+        with TemporaryDirectory(prefix="cloudq-") as scratch:
+            path = self._parts.stage_out.output_file(job, name, Path(scratch), progress)
+            with path.open("rb") as file:
+                while piece := file.read(PIECE_BYTES):
+                    yield piece
 
     def examine(
         self, *, deep: bool = False, collect: bool = False, begin: Callable[[str], object] = lambda _: None

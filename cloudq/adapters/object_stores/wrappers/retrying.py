@@ -25,6 +25,7 @@ from cloudq.ports.object_store import (
     StoredObject,
     Unchanged,
     UnfinishedUpload,
+    forget_progress,
 )
 
 Result = TypeVar("Result")
@@ -98,8 +99,15 @@ class RetryingStore:
     def abort_upload(self, upload: UnfinishedUpload) -> None:
         self._control(lambda: self.inner.abort_upload(upload))
 
-    def download(self, key: str, target: Path, *, max_bytes: int | None = None) -> int:
-        return self._bulk(lambda: self.inner.download(key, target, max_bytes=max_bytes))
+    def download(
+        self,
+        key: str,
+        target: Path,
+        *,
+        max_bytes: int | None = None,
+        note: Callable[[int], object] = forget_progress,
+    ) -> int:
+        return self._bulk(lambda: self.inner.download(key, target, max_bytes=max_bytes, note=note))
 
     def read(self, key: str) -> Iterator[bytes]:
         first, remaining = self._bulk(lambda: _begun(self.inner.read(key)))
