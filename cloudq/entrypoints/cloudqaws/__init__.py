@@ -20,6 +20,21 @@ _COMMANDS = {
     "preset": Listed("preset", "Copy a preset so that you can edit it."),
 }
 
+_MEANT = {
+    "ls": "list", "show": "list", "status": "list", "ps": "list", "clusters": "list", "describe": "list",
+    "rm": "delete", "remove": "delete", "destroy": "delete", "down": "delete", "kill": "delete",
+    "up": "create", "new": "create", "start": "create", "launch": "create", "build": "create",
+    "copy": "preset", "presets": "preset", "help": "--help", "version": "--version",
+}  # fmt: skip
+"""What to type instead of words that other programs have, or that people try."""
+
+_EXAMPLES = (
+    "cloudqaws create --name my-cluster --keypair my-key --dry_run",
+    "cloudqaws create --name my-cluster --keypair my-key",
+    "cloudqaws list",
+    "cloudqaws delete --name my-cluster",
+)
+
 
 @click.group(
     cls=LazyGroup,
@@ -27,6 +42,8 @@ _COMMANDS = {
     package="cloudq.entrypoints.cloudqaws.commands",
     program="cloudqaws",
     session=Session,
+    examples=_EXAMPLES,
+    meant=_MEANT,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, prog_name="cloudqaws", message="%(prog)s %(version)s")

@@ -29,6 +29,31 @@ _COMMANDS = {
     "doctor": Listed("doctor", "Find problems, and show how to fix them."),
 }
 
+_MEANT = {
+    "run": "submit", "sbatch": "submit", "qsub": "submit", "launch": "submit", "start": "submit",
+    "rerun": "submit --rerun", "retry": "submit --rerun", "resubmit": "submit --rerun",
+    "show": "stat", "status": "stat", "info": "stat", "describe": "stat", "state": "stat",
+    "why": "explain", "debug": "explain", "diagnose": "explain",
+    "ls": "list", "ps": "list", "queue": "list", "squeue": "list", "qstat": "list", "jobs": "list",
+    "top": "list", "sacct": "history", "qacct": "history", "past": "history", "finished": "history",
+    "logs": "log", "tail": "log", "cat": "log", "output": "log", "follow": "log --follow",
+    "kill": "cancel", "stop": "cancel", "abort": "cancel", "scancel": "cancel", "qdel": "cancel",
+    "rm": "delete", "remove": "delete", "purge": "delete", "clean": "delete --all",
+    "get": "stageout", "fetch": "stageout", "download": "stageout", "pull": "stageout", "results": "stageout",
+    "systems": "agents", "nodes": "agents", "sinfo": "agents", "qhost": "agents", "hosts": "agents",
+    "config": "init", "configure": "init", "setup": "init", "check": "doctor", "test": "doctor",
+    "preview": "convert", "move": "requeue", "help": "--help", "version": "--version",
+}  # fmt: skip
+"""What to type instead of words that other programs have, or that people try."""
+
+_EXAMPLES = (
+    "cloudqcli submit --script job.sh --submit_to abci",
+    "cloudqcli list",
+    "cloudqcli log 3f7e7681 --follow",
+    "cloudqcli stageout 3f7e7681",
+    "cloudqcli explain 3f7e7681",
+)
+
 
 @click.group(
     cls=LazyGroup,
@@ -36,6 +61,8 @@ _COMMANDS = {
     package="cloudq.entrypoints.cloudqcli.commands",
     program="cloudqcli",
     session=Session,
+    examples=_EXAMPLES,
+    meant=_MEANT,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, prog_name="cloudqcli", message="%(prog)s %(version)s")

@@ -5,12 +5,18 @@ from __future__ import annotations
 import importlib
 import io
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import click
 
 from cloudq.entrypoints.shared.faults import faults_reported
+from cloudq.entrypoints.shared.help import (
+    did_you_mean,
+    write_common_options,
+    write_examples,
+    write_own_options,
+)
 from cloudq.entrypoints.shared.options import CommonOptions
 
 
@@ -26,7 +32,8 @@ class Listed(NamedTuple):
 class LazyGroup(click.Group):
     """A group of *commands* by name, in the order in which a user needs them; their modules are in *package*.
 
-    Each run gets a new *session*, unless a test provides one.
+    Each run gets a new *session*, unless a test provides one. *meant* has what to type instead of commands
+    that users know from other programs.
     """
 
     def __init__(
@@ -36,9 +43,13 @@ class LazyGroup(click.Group):
         package: str,
         program: str,
         session: Callable[[], CommonOptions],
+        examples: Sequence[str],
+        meant: Mapping[str, str],
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        self.examples = tuple(examples)
+        self._meant = meant
         self._commands = commands
         self._package = package
         self._program = program
@@ -60,6 +71,23 @@ class LazyGroup(click.Group):
         module = importlib.import_module(f"{self._package}.{self._commands[cmd_name].module}")
         command: click.Command = module.command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that *args* name; suggest another one for a name that is none."""
+        name = args[0]
+        if name not in self._commands and not name.startswith("-") and not ctx.resilient_parsing:
+            hint = did_you_mean(name, self._commands, self._meant)
+            raise click.UsageError(f"No such command {name!r}.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands, the examples and the options."""
+        write_own_options(self, ctx, formatter)
+        self.format_commands(ctx, formatter)
+        write_examples(self.examples, formatter)
+        write_common_options(self, ctx, formatter)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Write the list of commands from the table, without their modules."""
