@@ -47,13 +47,20 @@ class Client:
     _parts: ClientParts = field(repr=False)
 
     @classmethod
-    def connect(cls, config: Config | Path | str | None = None) -> Client:
+    def connect(
+        cls,
+        config: Config | Path | str | None = None,
+        *,
+        on_silence: Callable[[str], object] | None = None,
+    ) -> Client:
         """Return a client of the bucket that *config* names.
 
         A path is that of a configuration file; None stands for ``~/.cloudq/config.toml`` and ``CLOUDQ_*``
-        variables, or the embedded default if there are none. No request is sent yet. Raises `ConfigProblem`.
+        variables, or the embedded default if there are none. *on_silence* is called with a message, from
+        another thread, when the store does not answer for 2 s and is tried again. No request is sent yet.
+        Raises `ConfigProblem`.
         """
-        return cls(client_parts(config))
+        return cls(client_parts(config, on_silence))
 
     def __enter__(self) -> Client:
         return self

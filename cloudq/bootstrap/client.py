@@ -88,15 +88,20 @@ class ClientParts:
     close: Callable[[], None]
 
 
-def client_parts(config: Config | Path | str | None) -> ClientParts:
-    """Wire a client for *config*: a loaded configuration, its file, or None for the default places."""
+def client_parts(
+    config: Config | Path | str | None, on_silence: Callable[[str], object] | None = None
+) -> ClientParts:
+    """Wire a client for *config*: a loaded configuration, its file, or None for the default places.
+
+    *on_silence* gets a message, from another thread, when the store does not answer for 2 s.
+    """
     if not isinstance(config, Config):
         config = load_config(os.environ, path=Path(config) if config is not None else None)
     clock = SystemClock()
     workers = ThreadWorkers(READERS)
     name = config.client.name or f"{_user()}@{platform.node()}"
     names = NameTables(config.projects, config.resources)
-    store = open_store(config.store, clock)
+    store = open_store(config.store, clock, on_silence)
     return wire_client(
         store, clock, RandomIds(), workers, name, workers.close, names,
         config.store.in_words, doubts_of(config.store),

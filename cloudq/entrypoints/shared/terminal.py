@@ -18,6 +18,8 @@ _COLOUR_OR_CHAR = re.compile(r"\x1b\[[0-9;]{0,20}m|.", re.DOTALL)
 _BEGUN_COLOUR = re.compile(r"\x1b(?:\[[0-9;]{0,20})?\Z")
 _LINE_CONTROLS = "\n\t\r"
 _RESET = "\x1b[0m"
+_PASSING_COLUMNS = 78
+_ERASE = "\r" + " " * _PASSING_COLUMNS + "\r"
 
 
 def printable(text: str) -> str:
@@ -39,6 +41,23 @@ def show_progress(text: str) -> None:
     """Print a progress message on stderr if it is a terminal."""
     if sys.stderr.isatty():
         show_message(text)
+
+
+class PassingLine:
+    """Progress on one line of a terminal's stderr, which is erased before anything else is printed.
+
+    Elsewhere, nothing is shown.
+    """
+
+    def show(self, text: str) -> None:
+        """Show *text* in place of what the line showed before."""
+        if sys.stderr.isatty():
+            click.echo(_ERASE + cut(printable(text), _PASSING_COLUMNS), nl=False, err=True)
+
+    def erase(self) -> None:
+        """Leave the line empty, with the cursor at its beginning."""
+        if sys.stderr.isatty():
+            click.echo(_ERASE, nl=False, err=True)
 
 
 def can_ask_user() -> bool:
