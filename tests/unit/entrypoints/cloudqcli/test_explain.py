@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 
 import pytest
+from attrs import evolve
 
 from cloudq.adapters.systems import load_profile
 from cloudq.domain.jobs.job_state import JobState
 from cloudq.domain.jobs.summary import ActiveJob, ActiveSummary
 from cloudq.domain.jobs.task_states import TaskState, TaskStates
 from cloudq.domain.scripts.array_range import ArrayRange
-from tests.builders import NOON, a_finished_job, a_job, at
+from tests.builders import NOON, a_finished_job, a_job, a_lease, at
 from tests.parts.scripted_scheduler import Script
 from tests.unit.entrypoints.cloudqcli.conftest import Cli
 
@@ -69,6 +70,41 @@ def test_a_job_whose_agent_is_away_or_was_stopped(cli: Cli) -> None:
     cli.golden("explain_away.txt", shown(cli, away_id))
 
 
+def test_an_agent_whose_bucket_is_in_doubt_names_the_way_out(cli: Cli) -> None:
+    lease = a_lease(bucket_doubt="doubt-1", last_error="the lease of alpha in the bucket is missing")
+    cli.world.client().list_agents.registry.take_lease("alpha", lease, None)
+
+    cli.golden("explain_doubt.txt", shown(cli, cli.submit()))
+
+
+def test_a_job_whose_holder_is_away_can_be_taken_back(cli: Cli) -> None:
+    agent = cli.agent(Script(600))
+    job_id = cli.submit()
+    agent.cycles(3)
+    agent.die()
+    cli.clock.agent = None
+    cli.clock.pass_by(3600)
+
+    cli.golden("explain_holder_away.txt", shown(cli, job_id))
+
+
+def test_an_interrupted_submission_can_be_completed(cli: Cli) -> None:
+    cli.put(a_job(invited=()))
+
+    assert "it is offered to no system: its submission was interrupted" in shown(cli, "3f7e7681")
+    assert "cloudqcli requeue 3f7e7681  offer the job again" in shown(cli, "3f7e7681")
+
+
+def test_a_cancel_that_the_agent_has_not_seen_is_named(cli: Cli) -> None:
+    agent = cli.agent(Script(600))
+    job_id = cli.submit()
+    agent.cycles(3)
+    cli.clock.agent = None
+    assert cli("cancel", job_id).exit_code == 0
+
+    assert "  - its agent on alpha was asked to cancel it\n" in shown(cli, job_id)
+
+
 def test_a_job_that_no_known_system_can_take(cli: Cli) -> None:
     """Each system is named with its own reason."""
     local = load_profile("local", cli.world.tmp / "none")
@@ -93,8 +129,6 @@ def put_note(cli: Cli, job_id: str, state: JobState, note: str) -> None:
     """Publish a summary of alpha in which *job_id* has a note, and the record in which it waits."""
     jobs = cli.jobs
     stored = jobs.load(job_id)
-    from attrs import evolve
-
     jobs.replace(stored, evolve(stored.job, state=state))
     registry = cli.world.client().list_agents.registry
     line = ActiveJob(job_id, "run.sh", state, "alpha", NOON, note)
