@@ -172,8 +172,6 @@ class ExplainJob:
         else:
             yield from self._held(job, self._system(job.run_system, job, signs))
         yield from self._failures(job)
-        if job.state is JobState.RUN:
-            yield Advice(NextStep.FOLLOW_LOG)
         yield Advice(NextStep.CANCEL)
 
     def _dependencies(self, job: Job) -> Findings:
@@ -234,6 +232,8 @@ class ExplainJob:
         text = _PHASES[job.state].format(system=system.name) + (f": {note}" if note else "")
         yield Reason(Cause.RUNNING if job.state is JobState.RUN else Cause.WAITING, text, system.name)
         yield from _agent_troubles(system)
+        if system.is_alive and job.state is JobState.RUN:
+            yield Advice(NextStep.FOLLOW_LOG)
         if not system.is_alive:
             yield Advice(NextStep.REQUEUE)
             yield Advice(NextStep.CANCEL_BY_FORCE)
@@ -255,8 +255,8 @@ class ExplainJob:
     def _ended(self, job: Job) -> Findings:
         if job.exit_code is not None and job.array_tid is None:
             yield Reason(Cause.EXIT, f"its script ended with {code_in_words(job.exit_code)}")
-        if job.error_msg and job.error_msg != f"exit code {job.exit_code}":
-            yield Reason(Cause.ENDED, job.error_msg)
+        if message := _beyond_the_exit_code(job):
+            yield Reason(Cause.ENDED, message)
         elif job.state is JobState.TIMEOUT:
             yield Reason(Cause.ENDED, "it was ended by its time limit")
         if job.state is JobState.DELETED:
@@ -387,6 +387,12 @@ def _failed_groups(job: Job) -> tuple[TaskGroup, ...]:
     return tuple(
         group for group in job.tasks.groups if group.state.is_final and group.state is not JobState.DONE
     )
+
+
+def _beyond_the_exit_code(job: Job) -> str:
+    """Return the reason that the record gives for the end, without parts that only repeat the exit code."""
+    repeated = f"exit code {job.exit_code}"
+    return "; ".join(part for part in job.error_msg.split("; ") if part and part != repeated)
 
 
 def _group_text(group: TaskGroup) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cloudq.application.client.explain_job import Advice, Explanation, LogEnd, NextStep
 from cloudq.domain.errors import CloudqError
+from cloudq.domain.jobs.job_state import JobState
 from cloudq.entrypoints.cloudqcli.output import job_record
 from cloudq.entrypoints.cloudqcli.tables import local_time
 from cloudq.entrypoints.shared.terminal import printable, show_message
@@ -77,8 +78,10 @@ def _where(job: Job) -> str:
 
 
 def _question(explanation: Explanation) -> str:
+    if explanation.job.state in {JobState.INIT, JobState.READY}:
+        return "Why it waits"
     if not explanation.job.is_final:
-        return "Why"
+        return "What is known"
     return "Why it ended so" if explanation.has_failed else "How it ended"
 
 
