@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 from cloudq.domain.version import VERSION
 
 if TYPE_CHECKING:
+    from cloudq.application.client.explain_job import Explanation, NextStep
     from cloudq.application.client.query_jobs import ActiveJobs
+    from cloudq.application.client.read_log import TaskLine
     from cloudq.application.client.requeue_job import Requeued
     from cloudq.application.client.submit_job import Submitted
     from cloudq.application.shared.cancel_job import CancelResult
@@ -50,6 +52,7 @@ _HOMES = {
     "Client": "cloudq.client",
     "CloudqError": "cloudq.domain.errors",
     "Config": "cloudq.config",
+    "Explanation": "cloudq.application.client.explain_job",
     "Finding": "cloudq.domain.finding",
     "HistoryEntry": "cloudq.domain.jobs.history",
     "Holder": "cloudq.application.shared.find_holder",
@@ -60,11 +63,13 @@ _HOMES = {
     "JobStateConflict": "cloudq.domain.errors",
     "Level": "cloudq.domain.finding",
     "MaybeSubmitted": "cloudq.domain.errors",
+    "NextStep": "cloudq.application.client.explain_job",
     "Remedy": "cloudq.domain.finding",
     "Requeued": "cloudq.application.client.requeue_job",
     "StoreProblem": "cloudq.domain.errors",
     "StoreUnavailable": "cloudq.domain.errors",
     "Submitted": "cloudq.application.client.submit_job",
+    "TaskLine": "cloudq.application.client.read_log",
     "UnknownSystem": "cloudq.domain.errors",
     "WaitTimedOut": "cloudq.domain.errors",
     "load_config": "cloudq.config",
@@ -79,6 +84,7 @@ __all__ = [
     "Client",
     "CloudqError",
     "Config",
+    "Explanation",
     "Finding",
     "HistoryEntry",
     "Holder",
@@ -89,11 +95,13 @@ __all__ = [
     "JobStateConflict",
     "Level",
     "MaybeSubmitted",
+    "NextStep",
     "Remedy",
     "Requeued",
     "StoreProblem",
     "StoreUnavailable",
     "Submitted",
+    "TaskLine",
     "UnknownSystem",
     "WaitTimedOut",
     "__version__",
