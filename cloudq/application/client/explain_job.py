@@ -229,7 +229,7 @@ class ExplainJob:
         if self.queue.is_cancel_requested(system.name, job.tag):
             yield Reason(Cause.CANCEL, f"its agent on {system.name} was asked to cancel it", system.name)
         note = system.note or (job.changes[-1].reason if job.changes else "")
-        text = _PHASES[job.state].format(system=system.name) + (f": {note}" if note else "")
+        text = f"{_PHASES[job.state].format(system=system.name)}{_progress(job)}{f': {note}' if note else ''}"
         yield Reason(Cause.RUNNING if job.state is JobState.RUN else Cause.WAITING, text, system.name)
         yield from _agent_troubles(system)
         if system.is_alive and job.state is JobState.RUN:
@@ -387,6 +387,14 @@ def _failed_groups(job: Job) -> tuple[TaskGroup, ...]:
     return tuple(
         group for group in job.tasks.groups if group.state.is_final and group.state is not JobState.DONE
     )
+
+
+def _progress(job: Job) -> str:
+    """Return how many tasks of an array have ended; empty for other jobs."""
+    if job.array_tid is None or not job.tasks.groups:
+        return ""
+    states = [state.state for _, state in job.tasks.items()]
+    return f" ({sum(state.is_final for state in states)} of {len(states)} tasks have ended)"
 
 
 def _beyond_the_exit_code(job: Job) -> str:

@@ -144,6 +144,23 @@ def test_a_running_job_names_its_system(cli: Cli) -> None:
     cli.golden("explain_running.txt", shown(cli, job_id))
 
 
+def test_a_running_array_shows_its_progress_and_failed_tasks(cli: Cli) -> None:
+    states = {n: TaskState(JobState.RUN) for n in range(1, 5)}
+    states |= {1: TaskState(JobState.DONE, 0), 2: TaskState(JobState.ERROR, 127)}
+    cli.put(
+        a_job(
+            state=JobState.RUN,
+            claim=1,
+            run_system="alpha",
+            array_tid=ArrayRange.parse("1-4"),
+            tasks=TaskStates.of(states),
+        )
+    )
+    cli.world.store.put(f"jobs/3f7e7681/1/log/stderr.2/{0:020}", b"pyton: command not found\n")
+
+    cli.golden("explain_running_array.txt", shown(cli, "3f7e7681"))
+
+
 def test_a_failed_job_shows_its_exit_code_in_words_and_stderr(cli: Cli) -> None:
     stderr = "".join(f"line {number}\n" for number in range(1, 31)) + "\x1b[2Jkilled\n"
     job_id = cli.ended(script=Script(30, 137, "out\n", stderr))
