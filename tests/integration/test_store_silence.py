@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pty
-import re
 import select
 import socket
 import subprocess
@@ -42,26 +41,33 @@ def test_a_terminal_says_within_seconds_that_the_store_is_tried_again(address: s
     ours, theirs = pty.openpty()
     began = time.monotonic()
     process = subprocess.Popen(
-        COMMAND, env=environment(address, tmp_path), stdout=subprocess.PIPE, stderr=theirs
+        COMMAND, env=environment(address, tmp_path), stdout=subprocess.DEVNULL, stderr=theirs
     )
     os.close(theirs)
     screen, seen_at = "", 0.0
     try:
-        while process.poll() is None and time.monotonic() - began < 90:
-            if select.select([ours], [], [], 0.1)[0]:
-                screen += os.read(ours, 4096).decode()
+        while piece := read_terminal(ours):
+            screen += piece
             if "trying again" in screen and not seen_at:
                 seen_at = time.monotonic() - began
+        process.wait(60)
     finally:
         process.kill()
-        process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
         os.close(ours)
 
     assert process.returncode == 4, screen
     assert 2.0 <= seen_at < 6.0, screen
-    assert len(re.findall("trying again", screen)) == 1, screen
+    assert screen.count("trying again") == 1, screen
+
+
+def read_terminal(terminal: int) -> str:
+    """Return what a program writes to its terminal next; an empty text at the end, or after a minute."""
+    if not select.select([terminal], [], [], 60)[0]:
+        return ""
+    try:
+        return os.read(terminal, 4096).decode()
+    except OSError:  # Linux ends a terminal without a writer in this way
+        return ""
 
 
 def test_a_pipe_gets_the_error_alone(address: str, tmp_path: Path) -> None:
@@ -71,4 +77,4 @@ def test_a_pipe_gets_the_error_alone(address: str, tmp_path: Path) -> None:
 
     assert (result.returncode, result.stdout) == (4, "")
     assert "trying again" not in result.stderr
-    assert len(result.stderr.splitlines()) == 1
+    assert all(line.startswith("cloudqcli: ") for line in result.stderr.splitlines())
