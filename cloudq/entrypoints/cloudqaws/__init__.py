@@ -9,6 +9,7 @@ from __future__ import annotations
 import click
 
 from cloudq import __version__
+from cloudq.entrypoints.cloudqaws.help_texts import EXAMPLES, MEANT
 from cloudq.entrypoints.cloudqaws.session import Session
 from cloudq.entrypoints.shared.group import LazyGroup, Listed
 from cloudq.entrypoints.shared.options import common_options
@@ -20,21 +21,6 @@ _COMMANDS = {
     "preset": Listed("preset", "Copy a preset so that you can edit it."),
 }
 
-_MEANT = {
-    "ls": "list", "show": "list", "status": "list", "ps": "list", "clusters": "list", "describe": "list",
-    "rm": "delete", "remove": "delete", "destroy": "delete", "down": "delete", "kill": "delete",
-    "up": "create", "new": "create", "start": "create", "launch": "create", "build": "create",
-    "copy": "preset", "presets": "preset", "help": "--help", "version": "--version",
-}  # fmt: skip
-"""What to type instead of words that other programs have, or that people try."""
-
-_EXAMPLES = (
-    "cloudqaws create --name my-cluster --keypair my-key --dry_run",
-    "cloudqaws create --name my-cluster --keypair my-key",
-    "cloudqaws list",
-    "cloudqaws delete --name my-cluster",
-)
-
 
 @click.group(
     cls=LazyGroup,
@@ -42,8 +28,8 @@ _EXAMPLES = (
     package="cloudq.entrypoints.cloudqaws.commands",
     program="cloudqaws",
     session=Session,
-    examples=_EXAMPLES,
-    meant=_MEANT,
+    examples=EXAMPLES,
+    meant=MEANT,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, prog_name="cloudqaws", message="%(prog)s %(version)s")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import click
 
 from cloudq import __version__
+from cloudq.entrypoints.cloudqcli.help_texts import EXAMPLES, MEANT
 from cloudq.entrypoints.cloudqcli.session import Session
 from cloudq.entrypoints.shared.group import LazyGroup, Listed
 from cloudq.entrypoints.shared.options import common_options
@@ -29,31 +30,6 @@ _COMMANDS = {
     "doctor": Listed("doctor", "Find problems, and show how to fix them."),
 }
 
-_MEANT = {
-    "run": "submit", "sbatch": "submit", "qsub": "submit", "launch": "submit", "start": "submit",
-    "rerun": "submit --rerun", "retry": "submit --rerun", "resubmit": "submit --rerun",
-    "show": "stat", "status": "stat", "info": "stat", "describe": "stat", "state": "stat",
-    "why": "explain", "debug": "explain", "diagnose": "explain",
-    "ls": "list", "ps": "list", "queue": "list", "squeue": "list", "qstat": "list", "jobs": "list",
-    "top": "list", "sacct": "history", "qacct": "history", "past": "history", "finished": "history",
-    "logs": "log", "tail": "log", "cat": "log", "output": "log", "follow": "log --follow",
-    "kill": "cancel", "stop": "cancel", "abort": "cancel", "scancel": "cancel", "qdel": "cancel",
-    "rm": "delete", "remove": "delete", "purge": "delete", "clean": "delete --all",
-    "get": "stageout", "fetch": "stageout", "download": "stageout", "pull": "stageout", "results": "stageout",
-    "systems": "agents", "nodes": "agents", "sinfo": "agents", "qhost": "agents", "hosts": "agents",
-    "config": "init", "configure": "init", "setup": "init", "check": "doctor", "test": "doctor",
-    "preview": "convert", "move": "requeue", "help": "--help", "version": "--version",
-}  # fmt: skip
-"""What to type instead of words that other programs have, or that people try."""
-
-_EXAMPLES = (
-    "cloudqcli submit --script job.sh --submit_to abci",
-    "cloudqcli list",
-    "cloudqcli log 3f7e7681 --follow",
-    "cloudqcli stageout 3f7e7681",
-    "cloudqcli explain 3f7e7681",
-)
-
 
 @click.group(
     cls=LazyGroup,
@@ -61,8 +37,8 @@ _EXAMPLES = (
     package="cloudq.entrypoints.cloudqcli.commands",
     program="cloudqcli",
     session=Session,
-    examples=_EXAMPLES,
-    meant=_MEANT,
+    examples=EXAMPLES,
+    meant=MEANT,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, prog_name="cloudqcli", message="%(prog)s %(version)s")

@@ -17,7 +17,7 @@ _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _MODES = ("daemon", "detach", "status", "stop", "confirm", "new_home", "acceptance")
 
 
-_MEANT = {
+MEANT = {
     "start": "--daemon --detach", "run": "--daemon", "up": "--daemon --detach", "down": "--stop",
     "kill": "--stop", "end": "--stop", "show": "--status", "ps": "--status", "ls": "--status",
     "info": "--status", "test": "--acceptance", "check": "--acceptance", "reset": "--new_home",
@@ -25,7 +25,7 @@ _MEANT = {
 }  # fmt: skip
 """What to type instead of words that people try."""
 
-_EXAMPLES = (
+EXAMPLES = (
     "cloudqd --daemon --detach",
     "cloudqd --status",
     "cloudqd --stop",
@@ -35,8 +35,8 @@ _EXAMPLES = (
 
 @click.command(
     cls=Command,
-    examples=_EXAMPLES,
-    meant=_MEANT,
+    examples=EXAMPLES,
+    meant=MEANT,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.option("--daemon", is_flag=True, help="Run until stopped, in the foreground.")

@@ -13,6 +13,7 @@ import click
 from cloudq.entrypoints.shared.faults import faults_reported
 from cloudq.entrypoints.shared.help import (
     did_you_mean,
+    with_examples,
     write_common_options,
     write_examples,
     write_own_options,
@@ -32,8 +33,8 @@ class Listed(NamedTuple):
 class LazyGroup(click.Group):
     """A group of *commands* by name, in the order in which a user needs them; their modules are in *package*.
 
-    Each run gets a new *session*, unless a test provides one. *meant* has what to type instead of commands
-    that users know from other programs.
+    Each run gets a new *session*, unless a test provides one. *examples* are by command; those of the group
+    are under an empty name. *meant* has what to type instead of commands that users know from elsewhere.
     """
 
     def __init__(
@@ -43,12 +44,12 @@ class LazyGroup(click.Group):
         package: str,
         program: str,
         session: Callable[[], CommonOptions],
-        examples: Sequence[str],
+        examples: Mapping[str, Sequence[str]],
         meant: Mapping[str, str],
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.examples = tuple(examples)
+        self._examples = examples
         self._meant = meant
         self._commands = commands
         self._package = package
@@ -69,8 +70,7 @@ class LazyGroup(click.Group):
         if cmd_name not in self._commands:
             return None
         module = importlib.import_module(f"{self._package}.{self._commands[cmd_name].module}")
-        command: click.Command = module.command
-        return command
+        return with_examples(module.command, self._examples.get(cmd_name, ()))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -86,7 +86,7 @@ class LazyGroup(click.Group):
         """Write the commands, the examples and the options."""
         write_own_options(self, ctx, formatter)
         self.format_commands(ctx, formatter)
-        write_examples(self.examples, formatter)
+        write_examples(self._examples.get("", ()), formatter)
         write_common_options(self, ctx, formatter)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

@@ -43,6 +43,24 @@ class Command(click.Command):
         write_common_options(self, ctx, formatter)
 
 
+def with_examples(command: click.Command, examples: Sequence[str]) -> Command:
+    """Return *command* as one whose help page has *examples*."""
+    return Command(
+        command.name,
+        context_settings=command.context_settings,
+        callback=command.callback,
+        params=command.params,
+        help=command.help,
+        epilog=command.epilog,
+        options_metavar=command.options_metavar,
+        add_help_option=command.add_help_option,
+        no_args_is_help=command.no_args_is_help,
+        hidden=command.hidden,
+        deprecated=command.deprecated,
+        examples=examples,
+    )
+
+
 def write_own_options(command: click.Command, ctx: click.Context, formatter: click.HelpFormatter) -> None:
     """Write the options that other commands do not have."""
     _write(formatter, "Options", _records(command, ctx, are_common=False))
@@ -55,6 +73,8 @@ def write_common_options(command: click.Command, ctx: click.Context, formatter: 
 
 def write_examples(examples: Sequence[str], formatter: click.HelpFormatter) -> None:
     """Write examples as they are typed, one a line, never wrapped."""
+    if not examples:
+        return
     with formatter.section("Examples"):
         for example in examples:
             formatter.write(f"{'':>{formatter.current_indent}}{example}\n")

@@ -16,7 +16,6 @@ from cloudq.entrypoints.cloudqaws.session import (
     pass_session,
     profile_option,
 )
-from cloudq.entrypoints.shared.help import Command
 from cloudq.entrypoints.shared.json_output import print_json
 from cloudq.entrypoints.shared.options import common_options, json_option, option
 from cloudq.entrypoints.shared.terminal import show_message
@@ -31,13 +30,7 @@ _ACCESS = {
 _STORE_OPTIONS = ("cs_bucket", "cs_endpoint", "cs_profile")
 
 
-@click.command(
-    cls=Command,
-    examples=(
-        "cloudqaws create --name my-cluster --keypair my-key --dry_run",
-        "cloudqaws create --name my-cluster --keypair my-key --cs_bucket my-jobs",
-    ),
-)
+@click.command
 @option("--name", required=True, metavar="NAME", help="Name of the cluster, and of the system for jobs.")
 @option("--keypair", required=True, metavar="NAME", help="SSH key pair to log in to the head node with.")
 @option("--cs_profile", metavar="NAME", help="Profile of ~/.aws/credentials with the keys to the job bucket.")

@@ -11,16 +11,12 @@ from cloudq.entrypoints.cloudqaws.session import (
     pass_session,
     profile_option,
 )
-from cloudq.entrypoints.shared.help import Command
 from cloudq.entrypoints.shared.json_output import print_json
 from cloudq.entrypoints.shared.options import common_options, json_option, option
 from cloudq.entrypoints.shared.terminal import show_message
 
 
-@click.command(
-    cls=Command,
-    examples=("cloudqaws delete --name my-cluster",),
-)
+@click.command
 @option("--name", required=True, metavar="NAME", help="Name of the cluster.")
 @profile_option
 @option("--no_wait", is_flag=True, help="Return as soon as the deletion has started.")

@@ -8,15 +8,11 @@ import click
 
 from cloudq.bootstrap.builder import presets_of
 from cloudq.config import config_home
-from cloudq.entrypoints.shared.help import Command
 from cloudq.entrypoints.shared.options import common_options, option
 from cloudq.entrypoints.shared.terminal import printable
 
 
-@click.command(
-    cls=Command,
-    examples=("cloudqaws preset --preset_name default",),
-)
+@click.command
 @option("--preset_name", required=True, metavar="NAME", help="A preset that comes with cloudq.")
 @common_options
 def command(preset_name: str) -> None:

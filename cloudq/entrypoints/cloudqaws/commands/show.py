@@ -7,19 +7,12 @@ import click
 from cloudq.domain.clusters.cluster import ClusterState
 from cloudq.entrypoints.cloudqaws.output import cluster_lines, cluster_record
 from cloudq.entrypoints.cloudqaws.session import Session, pass_session, profile_option
-from cloudq.entrypoints.shared.help import Command
 from cloudq.entrypoints.shared.json_output import print_json
 from cloudq.entrypoints.shared.options import common_options, json_option
 from cloudq.entrypoints.shared.terminal import show_message
 
 
-@click.command(
-    cls=Command,
-    examples=(
-        "cloudqaws list",
-        "cloudqaws list --json",
-    ),
-)
+@click.command
 @profile_option
 @json_option
 @common_options

@@ -7,19 +7,12 @@ import click
 from cloudq.entrypoints.cloudqcli.output import active_record
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
 from cloudq.entrypoints.cloudqcli.tables import list_header, list_line
-from cloudq.entrypoints.shared.help import Command
 from cloudq.entrypoints.shared.json_output import print_json
 from cloudq.entrypoints.shared.options import common_options, json_option
 from cloudq.entrypoints.shared.terminal import show_message
 
 
-@click.command(
-    cls=Command,
-    examples=(
-        "cloudqcli list",
-        "cloudqcli list --long",
-    ),
-)
+@click.command
 @click.option("--long", "-l", "long", is_flag=True, help="Also show why each job waits.")
 @json_option
 @common_options

@@ -7,18 +7,11 @@ import click
 from cloudq.entrypoints.cloudqcli.agent_table import agent_lines
 from cloudq.entrypoints.cloudqcli.output import agent_record
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
-from cloudq.entrypoints.shared.help import Command
 from cloudq.entrypoints.shared.json_output import print_json
 from cloudq.entrypoints.shared.options import common_options, json_option
 
 
-@click.command(
-    cls=Command,
-    examples=(
-        "cloudqcli agents",
-        "cloudqcli agents --long",
-    ),
-)
+@click.command
 @click.option(
     "--long", "-l", "long", is_flag=True, help="Also show store checks, current work and last errors."
 )

@@ -12,7 +12,6 @@ from cloudq.domain.errors import WaitTimedOut
 from cloudq.entrypoints.cloudqcli.holding import claim_option, decided_claim
 from cloudq.entrypoints.cloudqcli.options import job_id_option, needs_id
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
-from cloudq.entrypoints.shared.help import Command
 from cloudq.entrypoints.shared.options import common_options
 from cloudq.entrypoints.shared.terminal import show_message, show_progress
 
@@ -24,14 +23,7 @@ ASK_AGAIN_AFTER_S = 30.0
 """Since the last request, the job may have been taken back, and taken by another system."""
 
 
-@click.command(
-    cls=Command,
-    examples=(
-        "cloudqcli cancel 3f7e7681",
-        "cloudqcli cancel 3f7e7681 --tid 7",
-        "cloudqcli cancel 3f7e7681 --wait",
-    ),
-)
+@click.command
 @job_id_option
 @click.option("--tid", type=int, metavar="N", help="Cancel only this task of an array job.")
 @click.option("--wait", is_flag=True, help="Wait until the job has ended.")

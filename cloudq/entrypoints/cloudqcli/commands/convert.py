@@ -7,18 +7,11 @@ from pathlib import Path
 import click
 
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
-from cloudq.entrypoints.shared.help import Command
 from cloudq.entrypoints.shared.options import common_options, option
 from cloudq.entrypoints.shared.terminal import show_message
 
 
-@click.command(
-    cls=Command,
-    examples=(
-        "cloudqcli convert --script mjob.sh --system abci",
-        "cloudqcli convert --script mjob.sh --system kaede --profile slurm",
-    ),
-)
+@click.command
 @option("--script", required=True, metavar="FILE", help="The meta jobscript.")
 @option("--system", required=True, metavar="SYSTEM", help="The system on which it would run.")
 @option("--profile", default="", metavar="NAME", help="Profile of that system: local, slurm, …")

@@ -6,18 +6,10 @@ import click
 
 from cloudq.entrypoints.cloudqcli.options import job_id_option, one_of
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
-from cloudq.entrypoints.shared.help import Command
 from cloudq.entrypoints.shared.options import common_options
 
 
-@click.command(
-    cls=Command,
-    examples=(
-        "cloudqcli delete 3f7e7681",
-        "cloudqcli delete --all",
-        "cloudqcli delete --agent abci",
-    ),
-)
+@click.command
 @job_id_option
 @click.option("--all", "delete_all", is_flag=True, help="Delete every job that has ended.")
 @click.option("--agent", metavar="SYSTEM", help="Delete the log of a system's agent.")

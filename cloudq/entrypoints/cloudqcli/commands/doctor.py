@@ -11,7 +11,6 @@ from cloudq.bootstrap.doctor import machine_checks
 from cloudq.domain.errors import CloudqError, ConfigProblem
 from cloudq.domain.finding import Finding, Level, Remedy
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
-from cloudq.entrypoints.shared.help import Command
 from cloudq.entrypoints.shared.json_output import print_json
 from cloudq.entrypoints.shared.options import common_options, json_option
 from cloudq.entrypoints.shared.terminal import PassingLine, printable
@@ -31,14 +30,7 @@ COMMANDS = {
 """What to type for each remedy."""
 
 
-@click.command(
-    cls=Command,
-    examples=(
-        "cloudqcli doctor",
-        "cloudqcli doctor --deep",
-        "cloudqcli doctor --collect",
-    ),
-)
+@click.command
 @click.option(
     "--deep", is_flag=True, help="Also write and list more than 1,000 small objects, and race more writers."
 )

@@ -8,18 +8,11 @@ from cloudq.domain.errors import JobNotFound
 from cloudq.entrypoints.cloudqcli.explanation import explanation_lines, explanation_record
 from cloudq.entrypoints.cloudqcli.options import job_id_option, needs_id
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
-from cloudq.entrypoints.shared.help import Command
 from cloudq.entrypoints.shared.json_output import print_json
 from cloudq.entrypoints.shared.options import common_options, json_option
 
 
-@click.command(
-    cls=Command,
-    examples=(
-        "cloudqcli explain 3f7e7681",
-        "cloudqcli explain 3f7e7681 --json",
-    ),
-)
+@click.command
 @job_id_option
 @json_option
 @common_options

@@ -7,18 +7,11 @@ import click
 from cloudq.entrypoints.cloudqcli.output import begun, history_records
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
 from cloudq.entrypoints.cloudqcli.tables import history_header, history_line
-from cloudq.entrypoints.shared.help import Command
 from cloudq.entrypoints.shared.json_output import print_json_list
 from cloudq.entrypoints.shared.options import common_options, json_option
 
 
-@click.command(
-    cls=Command,
-    examples=(
-        "cloudqcli history --last 20",
-        "cloudqcli history --json",
-    ),
-)
+@click.command
 @click.option("--last", type=click.IntRange(min=1), metavar="N", help="List only the N most recent jobs.")
 @json_option
 @common_options

@@ -17,7 +17,6 @@ from cloudq.bootstrap.profiles import scheduler_here
 from cloudq.config import Config, config_home, load_config, notices_of_reach, render_config, write_new_config
 from cloudq.domain.errors import ConfigProblem, StoreProblem, StoreUnavailable
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
-from cloudq.entrypoints.shared.help import Command
 from cloudq.entrypoints.shared.options import common_options, option
 from cloudq.entrypoints.shared.terminal import printable, show_message, show_progress
 
@@ -63,14 +62,7 @@ _UNREACHED = (
 )
 
 
-@click.command(
-    cls=Command,
-    examples=(
-        "cloudqcli init",
-        "cloudqcli init --endpoint_url https://s3.example.com --bucket my-jobs --check",
-        "cloudqcli init --bucket my-jobs --system abci --system_profile abci",
-    ),
-)
+@click.command
 @option("--endpoint_url", metavar="URL", help="Object store: http(s)://… or file:///dir.")
 @option("--bucket", metavar="NAME", help="Bucket of the object store; it must exist.")
 @option("--profile", metavar="NAME", help="Profile of ~/.aws/credentials with the keys.")

@@ -12,7 +12,6 @@ from cloudq.domain.errors import NoTaskNamed
 from cloudq.entrypoints.cloudqcli.options import job_id_option, one_of
 from cloudq.entrypoints.cloudqcli.output import begun
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
-from cloudq.entrypoints.shared.help import Command
 from cloudq.entrypoints.shared.options import common_options
 from cloudq.entrypoints.shared.terminal import LogText, copy_to_stdout, show_message, show_progress
 
@@ -36,15 +35,7 @@ def _line_count(_: click.Context, __: click.Parameter, text: str | None) -> int 
     return int(text)
 
 
-@click.command(
-    cls=Command,
-    examples=(
-        "cloudqcli log 3f7e7681 --follow",
-        "cloudqcli log 3f7e7681 --error --tail 50",
-        "cloudqcli log 3f7e7681 --tid 7",
-        "cloudqcli log --agent abci",
-    ),
-)
+@click.command
 @job_id_option
 @click.option("--tid", type=int, metavar="N", help="Only this task of an array job.")
 @click.option("--error", is_flag=True, help="Show stderr instead of stdout.")

@@ -11,7 +11,6 @@ from cloudq.domain.scripts.target import named_systems
 from cloudq.entrypoints.cloudqcli.holding import claim_option, decided_claim
 from cloudq.entrypoints.cloudqcli.options import job_id_option, needs_id
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
-from cloudq.entrypoints.shared.help import Command
 from cloudq.entrypoints.shared.options import common_options, option
 from cloudq.entrypoints.shared.terminal import show_message
 
@@ -21,13 +20,7 @@ if TYPE_CHECKING:
     from cloudq.client import Client
 
 
-@click.command(
-    cls=Command,
-    examples=(
-        "cloudqcli requeue 3f7e7681",
-        "cloudqcli requeue 3f7e7681 --to my-cluster",
-    ),
-)
+@click.command
 @job_id_option
 @option("--to", multiple=True, metavar="SYSTEM,…", help="The only systems that may run the job from now on.")
 @click.option("--force", is_flag=True, help="Requeue the job even if its agent reported recently.")

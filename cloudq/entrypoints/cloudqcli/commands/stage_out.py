@@ -11,7 +11,6 @@ from cloudq.domain.errors import StagedOutInPart
 from cloudq.entrypoints.cloudqcli.options import job_id_option, needs_id
 from cloudq.entrypoints.cloudqcli.output import begun
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
-from cloudq.entrypoints.shared.help import Command
 from cloudq.entrypoints.shared.options import common_options
 from cloudq.entrypoints.shared.terminal import copy_to_stdout, printable, show_message
 from cloudq.entrypoints.shared.transfer import shown_progress
@@ -23,14 +22,7 @@ THE_ONLY_ONE = "-"
 """Stands for the output file of a job that has just one."""
 
 
-@click.command(
-    cls=Command,
-    examples=(
-        "cloudqcli stageout 3f7e7681",
-        "cloudqcli stageout 3f7e7681 --into results --only '*.csv' --only 'std*'",
-        "cloudqcli stageout 3f7e7681 --cat result.txt",
-    ),
-)
+@click.command
 @job_id_option
 @click.option(
     "--into", type=click.Path(path_type=Path), metavar="DIR", help="Directory in which to create ID."

@@ -14,7 +14,6 @@ from cloudq.entrypoints.cloudqcli.explanation import show_failure
 from cloudq.entrypoints.cloudqcli.options import job_ids_option, one_of
 from cloudq.entrypoints.cloudqcli.output import job_record
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
-from cloudq.entrypoints.shared.help import Command
 from cloudq.entrypoints.shared.json_output import print_json
 from cloudq.entrypoints.shared.options import common_options, json_option, option
 from cloudq.entrypoints.shared.terminal import printable, show_message, show_progress
@@ -29,15 +28,7 @@ WAIT_STATUS = {"DONE": 0, "TIMEOUT": 124, "DELETED": 143}
 """The exit statuses of ``--wait``, as timeout(1) and, for a job killed by SIGTERM, as a shell has them."""
 
 
-@click.command(
-    cls=Command,
-    examples=(
-        "cloudqcli submit --script job.sh --submit_to abci --submit_opt '-l h_rt=1:0:0'",
-        "cloudqcli submit --script mjob.sh --input data config.toml --wait",
-        "cloudqcli submit --script job.sh --submit_to abci --array_tid 1-10",
-        "cloudqcli submit --rerun 3f7e7681 --failed",
-    ),
-)
+@click.command
 @option("--script", metavar="FILE", help="The jobscript.")
 @option("--rerun", metavar="ID", help="Run an ended job once more, instead of a script.")
 @click.option("--failed", is_flag=True, help="Rerun only the tasks that failed.")
