@@ -31,6 +31,8 @@ MOST_TASKS = 3
 """The number of failed tasks whose logs are shown."""
 MOST_GROUPS = 8
 MOST_DEPENDENCIES = 20
+MOST_SYSTEMS = 50
+"""The invited systems that are looked at: a record from the bucket may name any number."""
 
 
 class Cause(Enum):
@@ -195,7 +197,7 @@ class ExplainJob:
         if not job.invited:
             yield Reason(Cause.WAITING, "it is offered to no system: its submission was interrupted")
             yield Advice(NextStep.REQUEUE)
-        for name in job.invited:
+        for name in job.invited[:MOST_SYSTEMS]:
             system = self._system(name, job, signs)
             yield from _absence(system, "the job waits")
             if system.is_alive and not (waits_for_jobs and system.note.startswith("waits for")):
@@ -393,8 +395,8 @@ def _progress(job: Job) -> str:
     """Return how many tasks of an array have ended; empty for other jobs."""
     if job.array_tid is None or not job.tasks.groups:
         return ""
-    states = [state.state for _, state in job.tasks.items()]
-    return f" ({sum(state.is_final for state in states)} of {len(states)} tasks have ended)"
+    ended = sum(len(group.ids) for group in job.tasks.groups if group.state.is_final)
+    return f" ({ended} of {len(job.array_tid)} tasks have ended)"
 
 
 def _beyond_the_exit_code(job: Job) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from cloudq.application.client.read_log import TaskLine
+from cloudq.entrypoints.cloudqcli.commands.log import _prefixed
 from cloudq.entrypoints.shared.terminal import LogText
 from tests.parts.scripted_scheduler import Script
 from tests.unit.entrypoints.cloudqcli.conftest import Cli
@@ -122,6 +124,14 @@ def test_a_terminal_gets_colours_and_no_other_controls(size: int) -> None:
     pieces = [text.feed(ODD[at : at + size]) for at in range(0, len(ODD), size)]
 
     assert "".join(pieces) + text.finish() == ("café \\xff \x1b[31mred\x1b[0m \\x1b]0;title\\x07\r\n\x1b[0m")
+
+
+def test_colors_of_one_task_do_not_reach_the_lines_of_another() -> None:
+    """Their controls are escaped, too; a pipe gets the bytes as they are."""
+    lines = [TaskLine(1, b"\x1b[31mred\x07\xff\n"), TaskLine(2, b"plain\n")]
+
+    assert b"".join(_prefixed(lines, is_shown=True)) == b"1: \x1b[31mred\\x07\\xff\x1b[0m\n2: plain\n"
+    assert b"".join(_prefixed(lines, is_shown=False)) == b"1: \x1b[31mred\x07\xff\n2: plain\n"
 
 
 def test_a_colour_that_never_ends_is_written_out() -> None:
