@@ -34,7 +34,7 @@ _SIGNS = (
 def scheduler_here(environ: Mapping[str, str]) -> SchedulerHere | None:
     """Return the scheduler whose commands are on the path; None if there is none. Starts no process."""
     machine = ThisMachine(environ)
-    return next((found for found, commands in _SIGNS if not machine.missing(commands)), None)
+    return next((here for here, commands in _SIGNS if not machine.missing(commands)), None)
 
 
 def own_profiles(config: Config) -> Path:

@@ -37,7 +37,7 @@ def environment(address: str, home: Path) -> dict[str, str]:
 COMMAND = [sys.executable, "-m", "cloudq.entrypoints.cloudqcli", "stat", "3f7e7681"]
 
 
-def test_a_terminal_says_within_seconds_that_the_store_is_tried_again(address: str, tmp_path: Path) -> None:
+def test_terminal_shows_within_seconds_that_the_store_is_tried_again(address: str, tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     began = time.monotonic()
     process = subprocess.Popen(

@@ -67,7 +67,7 @@ class DownloadDirectory:
         return Downloaded(written, problems)
 
     def _download(self, source: Sized, target: Path) -> None:
-        total = sum(each.size for each in (*self.files.values(), *self.archives.values()))
+        total = sum(one.size for one in (*self.files.values(), *self.archives.values()))
 
         def note(done: int) -> None:
             self.note(self._done + done, max(total, self._done + done))

@@ -18,7 +18,7 @@ from cloudq.domain.jobs.job_state import JobState
 from cloudq.domain.jobs.lease import AgentState
 from cloudq.domain.jobs.log_tail import last_lines
 from cloudq.domain.jobs.task_states import TaskGroup
-from cloudq.domain.names import span
+from cloudq.domain.names import ClaimTag, span
 from cloudq.domain.scripts.meta_script import MetaScript
 from cloudq.ports.job_repository import JobFiles, JobQueue, JobRepository
 from cloudq.ports.system_registry import SeenLease, SystemRegistry, SystemSign
@@ -127,6 +127,8 @@ class _System:
     seen: SeenLease | None = None
     note: str = ""
     """What its agent notes about the job."""
+    has_job: bool = False
+    """Whether its summary shows that it holds the job; the record may not show it yet."""
     problem: str = ""
     """Why its report cannot be read."""
 
@@ -140,10 +142,11 @@ Findings = Iterator[Reason | Advice | LogEnd]
 
 @frozen
 class ExplainJob:
-    """Read what the store knows about a job: its record, its dependencies, its systems, its logs.
+    """Read what the store has about a job: its record, its dependencies, its systems, its logs.
 
-    Costs one GET for the record, one per dependency, one LIST of systems, and two GETs per system that the
-    job is offered to; for an unpinned meta job, one more per other system; for a failed job, one GET per log.
+    Costs one GET for the record and one per dependency, one LIST of systems, and two or three GETs per system
+    that the job is offered to; for an unpinned meta job, another LIST, and two GETs and one per other system.
+    For a failed job, it costs one or two GETs per log.
     """
 
     jobs: JobRepository
@@ -193,20 +196,31 @@ class ExplainJob:
 
     def _offers(self, job: Job, signs: Mapping[str, SystemSign]) -> Findings:
         """Yield why none of the invited systems has taken the job, and why others were not invited."""
-        waits_for_jobs = job.holds.all_ids
         if not job.invited:
             yield Reason(Cause.WAITING, "it is offered to no system: its submission was interrupted")
             yield Advice(NextStep.REQUEUE)
         for name in job.invited[:MOST_SYSTEMS]:
             system = self._system(name, job, signs)
             yield from _absence(system, "the job waits")
-            if system.is_alive and not (waits_for_jobs and system.note.startswith("waits for")):
-                text = system.note or "its agent is alive and has not taken the job yet"
-                yield Reason(Cause.WAITING, f"{name}: {text}", name)
+            if system.is_alive and not (job.holds.all_ids and system.note.startswith("waits for")):
+                yield from self._offer(job, system)
             yield from _agent_troubles(system)
         yield from self._others(job)
         if len(signs.keys() - set(job.invited)) > 0 and not job.submit_to:
             yield Advice(NextStep.LIST_AGENTS)
+
+    def _offer(self, job: Job, system: _System) -> Findings:
+        """Yield what an agent that is alive does with a job that is offered to its system."""
+        text = system.note or ("it has taken the job" if system.has_job else "")
+        if (
+            not text
+            and len(job.changes) <= 1
+            and not self.queue.holds_queue_entry(system.name, _first_entry(job))
+        ):
+            text = "the job is not in its queue: the submission was interrupted, or another system has it now"
+            yield Advice(NextStep.REQUEUE)
+        text = text or "its agent is alive and has not taken the job yet"
+        yield Reason(Cause.WAITING, f"{system.name}: {text}", system.name)
 
     def _others(self, job: Job) -> Findings:
         """Yield why systems that the job is not offered to cannot run it, if any system may run it."""
@@ -249,8 +263,8 @@ class ExplainJob:
         except RecordRejected as error:
             return _System(name, problem=str(error))
         lines = () if summary is None else summary.jobs
-        note = next((line.note for line in lines if line.job_id == job.uuid), "")
-        return _System(name, seen, note)
+        line = next((line for line in lines if line.job_id == job.uuid), None)
+        return _System(name, seen) if line is None else _System(name, seen, line.note, bool(line.run_system))
 
     # Ended jobs ------------------------------------------------------------------------------
 
@@ -389,6 +403,11 @@ def _failed_groups(job: Job) -> tuple[TaskGroup, ...]:
     return tuple(
         group for group in job.tasks.groups if group.state.is_final and group.state is not JobState.DONE
     )
+
+
+def _first_entry(job: Job) -> ClaimTag:
+    """Return the queue entry of a job that no system has taken before."""
+    return ClaimTag(job.uuid, 1)
 
 
 def _progress(job: Job) -> str:

@@ -102,16 +102,16 @@ class StageOut:
             )
         chosen = WantedFiles((f"{OUTPUT}/{pattern}",))
         folder = self(job, scratch, wanted=chosen, note=note) / OUTPUT
-        found = sorted(path for path in folder.rglob("*") if path.is_file())
-        exact = [path for path in found if path.relative_to(folder).as_posix() == pattern]
-        if len(exact or found) != 1:
-            names = [on_one_line(path.relative_to(folder).as_posix()) for path in found[:MOST_NAMED]]
-            more = ", …" if len(found) > MOST_NAMED else ""
+        matching = sorted(path for path in folder.rglob("*") if path.is_file())
+        exact = [path for path in matching if path.relative_to(folder).as_posix() == pattern]
+        if len(exact or matching) != 1:
+            names = [on_one_line(path.relative_to(folder).as_posix()) for path in matching[:MOST_NAMED]]
+            more = ", …" if len(matching) > MOST_NAMED else ""
             raise InvalidInput(
-                f"{pattern!r} matches {len(found)} output files of job ({job.uuid}): "
+                f"{pattern!r} matches {len(matching)} output files of job ({job.uuid}): "
                 f"{', '.join(names)}{more}; name one"
             )
-        return (exact or found)[0]
+        return (exact or matching)[0]
 
     def _unpacked(self, job: Job, folder: Path, wanted: WantedFiles, *, unlimited: bool) -> Iterator[str]:
         """Unpack the downloaded archives; yield a message for each file or archive that was not unpacked."""

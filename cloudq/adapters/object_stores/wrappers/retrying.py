@@ -42,10 +42,13 @@ _WORTH_ANOTHER_TRY = (StoreUnavailable, WriteConflict)
 
 
 class Watch(Protocol):
-    """Watches one request with all its attempts; is told of the failure of each attempt."""
+    """A function that watches one request with all its attempts."""
 
     def __call__(self, *, is_short: bool) -> AbstractContextManager[Callable[[StoreProblem], object]]:
-        """Return a context for the request; *is_short* if an answer should come within seconds."""
+        """Return a context for the request, which yields a function for the failure of each attempt.
+
+        *is_short* if an answer should come within seconds.
+        """
         ...
 
 

@@ -95,6 +95,31 @@ def test_an_interrupted_submission_can_be_completed(cli: Cli) -> None:
     assert "cloudqcli requeue 3f7e7681  offer the job again" in shown(cli, "3f7e7681")
 
 
+def test_a_job_that_is_in_no_queue_can_be_offered_again(cli: Cli) -> None:
+    agent = cli.agent()
+    cli.clock.agent = None
+    job_id = cli.submit()
+    cli.world.store.delete([f"queue/alpha/{job_id}.1"])
+    agent.cycles(2)
+
+    assert "  - alpha: the job is not in its queue: the submission was interrupted" in shown(cli, job_id)
+    assert f"  cloudqcli requeue {job_id}  offer the job again\n" in shown(cli, job_id)
+
+
+def test_a_claim_is_named_before_the_record_shows_it(cli: Cli) -> None:
+    agent = cli.agent(Script(600))
+    cli.clock.agent = None
+    job_id = cli.submit()
+    agent.cycles(1)
+    registry = cli.world.client().list_agents.registry
+    line = ActiveJob(job_id, "run.sh", JobState.INIT, "alpha", NOON)
+    registry.publish_summary("alpha", ActiveSummary(registry.systems()["alpha"].summary_epoch, (line,)))
+    stored = cli.jobs.load(job_id)
+    cli.jobs.replace(stored, evolve(stored.job, state=JobState.INIT, claim=0, run_system=""))
+
+    assert "  - alpha: it has taken the job\n" in shown(cli, job_id)
+
+
 def test_a_cancel_that_the_agent_has_not_seen_is_named(cli: Cli) -> None:
     agent = cli.agent(Script(600))
     job_id = cli.submit()

@@ -76,7 +76,7 @@ def test_a_directory_of_chosen_files_is_completed_later(cli: Cli, job_id: str) -
     assert (here / job_id / "output" / "result.txt").read_text() == "mine"
 
 
-def test_an_early_download_says_so_and_is_completed_later(cli: Cli) -> None:
+def test_an_early_download_is_named_and_completed_later(cli: Cli) -> None:
     agent = cli.agent(Script(60, 0, "out\n", "", {"result.txt": b"42"}))
     job_id = cli.submit()
     agent.cycles(3)
