@@ -396,3 +396,9 @@ def test_why_the_scheduler_ended_a_job_is_told_beside_how_its_script_ended() -> 
 
     assert decide(failed) == TaskState(JobState.ERROR, 143)
     assert (decide(failed) or TaskState(JobState.DONE)).reason.startswith("a node failed; exit code 143")
+
+
+def test_exit_code_that_the_scheduler_repeats_is_given_once() -> None:
+    failed = Evidence(exit=left(64), status=ended(JobState.ERROR, reason="exit code 64"))
+
+    assert (decide(failed) or TaskState(JobState.DONE)).reason == "exit code 64"
