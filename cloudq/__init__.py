@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 from cloudq.domain.version import VERSION
 
 if TYPE_CHECKING:
+    from cloudq.application.client.explain_job import Explanation, NextStep
     from cloudq.application.client.query_jobs import ActiveJobs
+    from cloudq.application.client.read_log import TaskLine
     from cloudq.application.client.requeue_job import Requeued
     from cloudq.application.client.submit_job import Submitted
     from cloudq.application.client.watch_jobs import Snapshot
@@ -54,6 +56,7 @@ _HOMES = {
     "Client": "cloudq.client",
     "CloudqError": "cloudq.domain.errors",
     "Config": "cloudq.config",
+    "Explanation": "cloudq.application.client.explain_job",
     "Finding": "cloudq.domain.finding",
     "HistoryEntry": "cloudq.domain.jobs.history",
     "HistoryTotals": "cloudq.domain.jobs.history",
@@ -65,6 +68,7 @@ _HOMES = {
     "JobStateConflict": "cloudq.domain.errors",
     "Level": "cloudq.domain.finding",
     "MaybeSubmitted": "cloudq.domain.errors",
+    "NextStep": "cloudq.application.client.explain_job",
     "Remedy": "cloudq.domain.finding",
     "Requeued": "cloudq.application.client.requeue_job",
     "Selector": "cloudq.domain.jobs.selector",
@@ -72,6 +76,7 @@ _HOMES = {
     "StoreProblem": "cloudq.domain.errors",
     "StoreUnavailable": "cloudq.domain.errors",
     "Submitted": "cloudq.application.client.submit_job",
+    "TaskLine": "cloudq.application.client.read_log",
     "UnknownSystem": "cloudq.domain.errors",
     "WaitTimedOut": "cloudq.domain.errors",
     "load_config": "cloudq.config",
@@ -87,6 +92,7 @@ __all__ = [
     "Client",
     "CloudqError",
     "Config",
+    "Explanation",
     "Finding",
     "HistoryEntry",
     "HistoryTotals",
@@ -98,6 +104,7 @@ __all__ = [
     "JobStateConflict",
     "Level",
     "MaybeSubmitted",
+    "NextStep",
     "Remedy",
     "Requeued",
     "Selector",
@@ -105,6 +112,7 @@ __all__ = [
     "StoreProblem",
     "StoreUnavailable",
     "Submitted",
+    "TaskLine",
     "UnknownSystem",
     "WaitTimedOut",
     "__version__",

@@ -13,8 +13,9 @@ from types import TracebackType
 
 from attrs import evolve, field, frozen
 
+from cloudq.application.client.explain_job import Explanation
 from cloudq.application.client.query_jobs import ActiveJobs
-from cloudq.application.client.read_log import STDERR, STDOUT
+from cloudq.application.client.read_log import STDERR, STDOUT, TaskLine
 from cloudq.application.client.requeue_job import Requeued, RequeueRequest
 from cloudq.application.client.submit_job import Submitted
 from cloudq.application.client.wait_for_job import ignore_end, raise_error
@@ -32,10 +33,13 @@ from cloudq.domain.jobs.history import HistoryEntry
 from cloudq.domain.jobs.job import Job
 from cloudq.domain.jobs.job_request import JobRequest
 from cloudq.domain.jobs.selector import EVERY_JOB, Selector
+from cloudq.domain.jobs.wanted_files import WantedFiles
 from cloudq.domain.names import LAST_JOB, checked_system, is_beginning_of_job_id
 from cloudq.domain.scripts.target import named_systems
 from cloudq.ports.archives import Archives
 from cloudq.ports.client_memory import ClientMemory
+
+PIECE_BYTES = 1 << 20
 
 
 @frozen
@@ -49,13 +53,20 @@ class Client:
     _parts: ClientParts = field(repr=False)
 
     @classmethod
-    def connect(cls, config: Config | Path | str | None = None) -> Client:
+    def connect(
+        cls,
+        config: Config | Path | str | None = None,
+        *,
+        on_silence: Callable[[str], object] | None = None,
+    ) -> Client:
         """Return a client of the bucket that *config* names.
 
         A path is that of a configuration file; None stands for ``~/.cloudq/config.toml`` and ``CLOUDQ_*``
-        variables, or the embedded default if there are none. No request is sent yet. Raises `ConfigProblem`.
+        variables, or the embedded default if there are none. *on_silence* is called with a message, from
+        another thread, when the store does not answer for 2 s and is tried again. No request is sent yet.
+        Raises `ConfigProblem`.
         """
-        return cls(client_parts(config))
+        return cls(client_parts(config, on_silence))
 
     def __enter__(self) -> Client:
         return self
@@ -191,6 +202,10 @@ class Client:
         """What this user's clients remember on this machine, for completion on the command line."""
         return self._parts.memory
 
+    def explain(self, job_id: str) -> Explanation:
+        """Return why a job waits or failed, the ends of its logs if it failed, and what to do next."""
+        return self._parts.explain(self.resolve(job_id))
+
     def agents(self) -> tuple[AgentReport, ...]:
         """Return the state of the agent of every system whose agent ever reported, sorted by name."""
         return self._parts.list_agents()
@@ -263,25 +278,57 @@ class Client:
         )
 
     def log(
-        self, job_id: str, *, tid: int | None = None, error: bool = False, wait: float = 0.0
+        self,
+        job_id: str,
+        *,
+        tid: int | None = None,
+        error: bool = False,
+        wait: float = 0.0,
+        tail: int | None = None,
     ) -> Iterator[bytes]:
         """Yield the output of a job, or of its task *tid*: stdout, or with *error* stderr, in pieces.
 
         For a running job, this is the output that has arrived so far. Its agent is asked to upload more; if
-        nothing has arrived yet, the call waits up to *wait* seconds.
+        nothing has arrived yet, the call waits up to *wait* seconds. *tail* is a number of last lines.
+        Raises `NoTaskNamed` for an array without *tid*: see `task_logs`.
         """
         job = self.job(job_id)
         stream = STDERR if error else STDOUT
         self._parts.read_log.check_task(job, tid)
         self._parts.read_log.ask_for(job)
-        return self._parts.read_log.so_far(job, stream, tid, wait_s=wait)
+        return self._parts.read_log.so_far(job, stream, tid, wait_s=wait, tail=tail)
 
     def follow_log(
-        self, job_id: str, *, tid: int | None = None, error: bool = False, poll: float = 2.0
+        self,
+        job_id: str,
+        *,
+        tid: int | None = None,
+        error: bool = False,
+        poll: float = 2.0,
+        tail: int | None = None,
     ) -> Iterator[bytes]:
-        """Yield the output of a job as it grows, from the beginning until the job is final."""
+        """Yield the output of a job as it grows, until the job is final.
+
+        It begins with the first byte, or with *tail*, with that number of last lines of what there is.
+        """
         return self._parts.read_log.follow(
-            self.resolve(job_id), STDERR if error else STDOUT, tid, poll_s=poll
+            self.resolve(job_id), STDERR if error else STDOUT, tid, poll_s=poll, tail=tail
+        )
+
+    def task_logs(
+        self, job_id: str, *, error: bool = False, wait: float = 0.0, tail: int | None = None
+    ) -> Iterator[TaskLine]:
+        """Yield the lines of all tasks of an array, task by task; the other arguments are those of `log`."""
+        job = self.job(job_id)
+        self._parts.read_log.ask_for(job)
+        return self._parts.read_log.of_tasks(job, STDERR if error else STDOUT, wait_s=wait, tail=tail)
+
+    def follow_task_logs(
+        self, job_id: str, *, error: bool = False, poll: float = 2.0, tail: int | None = None
+    ) -> Iterator[TaskLine]:
+        """Yield the lines of all tasks of an array as they arrive, until the job is final."""
+        return self._parts.read_log.follow_tasks(
+            self.resolve(job_id), STDERR if error else STDOUT, poll_s=poll, tail=tail
         )
 
     def agent_log(self, system: str) -> Iterator[bytes]:
@@ -293,18 +340,56 @@ class Client:
         job_id: str,
         into: Path | str = ".",
         *,
+        only: Sequence[str] = (),
         unlimited: bool = False,
         warn: Callable[[str], object] = lambda _: None,
+        progress: Callable[[int, int], object] = lambda _done, _total: None,
     ) -> Path:
         """Download a job's script, inputs, outputs and logs into the new directory ``into/<id>``.
 
-        *unlimited* waives the size limits on unpacked archives. *warn* is called for each file that the job's
-        agent had to leave out. Raises `StagedOutInPart` after everything else is in the directory.
+        If the job has not ended, or with *only*, the directory contains a file ``INCOMPLETE``, and the same
+        call completes the directory later. Nothing is ever overwritten.
+
+        Args:
+            only: patterns of the files to download, such as ``*.csv``, ``output/model/*`` or ``stderr*``.
+            unlimited: waive the size limits on unpacked archives.
+            warn: called for each file that the job's agent had to leave out, and for a job that has not
+                ended.
+            progress: called with the bytes that have been downloaded, and those that will be in all.
+
+        Raises `StagedOutInPart` after everything else is in the directory.
         """
         job = self.job(job_id)
         for line in left_out_lines(job):
             warn(line)
-        return self._parts.stage_out(job, Path(into), unlimited=unlimited)
+        target = self._parts.stage_out(
+            job, Path(into), wanted=WantedFiles(tuple(only)), unlimited=unlimited, note=progress
+        )
+        if not job.is_final:
+            warn(
+                f"Job ({job.uuid}) is {job.state.value}: its outputs and logs are stored once it has ended. "
+                "Then stage it out again into the same place, which completes the directory."
+            )
+        return target
+
+    def output_file(
+        self,
+        job_id: str,
+        name: str = "*",
+        *,
+        progress: Callable[[int, int], object] = lambda _done, _total: None,
+    ) -> Iterator[bytes]:
+        """Yield the contents of one output file of an ended job, in pieces.
+
+        *name* is its path in the work directory, or a pattern that exactly one file matches. Errors, such as
+        `InvalidInput` for another number of files, are raised at the first piece.
+        """
+        job = self.job(job_id)
+        with TemporaryDirectory(prefix="cloudq-") as scratch:
+            path = self._parts.stage_out.output_file(job, name, Path(scratch), progress)
+            with path.open("rb") as file:
+                while piece := file.read(PIECE_BYTES):
+                    yield piece
 
     def examine(
         self, *, deep: bool = False, collect: bool = False, begin: Callable[[str], object] = lambda _: None

@@ -13,7 +13,7 @@ import stat
 import sys
 import unicodedata
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -37,7 +37,7 @@ from cloudq.domain.jobs.archive_names import encoded, for_windows, leads_outside
 from cloudq.domain.jobs.contents import Contents
 from cloudq.domain.names import on_one_line
 from cloudq.domain.problems import Problems
-from cloudq.ports.archives import Packed
+from cloudq.ports.archives import Packed, any_file
 
 _CHUNK = 1 << 20
 
@@ -86,16 +86,17 @@ class ZipArchives:
         promised: Contents | None = None,
         *,
         unlimited: bool = False,
+        wanted: Callable[[str], bool] = any_file,
     ) -> tuple[str, ...]:
         """Extract into the new directory *into*."""
         limits = self.limits if promised is None else self.limits.promised()
-        extraction = _Extraction(into, self.names, limits.waived() if unlimited else limits)
+        extraction = _Extraction(into, self.names, limits.waived() if unlimited else limits, wanted)
         with as_workspace_problem(f"extract into {into}"):
             contents = extraction.look(archives)
             if promised is not None and not unlimited:
                 check_promise(contents, promised)
             if not unlimited:
-                check_room(contents.total_bytes, into.parent)
+                check_room(extraction.wanted_bytes, into.parent)
             try:
                 return extraction.run(archives)
             except BaseException:
@@ -172,6 +173,9 @@ class _Extraction:
     into: Path
     names: NameRules
     limits: ArchiveLimits
+    wanted: Callable[[str], bool]
+    wanted_bytes: int = 0
+    """The number of bytes that the wanted files unpack to."""
     refused: LeftOut = field(factory=LeftOut)
     links: list[tuple[list[bytes], bytes]] = field(factory=list)
     taken: dict[str, int] = field(factory=dict)
@@ -182,9 +186,13 @@ class _Extraction:
         """Check the tables of contents of the archives; return their total contents."""
         files = total_bytes = 0
         for archive in archives:
-            with _readable(archive), opened_archive(archive, self.limits, may_link=True) as (_, contents):
+            with (
+                _readable(archive),
+                opened_archive(archive, self.limits, may_link=True) as (opened, contents),
+            ):
                 files += contents.files
                 total_bytes += contents.total_bytes
+                self.wanted_bytes += sum(entry.file_size for entry in self._wanted(opened))
         return Contents(files, total_bytes)
 
     def run(self, archives: Sequence[Path]) -> tuple[str, ...]:
@@ -192,11 +200,21 @@ class _Extraction:
         self.is_case_blind = _is_case_blind(self.into)
         for archive in archives:
             with _readable(archive), opened_archive(archive, self.limits, may_link=True) as (opened, _):
-                for entry in opened.infolist():
+                for entry in self._wanted(opened):
                     self._extract(opened, entry)
         for parts, target in self.links:
             self._link(parts, target)
         return self.refused.named()
+
+    def _wanted(self, archive: zipfile.ZipFile) -> Iterator[zipfile.ZipInfo]:
+        """Yield the entries to extract: all, or files and links; their directories are made as needed."""
+        if self.wanted is any_file:
+            return iter(archive.infolist())
+        return (
+            entry
+            for entry in archive.infolist()
+            if not entry.is_dir() and self.wanted(os.fsdecode(b"/".join(parts_of(entry))))
+        )
 
     def _extract(self, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:
         parts = parts_of(entry)

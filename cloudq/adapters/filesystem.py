@@ -104,6 +104,15 @@ def write_new_file(target: Path, pieces: Iterator[bytes]) -> int:
             raise
 
 
+def noted(pieces: Iterator[bytes], note: Callable[[int], object]) -> Iterator[bytes]:
+    """Yield *pieces*; before each one, call *note* with the number of bytes up to its end."""
+    done = 0
+    for piece in pieces:
+        done += len(piece)
+        note(done)
+        yield piece
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[bool]:
     """Hold the lock file *path* for the block, or until this process dies; yield whether it was free."""

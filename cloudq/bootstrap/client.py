@@ -24,6 +24,7 @@ from cloudq.adapters.object_stores.wrappers.look_first import LookFirstStore
 from cloudq.adapters.workers import ThreadWorkers
 from cloudq.application.client.check_submission import CheckSubmission
 from cloudq.application.client.delete_job import DeleteJob
+from cloudq.application.client.explain_job import ExplainJob
 from cloudq.application.client.find_systems import FindSystems
 from cloudq.application.client.name_jobs import NameJobs
 from cloudq.application.client.offer_job import OfferJob
@@ -78,6 +79,7 @@ class ClientParts:
     watch: WatchJobs
     name_job: NameJobs
     memory: ClientMemory
+    explain: ExplainJob
     list_agents: ListAgents
     read_log: ReadLog
     wait: WaitForJob
@@ -95,15 +97,20 @@ class ClientParts:
     close: Callable[[], None]
 
 
-def client_parts(config: Config | Path | str | None) -> ClientParts:
-    """Wire a client for *config*: a loaded configuration, its file, or None for the default places."""
+def client_parts(
+    config: Config | Path | str | None, on_silence: Callable[[str], object] | None = None
+) -> ClientParts:
+    """Wire a client for *config*: a loaded configuration, its file, or None for the default places.
+
+    *on_silence* gets a message, from another thread, when the store does not answer for 2 s.
+    """
     if not isinstance(config, Config):
         config = load_config(os.environ, path=Path(config) if config is not None else None)
     clock = SystemClock()
     workers = ThreadWorkers(READERS)
     name = config.client.name or f"{_user()}@{platform.node()}"
     names = NameTables(config.projects, config.resources)
-    store = open_store(config.store, clock)
+    store = open_store(config.store, clock, on_silence)
     return wire_client(
         store, clock, RandomIds(), workers, name, workers.close, names,
         config.store.in_words, doubts_of(config.store),
@@ -152,6 +159,7 @@ def wire_client(
     wait = WaitForJob(jobs, clock)
     cancel = CancelJob(jobs, queue, find_holder, end_job, take_back, know_store, clock, ids, name)
     list_agents = ListAgents(registry, clock, workers)
+    read_log = ReadLog(jobs, queue, files, registry, clock)
 
     def doctor(deep: bool, collect: bool) -> tuple[Check, ...]:
         surveyor = BucketSurveyor(store, workers)
@@ -171,10 +179,11 @@ def wire_client(
         delete=DeleteJob(jobs, queue, registry, find_holder),
         query=query,
         watch=WatchJobs(query, clock),
+        explain=ExplainJob(jobs, queue, files, registry, find_systems, read_log),
         name_job=NameJobs(jobs, query, memory),
         memory=memory,
         list_agents=list_agents,
-        read_log=ReadLog(jobs, queue, files, registry, clock),
+        read_log=read_log,
         wait=wait,
         wait_for_all=WaitForJobs(jobs, wait, workers, clock),
         stage_out=StageOut(files, archives),

@@ -2,12 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
+from cloudq.adapters.own_machine import ThisMachine
 from cloudq.adapters.systems import has_own_profile, has_profile, load_profile
 from cloudq.config import Config
 from cloudq.domain.errors import ConfigProblem
 from cloudq.domain.scripts.system_profile import SystemProfile
+
+
+class SchedulerHere(NamedTuple):
+    """The scheduler that this machine seems to belong to."""
+
+    profile: str
+    """The shipped profile for it."""
+    name: str
+    command: str
+    """The submit command by which it was found."""
+
+
+_SIGNS = (
+    (SchedulerHere("slurm", "Slurm", "sbatch"), ("sbatch", "squeue")),
+    (SchedulerHere("gridengine", "Grid Engine", "qsub"), ("qsub", "qconf")),
+    (SchedulerHere("pbs", "PBS", "qsub"), ("qsub", "pbsnodes")),
+)
+"""Schedulers and the commands that only they have together: Grid Engine and PBS both have ``qsub``."""
+
+
+def scheduler_here(environ: Mapping[str, str]) -> SchedulerHere | None:
+    """Return the scheduler whose commands are on the path; None if there is none. Starts no process."""
+    machine = ThisMachine(environ)
+    return next((here for here, commands in _SIGNS if not machine.missing(commands)), None)
 
 
 def own_profiles(config: Config) -> Path:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from cloudq.adapters.mounts import LockReach, mount_of
 from cloudq.adapters.object_stores.wrappers.retrying import RetryingStore
+from cloudq.adapters.object_stores.wrappers.silence import ReportSilence
 from cloudq.config import StoreConfig
 from cloudq.ports.bucket_survey import SettingsReader
 from cloudq.ports.clock import Clock
@@ -15,9 +17,17 @@ if TYPE_CHECKING:
     from cloudq.adapters.object_stores.s3.store import S3Store
 
 
-def open_store(config: StoreConfig, clock: Clock) -> ObjectStore:
-    """Return the bucket or directory, with retries. Sends nothing; loads boto3 only for S3."""
-    return RetryingStore(_open(config, clock), clock)
+def open_store(
+    config: StoreConfig, clock: Clock, on_silence: Callable[[str], object] | None = None
+) -> ObjectStore:
+    """Return the bucket or directory, with retries. Sends nothing; loads boto3 only for S3.
+
+    *on_silence* gets a message, from another thread, when the store does not answer for 2 s.
+    """
+    store = _open(config, clock)
+    if on_silence is None:
+        return RetryingStore(store, clock)
+    return RetryingStore(store, clock, watch=ReportSilence(on_silence, clock.elapsed, config.in_words))
 
 
 def settings_reader_of(config: StoreConfig, clock: Clock) -> SettingsReader | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -19,6 +19,11 @@ class Packed:
     left_out: tuple[str, ...] = ()
     """Names with reasons; only a part of very many, and then the last entry states how many are missing."""
     left_out_count: int = 0
+
+
+def any_file(_: str) -> bool:
+    """Accept every file."""
+    return True
 
 
 class Archives(Protocol):
@@ -47,9 +52,11 @@ class Archives(Protocol):
         promised: Contents | None = None,
         *,
         unlimited: bool = False,
+        wanted: Callable[[str], bool] = any_file,
     ) -> tuple[str, ...]:
         """Extract into the new directory *into*, which appears complete or not at all; nothing leaves it.
 
+        Only files and links whose path in the archive is *wanted* are extracted, with their directories.
         Returns the entries that were not extracted, with reasons. Raises `ArchiveRejected` for archives
         that would leave the directory or contain more than was *promised*, and `WorkspaceFull` if they
         contain more than is free. Without a promise, a fixed ratio and size are the limits. *unlimited*

@@ -6,7 +6,7 @@ that cannot be read raises `RecordRejected` (`NewerFormat` for a newer major for
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -15,8 +15,10 @@ from attrs import frozen
 from cloudq.domain.jobs.claim import Claim
 from cloudq.domain.jobs.history import HistoryEntry
 from cloudq.domain.jobs.job import Job, StoredJob
+from cloudq.domain.jobs.wanted_files import ALL_FILES, WantedFiles
 from cloudq.domain.names import ClaimTag
 from cloudq.domain.scripts.jobscript import Jobscript
+from cloudq.ports.object_store import forget_progress
 
 
 @frozen
@@ -81,8 +83,8 @@ def leave_as_it_is(_: Path) -> None:
     """Leave the downloaded files unchanged."""
 
 
-def forget_progress(_: int) -> None:
-    """Ignore the progress of a transfer."""
+def forget_transfer(_done: int, _total: int) -> None:
+    """Ignore the progress of a transfer of several files."""
 
 
 class JobRepository(Protocol):
@@ -280,6 +282,13 @@ class JobFiles(Protocol):
         """Yield the bytes from *offset* on that the pieces contain without a gap; overlaps are dropped."""
         ...
 
+    def log_sizes(self, job: Job, stream: str) -> Mapping[int | None, int]:
+        """Return how many bytes the store has of each log of *stream*, by task, from one listing.
+
+        These are whole logs once the job is final, else pieces. Tasks without output are left out.
+        """
+        ...
+
     def drop_log_pieces(self, tag: ClaimTag) -> None:
         """Delete all pieces of a claim, once the whole logs are stored."""
         ...
@@ -298,13 +307,24 @@ class JobFiles(Protocol):
         ...
 
     def download_all(
-        self, job: Job, into: Path, finish: Callable[[Path], None] = leave_as_it_is
+        self,
+        job: Job,
+        into: Path,
+        finish: Callable[[Path], None] = leave_as_it_is,
+        *,
+        wanted: WantedFiles = ALL_FILES,
+        completes: bool = False,
+        note: Callable[[int, int], object] = forget_transfer,
     ) -> Downloaded:
         """Download script, input archive, logs and output archives of *job* into the new directory *into*.
 
         Names are checked before anything is written. If an archive is absent, or there is no room for it,
-        only that archive is missing. *finish* gets the directory before it has its final name. Raises
-        `InvalidInput` if *into* exists already or cannot be made, and `JobNotFound` if the job is deleted
-        during the download.
+        only that archive is missing. *finish* gets the directory before it has its final name; its errors
+        are passed on, and then nothing is left behind. Files that are not *wanted*, and archives in which no
+        file can be wanted, are left out. If *completes* and *into* exists, what is missing there is added,
+        and nothing is overwritten. *note* gets the bytes so far and in all, after each piece.
+
+        Raises `InvalidInput` if *into* exists already or cannot be made, and `JobNotFound` if the job is
+        deleted during the download.
         """
         ...

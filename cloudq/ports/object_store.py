@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -86,6 +86,10 @@ MAX_CONTROL_BYTES = 8 * 1024 * 1024
 """The limit for records that cloudq reads as a whole; none is larger."""
 
 
+def forget_progress(_: int) -> None:
+    """Ignore the progress of a transfer."""
+
+
 class ObjectStore(Protocol):
     """One bucket (and prefix) of an object store.
 
@@ -163,9 +167,17 @@ class ObjectStore(Protocol):
         """Remove the parts of *upload*; an upload that is gone is no error."""
         ...
 
-    def download(self, key: str, target: Path, *, max_bytes: int | None = None) -> int:
+    def download(
+        self,
+        key: str,
+        target: Path,
+        *,
+        max_bytes: int | None = None,
+        note: Callable[[int], object] = forget_progress,
+    ) -> int:
         """Write an object of any size to the new file *target*, streamed; return its size.
 
+        *note* gets the number of bytes so far with each piece; it begins again if the download does.
         Raises `ObjectNotFound`, `ObjectTooLarge`; leaves no partial *target* behind.
         """
         ...

@@ -11,7 +11,7 @@ from typing import Any
 
 from attrs import frozen
 
-from cloudq.adapters.filesystem import write_new_file
+from cloudq.adapters.filesystem import noted, write_new_file
 from cloudq.adapters.object_stores.key_rules import key_parts
 from cloudq.adapters.object_stores.paging import page_of
 from cloudq.adapters.object_stores.streams import PIECE_BYTES, at_most, too_large
@@ -23,6 +23,7 @@ from cloudq.ports.object_store import (
     StoredObject,
     Unchanged,
     UnfinishedUpload,
+    forget_progress,
 )
 
 
@@ -123,8 +124,15 @@ class MemoryStore:
     def abort_upload(self, upload: UnfinishedUpload) -> None:
         """Do nothing: there are no unfinished uploads."""
 
-    def download(self, key: str, target: Path, *, max_bytes: int | None = None) -> int:
-        return write_new_file(target, at_most(self.read(key), max_bytes, key))
+    def download(
+        self,
+        key: str,
+        target: Path,
+        *,
+        max_bytes: int | None = None,
+        note: Callable[[int], object] = forget_progress,
+    ) -> int:
+        return write_new_file(target, noted(at_most(self.read(key), max_bytes, key), note))
 
     def read(self, key: str) -> Iterator[bytes]:
         body = self._find(key).body

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from pathlib import Path
+from typing import Any
 
 import pytest
 from attrs import evolve
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from cloudq.adapters.job_repository import BucketJobFiles, files, keys
 from cloudq.domain.errors import InvalidInput, JobNotFound, RecordRejected, StoreUnavailable
 from cloudq.domain.jobs.job import Job
+from cloudq.domain.jobs.wanted_files import WantedFiles
 from cloudq.domain.names import ClaimTag
 from cloudq.domain.scripts.array_range import ArrayRange
 from cloudq.domain.scripts.jobscript import Jobscript
@@ -219,6 +221,33 @@ class TestLogPieces:
         assert [listed.key for listed in store.inner.list_page("").objects] == [keys.log(TAG, "stdout", None)]
 
 
+class TestLogSizes:
+    def test_a_running_job_has_the_sizes_of_its_pieces(
+        self, job_files: JobFiles, store: CountingStore
+    ) -> None:
+        running = evolve(a_job(claim=1, array_tid=ArrayRange.parse("1-3")), run_system="alpha")
+        job_files.put_log_piece(TAG, "stdout", 1, 0, b"12345")
+        job_files.put_log_piece(TAG, "stdout", 1, 5, b"678")
+        job_files.put_log_piece(TAG, "stdout", 3, 0, b"1")
+        job_files.put_log_piece(TAG, "stdout", 4, 0, b"no such task")
+        job_files.put_log_piece(TAG, "stderr", 2, 0, b"another stream")
+        job_files.put_log(TAG, "stdout", 2, iter([b"a whole log"]))
+        store.reset()
+
+        assert job_files.log_sizes(running, "stdout") == {1: 8, 3: 1}
+        assert store.counts == {"LIST": 1}
+
+    def test_a_final_job_has_the_sizes_of_its_whole_logs(self, job_files: JobFiles) -> None:
+        final = a_finished_job(array_tid=ArrayRange.parse("1-3"))
+        job_files.put_log_piece(TAG, "stdout", 1, 0, b"12345")
+        job_files.put_log(TAG, "stdout", 2, iter([b"whole"]))
+
+        assert job_files.log_sizes(final, "stdout") == {2: 5}
+
+    def test_a_job_that_nobody_took_has_no_logs(self, job_files: JobFiles) -> None:
+        assert job_files.log_sizes(a_job(), "stdout") == {}
+
+
 class TestDownloadAll:
     @pytest.fixture
     def job(self, job_files: JobFiles, tmp_path: Path) -> Job:
@@ -299,10 +328,10 @@ class TestDownloadAll:
         store.delete([keys.input_archive(JOB_ID)])
         real = store.inner.download
 
-        def download(key: str, target: Path, *, max_bytes: int | None = None) -> int:
+        def download(key: str, target: Path, **more: Any) -> int:
             if key.endswith("output.zip"):
                 raise OSError(errno.ENOSPC, "No space left on device")
-            return real(key, target, max_bytes=max_bytes)
+            return real(key, target, **more)
 
         monkeypatch.setattr(type(store.inner), "download", lambda _, *args, **more: download(*args, **more))
 
@@ -338,6 +367,49 @@ class TestDownloadAll:
         assert (tmp_path / "new" / f"script.{name}").read_bytes() == b"the script"
         assert len(list((tmp_path / "new").iterdir())) == 5
 
+    def test_only_wanted_files_are_written_and_only_their_archives(
+        self, job_files: JobFiles, job: Job, tmp_path: Path, store: CountingStore
+    ) -> None:
+        store.reset()
+
+        written = job_files.download_all(job, tmp_path / "new", wanted=WantedFiles(("output/*.csv",)))
+
+        assert {path.name for path in written.files} == {"output.zip"}
+        assert store.counts == {"LIST": 1, "GET": 1}
+
+    def test_a_directory_is_completed_without_overwriting_anything(
+        self, job_files: JobFiles, job: Job, tmp_path: Path
+    ) -> None:
+        """Links in the old directory are not followed."""
+        (tmp_path / "old" / "deep").mkdir(parents=True)
+        (tmp_path / "old" / "run.sh").write_text("mine")
+        (tmp_path / "elsewhere").mkdir()
+        (tmp_path / "old" / "link").symlink_to(tmp_path / "elsewhere")
+
+        def finish(folder: Path) -> None:
+            for name in ("deep", "link"):
+                (folder / name).mkdir()
+                (folder / name / "new").write_text("new")
+
+        job_files.download_all(job, tmp_path / "old", finish, completes=True)
+
+        assert (tmp_path / "old" / "run.sh").read_text() == "mine"
+        assert (tmp_path / "old" / "stdout.1").read_bytes() == b"out 1"
+        assert (tmp_path / "old" / "deep" / "new").read_text() == "new"
+        assert list((tmp_path / "elsewhere").iterdir()) == []
+        assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
+
+    def test_the_progress_grows_to_the_total(self, job_files: JobFiles, job: Job, tmp_path: Path) -> None:
+        seen: list[tuple[int, int]] = []
+
+        job_files.download_all(
+            evolve(job, size_input=15), tmp_path / "new", note=lambda done, total: seen.append((done, total))
+        )
+
+        assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+        assert all(done <= total for done, total in seen)
+        assert seen[-1][0] == len(b"#!/bin/sh\n" + b"input" + b"output" + b"out 1" + b"err 2")
+
     def test_a_job_deleted_meanwhile_is_told_and_leaves_no_half_directory(
         self, job_files: JobFiles, job: Job, tmp_path: Path, store: CountingStore
     ) -> None:
@@ -350,7 +422,7 @@ class TestDownloadAll:
 
     def test_a_store_that_fails_leaves_no_half_directory(self, job: Job, tmp_path: Path) -> None:
         class Failing(DictStore):
-            def download(self, key: str, target: Path, *, max_bytes: int | None = None) -> int:
+            def download(self, key: str, target: Path, **_: Any) -> int:
                 target.write_bytes(b"half")
                 raise StoreUnavailable("down")
 

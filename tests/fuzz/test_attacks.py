@@ -22,10 +22,9 @@ from cloudq.adapters.codec import encode_claim, encode_lease
 from cloudq.adapters.workspace.pack import pack_changed
 from cloudq.domain.jobs.job_shell import record_name
 from cloudq.entrypoints.cloudqcli import main
-from cloudq.entrypoints.cloudqcli.commands.log import _copy
 from cloudq.entrypoints.cloudqcli.session import Session
 from cloudq.entrypoints.shared.logging import configure_logging
-from cloudq.entrypoints.shared.terminal import local_time
+from cloudq.entrypoints.shared.terminal import copy_to_stdout, local_time
 from tests.builders import a_claim, a_lease
 from tests.fuzz import zips
 from tests.fuzz.hostile_world import SECRET, HostileWorld
@@ -359,6 +358,7 @@ def test_an_error_about_a_record_steers_neither_terminal_nor_log_nor_last_error(
     assert is_tame(lines.getvalue())
     assert "\nroot#" not in lines.getvalue()
     assert is_tame(run(hostile, "stat", "--id", job_id))
+    assert is_tame(run(hostile, "explain", "--id", job_id))
     assert is_tame(hostile.agent.parts.lease.last_error)
 
 
@@ -375,7 +375,7 @@ def test_a_log_reaches_a_pipe_byte_for_byte_and_a_terminal_tamed(
     log = STEERING.encode() + b"\xff\xfe\x1b[31mred\x1b[0m\tok\n"
     shown = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", kind(shown))
-    _copy(iter([log[:7], log[7:9], log[9:]]))
+    copy_to_stdout(iter([log[:7], log[7:9], log[9:]]))
     written = shown.getvalue()
 
     if is_terminal:

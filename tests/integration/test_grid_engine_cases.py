@@ -92,3 +92,17 @@ def _chain(cell: GridEngine) -> str:
     """A script that submits itself; it sets up the environment for that, which a job lacks."""
     exports = "".join(f"export {name}={value}\n" for name, value in cell.environment().items())
     return CHAIN.replace("#!/bin/bash\n", f"#!/bin/bash\n{exports}export PATH=$PATH:/usr/bin\n", 1)
+
+
+def test_job_that_waits_and_one_that_could_not_be_started_are_explained(cell_site: Site) -> None:
+    with cell_site.client() as client, cell_site.agent():
+        held = submit(client, cell_site, "#!/bin/bash\ntrue\n", submit_opt="-h")
+        stuck = submit(client, cell_site, "#!/bin/bash\ntrue\n", submit_opt="-wd /nowhere")
+        ended(client, stuck, timeout=60)
+        wait_until(lambda: "it waits in the queue of" in cell_site.cli("explain", held))
+        screen = cell_site.cli("explain", stuck)
+        client.cancel(held)
+        ended(client, held, timeout=60)
+
+    assert "error: can't chdir to /nowhere" in screen
+    assert "exit code" not in screen

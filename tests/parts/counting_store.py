@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from attrs import define, field
@@ -15,6 +15,7 @@ from cloudq.ports.object_store import (
     StoredObject,
     Unchanged,
     UnfinishedUpload,
+    forget_progress,
 )
 
 
@@ -95,9 +96,16 @@ class CountingStore:
         self.requests.append(("DELETE", upload.key))
         self.inner.abort_upload(upload)
 
-    def download(self, key: str, target: Path, *, max_bytes: int | None = None) -> int:
+    def download(
+        self,
+        key: str,
+        target: Path,
+        *,
+        max_bytes: int | None = None,
+        note: Callable[[int], object] = forget_progress,
+    ) -> int:
         self.requests.append(("GET", key))
-        return self.inner.download(key, target, max_bytes=max_bytes)
+        return self.inner.download(key, target, max_bytes=max_bytes, note=note)
 
     def read(self, key: str) -> Iterator[bytes]:
         self.requests.append(("GET", key))

@@ -17,6 +17,7 @@ from cloudq.ports.object_store import (
     StoredObject,
     Unchanged,
     UnfinishedUpload,
+    forget_progress,
 )
 
 
@@ -91,12 +92,20 @@ class DictStore:
     def abort_upload(self, upload: UnfinishedUpload) -> None:
         """Do nothing: there are no unfinished uploads."""
 
-    def download(self, key: str, target: Path, *, max_bytes: int | None = None) -> int:
+    def download(
+        self,
+        key: str,
+        target: Path,
+        *,
+        max_bytes: int | None = None,
+        note: Callable[[int], object] = forget_progress,
+    ) -> int:
         if key not in self.objects:
             raise ObjectNotFound(key)
         body = self.objects[key][0]
         if max_bytes is not None and len(body) > max_bytes:
             raise ObjectTooLarge(key)
+        note(len(body))
         with target.open("xb") as file:
             return file.write(body)
 

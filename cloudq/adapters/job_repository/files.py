@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from attrs import frozen
 
-from cloudq.adapters.filesystem import as_workspace_problem, write_new_file
+from cloudq.adapters.filesystem import as_workspace_problem, noted, write_new_file
 from cloudq.adapters.job_repository import keys
-from cloudq.adapters.job_repository.download import download_new_directory
+from cloudq.adapters.job_repository.download import DownloadDirectory, Sized
 from cloudq.adapters.job_repository.records import read
 from cloudq.domain.errors import JobNotFound, ObjectNotFound, ObjectTooLarge, RecordRejected, StoreRefused
 from cloudq.domain.jobs.job import Job
+from cloudq.domain.jobs.wanted_files import ALL_FILES, WantedFiles
 from cloudq.domain.names import ClaimTag
 from cloudq.domain.scripts.jobscript import MAX_SCRIPT_BYTES, Jobscript
 from cloudq.ports.clock import IdSource
 from cloudq.ports.job_repository import (
     INPUT_ARCHIVE,
     Downloaded,
-    forget_progress,
+    forget_transfer,
     leave_as_it_is,
     output_archive,
 )
-from cloudq.ports.object_store import ObjectStore, pages
+from cloudq.ports.object_store import ObjectStore, forget_progress, pages
 
-_OWN_NAMES = frozenset({INPUT_ARCHIVE, "input", "output"})
-"""Names beside the script in a staged-out job, in addition to its results."""
+_OWN_NAMES = frozenset({INPUT_ARCHIVE, "input", "output", "incomplete"})
+"""Names beside the script in a staged-out job, in addition to its results, in lower case."""
 
 MAX_PIECE_BYTES = 4 * 1024 * 1024
 """The largest piece: a reader looks back no further for the piece that covers an offset."""
@@ -85,7 +86,7 @@ class BucketJobFiles:
         try:
             with as_workspace_problem(f"download the input to {target}"):
                 target.unlink(missing_ok=True)  # an earlier attempt ran out of space or was killed
-                return write_new_file(target, _noted(self.store.read(key), note))
+                return write_new_file(target, noted(self.store.read(key), note))
         except ObjectNotFound as error:
             raise RecordRejected(f"{key} is absent: the job's input is gone") from error
 
@@ -129,6 +130,21 @@ class BucketJobFiles:
                 yield new
                 position += len(new)
 
+    def log_sizes(self, job: Job, stream: str) -> Mapping[int | None, int]:
+        """List the claim's whole logs, or its pieces, with one LIST per thousand."""
+        if not job.claim:
+            return {}
+        prefix = keys.results(job.tag) if job.is_final else keys.all_log_pieces(job.tag)
+        tasks = {keys.log_name(stream, task): task for task in job.task_ids}
+        sizes: dict[int | None, int] = {}
+        for page in pages(self.store, prefix, delimiter="/" if job.is_final else ""):
+            for listed in page.objects:
+                name, _, offset = listed.key.removeprefix(prefix).partition("/")
+                start = keys.piece_offset(listed.key) if offset else 0
+                if name in tasks and start is not None and bool(offset) is not job.is_final:
+                    sizes[tasks[name]] = max(sizes.get(tasks[name], 0), start + listed.size)
+        return sizes
+
     def drop_log_pieces(self, tag: ClaimTag) -> None:
         """Delete the pieces of logs with one LIST and one deletion per thousand."""
         for page in pages(self.store, keys.all_log_pieces(tag)):
@@ -148,20 +164,32 @@ class BucketJobFiles:
         return self.store.upload_pieces(keys.output(tag, number), pieces, expected_bytes=expected_bytes)
 
     def download_all(
-        self, job: Job, into: Path, finish: Callable[[Path], None] = leave_as_it_is
+        self,
+        job: Job,
+        into: Path,
+        finish: Callable[[Path], None] = leave_as_it_is,
+        *,
+        wanted: WantedFiles = ALL_FILES,
+        completes: bool = False,
+        note: Callable[[int, int], object] = forget_transfer,
     ) -> Downloaded:
         """Download with one LIST per thousand objects of the claim, and one download per object."""
         logs, outputs = self._results(job) if job.claim else ({}, {})
-        wanted = {**logs, _free_name(job.name): keys.script(job.uuid, job.name)}
-        archives = {INPUT_ARCHIVE: keys.input_archive(job.uuid)} if job.has_input else {}
-        archives |= outputs
+        script = {_free_name(job.name): Sized(keys.script(job.uuid, job.name))}
+        files = {name: source for name, source in (logs | script).items() if wanted.has(name)}
+        archives: dict[str, Sized] = {}
+        if job.has_input and wanted.may_have_some_in("input"):
+            archives[INPUT_ARCHIVE] = Sized(keys.input_archive(job.uuid), job.size_input or 0)
+        if wanted.may_have_some_in("output"):
+            archives |= outputs
+        download = DownloadDirectory(self.store, files, archives, note)
         try:
-            return download_new_directory(self.store, wanted, archives, into, self.ids.nonce(), finish)
+            return download(into, self.ids.nonce(), finish, completes=completes)
         except ObjectNotFound as error:
             raise JobNotFound(job.uuid, f"Job ({job.uuid}) was deleted in the meantime.") from error
 
-    def _results(self, job: Job) -> tuple[dict[str, str], dict[str, str]]:
-        """Return keys by file name: of whole logs, only for tasks that the job has; and of output archives.
+    def _results(self, job: Job) -> tuple[dict[str, Sized], dict[str, Sized]]:
+        """Return objects by file name: whole logs, only of tasks that the job has; and output archives.
 
         The record states the number of archives; an older record without it may have the first archive.
         ``log/`` and ``local/`` are not listed.
@@ -170,19 +198,20 @@ class BucketJobFiles:
             keys.log(job.tag, stream, task) for task in job.task_ids for stream in ("stdout", "stderr")
         }
         archives = {
-            output_archive(number): keys.output(job.tag, number)
+            output_archive(number): Sized(keys.output(job.tag, number))
             for number in range(1, (job.output_archives or 0) + 1)
         }
         if job.output_archives is None:
-            expected.add(keys.output(job.tag))
-        results = {
-            name: listed.key
-            for page in pages(self.store, keys.results(job.tag), delimiter="/")
-            for listed in page.objects
-            if listed.key in expected and (name := keys.result_name(listed.key, job.tag)) is not None
-        }
-        archives |= {name: results.pop(name) for name in [output_archive(1)] if name in results}
-        return results, archives
+            archives |= {output_archive(1): Sized("")}
+        results: dict[str, Sized] = {}
+        for page in pages(self.store, keys.results(job.tag), delimiter="/"):
+            for listed in page.objects:
+                name = keys.result_name(listed.key, job.tag)
+                if name in archives:
+                    archives[name] = Sized(listed.key, listed.size)
+                elif name is not None and listed.key in expected:
+                    results[name] = Sized(listed.key, listed.size)
+        return results, {name: archive for name, archive in archives.items() if archive.key}
 
     def _pieces(
         self, tag: ClaimTag, stream: str, task: int | None, beginning: int
@@ -200,15 +229,6 @@ class BucketJobFiles:
             return self.store.get(key).body
         except (ObjectNotFound, ObjectTooLarge):
             return None
-
-
-def _noted(pieces: Iterator[bytes], note: Callable[[int], object]) -> Iterator[bytes]:
-    """Yield *pieces*; before each one, call *note* with the number of bytes up to its end."""
-    done = 0
-    for piece in pieces:
-        done += len(piece)
-        note(done)
-        yield piece
 
 
 def _free_name(name: str) -> str:

@@ -106,7 +106,7 @@ def results(tag: ClaimTag) -> str:
 
 def log(tag: ClaimTag, stream: str, task: int | None) -> str:
     """Return the key of a whole log."""
-    return results(tag) + _log_name(stream, task)
+    return results(tag) + log_name(stream, task)
 
 
 def all_log_pieces(tag: ClaimTag) -> str:
@@ -116,7 +116,7 @@ def all_log_pieces(tag: ClaimTag) -> str:
 
 def log_pieces(tag: ClaimTag, stream: str, task: int | None) -> str:
     """Return the prefix of the pieces of one growing log."""
-    return f"{all_log_pieces(tag)}{_log_name(stream, task)}/"
+    return f"{all_log_pieces(tag)}{log_name(stream, task)}/"
 
 
 def log_piece(tag: ClaimTag, stream: str, task: int | None, offset: int) -> str:
@@ -268,7 +268,8 @@ def _number(tag: ClaimTag) -> int:
     return ClaimTag.parse(str(tag)).n
 
 
-def _log_name(stream: str, task: int | None) -> str:
+def log_name(stream: str, task: int | None) -> str:
+    """Return the file name of a log."""
     if stream not in _STREAMS:
         raise InvalidInput(f"{stream!r} is neither stdout nor stderr")
     return stream if task is None else f"{stream}.{task}"

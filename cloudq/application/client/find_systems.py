@@ -149,6 +149,20 @@ class FindSystems:
         passed_over = [f"Not offered to {system}: {reason}." for system, reason in refusals.items()]
         return Choice(tuple(systems), (f"Offered to {', '.join(systems)}.", *passed_over, *warnings))
 
+    def reasons_against_others(
+        self, script: MetaScript, array: ArrayRange | None, invited: Iterable[str]
+    ) -> dict[str, str]:
+        """Return why each known system that is not *invited* cannot run a job; empty text if it can.
+
+        Costs one LIST, and one GET per such system.
+        """
+        known, here = self.registry.systems(), set(invited)
+        return {
+            system: self._why_not(AnySystem(), script, array, system, self._seen(sign))
+            for system, sign in sorted(known.items())
+            if system not in here
+        }
+
     def _why_not(
         self,
         target: AnySystem,

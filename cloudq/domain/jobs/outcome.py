@@ -219,7 +219,7 @@ def _decide_from_both(record: ExitRecord, verdict: JobState, reason: str, eviden
         or (verdict is JobState.ERROR and own_end.state is JobState.DONE)
     ):
         return TaskState(verdict, record.exit_code, reason or _VERDICT_REASONS[verdict])
-    if verdict is JobState.ERROR and own_end.state is JobState.ERROR and reason not in ("", own_end.reason):
+    if verdict is JobState.ERROR and own_end.state is JobState.ERROR and reason not in {"", own_end.reason}:
         return TaskState(own_end.state, own_end.exit_code, f"{reason}; {own_end.reason}")
     return own_end
 

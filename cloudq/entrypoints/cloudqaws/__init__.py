@@ -9,6 +9,7 @@ from __future__ import annotations
 import click
 
 from cloudq import __version__
+from cloudq.entrypoints.cloudqaws.help_texts import EXAMPLES, MEANT
 from cloudq.entrypoints.cloudqaws.session import Session
 from cloudq.entrypoints.shared.group import LazyGroup, Listed
 from cloudq.entrypoints.shared.options import common_options
@@ -27,6 +28,8 @@ _COMMANDS = {
     package="cloudq.entrypoints.cloudqaws.commands",
     program="cloudqaws",
     session=Session,
+    examples=EXAMPLES,
+    meant=MEANT,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, prog_name="cloudqaws", message="%(prog)s %(version)s")

@@ -12,16 +12,13 @@ from typing import TYPE_CHECKING
 import click
 
 from cloudq.entrypoints.shared.options import CommonOptions, option
-from cloudq.entrypoints.shared.terminal import cut, printable, show_message
+from cloudq.entrypoints.shared.terminal import PassingLine, show_message
 
 if TYPE_CHECKING:
     from cloudq.application.builder.cluster_report import Report
     from cloudq.bootstrap.builder import BuilderParts
 
 Connect = Callable[[Path, str, "Report"], "BuilderParts"]
-
-_LINE = 78
-_CLEAR = "\r" + " " * _LINE + "\r"
 
 
 def _connect(home: Path, profile: str, report: Report) -> BuilderParts:
@@ -53,23 +50,19 @@ class _Talk:
 
     def __init__(self, show: Callable[[str], None]) -> None:
         self._show = show
+        self._line = PassingLine()
 
     def show_result(self, text: str) -> None:
-        self._clear()
+        self._line.erase()
         self._show(text)
         sys.stdout.flush()  # the next message may be ten minutes away
 
     def show_note(self, text: str) -> None:
-        self._clear()
+        self._line.erase()
         show_message(text)
 
     def show_progress(self, text: str) -> None:
-        if sys.stderr.isatty():
-            click.echo(_CLEAR + cut(printable(text), _LINE), nl=False, err=True)
-
-    def _clear(self) -> None:
-        if sys.stderr.isatty():
-            click.echo(_CLEAR, nl=False, err=True)
+        self._line.show(text)
 
 
 pass_session = click.make_pass_decorator(Session)

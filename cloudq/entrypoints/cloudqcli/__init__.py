@@ -8,6 +8,7 @@ from __future__ import annotations
 import click
 
 from cloudq import __version__
+from cloudq.entrypoints.cloudqcli.help_texts import EXAMPLES, MEANT
 from cloudq.entrypoints.cloudqcli.session import Session
 from cloudq.entrypoints.shared.group import LazyGroup, Listed
 from cloudq.entrypoints.shared.options import common_options
@@ -18,6 +19,7 @@ _COMMANDS = {
     "convert": Listed("convert", "Show a meta jobscript as converted for a system."),
     "wait": Listed("wait", "Wait until jobs have ended."),
     "stat": Listed("status", "Show everything about jobs."),
+    "explain": Listed("explain", "Show why jobs wait or failed, and what to do."),
     "list": Listed("active", "List jobs that have not ended."),
     "watch": Listed("watch", "Keep a table of jobs up to date on the terminal."),
     "history": Listed("history", "List jobs that have ended, the most recent first."),
@@ -38,6 +40,8 @@ _COMMANDS = {
     package="cloudq.entrypoints.cloudqcli.commands",
     program="cloudqcli",
     session=Session,
+    examples=EXAMPLES,
+    meant=MEANT,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, prog_name="cloudqcli", message="%(prog)s %(version)s")

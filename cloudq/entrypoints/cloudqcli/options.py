@@ -2,29 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import click
 
-from cloudq.entrypoints.shared.completion import complete_job
 from cloudq.entrypoints.shared.options import Command, option
-
-
-def job_id_option(command: Command) -> Callable[..., Any]:
-    """Accept ``--id ID`` or plain ``ID``; the command gets it as *job_id*, None if neither was given."""
-
-    @functools.wraps(command)
-    def with_id(*args: Any, plain_id: str | None, id_option: str | None, **kwargs: Any) -> Any:
-        if plain_id is not None and id_option not in {None, plain_id}:
-            raise click.UsageError(f"two jobs were named: {id_option} and {plain_id}")
-        return command(*args, job_id=id_option or plain_id, **kwargs)
-
-    with_option = option("--id", "id_option", metavar="ID", help="Id of the job.")
-    return click.argument("plain_id", required=False, metavar="[ID]", shell_complete=complete_job)(
-        with_option(with_id)
-    )
 
 
 def job_ids_option(name: str, *, help: str) -> Callable[[Command], Command]:  # noqa: A002 (as click has it)
@@ -51,10 +33,3 @@ def job_ids_of(texts: Iterable[str]) -> tuple[str, ...]:
     """Return the ids in *texts*, which may have commas, each once."""
     ids = (part.strip() for text in texts for part in text.split(","))
     return tuple(dict.fromkeys(filter(None, ids)))
-
-
-def needs_id(job_id: str | None) -> str:
-    """Return the id; raise a usage error if there is none."""
-    if not job_id:
-        raise click.UsageError("name a job with --id ID")
-    return job_id

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import click
 
 from cloudq.entrypoints.shared.options import CommonOptions
+from cloudq.entrypoints.shared.terminal import PassingLine, show_message
 
 if TYPE_CHECKING:
     from cloudq.client import Client
@@ -21,7 +23,12 @@ PROGRAM = "cloudqcli"
 def _connect(config: Config) -> Client:
     from cloudq.client import Client  # noqa: PLC0415 (--help must not wait for it)
 
-    return Client.connect(config)
+    return Client.connect(config, on_silence=_show_silence if sys.stderr.isatty() else None)
+
+
+def _show_silence(text: str) -> None:
+    PassingLine().erase()
+    show_message(text)
 
 
 class Session(CommonOptions):

@@ -11,12 +11,34 @@ import click
 from cloudq import __version__
 from cloudq.entrypoints.cloudqd.request import Request
 from cloudq.entrypoints.shared.faults import faults_reported
+from cloudq.entrypoints.shared.help import Command
 
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _MODES = ("daemon", "detach", "status", "stop", "confirm", "new_home", "acceptance")
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+MEANT = {
+    "start": "--daemon --detach", "run": "--daemon", "up": "--daemon --detach", "down": "--stop",
+    "kill": "--stop", "end": "--stop", "show": "--status", "ps": "--status", "ls": "--status",
+    "info": "--status", "test": "--acceptance", "check": "--acceptance", "reset": "--new_home",
+    "once": "without an option", "version": "--version", "help": "--help",
+}  # fmt: skip
+"""What to type instead of words that people try."""
+
+EXAMPLES = (
+    "cloudqd --daemon --detach",
+    "cloudqd --status",
+    "cloudqd --stop",
+    "cloudqd --acceptance --submit_opt '-p debug'",
+)
+
+
+@click.command(
+    cls=Command,
+    examples=EXAMPLES,
+    meant=MEANT,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.option("--daemon", is_flag=True, help="Run until stopped, in the foreground.")
 @click.option("--detach", is_flag=True, help="With --daemon: run in the background.")
 @click.option("--status", is_flag=True, help="Show whether an agent acts for this system.")
@@ -50,7 +72,8 @@ _MODES = ("daemon", "detach", "status", "stop", "confirm", "new_home", "acceptan
     "--log_level",
     "--log-level",
     type=click.Choice(_LEVELS, case_sensitive=False),
-    help="Lowest level to log.",
+    metavar="LEVEL",
+    help="Lowest level to log: DEBUG, INFO, WARNING, ERROR or CRITICAL.",
 )
 @click.option("--allow_root", "--allow-root", is_flag=True, help="Run as root, and every job with it.")
 @click.option("--quiet", is_flag=True, help="Log to the file only.")

@@ -5,12 +5,19 @@ from __future__ import annotations
 import importlib
 import io
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from cloudq.entrypoints.shared.faults import faults_reported
+from cloudq.entrypoints.shared.help import (
+    did_you_mean,
+    with_examples,
+    write_common_options,
+    write_examples,
+    write_own_options,
+)
 from cloudq.entrypoints.shared.options import CommonOptions
 
 if TYPE_CHECKING:
@@ -29,7 +36,8 @@ class Listed(NamedTuple):
 class LazyGroup(click.Group):
     """A group of *commands* by name, in the order in which a user needs them; their modules are in *package*.
 
-    Each run gets a new *session*, unless a test provides one.
+    Each run gets a new *session*, unless a test provides one. *examples* are by command; those of the group
+    are under an empty name. *meant* has what to type instead of commands that users know from elsewhere.
     """
 
     def __init__(
@@ -39,9 +47,13 @@ class LazyGroup(click.Group):
         package: str,
         program: str,
         session: Callable[[], CommonOptions],
+        examples: Mapping[str, Sequence[str]],
+        meant: Mapping[str, str],
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        self._examples = examples
+        self._meant = meant
         self._commands = commands
         self._package = package
         self._program = program
@@ -61,8 +73,24 @@ class LazyGroup(click.Group):
         if cmd_name not in self._commands:
             return None
         module = importlib.import_module(f"{self._package}.{self._commands[cmd_name].module}")
-        command: click.Command = module.command
-        return command
+        return with_examples(module.command, self._examples.get(cmd_name, ()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that *args* name; suggest another one for a name that is none."""
+        name = args[0]
+        if name not in self._commands and not name.startswith("-") and not ctx.resilient_parsing:
+            hint = did_you_mean(name, self._commands, self._meant)
+            raise click.UsageError(f"No such command {name!r}.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands, the examples and the options."""
+        write_own_options(self, ctx, formatter)
+        self.format_commands(ctx, formatter)
+        write_examples(self._examples.get("", ()), formatter)
+        write_common_options(self, ctx, formatter)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Return the commands and options that begin with *incomplete*; no command's module is imported."""

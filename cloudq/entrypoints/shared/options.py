@@ -71,7 +71,8 @@ def common_options(command: Command) -> Command:
         type=click.Choice(LEVELS, case_sensitive=False),
         expose_value=False,
         callback=_remember_level,
-        help="Log to stderr from this level on; DEBUG shows tracebacks.",
+        metavar="LEVEL",
+        help="Log to stderr from DEBUG, INFO, WARNING, ERROR or CRITICAL on; DEBUG shows tracebacks.",
     )
     with_config = click.option(
         "--config",

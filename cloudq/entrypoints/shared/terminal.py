@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import codecs
 import re
-import shutil
 import sys
 import unicodedata
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import click
@@ -18,8 +18,9 @@ import click
 _COLOUR_OR_CHAR = re.compile(r"\x1b\[[0-9;]{0,20}m|.", re.DOTALL)
 _BEGUN_COLOUR = re.compile(r"\x1b(?:\[[0-9;]{0,20})?\Z")
 _LINE_CONTROLS = "\n\t\r"
-_ERASED_LINE = "\r\x1b[K"
 _RESET = "\x1b[0m"
+_PASSING_COLUMNS = 78
+_ERASE = "\r" + " " * _PASSING_COLUMNS + "\r"
 
 
 def printable(text: str) -> str:
@@ -54,19 +55,21 @@ def show_progress(text: str) -> None:
         show_message(text)
 
 
-class ProgressLine:
-    """A line on stderr that is replaced as work goes on, if stderr is a terminal; it is erased at the end."""
+class PassingLine:
+    """Progress on one line of a terminal's stderr, which is erased before anything else is printed.
+
+    Elsewhere, nothing is shown.
+    """
 
     def show(self, text: str) -> None:
-        """Replace the line."""
+        """Show *text* in place of what the line showed before."""
         if sys.stderr.isatty():
-            columns = shutil.get_terminal_size().columns
-            click.echo(f"{_ERASED_LINE}{cut(printable(text), columns - 1)}", nl=False, err=True)
+            click.echo(_ERASE + cut(printable(text), _PASSING_COLUMNS), nl=False, err=True)
 
     def erase(self) -> None:
-        """Remove the line, so that something else can be shown in its place."""
+        """Leave the line empty, with the cursor at its beginning."""
         if sys.stderr.isatty():
-            click.echo(_ERASED_LINE, nl=False, err=True)
+            click.echo(_ERASE, nl=False, err=True)
 
 
 def can_ask_user() -> bool:
@@ -100,6 +103,24 @@ def _columns(char: str) -> int:
     if unicodedata.combining(char):
         return 0
     return 2 if unicodedata.east_asian_width(char) in {"W", "F"} else 1
+
+
+def copy_to_stdout(pieces: Iterable[bytes]) -> int:
+    """Copy a log or a file to stdout as it arrives; return its number of bytes.
+
+    A pipe gets the bytes unchanged; on a terminal, control sequences other than colors are escaped.
+    """
+    out = sys.stdout.buffer
+    text = LogText() if sys.stdout.isatty() else None
+    total = 0
+    for piece in pieces:
+        out.write(piece if text is None else text.feed(piece).encode())
+        out.flush()
+        total += len(piece)
+    if text is not None:
+        out.write(text.finish().encode())
+    out.flush()
+    return total
 
 
 class LogText:

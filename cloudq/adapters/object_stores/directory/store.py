@@ -7,13 +7,13 @@ import hashlib
 import os
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
-from cloudq.adapters.filesystem import write_new_file
+from cloudq.adapters.filesystem import noted, write_new_file
 from cloudq.adapters.object_stores.directory import files
 from cloudq.adapters.object_stores.directory.walk import Walk
 from cloudq.adapters.object_stores.key_rules import RESERVED, key_parts
@@ -27,6 +27,7 @@ from cloudq.ports.object_store import (
     StoredObject,
     Unchanged,
     UnfinishedUpload,
+    forget_progress,
 )
 
 LOCK_TIMEOUT_S = 10.0
@@ -136,8 +137,15 @@ class DirectoryStore:
     def abort_upload(self, upload: UnfinishedUpload) -> None:
         """Do nothing: there are no unfinished uploads."""
 
-    def download(self, key: str, target: Path, *, max_bytes: int | None = None) -> int:
-        return write_new_file(target, at_most(self.read(key), max_bytes, key))
+    def download(
+        self,
+        key: str,
+        target: Path,
+        *,
+        max_bytes: int | None = None,
+        note: Callable[[int], object] = forget_progress,
+    ) -> int:
+        return write_new_file(target, noted(at_most(self.read(key), max_bytes, key), note))
 
     def read(self, key: str) -> Iterator[bytes]:
         with self._opened(key) as file:

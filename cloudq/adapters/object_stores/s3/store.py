@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 from boto3.s3.transfer import TransferConfig
 
-from cloudq.adapters.filesystem import write_new_file
+from cloudq.adapters.filesystem import noted, write_new_file
 from cloudq.adapters.object_stores.s3.client import (
     BULK,
     CONTROL,
@@ -41,6 +41,7 @@ from cloudq.ports.object_store import (
     StoredObject,
     Unchanged,
     UnfinishedUpload,
+    forget_progress,
 )
 
 if TYPE_CHECKING:
@@ -243,8 +244,15 @@ class S3Store:
 
         self._ask(SentRequest(self._place), abort)
 
-    def download(self, key: str, target: Path, *, max_bytes: int | None = None) -> int:
-        return write_new_file(target, at_most(self._pieces(key, max_bytes), max_bytes, key))
+    def download(
+        self,
+        key: str,
+        target: Path,
+        *,
+        max_bytes: int | None = None,
+        note: Callable[[int], object] = forget_progress,
+    ) -> int:
+        return write_new_file(target, noted(at_most(self._pieces(key, max_bytes), max_bytes, key), note))
 
     def read(self, key: str) -> Iterator[bytes]:
         return self._pieces(key, None)

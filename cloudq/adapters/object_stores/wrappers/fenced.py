@@ -15,6 +15,7 @@ from cloudq.ports.object_store import (
     StoredObject,
     Unchanged,
     UnfinishedUpload,
+    forget_progress,
 )
 
 
@@ -42,8 +43,15 @@ class FencedStore:
     ) -> ListPage:
         return self.inner.list_page(prefix, start_after=start_after, delimiter=delimiter, limit=limit)
 
-    def download(self, key: str, target: Path, *, max_bytes: int | None = None) -> int:
-        return self.inner.download(key, target, max_bytes=max_bytes)
+    def download(
+        self,
+        key: str,
+        target: Path,
+        *,
+        max_bytes: int | None = None,
+        note: Callable[[int], object] = forget_progress,
+    ) -> int:
+        return self.inner.download(key, target, max_bytes=max_bytes, note=note)
 
     def read(self, key: str) -> Iterator[bytes]:
         return self.inner.read(key)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from cloudq.ports.object_store import (
@@ -12,6 +12,7 @@ from cloudq.ports.object_store import (
     StoredObject,
     Unchanged,
     UnfinishedUpload,
+    forget_progress,
 )
 
 
@@ -58,8 +59,15 @@ class PassingOn:
     def abort_upload(self, upload: UnfinishedUpload) -> None:
         self.inner.abort_upload(upload)
 
-    def download(self, key: str, target: Path, *, max_bytes: int | None = None) -> int:
-        return self.inner.download(key, target, max_bytes=max_bytes)
+    def download(
+        self,
+        key: str,
+        target: Path,
+        *,
+        max_bytes: int | None = None,
+        note: Callable[[int], object] = forget_progress,
+    ) -> int:
+        return self.inner.download(key, target, max_bytes=max_bytes, note=note)
 
     def read(self, key: str) -> Iterator[bytes]:
         return self.inner.read(key)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from attrs import frozen
 
@@ -25,6 +26,7 @@ from cloudq.ports.object_store import (
     StoredObject,
     Unchanged,
     UnfinishedUpload,
+    forget_progress,
 )
 
 Result = TypeVar("Result")
@@ -37,6 +39,22 @@ MAX_CONTROL_ATTEMPTS = 16
 MAX_BULK_ATTEMPTS = 5
 
 _WORTH_ANOTHER_TRY = (StoreUnavailable, WriteConflict)
+
+
+class Watch(Protocol):
+    """A function that watches one request with all its attempts."""
+
+    def __call__(self, *, is_short: bool) -> AbstractContextManager[Callable[[StoreProblem], object]]:
+        """Return a context for the request, which yields a function for the failure of each attempt.
+
+        *is_short* if an answer should come within seconds.
+        """
+        ...
+
+
+def unwatched(*, is_short: bool) -> AbstractContextManager[Callable[[StoreProblem], object]]:  # noqa: ARG001
+    """Watch nothing."""
+    return nullcontext(lambda _: None)
 
 
 def random_fraction() -> float:
@@ -57,6 +75,7 @@ class RetryingStore:
     jitter: Callable[[], float] = random_fraction
     """A number between 0 and 1, so that writers that collided once do not collide again."""
     deadline_s: float = DEADLINE_S
+    watch: Watch = unwatched
 
     def get(self, key: str, *, max_bytes: int = MAX_CONTROL_BYTES) -> StoredObject:
         return self._control(lambda: self.inner.get(key, max_bytes=max_bytes))
@@ -98,11 +117,18 @@ class RetryingStore:
     def abort_upload(self, upload: UnfinishedUpload) -> None:
         self._control(lambda: self.inner.abort_upload(upload))
 
-    def download(self, key: str, target: Path, *, max_bytes: int | None = None) -> int:
-        return self._bulk(lambda: self.inner.download(key, target, max_bytes=max_bytes))
+    def download(
+        self,
+        key: str,
+        target: Path,
+        *,
+        max_bytes: int | None = None,
+        note: Callable[[int], object] = forget_progress,
+    ) -> int:
+        return self._bulk(lambda: self.inner.download(key, target, max_bytes=max_bytes, note=note))
 
     def read(self, key: str) -> Iterator[bytes]:
-        first, remaining = self._bulk(lambda: _begun(self.inner.read(key)))
+        first, remaining = self._bulk(lambda: _begun(self.inner.read(key)), is_short=True)
         if first is not None:
             yield first
             # Yielded pieces cannot be taken back: from here on, the reader must handle errors.
@@ -110,10 +136,13 @@ class RetryingStore:
 
     def _control(self, ask: Callable[[], Result]) -> Result:
         attempts = _Attempts(self.clock, self.jitter, MAX_CONTROL_ATTEMPTS, self.deadline_s)
-        return attempts.run(ask)
+        with self.watch(is_short=True) as failed:
+            return attempts.run(ask, failed)
 
-    def _bulk(self, ask: Callable[[], Result]) -> Result:
-        return _Attempts(self.clock, self.jitter, MAX_BULK_ATTEMPTS, None).run(ask)
+    def _bulk(self, ask: Callable[[], Result], *, is_short: bool = False) -> Result:
+        attempts = _Attempts(self.clock, self.jitter, MAX_BULK_ATTEMPTS, None)
+        with self.watch(is_short=is_short) as failed:
+            return attempts.run(ask, failed)
 
     def _conditional(self, key: str, ask: Callable[[], str]) -> str:
         """Run a conditional write; once an attempt may have written, any failure is an `OutcomeUnknown`."""
@@ -152,12 +181,13 @@ class _Attempts:
         self._ends = None if deadline_s is None else clock.elapsed() + deadline_s
         self._slowest_s = 0.0
 
-    def run(self, ask: Callable[[], Result]) -> Result:
+    def run(self, ask: Callable[[], Result], failed: Callable[[StoreProblem], object]) -> Result:
         for done in range(1, self._most):
             begun = self._clock.elapsed()
             try:
                 return ask()
             except _WORTH_ANOTHER_TRY as error:
+                failed(error)
                 self._slowest_s = max(self._slowest_s, self._clock.elapsed() - begun)
                 self._wait_for_another(done, error)
         return ask()

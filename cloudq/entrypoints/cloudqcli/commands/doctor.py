@@ -13,7 +13,7 @@ from cloudq.domain.finding import Finding, Level, Remedy
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
 from cloudq.entrypoints.shared.json_output import print_json
 from cloudq.entrypoints.shared.options import common_options, json_option
-from cloudq.entrypoints.shared.terminal import printable, show_progress
+from cloudq.entrypoints.shared.terminal import PassingLine, printable
 
 SOMETHING_IS_WRONG = 1
 LEVEL_COLUMNS = 13
@@ -46,17 +46,22 @@ def command(session: Session, deep: bool, collect: bool, as_json: bool) -> None:
     could not be checked.
     """
     findings = []
-    for finding in _findings(session, deep=deep, collect=collect):
-        findings.append(finding)
-        if not as_json:
-            click.echo(finding_line(finding))
+    line = PassingLine()
+    try:
+        for finding in _findings(session, line, deep=deep, collect=collect):
+            findings.append(finding)
+            if not as_json:
+                line.erase()
+                click.echo(finding_line(finding))
+    finally:
+        line.erase()
     if as_json:
         print_json({"findings": [_record(finding) for finding in findings]})
     if any(finding.is_bad for finding in findings):
         click.get_current_context().exit(SOMETHING_IS_WRONG)
 
 
-def _findings(session: Session, *, deep: bool, collect: bool) -> Iterator[Finding]:
+def _findings(session: Session, line: PassingLine, *, deep: bool, collect: bool) -> Iterator[Finding]:
     try:
         config = session.config()
     except ConfigProblem as error:
@@ -66,7 +71,11 @@ def _findings(session: Session, *, deep: bool, collect: bool) -> Iterator[Findin
             )
         yield Finding(Level.NOT_ASKED, "store", "needs a valid configuration")
         return
-    yield from examine(machine_checks(config), _show_check)
+
+    def show_check(name: str) -> None:
+        line.show(f"{name} …")
+
+    yield from examine(machine_checks(config), show_check)
     try:
         client = session.client(config)
     except CloudqError as error:
@@ -75,11 +84,7 @@ def _findings(session: Session, *, deep: bool, collect: bool) -> Iterator[Findin
         )
         return
     with client:
-        yield from client.examine(deep=deep, collect=collect, begin=_show_check)
-
-
-def _show_check(name: str) -> None:
-    show_progress(f"{name} …")
+        yield from client.examine(deep=deep, collect=collect, begin=show_check)
 
 
 def finding_line(finding: Finding) -> str:

@@ -8,45 +8,69 @@ from typing import TYPE_CHECKING
 import click
 
 from cloudq.domain.errors import StagedOutInPart
+from cloudq.entrypoints.cloudqcli.output import begun
 from cloudq.entrypoints.cloudqcli.selection import Among, Jobs, jobs_option
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
 from cloudq.entrypoints.shared.options import common_options
-from cloudq.entrypoints.shared.terminal import printable, show_message, show_progress
+from cloudq.entrypoints.shared.terminal import copy_to_stdout, printable, show_message
+from cloudq.entrypoints.shared.transfer import shown_progress
 
 if TYPE_CHECKING:
     from cloudq.client import Client
+
+THE_ONLY_ONE = "-"
+"""Stands for the output file of a job that has just one."""
 
 
 @click.command
 @jobs_option
 @click.option(
-    "--into",
-    type=click.Path(path_type=Path),
-    default=Path(),
-    metavar="DIR",
-    help="Directory in which to create ID.",
+    "--into", type=click.Path(path_type=Path), metavar="DIR", help="Directory in which to create ID."
 )
+@click.option("--only", multiple=True, metavar="GLOB", help="Only files that match; may be repeated.")
+@click.option("--cat", metavar="FILE", help="Print one output file instead; '-' if there is only one.")
 @click.option("--unlimited", is_flag=True, help="Unpack archives of any size.")
 @common_options
 @pass_session
-def command(session: Session, jobs: Jobs, into: Path, unlimited: bool) -> None:
+def command(
+    session: Session,
+    jobs: Jobs,
+    into: Path | None,
+    only: tuple[str, ...],
+    cat: str | None,
+    unlimited: bool,
+) -> None:
     """Download a job's script, inputs, outputs and logs into the new directory ID.
 
-    It prints the path of the directory and overwrites nothing. The exit status is 16 if a part could
-    not be downloaded but everything else was.
+    It prints the path of the directory and overwrites nothing. If the job has not ended, or with --only,
+    the directory contains a file INCOMPLETE, and the same command completes it later. The exit status
+    is 16 if a part could not be downloaded but everything else was.
     """
+    if cat is not None and (into is not None or only or unlimited):
+        raise click.UsageError("--cat prints a file; --into, --only and --unlimited are for a directory")
     with session.client() as client:
         for job_id in jobs.ids(client, Among.FINISHED):
             with jobs.problem_kept():
-                _stage_out(client, job_id, into, unlimited=unlimited)
+                if cat is None:
+                    _stage_out(client, job_id, into or Path(), only, unlimited=unlimited)
+                else:
+                    _print_file(client, job_id, cat)
     jobs.end()
 
 
-def _stage_out(client: Client, job_id: str, into: Path, *, unlimited: bool) -> None:
-    show_progress(f"Downloading the files of job ({job_id}) …")
+def _stage_out(client: Client, job_id: str, into: Path, only: tuple[str, ...], *, unlimited: bool) -> None:
     try:
-        target = client.stage_out(job_id, into, unlimited=unlimited, warn=show_message)
+        with shown_progress(f"Job ({job_id})") as progress:
+            target = client.stage_out(
+                job_id, into, only=only, unlimited=unlimited, warn=show_message, progress=progress
+            )
     except StagedOutInPart as error:
         click.echo(printable(str(error.target)))
         raise
     click.echo(printable(str(target)))
+
+
+def _print_file(client: Client, job_id: str, name: str) -> None:
+    with shown_progress(f"Job ({job_id})") as progress:
+        pieces = begun(client.output_file(job_id, "*" if name == THE_ONLY_ONE else name, progress=progress))
+    copy_to_stdout(pieces)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cloudq.entrypoints.cloudqcli.explanation import show_failure
 from cloudq.entrypoints.cloudqcli.options import job_ids_option, one_of
 from cloudq.entrypoints.cloudqcli.output import job_record
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
@@ -116,7 +117,7 @@ def _report_submission(client: Client, submitted: Submitted, *, wait: bool, as_j
             sys.stdout.flush()
             job = client.wait(job.uuid, changed=_show_state)
     if wait:
-        _end_as(job, as_json=as_json)
+        _end_as(client, job, as_json=as_json)
 
 
 def _check_source(script: str | None, rerun: str | None, *, failed: bool, own: dict[str, object]) -> None:
@@ -143,7 +144,7 @@ def _show_state(job: Job) -> None:
     show_progress(f"Job ({job.uuid}) {job.state.value}")
 
 
-def _end_as(job: Job, *, as_json: bool) -> None:
+def _end_as(client: Client, job: Job, *, as_json: bool) -> None:
     if as_json:
         print_json(job_record(job))
     status = exit_status_of(job)
@@ -151,6 +152,7 @@ def _end_as(job: Job, *, as_json: bool) -> None:
         show_message(
             f"Job ({job.uuid}) ended: {job.state.value}{': ' if job.error_msg else ''}{job.error_msg}"
         )
+        show_failure(client, job)
     click.get_current_context().exit(status)
 
 

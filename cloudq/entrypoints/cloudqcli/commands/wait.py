@@ -8,13 +8,14 @@ import click
 
 from cloudq.domain.errors import WaitTimedOut
 from cloudq.entrypoints.cloudqcli.commands.submit import exit_status_of
+from cloudq.entrypoints.cloudqcli.explanation import show_failure
 from cloudq.entrypoints.cloudqcli.output import job_record
 from cloudq.entrypoints.cloudqcli.selection import Among, Jobs, jobs_option
 from cloudq.entrypoints.cloudqcli.session import PROGRAM, Session, pass_session
 from cloudq.entrypoints.shared.faults import report
 from cloudq.entrypoints.shared.json_output import print_json
 from cloudq.entrypoints.shared.options import common_options, json_option
-from cloudq.entrypoints.shared.terminal import ProgressLine, show_message, show_progress
+from cloudq.entrypoints.shared.terminal import PassingLine, show_message, show_progress
 
 if TYPE_CHECKING:
     from cloudq.client import Client
@@ -68,7 +69,9 @@ def _wait(
 ) -> tuple[Job, ...]:
     if not jobs.are_several:
         job = client.wait(job_ids[0], timeout=timeout_s, changed=_show_state)
-        _show_failure(job)
+        _show_end(job)
+        if exit_status_of(job):
+            show_failure(client, job)
         return (job,)
     return _wait_for_several(client, jobs, job_ids, any_of=any_of, timeout_s=timeout_s)
 
@@ -77,7 +80,7 @@ def _wait_for_several(
     client: Client, jobs: Jobs, job_ids: tuple[str, ...], *, any_of: bool, timeout_s: float | None
 ) -> tuple[Job, ...]:
     statuses: list[int] = []
-    line = ProgressLine()
+    line = PassingLine()
 
     def show_line() -> None:
         failed = len(list(filter(None, statuses)))
@@ -86,7 +89,7 @@ def _wait_for_several(
     def note_end(job: Job) -> None:
         statuses.append(exit_status_of(job))
         line.erase()
-        _show_failure(job)
+        _show_end(job)
         show_line()
 
     def note_problem(error: CloudqError) -> None:
@@ -105,7 +108,8 @@ def _show_state(job: Job) -> None:
     show_progress(f"Job ({job.uuid}) {job.state.value}")
 
 
-def _show_failure(job: Job) -> None:
+def _show_end(job: Job) -> None:
+    """Show how the job ended, unless it is DONE."""
     if exit_status_of(job):
         reason = f": {job.error_msg}" if job.error_msg else ""
         show_message(f"Job ({job.uuid}) ended: {job.state.value}{reason}")

@@ -24,7 +24,7 @@ from cloudq.domain.errors import (
     StoreUnavailable,
     WriteConflict,
 )
-from cloudq.ports.object_store import MAX_CONTROL_BYTES, ListPage, StoredObject, Unchanged
+from cloudq.ports.object_store import MAX_CONTROL_BYTES, ListPage, StoredObject, Unchanged, forget_progress
 from cloudq.testing.fake_clock import FakeClock
 from cloudq.testing.memory_store import MemoryStore
 
@@ -83,8 +83,15 @@ class FlakyStore:
     def upload(self, key: str, source: Path) -> None:
         self._answer().upload(key, source)
 
-    def download(self, key: str, target: Path, *, max_bytes: int | None = None) -> int:
-        return self._answer().download(key, target, max_bytes=max_bytes)
+    def download(
+        self,
+        key: str,
+        target: Path,
+        *,
+        max_bytes: int | None = None,
+        note: Callable[[int], object] = forget_progress,
+    ) -> int:
+        return self._answer().download(key, target, max_bytes=max_bytes, note=note)
 
     def read(self, key: str) -> Iterator[bytes]:
         yield from self._answer().read(key)

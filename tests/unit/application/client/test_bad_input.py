@@ -106,6 +106,7 @@ def test_every_command_says_what_is_wrong_with_a_record_and_changes_nothing(
     asks: tuple[Callable[[], object], ...] = (
         lambda: client.job(job_id),
         lambda: client.wait(job_id),
+        lambda: client.explain(job_id),
         lambda: client.log(job_id),
         lambda: client.stage_out(job_id, world.tmp / "into"),
         lambda: client.cancel(job_id),

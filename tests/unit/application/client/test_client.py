@@ -279,6 +279,8 @@ def test_a_log_needs_a_task_of_an_array_and_of_no_other_job(
         with pytest.raises(InvalidInput, match=r"has tasks 1-3:1"):
             list(ask(array, tid=4))
         assert b"".join(ask(array, tid=3)) == b"hello\n"
+    for ask_all in (client.task_logs, client.follow_task_logs):
+        assert [(line.task, line.line) for line in ask_all(array)] == [(n, b"hello\n") for n in (1, 2, 3)]
 
 
 def test_the_log_of_an_agent_is_deleted_once(world: World, client: Client) -> None:

@@ -9,13 +9,13 @@ from cloudq.entrypoints.cloudqcli import main
 from tests.unit.entrypoints.cloudqcli.conftest import Cli
 
 COMMANDS = (
-    "init", "submit", "convert", "wait", "stat", "list", "watch", "history", "log", "cancel", "requeue",
-    "stageout", "delete", "agents", "doctor", "completion",
+    "init", "submit", "convert", "wait", "stat", "explain", "list", "watch", "history", "log", "cancel",
+    "requeue", "stageout", "delete", "agents", "doctor", "completion",
 )  # fmt: skip
 
 
 def test_the_list_of_commands_has_a_whole_line_for_each(cli: Cli) -> None:
-    listed = cli("--help").stdout.partition("Commands:\n")[2].splitlines()
+    listed = cli("--help").stdout.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
 
     assert [line.split()[0] for line in listed] == list(COMMANDS)
     assert all(line.endswith(".") and not line.endswith("...") for line in listed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,82 @@ def test_a_directory_is_not_looked_at_unasked(cli: Cli, file: Path, monkeypatch:
 
     assert (result.exit_code, file.exists()) == (0, True)
     assert "Check now" not in result.stderr
+
+
+# The scheduler of this machine, and the next step --------------------------------------------
+
+
+@pytest.fixture
+def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Put commands on an otherwise empty path, on a terminal of the host Login-1.example.org."""
+    monkeypatch.setattr(init, "_is_asked", lambda: True)
+    monkeypatch.setattr("platform.node", lambda: "Login-1.example.org")
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+
+    def install(*names: str) -> None:
+        for name in names:
+            (tmp_path / "bin" / name).touch(mode=0o755)
+
+    return install
+
+
+@pytest.mark.parametrize(
+    ("names", "profile", "scheduler"),
+    [
+        (("sbatch", "squeue"), "slurm", "Found sbatch: the scheduler of this machine seems to be Slurm."),
+        (
+            ("qsub", "qconf"),
+            "gridengine",
+            "Found qsub: the scheduler of this machine seems to be Grid Engine.",
+        ),
+        (("qsub", "pbsnodes"), "pbs", "Found qsub: the scheduler of this machine seems to be PBS."),
+        (("sbatch", "squeue", "qsub"), "slurm", "Found sbatch: "),
+    ],
+)
+def test_the_profile_of_the_scheduler_that_is_here_is_offered(
+    cli: Cli, file: Path, commands: Callable[..., None], names: tuple[str, ...], profile: str, scheduler: str
+) -> None:
+    commands(*names)
+    result = cli("init", typed="https://s3.example.com\nmy-jobs\n\n\n\nn\n")
+    agent = load_config({}, path=file, home=file.parent).agent
+
+    assert result.exit_code == 0, result.output
+    assert result.stderr.startswith(scheduler)
+    assert (agent.name, agent.profile) == ("login-1", profile)
+    assert result.stderr.endswith("Next, start the agent on this machine: cloudqd --daemon --detach\n")
+
+
+def test_a_machine_without_a_scheduler_is_a_client(
+    cli: Cli, file: Path, commands: Callable[..., None]
+) -> None:
+    commands("qsub")
+    result = cli("init", typed="https://s3.example.com\nmy-jobs\n\n\n\nn\n")
+
+    assert load_config({}, path=file, home=file.parent).agent.profile == "local"
+    assert "Found" not in result.stderr
+    assert result.stderr.endswith("Next, check the configuration and the store: cloudqcli doctor\n")
+
+
+def test_the_region_is_asked_for_amazon_alone(cli: Cli, file: Path, commands: Callable[..., None]) -> None:
+    amazon = cli("init", typed="\nmy-jobs\neu-west-1\n\n\n\nn\n")
+    config = load_config({}, path=file, home=file.parent)
+    other = cli(
+        "--config", file.with_name("other.toml"), "init", typed="https://s3.example.com\nx-y-z\n\n\n\nn\n"
+    )
+
+    assert (amazon.exit_code, config.store.region, config.store.bucket) == (0, "eu-west-1", "my-jobs")
+    assert "Region of the bucket" in amazon.stderr
+    assert "Region of the bucket" not in other.stderr
+
+
+def test_a_directory_needs_neither_region_nor_keys(cli: Cli, commands: Callable[..., None]) -> None:
+    result = cli("init", typed="\n\n\n\n")
+
+    assert result.exit_code == 0
+    assert "Region" not in result.stderr
+    assert "credentials" not in result.stderr
+    assert result.stderr.endswith("Next, start the agent on this machine: cloudqd --daemon --detach\n")
 
 
 # Buckets that cannot be reached --------------------------------------------------------------

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from cloudq.application.client.read_log import TaskLine
+from cloudq.entrypoints.cloudqcli.commands.log import _prefixed
 from cloudq.entrypoints.shared.terminal import LogText
 from tests.parts.scripted_scheduler import Script
 from tests.unit.entrypoints.cloudqcli.conftest import Cli
@@ -27,11 +29,51 @@ def test_gives_a_task_of_an_array(cli: Cli) -> None:
 
 def test_says_which_tasks_an_array_has(cli: Cli) -> None:
     job_id = cli.ended("--array_tid", "1-4", script=Script(5, 0, "a task\n"))
-    without, wrong = cli("log", job_id), cli("log", job_id, "--tid", "9")
+    wrong = cli("log", job_id, "--tid", "9")
 
-    assert (without.exit_code, wrong.exit_code) == (2, 2)
-    assert without.stderr == f"cloudqcli: Job ({job_id}) is an array (1-4:1): name a task. Use --tid.\n"
+    assert (wrong.exit_code, wrong.stdout) == (2, "")
     assert wrong.stderr == f"cloudqcli: Job ({job_id}) has tasks 1-4:1.\n"
+
+
+def test_all_tasks_of_an_array_have_their_number_before_each_line(cli: Cli) -> None:
+    job_id = cli.ended("--array_tid", "1-3", script=Script(5, 0, "one\ntwo\nthree"))
+
+    assert cli("log", job_id).stdout == "".join(f"{n}: one\n{n}: two\n{n}: three\n" for n in (1, 2, 3))
+    assert cli("log", job_id, "--tail", "1").stdout == "1: three\n2: three\n3: three\n"
+    assert cli("log", job_id, "--error").stdout == ""
+
+
+def test_follows_all_tasks_of_an_array_to_their_end(cli: Cli) -> None:
+    cli.agent(Script(300, 0, "one\ntwo"))
+    job_id = cli.submit("--array_tid", "1-2")
+
+    lines = cli("log", job_id, "--follow").stdout.splitlines()
+    assert sorted(lines) == ["1: one", "1: two", "2: one", "2: two"]
+
+
+@pytest.mark.parametrize(
+    ("tail", "shown"), [("0", ""), ("1", "c\n"), ("2", "b\nc\n"), ("9", "a\nb\nc\n"), ("all", "a\nb\nc\n")]
+)
+def test_only_the_last_lines_are_shown_on_request(cli: Cli, tail: str, shown: str) -> None:
+    job_id = cli.ended(script=Script(5, 0, "a\nb\nc\n"))
+
+    assert cli("log", job_id, "--tail", tail).stdout == shown
+    assert cli("log", job_id, "--tail", tail, "--follow").stdout == shown
+
+
+def test_following_from_the_end_shows_all_later_output(cli: Cli) -> None:
+    agent = cli.agent(Script(300, 0, "a\nb\nc\n"))
+    job_id = cli.submit()
+    agent.cycles(3)
+
+    assert cli("log", job_id, "--tail", "1", "--follow").stdout in {"c\n", "a\nb\nc\n"}
+
+
+def test_a_tail_that_is_no_number_is_refused(cli: Cli) -> None:
+    result = cli("log", "3f7e7681", "--tail", "-3")
+
+    assert result.exit_code == 2
+    assert "'-3' is neither a number of lines nor 'all'" in result.stderr
 
 
 def test_waits_a_moment_for_the_first_pieces_of_a_running_job(cli: Cli) -> None:
@@ -84,6 +126,14 @@ def test_a_terminal_gets_colours_and_no_other_controls(size: int) -> None:
     assert "".join(pieces) + text.finish() == ("café \\xff \x1b[31mred\x1b[0m \\x1b]0;title\\x07\r\n\x1b[0m")
 
 
+def test_colors_of_one_task_do_not_reach_the_lines_of_another() -> None:
+    """Their controls are escaped, too; a pipe gets the bytes as they are."""
+    lines = [TaskLine(1, b"\x1b[31mred\x07\xff\n"), TaskLine(2, b"plain\n")]
+
+    assert b"".join(_prefixed(lines, is_shown=True)) == b"1: \x1b[31mred\\x07\\xff\x1b[0m\n2: plain\n"
+    assert b"".join(_prefixed(lines, is_shown=False)) == b"1: \x1b[31mred\x07\xff\n2: plain\n"
+
+
 def test_a_colour_that_never_ends_is_written_out() -> None:
     text = LogText()
 
@@ -94,6 +144,7 @@ def test_gives_an_agent_s_log(cli: Cli) -> None:
     cli.world.store.put("logs/alpha/cloudqd.log", b"acting for alpha\n")
 
     assert cli("log", "--agent", "alpha").stdout == "acting for alpha\n"
+    assert cli("log", "--agent", "alpha", "--tail", "0").stdout == ""
 
 
 def test_says_that_an_agent_has_no_log(cli: Cli) -> None:

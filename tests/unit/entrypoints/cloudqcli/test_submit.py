@@ -141,6 +141,19 @@ def test_wait_ends_with_the_job_s_own_exit_status(cli: Cli) -> None:
     assert result.stderr.splitlines() == [f"Job ({result.stdout[5:13]}) ended: ERROR: exit code 3"]
 
 
+def test_a_failed_wait_shows_the_last_lines_of_stderr(cli: Cli) -> None:
+    cli.agent(Script(30, 3, "", "cannot open data.txt\n"))
+    result = cli("submit", "--script", cli.script(), "--submit_to", "alpha", "--wait")
+    job_id = result.stdout[5:13]
+
+    assert result.stderr.splitlines() == [
+        f"Job ({job_id}) ended: ERROR: exit code 3",
+        "Last lines of stderr:",
+        "  | cannot open data.txt",
+        f"All of its stderr: cloudqcli log {job_id} --error",
+    ]
+
+
 def test_wait_with_json_prints_one_document_the_ended_job(cli: Cli) -> None:
     cli.agent(Script(30))
     result = cli("submit", "--script", cli.script(), "--submit_to", "alpha", "--wait", "--json")

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from cloudq.entrypoints.shared.terminal import ProgressLine
+from cloudq.entrypoints.shared.terminal import PassingLine
 from tests.builders import a_finished_job, a_job, at
 from tests.parts.scripted_scheduler import Script
 from tests.unit.entrypoints.cloudqcli.conftest import Cli
@@ -28,6 +28,17 @@ def test_the_status_is_that_of_the_job(cli: Cli) -> None:
 
     assert (result.exit_code, result.stdout) == (7, "")
     assert result.stderr.startswith(f"Job ({job_id}) ended: ERROR")
+
+
+def test_a_job_that_failed_is_shown_with_the_end_of_its_stderr(cli: Cli) -> None:
+    cli.agent(Script(30, 7, "", "no such file\n"))
+    job_id = cli.submit()
+
+    assert cli("wait", job_id).stderr.splitlines()[1:] == [
+        "Last lines of stderr:",
+        "  | no such file",
+        f"All of its stderr: cloudqcli log {job_id} --error",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -85,7 +96,7 @@ def test_selected_jobs_are_those_that_run_and_those_that_have_ended(cli: Cli) ->
 
 def test_a_terminal_shows_how_many_have_ended(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     lines: list[str] = []
-    monkeypatch.setattr(ProgressLine, "show", lambda _, text: lines.append(text))
+    monkeypatch.setattr(PassingLine, "show", lambda _, text: lines.append(text))
     cli.put(a_finished_job("00000001"))
     cli.put(a_finished_job("00000002", exit_code=3))
     cli("wait", "00000001", "00000002")
