@@ -183,3 +183,15 @@ def test_live_table_survives_an_outage_of_the_store(moto_service: S3Service, tmp
             status, _ = terminal.ended()
 
     assert status == 0
+
+
+def test_findings_of_the_doctor_continue_below_their_beginning(local_site: Site) -> None:
+    with on_terminal(local_site, "doctor", columns=60) as terminal:
+        status, shown = terminal.ended()
+    lines = [line.rpartition("\r")[2].rstrip() for line in CONTROL.sub("", shown).splitlines()]
+    beginning = lines.index("ok             listing               a LIST shows writes and")
+
+    assert status == 0
+    assert lines[beginning + 1].strip() == "deletions immediately"
+    assert lines[beginning + 1].startswith(" " * 37)
+    assert max(map(cell_len, lines)) <= 60

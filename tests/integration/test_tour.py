@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import shutil
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from string import ascii_lowercase
 
 import pytest
 from attrs import define, field, frozen
@@ -78,7 +81,9 @@ class Newcomer:
     """A person with a fresh home, who types what the page says on a terminal of 80 columns."""
 
     home: Path
-    variables: dict[str, str]
+    memory: Path
+    """A file in which the shell keeps its environment from command to command."""
+    variables: dict[str, str] = field(factory=dict)
     ids: dict[str, str] = field(factory=dict)
     """The ids of the jobs by those on the page."""
 
@@ -120,7 +125,7 @@ class Newcomer:
         return {
             **kept,
             "HOME": str(self.home),
-            "STATE": str(self.home.with_name("state")),
+            "STATE": str(self.memory),
             "TERM": "xterm-256color",
             "LC_ALL": "C.UTF-8",
             "CLOUDQ_AGENT_DAEMON_INTERVAL": "1",
@@ -134,11 +139,20 @@ class Newcomer:
 @pytest.fixture
 def newcomer(tmp_path: Path) -> Iterator[Newcomer]:
     """A person on a machine without cloudq; no agent runs afterwards."""
-    home = tmp_path / "me"
-    home.mkdir()
-    person = Newcomer(home, {})
+    home = short_directory()
+    person = Newcomer(home, tmp_path / "environment")
     yield person
     person._run("cloudqd --stop")
+    shutil.rmtree(home)
+
+
+def short_directory() -> Path:
+    """Return a new directory whose path is as long as the home on the page: lines wrap at the same words."""
+    while True:
+        home = Path("/tmp") / "".join(random.choices(ascii_lowercase, k=len(HOME_OF_THE_PAGE) - len("/tmp/")))
+        with suppress(FileExistsError):
+            home.mkdir()
+            return home
 
 
 def installed(directory: Path) -> dict[str, str]:

@@ -419,9 +419,12 @@ def _progress(job: Job) -> str:
 
 
 def _beyond_the_exit_code(job: Job) -> str:
-    """Return the reason that the record gives for the end, without parts that only repeat the exit code."""
-    repeated = f"exit code {job.exit_code}"
-    return "; ".join(part for part in job.error_msg.split("; ") if part and part != repeated)
+    """Return the reason that the record gives for the end, without its exit code and its failed tasks."""
+    message = job.error_msg
+    for group in _failed_groups(job):
+        message = message.replace(str(group), "")
+    repeated = {"", f"exit code {job.exit_code}"}
+    return "; ".join(part for part in message.split("; ") if part not in repeated)
 
 
 def _group_text(group: TaskGroup) -> str:

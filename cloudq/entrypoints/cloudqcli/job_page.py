@@ -149,6 +149,11 @@ def _items(field: str, page: JobPage) -> Sequence[str]:
     return list(getattr(page.job, field))
 
 
+def _converted(field: str, page: JobPage) -> Sequence[str]:
+    """A local jobscript is never converted: its name is in the title already."""
+    return _one_line(field, page) if page.job.is_meta else ()
+
+
 def _bytes(field: str, page: JobPage) -> Sequence[str]:
     return [f"{getattr(page.job, field):,} bytes"]
 
@@ -183,6 +188,7 @@ _LINES: Mapping[str, Callable[[str, JobPage], Sequence[str]]] = {
     **dict.fromkeys(GROUPS["Times"], _time),
     **dict.fromkeys(("size_input", "size_output", "output_bytes"), _bytes),
     **dict.fromkeys(("remarks", "left_out"), _items),
+    "local_name": _converted,
     "state": _state,
     "note": _note,
     "exit_code": _exit,

@@ -11,13 +11,20 @@ from cloudq.bootstrap.doctor import machine_checks
 from cloudq.domain.errors import CloudqError, ConfigProblem
 from cloudq.domain.finding import Finding, Level, Remedy
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
+from cloudq.entrypoints.shared.drawing import GAP, terminal
 from cloudq.entrypoints.shared.json_output import print_json
 from cloudq.entrypoints.shared.options import common_options, json_option
-from cloudq.entrypoints.shared.terminal import PassingLine, printable
+from cloudq.entrypoints.shared.terminal import PassingLine, is_read_by_user, printable
 
 SOMETHING_IS_WRONG = 1
 LEVEL_COLUMNS = 13
 CHECK_COLUMNS = 20
+LEVEL_STYLES = {
+    Level.OK: "green",
+    Level.WARNING: "yellow",
+    Level.PROBLEM: "bold red",
+    Level.NOT_ASKED: "bold red",
+}
 
 COMMANDS = {
     Remedy.START_AGENT: "cloudqd --daemon",
@@ -52,7 +59,7 @@ def command(session: Session, deep: bool, collect: bool, as_json: bool) -> None:
             findings.append(finding)
             if not as_json:
                 line.erase()
-                click.echo(finding_line(finding))
+                _show(finding)
     finally:
         line.erase()
     if as_json:
@@ -85,6 +92,24 @@ def _findings(session: Session, line: PassingLine, *, deep: bool, collect: bool)
         return
     with client:
         yield from client.examine(deep=deep, collect=collect, begin=show_check)
+
+
+def _show(finding: Finding) -> None:
+    """Print a finding; on a terminal, long texts continue below their beginning."""
+    if not is_read_by_user():
+        click.echo(finding_line(finding))
+        return
+    from rich.table import Table  # noqa: PLC0415 (see drawing)
+    from rich.text import Text  # noqa: PLC0415
+
+    grid = Table.grid(padding=(0, GAP, 0, 0))
+    grid.add_column(width=LEVEL_COLUMNS, style=LEVEL_STYLES[finding.level])
+    grid.add_column(width=CHECK_COLUMNS)
+    grid.add_column(overflow="fold")
+    to_do = f"\n→ {to_do_of(finding)}" if finding.to_do else ""
+    texts = (finding.level.value, finding.check, f"{finding.what}{to_do}")
+    grid.add_row(*(Text("\n".join(map(printable, text.split("\n")))) for text in texts))
+    terminal().print(grid)
 
 
 def finding_line(finding: Finding) -> str:

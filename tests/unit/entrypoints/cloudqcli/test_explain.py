@@ -204,8 +204,10 @@ def test_the_end_of_stdout_is_shown_if_stderr_is_empty(cli: Cli) -> None:
 def test_a_failed_array_shows_its_failed_tasks(cli: Cli) -> None:
     states = {n: TaskState(JobState.DONE, 0) for n in range(1, 11)}
     states |= {3: TaskState(JobState.ERROR, 139), 7: TaskState(JobState.TIMEOUT, None, "time limit")}
+    tasks = TaskStates.of(states)
+    reason = "; ".join(str(group) for group in tasks.groups if group.state is not JobState.DONE)
     job = a_finished_job(
-        exit_code=139, array_tid=ArrayRange.parse("1-10"), tasks=TaskStates.of(states), error_msg="2 of 10"
+        exit_code=139, array_tid=ArrayRange.parse("1-10"), tasks=tasks, error_msg=f"{reason}; disk full"
     )
     cli.put(job)
     cli.world.store.put("jobs/3f7e7681/1/stderr.3", b"Segmentation fault\n")
