@@ -1,4 +1,4 @@
-"""The tour of the documentation, as a newcomer takes it: every block of the page runs, in order, in a fresh home."""
+"""The tour of the documentation, as a newcomer takes it: every block runs, in order, in a fresh home."""
 
 from __future__ import annotations
 
