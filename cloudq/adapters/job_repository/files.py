@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,7 +12,15 @@ from cloudq.adapters.filesystem import as_workspace_problem, write_new_file
 from cloudq.adapters.job_repository import keys
 from cloudq.adapters.job_repository.download import download_new_directory
 from cloudq.adapters.job_repository.records import read
-from cloudq.domain.errors import JobNotFound, ObjectNotFound, ObjectTooLarge, RecordRejected, StoreRefused
+from cloudq.domain.errors import (
+    InvalidInput,
+    JobNotFound,
+    ObjectNotFound,
+    ObjectTooLarge,
+    RecordRejected,
+    StoreRefused,
+)
+from cloudq.domain.jobs.arguments import MAX_LINES_BYTES, Words, checked_lines, lines_text, read_lines
 from cloudq.domain.jobs.job import Job
 from cloudq.domain.names import ClaimTag
 from cloudq.domain.scripts.jobscript import MAX_SCRIPT_BYTES, Jobscript
@@ -48,7 +56,7 @@ class BucketJobFiles:
         """Read the script with one GET."""
         key = keys.script(job.uuid, job.name)
         try:
-            return Jobscript(job.name, read(self.store, key, MAX_SCRIPT_BYTES).body)
+            return Jobscript(job.script_name, read(self.store, key, MAX_SCRIPT_BYTES).body)
         except ObjectNotFound as error:
             raise RecordRejected(f"{key} is absent: the job has no script") from error
 
@@ -65,6 +73,8 @@ class BucketJobFiles:
         needed = {keys.script(job.uuid, job.name)}
         if job.has_input:
             needed.add(keys.input_archive(job.uuid))
+        if job.has_task_arguments:
+            needed.add(keys.task_arguments(job.uuid))
         for page in pages(self.store, keys.job(job.uuid)):
             needed -= {listed.key for listed in page.objects}
             if not needed:
@@ -74,6 +84,21 @@ class BucketJobFiles:
     def put_local_script(self, tag: ClaimTag, script: Jobscript) -> None:
         """Upload the converted script with one PUT."""
         self.store.put(keys.local_script(tag, script.name), script.body)
+
+    def put_task_arguments(self, job_id: str, lines: Sequence[Words]) -> None:
+        """Upload the arguments with one PUT."""
+        self.store.put(keys.task_arguments(job_id), lines_text(lines).encode())
+
+    def task_arguments(self, job: Job) -> tuple[Words, ...]:
+        """Read the arguments with one GET."""
+        key = keys.task_arguments(job.uuid)
+        try:
+            text = read(self.store, key, MAX_LINES_BYTES).body.decode()
+            return checked_lines(read_lines(text, key))
+        except ObjectNotFound as error:
+            raise RecordRejected(f"{key} is absent: the arguments of the job's tasks are gone") from error
+        except (InvalidInput, UnicodeDecodeError) as error:
+            raise RecordRejected(f"{key} does not hold the arguments of the job's tasks: {error}") from error
 
     def put_input(self, job_id: str, archive: Path) -> None:
         """Upload the input archive."""
@@ -152,7 +177,7 @@ class BucketJobFiles:
     ) -> Downloaded:
         """Download with one LIST per thousand objects of the claim, and one download per object."""
         logs, outputs = self._results(job) if job.claim else ({}, {})
-        wanted = {**logs, _free_name(job.name): keys.script(job.uuid, job.name)}
+        wanted = {**logs, _free_name(job.script_name): keys.script(job.uuid, job.name)}
         archives = {INPUT_ARCHIVE: keys.input_archive(job.uuid)} if job.has_input else {}
         archives |= outputs
         try:
