@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 from cloudq.domain.version import VERSION
 
 if TYPE_CHECKING:
+    from cloudq.application.client.fetch_outputs import Fetched
     from cloudq.application.client.query_jobs import ActiveJobs
     from cloudq.application.client.requeue_job import Requeued
     from cloudq.application.client.submit_job import Submitted
+    from cloudq.application.client.submit_many import SubmitResult
     from cloudq.application.shared.cancel_job import CancelResult
     from cloudq.application.shared.find_holder import Holder
     from cloudq.application.shared.list_agents import AgentReport
@@ -34,9 +36,12 @@ if TYPE_CHECKING:
     from cloudq.domain.finding import Finding, Level, Remedy
     from cloudq.domain.jobs.history import HistoryEntry
     from cloudq.domain.jobs.job import Job
+    from cloudq.domain.jobs.job_request import JobSpec
     from cloudq.domain.jobs.job_state import JobState
     from cloudq.domain.jobs.lease import AgentState
     from cloudq.domain.jobs.summary import ActiveJob
+    from cloudq.domain.scripts.command import Command
+    from cloudq.domain.scripts.jobscript import Jobscript
 
 
 __version__ = VERSION
@@ -49,21 +54,26 @@ _HOMES = {
     "CancelResult": "cloudq.application.shared.cancel_job",
     "Client": "cloudq.client",
     "CloudqError": "cloudq.domain.errors",
+    "Command": "cloudq.domain.scripts.command",
     "Config": "cloudq.config",
+    "Fetched": "cloudq.application.client.fetch_outputs",
     "Finding": "cloudq.domain.finding",
     "HistoryEntry": "cloudq.domain.jobs.history",
     "Holder": "cloudq.application.shared.find_holder",
     "InvalidInput": "cloudq.domain.errors",
     "Job": "cloudq.domain.jobs.job",
     "JobNotFound": "cloudq.domain.errors",
+    "JobSpec": "cloudq.domain.jobs.job_request",
     "JobState": "cloudq.domain.jobs.job_state",
     "JobStateConflict": "cloudq.domain.errors",
+    "Jobscript": "cloudq.domain.scripts.jobscript",
     "Level": "cloudq.domain.finding",
     "MaybeSubmitted": "cloudq.domain.errors",
     "Remedy": "cloudq.domain.finding",
     "Requeued": "cloudq.application.client.requeue_job",
     "StoreProblem": "cloudq.domain.errors",
     "StoreUnavailable": "cloudq.domain.errors",
+    "SubmitResult": "cloudq.application.client.submit_many",
     "Submitted": "cloudq.application.client.submit_job",
     "UnknownSystem": "cloudq.domain.errors",
     "WaitTimedOut": "cloudq.domain.errors",
@@ -78,21 +88,26 @@ __all__ = [
     "CancelResult",
     "Client",
     "CloudqError",
+    "Command",
     "Config",
+    "Fetched",
     "Finding",
     "HistoryEntry",
     "Holder",
     "InvalidInput",
     "Job",
     "JobNotFound",
+    "JobSpec",
     "JobState",
     "JobStateConflict",
+    "Jobscript",
     "Level",
     "MaybeSubmitted",
     "Remedy",
     "Requeued",
     "StoreProblem",
     "StoreUnavailable",
+    "SubmitResult",
     "Submitted",
     "UnknownSystem",
     "WaitTimedOut",

@@ -5,17 +5,20 @@ It prints nothing. All methods are typed; errors are `cloudq.CloudqError` and it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
 
 from attrs import evolve, field, frozen
 
+from cloudq.application.client.check_submission import jobs_of_lines
+from cloudq.application.client.fetch_outputs import Fetched
 from cloudq.application.client.query_jobs import ActiveJobs
 from cloudq.application.client.read_log import STDERR, STDOUT
 from cloudq.application.client.requeue_job import Requeued, RequeueRequest
 from cloudq.application.client.submit_job import Submitted
+from cloudq.application.client.submit_many import SubmitResult, no_report
 from cloudq.application.doctor.examine import examine
 from cloudq.application.shared.cancel_job import CancelResult
 from cloudq.application.shared.find_holder import Holder
@@ -26,10 +29,13 @@ from cloudq.domain.finding import Finding
 from cloudq.domain.jobs.dependency import Holds, job_ids
 from cloudq.domain.jobs.history import HistoryEntry
 from cloudq.domain.jobs.job import Job
-from cloudq.domain.jobs.job_request import JobRequest
+from cloudq.domain.jobs.job_request import JobRequest, JobSpec
+from cloudq.domain.jobs.outputs import checked_patterns
 from cloudq.domain.names import checked_job_id, checked_system
+from cloudq.domain.scripts.command import Command
+from cloudq.domain.scripts.jobscript import Jobscript
 from cloudq.domain.scripts.target import named_systems
-from cloudq.ports.archives import Archives
+from cloudq.ports.archives import Archives, Packed
 
 
 @frozen
@@ -67,8 +73,14 @@ class Client:
 
     def submit(
         self,
-        script: Path | str,
+        script: Path | str | Jobscript | Command,
         *,
+        args: Sequence[str] = (),
+        name: str = "",
+        env: Mapping[str, str] | Sequence[str] = (),
+        labels: Mapping[str, str] | Sequence[str] = (),
+        outputs: Sequence[str] = (),
+        each_line: Path | str | Sequence[Sequence[str]] = (),
         submit_to: str = "",
         submit_opt: str = "",
         hold_jid: Sequence[str] | str = (),
@@ -85,6 +97,17 @@ class Client:
         on the first eligible system that takes it.
 
         Args:
+            script: a file; or a `Jobscript`, which has a name and bytes and need not be in a file; or a
+                `Command` in place of a script.
+            args: the arguments of the script.
+            name: the name of the job, instead of the script's file name.
+            env: environment variables for the script, a mapping or texts ``NAME=value``; the values are
+                stored in the job's record, which everyone who can read the bucket can read.
+            labels: labels of the job, a mapping or texts ``key=value``.
+            outputs: patterns of the files to stage out, such as ``*.csv`` or ``results/**``; everything new
+                or changed if there are none.
+            each_line: a file with one task of an array per line, or the words of each task: these follow
+                *args* as arguments of the task. All are run, or those of *array_tid*; task 1 has the first.
             submit_opt: options for that system's submit command, quoted as for a shell.
             hold_jid: ids of jobs that must be final, in any state, before the job starts: a sequence, or a
                 text with commas.
@@ -101,24 +124,44 @@ class Client:
             UnknownSystem: no agent ever reported as *submit_to*, but others did.
             MaybeSubmitted: the store did not confirm the submission; the message names the job.
         """
-        request = self._parts.check_submission.read(
-            Path(script),
-            submit_to=submit_to,
-            submit_opt=submit_opt,
-            holds=Holds(job_ids(hold_jid), job_ids(hold_ok_jid)),
-            array_tid=array_tid,
-            inputs=tuple(map(Path, inputs)),
-            only=tuple(only),
-            without=tuple(without),
-            force=force,
-        )
+        spec = JobSpec(
+            script,
+            args=args, name=name, env=env, labels=labels, outputs=outputs, each_line=each_line,
+            submit_to=submit_to, submit_opt=submit_opt, hold_jid=hold_jid, hold_ok_jid=hold_ok_jid,
+            array_tid=array_tid, inputs=inputs, only=only, without=without, force=force,
+        )  # fmt: skip
+        request = self._parts.check_submission.read(spec)
         with TemporaryDirectory(prefix="cloudq-") as scratch:
-            return self._parts.submit(_with_inputs(request, self._parts.archives, Path(scratch)))
+            [ready] = _with_inputs([request], self._parts.archives, Path(scratch))
+            return self._parts.submit(ready)
+
+    def submit_many(
+        self, specs: Sequence[JobSpec], *, report: Callable[[SubmitResult], object] = no_report
+    ) -> tuple[SubmitResult, ...]:
+        """Submit many jobs in parallel, and return what became of each, in order.
+
+        A `JobSpec` has the arguments of `submit`. Everything that can be checked in advance is checked for
+        all jobs first: if there is a problem, nothing is submitted. An error in the store affects only its
+        job. *report* gets the results while the call lasts, in order.
+
+        Raises `InvalidInput` with all problems, and `UnknownSystem`.
+        """
+        requests = self._parts.submit_many.read(specs)
+        with TemporaryDirectory(prefix="cloudq-") as scratch:
+            ready = _with_inputs(requests, self._parts.archives, Path(scratch))
+            return self._parts.submit_many(ready, report)
+
+    def submit_each_line(
+        self, specs: Sequence[JobSpec], *, report: Callable[[SubmitResult], object] = no_report
+    ) -> tuple[SubmitResult, ...]:
+        """Submit a job for each line of ``each_line``, instead of one array; else as `submit_many`."""
+        return self.submit_many([job for spec in specs for job in jobs_of_lines(spec)], report=report)
 
     def rerun(
         self,
         job_id: str,
         *,
+        script: Path | str | Jobscript | Command | None = None,
         failed: bool = False,
         submit_to: str = "",
         hold_jid: Sequence[str] | str = (),
@@ -129,7 +172,10 @@ class Client:
     ) -> Submitted:
         """Submit a final job once more, with its script, options and inputs, as a new job.
 
+        Arguments, variables, labels, outputs and the name stay, too.
+
         Args:
+            script: a corrected script to run instead.
             failed: run only the tasks that are not DONE.
             submit_to: another system than the first time; the other arguments are those of `submit`.
 
@@ -140,6 +186,7 @@ class Client:
             return self._parts.rerun(
                 checked_job_id(job_id),
                 Path(scratch),
+                script=script,
                 only_failed=failed,
                 submit_to=submit_to,
                 only=tuple(only),
@@ -230,6 +277,13 @@ class Client:
             warn(line)
         return self._parts.stage_out(job, Path(into), unlimited=unlimited)
 
+    def fetch_outputs(self, job_id: str, into: Path | str, outputs: Sequence[str]) -> Fetched:
+        """Put the output files that match *outputs* into the directory *into*, in place of older ones.
+
+        Raises `StagedOutInPart` after everything else is in place.
+        """
+        return self._parts.fetch_outputs(self.job(job_id), Path(into), checked_patterns(outputs))
+
     def examine(
         self, *, deep: bool = False, collect: bool = False, begin: Callable[[str], object] = lambda _: None
     ) -> Iterator[Finding]:
@@ -299,12 +353,21 @@ def left_out_lines(job: Job) -> Iterator[str]:
         yield f"left out of the output: {entry}"
 
 
-def _with_inputs(request: JobRequest, archives: Archives, scratch: Path) -> JobRequest:
-    """Return the request with its inputs packed, and a warning for each input that was left out."""
-    if not request.inputs:
-        return request
-    archive = scratch / "input.zip"
-    packed = archives.pack(request.inputs, archive)
+def _with_inputs(requests: Sequence[JobRequest], archives: Archives, scratch: Path) -> tuple[JobRequest, ...]:
+    """Return the requests with their inputs packed, and a warning for each input that was left out.
+
+    Jobs with the same inputs share an archive.
+    """
+    packed: dict[tuple[Path, ...], tuple[Path, Packed]] = {}
+    for inputs in dict.fromkeys(request.inputs for request in requests if request.inputs):
+        archive = scratch / f"input.{len(packed)}.zip"
+        packed[inputs] = (archive, archives.pack(inputs, archive))
+    return tuple(
+        _with_archive(request, *packed[request.inputs]) if request.inputs else request for request in requests
+    )
+
+
+def _with_archive(request: JobRequest, archive: Path, packed: Packed) -> JobRequest:
     left_out = (f"left out of the input: {entry}" for entry in packed.left_out)
     return evolve(
         request,

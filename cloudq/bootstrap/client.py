@@ -24,6 +24,7 @@ from cloudq.adapters.object_stores.wrappers.look_first import LookFirstStore
 from cloudq.adapters.workers import ThreadWorkers
 from cloudq.application.client.check_submission import CheckSubmission
 from cloudq.application.client.delete_job import DeleteJob
+from cloudq.application.client.fetch_outputs import FetchOutputs
 from cloudq.application.client.find_systems import FindSystems
 from cloudq.application.client.offer_job import OfferJob
 from cloudq.application.client.query_jobs import QueryJobs
@@ -32,6 +33,7 @@ from cloudq.application.client.requeue_job import RequeueJob
 from cloudq.application.client.rerun_job import RerunJob
 from cloudq.application.client.stage_out import StageOut
 from cloudq.application.client.submit_job import SubmitJob
+from cloudq.application.client.submit_many import SubmitMany
 from cloudq.application.client.wait_for_job import WaitForJob
 from cloudq.application.doctor.examine import Check
 from cloudq.application.doctor.examine_agents import ExamineAgents
@@ -67,6 +69,7 @@ class ClientParts:
 
     check_submission: CheckSubmission
     submit: SubmitJob
+    submit_many: SubmitMany
     rerun: RerunJob
     cancel: CancelJob
     delete: DeleteJob
@@ -75,6 +78,7 @@ class ClientParts:
     read_log: ReadLog
     wait: WaitForJob
     stage_out: StageOut
+    fetch_outputs: FetchOutputs
     find_holder: FindHolder
     take_back: TakeBackJob
     know_store: KnowStore
@@ -140,6 +144,7 @@ def wire_client(
     submit = SubmitJob(jobs, queue, files, check_submission, names, clock, ids, name)
     cancel = CancelJob(jobs, queue, find_holder, end_job, take_back, know_store, clock, ids, name)
     list_agents = ListAgents(registry, clock, workers)
+    stage_out = StageOut(files, archives)
 
     def doctor(deep: bool, collect: bool) -> tuple[Check, ...]:
         surveyor = BucketSurveyor(store, workers)
@@ -154,6 +159,7 @@ def wire_client(
     return ClientParts(
         check_submission=check_submission,
         submit=submit,
+        submit_many=SubmitMany(submit, workers),
         rerun=RerunJob(jobs, files, submit),
         cancel=cancel,
         delete=DeleteJob(jobs, queue, registry, find_holder),
@@ -161,7 +167,8 @@ def wire_client(
         list_agents=list_agents,
         read_log=ReadLog(jobs, queue, files, registry, clock),
         wait=WaitForJob(jobs, clock),
-        stage_out=StageOut(files, archives),
+        stage_out=stage_out,
+        fetch_outputs=FetchOutputs(stage_out),
         find_holder=find_holder,
         take_back=take_back,
         know_store=know_store,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Protocol
 
-from attrs import frozen
+from attrs import define, field, frozen
 
 from cloudq.application.shared.know_store import KnowStore
 from cloudq.domain.errors import (
@@ -22,7 +23,7 @@ from cloudq.domain.scripts.array_range import ArrayRange
 from cloudq.domain.scripts.meta_script import MetaScript
 from cloudq.domain.scripts.system_mapping import NameTables
 from cloudq.domain.scripts.target import AnySystem, Pinned
-from cloudq.ports.system_registry import SeenLease, SystemRegistry, SystemSign
+from cloudq.ports.system_registry import SeenLease, SystemSign
 
 GIVEN_UP_AFTER_S = 7 * 86_400.0
 """An unpinned job is not offered to a system that has been silent for longer than this."""
@@ -36,11 +37,44 @@ class Choice:
     warnings: tuple[str, ...] = ()
 
 
+class ReportedSystems(Protocol):
+    """The part of a `SystemRegistry` that shows which agents ever reported, and what they offer."""
+
+    def systems(self) -> Mapping[str, SystemSign]:
+        """Return every system whose agent ever reported, by name."""
+        ...
+
+    def lease(self, sign: SystemSign) -> SeenLease | None:
+        """Read the lease that *sign* shows; return None if it shows none."""
+        ...
+
+
+@define
+class RememberedSystems:
+    """The answers of a registry, which is asked once for all submissions of one call."""
+
+    registry: ReportedSystems
+    _signs: Mapping[str, SystemSign] | None = field(default=None, init=False)
+    _leases: dict[str, SeenLease | None] = field(factory=dict, init=False)
+
+    def systems(self) -> Mapping[str, SystemSign]:
+        """Return the systems that the first answer showed."""
+        if self._signs is None:
+            self._signs = self.registry.systems()
+        return self._signs
+
+    def lease(self, sign: SystemSign) -> SeenLease | None:
+        """Return the lease as it was first read."""
+        if sign.system not in self._leases:
+            self._leases[sign.system] = self.registry.lease(sign)
+        return self._leases[sign.system]
+
+
 @frozen
 class FindSystems:
     """Choose systems by what the agents report in their leases."""
 
-    registry: SystemRegistry
+    registry: ReportedSystems
     names: NameTables
     know_store: KnowStore
 

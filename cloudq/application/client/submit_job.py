@@ -5,13 +5,14 @@ from __future__ import annotations
 from attrs import asdict, evolve, frozen
 
 from cloudq.application.client.check_submission import CheckSubmission
+from cloudq.application.client.find_systems import Choice
 from cloudq.domain.errors import JobIdTaken, MaybeSubmitted, StoreProblem, StoreUnavailable
 from cloudq.domain.jobs.job import Job, StateChange
 from cloudq.domain.jobs.job_request import JobRequest
 from cloudq.domain.jobs.job_state import JobState
 from cloudq.domain.names import ClaimTag
 from cloudq.domain.scripts.header import late_lines
-from cloudq.domain.scripts.jobscript import META
+from cloudq.domain.scripts.jobscript import META, Jobscript
 from cloudq.domain.scripts.system_mapping import NameTables
 from cloudq.ports.clock import Clock, IdSource
 from cloudq.ports.job_repository import JobFiles, JobQueue, JobRepository
@@ -45,7 +46,10 @@ class SubmitJob:
 
         Raises `MaybeSubmitted` if the store did not confirm the last steps.
         """
-        choice = self.check.choose_systems(request)
+        return self.put(request, self.check.choose_systems(request))
+
+    def put(self, request: JobRequest, choice: Choice) -> Submitted:
+        """Submit a job to the systems of *choice*, which were checked already."""
         try:
             job = self._put(request, choice.systems)
         except StoreUnavailable as error:  # without a queue entry, no agent sees what was written
@@ -55,18 +59,27 @@ class SubmitJob:
 
     def _put(self, request: JobRequest, systems: tuple[str, ...]) -> Job:
         job = self._reserve(self._job(request, systems))
-        self.files.put_script(job.uuid, request.script)
+        self.files.put_script(job.uuid, Jobscript(job.name, request.script.body))
         if request.input_archive is not None:
             self.files.put_input(job.uuid, request.input_archive)
+        if request.task_arguments:
+            self.files.put_task_arguments(job.uuid, request.task_arguments)
         return job
 
     def _job(self, request: JobRequest, systems: tuple[str, ...]) -> Job:
         now = self.clock.now()
         archive, contents, meta = request.input_archive, request.input_contents, request.meta
         size = len(request.script.body) + (archive.stat().st_size if archive else 0)
+        name = request.name or request.script.name
         return Job(
             uuid=self.ids.job_id(),
-            name=request.script.name,
+            name=name,
+            script_file="" if name == request.script.name else request.script.name,
+            labels=request.labels,
+            arguments=request.arguments,
+            has_task_arguments=bool(request.task_arguments),
+            environment=request.environment,
+            outputs=request.outputs,
             **asdict(request.holds, recurse=False),  # the fields have the same names here
             array_tid=request.array_tid,
             submit_to=request.target.submit_to,
