@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,7 +33,14 @@ class CommandWithWords(click.Command):
         end = args.index("--") if "--" in args else len(args)
         ctx.meta[_AFTER_DASHES] = tuple(args[end + 1 :])
         ctx.meta[_FOLLOWERS] = tuple(_followers(args[:end]))
-        return super().parse_args(ctx, args[:end])
+        return super().parse_args(ctx, list(_with_directory(args[:end])))
+
+
+def _with_directory(args: Sequence[str]) -> Iterator[str]:
+    """Yield *args*, with the default directory of ``--fetch`` if a script follows it: a file is none."""
+    for option, follower in zip_longest(args, args[1:], fillvalue=""):
+        is_script = option == "--fetch" and (follower == STDIN or Path(follower).is_file())
+        yield "--fetch=." if is_script else option
 
 
 def _followers(args: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -100,7 +108,7 @@ def _refuse_followers(ctx: click.Context, options: Sequence[str]) -> None:
 
 
 def checked_directory(text: str | None) -> str | None:
-    """Return the directory of ``--fetch``. Raises a usage error for a file, which is rather the script."""
+    """Return the directory of ``--fetch``. Raises a usage error for a file."""
     if text is not None and Path(text).is_file():
-        raise click.UsageError(f"--fetch {text}: it is a file; put the script first, or write --fetch=DIR")
+        raise click.UsageError(f"--fetch={text}: it is a file, not a directory")
     return text

@@ -320,10 +320,23 @@ def test_a_job_that_failed_keeps_its_status_when_the_download_fails(cli: Cli) ->
     assert "ended: ERROR" in result.stderr
 
 
-def test_a_script_after_fetch_is_not_taken_as_a_directory(cli: Cli) -> None:
-    message = refused(cli, *ALPHA, "--fetch", cli.script("job.sh"))
+@pytest.mark.parametrize("with_stdin", [False, True])
+def test_a_script_after_fetch_is_not_taken_as_a_directory(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, with_stdin: bool
+) -> None:
+    monkeypatch.setattr(Client, "stage_out", lambda *_, **__: None)
+    script = "-" if with_stdin else cli.script("job.sh")
+    result = cli("submit", *ALPHA, "--fetch", script, typed="echo\n")
 
-    assert "it is a file; put the script first, or write --fetch=DIR" in message
+    assert (result.exit_code, "job.sh" in result.stdout) == (0, not with_stdin)
+
+
+def test_results_are_not_fetched_into_a_file(cli: Cli) -> None:
+    script = cli.script("job.sh")
+
+    assert f"--fetch={script}: it is a file, not a directory" in refused(
+        cli, *ALPHA, script, f"--fetch={script}"
+    )
 
 
 def test_an_interrupted_wait_names_the_job(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
