@@ -20,7 +20,8 @@ _PREFIXES = (
 """The beginnings of names that cloudq, bash or a scheduler sets."""
 
 _NAMES = frozenset({
-    "EUID", "IFS", "JOB_ID", "PATH", "POSIXLY_CORRECT", "PPID", "SHELLOPTS", "SYSTEM", "TASK_ID", "UID",
+    "EUID", "IFS", "JOB_ID", "LD_AUDIT", "LD_PRELOAD", "PATH", "POSIXLY_CORRECT", "PPID", "SHELLOPTS",
+    "SYSTEM", "TASK_ID", "UID",
 })  # fmt: skip
 
 

@@ -117,7 +117,7 @@ class TestEnvironment:
     @pytest.mark.parametrize(
         "name",
         ["PATH", "SYSTEM", "ARY_TASK_ID", "CLOUDQ_HOME", "cq_script", "CQ_X", "SLURM_JOB_ID", "PBS_JOBID",
-         "SGE_TASK_ID", "BASH_ENV", "IFS", "UID", "SHELLOPTS", "CONTAINER_IMG0"],
+         "SGE_TASK_ID", "BASH_ENV", "LD_PRELOAD", "IFS", "UID", "SHELLOPTS", "CONTAINER_IMG0"],
     )  # fmt: skip
     def test_names_that_others_set_are_refused(self, name: str) -> None:
         with pytest.raises(
