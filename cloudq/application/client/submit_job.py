@@ -48,14 +48,17 @@ class SubmitJob:
         """
         return self.put(request, self.check.choose_systems(request))
 
-    def put(self, request: JobRequest, choice: Choice) -> Submitted:
-        """Submit a job to the systems of *choice*, which were checked already."""
+    def put(self, request: JobRequest, choice: Choice, *, ring: bool = True) -> Submitted:
+        """Submit a job to the systems of *choice*, which were checked already.
+
+        Without *ring*, the caller must ring the doorbells of these systems.
+        """
         try:
             job = self._put(request, choice.systems)
         except StoreUnavailable as error:  # without a queue entry, no agent sees what was written
             raise StoreUnavailable(f"The job was not submitted: {error}") from error
         warnings = (*request.warnings, *choice.warnings, *job.remarks)
-        return Submitted(job, (*warnings, *self._invite(job)))
+        return Submitted(job, (*warnings, *self._invite(job, ring=ring)))
 
     def _put(self, request: JobRequest, systems: tuple[str, ...]) -> Job:
         job = self._reserve(self._job(request, systems))
@@ -106,7 +109,7 @@ class SubmitJob:
                 job = evolve(job, uuid=self.ids.job_id())
         raise StoreUnavailable("No free job id was found; the job was not submitted. Try again.")
 
-    def _invite(self, job: Job) -> list[str]:
+    def _invite(self, job: Job, *, ring: bool) -> list[str]:
         warnings = []
         tag = ClaimTag(job.uuid, 1)
         for place, system in enumerate(job.invited):
@@ -116,10 +119,12 @@ class SubmitJob:
                 if place == 0 and not isinstance(error, StoreUnavailable):
                     raise
                 raise MaybeSubmitted(job.uuid, job.name, str(error)) from error
-            warnings.extend(self._ring(system))
+            if ring:
+                warnings.extend(self.ring(system))
         return warnings
 
-    def _ring(self, system: str) -> list[str]:
+    def ring(self, system: str) -> list[str]:
+        """Ring the doorbell of *system*; return a warning if that failed."""
         try:
             self.queue.ring(system)
         except StoreProblem as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from attrs import evolve, frozen
 
@@ -77,7 +77,7 @@ class SubmitMany:
             if given_up is not None:
                 yield from (evolve(_result_of(request), error=given_up) for request, _ in batch)
                 continue
-            results = self.workers.map(self._submitted, batch)
+            results = self._rung(self.workers.map(self._submitted, batch))
             yield from results
             errors = [result.error for result in results]
             if all(isinstance(error, StoreUnavailable) for error in errors):
@@ -86,9 +86,28 @@ class SubmitMany:
     def _submitted(self, job: tuple[JobRequest, Choice]) -> SubmitResult:
         request, choice = job
         try:
-            return evolve(_result_of(request), submitted=self.submit.put(request, choice))
+            return evolve(_result_of(request), submitted=self.submit.put(request, choice, ring=False))
         except CloudqError as error:
             return evolve(_result_of(request), error=error)
+
+    def _rung(self, results: list[SubmitResult]) -> list[SubmitResult]:
+        """Ring each doorbell once for all jobs; return the results with the warnings about it."""
+        invited = {
+            system for result in results if result.submitted for system in result.submitted.job.invited
+        }
+        failed = {system: self.submit.ring(system) for system in sorted(invited)}
+        return [
+            result
+            if result.submitted is None
+            else evolve(result, submitted=_with_warnings(result.submitted, failed))
+            for result in results
+        ]
+
+
+def _with_warnings(submitted: Submitted, failed: Mapping[str, Sequence[str]]) -> Submitted:
+    """Return *submitted* with the warnings about its systems in *failed*."""
+    warnings = (warning for system in submitted.job.invited for warning in failed[system])
+    return evolve(submitted, warnings=(*submitted.warnings, *warnings))
 
 
 def _raise_once(problems: Problems) -> None:

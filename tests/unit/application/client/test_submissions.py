@@ -257,7 +257,18 @@ def test_systems_and_dependencies_are_looked_up_once(world: World) -> None:
         f"jobs/{dependency}/manifest.json",
         "systems/alpha/lease.json",
     ]
-    assert store.counts["PUT"] == 40
+    assert store.counts["PUT"] == 31
+    assert store.requests[-1] == ("PUT", "doorbell/alpha")
+
+
+def test_a_doorbell_that_does_not_ring_is_a_warning_of_each_job(world: World) -> None:
+    world.store = FailsFor(world.store, names=("doorbell/alpha",))
+    results = Client(world.client()).submit_many(specs(2))
+
+    assert all(
+        result.submitted and "alpha could not be notified" in result.submitted.warnings[-1]
+        for result in results
+    )
 
 
 def test_a_job_that_fails_costs_the_others_nothing(world: World) -> None:
