@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from cloudq.domain.errors import InvalidInput
@@ -48,6 +50,16 @@ class TestLines:
             "params.txt line 5: a word has a NUL character in it",
             f"params.txt line 6: longer than {MAX_LINE_CHARS} characters",
         )
+
+    @given(st.text(st.characters(min_codepoint=1, max_codepoint=0x2FF), max_size=20))
+    def test_a_line_is_split_as_shlex_does(self, line: str) -> None:
+        try:
+            expected = tuple(shlex.split(line.strip()))
+        except ValueError:
+            assume(False)
+        assume(expected and "\n" not in line and not line.strip().startswith("#"))
+
+        assert read_lines(line, "it") == (expected,)
 
     @pytest.mark.parametrize("text", ["", "\n\n", "# only a comment\n"])
     def test_a_file_without_a_line_is_refused(self, text: str) -> None:
