@@ -15,7 +15,7 @@ from cloudq.domain.errors import (
     SystemNeverReported,
     UnknownSystem,
 )
-from cloudq.domain.jobs.eligibility import why_not
+from cloudq.domain.jobs.eligibility import is_too_old, why_not
 from cloudq.domain.jobs.job_request import JobRequest
 from cloudq.domain.jobs.lease import AgentState, Offer
 from cloudq.domain.names import span
@@ -27,6 +27,9 @@ from cloudq.ports.system_registry import SeenLease, SystemSign
 
 GIVEN_UP_AFTER_S = 7 * 86_400.0
 """An unpinned job is not offered to a system that has been silent for longer than this."""
+
+
+_TOO_OLD = "its agent is an older release that would ignore arguments, variables and outputs"
 
 
 @frozen
@@ -87,7 +90,12 @@ class FindSystems:
         target, script = request.target, request.meta
         if isinstance(target, Pinned):
             return self.pinned(
-                target.systems, script, request.array_tid, force=request.force, problems=problems
+                target.systems,
+                script,
+                request.array_tid,
+                force=request.force,
+                problems=problems,
+                request=request,
             )
         if script is None:
             return Choice(())
@@ -126,9 +134,11 @@ class FindSystems:
         *,
         force: bool = False,
         problems: Iterable[str] = (),
+        request: JobRequest | None = None,
     ) -> Choice:
         """Return *systems*, with warnings; *script* is None unless it is a meta jobscript.
 
+        *request* is that of a new job.
         Raises `InvalidInput` if one of them cannot run the job, and `UnknownSystem`.
         """
         known = self.registry.systems()
@@ -140,6 +150,8 @@ class FindSystems:
                 seen = self._seen(sign)
                 if script is not None and seen is not None and not force:
                     self._require_able(script, array, system, seen.lease.offer)
+                if request is not None and seen is not None and is_too_old(seen.lease.offer, request):
+                    raise InvalidInput(f"{system} cannot run the job: {_TOO_OLD}")
                 warnings.extend(_warn_if_away(system, seen))
             elif known and not force:
                 raise UnknownSystem([*problems, _never_reported(system, known)])
@@ -173,7 +185,10 @@ class FindSystems:
         systems = list(unknown)
         for system, sign in sorted(known.items()):
             seen = self._seen(sign) if target.allows(system) else None
-            if reason := self._why_not(target, script, request.array_tid, system, seen):
+            reason = self._why_not(target, script, request.array_tid, system, seen)
+            if not reason and seen is not None and is_too_old(seen.lease.offer, request):
+                reason = _TOO_OLD
+            if reason:
                 refusals[system] = reason
             else:
                 systems.append(system)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from cloudq.domain.jobs.job_request import JobRequest
 from cloudq.domain.jobs.lease import Offer, OfferedResource
 from cloudq.domain.scripts.array_range import ArrayRange
 from cloudq.domain.scripts.meta_script import MetaScript
@@ -21,6 +22,7 @@ def offer_of(profile: SystemProfile, *, unpinned: bool = True, handicap_s: float
         unpinned=unpinned,
         handicap_s=handicap_s,
         meta=True,
+        arguments=True,
         resources=tuple(_offered(name, resource, profile) for name, resource in profile.resources.items()),
         any_resource=profile.resource is not None,
         max_n=_most(profile.resource, limits.n_resource),
@@ -66,6 +68,12 @@ def why_not(
     if problem := limits.array_problem(array):
         reasons.append(problem)
     return tuple(reasons)
+
+
+def is_too_old(offer: Offer, request: JobRequest) -> bool:
+    """Return whether the agent would ignore a part of *request*, and run the script without it."""
+    needs = request.arguments or request.task_arguments or request.environment or request.outputs
+    return bool(needs) and not offer.arguments
 
 
 def _limit_reasons(offer: Offer, script: MetaScript) -> Iterator[str]:

@@ -10,15 +10,17 @@ import pytest
 from attrs import define, field
 
 from cloudq.adapters.archives import ZipArchives
+from cloudq.adapters.job_repository import BucketSystemRegistry
 from cloudq.application.client.fetch_outputs import FetchOutputs
 from cloudq.application.client.submit_many import JOBS_AT_ONCE, SubmitResult
 from cloudq.client import Client
 from cloudq.domain.errors import InvalidInput, StagedOutInPart, StoreUnavailable, UnknownSystem
 from cloudq.domain.jobs.job import Job
 from cloudq.domain.jobs.job_request import JobSpec
+from cloudq.domain.jobs.lease import Offer, OfferedResource
 from cloudq.domain.scripts.command import Command
 from cloudq.domain.scripts.jobscript import Jobscript
-from tests.builders import JOB_ID, a_finished_job
+from tests.builders import JOB_ID, a_finished_job, a_lease
 from tests.parts.counting_store import CountingStore
 from tests.parts.scripted_scheduler import Script
 from tests.parts.world import World
@@ -124,6 +126,35 @@ def test_a_meta_jobscript_gets_arguments_too(world: World, client: Client) -> No
     job = client.submit(META, submit_to="alpha", args=["a"]).job
 
     assert (job.is_meta, job.arguments) == (True, ("a",))
+
+
+# Agents of older releases -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def old_agent(world: World) -> None:
+    """The lease of an agent that would ignore arguments."""
+    offer = Offer("local", meta=True, resources=(OfferedResource("cpu"),))
+    registry = BucketSystemRegistry(world.store, world.ids)
+    registry.take_lease("alpha", a_lease(offer=offer), None)
+
+
+@pytest.mark.usefixtures("old_agent")
+@pytest.mark.parametrize(
+    "wanted", [{"args": ["a"]}, {"env": ["X=1"]}, {"outputs": ["x"]}, {"each_line": [["a"]]}], ids=str
+)
+def test_no_agent_that_would_ignore_a_part_gets_the_job(
+    client: Client, script: Path, wanted: dict[str, Any]
+) -> None:
+    with pytest.raises(InvalidInput, match="alpha cannot run the job: its agent is an older release"):
+        client.submit(script, submit_to="alpha", **wanted)
+    with pytest.raises(InvalidInput, match="alpha: its agent is an older release"):
+        client.submit(META, without=["beta"], **wanted)
+
+
+@pytest.mark.usefixtures("old_agent")
+def test_an_agent_of_an_older_release_gets_jobs_without_such_parts(client: Client, script: Path) -> None:
+    assert client.submit(script, submit_to="alpha", name="n", labels=["k=v"]).job.invited == ("alpha",)
 
 
 # A line per task ---------------------------------------------------------------------------------
