@@ -131,6 +131,17 @@ def test_thousands_of_tasks_each_have_their_line(local_site: Site, tmp_path: Pat
         ]
 
 
+def test_a_hundred_scripts_are_submitted_by_one_command(local_site: Site) -> None:
+    names = [local_site.script("true\n", f"{number}.sh").name for number in range(100)]
+    printed = local_site.cli("submit", "--submit_to", "local", "--parsable", "--scripts", *names, "--", "x")
+    with local_site.client() as client:
+        jobs = [client.job(job_id) for job_id in printed.split()]
+
+        assert [job.name for job in jobs] == names
+        assert {job.arguments for job in jobs} == {("x",)}
+        assert {job.job_id for job in client.jobs().jobs} == set(printed.split())
+
+
 def test_a_command_is_waited_for_and_its_outputs_replace_older_ones(commands: Site) -> None:
     (commands.root / "result.txt").write_text("old\n")
     with commands.agent():

@@ -10,13 +10,16 @@ from cloudq.domain.errors import InvalidInput
 from cloudq.domain.scripts.array_range import MAX_TASKS, ArrayRange
 
 MAX_WORDS = 10_000
-MAX_CHARS = 65_536
-"""The limit for the arguments that a record holds, which is rewritten at every change of state."""
+MAX_BYTES = 65_536
+"""The limit for the arguments that a record holds, which is rewritten at every change of state.
+
+It is also below the 128 KiB that Linux accepts for one argument or variable.
+"""
 
 MAX_LINES_BYTES = 4 * 1024 * 1024
 """The limit for the arguments of all tasks together."""
 
-MAX_LINE_CHARS = 65_536
+MAX_LINE_BYTES = 65_536
 
 _UNQUOTED = re.compile(r"[\t !#-&(-\[\]-~]*")
 """A line that blanks alone split into words: shlex would take seconds for tens of thousands of lines."""
@@ -35,6 +38,11 @@ def word_problem(word: str) -> str | None:
     return None
 
 
+def total_bytes(words: Iterable[str]) -> int:
+    """Return the number of bytes of *words*."""
+    return sum(len(word.encode(errors="replace")) for word in words)
+
+
 def checked_arguments(words: Iterable[str]) -> Words:
     """Return the arguments *words*. Raises `InvalidInput` with all problems."""
     arguments = tuple(words)
@@ -43,8 +51,8 @@ def checked_arguments(words: Iterable[str]) -> Words:
         for number, word in enumerate(arguments, 1)
         if (problem := word_problem(word))
     ]
-    if len(arguments) > MAX_WORDS or sum(map(len, arguments)) > MAX_CHARS:
-        problems.append(f"the arguments are more than {MAX_WORDS} words or {MAX_CHARS} characters")
+    if len(arguments) > MAX_WORDS or total_bytes(arguments) > MAX_BYTES:
+        problems.append(f"the arguments are more than {MAX_WORDS} words or {MAX_BYTES} bytes")
     if problems:
         raise InvalidInput(problems)
     return arguments
@@ -74,8 +82,8 @@ def read_lines(text: str, source: str) -> tuple[Words, ...]:
 def _words(line: str) -> Words:
     if line.startswith("#"):
         return ()
-    if len(line) > MAX_LINE_CHARS:
-        raise ValueError(f"longer than {MAX_LINE_CHARS} characters")
+    if total_bytes([line]) > MAX_LINE_BYTES:
+        raise ValueError(f"longer than {MAX_LINE_BYTES} bytes")
     if _UNQUOTED.fullmatch(line):
         return tuple(line.split())
     try:

@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 
 from cloudq.domain.errors import InvalidInput
-from cloudq.domain.jobs.arguments import word_problem
+from cloudq.domain.jobs.arguments import total_bytes, word_problem
 
 MAX_VARIABLES = 200
-MAX_CHARS = 65_536
+MAX_BYTES = 65_536
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 
@@ -46,8 +46,8 @@ def checked_environment(texts: Sequence[str]) -> tuple[str, ...]:
     """
     problems = [problem for text in texts if (problem := variable_problem(text))]
     environment = tuple({text.partition("=")[0]: text for text in texts}.values())
-    if len(environment) > MAX_VARIABLES or sum(map(len, environment)) > MAX_CHARS:
-        problems.append(f"the environment is more than {MAX_VARIABLES} variables or {MAX_CHARS} characters")
+    if len(environment) > MAX_VARIABLES or total_bytes(environment) > MAX_BYTES:
+        problems.append(f"the environment is more than {MAX_VARIABLES} variables or {MAX_BYTES} bytes")
     if problems:
         raise InvalidInput(problems)
     return environment

@@ -190,7 +190,7 @@ def _lines(each_line: str | None) -> Any:
     from cloudq.domain.jobs.arguments import MAX_LINES_BYTES, read_lines  # noqa: PLC0415
 
     if each_line != STDIN:
-        return each_line or ()
+        return () if each_line is None else each_line
     body = sys.stdin.buffer.read(MAX_LINES_BYTES + 1)
     if len(body) > MAX_LINES_BYTES:
         raise click.UsageError(f"standard input: larger than {MAX_LINES_BYTES >> 20} MiB")

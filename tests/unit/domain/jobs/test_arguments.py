@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from cloudq.domain.errors import InvalidInput
 from cloudq.domain.jobs.arguments import (
-    MAX_CHARS,
-    MAX_LINE_CHARS,
+    MAX_BYTES,
+    MAX_LINE_BYTES,
     checked_arguments,
     checked_lines,
     lines_text,
@@ -43,12 +43,12 @@ class TestLines:
 
     def test_all_wrong_lines_are_reported_with_their_numbers(self) -> None:
         with pytest.raises(InvalidInput) as error:
-            read_lines(f"good\n'open\n\nfine\nnul \0\n{'x' * (MAX_LINE_CHARS + 1)}\n", "params.txt")
+            read_lines(f"good\n'open\n\nfine\nnul \0\n{'x' * (MAX_LINE_BYTES + 1)}\n", "params.txt")
 
         assert problems_of(error) == (
             "params.txt line 2: cannot be split into words: No closing quotation",
             "params.txt line 5: a word has a NUL character in it",
-            f"params.txt line 6: longer than {MAX_LINE_CHARS} characters",
+            f"params.txt line 6: longer than {MAX_LINE_BYTES} bytes",
         )
 
     @given(st.text(st.characters(min_codepoint=1, max_codepoint=0x2FF), max_size=20))
@@ -119,7 +119,9 @@ class TestArguments:
 
     def test_arguments_have_a_limit(self) -> None:
         with pytest.raises(InvalidInput, match="more than"):
-            checked_arguments(["x" * (MAX_CHARS + 1)])
+            checked_arguments(["é" * (MAX_BYTES // 2 + 1)])
+        with pytest.raises(InvalidInput, match="more than"):
+            checked_environment([f"X={'é' * (MAX_BYTES // 2)}"])
 
 
 class TestEnvironment:
