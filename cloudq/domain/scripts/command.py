@@ -9,7 +9,7 @@ from shlex import quote
 
 from attrs import frozen
 
-from cloudq.domain.errors import InvalidInput
+from cloudq.domain.errors import InvalidInput, VariableBeforeCommand
 from cloudq.domain.scripts.jobscript import Jobscript
 
 SCRIPT_NAME = "command.sh"
@@ -39,9 +39,8 @@ class Command:
         if any("\0" in word for word in self.words):
             raise InvalidInput("the command has a NUL character in it")
         if _ASSIGNMENT.fullmatch(self.words[0]):
-            raise InvalidInput(
-                f"{self.words[0]!r} is not a command: pass variables as the environment of the job"
-            )
+            problem = f"{self.words[0]!r} is not a command: pass variables as the environment of the job"
+            raise InvalidInput([VariableBeforeCommand(problem)])
         try:
             body = f'#!/bin/bash\nexec {" ".join(map(on_one_line, self.words))} "$@"\n'.encode()
         except UnicodeEncodeError as error:

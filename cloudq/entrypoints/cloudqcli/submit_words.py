@@ -33,7 +33,13 @@ class CommandWithWords(click.Command):
         end = args.index("--") if "--" in args else len(args)
         ctx.meta[_AFTER_DASHES] = tuple(args[end + 1 :])
         ctx.meta[_FOLLOWERS] = tuple(_followers(args[:end]))
-        return super().parse_args(ctx, list(_with_directory(args[:end])))
+        try:
+            return super().parse_args(ctx, list(_with_directory(args[:end])))
+        except click.NoSuchOption as error:
+            problem = error.format_message()
+            raise click.UsageError(
+                f"{problem} Arguments of a script that begin with '-' come after --.", error.ctx
+            ) from error
 
 
 def _with_directory(args: Sequence[str]) -> Iterator[str]:

@@ -102,6 +102,21 @@ def test_a_script_that_does_not_exist_is_named(cli: Cli) -> None:
     )
 
 
+def test_an_option_of_the_script_before_the_dashes_is_explained(cli: Cli) -> None:
+    message = refused(cli, *ALPHA, cli.script(), "--lr", "0.1")
+
+    assert "'--lr'" in message
+    assert message.endswith("Arguments of a script that begin with '-' come after --.\n")
+
+
+def test_a_variable_before_a_command_is_explained(cli: Cli) -> None:
+    message = refused(cli, *ALPHA, "--", "LR=1", "python")
+
+    assert message == (
+        "cloudqcli: 'LR=1' is not a command: pass variables as the environment of the job (--env)\n"
+    )
+
+
 # Values ------------------------------------------------------------------------------------------
 
 
