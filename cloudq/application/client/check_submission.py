@@ -58,11 +58,15 @@ class CheckSubmission:
     find_systems: FindSystems
     ask_state: Callable[[str], JobState | None] | None = None
     """Returns the state of a job, instead of reading its record."""
+    reads_once: Callable[[Source, bool], Jobscript] | None = None
+    """Returns a script that several jobs have, instead of reading it for each."""
 
     def once(self) -> CheckSubmission:
-        """Return a check for many submissions, which asks the store about each system and job once."""
+        """Return a check for many submissions, which asks about each system, job and script once."""
         find_systems = evolve(self.find_systems, registry=RememberedSystems(self.find_systems.registry))
-        return evolve(self, find_systems=find_systems, ask_state=cache(self._state_of))
+        return evolve(
+            self, find_systems=find_systems, ask_state=cache(self._state_of), reads_once=cache(script_of)
+        )
 
     def read(self, spec: JobSpec) -> JobRequest:
         """Return the request for the job that its owner wants; its inputs are not packed yet.
@@ -72,7 +76,7 @@ class CheckSubmission:
         """
         problems = Problems()
         holds = Holds(job_ids(spec.hold_jid), job_ids(spec.hold_ok_jid))
-        script = problems.collect(script_of, spec.script, is_pinned=bool(spec.submit_to))
+        script = problems.collect(self.reads_once or script_of, spec.script, bool(spec.submit_to))
         problems.extend(holds.bad_ids())
         task_arguments = problems.collect(_lines_of, spec.each_line)
         array = problems.collect(parse_array, spec.array_tid)
@@ -149,7 +153,7 @@ class CheckSubmission:
         return None if stored is None else stored.job.state
 
 
-def script_of(source: Source, *, is_pinned: bool) -> Jobscript:
+def script_of(source: Source, is_pinned: bool) -> Jobscript:
     """Return the script in a file, of a command, or *source* itself, as a `MetaScript` if it is one.
 
     A script that *is_pinned* to a system need not be a meta jobscript. Raises `InvalidInput`.

@@ -15,7 +15,7 @@ from cloudq.domain.errors import (
     SystemNeverReported,
     UnknownSystem,
 )
-from cloudq.domain.jobs.eligibility import is_too_old, why_not
+from cloudq.domain.jobs.eligibility import why_not
 from cloudq.domain.jobs.job_request import JobRequest
 from cloudq.domain.jobs.lease import AgentState, Offer
 from cloudq.domain.names import span
@@ -95,7 +95,7 @@ class FindSystems:
                 request.array_tid,
                 force=request.force,
                 problems=problems,
-                request=request,
+                gives_arguments=request.gives_arguments,
             )
         if script is None:
             return Choice(())
@@ -134,11 +134,11 @@ class FindSystems:
         *,
         force: bool = False,
         problems: Iterable[str] = (),
-        request: JobRequest | None = None,
+        gives_arguments: bool = False,
     ) -> Choice:
         """Return *systems*, with warnings; *script* is None unless it is a meta jobscript.
 
-        *request* is that of a new job.
+        With *gives_arguments*, an agent that would ignore these is refused.
         Raises `InvalidInput` if one of them cannot run the job, and `UnknownSystem`.
         """
         known = self.registry.systems()
@@ -150,7 +150,7 @@ class FindSystems:
                 seen = self._seen(sign)
                 if script is not None and seen is not None and not force:
                     self._require_able(script, array, system, seen.lease.offer)
-                if request is not None and seen is not None and is_too_old(seen.lease.offer, request):
+                if gives_arguments and seen is not None and not seen.lease.offer.arguments:
                     raise InvalidInput(f"{system} cannot run the job: {_TOO_OLD}")
                 warnings.extend(_warn_if_away(system, seen))
             elif known and not force:
@@ -186,7 +186,7 @@ class FindSystems:
         for system, sign in sorted(known.items()):
             seen = self._seen(sign) if target.allows(system) else None
             reason = self._why_not(target, script, request.array_tid, system, seen)
-            if not reason and seen is not None and is_too_old(seen.lease.offer, request):
+            if not reason and request.gives_arguments and seen and not seen.lease.offer.arguments:
                 reason = _TOO_OLD
             if reason:
                 refusals[system] = reason

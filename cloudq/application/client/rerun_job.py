@@ -61,7 +61,7 @@ class RerunJob:
             raise JobStateConflict(f"Job ({job.uuid}) has not ended yet: {job.state.value}.")
         array = _failed_tasks(job) if only_failed else job.array_tid
         is_pinned = not job.is_meta or bool(submit_to or job.submit_to)
-        new_script = self._script(job) if script is None else script_of(script, is_pinned=is_pinned)
+        new_script = self._script(job) if script is None else script_of(script, is_pinned)
         submit_to = submit_to or ("" if only or without else job.submit_to)
         target = read_target(new_script, submit_to, only, without)
         if isinstance(target, AnySystem) and not isinstance(new_script, MetaScript):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cloudq.domain.jobs.job_request import JobRequest
 from cloudq.domain.jobs.lease import Offer, OfferedResource
 from cloudq.domain.scripts.array_range import ArrayRange
 from cloudq.domain.scripts.meta_script import MetaScript
@@ -68,12 +67,6 @@ def why_not(
     if problem := limits.array_problem(array):
         reasons.append(problem)
     return tuple(reasons)
-
-
-def is_too_old(offer: Offer, request: JobRequest) -> bool:
-    """Return whether the agent would ignore a part of *request*, and run the script without it."""
-    needs = request.arguments or request.task_arguments or request.environment or request.outputs
-    return bool(needs) and not offer.arguments
 
 
 def _limit_reasons(offer: Offer, script: MetaScript) -> Iterator[str]:

@@ -133,6 +133,11 @@ class Job:
         return self.script_file or self.name
 
     @property
+    def gives_arguments(self) -> bool:
+        """Return whether the job has arguments, variables or outputs, which older agents ignore."""
+        return bool(self.arguments or self.has_task_arguments or self.environment or self.outputs)
+
+    @property
     def holds(self) -> Holds:
         """The dependencies of the job."""
         return Holds(self.hold_jid, self.hold_ok_jid)

@@ -78,3 +78,8 @@ class JobRequest:
     def meta(self) -> MetaScript | None:
         """The script if it is a meta jobscript, else None."""
         return self.script if isinstance(self.script, MetaScript) else None
+
+    @property
+    def gives_arguments(self) -> bool:
+        """Return whether the job has arguments, variables or outputs, which older agents ignore."""
+        return bool(self.arguments or self.task_arguments or self.environment or self.outputs)

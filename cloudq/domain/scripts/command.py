@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 from shlex import quote
 
-from attrs import frozen
+from attrs import field, frozen
 
 from cloudq.domain.errors import InvalidInput, VariableBeforeCommand
 from cloudq.domain.scripts.jobscript import Jobscript
@@ -21,11 +21,15 @@ _ESCAPES = {"\\": r"\\", "'": r"\'", "\n": r"\n", "\r": r"\r"}
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=.*", re.DOTALL)
 
 
+def _as_tuple(words: Iterable[str]) -> tuple[str, ...]:
+    return tuple(words)
+
+
 @frozen
 class Command:
     """A command and its arguments, which a script of cloudq's own runs."""
 
-    words: Sequence[str]
+    words: tuple[str, ...] = field(converter=_as_tuple)
 
     @property
     def name(self) -> str:

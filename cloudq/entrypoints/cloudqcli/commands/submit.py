@@ -240,8 +240,10 @@ def _interruption_explained(jobs: Sequence[Job]) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        for job in jobs:
-            show_message(f"Job ({job.uuid}) continues; to end it: cloudqcli cancel {job.uuid}")
+        if len(jobs) == 1:
+            show_message(f"Job ({jobs[0].uuid}) continues; to end it: cloudqcli cancel {jobs[0].uuid}")
+        else:
+            show_message(f"{len(jobs)} jobs continue; to see them: cloudqcli list")
         raise
 
 

@@ -11,6 +11,7 @@ from attrs import define, field
 
 from cloudq.adapters.archives import ZipArchives
 from cloudq.adapters.job_repository import BucketSystemRegistry
+from cloudq.application.client.check_submission import jobs_of_lines
 from cloudq.application.client.fetch_outputs import FetchOutputs
 from cloudq.application.client.submit_many import JOBS_AT_ONCE, SubmitResult
 from cloudq.client import Client
@@ -150,6 +151,14 @@ def test_no_agent_that_would_ignore_a_part_gets_the_job(
         client.submit(script, submit_to="alpha", **wanted)
     with pytest.raises(InvalidInput, match="alpha: its agent is an older release"):
         client.submit(META, without=["beta"], **wanted)
+
+
+@pytest.mark.usefixtures("old_agent")
+def test_a_job_with_arguments_is_not_requeued_to_such_an_agent(client: Client, script: Path) -> None:
+    job_id = client.submit(script, submit_to="beta", args=["a"], force=True).job.uuid
+
+    with pytest.raises(InvalidInput, match="alpha cannot run the job: its agent is an older release"):
+        client.requeue(job_id, ["alpha"])
 
 
 @pytest.mark.usefixtures("old_agent")
@@ -350,6 +359,13 @@ def test_a_line_may_be_a_job_of_its_own(client: Client, script: Path) -> None:
     ]
     assert one.submitted
     assert one.submitted.job.array_tid is None
+
+
+def test_a_script_of_many_jobs_is_read_once(client: Client, script: Path) -> None:
+    spec = JobSpec(script, each_line=[[str(n)] for n in range(9)], submit_to="alpha")
+    requests = client._parts.submit_many.read(jobs_of_lines(spec))
+
+    assert len({id(request.script) for request in requests}) == 1
 
 
 def test_jobs_with_the_same_inputs_share_an_archive(

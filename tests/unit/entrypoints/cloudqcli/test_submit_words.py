@@ -361,8 +361,11 @@ def test_an_interrupted_wait_names_the_job(cli: Cli, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(Client, "wait", interrupted)
     result = cli("submit", *ALPHA, cli.script(), "--wait")
 
-    assert result.exit_code == 130
+    many = cli("submit", *ALPHA, "--scripts", cli.script("a.sh"), cli.script("b.sh"), "--wait")
+
+    assert (result.exit_code, many.exit_code) == (130, 130)
     assert "continues; to end it: cloudqcli cancel" in result.stderr
+    assert "2 jobs continue; to see them: cloudqcli list" in many.stderr
 
 
 # Running a job again -----------------------------------------------------------------------------
