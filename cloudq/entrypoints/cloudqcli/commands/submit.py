@@ -37,6 +37,10 @@ WAIT_STATUS = {"DONE": 0, "TIMEOUT": 124, "DELETED": 143}
 """The exit statuses of ``--wait``, as timeout(1) and, for a job killed by SIGTERM, as a shell has them."""
 
 
+_OF_RERUN = ("submit_to", "hold_jid", "hold_ok_jid", "only", "without", "force")
+"""The options of a submission that a rerun has, too; for everything else it keeps the values of the job."""
+
+
 class Manner(NamedTuple):
     """How the command reports, and what it does after the submission."""
 
@@ -133,10 +137,9 @@ def command(
         raise click.UsageError("--json and --parsable: name one of them")
     with session.client() as client:
         if rerun is not None:
-            again = ("submit_to", "hold_jid", "hold_ok_jid", "only", "without", "force")
-            options = {name: wanted[name] for name in again}
-            [script] = _scripts(sources) or [None]
-            _end_one(client, client.rerun(rerun, script=script, failed=failed, **options), manner)
+            [corrected] = _scripts(sources) or [None]
+            options = {name: wanted[name] for name in _OF_RERUN}
+            _end_one(client, client.rerun(rerun, script=corrected, failed=failed, **options), manner)
             return
         wanted |= {"args": sources.arguments, "env": _variables(env), "inputs": sources.inputs}
         wanted["each_line"] = _lines(each_line)
