@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cloudq.application.client.read_log import TaskLine
     from cloudq.application.client.requeue_job import Requeued
     from cloudq.application.client.submit_job import Submitted
+    from cloudq.application.client.submit_many import SubmitResult
     from cloudq.application.client.watch_jobs import Snapshot
     from cloudq.application.shared.cancel_job import CancelResult
     from cloudq.application.shared.find_holder import Holder
@@ -38,10 +39,13 @@ if TYPE_CHECKING:
     from cloudq.domain.finding import Finding, Level, Remedy
     from cloudq.domain.jobs.history import HistoryEntry, HistoryTotals
     from cloudq.domain.jobs.job import Job
+    from cloudq.domain.jobs.job_request import JobSpec
     from cloudq.domain.jobs.job_state import JobState
     from cloudq.domain.jobs.lease import AgentState
     from cloudq.domain.jobs.selector import Selector
     from cloudq.domain.jobs.summary import ActiveJob
+    from cloudq.domain.scripts.command import Command
+    from cloudq.domain.scripts.jobscript import Jobscript
 
 
 __version__ = VERSION
@@ -55,8 +59,10 @@ _HOMES = {
     "CancelResult": "cloudq.application.shared.cancel_job",
     "Client": "cloudq.client",
     "CloudqError": "cloudq.domain.errors",
+    "Command": "cloudq.domain.scripts.command",
     "Config": "cloudq.config",
     "Explanation": "cloudq.application.client.explain_job",
+    "Fetched": "cloudq.application.client.fetch_outputs",
     "Finding": "cloudq.domain.finding",
     "HistoryEntry": "cloudq.domain.jobs.history",
     "HistoryTotals": "cloudq.domain.jobs.history",
@@ -64,8 +70,10 @@ _HOMES = {
     "InvalidInput": "cloudq.domain.errors",
     "Job": "cloudq.domain.jobs.job",
     "JobNotFound": "cloudq.domain.errors",
+    "JobSpec": "cloudq.domain.jobs.job_request",
     "JobState": "cloudq.domain.jobs.job_state",
     "JobStateConflict": "cloudq.domain.errors",
+    "Jobscript": "cloudq.domain.scripts.jobscript",
     "Level": "cloudq.domain.finding",
     "MaybeSubmitted": "cloudq.domain.errors",
     "NextStep": "cloudq.application.client.explain_job",
@@ -75,6 +83,7 @@ _HOMES = {
     "Snapshot": "cloudq.application.client.watch_jobs",
     "StoreProblem": "cloudq.domain.errors",
     "StoreUnavailable": "cloudq.domain.errors",
+    "SubmitResult": "cloudq.application.client.submit_many",
     "Submitted": "cloudq.application.client.submit_job",
     "TaskLine": "cloudq.application.client.read_log",
     "UnknownSystem": "cloudq.domain.errors",
@@ -91,8 +100,10 @@ __all__ = [
     "CancelResult",
     "Client",
     "CloudqError",
+    "Command",
     "Config",
     "Explanation",
+    "Fetched",
     "Finding",
     "HistoryEntry",
     "HistoryTotals",
@@ -100,8 +111,10 @@ __all__ = [
     "InvalidInput",
     "Job",
     "JobNotFound",
+    "JobSpec",
     "JobState",
     "JobStateConflict",
+    "Jobscript",
     "Level",
     "MaybeSubmitted",
     "NextStep",
@@ -111,6 +124,7 @@ __all__ = [
     "Snapshot",
     "StoreProblem",
     "StoreUnavailable",
+    "SubmitResult",
     "Submitted",
     "TaskLine",
     "UnknownSystem",

@@ -5,19 +5,23 @@ It prints nothing. All methods are typed; errors are `cloudq.CloudqError` and it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
 
 from attrs import evolve, field, frozen
 
+from cloudq.application.client.check_submission import jobs_of_lines
 from cloudq.application.client.explain_job import Explanation
+from cloudq.application.client.fetch_outputs import Fetched
 from cloudq.application.client.query_jobs import ActiveJobs
 from cloudq.application.client.read_log import STDERR, STDOUT, TaskLine
 from cloudq.application.client.requeue_job import Requeued, RequeueRequest
 from cloudq.application.client.submit_job import Submitted
+from cloudq.application.client.submit_many import SubmitResult, no_report
 from cloudq.application.client.wait_for_job import ignore_end, raise_error
 from cloudq.application.client.watch_jobs import Snapshot
 from cloudq.application.doctor.examine import examine
@@ -31,12 +35,15 @@ from cloudq.domain.finding import Finding
 from cloudq.domain.jobs.dependency import Holds, job_ids
 from cloudq.domain.jobs.history import HistoryEntry
 from cloudq.domain.jobs.job import Job
-from cloudq.domain.jobs.job_request import JobRequest
+from cloudq.domain.jobs.job_request import JobRequest, JobSpec
+from cloudq.domain.jobs.outputs import checked_patterns
 from cloudq.domain.jobs.selector import EVERY_JOB, Selector
 from cloudq.domain.jobs.wanted_files import WantedFiles
 from cloudq.domain.names import LAST_JOB, checked_system, is_beginning_of_job_id
+from cloudq.domain.scripts.command import Command
+from cloudq.domain.scripts.jobscript import Jobscript
 from cloudq.domain.scripts.target import named_systems
-from cloudq.ports.archives import Archives
+from cloudq.ports.archives import Archives, Packed
 from cloudq.ports.client_memory import ClientMemory
 
 PIECE_BYTES = 1 << 20
@@ -84,8 +91,14 @@ class Client:
 
     def submit(
         self,
-        script: Path | str,
+        script: Path | str | Jobscript | Command,
         *,
+        args: Sequence[str] = (),
+        name: str = "",
+        env: Mapping[str, str] | Sequence[str] = (),
+        labels: Mapping[str, str] | Sequence[str] = (),
+        outputs: Sequence[str] = (),
+        each_line: Path | str | Sequence[Sequence[str]] = (),
         submit_to: str = "",
         submit_opt: str = "",
         hold_jid: Sequence[str] | str = (),
@@ -102,6 +115,17 @@ class Client:
         on the first eligible system that takes it.
 
         Args:
+            script: a file; or a `Jobscript`, which has a name and bytes and need not be in a file; or a
+                `Command` in place of a script.
+            args: the arguments of the script.
+            name: the name of the job, instead of the script's file name.
+            env: environment variables for the script, a mapping or texts ``NAME=value``; the values are
+                stored in the job's record, which everyone who can read the bucket can read.
+            labels: labels of the job, a mapping or texts ``key=value``.
+            outputs: patterns of the files to stage out, such as ``*.csv`` or ``results/**``; everything new
+                or changed if there are none.
+            each_line: a file with one task of an array per line, or the words of each task: these follow
+                *args* as arguments of the task. All are run, or those of *array_tid*; task 1 has the first.
             submit_opt: options for that system's submit command, quoted as for a shell.
             hold_jid: ids of jobs that must be final, in any state, before the job starts: a sequence, or a
                 text with commas.
@@ -118,24 +142,45 @@ class Client:
             UnknownSystem: no agent ever reported as *submit_to*, but others did.
             MaybeSubmitted: the store did not confirm the submission; the message names the job.
         """
-        request = self._parts.check_submission.read(
-            Path(script),
-            submit_to=submit_to,
-            submit_opt=submit_opt,
-            holds=self._holds(hold_jid, hold_ok_jid),
-            array_tid=array_tid,
-            inputs=tuple(map(Path, inputs)),
-            only=tuple(only),
-            without=tuple(without),
-            force=force,
-        )
+        spec = JobSpec(
+            script,
+            args=args, name=name, env=env, labels=labels, outputs=outputs, each_line=each_line,
+            submit_to=submit_to, submit_opt=submit_opt, hold_jid=hold_jid, hold_ok_jid=hold_ok_jid,
+            array_tid=array_tid, inputs=inputs, only=only, without=without, force=force,
+        )  # fmt: skip
+        [resolved] = self._with_whole_ids([spec])
+        request = self._parts.check_submission.read(resolved)
         with TemporaryDirectory(prefix="cloudq-") as scratch:
-            return self._parts.submit(_with_inputs(request, self._parts.archives, Path(scratch)))
+            [ready] = _with_inputs([request], self._parts.archives, Path(scratch))
+            return self._parts.submit(ready)
+
+    def submit_many(
+        self, specs: Sequence[JobSpec], *, report: Callable[[SubmitResult], object] = no_report
+    ) -> tuple[SubmitResult, ...]:
+        """Submit many jobs in parallel, and return what became of each, in order.
+
+        A `JobSpec` has the arguments of `submit`. Everything that can be checked in advance is checked for
+        all jobs first: if there is a problem, nothing is submitted. An error in the store affects only its
+        job. *report* gets the results while the call lasts, in order.
+
+        Raises `InvalidInput` with all problems, and `UnknownSystem`.
+        """
+        requests = self._parts.submit_many.read(self._with_whole_ids(specs))
+        with TemporaryDirectory(prefix="cloudq-") as scratch:
+            ready = _with_inputs(requests, self._parts.archives, Path(scratch))
+            return self._parts.submit_many(ready, report)
+
+    def submit_each_line(
+        self, specs: Sequence[JobSpec], *, report: Callable[[SubmitResult], object] = no_report
+    ) -> tuple[SubmitResult, ...]:
+        """Submit a job for each line of ``each_line``, instead of one array; else as `submit_many`."""
+        return self.submit_many([job for spec in specs for job in jobs_of_lines(spec)], report=report)
 
     def rerun(
         self,
         job_id: str,
         *,
+        script: Path | str | Jobscript | Command | None = None,
         failed: bool = False,
         submit_to: str = "",
         hold_jid: Sequence[str] | str = (),
@@ -146,7 +191,10 @@ class Client:
     ) -> Submitted:
         """Submit a final job once more, with its script, options and inputs, as a new job.
 
+        Arguments, variables, labels, outputs and the name stay, too.
+
         Args:
+            script: a corrected script to run instead.
             failed: run only the tasks that are not DONE.
             submit_to: another system than the first time; the other arguments are those of `submit`.
 
@@ -157,6 +205,7 @@ class Client:
             return self._parts.rerun(
                 self.resolve(job_id),
                 Path(scratch),
+                script=script,
                 only_failed=failed,
                 submit_to=submit_to,
                 only=tuple(only),
@@ -164,6 +213,18 @@ class Client:
                 holds=self._holds(hold_jid, hold_ok_jid),
                 force=force,
             )
+
+    def _with_whole_ids(self, specs: Sequence[JobSpec]) -> list[JobSpec]:
+        """Return *specs* with whole ids of dependencies; each id is looked up once for all of them."""
+        whole_id = cache(self._resolve_if_possible)
+        return [
+            evolve(
+                spec,
+                hold_jid=tuple(map(whole_id, job_ids(spec.hold_jid))),
+                hold_ok_jid=tuple(map(whole_id, job_ids(spec.hold_ok_jid))),
+            )
+            for spec in specs
+        ]
 
     def _holds(self, hold_jid: Sequence[str] | str, hold_ok_jid: Sequence[str] | str) -> Holds:
         """Return the dependencies with whole ids; what cannot name a job stays, to be reported later."""
@@ -391,6 +452,20 @@ class Client:
                 while piece := file.read(PIECE_BYTES):
                     yield piece
 
+    def fetch_outputs(
+        self,
+        job_id: str,
+        into: Path | str,
+        outputs: Sequence[str],
+        *,
+        progress: Callable[[int, int], object] = lambda _done, _total: None,
+    ) -> Fetched:
+        """Put the output files that match *outputs* into the directory *into*, in place of older ones.
+
+        Raises `StagedOutInPart` after everything else is in place.
+        """
+        return self._parts.fetch_outputs(self.job(job_id), Path(into), checked_patterns(outputs), progress)
+
     def examine(
         self, *, deep: bool = False, collect: bool = False, begin: Callable[[str], object] = lambda _: None
     ) -> Iterator[Finding]:
@@ -464,12 +539,21 @@ def left_out_lines(job: Job) -> Iterator[str]:
         yield f"left out of the output: {entry}"
 
 
-def _with_inputs(request: JobRequest, archives: Archives, scratch: Path) -> JobRequest:
-    """Return the request with its inputs packed, and a warning for each input that was left out."""
-    if not request.inputs:
-        return request
-    archive = scratch / "input.zip"
-    packed = archives.pack(request.inputs, archive)
+def _with_inputs(requests: Sequence[JobRequest], archives: Archives, scratch: Path) -> tuple[JobRequest, ...]:
+    """Return the requests with their inputs packed, and a warning for each input that was left out.
+
+    Jobs with the same inputs share an archive.
+    """
+    packed: dict[tuple[Path, ...], tuple[Path, Packed]] = {}
+    for inputs in dict.fromkeys(request.inputs for request in requests if request.inputs):
+        archive = scratch / f"input.{len(packed)}.zip"
+        packed[inputs] = (archive, archives.pack(inputs, archive))
+    return tuple(
+        _with_archive(request, *packed[request.inputs]) if request.inputs else request for request in requests
+    )
+
+
+def _with_archive(request: JobRequest, archive: Path, packed: Packed) -> JobRequest:
     left_out = (f"left out of the input: {entry}" for entry in packed.left_out)
     return evolve(
         request,

@@ -25,6 +25,7 @@ from cloudq.adapters.workers import ThreadWorkers
 from cloudq.application.client.check_submission import CheckSubmission
 from cloudq.application.client.delete_job import DeleteJob
 from cloudq.application.client.explain_job import ExplainJob
+from cloudq.application.client.fetch_outputs import FetchOutputs
 from cloudq.application.client.find_systems import FindSystems
 from cloudq.application.client.name_jobs import NameJobs
 from cloudq.application.client.offer_job import OfferJob
@@ -34,6 +35,7 @@ from cloudq.application.client.requeue_job import RequeueJob
 from cloudq.application.client.rerun_job import RerunJob
 from cloudq.application.client.stage_out import StageOut
 from cloudq.application.client.submit_job import SubmitJob
+from cloudq.application.client.submit_many import SubmitMany
 from cloudq.application.client.wait_for_job import WaitForJob, WaitForJobs
 from cloudq.application.client.watch_jobs import WatchJobs
 from cloudq.application.doctor.examine import Check
@@ -72,6 +74,7 @@ class ClientParts:
 
     check_submission: CheckSubmission
     submit: SubmitJob
+    submit_many: SubmitMany
     rerun: RerunJob
     cancel: CancelJob
     delete: DeleteJob
@@ -85,6 +88,7 @@ class ClientParts:
     wait: WaitForJob
     wait_for_all: WaitForJobs
     stage_out: StageOut
+    fetch_outputs: FetchOutputs
     find_holder: FindHolder
     take_back: TakeBackJob
     know_store: KnowStore
@@ -160,6 +164,7 @@ def wire_client(
     cancel = CancelJob(jobs, queue, find_holder, end_job, take_back, know_store, clock, ids, name)
     list_agents = ListAgents(registry, clock, workers)
     read_log = ReadLog(jobs, queue, files, registry, clock)
+    stage_out = StageOut(files, archives)
 
     def doctor(deep: bool, collect: bool) -> tuple[Check, ...]:
         surveyor = BucketSurveyor(store, workers)
@@ -174,6 +179,7 @@ def wire_client(
     return ClientParts(
         check_submission=check_submission,
         submit=submit,
+        submit_many=SubmitMany(submit, workers),
         rerun=RerunJob(jobs, files, submit),
         cancel=cancel,
         delete=DeleteJob(jobs, queue, registry, find_holder),
@@ -186,7 +192,8 @@ def wire_client(
         read_log=read_log,
         wait=wait,
         wait_for_all=WaitForJobs(jobs, wait, workers, clock),
-        stage_out=StageOut(files, archives),
+        stage_out=stage_out,
+        fetch_outputs=FetchOutputs(stage_out),
         find_holder=find_holder,
         take_back=take_back,
         know_store=know_store,

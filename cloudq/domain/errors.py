@@ -49,6 +49,12 @@ class SystemNeverReported(Problem):
     __slots__ = ()
 
 
+class VariableBeforeCommand(Problem):
+    """A command begins with a variable, which only a shell would set."""
+
+    __slots__ = ()
+
+
 class BucketNeedsProfile(Problem):
     """The keys of a bucket are needed, because it does not belong to the account of the cluster."""
 

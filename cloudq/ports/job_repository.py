@@ -12,6 +12,7 @@ from typing import Protocol
 
 from attrs import frozen
 
+from cloudq.domain.jobs.arguments import Words
 from cloudq.domain.jobs.claim import Claim
 from cloudq.domain.jobs.history import HistoryEntry
 from cloudq.domain.jobs.job import Job, StoredJob
@@ -230,7 +231,9 @@ class JobQueue(Protocol):
 class JobFiles(Protocol):
     """The files of a job besides its record. Bulk transfers are streamed."""
 
-    def put_script(self, job_id: str, script: Jobscript) -> None: ...
+    def put_script(self, job_id: str, script: Jobscript) -> None:
+        """Store the script; its name here is the name of the job, whatever its file is called."""
+        ...
 
     def script(self, job: Job) -> Jobscript:
         """Return the script as submitted. Raises `RecordRejected` if it is absent or too large."""
@@ -241,7 +244,15 @@ class JobFiles(Protocol):
         ...
 
     def are_complete(self, job: Job) -> bool:
-        """Return whether all files of an unclaimed *job* exist: its script and its inputs."""
+        """Return whether all files of an unclaimed *job* exist: its script, inputs and arguments."""
+        ...
+
+    def put_task_arguments(self, job_id: str, lines: Sequence[Words]) -> None:
+        """Store the arguments of the tasks of an array, those of task 1 first."""
+        ...
+
+    def task_arguments(self, job: Job) -> tuple[Words, ...]:
+        """Return the arguments of the tasks. Raises `RecordRejected` if they are absent or invalid."""
         ...
 
     def put_local_script(self, tag: ClaimTag, script: Jobscript) -> None:

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from attrs import frozen
 
+from cloudq.domain.jobs.arguments import Words
 from cloudq.domain.jobs.contents import NOTHING, Contents
 from cloudq.domain.jobs.job import Job
 from cloudq.domain.jobs.job_shell import JobShellPlan, ShellDialect
@@ -124,6 +125,10 @@ class Making(Protocol):
 
     def install_job_shell(self, plan: JobShellPlan, dialect: ShellDialect) -> None:
         """Write the job shell of the first attempt, for the scheduler that *dialect* describes."""
+        ...
+
+    def install_task_arguments(self, lines: Sequence[Words]) -> None:
+        """Write the arguments of each task, those of task 1 first, for the job shell."""
         ...
 
     def install_tools(self) -> Path:
@@ -272,9 +277,10 @@ class ClaimSpace(Protocol):
         """Return at most *limit* bytes of a log from *offset* on; nothing if it does not exist yet."""
         ...
 
-    def pack_output(self, put: PutArchive) -> PackedOutput:
+    def pack_output(self, put: PutArchive, patterns: Sequence[str] = ()) -> PackedOutput:
         """Pass what is new or changed since the baseline to *put*, in as many archives as needed.
 
+        With *patterns*, only what matches one of them (`OutputFilter`).
         Raises what *put* raises, and `WorkDirGone` if someone removed the work directory.
         """
         ...

@@ -94,6 +94,44 @@ class TestScripts:
         assert store.get(f"jobs/{JOB_ID}/1/local/mjob_local.sh").body == b"echo"
         assert store.counts == {"PUT": 1, "GET": 1}
 
+    def test_a_script_keeps_its_file_name_whatever_its_job_is_called(self, job_files: JobFiles) -> None:
+        job = a_job(name="my job", script_file="run.sh")
+        job_files.put_script(job.uuid, Jobscript(job.name, b"echo"))
+
+        assert job_files.script(job) == Jobscript("run.sh", b"echo")
+        assert job_files.are_complete(job)
+
+
+class TestTaskArguments:
+    LINES = (("--lr", "0.1"), ("it's a 'b'", "", "$HOME\t*"))
+
+    def test_they_come_back_for_one_request_each(self, job_files: JobFiles, store: CountingStore) -> None:
+        job_files.put_task_arguments(JOB_ID, self.LINES)
+
+        assert job_files.task_arguments(a_job(has_task_arguments=True)) == self.LINES
+        assert store.counts == {"PUT": 1, "GET": 1}
+
+    def test_absent_ones_are_reported(self, job_files: JobFiles) -> None:
+        with pytest.raises(RecordRejected, match="the arguments of the job's tasks are gone"):
+            job_files.task_arguments(a_job(has_task_arguments=True))
+
+    @pytest.mark.parametrize("body", [b"", b"'open\n", b"\xff\n", b"nul\0\n", b"x" * (5 << 20)])
+    def test_anything_else_in_their_place_is_rejected(
+        self, job_files: JobFiles, store: CountingStore, body: bytes
+    ) -> None:
+        store.put(keys.task_arguments(JOB_ID), body)
+
+        with pytest.raises(RecordRejected):
+            job_files.task_arguments(a_job(has_task_arguments=True))
+
+    def test_a_job_is_complete_with_them(self, job_files: JobFiles) -> None:
+        job = a_job(has_task_arguments=True)
+        job_files.put_script(job.uuid, Jobscript(job.name, b"echo"))
+        assert not job_files.are_complete(job)
+
+        job_files.put_task_arguments(job.uuid, self.LINES)
+        assert job_files.are_complete(job)
+
 
 class TestInputs:
     def test_an_archive_comes_back(self, job_files: JobFiles, tmp_path: Path) -> None:

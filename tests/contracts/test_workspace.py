@@ -730,6 +730,21 @@ def test_only_new_and_changed_files_are_output(space: DirectoryClaimSpace, bucke
     assert bucket.expected == 16
 
 
+def test_only_wanted_outputs_are_packed(space: DirectoryClaimSpace, bucket: Bucket) -> None:
+    (space.work_dir / "input.csv").write_text("before")
+    space.note_baseline()
+    for name in ("a.csv", "b.txt", "results/deep/c", "results/d", "other/e.csv"):
+        path = space.work_dir / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    os.mkfifo(space.work_dir / "pipe")
+
+    output = space.pack_output(bucket.put, ("*.csv", "results"))
+
+    assert sorted(bucket.contents()) == ["a.csv", "results/d", "results/deep/c"]
+    assert (output.contents.files, output.left_out) == (3, ())
+
+
 def test_nothing_new_makes_no_archive(space: DirectoryClaimSpace, bucket: Bucket) -> None:
     space.install_script("run.sh", b"")
     space.note_baseline()

@@ -58,7 +58,8 @@ def run(hostile: HostileWorld, *words: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "field", ["name", "local_name", "uuid", "run_system", "submit_to", "history_key", "jobid"]
+    "field",
+    ["name", "script_file", "local_name", "uuid", "run_system", "submit_to", "history_key", "jobid"],
 )
 @pytest.mark.parametrize("value", ["../../evil", "/etc/passwd", "..", "a/../../evil", "-rf /", STEERING])
 def test_a_name_that_leads_elsewhere_is_nobodys_path_key_or_word(
@@ -72,6 +73,34 @@ def test_a_name_that_leads_elsewhere_is_nobodys_path_key_or_word(
     assert said
     assert [start.tag.job_id for start in hostile.system.scheduler.starts] == [honest]
     assert not any(".." in key or "passwd" in key for key in hostile.store.objects)
+    hostile.check()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"arguments": ["a\0b"]},
+        {"arguments": "a b"},
+        {"arguments": ["x"] * 20_000},
+        {"environment": ["PATH=/evil"]},
+        {"environment": ["BASH_ENV=/evil"]},
+        {"environment": ["cq_script=/evil"]},
+        {"environment": ["x; touch evil=1"]},
+        {"environment": ["LD_PRELOAD=/evil"]},
+        {"outputs": ["/etc/passwd"]},
+        {"outputs": ["../.."]},
+        {"labels": [STEERING + "=x"]},
+    ],
+)
+def test_what_no_client_would_pass_to_a_script_starts_nothing(
+    hostile: HostileWorld, fields: dict[str, object]
+) -> None:
+    victim, honest = hostile.submit(), hostile.submit()
+    rewrite(hostile, victim, **fields)
+    hostile.until_done(honest)
+
+    assert [start.tag.job_id for start in hostile.system.scheduler.starts] == [honest]
+    assert "is not what cloudq writes there" in run(hostile, "stat", victim)
     hostile.check()
 
 

@@ -46,6 +46,7 @@ TASKS = TaskStates.of({1: TaskState(JobState.DONE, 0), 2: TaskState(JobState.ERR
 JOB = evolve(
     a_finished_job(exit_code=3), array_tid=ARRAY, tasks=TASKS, hold_jid=("00000001",),
     hold_ok_jid=("00000002",), size_input=5, has_input=True, submit_opt="--mem 4G", invited=("alpha", "beta"), local_name="run.sh",
+    script_file="run.py", labels=("k=v",), arguments=("a b",), environment=("X=1 2",), outputs=("*.csv",),
 )  # fmt: skip
 SUMMARY = ActiveSummary(7, (ActiveJob.of(a_job(), "waits"), ActiveJob.of(a_job(uuid="00000001"))))
 

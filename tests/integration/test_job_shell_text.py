@@ -69,6 +69,9 @@ def whole_job_shells() -> Iterator[str]:
             header_lines=(f"{dialect.header.prefix} -N name",),
             interpreter=interpreter,
             meta=meta,
+            arguments=(HOSTILE, "") if meta else (),
+            has_task_arguments=bool(interpreter),
+            environment=(f"NAME={HOSTILE}",) if meta else (),
         )
         yield render_job_shell(plan, dialect)
 
@@ -85,7 +88,7 @@ def findings_of_shellcheck(*arguments: str | Path) -> str:
 @pytest.mark.real
 def test_shellcheck_finds_nothing_in_the_parts() -> None:
     assert findings_of_shellcheck(*PARTS) == ""
-    assert len(PARTS) == 11
+    assert len(PARTS) == 12
 
 
 @pytest.mark.real

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Sequence
 
 from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
+from cloudq.domain.jobs.arguments import Words
 from cloudq.domain.jobs.job_shell import JobShellPlan, MetaSetting, ShellDialect
 from cloudq.domain.scripts.array_range import ArrayRange
 from cloudq.domain.scripts.header import header_lines, read_header
@@ -39,6 +40,9 @@ def prepare(
     name: str = "run.sh",
     options: Sequence[str] = (),
     meta: MetaSetting | None = None,
+    arguments: Sequence[str] = (),
+    task_arguments: Sequence[Words] = (),
+    environment: Sequence[str] = (),
 ) -> DirectoryClaimSpace:
     """Prepare everything that a hand-over needs."""
     space.create(SpaceOwner("alpha", space.tag, "a nonce"))
@@ -54,7 +58,12 @@ def prepare(
         header_lines=header.lines,
         interpreter=header.interpreter,
         meta=meta,
+        arguments=tuple(arguments),
+        has_task_arguments=bool(task_arguments),
+        environment=tuple(environment),
     )
+    if task_arguments:
+        space.install_task_arguments(task_arguments)
     space.install_job_shell(plan, dialect)
     space.note_baseline()
     return space

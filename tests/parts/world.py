@@ -228,7 +228,7 @@ def start_agent(
         local_scripts=None if profile is None else LocalScripts(system.name, profile),
     )
     chosen = evolve(AgentSettings(system.name, poll_interval_s=POLL_S), **settings)
-    offer = Offer("scripted", chosen.unpinned, chosen.handicap_s)
+    offer = Offer("scripted", chosen.unpinned, chosen.handicap_s, arguments=True)
     if profile is not None:
         offer = offer_of(profile, unpinned=chosen.unpinned, handicap_s=chosen.handicap_s)
     return Agent(world, wire_agent(outside, chosen, offer, one_shot=one_shot), process)

@@ -8,7 +8,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cloudq.adapters.codec.hostile_json import kind_of
+from cloudq.domain.jobs.arguments import word_problem
+from cloudq.domain.jobs.environment import variable_problem
 from cloudq.domain.jobs.labels import label_problem
+from cloudq.domain.jobs.outputs import pattern_problem
 from cloudq.domain.names import checked_file_name, checked_job_id, checked_local_job_id, checked_system
 from cloudq.domain.scripts.array_range import MAX_TASKS
 
@@ -56,13 +59,6 @@ def word_or_none(value: Any, _: Any = None) -> str:
     """Check a word that may become part of a line in a file; it may be empty."""
     if not isinstance(value, str) or _WORD.fullmatch(value) is None:
         raise Unfit("is not a word of letters, digits and hyphens")
-    return value
-
-
-def label(value: Any, _: Any = None) -> str:
-    """Check a label of a job."""
-    if not isinstance(value, str) or label_problem(value) is not None:
-        raise Unfit("is not a label such as key=value")
     return value
 
 
@@ -138,9 +134,25 @@ def name_checked_by(check: Callable[[str], str], *, may_be_empty: bool = False) 
     return hook
 
 
+def item_without(problem_of: Callable[[str], str | None]) -> Check:
+    """Return a check for text in which *problem_of* finds no problem."""
+
+    def check(value: Any, _: Any = None) -> str:
+        checked = str(text(value, None))
+        if problem := problem_of(checked):
+            raise Unfit(problem)
+        return checked
+
+    return check
+
+
 job_id = name_checked_by(checked_job_id)
 file_name = name_checked_by(checked_file_name)
 system = name_checked_by(checked_system)
 system_or_none = name_checked_by(checked_system, may_be_empty=True)
 file_name_or_none = name_checked_by(checked_file_name, may_be_empty=True)
 scheduler_job_id_or_none = name_checked_by(checked_local_job_id, may_be_empty=True)
+label = item_without(label_problem)
+argument = item_without(word_problem)
+variable = item_without(variable_problem)
+output_pattern = item_without(pattern_problem)

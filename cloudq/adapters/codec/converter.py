@@ -13,12 +13,15 @@ from attrs import fields_dict
 
 from cloudq.adapters.codec import checks
 from cloudq.adapters.codec.hostile_json import kind_of, rejected
+from cloudq.domain.jobs.arguments import MAX_WORDS
 from cloudq.domain.jobs.claim import Claim, ClaimKind
 from cloudq.domain.jobs.dependency import Holds
+from cloudq.domain.jobs.environment import MAX_VARIABLES
 from cloudq.domain.jobs.job import Job, StateChange
 from cloudq.domain.jobs.job_state import JobState
 from cloudq.domain.jobs.labels import MAX_LABELS
 from cloudq.domain.jobs.lease import Lease, Offer, OfferedResource, ProcessIdentity
+from cloudq.domain.jobs.outputs import MAX_PATTERNS
 from cloudq.domain.jobs.summary import ActiveJob, ActiveSummary
 from cloudq.domain.jobs.task_states import TaskGroup, TaskStates
 from cloudq.domain.scripts.array_range import MAX_TASKS, ArrayRange
@@ -48,6 +51,7 @@ _FIELD_CHECKS: dict[type, dict[str, checks.Check]] = {
         "output_files": checks.optional(checks.count),
         "output_bytes": checks.optional(checks.count),
         "left_out_count": checks.count,
+        "script_file": checks.file_name_or_none,
         "exit_code": checks.optional(checks.exit_code),
         "claim": checks.number_between(0, 999_999),
         "home": checks.short_text,
@@ -109,6 +113,9 @@ _NAME_LISTS: dict[type, dict[str, tuple[checks.Check, int]]] = {
         "invited": (checks.system, 1_000),
         "left_out": (checks.short_text, 1_000),
         "labels": (checks.label, MAX_LABELS),
+        "arguments": (checks.argument, MAX_WORDS),
+        "environment": (checks.variable, MAX_VARIABLES),
+        "outputs": (checks.output_pattern, MAX_PATTERNS),
     },
     Claim: {"systems": (checks.system, 1_000), "no_longer": (checks.system, 1_000)},
     ActiveJob: {"labels": (checks.label, MAX_LABELS), "invited": (checks.system, 1_000)},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,7 +12,15 @@ from cloudq.adapters.filesystem import as_workspace_problem, noted, write_new_fi
 from cloudq.adapters.job_repository import keys
 from cloudq.adapters.job_repository.download import DownloadDirectory, Sized
 from cloudq.adapters.job_repository.records import read
-from cloudq.domain.errors import JobNotFound, ObjectNotFound, ObjectTooLarge, RecordRejected, StoreRefused
+from cloudq.domain.errors import (
+    InvalidInput,
+    JobNotFound,
+    ObjectNotFound,
+    ObjectTooLarge,
+    RecordRejected,
+    StoreRefused,
+)
+from cloudq.domain.jobs.arguments import MAX_LINES_BYTES, Words, checked_lines, lines_text, read_lines
 from cloudq.domain.jobs.job import Job
 from cloudq.domain.jobs.wanted_files import ALL_FILES, WantedFiles
 from cloudq.domain.names import ClaimTag
@@ -49,7 +57,7 @@ class BucketJobFiles:
         """Read the script with one GET."""
         key = keys.script(job.uuid, job.name)
         try:
-            return Jobscript(job.name, read(self.store, key, MAX_SCRIPT_BYTES).body)
+            return Jobscript(job.script_name, read(self.store, key, MAX_SCRIPT_BYTES).body)
         except ObjectNotFound as error:
             raise RecordRejected(f"{key} is absent: the job has no script") from error
 
@@ -66,6 +74,8 @@ class BucketJobFiles:
         needed = {keys.script(job.uuid, job.name)}
         if job.has_input:
             needed.add(keys.input_archive(job.uuid))
+        if job.has_task_arguments:
+            needed.add(keys.task_arguments(job.uuid))
         for page in pages(self.store, keys.job(job.uuid)):
             needed -= {listed.key for listed in page.objects}
             if not needed:
@@ -75,6 +85,21 @@ class BucketJobFiles:
     def put_local_script(self, tag: ClaimTag, script: Jobscript) -> None:
         """Upload the converted script with one PUT."""
         self.store.put(keys.local_script(tag, script.name), script.body)
+
+    def put_task_arguments(self, job_id: str, lines: Sequence[Words]) -> None:
+        """Upload the arguments with one PUT."""
+        self.store.put(keys.task_arguments(job_id), lines_text(lines).encode())
+
+    def task_arguments(self, job: Job) -> tuple[Words, ...]:
+        """Read the arguments with one GET."""
+        key = keys.task_arguments(job.uuid)
+        try:
+            text = read(self.store, key, MAX_LINES_BYTES).body.decode()
+            return checked_lines(read_lines(text, key))
+        except ObjectNotFound as error:
+            raise RecordRejected(f"{key} is absent: the arguments of the job's tasks are gone") from error
+        except (InvalidInput, UnicodeDecodeError) as error:
+            raise RecordRejected(f"{key} does not hold the arguments of the job's tasks: {error}") from error
 
     def put_input(self, job_id: str, archive: Path) -> None:
         """Upload the input archive."""
@@ -175,7 +200,7 @@ class BucketJobFiles:
     ) -> Downloaded:
         """Download with one LIST per thousand objects of the claim, and one download per object."""
         logs, outputs = self._results(job) if job.claim else ({}, {})
-        script = {_free_name(job.name): Sized(keys.script(job.uuid, job.name))}
+        script = {_free_name(job.script_name): Sized(keys.script(job.uuid, job.name))}
         files = {name: source for name, source in (logs | script).items() if wanted.has(name)}
         archives: dict[str, Sized] = {}
         if job.has_input and wanted.may_have_some_in("input"):

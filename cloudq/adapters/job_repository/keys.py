@@ -89,6 +89,11 @@ def input_archive(job_id: str) -> str:
     return job(job_id) + INPUT_ARCHIVE
 
 
+def task_arguments(job_id: str) -> str:
+    """Return the key of the arguments of an array's tasks."""
+    return job(job_id) + "arguments"
+
+
 def claims(job_id: str) -> str:
     """Return the prefix of the job's claims."""
     return job(job_id) + CLAIMS

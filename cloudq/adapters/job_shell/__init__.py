@@ -12,6 +12,7 @@ from shlex import quote
 
 from cloudq.domain.jobs.job_shell import NOT_ITS_TURN, STAY, JobShellPlan, MetaSetting, ShellDialect
 from cloudq.domain.scripts.array_range import ArrayRange
+from cloudq.domain.scripts.command import on_one_line
 
 _ATTEMPT = re.compile(r"^cq_attempt=[0-9]+$", re.MULTILINE)
 
@@ -30,6 +31,10 @@ def _parts(plan: JobShellPlan, dialect: ShellDialect) -> Iterator[str]:
     yield _head(plan, dialect)
     yield _part("records")
     yield _part("claim")
+    if plan.has_task_arguments:
+        yield _part("task_arguments")
+    if plan.environment:  # not before the commands of the parts above, which it may affect
+        yield _lines(*map(_export, plan.environment))
     if dialect.forward_signals:
         yield _part("early_signals")
     yield _part("enter")
@@ -54,6 +59,7 @@ def _head(plan: JobShellPlan, dialect: ShellDialect) -> str:
         f"cq_control={quote(plan.control_dir)}",
         f"cq_work={quote(plan.work_dir)}",
         f"cq_script={quote(plan.script_path)}",
+        f"cq_arguments=({' '.join(map(on_one_line, plan.arguments))})",
         f"cq_interpreter=({quote(_interpreter(plan))})" if _interpreter(plan) else "cq_interpreter=()",
         f"cq_local_id={dialect.scheduler_job_id}",
         f"cq_task={dialect.task_id}",
@@ -63,6 +69,11 @@ def _head(plan: JobShellPlan, dialect: ShellDialect) -> str:
         f"cq_stay={STAY}",
         *((f"unset {' '.join(dialect.own_variables)}",) if dialect.own_variables else ()),
     )
+
+
+def _export(variable: str) -> str:
+    name, _, value = variable.partition("=")
+    return f"export {name}={on_one_line(value)}"
 
 
 def _interpreter(plan: JobShellPlan) -> str:

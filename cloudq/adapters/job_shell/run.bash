@@ -2,6 +2,6 @@
 cq_ran=1
 cq_pass_on() { :; }
 cq_note_signals
-"${cq_interpreter[@]}" "$cq_script"
+"${cq_interpreter[@]}" "$cq_script" ${cq_arguments[@]+"${cq_arguments[@]}"}
 cq_code=$?
 cq_end "$cq_code"

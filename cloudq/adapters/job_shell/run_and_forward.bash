@@ -20,7 +20,7 @@ exec 9<&0
         printf '%s\n' "${BASHPID:-$(exec sh -c 'echo "$PPID"')}" >"$cq_pid"
         cq_ring begun
         exec 199>&-
-        exec "${cq_interpreter[@]}" "$cq_script"
+        exec "${cq_interpreter[@]}" "$cq_script" ${cq_arguments[@]+"${cq_arguments[@]}"}
     )
     cq_code=$?
     printf '%s\n' "$cq_code" >"$cq_note"

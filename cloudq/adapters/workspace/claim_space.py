@@ -45,9 +45,11 @@ from cloudq.domain.errors import (
     WorkspaceFull,
     WorkspaceProblem,
 )
+from cloudq.domain.jobs.arguments import Words, lines_text
 from cloudq.domain.jobs.contents import Contents
 from cloudq.domain.jobs.job import Job
-from cloudq.domain.jobs.job_shell import BLOCKED, JobShellPlan, ShellDialect, record_name
+from cloudq.domain.jobs.job_shell import BLOCKED, TASK_ARGUMENTS, JobShellPlan, ShellDialect, record_name
+from cloudq.domain.jobs.outputs import OutputFilter
 from cloudq.domain.names import ClaimTag, checked_file_name
 from cloudq.domain.scripts.jobscript import Jobscript
 from cloudq.ports.batch_scheduler import AttemptFiles
@@ -239,6 +241,11 @@ class DirectoryClaimSpace:
         with opened_foreign(self.job_shell) as handle, os.fdopen(os.dup(handle), "rb") as file:
             return file.read()
 
+    def install_task_arguments(self, lines: Sequence[Words]) -> None:
+        path = self.control_dir / TASK_ARGUMENTS
+        with as_workspace_problem(f"write {path}"):
+            replace_file(path, lines_text(lines).encode())
+
     def install_tools(self) -> Path:
         install_job_tools(self.tools_dir)
         return self.tools_dir
@@ -395,12 +402,12 @@ class DirectoryClaimSpace:
         except OSError:
             return b""
 
-    def pack_output(self, put: PutArchive) -> PackedOutput:
+    def pack_output(self, put: PutArchive, patterns: Sequence[str] = ()) -> PackedOutput:
         noted = read_record(self.control_dir / "baseline", _MAX_BASELINE_BYTES) or b""
         with as_workspace_problem(f"pack the output in {self.work_dir}"):
             if self._is_work_dir_gone():
                 raise WorkDirGone(f"{self.work_dir} was removed")
-            return pack_changed(self.work_dir, read_baseline(noted), put)
+            return pack_changed(self.work_dir, read_baseline(noted), put, OutputFilter(patterns))
 
     def rebuild(self, owner: SpaceOwner) -> None:
         home = self.cache.parent / "home"

@@ -21,12 +21,15 @@ from cloudq.adapters.left_out import LeftOut, kind_in_words
 from cloudq.adapters.zip_stream import MAX_NAME_BYTES, ZipStream
 from cloudq.domain.jobs.archive_names import encoded, leads_outside
 from cloudq.domain.jobs.contents import Contents
+from cloudq.domain.jobs.outputs import OutputFilter
 from cloudq.ports.workspace import PackedOutput, PutArchive
 
 FILES_AN_ARCHIVE = 50_000
 BYTES_AN_ARCHIVE = 64 << 30
 DIRECTORY_BYTES_AN_ARCHIVE = 16 << 20
 """Limits of one archive, so that every reader can hold its table of contents; the rest goes into others."""
+
+EVERYTHING = OutputFilter()
 
 _FAST = 1
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -69,12 +72,14 @@ def read_baseline(content: bytes) -> dict[str, Mark]:
     return marks
 
 
-def pack_changed(root: Path, baseline: Mapping[str, Mark], put: PutArchive) -> PackedOutput:
-    """Pass what differs from *baseline* to *put*, in as many archives as its readers need.
+def pack_changed(
+    root: Path, baseline: Mapping[str, Mark], put: PutArchive, is_wanted: OutputFilter = EVERYTHING
+) -> PackedOutput:
+    """Pass what differs from *baseline* and *is_wanted* to *put*, in as many archives as its readers need.
 
     Raises whatever *put* raises; all of it must then be packed again.
     """
-    packer = _Packer(root, baseline)
+    packer = _Packer(root, baseline, is_wanted)
     expected = sum(entry.info.st_size for entry in packer.wanted(LeftOut()) if entry.info)
     size = 0
     with closing(packer.wanted(packer.left_out)) as wanted:
@@ -96,6 +101,7 @@ def pack_changed(root: Path, baseline: Mapping[str, Mark], put: PutArchive) -> P
 class _Packer:
     root: Path
     baseline: Mapping[str, Mark]
+    is_wanted: OutputFilter
     left_out: LeftOut = field(factory=LeftOut)
     archives: int = 0
     files: int = 0
@@ -104,7 +110,7 @@ class _Packer:
     def wanted(self, left_out: LeftOut) -> Generator[_Entry, None, None]:
         """Yield the entries to pack. The directory of an entry is open until the next one is requested."""
         for entry in _walk(self.root, left_out):
-            if entry.info is None or self._is_unchanged(entry, entry.info):
+            if entry.info is None or self._is_unchanged(entry, entry.info) or not self.is_wanted(entry.path):
                 continue
             if len(os.fsencode(entry.path)) * 3 > MAX_NAME_BYTES:
                 left_out.note(entry.path, "its path is too long")

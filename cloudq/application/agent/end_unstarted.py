@@ -43,7 +43,7 @@ class RecordSubmission:
             local_group=self.settings.group,
             submit_command=command,
             submit_opt_local=join_options(options),
-            local_name=local_name_of(job.name) if job.is_meta else job.name,
+            local_name=local_name_of(job.script_name) if job.is_meta else job.script_name,
         )
         self.log.info("job handed over", job=job.uuid, name=job.name, scheduler_job_id=scheduler_job_id)
         return submitted.handed_over(scheduler_job_id, self.clock.now())

@@ -197,7 +197,8 @@ class FinishJobs:
         if held.stored.job.time_stageout_start is not None:  # an earlier try may have been killed
             self.files.drop_unfinished(held.tag)
         try:
-            return Uploaded(held.space.pack_output(partial(self._put_output, held, ending)))
+            put = partial(self._put_output, held, ending)
+            return Uploaded(held.space.pack_output(put, held.job.outputs))
         except WorkDirGone:  # the logs are in the bucket, and there is nothing else to wait for
             return Uploaded(has_lost_outputs=True)
 

@@ -67,6 +67,8 @@ class PrepareJob:
         script = self.files.script(job)
         if job.has_input:
             self._fetch(making, job, permit, most_bytes)
+        if job.has_task_arguments:
+            making.install_task_arguments(self.files.task_arguments(job))
         # Written after the input, which may hold a file of this name: the submitted script must win.
         if job.is_meta:
             permit.require()
@@ -135,6 +137,9 @@ class PrepareJob:
             header_lines=header.lines,
             interpreter=header.interpreter,
             meta=meta,
+            arguments=work.job.arguments,
+            has_task_arguments=work.job.has_task_arguments,
+            environment=work.job.environment,
         )
         making.install_job_shell(plan, self.scheduler.dialect)
 

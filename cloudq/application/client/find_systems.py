@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Protocol
 
-from attrs import frozen
+from attrs import define, field, frozen
 
 from cloudq.application.shared.know_store import KnowStore
 from cloudq.domain.errors import (
@@ -22,10 +23,13 @@ from cloudq.domain.scripts.array_range import ArrayRange
 from cloudq.domain.scripts.meta_script import MetaScript
 from cloudq.domain.scripts.system_mapping import NameTables
 from cloudq.domain.scripts.target import AnySystem, Pinned
-from cloudq.ports.system_registry import SeenLease, SystemRegistry, SystemSign
+from cloudq.ports.system_registry import SeenLease, SystemSign
 
 GIVEN_UP_AFTER_S = 7 * 86_400.0
 """An unpinned job is not offered to a system that has been silent for longer than this."""
+
+
+_TOO_OLD = "its agent is an older release that would ignore arguments, variables and outputs"
 
 
 @frozen
@@ -36,11 +40,44 @@ class Choice:
     warnings: tuple[str, ...] = ()
 
 
+class ReportedSystems(Protocol):
+    """The part of a `SystemRegistry` that shows which agents ever reported, and what they offer."""
+
+    def systems(self) -> Mapping[str, SystemSign]:
+        """Return every system whose agent ever reported, by name."""
+        ...
+
+    def lease(self, sign: SystemSign) -> SeenLease | None:
+        """Read the lease that *sign* shows; return None if it shows none."""
+        ...
+
+
+@define
+class RememberedSystems:
+    """The answers of a registry, which is asked once for all submissions of one call."""
+
+    registry: ReportedSystems
+    _signs: Mapping[str, SystemSign] | None = field(default=None, init=False)
+    _leases: dict[str, SeenLease | None] = field(factory=dict, init=False)
+
+    def systems(self) -> Mapping[str, SystemSign]:
+        """Return the systems that the first answer showed."""
+        if self._signs is None:
+            self._signs = self.registry.systems()
+        return self._signs
+
+    def lease(self, sign: SystemSign) -> SeenLease | None:
+        """Return the lease as it was first read."""
+        if sign.system not in self._leases:
+            self._leases[sign.system] = self.registry.lease(sign)
+        return self._leases[sign.system]
+
+
 @frozen
 class FindSystems:
     """Choose systems by what the agents report in their leases."""
 
-    registry: SystemRegistry
+    registry: ReportedSystems
     names: NameTables
     know_store: KnowStore
 
@@ -53,7 +90,12 @@ class FindSystems:
         target, script = request.target, request.meta
         if isinstance(target, Pinned):
             return self.pinned(
-                target.systems, script, request.array_tid, force=request.force, problems=problems
+                target.systems,
+                script,
+                request.array_tid,
+                force=request.force,
+                problems=problems,
+                gives_arguments=request.gives_arguments,
             )
         if script is None:
             return Choice(())
@@ -92,9 +134,11 @@ class FindSystems:
         *,
         force: bool = False,
         problems: Iterable[str] = (),
+        gives_arguments: bool = False,
     ) -> Choice:
         """Return *systems*, with warnings; *script* is None unless it is a meta jobscript.
 
+        With *gives_arguments*, an agent that would ignore these is refused.
         Raises `InvalidInput` if one of them cannot run the job, and `UnknownSystem`.
         """
         known = self.registry.systems()
@@ -106,6 +150,8 @@ class FindSystems:
                 seen = self._seen(sign)
                 if script is not None and seen is not None and not force:
                     self._require_able(script, array, system, seen.lease.offer)
+                if gives_arguments and seen is not None and not seen.lease.offer.arguments:
+                    raise InvalidInput(f"{system} cannot run the job: {_TOO_OLD}")
                 warnings.extend(_warn_if_away(system, seen))
             elif known and not force:
                 raise UnknownSystem([*problems, _never_reported(system, known)])
@@ -139,7 +185,10 @@ class FindSystems:
         systems = list(unknown)
         for system, sign in sorted(known.items()):
             seen = self._seen(sign) if target.allows(system) else None
-            if reason := self._why_not(target, script, request.array_tid, system, seen):
+            reason = self._why_not(target, script, request.array_tid, system, seen)
+            if not reason and request.gives_arguments and seen and not seen.lease.offer.arguments:
+                reason = _TOO_OLD
+            if reason:
                 refusals[system] = reason
             else:
                 systems.append(system)

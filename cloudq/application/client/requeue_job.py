@@ -71,4 +71,5 @@ class RequeueJob:
         self.find_systems.require_known(systems)
         script = self.files.script(job) if job.is_meta else None
         meta = None if script is None else MetaScript.parse(script.name, script.body)
-        return self.find_systems.pinned(systems, meta, job.array_tid).warnings
+        gives = job.gives_arguments
+        return self.find_systems.pinned(systems, meta, job.array_tid, gives_arguments=gives).warnings

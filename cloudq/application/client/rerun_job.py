@@ -7,7 +7,7 @@ from pathlib import Path
 
 from attrs import evolve, frozen
 
-from cloudq.application.client.check_submission import notes_for_owner
+from cloudq.application.client.check_submission import Source, notes_for_owner, script_of
 from cloudq.application.client.submit_job import SubmitJob, Submitted
 from cloudq.domain.errors import InvalidInput, JobStateConflict
 from cloudq.domain.jobs.dependency import NO_HOLDS, Holds
@@ -36,6 +36,7 @@ class RerunJob:
         job_id: str,
         scratch: Path,
         *,
+        script: Source | None = None,
         only_failed: bool = False,
         submit_to: str = "",
         only: Sequence[str] = (),
@@ -45,6 +46,7 @@ class RerunJob:
     ) -> Submitted:
         """Submit the new job; the inputs pass through the directory *scratch*.
 
+        *script* replaces the script of the old job; everything else about the job stays.
         Without *submit_to*, *only* and *without*, the target is that of the old job. With *only_failed*, the
         new job has only the tasks that are not DONE.
 
@@ -58,22 +60,29 @@ class RerunJob:
         if not job.is_final:
             raise JobStateConflict(f"Job ({job.uuid}) has not ended yet: {job.state.value}.")
         array = _failed_tasks(job) if only_failed else job.array_tid
-        script = self._script(job)
+        is_pinned = not job.is_meta or bool(submit_to or job.submit_to)
+        new_script = self._script(job) if script is None else script_of(script, is_pinned)
         submit_to = submit_to or ("" if only or without else job.submit_to)
-        target = read_target(script, submit_to, only, without)
-        if isinstance(target, AnySystem) and not job.is_meta:
+        target = read_target(new_script, submit_to, only, without)
+        if isinstance(target, AnySystem) and not isinstance(new_script, MetaScript):
             target = _among(target, job)
         return self.submit(
             JobRequest(
-                script=script,
+                script=new_script,
                 target=target,
                 submit_opt=checked_options(job.submit_opt),
                 holds=holds,
                 array_tid=array,
                 input_archive=self._inputs(job, scratch),
                 input_contents=job.input_contents,
+                name=job.name if job.script_file or script is None else "",
+                labels=job.labels,
+                arguments=job.arguments,
+                task_arguments=self.files.task_arguments(job) if job.has_task_arguments else (),
+                environment=job.environment,
+                outputs=job.outputs,
                 force=force,
-                warnings=notes_for_owner(script, (submit_to, *only, *without)),
+                warnings=notes_for_owner(new_script, (submit_to, *only, *without)),
             )
         )
 

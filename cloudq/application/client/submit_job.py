@@ -5,13 +5,14 @@ from __future__ import annotations
 from attrs import asdict, evolve, frozen
 
 from cloudq.application.client.check_submission import CheckSubmission
+from cloudq.application.client.find_systems import Choice
 from cloudq.domain.errors import JobIdTaken, MaybeSubmitted, StoreProblem, StoreUnavailable
 from cloudq.domain.jobs.job import Job, StateChange
 from cloudq.domain.jobs.job_request import JobRequest
 from cloudq.domain.jobs.job_state import JobState
 from cloudq.domain.names import ClaimTag
 from cloudq.domain.scripts.header import late_lines
-from cloudq.domain.scripts.jobscript import META
+from cloudq.domain.scripts.jobscript import META, Jobscript
 from cloudq.domain.scripts.system_mapping import NameTables
 from cloudq.ports.client_memory import NO_MEMORY, ClientMemory
 from cloudq.ports.clock import Clock, IdSource
@@ -47,29 +48,45 @@ class SubmitJob:
 
         Raises `MaybeSubmitted` if the store did not confirm the last steps.
         """
-        choice = self.check.choose_systems(request)
+        submitted = self.put(request, self.check.choose_systems(request))
+        self.memory.note_submission(submitted.job.uuid)
+        return submitted
+
+    def put(self, request: JobRequest, choice: Choice, *, ring: bool = True) -> Submitted:
+        """Submit a job to the systems of *choice*, which were checked already.
+
+        Without *ring*, the caller must ring the doorbells of these systems. The memory does not change.
+        """
         try:
             job = self._put(request, choice.systems)
         except StoreUnavailable as error:  # without a queue entry, no agent sees what was written
             raise StoreUnavailable(f"The job was not submitted: {error}") from error
-        warnings = (*request.warnings, *choice.warnings, *job.remarks, *self._invite(job))
-        self.memory.note_submission(job.uuid)
-        return Submitted(job, warnings)
+        warnings = (*request.warnings, *choice.warnings, *job.remarks)
+        return Submitted(job, (*warnings, *self._invite(job, ring=ring)))
 
     def _put(self, request: JobRequest, systems: tuple[str, ...]) -> Job:
         job = self._reserve(self._job(request, systems))
-        self.files.put_script(job.uuid, request.script)
+        self.files.put_script(job.uuid, Jobscript(job.name, request.script.body))
         if request.input_archive is not None:
             self.files.put_input(job.uuid, request.input_archive)
+        if request.task_arguments:
+            self.files.put_task_arguments(job.uuid, request.task_arguments)
         return job
 
     def _job(self, request: JobRequest, systems: tuple[str, ...]) -> Job:
         now = self.clock.now()
         archive, contents, meta = request.input_archive, request.input_contents, request.meta
         size = len(request.script.body) + (archive.stat().st_size if archive else 0)
+        name = request.name or request.script.name
         return Job(
             uuid=self.ids.job_id(),
-            name=request.script.name,
+            name=name,
+            script_file="" if name == request.script.name else request.script.name,
+            labels=request.labels,
+            arguments=request.arguments,
+            has_task_arguments=bool(request.task_arguments),
+            environment=request.environment,
+            outputs=request.outputs,
             **asdict(request.holds, recurse=False),  # the fields have the same names here
             array_tid=request.array_tid,
             submit_to=request.target.submit_to,
@@ -96,7 +113,7 @@ class SubmitJob:
                 job = evolve(job, uuid=self.ids.job_id())
         raise StoreUnavailable("No free job id was found; the job was not submitted. Try again.")
 
-    def _invite(self, job: Job) -> list[str]:
+    def _invite(self, job: Job, *, ring: bool) -> list[str]:
         warnings = []
         tag = ClaimTag(job.uuid, 1)
         for place, system in enumerate(job.invited):
@@ -106,10 +123,12 @@ class SubmitJob:
                 if place == 0 and not isinstance(error, StoreUnavailable):
                     raise
                 raise MaybeSubmitted(job.uuid, job.name, str(error)) from error
-            warnings.extend(self._ring(system))
+            if ring:
+                warnings.extend(self.ring(system))
         return warnings
 
-    def _ring(self, system: str) -> list[str]:
+    def ring(self, system: str) -> list[str]:
+        """Ring the doorbell of *system*; return a warning if that failed."""
         try:
             self.queue.ring(system)
         except StoreProblem as error:

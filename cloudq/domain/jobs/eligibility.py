@@ -21,6 +21,7 @@ def offer_of(profile: SystemProfile, *, unpinned: bool = True, handicap_s: float
         unpinned=unpinned,
         handicap_s=handicap_s,
         meta=True,
+        arguments=True,
         resources=tuple(_offered(name, resource, profile) for name, resource in profile.resources.items()),
         any_resource=profile.resource is not None,
         max_n=_most(profile.resource, limits.n_resource),

@@ -85,8 +85,6 @@ class Job:
     has_input: bool = False
     remarks: tuple[str, ...] = ()
     """Notes for the owner that are not errors."""
-    labels: tuple[str, ...] = ()
-    """The labels, each "key=value", by which jobs are selected."""
     input_files: int | None = None
     """The entries of the input archive; None if its maker did not record them."""
     input_bytes: int | None = None
@@ -99,6 +97,18 @@ class Job:
     left_out: tuple[str, ...] = ()
     """Files of the work directory that could not be included, with reasons; only a part of very many."""
     left_out_count: int = 0
+    script_file: str = ""
+    """The file name of the script in the work directory; empty if it is the job's name."""
+    labels: tuple[str, ...] = ()
+    """Texts ``key=value``, sorted by key."""
+    arguments: tuple[str, ...] = ()
+    """The arguments of the script, the same for all tasks."""
+    has_task_arguments: bool = False
+    """Whether each task has further arguments, which are stored beside the script."""
+    environment: tuple[str, ...] = ()
+    """Texts ``NAME=value``: variables that are set for the script."""
+    outputs: tuple[str, ...] = ()
+    """Patterns of the files that are staged out; empty for everything new or changed."""
     claim: int = 0
     """The number of the ``run`` claim that this record describes; 0 while no system has taken the job."""
     home: str = ""
@@ -116,6 +126,16 @@ class Job:
     def id(self) -> str:
         """The job's id, as users see it."""
         return self.uuid
+
+    @property
+    def script_name(self) -> str:
+        """The file name of the script in the work directory."""
+        return self.script_file or self.name
+
+    @property
+    def gives_arguments(self) -> bool:
+        """Return whether the job has arguments, variables or outputs, which older agents ignore."""
+        return bool(self.arguments or self.has_task_arguments or self.environment or self.outputs)
 
     @property
     def holds(self) -> Holds:

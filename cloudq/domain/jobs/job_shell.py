@@ -27,6 +27,9 @@ It is not 0: an agent that sees the scheduler's report but not the lock would ta
 exit code.
 """
 
+TASK_ARGUMENTS = "arguments"
+"""The file in the control directory whose line n has the arguments of task n, quoted for a shell."""
+
 STAY = "stay"
 """The argument of a job shell if the user's own options determine where the script starts."""
 
@@ -85,6 +88,11 @@ class JobShellPlan:
     """The interpreter that runs the script, whatever its own first line names, if the user asked for one."""
     meta: MetaSetting | None = None
     """The environment of a meta job's script; None for a local jobscript."""
+    arguments: tuple[str, ...] = ()
+    has_task_arguments: bool = False
+    """Whether the file `TASK_ARGUMENTS` has a line with further arguments for each task."""
+    environment: tuple[str, ...] = ()
+    """Texts ``NAME=value``: variables to export before anything else is prepared."""
 
 
 def record_name(kind: str, task: int | None) -> str:

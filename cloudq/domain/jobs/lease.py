@@ -72,6 +72,8 @@ class Offer:
     array_lists: bool = True
     array_running: bool = True
     containers: bool = True
+    arguments: bool = False
+    """Whether the agent passes arguments and variables to scripts, and stages out by patterns."""
 
 
 @frozen

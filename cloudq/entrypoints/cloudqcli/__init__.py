@@ -15,7 +15,7 @@ from cloudq.entrypoints.shared.options import common_options
 
 _COMMANDS = {
     "init": Listed("init", "Write a configuration file with a comment for every key."),
-    "submit": Listed("submit", "Submit a jobscript."),
+    "submit": Listed("submit", "Submit a jobscript or a command."),
     "convert": Listed("convert", "Show a meta jobscript as converted for a system."),
     "wait": Listed("wait", "Wait until jobs have ended."),
     "stat": Listed("status", "Show everything about jobs."),

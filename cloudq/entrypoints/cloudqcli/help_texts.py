@@ -18,9 +18,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "cloudqcli init --bucket my-jobs --system abci --system_profile abci",
     ),
     "submit": (
-        "cloudqcli submit --script job.sh --submit_to abci --submit_opt '-l h_rt=1:0:0'",
-        "cloudqcli submit --script mjob.sh --input data config.toml --wait",
-        "cloudqcli submit --script job.sh --submit_to abci --array_tid 1-10",
+        "cloudqcli submit job.sh a b --submit_to abci --submit_opt '-l h_rt=1:0:0'",
+        "cloudqcli submit mjob.sh --input=data --input=config.toml --wait",
+        "cloudqcli submit --submit_to abci --output model.pt --fetch -- python train.py",
+        "cloudqcli submit train.sh --each-line params --label sweep=7 --submit_to abci",
         "cloudqcli submit --rerun 3f7e7681 --failed",
     ),
     "convert": (

@@ -28,7 +28,10 @@ GROUPS = {
         "run_system", "jobid", "placement", "local_account", "local_group", "workdir", "local_name",
         "submit_opt_local", "submit_command",
     ),
-    "Request": ("jobscript_type", "submit_to", "submit_opt", "array_tid", "hold_jid", "hold_ok_jid"),
+    "Request": (
+        "jobscript_type", "script_file", "arguments", "environment", "submit_to", "submit_opt", "array_tid",
+        "hold_jid", "hold_ok_jid", "labels", "outputs",
+    ),
     "Times": (
         "time_submit", "time_receive", "time_ready", "time_start", "time_stageout_start",
         "time_stageout_finish", "time_finish",
@@ -51,6 +54,8 @@ LABELS = {
     "submit_opt_local": "scheduler options",
     "submit_command": "command",
     "jobscript_type": "script type",
+    "script_file": "script",
+    "environment": "variables",
     "submit_to": "submit to",
     "submit_opt": "options",
     "array_tid": "array",

@@ -30,10 +30,13 @@ STAT_FIELDS = (
 )  # fmt: skip
 """The fields of a job that ``stat`` shows."""
 
+OPTIONAL_STAT_FIELDS = ("script_file", "labels", "arguments", "environment", "outputs")
+"""The fields of a job that ``stat`` shows after the others if they have a value."""
+
 _JOB_FIELDS = (
     *_ORIGINAL_FIELDS, "exit_code", "placement", "hold_ok_jid", "invited", "has_input", "claim", "client",
     "remarks", "input_files", "input_bytes", "output_files", "output_bytes", "output_archives", "left_out",
-    "left_out_count",
+    "left_out_count", "script_file", "labels", "arguments", "has_task_arguments", "environment", "outputs",
 )  # fmt: skip
 
 _AGENT_FIELDS = (

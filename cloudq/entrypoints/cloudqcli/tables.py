@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from cloudq.entrypoints.cloudqcli.output import STAT_FIELDS
+from cloudq.entrypoints.cloudqcli.output import OPTIONAL_STAT_FIELDS, STAT_FIELDS
 from cloudq.entrypoints.shared.terminal import cut, local_time, printable, right, width
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ def _end(state: JobState, exit_code: int | None) -> str:
 _JOINED_BY = {"remarks": "; ", "left_out": "; "}
 """What separates the items of a field; ids are separated by commas."""
 
+_QUOTED = frozenset({"arguments", "environment", "outputs"})
+"""Fields whose items may contain anything and are quoted as for a shell."""
+
 
 def field_text(job: Job, name: str) -> str:
     """Return a field of a job as ``stat`` shows it."""
@@ -46,14 +50,16 @@ def field_text(job: Job, name: str) -> str:
     value = getattr(job, name)
     if isinstance(value, datetime):
         return local_time(value)
+    if name in _QUOTED:
+        return shlex.join(value)
     if isinstance(value, tuple):
         return _JOINED_BY.get(name, ",").join(value)
     return "" if value is None else str(getattr(value, "value", value))
 
 
 def stat_lines(job: Job) -> Iterator[str]:
-    """Yield a line for every field of a job; an empty field is shown as its label only."""
-    for name in STAT_FIELDS:
+    """Yield a line for every field of a job; an empty field is shown as its label only, or not at all."""
+    for name in (*STAT_FIELDS, *(name for name in OPTIONAL_STAT_FIELDS if getattr(job, name))):
         yield f"{name:<{LABEL_COLUMNS}}{printable(field_text(job, name))}".rstrip()
 
 

@@ -9,6 +9,7 @@ from cloudq.domain import errors
 ADVICE: Mapping[type, str] = {
     errors.NoTargetSystem: "; pass --submit_to",
     errors.SystemNeverReported: " Use --force to queue the job anyway.",
+    errors.VariableBeforeCommand: " (--env)",
     errors.BucketNeedsProfile: " (--cs_profile)",
     errors.ArchiveKeptPacked: " or use --unlimited",
     errors.NoTaskNamed: " Use --tid.",

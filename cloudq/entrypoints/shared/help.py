@@ -20,7 +20,7 @@ class Command(click.Command):
     def __init__(
         self,
         *args: Any,
-        examples: Sequence[str],
+        examples: Sequence[str] = (),
         meant: Mapping[str, str] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -45,7 +45,8 @@ class Command(click.Command):
 
 def with_examples(command: click.Command, examples: Sequence[str]) -> Command:
     """Return *command* as one whose help page has *examples*."""
-    return Command(
+    kind = type(command) if isinstance(command, Command) else Command
+    return kind(
         command.name,
         context_settings=command.context_settings,
         callback=command.callback,

@@ -10,9 +10,9 @@ Progress = Callable[[int, int], object]
 
 
 @contextmanager
-def shown_progress(what: str) -> Iterator[Progress]:
+def shown_progress(what: str, *, quiet: bool = False) -> Iterator[Progress]:
     """Yield a function for the bytes so far and in all, which are shown on stderr if it is a terminal."""
-    if not sys.stderr.isatty():
+    if quiet or not sys.stderr.isatty():
         yield lambda _done, _total: None
         return
     from rich.console import Console  # noqa: PLC0415 (only a terminal needs it)

@@ -7,6 +7,7 @@ cq_attempt=1
 cq_control=/home/me/.cloudq/cache/.cloudq/3f7e7681.1
 cq_work=/home/me/.cloudq/cache/3f7e7681
 cq_script='/home/me/.cloudq/cache/3f7e7681/it'"'"'s my job.sh'
+cq_arguments=()
 cq_interpreter=(/bin/bash)
 cq_local_id="${TEST_JOB:-}"
 cq_task="${TEST_TASK:-}"
@@ -164,7 +165,7 @@ exec 9<&0
         printf '%s\n' "${BASHPID:-$(exec sh -c 'echo "$PPID"')}" >"$cq_pid"
         cq_ring begun
         exec 199>&-
-        exec "${cq_interpreter[@]}" "$cq_script"
+        exec "${cq_interpreter[@]}" "$cq_script" ${cq_arguments[@]+"${cq_arguments[@]}"}
     )
     cq_code=$?
     printf '%s\n' "$cq_code" >"$cq_note"

@@ -7,6 +7,7 @@ cq_attempt=1
 cq_control=/home/me/.cloudq/cache/.cloudq/3f7e7681.1
 cq_work=/home/me/.cloudq/cache/3f7e7681
 cq_script='/home/me/.cloudq/cache/3f7e7681/it'"'"'s my job.sh'
+cq_arguments=()
 cq_interpreter=()
 cq_local_id="${TEST_JOB:-}"
 cq_task="${TEST_TASK:-}"
@@ -150,6 +151,6 @@ fi
 cq_ran=1
 cq_pass_on() { :; }
 cq_note_signals
-"${cq_interpreter[@]}" "$cq_script"
+"${cq_interpreter[@]}" "$cq_script" ${cq_arguments[@]+"${cq_arguments[@]}"}
 cq_code=$?
 cq_end "$cq_code"

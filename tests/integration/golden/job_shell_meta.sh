@@ -5,6 +5,7 @@ cq_attempt=1
 cq_control=/c
 cq_work=/w
 cq_script=/w/mjob_local.sh
+cq_arguments=()
 cq_interpreter=()
 cq_local_id="${TEST_JOB:-}"
 cq_task="${TEST_TASK:-}"
@@ -203,6 +204,6 @@ fi
 cq_ran=1
 cq_pass_on() { :; }
 cq_note_signals
-"${cq_interpreter[@]}" "$cq_script"
+"${cq_interpreter[@]}" "$cq_script" ${cq_arguments[@]+"${cq_arguments[@]}"}
 cq_code=$?
 cq_end "$cq_code"

@@ -59,6 +59,21 @@ def test_a_meta_job_is_guarded_while_it_is_prepared(setting: dict[str, object], 
     assert parts_of(text) == [*ALWAYS, *parts, "interpreter.bash", "run.bash"]
 
 
+def test_arguments_of_tasks_are_read_before_any_signal_is_kept() -> None:
+    dialect = evolve(DIALECT, forward_signals=True)
+    text = render_job_shell(evolve(PLAN, has_task_arguments=True), dialect)
+
+    assert parts_of(text)[:4] == ["records.bash", "claim.bash", "task_arguments.bash", "early_signals.bash"]
+
+
+def test_no_value_begins_a_line_that_a_scheduler_could_read() -> None:
+    """Grid Engine takes its options from every line of a script that begins with its prefix."""
+    hostile = "x\n#$ -q other\r\n#TEST -q other\n"
+    plan = evolve(PLAN, arguments=(hostile,), environment=(f"NAME={hostile}",))
+
+    assert [line for line in render_job_shell(plan, DIALECT).splitlines() if "-q other" in line[:14]] == []
+
+
 def test_header_lines_come_before_everything_else() -> None:
     text = render_job_shell(evolve(PLAN, header_lines=("#TEST -N a", "#TEST -l b")), DIALECT)
 

@@ -26,7 +26,7 @@ from cloudq.entrypoints.cloudqcli import watching
 from cloudq.entrypoints.cloudqcli.agent_table import AGENT_COLUMNS
 from cloudq.entrypoints.cloudqcli.columns import HISTORY_COLUMNS, JOB_COLUMNS
 from cloudq.entrypoints.cloudqcli.job_page import GROUPS, TITLE, JobPage
-from cloudq.entrypoints.cloudqcli.output import STAT_FIELDS
+from cloudq.entrypoints.cloudqcli.output import OPTIONAL_STAT_FIELDS, STAT_FIELDS
 from cloudq.entrypoints.shared.columns import TableOptions
 from cloudq.entrypoints.shared.drawing import Look, drawn
 from tests.builders import JOB_ID, NOON, a_finished_job, a_job, at
@@ -150,6 +150,10 @@ STAT_JOB = a_finished_job(
     size_input=1329,
     left_out=("pipe: a fifo", "link: leads outside"),
     remarks=("the clock of the node is 3 s late",),
+    labels=("sweep=7",),
+    arguments=("--lr", "0.1", "a b"),
+    environment=("SEED=1", "TITLE=two words"),
+    outputs=("*.csv",),
 )
 
 
@@ -161,7 +165,7 @@ def test_one_job_in_groups(cli: Cli) -> None:
 def test_page_of_a_job_has_every_field_of_stat_once() -> None:
     fields = [*TITLE, *(field for group in GROUPS.values() for field in group)]
 
-    assert sorted(fields) == sorted([*STAT_FIELDS, "note"])
+    assert sorted(fields) == sorted([*STAT_FIELDS, *OPTIONAL_STAT_FIELDS, "note"])
 
 
 def test_page_of_an_unfinished_array_has_its_progress_and_why_it_waits() -> None:

@@ -11,7 +11,7 @@ from attrs import define
 from cloudq.adapters.systems import load_profile
 from cloudq.domain.errors import OutcomeUnknown
 from cloudq.domain.jobs.job_state import JobState
-from cloudq.entrypoints.cloudqcli.commands.submit import exit_status_of
+from cloudq.entrypoints.cloudqcli.waiting import exit_status_of
 from tests.builders import a_job
 from tests.parts.counting_store import CountingStore
 from tests.parts.scripted_scheduler import Script
@@ -64,13 +64,6 @@ def test_takes_several_inputs_after_one_option(cli: Cli) -> None:
     job = cli.job(cli.submit("--input", paths[0], paths[1], "--input", paths[2]))
 
     assert job.has_input
-
-
-def test_a_script_without_its_option_is_no_input(cli: Cli) -> None:
-    result = cli("submit", "--submit_to", "alpha", "--script", cli.script(), "other.sh")
-
-    assert result.exit_code == 2
-    assert "unexpected argument 'other.sh': pass the script with --script" in result.stderr
 
 
 def test_warnings_go_to_stderr(cli: Cli) -> None:
@@ -238,11 +231,16 @@ def test_an_ended_job_is_run_again(cli: Cli) -> None:
 def test_what_is_run_again_is_said_in_one_way(cli: Cli) -> None:
     """Either a script or a job; a rerun job keeps the options of its first run."""
     wrong = {
-        ("--rerun", "3f7e7681", "--script", "x.sh"): "name one of --script and --rerun",
-        (): "name one of --script and --rerun",
+        ("--rerun", "3f7e7681", "--script", "x.sh", "--script", "y.sh"): "--rerun takes one --script at most",
+        ("--rerun", "3f7e7681", "a"): "unexpected argument 'a': --rerun keeps the arguments of the job",
+        ("--rerun", "3f7e7681", "--", "a"): "unexpected argument 'a'",
+        (): "name a script, a command after --, or with --rerun a job to run again",
         ("--script", "x.sh", "--failed"): "--failed requires --rerun",
         ("--rerun", "3f7e7681", "--array_tid", "1-2", "--submit_opt", "-x"): (
             "--submit_opt, --array_tid: not with --rerun, which keeps the values of the job"
+        ),
+        ("--rerun", "3f7e7681", "--env", "A=1", "--label", "k=v", "--output", "x", "--name", "n"): (
+            "--name, --env, --label, --output: not with --rerun"
         ),
     }
     for words, problem in wrong.items():
