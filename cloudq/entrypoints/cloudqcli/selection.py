@@ -144,7 +144,7 @@ class Jobs:
         if self.are_named and self.are_selected:
             raise click.UsageError("name jobs by their ids, or select them by conditions, not both")
         if not self.are_given:
-            raise click.UsageError("name a job with --id ID")
+            raise click.UsageError("name a job by its id, the first digits of it, or 'last'")
         return self._named(client) if self.are_named else self._selected(client, among)
 
     @contextmanager

@@ -71,6 +71,8 @@ def wait_for_several(
 
 
 def _show_state(job: Job) -> None:
+    if job.is_final and exit_status_of(job) != 0:
+        return  # a message says how it ended
     show_progress(f"Job ({job.uuid}) {job.state.value}")
 
 

@@ -3,27 +3,68 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-Progress = Callable[[int, int], object]
+from attrs import define, field
+
+from cloudq.entrypoints.shared.terminal import show_message
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+
+@define
+class Transfer:
+    """The progress of one transfer, and the messages about it."""
+
+    what: str
+    is_shown: bool
+    _bar: Progress | None = field(default=None, init=False)
+
+    def show(self, done: int, total: int) -> None:
+        """Show the bytes so far and in all."""
+        if not self.is_shown:
+            return
+        if self._bar is None:
+            self._bar = _bar()
+            self._bar.start()
+        for task in self._bar.task_ids or [self._bar.add_task(self.what)]:
+            self._bar.update(task, completed=done, total=total)
+
+    def warn(self, text: str) -> None:
+        """Show a message on stderr, on a line without the bar."""
+        self.erase()
+        show_message(text)
+
+    def erase(self) -> None:
+        """Remove the bar from the terminal, until there is more to show."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
 
 
 @contextmanager
-def shown_progress(what: str, *, quiet: bool = False) -> Iterator[Progress]:
-    """Yield a function for the bytes so far and in all, which are shown on stderr if it is a terminal."""
-    if quiet or not sys.stderr.isatty():
-        yield lambda _done, _total: None
-        return
+def shown_transfer(what: str, *, quiet: bool = False) -> Iterator[Transfer]:
+    """Yield the display of a transfer; its bar is on stderr, if that is a terminal, until the block ends."""
+    transfer = Transfer(what, not quiet and sys.stderr.isatty())
+    try:
+        yield transfer
+    finally:
+        transfer.erase()
+
+
+def _bar() -> Progress:
     from rich.console import Console  # noqa: PLC0415 (only a terminal needs it)
     from rich.progress import (  # noqa: PLC0415
         BarColumn,
         DownloadColumn,
+        Progress,
         TextColumn,
         TimeRemainingColumn,
         TransferSpeedColumn,
     )
-    from rich.progress import Progress as Bar  # noqa: PLC0415
 
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -32,7 +73,4 @@ def shown_progress(what: str, *, quiet: bool = False) -> Iterator[Progress]:
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    console = Console(file=sys.stderr)
-    with Bar(*columns, console=console, transient=True, redirect_stdout=False) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    return Progress(*columns, console=Console(file=sys.stderr), transient=True, redirect_stdout=False)

@@ -6,7 +6,8 @@ import io
 
 import pytest
 
-from cloudq.entrypoints.shared.transfer import shown_progress
+from cloudq.entrypoints.shared.transfer import shown_transfer
+from tests.parts.terminal import Screen
 
 
 class Terminal(io.StringIO):
@@ -18,8 +19,8 @@ def shown(stream: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr("sys.stderr", stream)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "80")
-    with shown_progress("Job (3f7e7681)") as progress:
-        progress(20_000_000, 25_000_000)
+    with shown_transfer("Job (3f7e7681)") as transfer:
+        transfer.show(20_000_000, 25_000_000)
     return stream.getvalue()
 
 
@@ -41,3 +42,19 @@ def test_a_user_who_wants_no_colors_gets_none(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_pipe_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shown(io.StringIO(), monkeypatch) == ""
+
+
+def test_a_message_stands_on_a_line_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    screen = Terminal()
+    monkeypatch.setattr("sys.stderr", screen)
+    with shown_transfer("Job (3f7e7681)") as transfer:
+        transfer.warn("before any byte")
+        transfer.show(1, 2)
+        transfer.warn("in the middle")
+        transfer.show(2, 2)
+    text = screen.getvalue()
+
+    assert text.startswith("before any byte\n")
+    assert "\x1b[1A\x1b[2Kin the middle\n" in text
+    assert Screen().after(text) == ["before any byte", "in the middle"]

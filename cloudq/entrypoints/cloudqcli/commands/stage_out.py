@@ -12,8 +12,8 @@ from cloudq.entrypoints.cloudqcli.output import begun
 from cloudq.entrypoints.cloudqcli.selection import Among, Jobs, jobs_option
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
 from cloudq.entrypoints.shared.options import common_options
-from cloudq.entrypoints.shared.terminal import copy_to_stdout, printable, show_message
-from cloudq.entrypoints.shared.transfer import shown_progress
+from cloudq.entrypoints.shared.terminal import copy_to_stdout, printable
+from cloudq.entrypoints.shared.transfer import shown_transfer
 
 if TYPE_CHECKING:
     from cloudq.client import Client
@@ -60,9 +60,9 @@ def command(
 
 def _stage_out(client: Client, job_id: str, into: Path, only: tuple[str, ...], *, unlimited: bool) -> None:
     try:
-        with shown_progress(f"Job ({job_id})") as progress:
+        with shown_transfer(f"Job ({job_id})") as transfer:
             target = client.stage_out(
-                job_id, into, only=only, unlimited=unlimited, warn=show_message, progress=progress
+                job_id, into, only=only, unlimited=unlimited, warn=transfer.warn, progress=transfer.show
             )
     except StagedOutInPart as error:
         click.echo(printable(str(error.target)))
@@ -71,6 +71,7 @@ def _stage_out(client: Client, job_id: str, into: Path, only: tuple[str, ...], *
 
 
 def _print_file(client: Client, job_id: str, name: str) -> None:
-    with shown_progress(f"Job ({job_id})") as progress:
-        pieces = begun(client.output_file(job_id, "*" if name == THE_ONLY_ONE else name, progress=progress))
+    pattern = "*" if name == THE_ONLY_ONE else name
+    with shown_transfer(f"Job ({job_id})") as transfer:
+        pieces = begun(client.output_file(job_id, pattern, progress=transfer.show))
     copy_to_stdout(pieces)

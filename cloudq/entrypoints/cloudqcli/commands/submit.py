@@ -27,7 +27,7 @@ from cloudq.entrypoints.shared.completion import complete_file
 from cloudq.entrypoints.shared.json_output import print_json
 from cloudq.entrypoints.shared.options import common_options, json_option, option
 from cloudq.entrypoints.shared.terminal import printable, show_message, show_progress
-from cloudq.entrypoints.shared.transfer import Progress, shown_progress
+from cloudq.entrypoints.shared.transfer import Transfer, shown_transfer
 
 if TYPE_CHECKING:
     from cloudq.application.client.submit_job import Submitted
@@ -258,20 +258,20 @@ def _status_with_results(client: Client, job: Job, manner: Manner, outputs: Sequ
     if manner.fetch is None:
         return status
     try:
-        with shown_progress(f"Job ({job.uuid})", quiet=manner.quiet) as progress:
-            _fetch(client, job, manner.fetch, outputs, progress)
+        with shown_transfer(f"Job ({job.uuid})", quiet=manner.quiet) as transfer:
+            _fetch(client, job, manner.fetch, outputs, transfer)
     except CloudqError as error:
         show_message(advised(error), f"{PROGRAM}: ")
         return status or error.exit_code
     return status
 
 
-def _fetch(client: Client, job: Job, into: str, outputs: Sequence[str], progress: Progress) -> None:
+def _fetch(client: Client, job: Job, into: str, outputs: Sequence[str], transfer: Transfer) -> None:
     if not outputs:
-        client.stage_out(job.uuid, into, warn=show_message, progress=progress)
+        client.stage_out(job.uuid, into, warn=transfer.warn, progress=transfer.show)
         return
-    for pattern in client.fetch_outputs(job.uuid, into, outputs, progress=progress).unmatched:
-        show_message(f"no output of job ({job.uuid}) matches {pattern!r}")
+    for pattern in client.fetch_outputs(job.uuid, into, outputs, progress=transfer.show).unmatched:
+        transfer.warn(f"no output of job ({job.uuid}) matches {pattern!r}")
 
 
 # Many jobs -----------------------------------------------------------------------------------
