@@ -39,6 +39,7 @@ def prepare(
     name: str = "run.sh",
     options: Sequence[str] = (),
     meta: MetaSetting | None = None,
+    array: str | None = None,
 ) -> DirectoryClaimSpace:
     """Prepare everything that a hand-over needs."""
     space.create(SpaceOwner("alpha", space.tag, "a nonce"))
@@ -53,6 +54,8 @@ def prepare(
         has_shebang=script.has_shebang,
         header_lines=header.lines,
         interpreter=header.interpreter,
+        system="alpha",
+        array=ArrayRange.parse(array) if array else None,
         meta=meta,
     )
     space.install_job_shell(plan, dialect)

@@ -326,13 +326,7 @@ def _task_variables(local_id: str, job: QueuedJob, task: int | None) -> dict[str
     variables = {"CLOUDQ_LOCAL_JOB_ID": local_id}
     if job.array is None or task is None:
         return variables
-    return variables | {
-        "CLOUDQ_LOCAL_TASK_ID": str(task),
-        "ARY_TASK_ID": str(task),
-        "ARY_TASK_FIRST": str(job.array.first),
-        "ARY_TASK_LAST": str(job.array.last),
-        "ARY_TASK_STEPSIZE": str(job.array.step),
-    }
+    return variables | {"CLOUDQ_LOCAL_TASK_ID": str(task)}
 
 
 def _marks(local_id: str, task: int | None) -> list[bytes]:

@@ -49,17 +49,20 @@ def plans(monkeypatch: pytest.MonkeyPatch) -> list[SubmitPlan]:
 def prepared(world: World) -> tuple[System, str]:
     """Return a job whose files are prepared, by an agent that ended before it submitted the job."""
     alpha = world.system("alpha")
-    plan, alpha.scheduler.plan = alpha.scheduler.plan, down  # type: ignore[method-assign]
+    plan = alpha.scheduler.plan
+
+    def down_once_prepared(submission: Submission) -> SubmitPlan:
+        if submission.job_shell.exists():
+            raise SchedulerUnavailable("down")
+        return plan(submission)
+
+    alpha.scheduler.plan = down_once_prepared  # type: ignore[method-assign]
     job_id = world.submit("alpha", script=SCRIPT)
     agent = world.agent(alpha)
     agent.cycle()
     agent.die()
     alpha.scheduler.plan = plan  # type: ignore[method-assign]
     return alpha, job_id
-
-
-def down(*_: object) -> Any:
-    raise SchedulerUnavailable("down")
 
 
 def test_the_process_that_wrote_the_job_shell_does_not_read_it(
@@ -71,7 +74,7 @@ def test_the_process_that_wrote_the_job_shell_does_not_read_it(
     agent.cycle()
 
     assert reads == []
-    assert [plan.submission.header_lines for plan in plans] == [LINES]
+    assert [plan.submission.header_lines for plan in plans] == [LINES, LINES]  # for the job shell, to submit
 
 
 def test_another_process_reads_the_header_lines_from_the_job_shell_once(
