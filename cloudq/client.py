@@ -12,7 +12,7 @@ from types import TracebackType
 
 from attrs import evolve, field, frozen
 
-from cloudq.application.client.query_jobs import ActiveJobs
+from cloudq.application.client.query_jobs import ActiveJobs, JobStatus
 from cloudq.application.client.read_log import STDERR, STDOUT
 from cloudq.application.client.requeue_job import Requeued, RequeueRequest
 from cloudq.application.client.submit_job import Submitted
@@ -27,6 +27,7 @@ from cloudq.domain.jobs.dependency import Holds, job_ids
 from cloudq.domain.jobs.history import HistoryEntry
 from cloudq.domain.jobs.job import Job
 from cloudq.domain.jobs.job_request import JobRequest
+from cloudq.domain.jobs.job_state import JobState
 from cloudq.domain.names import checked_job_id, checked_system
 from cloudq.domain.scripts.target import named_systems
 from cloudq.ports.archives import Archives
@@ -154,9 +155,32 @@ class Client:
         """Return one job, finished or not. Raises `JobNotFound`."""
         return self._parts.query.job(checked_job_id(job_id))
 
-    def jobs(self) -> ActiveJobs:
-        """Return all unfinished jobs, oldest first, with warnings about systems that are away."""
-        return self._parts.query.active()
+    def status(self, job_id: str, *, fresh: bool = False) -> JobStatus:
+        """Return one job, with what its agent or scheduler says about it: why it waits, its progress.
+
+        With *fresh*, the agent of a job in a scheduler's hands is asked for the present states first, and
+        waited for up to 12 seconds; a warning says if it did not answer. Raises `JobNotFound`.
+        """
+        status = self._parts.query.status(checked_job_id(job_id))
+        job = status.job
+        if not fresh or not job.claim or job.state not in {JobState.READY, JobState.RUN}:
+            return status
+        silent = self._parts.refresh({job.run_system: job.tag})
+        status = self._parts.query.status(job.uuid)
+        return evolve(status, warnings=(*status.warnings, *map(_no_answer, silent)))
+
+    def jobs(self, *, fresh: bool = False) -> ActiveJobs:
+        """Return all unfinished jobs, oldest first, with warnings about systems that are away.
+
+        With *fresh*, the agents of systems whose schedulers have jobs are asked for the present states first,
+        and waited for up to 12 seconds; a warning names those that did not answer.
+        """
+        active = self._parts.query.active()
+        if not fresh or not active.samples:
+            return active
+        silent = self._parts.refresh(active.samples)
+        active = self._parts.query.active()
+        return evolve(active, warnings=(*active.warnings, *map(_no_answer, silent)))
 
     def agents(self) -> tuple[AgentReport, ...]:
         """Return the state of the agent of every system whose agent ever reported, sorted by name."""
@@ -291,6 +315,10 @@ class Client:
     def delete_agent_log(self, system: str) -> None:
         """Delete the log of an agent from the bucket."""
         self._parts.delete.agent_log(checked_system(system))
+
+
+def _no_answer(system: str) -> str:
+    return f"The agent of {system} did not answer in time: the states are those that it last reported."
 
 
 def left_out_lines(job: Job) -> Iterator[str]:

@@ -28,6 +28,7 @@ from cloudq.application.client.find_systems import FindSystems
 from cloudq.application.client.offer_job import OfferJob
 from cloudq.application.client.query_jobs import QueryJobs
 from cloudq.application.client.read_log import ReadLog
+from cloudq.application.client.refresh_states import RefreshStates
 from cloudq.application.client.requeue_job import RequeueJob
 from cloudq.application.client.rerun_job import RerunJob
 from cloudq.application.client.stage_out import StageOut
@@ -71,6 +72,7 @@ class ClientParts:
     cancel: CancelJob
     delete: DeleteJob
     query: QueryJobs
+    refresh: RefreshStates
     list_agents: ListAgents
     read_log: ReadLog
     wait: WaitForJob
@@ -158,6 +160,7 @@ def wire_client(
         cancel=cancel,
         delete=DeleteJob(jobs, queue, registry, find_holder),
         query=QueryJobs(jobs, queue, registry, workers),
+        refresh=RefreshStates(queue, clock),
         list_agents=list_agents,
         read_log=ReadLog(jobs, queue, files, registry, clock),
         wait=WaitForJob(jobs, clock),

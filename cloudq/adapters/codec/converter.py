@@ -92,7 +92,12 @@ _FIELD_CHECKS: dict[type, dict[str, checks.Check]] = {
         "bucket_doubt": checks.word_or_none,
         "time_to_live_s": checks.seconds_between(1, 86_400),
     },
-    ActiveJob: {"job_id": checks.job_id, "name": checks.file_name, "run_system": checks.system_or_none},
+    ActiveJob: {
+        "job_id": checks.job_id,
+        "name": checks.file_name,
+        "run_system": checks.system_or_none,
+        "progress": checks.short_text,
+    },
     ActiveSummary: {"epoch": checks.number_between(1, checks.MAX_NUMBER)},
 }  # fmt: skip
 

@@ -76,9 +76,7 @@ class PrepareJob:
             options = split_options(job.submit_opt)
             header = read_header(script, options, self.scheduler.dialect.header)
             array = job.array_tid
-            with suppress(
-                SubmitRefused, InvalidInput
-            ):  # the submission refuses it, too, with its files in place
+            with suppress(SubmitRefused, InvalidInput):  # submitting it is refused, too, and gives the reason
                 array = self._array_of(work, options, header)
             self._install_job_shell(making, work, script, header, array)
         permit.require()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 
-from attrs import frozen
+from attrs import field, frozen
 
 from cloudq.application.shared.end_job import load_or_none
 from cloudq.domain.errors import RecordRejected
@@ -13,8 +14,8 @@ from cloudq.domain.jobs.job import Job
 from cloudq.domain.jobs.job_state import JobState
 from cloudq.domain.jobs.lease import TIME_TO_LIVE_S
 from cloudq.domain.jobs.summary import ActiveJob, ActiveSummary
-from cloudq.domain.names import span
-from cloudq.ports.job_repository import JobQueue, JobRepository
+from cloudq.domain.names import ClaimTag, span
+from cloudq.ports.job_repository import JobQueue, JobRepository, QueueListing
 from cloudq.ports.system_registry import SystemRegistry, SystemSign
 from cloudq.ports.workers import Workers
 
@@ -26,6 +27,22 @@ class ActiveJobs:
     """All unfinished jobs, oldest first, and warnings about the systems for which they wait."""
 
     jobs: tuple[ActiveJob, ...]
+    warnings: tuple[str, ...] = ()
+    samples: Mapping[str, ClaimTag] = field(factory=lambda: MappingProxyType({}), repr=False)
+    """For each system whose scheduler has jobs, the claim of one of them, by which its agent can be asked."""
+
+
+@frozen
+class JobStatus:
+    """A job, with what its agent reports about it between two rewrites of its record."""
+
+    job: Job
+    note: str = ""
+    """Why it waits, in the words of its agent or scheduler."""
+    progress: str = ""
+    """How many tasks of an array have ended, as in `TaskStates.progress`; empty once the job has ended."""
+    behind_s: float | None = None
+    """The age of the task states in the record if the agent knows newer ones; None if it does not."""
     warnings: tuple[str, ...] = ()
 
 
@@ -41,6 +58,25 @@ class QueryJobs:
     def job(self, job_id: str) -> Job:
         """Return one job. Raises `JobNotFound`."""
         return self.records.load(job_id).job
+
+    def status(self, job_id: str) -> JobStatus:
+        """Return one job; if it has not ended, with what the systems report that have it or may take it.
+
+        Costs one GET; for an unfinished job, one LIST and one GET per such system more. Raises `JobNotFound`.
+        """
+        stored = self.records.load(job_id)
+        job = stored.job
+        if job.is_final:
+            return JobStatus(job)
+        systems = {job.run_system} if job.run_system else set(job.invited)
+        known = self.registry.systems()
+        summaries = self._summaries({system: known[system] for system in systems & known.keys()})
+        warnings = tuple(_absences(known, summaries, systems))
+        line = _most_advanced(summaries, {job.uuid}).get(job.uuid)
+        if line is None:
+            return JobStatus(job, progress=ActiveJob.of(job).progress, warnings=warnings)
+        is_behind = bool(line.progress) and line.progress != ActiveJob.of(job).progress
+        return JobStatus(job, line.note, line.progress, stored.age_s if is_behind else None, warnings)
 
     def history(self, last: int | None = None) -> Iterator[HistoryEntry]:
         """Yield finished jobs, newest first."""
@@ -60,7 +96,9 @@ class QueryJobs:
         lines = _most_advanced(summaries, invited)
         unseen = self._read(sorted(invited - lines.keys()))
         jobs = sorted([*lines.values(), *unseen], key=_by_submission)
-        return ActiveJobs(tuple(jobs), tuple(_absences(signs, summaries, waiting)))
+        return ActiveJobs(
+            tuple(jobs), tuple(_absences(signs, summaries, waiting)), _samples(lines.values(), queues)
+        )
 
     def _summaries(self, signs: Mapping[str, SystemSign]) -> dict[str, ActiveSummary]:
         def read(sign: SystemSign) -> tuple[str, ActiveSummary | None]:
@@ -99,6 +137,19 @@ def _most_advanced(summaries: Mapping[str, ActiveSummary], invited: set[str]) ->
             if job.job_id in invited and (job.run_system or job.job_id not in lines):
                 lines[job.job_id] = job
     return lines
+
+
+def _samples(lines: Iterable[ActiveJob], queues: Mapping[str, QueueListing]) -> Mapping[str, ClaimTag]:
+    """Choose a job of each system whose scheduler has it; the queue has the number of its claim."""
+    with_scheduler = {
+        (line.run_system, line.job_id) for line in lines if line.state in {JobState.READY, JobState.RUN}
+    }
+    return {
+        system: marker.tag
+        for system, queue in queues.items()
+        for marker in queue.markers
+        if (system, marker.tag.job_id) in with_scheduler
+    }
 
 
 def _by_submission(job: ActiveJob) -> tuple[str, str]:

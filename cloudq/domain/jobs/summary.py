@@ -20,11 +20,14 @@ class ActiveJob:
     run_system: str = ""
     time_submit: datetime | None = None
     note: str = ""
+    progress: str = ""
+    """Of an array in a scheduler's hands: the tasks that have ended, as in `TaskStates.progress`."""
 
     @classmethod
     def of(cls, job: Job, note: str = "") -> ActiveJob:
         """Return the line for *job*."""
-        return cls(job.uuid, job.name, job.state, job.run_system, job.time_submit, note)
+        progress = job.tasks.progress if job.tasks.groups else ""
+        return cls(job.uuid, job.name, job.state, job.run_system, job.time_submit, note, progress)
 
 
 @frozen

@@ -8,6 +8,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    from cloudq.application.client.query_jobs import JobStatus
     from cloudq.application.shared.list_agents import AgentReport
     from cloudq.domain.jobs.history import HistoryEntry
     from cloudq.domain.jobs.job import Job
@@ -67,6 +68,12 @@ def job_record(job: Job) -> dict[str, Any]:
     return record
 
 
+def status_record(status: JobStatus) -> dict[str, Any]:
+    """Return everything about one job, with what its agent reports until its record is written again."""
+    now = {"note": status.note, "progress": status.progress, "tasks_behind_s": status.behind_s}
+    return job_record(status.job) | now
+
+
 def active_record(job: ActiveJob) -> dict[str, Any]:
     """Return the record of one unfinished job."""
     return {
@@ -76,6 +83,7 @@ def active_record(job: ActiveJob) -> dict[str, Any]:
         "run_system": job.run_system,
         "time_submit": _value(job.time_submit),
         "note": job.note,
+        "progress": job.progress,
     }
 
 

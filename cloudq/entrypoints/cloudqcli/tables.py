@@ -10,6 +10,7 @@ from cloudq.entrypoints.cloudqcli.output import STAT_FIELDS
 from cloudq.entrypoints.shared.terminal import cut, printable, right, width
 
 if TYPE_CHECKING:
+    from cloudq.application.client.query_jobs import JobStatus
     from cloudq.domain.jobs.history import HistoryEntry
     from cloudq.domain.jobs.job import Job
     from cloudq.domain.jobs.job_state import JobState
@@ -68,6 +69,14 @@ def stat_lines(job: Job) -> Iterator[str]:
         yield f"{name:<{LABEL_COLUMNS}}{printable(_text(job, name))}".rstrip()
 
 
+def status_lines(status: JobStatus) -> Iterator[str]:
+    """Yield the lines of `stat_lines`; while the job has not ended, also why it waits and its progress."""
+    yield from stat_lines(status.job)
+    for name, text in (("note", status.note), ("progress", status.progress)):
+        if text:
+            yield f"{name:<{LABEL_COLUMNS}}{printable(text)}"
+
+
 def list_header(*, long: bool = False) -> Iterator[str]:
     """Yield header and rule of the list of unfinished jobs."""
     yield LIST_HEADER + ("  note" if long else "")
@@ -81,9 +90,10 @@ def history_header() -> Iterator[str]:
 
 
 def list_line(job: ActiveJob, *, long: bool = False) -> str:
-    """Return the line of an unfinished job; *long* adds why it waits."""
+    """Return the line of an unfinished job; *long* adds the progress of an array and why the job waits."""
     line = _row(job.job_id, job.name, job.state, job.run_system, job.time_submit)
-    return f"{line}  {printable(job.note)}".rstrip() if long else line.rstrip()
+    about = "; ".join(filter(None, (job.progress, job.note)))
+    return f"{line}  {printable(about)}".rstrip() if long else line.rstrip()
 
 
 def history_line(entry: HistoryEntry) -> str:

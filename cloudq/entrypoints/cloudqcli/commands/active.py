@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from cloudq.entrypoints.cloudqcli.options import fresh_option
 from cloudq.entrypoints.cloudqcli.output import active_record
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
 from cloudq.entrypoints.cloudqcli.tables import list_header, list_line
@@ -14,13 +15,14 @@ from cloudq.entrypoints.shared.terminal import show_message
 
 @click.command
 @click.option("--long", "-l", "long", is_flag=True, help="Also show why each job waits.")
+@fresh_option
 @json_option
 @common_options
 @pass_session
-def command(session: Session, long: bool, as_json: bool) -> None:
+def command(session: Session, long: bool, fresh: bool, as_json: bool) -> None:
     """List jobs that have not ended."""
     with session.client() as client:
-        active = client.jobs()
+        active = client.jobs(fresh=fresh)
     for warning in active.warnings:
         show_message(warning)
     if as_json:

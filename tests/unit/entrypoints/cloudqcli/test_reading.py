@@ -47,6 +47,7 @@ def test_list_as_json(cli: Cli) -> None:
                 "run_system": "",
                 "time_submit": "2026-01-31T12:00:00.000Z",
                 "note": "",
+                "progress": "",
             }
         ],
         "warnings": ["No agent ever reported as alpha: its jobs wait until one does."],
