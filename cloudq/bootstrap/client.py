@@ -22,6 +22,7 @@ from cloudq.adapters.job_repository import (
 from cloudq.adapters.job_repository.keys import PROBES
 from cloudq.adapters.object_stores.wrappers.look_first import LookFirstStore
 from cloudq.adapters.workers import ThreadWorkers
+from cloudq.application.client.check_options import CheckOptions, SchedulerKind
 from cloudq.application.client.check_submission import CheckSubmission
 from cloudq.application.client.delete_job import DeleteJob
 from cloudq.application.client.find_systems import FindSystems
@@ -137,7 +138,7 @@ def wire_client(
     find_holder = FindHolder(jobs, registry)
     take_back = TakeBackJob(jobs, queue, find_holder, end_job, clock, ids, name)
     offer = OfferJob(jobs, queue, files, find_holder, take_back)
-    find_systems = FindSystems(registry, names, know_store)
+    find_systems = FindSystems(registry, names, know_store, CheckOptions(_kind_of))
     check_submission = CheckSubmission(jobs, archives, find_systems)
     submit = SubmitJob(jobs, queue, files, check_submission, names, clock, ids, name)
     cancel = CancelJob(jobs, queue, find_holder, end_job, take_back, know_store, clock, ids, name)
@@ -174,6 +175,12 @@ def wire_client(
         doctor=doctor,
         close=close,
     )
+
+
+def _kind_of(scheduler: str) -> SchedulerKind | None:
+    from cloudq.bootstrap.scheduler_kinds import SCHEDULER_KINDS  # noqa: PLC0415 (only submissions need it)
+
+    return SCHEDULER_KINDS.get(scheduler)
 
 
 def _user() -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from attrs import frozen
 
+from cloudq.application.client.check_options import CheckOptions
 from cloudq.application.shared.know_store import KnowStore
 from cloudq.domain.errors import (
     CloudqError,
@@ -43,6 +44,7 @@ class FindSystems:
     registry: SystemRegistry
     names: NameTables
     know_store: KnowStore
+    options: CheckOptions
 
     def __call__(self, request: JobRequest, problems: Iterable[str] = ()) -> Choice:
         """Return the systems for a job; costs one LIST, and one GET per system that may get the job.
@@ -53,7 +55,12 @@ class FindSystems:
         target, script = request.target, request.meta
         if isinstance(target, Pinned):
             return self.pinned(
-                target.systems, script, request.array_tid, force=request.force, problems=problems
+                target.systems,
+                script,
+                request.array_tid,
+                force=request.force,
+                problems=problems,
+                request=request,
             )
         if script is None:
             return Choice(())
@@ -92,9 +99,11 @@ class FindSystems:
         *,
         force: bool = False,
         problems: Iterable[str] = (),
+        request: JobRequest | None = None,
     ) -> Choice:
         """Return *systems*, with warnings; *script* is None unless it is a meta jobscript.
 
+        The options and header lines of *request*, a new job, are checked for the schedulers of the systems.
         Raises `InvalidInput` if one of them cannot run the job, and `UnknownSystem`.
         """
         known = self.registry.systems()
@@ -106,6 +115,8 @@ class FindSystems:
                 seen = self._seen(sign)
                 if script is not None and seen is not None and not force:
                     self._require_able(script, array, system, seen.lease.offer)
+                if request is not None and seen is not None:
+                    warnings.extend(self._checked_options(request, system, seen.lease.offer.scheduler))
                 warnings.extend(_warn_if_away(system, seen))
             elif known and not force:
                 raise UnknownSystem([*problems, _never_reported(system, known)])
@@ -124,6 +135,13 @@ class FindSystems:
     def _require_able(self, script: MetaScript, array: ArrayRange | None, system: str, offer: Offer) -> None:
         if reasons := self._reasons(script, array, system, offer, is_pinned=True, is_chosen=True):
             raise InvalidInput([f"{system} cannot run the job: {reason}" for reason in reasons])
+
+    def _checked_options(self, request: JobRequest, system: str, scheduler: str) -> Iterator[str]:
+        """Return warnings about header lines. Raises `InvalidInput` for options that are refused there."""
+        refusals = () if request.force else self.options.problems(request, scheduler)
+        if problems := [f"{system} would refuse the job: {refusal}" for refusal in refusals]:
+            raise InvalidInput(problems)
+        return (f"{system}: {warning}" for warning in self.options.warnings(request, scheduler))
 
     # A job for any eligible system -----------------------------------------------------------
 
