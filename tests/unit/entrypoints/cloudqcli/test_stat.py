@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from cloudq.domain.jobs.outcome import Life, SchedulerStatus
 from tests.parts.scripted_scheduler import Script, ScriptedScheduler
 from tests.parts.world import Agent
@@ -67,6 +69,21 @@ def test_fresh_task_states_come_without_a_message(cli: Cli) -> None:
     assert "tasks                 1 ERROR 3; 2-3:1 RUN\n" in result.stdout
     assert result.stderr == ""
     assert cli("list", "--fresh").stderr == ""
+
+
+def test_terminal_gets_fresh_task_states_if_the_agent_has_newer_ones(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = half_done(cli)
+    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda _: True)
+    result = cli("stat", job_id)
+    began = cli.clock.elapsed()
+    again = cli("stat", job_id)
+
+    assert "tasks                 1 ERROR 3; 2-3:1 RUN" in result.stdout
+    assert "Asking its agent for the present states of the tasks …" in result.stderr
+    assert "Asking" not in again.stderr
+    assert cli.clock.elapsed() == began
 
 
 def test_ended_job_has_neither_note_nor_progress(cli: Cli) -> None:
