@@ -219,10 +219,10 @@ def test_reason_why_a_job_waits_is_shown_within_15_seconds(cell_site: Site) -> N
     with site.client() as client, site.agent():
         held = submit(client, site, BASH, submit_opt="-h")
         wait_until(lambda: client.job(held).time_ready is not None)
-        wait_until(lambda: [job.note for job in client.jobs().jobs] == ["held"], 15 + 2)
+        wait_until(lambda: [job.note for job in client.jobs().jobs] == ["held (hqw)"], 15 + 2)
 
-        assert "\nnote                  held\n" in site.cli("stat", held)
-        assert site.cli("list", "--long").endswith("  held\n")
+        assert "\nnote                  held (hqw)\n" in site.cli("stat", held)
+        assert site.cli("list", "--long").endswith("  held (hqw)\n")
         client.cancel(held)
         ended(client, held, timeout=120)
 
