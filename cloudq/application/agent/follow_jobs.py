@@ -88,7 +88,7 @@ class FollowJobs:
 
     def begin_epoch(self) -> None:
         """Drop a query from before the lease was taken: its answer may be older than the present state."""
-        self._asked, self._has_answer = None, False
+        self._asked, self._has_answer, self._tried = None, False, frozenset()
 
     @property
     def awaits_first_answer(self) -> bool:

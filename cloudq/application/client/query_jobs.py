@@ -14,6 +14,7 @@ from cloudq.domain.jobs.job import Job
 from cloudq.domain.jobs.job_state import JobState
 from cloudq.domain.jobs.lease import TIME_TO_LIVE_S
 from cloudq.domain.jobs.summary import ActiveJob, ActiveSummary
+from cloudq.domain.jobs.task_states import ended_in
 from cloudq.domain.names import ClaimTag, span
 from cloudq.ports.job_repository import JobQueue, JobRepository, QueueListing
 from cloudq.ports.system_registry import SystemRegistry, SystemSign
@@ -72,11 +73,12 @@ class QueryJobs:
         known = self.registry.systems()
         summaries = self._summaries({system: known[system] for system in systems & known.keys()})
         warnings = tuple(_absences(known, summaries, systems))
-        line = _most_advanced(summaries, {job.uuid}).get(job.uuid)
-        if line is None:
-            return JobStatus(job, progress=ActiveJob.of(job).progress, warnings=warnings)
-        is_behind = bool(line.progress) and line.progress != ActiveJob.of(job).progress
-        return JobStatus(job, line.note, line.progress, stored.age_s if is_behind else None, warnings)
+        own = ActiveJob.of(job)
+        line = _most_advanced(summaries, {job.uuid}).get(job.uuid, own)
+        note = line.note if line.state is job.state else ""  # else the record is newer than the summary
+        if ended_in(line.progress) <= ended_in(own.progress):
+            return JobStatus(job, note, own.progress, warnings=warnings)
+        return JobStatus(job, note, line.progress, stored.age_s, warnings)
 
     def history(self, last: int | None = None) -> Iterator[HistoryEntry]:
         """Yield finished jobs, newest first."""

@@ -103,6 +103,12 @@ def _common_reason(seen: Iterable[TaskState], states: Set[JobState]) -> str:
     return reasons.pop() if len(reasons) == 1 else ""
 
 
+def ended_in(progress: str) -> int:
+    """Return how many tasks have ended by a text such as `TaskStates.progress`; 0 for any other text."""
+    ended = progress.partition("/")[0]
+    return int(ended) if ended.isdecimal() and len(ended) < 10 else 0
+
+
 MAX_WAITING_REASONS = 3
 
 

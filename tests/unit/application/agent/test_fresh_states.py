@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from attrs import define
+from attrs import define, evolve
 
-from cloudq.adapters.job_repository import BucketJobQueue, keys
+from cloudq.adapters.job_repository import BucketJobQueue, BucketJobRepository, keys
 from cloudq.application.agent.finish_jobs import PROGRESS_EVERY_S
 from cloudq.application.agent.publish_summary import PROGRESS_INTERVAL_S
 from cloudq.application.client.query_jobs import JobStatus
@@ -13,6 +13,7 @@ from cloudq.application.client.refresh_states import ANSWER_WITHIN_S
 from cloudq.client import Client
 from cloudq.domain.jobs.job_state import JobState
 from cloudq.domain.jobs.outcome import Life, SchedulerStatus
+from cloudq.domain.jobs.task_states import TaskState, TaskStates
 from cloudq.ports.batch_scheduler import Submission
 from cloudq.testing.fake_clock import FakeClock
 from tests.parts.counting_store import CountingStore
@@ -118,6 +119,24 @@ def test_reason_of_a_waiting_job_is_in_its_status(world: World, alpha: System, a
 
     assert world.job(job_id).state is JobState.READY
     assert status(world, job_id).note == "JobHeldUser"
+
+
+def test_record_that_is_newer_than_the_summary_counts(world: World, alpha: System, agent: Agent) -> None:
+    alpha.scheduler.holds_queue = True
+    job_id = world.submit("alpha", array="1-3")
+    agent.cycles(2)
+    [job] = alpha.scheduler._jobs.values()
+    for task in job.tasks.values():
+        task.status = SchedulerStatus(Life.QUEUED, reason="JobHeldUser")
+    agent.cycles(12)
+    assert status(world, job_id).note == "JobHeldUser"
+    jobs = BucketJobRepository(world.store, world.ids)
+    tasks = TaskStates.of({1: TaskState(JobState.DONE, 0), 2: TaskState(JobState.RUN)})
+    jobs.replace(jobs.load(job_id), evolve(world.job(job_id).running(world.clock.now()), tasks=tasks))
+
+    newer = status(world, job_id)
+
+    assert (newer.note, newer.progress, newer.behind_s) == ("", "1/2", None)
 
 
 def test_status_of_a_job_without_a_holder_has_the_note_of_the_system_asked(

@@ -14,6 +14,7 @@ from cloudq.domain.jobs.task_states import (
     TaskState,
     TaskStates,
     derive,
+    ended_in,
     why_tasks_wait,
 )
 from cloudq.domain.scripts.array_range import ArrayRange
@@ -88,6 +89,14 @@ def test_progress_counts_tasks_that_ended_and_those_that_failed(
     tasks = dict.fromkeys(range(1, 11), TaskState(S.RUN)) | {n: TaskState(*end) for n, end in ends.items()}
 
     assert TaskStates.of(tasks).progress == words
+
+
+@pytest.mark.parametrize(
+    ("text", "ended"),
+    [("3/10, 1 failed", 3), ("0/10", 0), ("", 0), ("x/10", 0), ("-1/10", 0), ("9" * 5_000, 0)],
+)
+def test_number_of_ended_tasks_is_read_from_any_text(text: str, ended: int) -> None:
+    assert ended_in(text) == ended
 
 
 @given(st.lists(states, min_size=1))
