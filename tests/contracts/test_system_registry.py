@@ -261,7 +261,7 @@ class TestOldLeases:
 
 class TestSummaries:
     def test_a_summary_is_read_through_its_sign(self, registry: SystemRegistry, store: CountingStore) -> None:
-        summary = ActiveSummary(3, (ActiveJob("3f7e7681", "run.sh", JobState.RUN, "alpha"),))
+        summary = ActiveSummary(3, (ActiveJob("3f7e7681", "run.sh", JobState.RUN, "alpha", progress="1/3"),))
         registry.publish_summary("alpha", ActiveSummary(2))
         registry.publish_summary("alpha", summary)
         sign = registry.systems()["alpha"]
