@@ -10,7 +10,7 @@ from attrs import frozen
 from cloudq.domain.errors import SubmitRefused
 from cloudq.domain.jobs.job_request import JobRequest
 from cloudq.domain.names import ClaimTag
-from cloudq.domain.scripts.header import HeaderSyntax, foreign_lines, read_header
+from cloudq.domain.scripts.header import Header, HeaderSyntax, foreign_lines, read_header
 from cloudq.domain.scripts.submit_options import split_options
 from cloudq.ports.batch_scheduler import Submission, SubmitPlan
 
@@ -42,18 +42,15 @@ class CheckOptions:
         kind = self.kind_of(scheduler)
         if kind is None:
             return
-        options = split_options(request.submit_opt)
-        if request.meta is not None:
-            options, header_lines = (*request.meta.other_opts, *options), ()
-        else:
-            header_lines = read_header(request.script, options, kind.header).lines
+        meta, options = request.meta, split_options(request.submit_opt)
+        header = read_header(request.script, options, kind.header) if meta is None else Header()
         submission = Submission(
             tag=_NO_CLAIM,
             job_shell=_NOWHERE,
             work_dir=_NOWHERE,
             control_dir=_NOWHERE,
-            options=options,
-            header_lines=header_lines,
+            options=options if meta is None else (*meta.other_opts, *options),
+            header_lines=header.lines,
             array=request.array_tid,
         )
         try:
