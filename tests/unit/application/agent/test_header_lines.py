@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
-from cloudq.domain.errors import SchedulerUnavailable, WorkspaceProblem
+from cloudq.domain.errors import WorkspaceProblem
 from cloudq.domain.scripts.jobscript import Jobscript
 from cloudq.ports.batch_scheduler import Submission, SubmitPlan
-from tests.parts.scripted_scheduler import ScriptedScheduler, SubmitFault
+from tests.parts.scripted_scheduler import ScriptedScheduler, SubmitFault, submitting_nothing
 from tests.parts.world import System, World
 
 SCRIPT = Jobscript("run.sh", b"#!/bin/bash\n#LOCAL --slots 2\necho\n#LOCAL --slots 3\n")
@@ -49,19 +49,11 @@ def plans(monkeypatch: pytest.MonkeyPatch) -> list[SubmitPlan]:
 def prepared(world: World) -> tuple[System, str]:
     """Return a job whose files are prepared, by an agent that ended before it submitted the job."""
     alpha = world.system("alpha")
-    plan = alpha.scheduler.plan
-
-    def down_once_prepared(submission: Submission) -> SubmitPlan:
-        if submission.job_shell.exists():
-            raise SchedulerUnavailable("down")
-        return plan(submission)
-
-    alpha.scheduler.plan = down_once_prepared  # type: ignore[method-assign]
     job_id = world.submit("alpha", script=SCRIPT)
     agent = world.agent(alpha)
-    agent.cycle()
+    with submitting_nothing(alpha.scheduler):
+        agent.cycle()
     agent.die()
-    alpha.scheduler.plan = plan  # type: ignore[method-assign]
     return alpha, job_id
 
 
