@@ -26,7 +26,7 @@ from cloudq.application.agent.background_work import BackgroundWork
 from cloudq.application.agent.cancel_held_jobs import CancelHeldJobs, LetGoOfClaims
 from cloudq.application.agent.cancel_tasks import CancelTasks
 from cloudq.application.agent.check_dependencies import CheckDependencies
-from cloudq.application.agent.check_markers import CheckMarkers
+from cloudq.application.agent.check_queue_entries import CheckMarkers
 from cloudq.application.agent.check_scheduler import CheckScheduler
 from cloudq.application.agent.check_store import CheckStore
 from cloudq.application.agent.choose_jobs import ChooseJobs
@@ -65,7 +65,7 @@ from cloudq.bootstrap.schedulers import build_scheduler
 from cloudq.bootstrap.stores import doubts_of, open_store
 from cloudq.config import Config
 from cloudq.domain.jobs.eligibility import offer_of
-from cloudq.domain.jobs.lease import RETRY_BEAT_S, Offer, ProcessIdentity
+from cloudq.domain.jobs.lease import RETRY_HEARTBEAT_S, Offer, ProcessIdentity
 from cloudq.domain.scripts.system_profile import SystemProfile
 from cloudq.domain.version import VERSION
 from cloudq.ports.batch_scheduler import BatchScheduler
@@ -75,7 +75,7 @@ from cloudq.ports.object_store import ObjectStore
 from cloudq.ports.workers import Workers
 from cloudq.ports.workspace import Workspace
 
-LOOK_AT_BEAT_EVERY_S = 1.0
+LOOK_AT_HEARTBEAT_EVERY_S = 1.0
 ADVANCE_QUEUE_EVERY_S = 0.5
 """The seconds for which a slot of the embedded scheduler may stay free while a job waits for it."""
 
@@ -196,7 +196,9 @@ def wire_agent(
 
 
 def _background(world: AgentWorld, lease: HoldLease) -> tuple[BackgroundWork, ...]:
-    heartbeat = BackgroundWork("heartbeat", lease.beat_if_due, LOOK_AT_BEAT_EVERY_S, world.log, RETRY_BEAT_S)
+    heartbeat = BackgroundWork(
+        "heartbeat", lease.send_heartbeat_if_due, LOOK_AT_HEARTBEAT_EVERY_S, world.log, RETRY_HEARTBEAT_S
+    )
     advance = world.advance_queue
     if advance is None:
         return (heartbeat,)
@@ -239,7 +241,7 @@ def _wire_cycle(
     return RunAgentCycle(
         lease=lease,
         watch_queue=watch_queue,
-        check_markers=CheckMarkers(jobs, keep_hold, queue, holdings, trouble, system),
+        check_queue_entries=CheckMarkers(jobs, keep_hold, queue, holdings, trouble, system),
         find_forgotten=FindForgotten(
             keep_hold, queue, workspace, clock, holdings, trouble, system
         ),

@@ -8,7 +8,7 @@ from pathlib import Path
 from cloudq.adapters.clock import SystemClock
 from cloudq.adapters.schedulers.commands import CommandTimes
 from cloudq.adapters.schedulers.grid_engine.scheduler import GridEngineScheduler, GridEngineTimes
-from cloudq.adapters.schedulers.local.scheduler import LocalScheduler
+from cloudq.adapters.schedulers.local.scheduler import EmbeddedScheduler
 from cloudq.adapters.schedulers.pbs.scheduler import PbsScheduler
 from cloudq.adapters.schedulers.slurm.scheduler import SlurmScheduler
 from cloudq.application.agent.job_trouble import AgentLog
@@ -39,7 +39,9 @@ def commands_of(profile: SystemProfile) -> tuple[str, ...]:
 def _local(
     profile: SystemProfile, home: Path, may_start: Callable[[], bool]
 ) -> tuple[BatchScheduler, Advance]:
-    scheduler = LocalScheduler(home / "scheduler", poll_interval_s=profile.poll_interval, may_start=may_start)
+    scheduler = EmbeddedScheduler(
+        home / "scheduler", poll_interval_s=profile.poll_interval, may_start=may_start
+    )
     return scheduler, lambda: scheduler.poll(())
 
 

@@ -134,7 +134,7 @@ class BatchScheduler(Protocol):
         """Return the ids of all jobs submitted under *tag*, including finished ones that are still known."""
         ...
 
-    def poll(self, local_ids: Sequence[str]) -> Mapping[str, LocalJob]:
+    def poll(self, scheduler_job_ids: Sequence[str]) -> Mapping[str, LocalJob]:
         """Query all jobs at once; an id that is missing in the answer is not known to the scheduler.
 
         An id that the scheduler cannot look up at the moment is in the answer, `unanswered`; the others are
@@ -142,18 +142,18 @@ class BatchScheduler(Protocol):
         """
         ...
 
-    def cancel(self, local_ids: Sequence[str]) -> None:
+    def cancel(self, scheduler_job_ids: Sequence[str]) -> None:
         """Ask the scheduler to end jobs; ended or unknown ones are no error. Return once it accepts."""
         ...
 
-    def cancel_tasks(self, local_id: str, tasks: Sequence[int]) -> None:
+    def cancel_tasks(self, scheduler_job_id: str, tasks: Sequence[int]) -> None:
         """Ask the scheduler to end single tasks of an array job, with the same promises as `cancel`."""
         ...
 
-    def forget(self, tag: ClaimTag, local_ids: Sequence[str]) -> None:
+    def forget(self, tag: ClaimTag, scheduler_job_ids: Sequence[str]) -> None:
         """Discard what is kept, also in a queue, about jobs of *tag* whose final states are safely recorded.
 
-        Jobs in *local_ids* that now belong to another claim are left alone. Raises `SchedulerUnavailable`
+        Jobs in *scheduler_job_ids* that now belong to another claim are left alone. Raises `SchedulerUnavailable`
         if something must be discarded and was not: try again.
         """
         ...

@@ -48,7 +48,7 @@ class TaskRequest:
 class QueueListing:
     """The contents of one system's queue."""
 
-    markers: tuple[Marker, ...] = ()
+    queue_entries: tuple[Marker, ...] = ()
     cancels: tuple[ClaimTag, ...] = ()
     task_cancels: tuple[TaskRequest, ...] = ()
     follows: tuple[Marker, ...] = ()
@@ -219,11 +219,11 @@ class JobQueue(Protocol):
         """
         ...
 
-    def markers_of_all(self) -> dict[str, QueueListing]:
+    def queue_entries_of_all(self) -> dict[str, QueueListing]:
         """Return the queues of all systems, from one listing."""
         ...
 
-    def holds_marker(self, system: str, tag: ClaimTag) -> bool:
+    def holds_queue_entry(self, system: str, tag: ClaimTag) -> bool:
         """Return whether *system* has the queue entry of claim ``tag.n``, by a read, not a listing."""
         ...
 

@@ -34,7 +34,7 @@ class SystemSign:
 
     system: str
     has_lease: bool
-    beat_age_s: float
+    heartbeat_age_s: float
     """Seconds since the last heartbeat by the store's clock; meaningless without a lease."""
     summary_epoch: int = 0
     """The epoch of its newest summary; 0 if there is none."""
@@ -76,7 +76,7 @@ class SystemRegistry(Protocol):
         """
         ...
 
-    def beat(self, system: str, lease: Lease, etag: str) -> str:
+    def send_heartbeat(self, system: str, lease: Lease, etag: str) -> str:
         """Rewrite the lease that has *etag*; return the new ETag. Raises like `take_lease`."""
         ...
 

@@ -290,7 +290,7 @@ class ClaimSpace(Protocol):
         """Return what `rebuild` noted; None if the files are the original ones."""
         ...
 
-    def take_lock(self, task: int | None, local_id: str) -> str:
+    def take_lock(self, task: int | None, scheduler_job_id: str) -> str:
         """Take a task's lock for the scheduler job that is known to run it; return the current holder."""
         ...
 

@@ -12,7 +12,7 @@ import pytest
 
 from cloudq.adapters.clock import RandomIds, SystemClock
 from cloudq.adapters.schedulers.grid_engine.scheduler import GridEngineScheduler, GridEngineTimes
-from cloudq.adapters.schedulers.local.scheduler import LocalScheduler
+from cloudq.adapters.schedulers.local.scheduler import EmbeddedScheduler
 from cloudq.adapters.schedulers.pbs.scheduler import PbsScheduler
 from cloudq.adapters.schedulers.slurm.scheduler import SlurmScheduler
 from cloudq.adapters.workspace import DirectoryWorkspace
@@ -78,7 +78,7 @@ class Rig:
     def elapsed(self) -> float:
         return self.clock.elapsed()
 
-    def let_time_run_out(self, local_id: str) -> None:
+    def let_time_run_out(self, scheduler_job_id: str) -> None:
         """Do nothing: here a limit of one second is one second."""
 
     def clean_up(self) -> None:
@@ -112,8 +112,8 @@ class LocalRig(RealRig):
         super().__init__(folder)
         self.scheduler = self.another()
 
-    def another(self) -> LocalScheduler:
-        return LocalScheduler(self.folder / "local", slots=2, poll_interval_s=0.01, kill_wait_s=0.5)
+    def another(self) -> EmbeddedScheduler:
+        return EmbeddedScheduler(self.folder / "local", slots=2, poll_interval_s=0.01, kill_wait_s=0.5)
 
     def clean_up(self) -> None:
         self.scheduler.cancel(self.ids)
@@ -206,8 +206,8 @@ class SlurmRig(RealRig):
     def another(self) -> SlurmScheduler:
         return SlurmScheduler(environ={**os.environ, **self.slurm.environment()})
 
-    def let_time_run_out(self, local_id: str) -> None:
-        self.slurm.let_time_run_out(local_id)
+    def let_time_run_out(self, scheduler_job_id: str) -> None:
+        self.slurm.let_time_run_out(scheduler_job_id)
 
     def clean_up(self) -> None:
         self.slurm.clear()
@@ -345,44 +345,46 @@ def submit(
     number = len(space.attempts()) + 1
     plan = plan_of(rig.scheduler, space, [*rig.options, *options], array)
     files = space.begin_attempt(number, plan.command, 10)
-    local_id = rig.scheduler.submit(plan, files)
-    rig.ids.append(local_id)
-    return local_id
+    scheduler_job_id = rig.scheduler.submit(plan, files)
+    rig.ids.append(scheduler_job_id)
+    return scheduler_job_id
 
 
 def until(
-    rig: Rig, local_id: str, wanted: Callable[[Mapping[int | None, SchedulerStatus]], bool]
+    rig: Rig, scheduler_job_id: str, wanted: Callable[[Mapping[int | None, SchedulerStatus]], bool]
 ) -> Mapping[int | None, SchedulerStatus]:
     begun = rig.elapsed()
     while True:
-        job = rig.scheduler.poll([local_id]).get(local_id)  # gone but not yet in the accounting: missing
+        job = rig.scheduler.poll([scheduler_job_id]).get(
+            scheduler_job_id
+        )  # gone but not yet in the accounting: missing
         if job is not None and job.tasks and wanted(job.tasks):
             return job.tasks
         assert rig.elapsed() - begun < PATIENCE_S, job
         rig.pass_time()
 
 
-def ended(rig: Rig, local_id: str, task: int | None = None) -> SchedulerStatus:
-    return until(rig, local_id, _has_ended)[task]
+def ended(rig: Rig, scheduler_job_id: str, task: int | None = None) -> SchedulerStatus:
+    return until(rig, scheduler_job_id, _has_ended)[task]
 
 
 def is_running(tasks: Mapping[int | None, SchedulerStatus]) -> bool:
     return any(status.life is Life.RUNNING for status in tasks.values())
 
 
-def has_started(rig: Rig, space: DirectoryClaimSpace, local_id: str, text: str) -> None:
+def has_started(rig: Rig, space: DirectoryClaimSpace, scheduler_job_id: str, text: str) -> None:
     """Wait until the script has printed *text*."""
     log = space.log_path("stdout", None)
-    until(rig, local_id, lambda _: log.exists() and text in log.read_text())
+    until(rig, scheduler_job_id, lambda _: log.exists() and text in log.read_text())
 
 
 def test_a_script_that_succeeds_is_done_and_leaves_its_records(rig: Rig) -> None:
     space = a_space(rig, Script(stdout="hello", stderr="careful", outputs={"result.txt": b"42"}))
-    local_id = submit(rig, space)
+    scheduler_job_id = submit(rig, space)
 
-    assert ended(rig, local_id).verdict is JobState.DONE
+    assert ended(rig, scheduler_job_id).verdict is JobState.DONE
     records = space.records([None])[None]
-    assert records.holder == local_id
+    assert records.holder == scheduler_job_id
     assert records.start is not None
     assert records.exit is not None
     assert (records.exit.exit_code, records.exit.signal) == (0, "")
@@ -401,28 +403,28 @@ def test_a_script_that_fails_is_an_error_with_its_exit_code(rig: Rig) -> None:
 
 def test_the_answer_to_a_submission_can_be_read_from_its_files(rig: Rig) -> None:
     space = a_space(rig)
-    local_id = submit(rig, space)
+    scheduler_job_id = submit(rig, space)
 
-    assert rig.another().submitted(space.attempt_files(1)) == local_id
+    assert rig.another().submitted(space.attempt_files(1)) == scheduler_job_id
     assert rig.another().submitted(space.attempt_files(2)) is None
 
 
 def test_a_job_is_found_by_its_tag_while_it_is_known(rig: Rig) -> None:
     space, other = a_space(rig, Script(duration_s=LONG_S)), a_space(rig)
-    local_id = submit(rig, space)
+    scheduler_job_id = submit(rig, space)
     submit(rig, other)
 
-    assert rig.another().find(space.tag) == (local_id,)
-    rig.scheduler.cancel([local_id])
-    ended(rig, local_id)
-    assert rig.scheduler.find(space.tag) == (local_id,)
+    assert rig.another().find(space.tag) == (scheduler_job_id,)
+    rig.scheduler.cancel([scheduler_job_id])
+    ended(rig, scheduler_job_id)
+    assert rig.scheduler.find(space.tag) == (scheduler_job_id,)
     assert rig.scheduler.find(ClaimTag("ffffffff", 9)) == ()
 
 
 def test_unknown_ids_are_missing_in_the_answer(rig: Rig) -> None:
-    local_id = submit(rig, a_space(rig, Script(duration_s=LONG_S)))
+    scheduler_job_id = submit(rig, a_space(rig, Script(duration_s=LONG_S)))
 
-    assert set(rig.scheduler.poll(["999", local_id, "nonsense"])) == {local_id}
+    assert set(rig.scheduler.poll(["999", scheduler_job_id, "nonsense"])) == {scheduler_job_id}
 
 
 def test_an_unknown_option_is_refused_for_good_and_by_name(rig: Rig) -> None:
@@ -490,37 +492,37 @@ def test_a_queued_job_that_is_canceled_never_starts(rig: Rig) -> None:
     busy = [submit(rig, a_space(rig, Script(duration_s=LONG_S))) for _ in range(2)]
     until(rig, busy[1], is_running)
     space = a_space(rig)
-    local_id = submit(rig, space)
+    scheduler_job_id = submit(rig, space)
 
-    rig.scheduler.cancel([local_id])
+    rig.scheduler.cancel([scheduler_job_id])
     rig.scheduler.cancel(busy)
 
-    assert ended(rig, local_id).verdict is JobState.DELETED
+    assert ended(rig, scheduler_job_id).verdict is JobState.DELETED
     assert [ended(rig, each).verdict for each in busy] == [JobState.DELETED] * 2
     assert space.records([None])[None].holder is None
 
 
 def test_a_running_job_that_is_canceled_leaves_the_signal_in_its_record(rig: Rig) -> None:
     space = a_space(rig, Script(duration_s=LONG_S, stdout="begun"))
-    local_id = submit(rig, space)
-    has_started(rig, space, local_id, "begun")
+    scheduler_job_id = submit(rig, space)
+    has_started(rig, space, scheduler_job_id, "begun")
 
-    rig.scheduler.cancel([local_id])
-    rig.scheduler.cancel([local_id, "999"])
+    rig.scheduler.cancel([scheduler_job_id])
+    rig.scheduler.cancel([scheduler_job_id, "999"])
 
-    assert ended(rig, local_id).verdict is JobState.DELETED
+    assert ended(rig, scheduler_job_id).verdict is JobState.DELETED
     record = space.records([None])[None].exit
     told = (record.exit_code, record.signal) if record else None
     assert told == ((143, "TERM") if rig.leaves_record_when_canceled else None)
 
 
 def test_canceling_a_job_that_has_ended_changes_nothing(rig: Rig) -> None:
-    local_id = submit(rig, a_space(rig))
-    ended(rig, local_id)
+    scheduler_job_id = submit(rig, a_space(rig))
+    ended(rig, scheduler_job_id)
 
-    rig.scheduler.cancel([local_id])
+    rig.scheduler.cancel([scheduler_job_id])
 
-    assert ended(rig, local_id).verdict is JobState.DONE
+    assert ended(rig, scheduler_job_id).verdict is JobState.DONE
 
 
 @pytest.mark.parametrize("how", ["option", "header line"])
@@ -531,11 +533,11 @@ def test_a_job_that_runs_too_long_is_timed_out(rig: Rig, how: str) -> None:
         shell = space.job_shell.read_text().split("\n", 1)
         line = f"{rig.scheduler.dialect.header.prefix.strip()} {rig.one_second}"
         space.job_shell.write_text(f"{shell[0]}\n{line}\n{shell[1]}")
-    local_id = submit(rig, space, options)
-    until(rig, local_id, is_running)
-    rig.let_time_run_out(local_id)
+    scheduler_job_id = submit(rig, space, options)
+    until(rig, scheduler_job_id, is_running)
+    rig.let_time_run_out(scheduler_job_id)
 
-    status = ended(rig, local_id)
+    status = ended(rig, scheduler_job_id)
 
     assert status.verdict is JobState.TIMEOUT
     assert "time limit" in status.reason
@@ -566,33 +568,33 @@ def test_a_claim_that_was_blocked_does_not_start(rig: Rig) -> None:
 
 def test_a_finished_job_is_dropped_when_its_end_is_recorded(rig: Rig) -> None:
     space = a_space(rig)
-    local_id = submit(rig, space)
-    ended(rig, local_id)
+    scheduler_job_id = submit(rig, space)
+    ended(rig, scheduler_job_id)
 
-    rig.scheduler.forget(space.tag, [local_id, "999"])
+    rig.scheduler.forget(space.tag, [scheduler_job_id, "999"])
 
-    assert not rig.forgets or rig.scheduler.poll([local_id]) == {}
+    assert not rig.forgets or rig.scheduler.poll([scheduler_job_id]) == {}
     assert rig.scheduler.find(ClaimTag("ffffffff", 1)) == ()
-    assert submit(rig, a_space(rig)) != local_id
+    assert submit(rig, a_space(rig)) != scheduler_job_id
 
 
 def test_the_end_of_another_claims_job_is_not_dropped(rig: Rig) -> None:
-    local_id = submit(rig, a_space(rig))
-    end = ended(rig, local_id)
+    scheduler_job_id = submit(rig, a_space(rig))
+    end = ended(rig, scheduler_job_id)
 
-    rig.scheduler.forget(ClaimTag("ffffffff", 1), [local_id])
+    rig.scheduler.forget(ClaimTag("ffffffff", 1), [scheduler_job_id])
 
-    assert rig.scheduler.poll([local_id])[local_id].tasks[None] == end
+    assert rig.scheduler.poll([scheduler_job_id])[scheduler_job_id].tasks[None] == end
 
 
 def test_a_job_that_runs_is_not_forgotten(rig: Rig) -> None:
     space = a_space(rig, Script(duration_s=LONG_S))
-    local_id = submit(rig, space)
-    until(rig, local_id, is_running)
+    scheduler_job_id = submit(rig, space)
+    until(rig, scheduler_job_id, is_running)
 
-    rig.scheduler.forget(space.tag, [local_id])
+    rig.scheduler.forget(space.tag, [scheduler_job_id])
 
-    assert is_running(rig.scheduler.poll([local_id])[local_id].tasks)
+    assert is_running(rig.scheduler.poll([scheduler_job_id])[scheduler_job_id].tasks)
 
 
 def test_the_command_is_told_as_a_user_would_type_it(rig: Rig) -> None:

@@ -53,7 +53,7 @@ class TestListing:
             jobs_queue.invite(system, TAG)
         store.reset()
 
-        assert set(jobs_queue.markers_of_all()) == {"alpha", "beta", "gamma"}
+        assert set(jobs_queue.queue_entries_of_all()) == {"alpha", "beta", "gamma"}
         assert store.counts == {"LIST": 1}
 
     def test_a_full_page_is_followed_by_another(self, jobs_queue: JobQueue, store: CountingStore) -> None:
@@ -61,7 +61,7 @@ class TestListing:
             jobs_queue.invite("alpha", ClaimTag(f"{n:08x}", 1))
         store.reset()
 
-        assert len(jobs_queue.markers_of_all()["alpha"].markers) == 1000
+        assert len(jobs_queue.queue_entries_of_all()["alpha"].queue_entries) == 1000
         assert store.counts == {"LIST": 2}
 
     def test_foreign_keys_are_skipped(self, jobs_queue: JobQueue, store: CountingStore) -> None:
@@ -70,8 +70,8 @@ class TestListing:
         put_foreign(store, *(f"queue/alpha/{name}" for name in names))
         put_foreign(store, "queue/A B/3f7e7681.1", "queue/readme")
 
-        assert [marker.tag for marker in jobs_queue.listing("alpha").markers] == [TAG]
-        assert set(jobs_queue.markers_of_all()) == {"alpha"}
+        assert [queue_entry.tag for queue_entry in jobs_queue.listing("alpha").queue_entries] == [TAG]
+        assert set(jobs_queue.queue_entries_of_all()) == {"alpha"}
 
     def test_more_than_any_sane_number_is_told_part_by_part(
         self, jobs_queue: JobQueue, monkeypatch: pytest.MonkeyPatch
@@ -86,7 +86,7 @@ class TestListing:
 
         assert first.rest_after
         assert not second.rest_after
-        assert [marker.tag for marker in (*first.markers, *second.markers)] == tags
+        assert [queue_entry.tag for queue_entry in (*first.queue_entries, *second.queue_entries)] == tags
 
     def test_of_all_queues_only_the_first_of_too_many_markers_are_held(
         self, jobs_queue: JobQueue, monkeypatch: pytest.MonkeyPatch
@@ -96,9 +96,13 @@ class TestListing:
             jobs_queue.invite("alpha", ClaimTag(f"{n:08x}", 1))
         jobs_queue.request_cancel("alpha", ClaimTag("ffffffff", 1))
 
-        listing = jobs_queue.markers_of_all()["alpha"]
+        listing = jobs_queue.queue_entries_of_all()["alpha"]
 
-        assert [marker.tag.job_id for marker in listing.markers] == ["00000000", "00000001", "00000002"]
+        assert [queue_entry.tag.job_id for queue_entry in listing.queue_entries] == [
+            "00000000",
+            "00000001",
+            "00000002",
+        ]
         assert listing.cancels == (ClaimTag("ffffffff", 1),)
 
 
@@ -114,7 +118,7 @@ class TestMarkers:
 
         assert store.counts == {"DELETE": 1}
         left = jobs_queue.listing("alpha")
-        assert [marker.tag for marker in left.markers] == [second]
+        assert [queue_entry.tag for queue_entry in left.queue_entries] == [second]
         assert left.cancels == (TAG,)
 
     def test_withdrawing_nothing_is_no_request(self, jobs_queue: JobQueue, store: CountingStore) -> None:
@@ -141,10 +145,10 @@ class TestMarkers:
         jobs_queue.invite("alpha", TAG)
         store.reset()
 
-        assert jobs_queue.holds_marker("alpha", TAG)
+        assert jobs_queue.holds_queue_entry("alpha", TAG)
         assert store.counts == {"GET": 1}
-        assert not jobs_queue.holds_marker("beta", TAG)
-        assert not jobs_queue.holds_marker("alpha", OTHER)
+        assert not jobs_queue.holds_queue_entry("beta", TAG)
+        assert not jobs_queue.holds_queue_entry("alpha", OTHER)
 
     def test_refresh_request_is_looked_for_by_a_read(
         self, jobs_queue: JobQueue, store: CountingStore
@@ -160,7 +164,7 @@ class TestMarkers:
         jobs_queue.request_cancel("alpha", TAG)
         jobs_queue.request_follow("alpha", TAG)
 
-        assert not jobs_queue.holds_marker("alpha", TAG)
+        assert not jobs_queue.holds_queue_entry("alpha", TAG)
 
     @pytest.mark.parametrize("system", ["", "..", "a/b", "Alpha"])
     def test_what_names_no_system_never_reaches_the_store(

@@ -26,17 +26,17 @@ def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FaultRig]:
 
 
 def test_a_queue_that_cannot_be_read_answers_nothing(rig: FaultRig) -> None:
-    local_id = rig.running()
+    scheduler_job_id = rig.running()
     for faults in rig.kind.unreadable:
         for ask in (
-            lambda: rig.scheduler.poll([local_id]),
+            lambda: rig.scheduler.poll([scheduler_job_id]),
             lambda: rig.scheduler.find(ClaimTag("ffffffff", 1)),
         ):
             rig.fake.next_fails(rig.kind.query, *faults)
             with pytest.raises(SchedulerUnavailable, match=rig.kind.query):
                 ask()
 
-        assert rig.status(local_id).life is Life.RUNNING
+        assert rig.status(scheduler_job_id).life is Life.RUNNING
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
@@ -70,19 +70,19 @@ def test_a_scheduler_that_is_away_says_nothing_of_its_commands(rig: FaultRig) ->
 
 
 def test_an_unknown_state_keeps_what_was_known_and_warns_once(rig: FaultRig) -> None:
-    local_id, strange = rig.running(), rig.kind.strange_state
+    scheduler_job_id, strange = rig.running(), rig.kind.strange_state
     rig.fake.set(strange_state=strange)
 
-    assert [rig.status(local_id).life for _ in range(3)] == [Life.RUNNING] * 3
+    assert [rig.status(scheduler_job_id).life for _ in range(3)] == [Life.RUNNING] * 3
     assert [words.rpartition(" ")[2] for words in rig.warned] == [strange]
-    assert rig.another().poll([local_id])[local_id].tasks[None].life is Life.QUEUED
+    assert rig.another().poll([scheduler_job_id])[scheduler_job_id].tasks[None].life is Life.QUEUED
 
 
 def test_a_pending_array_shows_all_its_tasks(rig: FaultRig) -> None:
     rig.fake.set(holds=True)
-    local_id = rig.submit(rig.space("exit 0"), array="1-7:2%2")
+    scheduler_job_id = rig.submit(rig.space("exit 0"), array="1-7:2%2")
 
-    tasks = rig.scheduler.poll([local_id])[local_id].tasks
+    tasks = rig.scheduler.poll([scheduler_job_id])[scheduler_job_id].tasks
 
     assert {task: status.life for task, status in tasks.items()} == dict.fromkeys((1, 3, 5, 7), Life.QUEUED)
 
@@ -157,12 +157,12 @@ def test_a_limit_of_the_moment_is_told_from_a_refusal(rig: FaultRig) -> None:
 
 
 def test_a_cancel_that_was_not_accepted_is_told(rig: FaultRig) -> None:
-    local_id = rig.running()
+    scheduler_job_id = rig.running()
     rig.fake.next_fails(rig.kind.cancel, rig.kind.down)
     with pytest.raises(SchedulerUnavailable, match=rig.kind.cancel):
-        rig.scheduler.cancel([local_id])
+        rig.scheduler.cancel([scheduler_job_id])
 
-    rig.scheduler.cancel([local_id, "999", "rubbish", "-u"])
+    rig.scheduler.cancel([scheduler_job_id, "999", "rubbish", "-u"])
 
-    rig.fake.wait_until(lambda jobs: rig.kind.is_over(jobs, local_id))
+    rig.fake.wait_until(lambda jobs: rig.kind.is_over(jobs, scheduler_job_id))
     assert rig.fake.calls(rig.kind.cancel, "rubbish") == 0

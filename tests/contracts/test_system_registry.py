@@ -73,8 +73,8 @@ class TestSystems:
         store.reset()
 
         assert registry.systems() == {
-            "alpha": SystemSign("alpha", has_lease=True, beat_age_s=65, summary_epoch=9),
-            "beta": SystemSign("beta", has_lease=True, beat_age_s=5),
+            "alpha": SystemSign("alpha", has_lease=True, heartbeat_age_s=65, summary_epoch=9),
+            "beta": SystemSign("beta", has_lease=True, heartbeat_age_s=5),
         }
         assert store.counts == {"LIST": 1}
 
@@ -151,7 +151,7 @@ class TestLeases:
         store_time.pass_by(60)
         store.reset()
 
-        second = registry.beat("alpha", lease.beaten("second", released=True), first)
+        second = registry.send_heartbeat("alpha", lease.beaten("second", released=True), first)
 
         assert store.counts == {"PUT": 1}
         seen = registry.newest_lease("alpha")
@@ -159,7 +159,7 @@ class TestLeases:
         assert (seen.lease, seen.age_s) == (lease.beaten("second", released=True), 0)
         assert seen.etag == second
         with pytest.raises(LeaseLost):
-            registry.beat("alpha", lease.beaten("third"), first)
+            registry.send_heartbeat("alpha", lease.beaten("third"), first)
 
     def test_a_heartbeat_never_brings_a_deleted_lease_back(
         self, registry: SystemRegistry, store: CountingStore
@@ -168,7 +168,7 @@ class TestLeases:
         store.delete([keys.lease("alpha")])
 
         with pytest.raises(LeaseLost):
-            registry.beat("alpha", a_lease(1).beaten("second"), etag)
+            registry.send_heartbeat("alpha", a_lease(1).beaten("second"), etag)
 
     def test_a_lease_is_read_through_its_sign(self, registry: SystemRegistry, store: CountingStore) -> None:
         registry.take_lease("alpha", a_lease(1), None)
@@ -184,7 +184,7 @@ class TestLeases:
     def test_a_sign_without_a_lease_costs_nothing(
         self, registry: SystemRegistry, store: CountingStore
     ) -> None:
-        assert registry.lease(SystemSign("alpha", has_lease=False, beat_age_s=0.0)) is None
+        assert registry.lease(SystemSign("alpha", has_lease=False, heartbeat_age_s=0.0)) is None
         assert store.counts == {}
 
     @pytest.mark.parametrize("epoch", [0, -1, 10**18 - 1, 10**30])

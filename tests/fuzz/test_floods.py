@@ -35,7 +35,7 @@ def flooded(
     return store
 
 
-def a_marker(n: int) -> str:
+def a_queue_entry(n: int) -> str:
     return f"queue/alpha/{n:08x}.1"
 
 
@@ -56,13 +56,13 @@ def test_a_million_markers_neither_stop_an_agent_nor_keep_an_honest_job_out(
     hostile: HostileWorld, body: bytes | None
 ) -> None:
     """The honest job comes last in every LIST. The test is scaled down to eight parts of a thousand each."""
-    store = flooded(hostile, 8_000, a_marker, body)
+    store = flooded(hostile, 8_000, a_queue_entry, body)
     hostile.world.ids.count = 0x0FFFFFFF
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("cloudq.adapters.job_repository.queue.MAX_PAGES", 1)
         patch.setattr("cloudq.application.agent.take_jobs.MAX_READ_A_CYCLE", 500)
         honest = hostile.submit()
-        assert honest > a_marker(8_000).split("/")[-1]
+        assert honest > a_queue_entry(8_000).split("/")[-1]
         for _ in range(400):
             before = store.lists, store.gets
             hostile.cycle()
@@ -75,7 +75,7 @@ def test_a_million_markers_neither_stop_an_agent_nor_keep_an_honest_job_out(
 
 
 def test_a_cycle_with_a_million_markers_takes_bounded_memory_and_few_requests(hostile: HostileWorld) -> None:
-    store = flooded(hostile, MILLION, a_marker, GARBAGE)
+    store = flooded(hostile, MILLION, a_queue_entry, GARBAGE)
     hostile.submit()
     with little_memory(120 * MB):
         hostile.cycle()
@@ -221,7 +221,7 @@ def test_jobs_that_hold_for_20000_others_leave_time_for_the_rest(hostile: Hostil
     for number, victim in enumerate(waiting):
         others = [f"{number:02x}{n:06x}" for n in range(19_000)]
         hostile.put(f"jobs/{victim}/manifest.json", manifest(hostile, victim, hold_jid=others))
-    store = flooded(hostile, 0, a_marker)
+    store = flooded(hostile, 0, a_queue_entry)
     honest, first = hostile.submit(), hostile.submit()
     after = hostile.submit(hold_jid=(first,))
     hostile.cycle()

@@ -106,7 +106,7 @@ def test_a_damaged_key_says_nothing_or_what_the_same_key_would_say(key: str) -> 
 
     assert queued is None or key.isascii()
     if queued is not None and not queued.request:
-        assert keys.marker(queued.system, queued.tag) == key
+        assert keys.queue_entry(queued.system, queued.tag) == key
     if system is not None and system.kind == "lease":
         made = keys.old_lease(system.system, system.epoch) if system.epoch else keys.lease(system.system)
         assert made == key

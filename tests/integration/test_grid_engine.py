@@ -108,14 +108,14 @@ def test_a_users_own_output_files_are_written_and_the_logs_are_found_all_the_sam
         array = submit(client, site, BASH + "#$ -t 1-2 -o $TASK_ID.txt\necho task $SGE_TASK_ID\n")
         only_error = submit(client, site, BASH + "echo out; echo err >&2\n", submit_opt="-e err.txt")
         live = submit(client, site, BASH + "#$ -o mine\necho begun\nsleep 60\n")
-        local_id = running(client, live)
+        scheduler_job_id = running(client, live)
         wait_until(lambda: out(client, live) == "begun\n")
         assert site.run("cloudqcli", "cancel", live).returncode == 0
         jobs = ended(client, both, joined, array, only_error, timeout=120)
 
         assert [told(job) for job in jobs] == [("DONE", 0)] * 4
         assert told(ended(client, live)[0])[0] == "DELETED"
-        assert local_id == client.job(live).jobid
+        assert scheduler_job_id == client.job(live).jobid
         assert out(client, both).count("\n") == 20_000
         assert (out(client, both, error=True), out(client, joined)) == ("problem\n", "out\n")
         assert out(client, joined, error=True) == "err\n"
@@ -152,12 +152,12 @@ def test_what_grid_engine_and_others_do_to_a_job_is_told_as_it_was(
             requeued = submit(client, site, again)
             while_away = submit(client, site, BASH + "echo begun; sleep 300\n")
             grid_engine.run("qdel", running(client, deleted))
-            local_id = running(client, while_away)
+            scheduler_job_id = running(client, while_away)
             jobs = ended(client, late, deleted, stuck, refuses, requeued, timeout=120)
             assert client.job(held).state is JobState.READY
             grid_engine.run("qrls", client.job(held).jobid)
             jobs += ended(client, held)
-        grid_engine.run("qdel", local_id)
+        grid_engine.run("qdel", scheduler_job_id)
         grid_engine.wait_until("no job is left", lambda: not grid_engine.states())
         with site.agent():
             jobs += ended(client, while_away)

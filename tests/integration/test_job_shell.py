@@ -52,9 +52,13 @@ def space(tmp_path: Path) -> Iterator[DirectoryClaimSpace]:
 
 
 def started(
-    space: DirectoryClaimSpace, local_id: str = "42", task: int | None = None, attempt: int = 1, **env: str
+    space: DirectoryClaimSpace,
+    scheduler_job_id: str = "42",
+    task: int | None = None,
+    attempt: int = 1,
+    **env: str,
 ) -> subprocess.Popen[str]:
-    env = {"PATH": os.environ["PATH"], "TEST_JOB": local_id, "TEST_TASK": str(task or ""), **env}
+    env = {"PATH": os.environ["PATH"], "TEST_JOB": scheduler_job_id, "TEST_TASK": str(task or ""), **env}
     return subprocess.Popen(
         [*bash(), space.job_shell_for(attempt)], env=env, text=True, start_new_session=True, cwd="/",
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -62,9 +66,13 @@ def started(
 
 
 def run(
-    space: DirectoryClaimSpace, local_id: str = "42", task: int | None = None, attempt: int = 1, **env: str
+    space: DirectoryClaimSpace,
+    scheduler_job_id: str = "42",
+    task: int | None = None,
+    attempt: int = 1,
+    **env: str,
 ) -> tuple[int, str, str]:
-    process = started(space, local_id, task, attempt, **env)
+    process = started(space, scheduler_job_id, task, attempt, **env)
     out, err = process.communicate(timeout=20)
     return process.returncode, out, err
 
@@ -100,7 +108,7 @@ def test_every_exit_code_is_kept(space: DirectoryClaimSpace, dialect: ShellDiale
 
     assert run(space)[0] == code
     record = exit_record(space)
-    assert (record.exit_code, record.signal, record.local_id) == (code, "", "42")
+    assert (record.exit_code, record.signal, record.scheduler_job_id) == (code, "", "42")
     assert record.started is not None
     assert record.finished is not None
     assert record.host == os.uname().nodename
@@ -224,13 +232,13 @@ def test_of_racing_submissions_one_starts_the_script(
 ) -> None:
     prepare(space, "#!/bin/bash\necho once >>runs\nsleep 0.1\n", dialect)
 
-    racers = [started(space, str(local_id)) for local_id in range(100, 108)]
+    racers = [started(space, str(scheduler_job_id)) for scheduler_job_id in range(100, 108)]
     told = [racer.communicate(timeout=20)[1] for racer in racers]
 
     assert (space.work_dir / "runs").read_text() == "once\n"
     assert sorted(racer.returncode for racer in racers) == [0, *[NOT_ITS_TURN] * 7]
     assert sum("not started again" in text for text in told) == 7
-    assert space.records([None])[None].holder == exit_record(space).local_id
+    assert space.records([None])[None].holder == exit_record(space).scheduler_job_id
 
 
 def test_the_tasks_of_an_array_have_locks_of_their_own(space: DirectoryClaimSpace) -> None:
@@ -414,11 +422,11 @@ def test_an_interpreter_that_is_missing_leaves_an_exit_record(
     assert exit_record(space).exit_code == code
 
 
-@pytest.mark.parametrize("local_id", ["", "42/../x"])
-def test_without_a_job_id_nothing_is_started(space: DirectoryClaimSpace, local_id: str) -> None:
+@pytest.mark.parametrize("scheduler_job_id", ["", "42/../x"])
+def test_without_a_job_id_nothing_is_started(space: DirectoryClaimSpace, scheduler_job_id: str) -> None:
     prepare(space, "#!/bin/bash\ntouch ran\n", GROUP)
 
-    code, _, err = run(space, local_id)
+    code, _, err = run(space, scheduler_job_id)
 
     assert code == 1
     assert "no job id" in err
@@ -493,7 +501,7 @@ def test_a_job_shell_knows_its_job_and_task_on_pbs(
     prepare(space, "#!/bin/bash\n", PBS_DIALECT)
 
     assert run(space, **variables)[0] == 0
-    assert exit_record(space, shown[1]).local_id == shown[0]
+    assert exit_record(space, shown[1]).scheduler_job_id == shown[0]
 
 
 @each_dialect

@@ -16,7 +16,7 @@ import pytest
 from cloudq.adapters.clock import RandomIds, SystemClock
 from cloudq.adapters.filesystem import read_fields
 from cloudq.adapters.process import ProcessIdentity, is_gone, parse_identity
-from cloudq.adapters.schedulers.local.scheduler import LocalScheduler
+from cloudq.adapters.schedulers.local.scheduler import EmbeddedScheduler
 from cloudq.adapters.workspace import DirectoryWorkspace
 from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
 from cloudq.domain.errors import SubmitRefused
@@ -37,8 +37,8 @@ class Machine:
         self.scheduler = self.another()
         self.ids: list[str] = []
 
-    def another(self, **environ: str) -> LocalScheduler:
-        return LocalScheduler(self.root, slots=3, kill_wait_s=0.5, environ={**os.environ, **environ})
+    def another(self, **environ: str) -> EmbeddedScheduler:
+        return EmbeddedScheduler(self.root, slots=3, kill_wait_s=0.5, environ={**os.environ, **environ})
 
     def submit(self, body: str, *options: str, array: str | None = None) -> tuple[DirectoryClaimSpace, str]:
         space = self.workspace.space(ClaimTag(f"{len(self.ids) + 1:08x}", 1))
@@ -47,17 +47,19 @@ class Machine:
         self.ids.append(self.scheduler.submit(plan_of(self.scheduler, space, options, array), files))
         return space, self.ids[-1]
 
-    def process(self, local_id: str, kind: str) -> ProcessIdentity:
-        identity = parse_identity((read_fields(self.root / "jobs" / local_id / kind) or {})["process"])
+    def process(self, scheduler_job_id: str, kind: str) -> ProcessIdentity:
+        identity = parse_identity(
+            (read_fields(self.root / "jobs" / scheduler_job_id / kind) or {})["process"]
+        )
         assert identity is not None
         return identity
 
-    def status(self, local_id: str) -> SchedulerStatus:
-        return self.scheduler.poll([local_id])[local_id].tasks[None]
+    def status(self, scheduler_job_id: str) -> SchedulerStatus:
+        return self.scheduler.poll([scheduler_job_id])[scheduler_job_id].tasks[None]
 
-    def ended(self, local_id: str) -> SchedulerStatus:
-        until(lambda: self.status(local_id).life is Life.ENDED)
-        return self.status(local_id)
+    def ended(self, scheduler_job_id: str) -> SchedulerStatus:
+        until(lambda: self.status(scheduler_job_id).life is Life.ENDED)
+        return self.status(scheduler_job_id)
 
 
 def until(happened: Callable[[], bool]) -> None:
@@ -78,28 +80,30 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
     yield machine
     machine.scheduler.cancel(machine.ids)
     jobs = machine.scheduler.poll(machine.ids)
-    for local_id in jobs:
+    for scheduler_job_id in jobs:
         until(
-            lambda local_id=local_id: all(  # type: ignore[misc]
+            lambda scheduler_job_id=scheduler_job_id: all(  # type: ignore[misc]
                 status.life is Life.ENDED
-                for status in machine.scheduler.poll([local_id])[local_id].tasks.values()
+                for status in machine.scheduler.poll([scheduler_job_id])[scheduler_job_id].tasks.values()
             )
         )
 
 
 def test_a_script_that_ignores_the_limit_is_killed(machine: Machine) -> None:
-    space, local_id = machine.submit("trap '' TERM\necho ready\nwhile :; do sleep 0.1; done\n", "--time=1s")
+    space, scheduler_job_id = machine.submit(
+        "trap '' TERM\necho ready\nwhile :; do sleep 0.1; done\n", "--time=1s"
+    )
 
-    assert machine.status(local_id).life is Life.RUNNING
-    assert machine.ended(local_id).verdict is JobState.TIMEOUT
+    assert machine.status(scheduler_job_id).life is Life.RUNNING
+    assert machine.ended(scheduler_job_id).verdict is JobState.TIMEOUT
     assert space.records([None])[None].exit is None
 
 
 def test_a_script_may_tidy_up_when_its_time_is_over(machine: Machine) -> None:
-    space, local_id = machine.submit("trap 'exit 7' TERM\nwhile :; do sleep 0.1; done\n", "--time=1s")
+    space, scheduler_job_id = machine.submit("trap 'exit 7' TERM\nwhile :; do sleep 0.1; done\n", "--time=1s")
 
-    machine.status(local_id)
-    status = machine.ended(local_id)
+    machine.status(scheduler_job_id)
+    status = machine.ended(scheduler_job_id)
 
     assert (status.verdict, status.exit_code) == (JobState.TIMEOUT, 7)
     record = space.records([None])[None].exit
@@ -108,13 +112,13 @@ def test_a_script_may_tidy_up_when_its_time_is_over(machine: Machine) -> None:
 
 
 def test_a_task_whose_supervisor_was_killed_is_lost_and_nothing_of_it_runs_on(machine: Machine) -> None:
-    space, local_id = machine.submit("#!/bin/bash\nsleep 60 & echo $!\nwait\n")
-    machine.status(local_id)
+    space, scheduler_job_id = machine.submit("#!/bin/bash\nsleep 60 & echo $!\nwait\n")
+    machine.status(scheduler_job_id)
     until(says(space, "\n"))
-    group = machine.process(local_id, "group")
+    group = machine.process(scheduler_job_id, "group")
 
-    os.kill(machine.process(local_id, "run").pid, signal.SIGKILL)
-    status = machine.ended(local_id)
+    os.kill(machine.process(scheduler_job_id, "run").pid, signal.SIGKILL)
+    status = machine.ended(scheduler_job_id)
 
     assert (status.verdict, status.exit_code) == (JobState.ERROR, None)
     assert "lost" in status.reason
@@ -123,30 +127,30 @@ def test_a_task_whose_supervisor_was_killed_is_lost_and_nothing_of_it_runs_on(ma
 
 
 def test_a_task_whose_whole_group_was_killed_leaves_only_the_schedulers_word(machine: Machine) -> None:
-    space, local_id = machine.submit("#!/bin/bash\necho ready\nsleep 60\n")
-    machine.status(local_id)
+    space, scheduler_job_id = machine.submit("#!/bin/bash\necho ready\nsleep 60\n")
+    machine.status(scheduler_job_id)
     until(says(space, "ready"))
 
-    os.killpg(machine.process(local_id, "group").pid, signal.SIGKILL)
-    status = machine.ended(local_id)
+    os.killpg(machine.process(scheduler_job_id, "group").pid, signal.SIGKILL)
+    status = machine.ended(scheduler_job_id)
 
     assert (status.verdict, status.exit_code) == (JobState.ERROR, 137)
     assert space.records([None])[None].exit is None
 
 
 def test_what_a_script_leaves_running_ends_with_it(machine: Machine) -> None:
-    space, local_id = machine.submit("#!/bin/bash\nsleep 60 & echo $!\n")
+    space, scheduler_job_id = machine.submit("#!/bin/bash\nsleep 60 & echo $!\n")
 
-    assert machine.ended(local_id).verdict is JobState.DONE
+    assert machine.ended(scheduler_job_id).verdict is JobState.DONE
     pid = space.log_path("stdout", None).read_text().strip()
     until(lambda: not Path(f"/proc/{pid}").exists())
 
 
 def test_nothing_lingers_once_the_queue_was_removed(machine: Machine) -> None:
-    space, local_id = machine.submit("#!/bin/bash\necho ready\nsleep 60\n")
-    machine.status(local_id)
+    space, scheduler_job_id = machine.submit("#!/bin/bash\necho ready\nsleep 60\n")
+    machine.status(scheduler_job_id)
     until(says(space, "ready"))
-    supervisor = machine.process(local_id, "run")
+    supervisor = machine.process(scheduler_job_id, "run")
 
     shutil.rmtree(machine.root)
     os.kill(supervisor.pid, signal.SIGTERM)  # it would check by itself within half a minute
@@ -165,9 +169,9 @@ sys.stdin.read()
 
 
 def test_jobs_outlive_the_agent_and_are_found_again(machine: Machine) -> None:
-    space, local_id = machine.submit("#!/bin/bash\nuntil [ -e go ]; do sleep 0.05; done\nexit 3\n")
+    space, scheduler_job_id = machine.submit("#!/bin/bash\nuntil [ -e go ]; do sleep 0.05; done\nexit 3\n")
     agent = subprocess.Popen(
-        [sys.executable, "-c", _AGENT, machine.root, local_id],
+        [sys.executable, "-c", _AGENT, machine.root, scheduler_job_id],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     with agent:
@@ -175,26 +179,28 @@ def test_jobs_outlive_the_agent_and_are_found_again(machine: Machine) -> None:
         assert agent.stdout.readline() == "running\n"
         os.killpg(agent.pid, signal.SIGKILL)
 
-    assert machine.status(local_id).life is Life.RUNNING
-    assert machine.another().find(space.tag) == (local_id,)
+    assert machine.status(scheduler_job_id).life is Life.RUNNING
+    assert machine.another().find(space.tag) == (scheduler_job_id,)
     (space.work_dir / "go").touch()
-    assert machine.ended(local_id).exit_code == 3
+    assert machine.ended(scheduler_job_id).exit_code == 3
 
 
 def test_a_limit_is_held_though_no_agent_looks(machine: Machine) -> None:
-    _, local_id = machine.submit("sleep 60\n", "--time=1s")
-    machine.status(local_id)
+    _, scheduler_job_id = machine.submit("sleep 60\n", "--time=1s")
+    machine.status(scheduler_job_id)
 
-    until((machine.root / "jobs" / local_id / "end").exists)
+    until((machine.root / "jobs" / scheduler_job_id / "end").exists)
 
-    assert machine.ended(local_id).verdict is JobState.TIMEOUT
+    assert machine.ended(scheduler_job_id).verdict is JobState.TIMEOUT
 
 
 def test_two_agents_start_each_task_once(machine: Machine) -> None:
     body = "#!/bin/bash\necho $ARY_TASK_ID $ARY_TASK_FIRST $ARY_TASK_LAST $ARY_TASK_STEPSIZE >>../runs\n"
-    _, local_id = machine.submit(body, array="2-16:2")
+    _, scheduler_job_id = machine.submit(body, array="2-16:2")
     agents = [
-        subprocess.Popen([sys.executable, "-c", _RACER, machine.root, local_id], stdout=subprocess.DEVNULL)
+        subprocess.Popen(
+            [sys.executable, "-c", _RACER, machine.root, scheduler_job_id], stdout=subprocess.DEVNULL
+        )
         for _ in range(3)
     ]
     for agent in agents:
@@ -248,20 +254,20 @@ def test_a_job_sees_a_clean_environment(machine: Machine) -> None:
     machine.scheduler = machine.another(
         AWS_SECRET_ACCESS_KEY="secret", VIRTUAL_ENV="/opt/venv", PATH=f"/opt/venv/bin:{os.environ['PATH']}"
     )
-    space, local_id = machine.submit("#!/bin/bash\nenv\ntrap -p\nulimit -c\n")
+    space, scheduler_job_id = machine.submit("#!/bin/bash\nenv\ntrap -p\nulimit -c\n")
 
-    machine.ended(local_id)
+    machine.ended(scheduler_job_id)
     seen = space.log_path("stdout", None).read_text()
 
-    assert f"CLOUDQ_LOCAL_JOB_ID={local_id}\n" in seen
+    assert f"CLOUDQ_LOCAL_JOB_ID={scheduler_job_id}\n" in seen
     for unwanted in ("AWS_", "venv", "ARY_TASK", "CLOUDQ_LOCAL_TASK_ID", "PYTHON", "''"):
         assert unwanted not in seen
 
 
 def test_a_broken_pipe_ends_a_command_in_a_job_as_in_a_login(machine: Machine) -> None:
-    space, local_id = machine.submit("#!/bin/bash\nyes | head -1\necho ${PIPESTATUS[0]}\n")
+    space, scheduler_job_id = machine.submit("#!/bin/bash\nyes | head -1\necho ${PIPESTATUS[0]}\n")
 
-    machine.ended(local_id)
+    machine.ended(scheduler_job_id)
 
     assert space.log_path("stdout", None).read_text() == "y\n141\n"
 

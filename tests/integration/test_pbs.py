@@ -186,11 +186,11 @@ def test_a_job_that_pbs_puts_back_runs_again_as_the_same_job(pbs_site: Site, pbs
     body = BASH + "echo run >> runs; cat runs; [ $(wc -l <runs) -eq 2 ] || sleep 300\n"
     with pbs_site.client() as client, pbs_site.agent():
         job_id = submit(client, pbs_site, body)
-        local_id = in_state(client, job_id, JobState.RUN)
+        scheduler_job_id = in_state(client, job_id, JobState.RUN)
         wait_until(lambda: out(client, job_id) == "run\n")
         pbs.set(holds=True)
-        pbs.change(local_id, rerun=True)
-        assert in_state(client, job_id, JobState.READY) == local_id
+        pbs.change(scheduler_job_id, rerun=True)
+        assert in_state(client, job_id, JobState.READY) == scheduler_job_id
         pbs.set(holds=False)
         job = ended(client, job_id)[0]
 

@@ -51,9 +51,9 @@ class Complex:
     def rows(self, command: str) -> Rows:
         return rows_of(self.type(command))
 
-    def until(self, local_id: str, states: str, options: str = "") -> Rows:
+    def until(self, scheduler_job_id: str, states: str, options: str = "") -> Rows:
         """Wait until all rows of the job are in one of *states*, and return them by id."""
-        command = f"qstat -x -f -w {options} '{local_id}'"
+        command = f"qstat -x -f -w {options} '{scheduler_job_id}'"
         wait_until(lambda: {row["job_state"] for row in self.rows(command).values()} <= set(states))
         return self.rows(command)
 
@@ -167,9 +167,9 @@ def test_a_server_that_is_away_answers_as_the_real_one(
 
 def test_an_id_that_cannot_be_looked_up_hides_no_other(pbs: Complex) -> None:
     real = transcript(11, "qstat -x -f -t 12.pbs2")
-    local_id = pbs.submit("-h ok.sh")
+    scheduler_job_id = pbs.submit("-h ok.sh")
 
-    for ids in (f"12.elsewhere {local_id}", f"{local_id} 12.elsewhere"):
+    for ids in (f"12.elsewhere {scheduler_job_id}", f"{scheduler_job_id} 12.elsewhere"):
         mine = pbs.type(f"qstat -x -f -t {ids}")
         assert (mine.status, said(mine)) == (1, said(real))  # the status in the transcript is that of a pipe
         assert set(rows_of(mine)) == {""}
@@ -225,11 +225,11 @@ def test_dependencies_are_shown_as_by_the_real_one(pbs: Complex) -> None:
 
 
 def test_a_held_array_is_shown_as_by_the_real_one(pbs: Complex) -> None:
-    local_id = pbs.submit("-h -J 1-3 arr300.sh")
-    pbs.until(local_id, "H")
+    scheduler_job_id = pbs.submit("-h -J 1-3 arr300.sh")
+    pbs.until(scheduler_job_id, "H")
     listing = transcript(5, "for n in subdel arrheld rerun").stdout
 
-    mine = pbs.rows(f"qstat -t -f -w '{local_id}'")
+    mine = pbs.rows(f"qstat -t -f -w '{scheduler_job_id}'")
     mine[""] = mine.pop("[]")
     blocks = re.split(r"(?m)^(?=Job Id: )", listing)
     real = rows_of(Transcript("", "".join(each for each in blocks if "Job Id: 103[" in each), "", 0))
@@ -241,7 +241,7 @@ def test_a_held_array_is_shown_as_by_the_real_one(pbs: Complex) -> None:
 
 
 def test_tasks_of_a_deleted_array_are_shown_as_by_the_real_one(pbs: Complex) -> None:
-    local_id = pbs.submit("-J 1-6%3 arr12.sh")
+    scheduler_job_id = pbs.submit("-J 1-6%3 arr12.sh")
     listed = "qstat -t -f -w -u $(id -un)"
 
     def is_so() -> bool:
@@ -251,7 +251,7 @@ def test_tasks_of_a_deleted_array_are_shown_as_by_the_real_one(pbs: Complex) -> 
 
     wait_until(is_so)
     rows = pbs.rows(listed)
-    waiting = f"'{local_id.replace('[]', '[6]')}'"
+    waiting = f"'{scheduler_job_id.replace('[]', '[6]')}'"
     assert ["array_index" in rows[task] for task in sorted(rows)] == [True] * 5 + [False]
     assert [rows[task].get("Exit_status") for task in ("[1]", "[2]", "[3]")] == ["0", "3", None]
 
@@ -259,20 +259,20 @@ def test_tasks_of_a_deleted_array_are_shown_as_by_the_real_one(pbs: Complex) -> 
     wait_until(lambda: pbs.rows(listed)["[6]"]["job_state"] == "X")
     deleted = pbs.rows(f"qstat -x -f -w {waiting}")["[6]"]
     again = pbs.type(f"qdel {waiting}")
-    none = pbs.type(f"qdel '{local_id.replace('[]', '[9]')}'")
+    none = pbs.type(f"qdel '{scheduler_job_id.replace('[]', '[9]')}'")
     real = rows_of(transcript(12, "n=$(qselect -N lists); qstat -x -f ${n%%[*}[6]", -1))["[6]"]
     assert deleted | {"Exit_status": ""} == real | {"Exit_status": ""}  # PBS sets the array's only sometimes
     for mine, theirs in ((again, transcript(5, "n=$(qselect -N subdel); qdel", -1)),
                          (none, transcript(5, "n=$(qselect -N subdel); qdel", 2))):  # fmt: skip
         assert (mine.status, said(mine)) == (theirs.status, said(theirs))
 
-    assert pbs.type(f"qdel '{local_id}'").status == 0
-    after = pbs.until(local_id, "F", "-t")
+    assert pbs.type(f"qdel '{scheduler_job_id}'").status == 0
+    after = pbs.until(scheduler_job_id, "F", "-t")
     whole = rows_of(transcript(12, "qstat -x -t -f $(qselect -x -N lists)"))
     assert {task: row["comment"][-15:] for task, row in after.items() if "array_index" not in row} == {
         task: row["comment"][-15:] for task, row in whole.items() if "array_index" not in row
     }
-    finished = pbs.type(f"qdel '{local_id}'")
+    finished = pbs.type(f"qdel '{scheduler_job_id}'")
     assert (finished.status, said(finished)) == (35, "qdel: Job has finished ID")
 
 
@@ -285,13 +285,13 @@ def test_values_are_damaged_as_by_the_real_one(pbs: Complex) -> None:
     real = _variables(transcript(6, "qstat -f -F json $(qselect -N nasty)").stdout)
     exports = " ".join(f"{name}=$'{value}'" for name, value in given.items() if name not in {"BS", "SQ"})
     typed = pbs.type(f"export {exports} BS='C:\\dir' SQ=\"it's\"; qsub -f -V -h ok.sh")
-    local_id = typed.stdout.strip()
-    mine = _variables(pbs.type(f"qstat -f -F json {local_id}").stdout)
+    scheduler_job_id = typed.stdout.strip()
+    mine = _variables(pbs.type(f"qstat -f -F json {scheduler_job_id}").stdout)
 
     assert {name: mine[name] for name in given} == {name: real[name] for name in given}
-    wide = pbs.type(f"qstat -f -w {local_id}").stdout
+    wide = pbs.type(f"qstat -f -w {scheduler_job_id}").stdout
     assert "NL=two\\nlines" in wide
-    assert "NL=two\nlines" in pbs.type(f"qstat -f {local_id}").stdout.replace("\n\t", "")
+    assert "NL=two\nlines" in pbs.type(f"qstat -f {scheduler_job_id}").stdout.replace("\n\t", "")
 
 
 def _variables(text: str) -> dict[str, Any]:
@@ -316,10 +316,10 @@ def test_a_failed_node_is_shown_as_by_the_real_one(stand_in: FakePbs, tmp_path: 
     mine = Complex(stand_in, tmp_path)
     again, once = mine.submit("long.sh"), mine.submit("-r n long.sh")
     array = mine.submit("-J 1-2 long.sh")
-    for local_id in (again, once, array):
-        mine.until(local_id, "RB")
+    for scheduler_job_id in (again, once, array):
+        mine.until(scheduler_job_id, "RB")
         stand_in.set(holds=True)
-        stand_in.change(local_id, node=True)
+        stand_in.change(scheduler_job_id, node=True)
     rows = mine.until(again, "Q")[""], mine.until(once, "F")[""]
     wait_until(lambda: mine.rows("qstat -t -f -w -u x")["[1]"]["job_state"] == "Q")
 
@@ -337,10 +337,12 @@ def test_a_job_that_cannot_start_is_shown_as_by_the_real_one(stand_in: FakePbs, 
     (tmp_path / "ok.sh").write_text("#!/bin/bash\n")
     stand_in.set(cannot_start=True)
     mine = Complex(stand_in, tmp_path)
-    local_id = mine.submit("ok.sh")
+    scheduler_job_id = mine.submit("ok.sh")
 
-    assert mine.until(local_id, "H") == rows_of(transcript(14, "qstat -x -t -f -w $(qselect -x -N nostart)"))
-    assert mine.type(f"qdel {local_id}").status == 0
-    ended = mine.until(local_id, "F")[""]
+    assert mine.until(scheduler_job_id, "H") == rows_of(
+        transcript(14, "qstat -x -t -f -w $(qselect -x -N nostart)")
+    )
+    assert mine.type(f"qdel {scheduler_job_id}").status == 0
+    ended = mine.until(scheduler_job_id, "F")[""]
     real = rows_of(transcript(14, "qstat -x -t -f -w $(qselect -x -N nostarts)", -1))["[1]"]
     assert (ended["comment"], ended["Exit_status"]) == (real["comment"], real["Exit_status"])

@@ -82,8 +82,8 @@ class Scheduler:
     """A limit that one job of the test exceeds."""
     own_option: str
     """An option that sets the job's name, where the scheduler has names."""
-    past_limit: Callable[[str], None] = lambda _local_id: None
-    tell: Callable[[str], str] = lambda _local_id: ""
+    past_limit: Callable[[str], None] = lambda _scheduler_job_id: None
+    tell: Callable[[str], str] = lambda _scheduler_job_id: ""
     forgets_soon: bool = False
     """True if the scheduler must be queried about a job before the other jobs have ended."""
 
@@ -94,7 +94,7 @@ def slurm_scheduler(request: pytest.FixtureRequest, root: Path) -> Iterator[Sche
     try:
         yield Scheduler(
             cluster.environment(), "1m", "--job-name=own_name", cluster.let_time_run_out,
-            lambda local_id: cluster.run("scontrol", "show", "job", local_id).stdout,
+            lambda scheduler_job_id: cluster.run("scontrol", "show", "job", scheduler_job_id).stdout,
             forgets_soon=True,
         )  # fmt: skip
     finally:
@@ -107,7 +107,7 @@ def grid_engine_scheduler(request: pytest.FixtureRequest, root: Path) -> Iterato
     try:
         yield Scheduler(
             cell.environment(), "3s", "-N own_name",
-            tell=lambda local_id: cell.run("qacct", "-j", local_id).stdout,
+            tell=lambda scheduler_job_id: cell.run("qacct", "-j", scheduler_job_id).stdout,
         )  # fmt: skip
     finally:
         cell.clear()
@@ -123,9 +123,9 @@ def pbs_scheduler(request: pytest.FixtureRequest, root: Path) -> Iterator[Schedu
     root.mkdir()
     stand_ins = FakePbs(root, slots=8)
 
-    def told(local_id: str) -> str:
+    def told(scheduler_job_id: str) -> str:
         with stand_ins.state() as state:
-            return str(state["jobs"][local_id.partition(".")[0]]["arguments"])
+            return str(state["jobs"][scheduler_job_id.partition(".")[0]]["arguments"])
 
     try:
         yield Scheduler(stand_ins.environment(), "2s", "-N own_name", tell=told)

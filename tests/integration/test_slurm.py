@@ -13,7 +13,7 @@ from cloudq.domain.jobs.job_state import JobState
 from tests.parts.counted_runs import check_all, submit_counted, submit_many
 from tests.parts.site import Site, ended, wait_until
 from tests.parts.slurm import Slurm
-from tests.parts.slurm_site import BASH, local_ids, out, ready, running, submit, told
+from tests.parts.slurm_site import BASH, out, ready, running, scheduler_job_ids, submit, told
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("slurm"), pytest.mark.timeout(600)]
 
@@ -70,14 +70,14 @@ def test_a_users_own_output_files_are_written_and_the_logs_are_found_all_the_sam
         array = submit(client, site, BASH + "#SBATCH -a 1-2 -o %a.txt\necho task $SLURM_ARRAY_TASK_ID\n")
         only_error = submit(client, site, BASH + "echo out; echo err >&2\n", submit_opt="-e err.txt")
         live = submit(client, site, BASH + "#SBATCH -o mine\necho begun\nsleep 60\n")
-        local_id = running(client, live)
+        scheduler_job_id = running(client, live)
         wait_until(lambda: out(client, live) == "begun\n")
         assert site.run("cloudqcli", "cancel", live).returncode == 0
         jobs = ended(client, both, joined, array, only_error, timeout=120)
 
         assert [told(job) for job in jobs] == [("DONE", 0)] * 4
         assert told(ended(client, live)[0])[0] == "DELETED"
-        assert local_id == client.job(live).jobid
+        assert scheduler_job_id == client.job(live).jobid
         assert out(client, both).count("\n") == 100_000
         assert (out(client, both, error=True), out(client, joined)) == ("problem\n", "out\n")
         assert out(client, joined, error=True) == "err\n"
@@ -199,9 +199,9 @@ def test_each_task_of_an_array_is_told_as_it_is_while_it_waits_and_as_it_ended(
         sparse = submit(client, site, BASH + body, array_tid="1,3,7%2", submit_opt="--hold")
         inside = submit(client, site, BASH + "#SBATCH -a 1-4\n" + body, submit_opt="--hold")
         endless = submit(client, site, BASH + "#SBATCH -a 2,3\necho begun\nexec sleep 300\n")
-        local_id = running(client, endless)
+        scheduler_job_id = running(client, endless)
         wait_until(lambda: [out(client, endless, task) for task in (2, 3)] == ["begun\n"] * 2)
-        slurm.run("scancel", f"{local_id}_3")
+        slurm.run("scancel", f"{scheduler_job_id}_3")
         slurm.run("scancel", f"{ready(client, inside)}_3")
         wait_until(lambda: len(tasks(client.job(inside))) == 4)
         assert tasks(client.job(sparse)) == dict.fromkeys((1, 3, 7), ("READY", None))
@@ -211,7 +211,7 @@ def test_each_task_of_an_array_is_told_as_it_is_while_it_waits_and_as_it_ended(
             slurm.run("scontrol", "release", ready(client, job_id))
         jobs = ended(client, sparse, inside)
         assert client.job(endless).state is JobState.RUN
-        slurm.run("scancel", f"{local_id}_2")
+        slurm.run("scancel", f"{scheduler_job_id}_2")
         jobs += ended(client, endless)
 
         assert [told(job)[0] for job in jobs] == ["ERROR", "DELETED", "DELETED"]
@@ -245,8 +245,8 @@ def test_a_job_that_ended_and_was_forgotten_while_no_agent_ran_is_told_as_it_was
     with site.client() as client:
         with site.agent():
             job_id = submit(client, site, BASH + "echo begun; sleep 5; exit 6\n")
-            local_id = running(client, job_id)
-        slurm.wait_until("the job is forgotten", lambda: not slurm.show_job(local_id), 120)
+            scheduler_job_id = running(client, job_id)
+        slurm.wait_until("the job is forgotten", lambda: not slurm.show_job(scheduler_job_id), 120)
         with site.agent():
             job = ended(client, job_id)[0]
 
@@ -294,7 +294,7 @@ def test_a_controller_that_crashed_and_comes_back_changes_no_state_and_adds_no_r
 
         check_all(client, {before: 3, during: 0}, runs)
     assert [change.state.value for change in job.changes][-2:] == ["RUN", "ERROR"]
-    assert [len(local_ids(slurm, job_id)) for job_id in (before, during)] == [1, 1]
+    assert [len(scheduler_job_ids(slurm, job_id)) for job_id in (before, during)] == [1, 1]
 
 
 def test_a_node_that_fails_and_a_job_that_must_make_room_are_told_as_they_were(

@@ -66,10 +66,10 @@ def test_what_only_accounting_knows_waits_for_accounting(rig: FaultySite) -> Non
     with rig.site.client() as client:
         with rig.site.agent():
             job_id = rig.running(client, KILLED_OUTRIGHT, "killed")
-        local_id = client.job(job_id).jobid
+        scheduler_job_id = client.job(job_id).jobid
         rig.let_go()
-        rig.wait_until_over(local_id)
-        rig.fake.forget(local_id)
+        rig.wait_until_over(scheduler_job_id)
+        rig.fake.forget(scheduler_job_id)
         rig.fake.goes_away({"do": "fail", "words": "sacct: error: slurm_persist_conn_open"}, "sacct")
         with rig.site.agent():
             wait_until(lambda: any(job.note.startswith("sacct") for job in client.jobs().jobs))

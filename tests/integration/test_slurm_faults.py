@@ -52,12 +52,12 @@ class Rig:
         files = space.begin_attempt(len(space.attempts()) + 1, "sbatch", 10)
         return self.scheduler.submit(plan_of(self.scheduler, space, options, array), files)
 
-    def ended(self, local_id: str) -> SchedulerStatus:
-        wait_until(lambda: self.status(local_id).life is Life.ENDED)
-        return self.status(local_id)
+    def ended(self, scheduler_job_id: str) -> SchedulerStatus:
+        wait_until(lambda: self.status(scheduler_job_id).life is Life.ENDED)
+        return self.status(scheduler_job_id)
 
-    def status(self, local_id: str, task: int | None = None) -> SchedulerStatus:
-        return self.scheduler.poll([local_id])[local_id].tasks[task]
+    def status(self, scheduler_job_id: str, task: int | None = None) -> SchedulerStatus:
+        return self.scheduler.poll([scheduler_job_id])[scheduler_job_id].tasks[task]
 
 
 @pytest.fixture
@@ -121,47 +121,50 @@ def test_the_own_clusters_name_beside_an_id_makes_no_difference(rig: Rig) -> Non
 
 def test_a_waiting_task_that_is_gone_from_its_array_was_canceled(rig: Rig) -> None:
     rig.slurm.set(holds=True)
-    local_id = rig.submit(rig.space(), array="1-3")
-    rig.scheduler.poll([local_id])
+    scheduler_job_id = rig.submit(rig.space(), array="1-3")
+    rig.scheduler.poll([scheduler_job_id])
 
-    rig.slurm.cancel(f"{local_id}_2")
+    rig.slurm.cancel(f"{scheduler_job_id}_2")
 
-    assert rig.status(local_id, 2).verdict is JobState.DELETED
-    assert rig.status(local_id, 2).verdict is JobState.DELETED
-    assert [rig.status(local_id, task).life for task in (1, 3)] == [Life.QUEUED] * 2
-    assert 2 not in rig.another().poll([local_id])[local_id].tasks
+    assert rig.status(scheduler_job_id, 2).verdict is JobState.DELETED
+    assert rig.status(scheduler_job_id, 2).verdict is JobState.DELETED
+    assert [rig.status(scheduler_job_id, task).life for task in (1, 3)] == [Life.QUEUED] * 2
+    assert 2 not in rig.another().poll([scheduler_job_id])[scheduler_job_id].tasks
 
 
 def test_a_waiting_task_that_is_gone_after_a_long_silence_may_have_run(rig: Rig) -> None:
     rig.slurm.set(holds=True, min_job_age=1)
-    local_id = rig.submit(rig.space(), array="1-3")
-    rig.scheduler.poll([local_id])
+    scheduler_job_id = rig.submit(rig.space(), array="1-3")
+    rig.scheduler.poll([scheduler_job_id])
     polled_at = rig.workspace.clock.elapsed()
 
-    rig.slurm.cancel(f"{local_id}_2")
+    rig.slurm.cancel(f"{scheduler_job_id}_2")
     wait_until(lambda: rig.workspace.clock.elapsed() - polled_at > 1)
 
-    assert 2 not in rig.scheduler.poll([local_id])[local_id].tasks
+    assert 2 not in rig.scheduler.poll([scheduler_job_id])[scheduler_job_id].tasks
 
 
 def test_an_end_that_was_seen_is_known_after_slurm_forgot_the_job(rig: Rig) -> None:
     space = rig.space("exit 4")
-    local_id = rig.submit(space)
-    assert (rig.ended(local_id).verdict, rig.status(local_id).exit_code) == (JobState.ERROR, 4)
-    rig.slurm.forget(local_id)
+    scheduler_job_id = rig.submit(space)
+    assert (rig.ended(scheduler_job_id).verdict, rig.status(scheduler_job_id).exit_code) == (
+        JobState.ERROR,
+        4,
+    )
+    rig.slurm.forget(scheduler_job_id)
 
-    assert rig.status(local_id).exit_code == 4
-    assert rig.another().poll([local_id]) == {}
-    rig.scheduler.forget(space.tag, [local_id])
-    assert rig.scheduler.poll([local_id]) == {}
+    assert rig.status(scheduler_job_id).exit_code == 4
+    assert rig.another().poll([scheduler_job_id]) == {}
+    rig.scheduler.forget(space.tag, [scheduler_job_id])
+    assert rig.scheduler.poll([scheduler_job_id]) == {}
 
 
 def test_the_exit_code_of_a_failed_job_is_asked_for_once(rig: Rig) -> None:
-    local_id = rig.submit(rig.space("exit 4"))
-    rig.ended(local_id)
+    scheduler_job_id = rig.submit(rig.space("exit 4"))
+    rig.ended(scheduler_job_id)
     asked = rig.slurm.calls("scontrol")
 
-    rig.scheduler.poll([local_id])
+    rig.scheduler.poll([scheduler_job_id])
 
     assert rig.slurm.calls("scontrol") == asked
 
@@ -169,27 +172,29 @@ def test_the_exit_code_of_a_failed_job_is_asked_for_once(rig: Rig) -> None:
 def test_accounting_knows_what_slurm_forgot(rig: Rig) -> None:
     rig.slurm.set(accounting=True)
     space = rig.space("exit 4")
-    local_id = rig.submit(space)
-    rig.ended(local_id)
-    rig.slurm.forget(local_id)
+    scheduler_job_id = rig.submit(space)
+    rig.ended(scheduler_job_id)
+    rig.slurm.forget(scheduler_job_id)
     successor = rig.another()
 
-    status = successor.poll([local_id])[local_id].tasks[None]
+    status = successor.poll([scheduler_job_id])[scheduler_job_id].tasks[None]
 
     assert (status.verdict, status.exit_code) == (JobState.ERROR, 4)
-    assert successor.find(space.tag) == (local_id,)
+    assert successor.find(space.tag) == (scheduler_job_id,)
     rig.slurm.next_fails("sacct", DOWN)
     running = rig.submit(rig.space("sleep 30"))
-    answer = successor.poll([local_id, running])
-    assert answer[local_id].unanswered.startswith("sacct")
+    answer = successor.poll([scheduler_job_id, running])
+    assert answer[scheduler_job_id].unanswered.startswith("sacct")
     assert not answer[running].unanswered
-    assert successor.poll([local_id])[local_id].tasks[None] == status
+    assert successor.poll([scheduler_job_id])[scheduler_job_id].tasks[None] == status
 
 
 def test_a_job_that_scontrol_does_not_tell_of_holds_up_no_other(rig: Rig) -> None:
     failed = [rig.submit(rig.space("exit 4")) for _ in range(3)]
     fine = rig.submit(rig.space("exit 0"))
-    rig.slurm.wait_until(lambda jobs: all(_is_over(jobs[local_id]) for local_id in (*failed, fine)))
+    rig.slurm.wait_until(
+        lambda jobs: all(_is_over(jobs[scheduler_job_id]) for scheduler_job_id in (*failed, fine))
+    )
     rig.scheduler.poll([])
     rig.slurm.goes_away(DOWN, "scontrol")
     asked = rig.slurm.calls("scontrol")
@@ -197,10 +202,10 @@ def test_a_job_that_scontrol_does_not_tell_of_holds_up_no_other(rig: Rig) -> Non
     answer = rig.scheduler.poll([*failed, fine])
 
     assert answer[fine].tasks[None].verdict is JobState.DONE
-    assert all("Unable to contact" in answer[local_id].unanswered for local_id in failed)
+    assert all("Unable to contact" in answer[scheduler_job_id].unanswered for scheduler_job_id in failed)
     assert rig.slurm.calls("scontrol") == asked + 1
     rig.slurm.comes_back()
-    assert [rig.status(local_id).exit_code for local_id in failed] == [4, 4, 4]
+    assert [rig.status(scheduler_job_id).exit_code for scheduler_job_id in failed] == [4, 4, 4]
 
 
 def _is_over(job: dict[str, Any]) -> bool:
@@ -209,19 +214,19 @@ def _is_over(job: dict[str, Any]) -> bool:
 
 def test_an_id_that_was_given_anew_is_anothers_job(rig: Rig) -> None:
     first = rig.space("exit 0")
-    local_id = rig.submit(first)
-    rig.ended(local_id)
+    scheduler_job_id = rig.submit(first)
+    rig.ended(scheduler_job_id)
     rig.slurm.reset()
     second = rig.space("sleep 30")
 
-    assert rig.submit(second) == local_id
-    assert rig.scheduler.poll([local_id])[local_id].tag == second.tag
+    assert rig.submit(second) == scheduler_job_id
+    assert rig.scheduler.poll([scheduler_job_id])[scheduler_job_id].tag == second.tag
     assert rig.scheduler.find(first.tag) == ()
 
 
 def test_an_id_that_a_job_of_the_users_own_has_now_is_not_known(rig: Rig, tmp_path: Path) -> None:
-    local_id = rig.submit(rig.space("sleep 30"))
-    rig.scheduler.poll([local_id])
+    scheduler_job_id = rig.submit(rig.space("sleep 30"))
+    rig.scheduler.poll([scheduler_job_id])
     rig.slurm.end_everything()
     rig.slurm.reset()
     own = tmp_path / "own.sh"
@@ -229,8 +234,8 @@ def test_an_id_that_a_job_of_the_users_own_has_now_is_not_known(rig: Rig, tmp_pa
     argv = ("sbatch", "--parsable", "--output=/dev/null", str(own))
     done = run_to_end(Command(argv, tmp_path, {**os.environ, **rig.slurm.environment()}), 10)
 
-    assert done.stdout.strip() == local_id
-    assert rig.scheduler.poll([local_id]) == {}
+    assert done.stdout.strip() == scheduler_job_id
+    assert rig.scheduler.poll([scheduler_job_id]) == {}
 
 
 def test_what_a_script_leaves_in_the_background_does_not_hold_its_end_up(rig: Rig) -> None:

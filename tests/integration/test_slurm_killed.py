@@ -17,7 +17,7 @@ from tests.parts.doomed_agent import FORK, Doom, DoomedAgent
 from tests.parts.held_up_sbatch import HANGS, LATE, HeldUpSbatch
 from tests.parts.site import Site, ended, wait_until
 from tests.parts.slurm import Slurm
-from tests.parts.slurm_site import live_jobs, local_ids, ready, running, set_times
+from tests.parts.slurm_site import live_jobs, ready, running, scheduler_job_ids, set_times
 
 pytestmark = [pytest.mark.real, pytest.mark.xdist_group("slurm"), pytest.mark.timeout(1800)]
 
@@ -76,8 +76,8 @@ def test_an_sbatch_that_hangs_while_its_agent_is_killed_and_succeeds_later_adds_
         killed.kill()
         killed.wait()
         sbatch.let_go(ids["no agent"])
-        wait_until(lambda: bool(local_ids(slurm, ids["no agent"])))
-        soon_forgotten = local_ids(slurm, ids["no agent"])
+        wait_until(lambda: bool(scheduler_job_ids(slurm, ids["no agent"])))
+        soon_forgotten = scheduler_job_ids(slurm, ids["no agent"])
         try:
             with site.agent():
                 wait_until(lambda: "still running" in note(client, ids["its successor"]))
@@ -92,7 +92,7 @@ def test_an_sbatch_that_hangs_while_its_agent_is_killed_and_succeeds_later_adds_
         finally:
             sbatch.let_go(*ids.values())
 
-    submitted = {during: local_ids(slurm, job_id) for during, job_id in ids.items()}
+    submitted = {during: scheduler_job_ids(slurm, job_id) for during, job_id in ids.items()}
     submitted["no agent"] |= soon_forgotten
     assert [len(found) for found in submitted.values()] == [1, 1, 2]
     [late] = submitted["its successor's submission"] - {own}
@@ -123,7 +123,7 @@ def test_hanging_sbatch_holds_up_no_other_job_and_no_cancel(
         finally:
             sbatch.let_go(hangs)
         ended(client, other)
-        wait_until(lambda: bool(local_ids(slurm, hangs)))
+        wait_until(lambda: bool(scheduler_job_ids(slurm, hangs)))
         slurm.wait_until("nothing lives", lambda: not live_jobs(slurm, hangs))
 
     assert [job.state for job in canceled] == [JobState.DELETED, JobState.DELETED]
@@ -148,8 +148,8 @@ def test_an_agent_that_was_stopped_before_it_submitted_and_wakes_after_its_succe
         try:
             own = ready(client, job_id)
             stopped.resume()
-            wait_until(lambda: len(local_ids(slurm, job_id)) == 2)
-            [late] = local_ids(slurm, job_id) - {own}
+            wait_until(lambda: len(scheduler_job_ids(slurm, job_id)) == 2)
+            [late] = scheduler_job_ids(slurm, job_id) - {own}
             starts = own if first == "the successor's" else late
             slurm.run("scontrol", "release", starts)
             slurm.wait_for_state(starts, "RUNNING")

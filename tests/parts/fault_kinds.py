@@ -89,7 +89,9 @@ SLURM = Kind(
     refusal="sbatch: error: no",
     strange_state="LEVITATING",
     first_id="1",
-    is_over=lambda jobs, local_id: _are_all(jobs, local_id, {"COMPLETED", "FAILED", "CANCELLED"}),
+    is_over=lambda jobs, scheduler_job_id: _are_all(
+        jobs, scheduler_job_id, {"COMPLETED", "FAILED", "CANCELLED"}
+    ),
 )
 
 _SEND_ERROR = 'error: unable to send message to qmaster using port 6444 on host "m": got send error'
@@ -112,7 +114,7 @@ GRID_ENGINE = Kind(
     refusal="Unable to run job: no",
     strange_state="Lr",
     first_id="1",
-    is_over=lambda jobs, local_id: local_id not in jobs,
+    is_over=lambda jobs, scheduler_job_id: scheduler_job_id not in jobs,
 )
 
 _PBS_DOWN: Fault = {
@@ -136,7 +138,7 @@ PBS = Kind(
     refusal="qsub: no points left",
     strange_state="L",
     first_id="1.pbs1",
-    is_over=lambda jobs, local_id: _are_all(jobs, local_id.partition(".")[0], {"F", "X"}),
+    is_over=lambda jobs, scheduler_job_id: _are_all(jobs, scheduler_job_id.partition(".")[0], {"F", "X"}),
 )  # fmt: skip
 
 KINDS = {"slurm": SLURM, "grid engine": GRID_ENGINE, "pbs": PBS}
@@ -166,9 +168,9 @@ class FaultRig:
 
     def running(self) -> str:
         """Return the scheduler job id of a running job."""
-        local_id = self.submit(self.space())
-        wait_until(lambda: self.status(local_id).life is Life.RUNNING)
-        return local_id
+        scheduler_job_id = self.submit(self.space())
+        wait_until(lambda: self.status(scheduler_job_id).life is Life.RUNNING)
+        return scheduler_job_id
 
-    def status(self, local_id: str, task: int | None = None) -> SchedulerStatus:
-        return self.scheduler.poll([local_id])[local_id].tasks[task]
+    def status(self, scheduler_job_id: str, task: int | None = None) -> SchedulerStatus:
+        return self.scheduler.poll([scheduler_job_id])[scheduler_job_id].tasks[task]

@@ -58,9 +58,9 @@ class FaultySite:
         before = self.fake.calls(command)
         wait_until(lambda: self.fake.calls(command) >= before + more)
 
-    def wait_until_over(self, local_id: str) -> None:
+    def wait_until_over(self, scheduler_job_id: str) -> None:
         """Wait until the scheduler itself has ended the job."""
-        self.fake.wait_until(lambda jobs: self.kind.is_over(jobs, local_id))
+        self.fake.wait_until(lambda jobs: self.kind.is_over(jobs, scheduler_job_id))
 
     def told(self, client: Client, *job_ids: str) -> list[tuple[str, int | None]]:
         """Return the final states and exit codes of jobs."""

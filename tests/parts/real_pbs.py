@@ -46,18 +46,18 @@ class RealPbs:
             pytest.skip(f"the PBS at {PREFIX} must have one node with 2 CPUs or more, not {cpus}")
         return ("-l", f"select=1:ncpus={cpus[0] // 2}")
 
-    def delete(self, *local_ids: str) -> None:
+    def delete(self, *scheduler_job_ids: str) -> None:
         """Delete jobs or tasks, as another user would."""
-        self._must("qdel", *local_ids)
+        self._must("qdel", *scheduler_job_ids)
 
-    def release(self, local_id: str) -> None:
+    def release(self, scheduler_job_id: str) -> None:
         """Release a job that its user holds."""
-        self._must("qrls", local_id)
+        self._must("qrls", scheduler_job_id)
 
-    def change(self, local_id: str, **changes: Any) -> None:
+    def change(self, scheduler_job_id: str, **changes: Any) -> None:
         """Put a job back into the queue."""
         assert changes == {"rerun": True}
-        self._as_manager("qrerun", local_id)
+        self._as_manager("qrerun", scheduler_job_id)
 
     def set(self, **settings: Any) -> None:
         """Change those settings of the server that the stand-in has, too."""

@@ -58,7 +58,7 @@ class Start:
 
     tag: ClaimTag
     task: int | None
-    local_id: str
+    scheduler_job_id: str
     at: float
 
 
@@ -89,7 +89,7 @@ class _Task:
 
 @define
 class _Job:
-    local_id: str
+    scheduler_job_id: str
     submission: Submission
     tasks: dict[int | None, _Task]
     limit_s: float | None
@@ -220,7 +220,7 @@ class ScriptedScheduler:
         return files.stdout.read_text() if files.stdout.exists() else None
 
     def _accept(self, submission: Submission, files: AttemptFiles | None) -> str:
-        local_id = str(next(self._ids))
+        scheduler_job_id = str(next(self._ids))
         job_shell = _content(submission.job_shell)
         header = header_lines(Jobscript("job_shell", job_shell), self.dialect.header)
         assert header == submission.header_lines, "the header lines are those that the scheduler reads"
@@ -228,14 +228,16 @@ class ScriptedScheduler:
         tasks: list[int | None] = [None] if submission.array is None else list(submission.array)
         attempt = attempt_of(job_shell.decode())
         limit = float(options.time.seconds) if options.time else None
-        self._jobs[local_id] = _Job(local_id, submission, {task: _Task() for task in tasks}, limit, attempt)
-        self.submissions.append((local_id, submission))
-        self.accepted_at[local_id] = self._clock.elapsed()
+        self._jobs[scheduler_job_id] = _Job(
+            scheduler_job_id, submission, {task: _Task() for task in tasks}, limit, attempt
+        )
+        self.submissions.append((scheduler_job_id, submission))
+        self.accepted_at[scheduler_job_id] = self._clock.elapsed()
         if files is not None:
-            files.stdout.write_text(local_id)
+            files.stdout.write_text(scheduler_job_id)
             files.status.write_text("0")
         self._start_waiting(self._clock.elapsed())
-        return local_id
+        return scheduler_job_id
 
     def _accept_late(self, submission: Submission, files: AttemptFiles) -> None:
         self.late.remove(submission)
@@ -246,14 +248,16 @@ class ScriptedScheduler:
 
     def find(self, tag: ClaimTag) -> tuple[str, ...]:
         self._ask()
-        return tuple(job.local_id for job in self._jobs.values() if job.submission.tag == tag)
+        return tuple(job.scheduler_job_id for job in self._jobs.values() if job.submission.tag == tag)
 
-    def poll(self, local_ids: Sequence[str]) -> Mapping[str, LocalJob]:
+    def poll(self, scheduler_job_ids: Sequence[str]) -> Mapping[str, LocalJob]:
         self._ask()
         return {
-            local_id: LocalJob({task: each.status for task, each in job.tasks.items()}, job.submission.tag)
-            for local_id in local_ids
-            if (job := self._jobs.get(local_id)) is not None
+            scheduler_job_id: LocalJob(
+                {task: each.status for task, each in job.tasks.items()}, job.submission.tag
+            )
+            for scheduler_job_id in scheduler_job_ids
+            if (job := self._jobs.get(scheduler_job_id)) is not None
         }
 
     def work_dirs(self) -> Mapping[str, str]:
@@ -277,10 +281,14 @@ class ScriptedScheduler:
 
     # Ending -----------------------------------------------------------------------------------
 
-    def cancel(self, local_ids: Sequence[str]) -> None:
+    def cancel(self, scheduler_job_ids: Sequence[str]) -> None:
         self._ask()
-        self.canceled.extend(local_ids)
-        doomed = [job for local_id in local_ids if (job := self._jobs.get(local_id)) is not None]
+        self.canceled.extend(scheduler_job_ids)
+        doomed = [
+            job
+            for scheduler_job_id in scheduler_job_ids
+            if (job := self._jobs.get(scheduler_job_id)) is not None
+        ]
 
         def end(_: float) -> None:
             for job in doomed:
@@ -288,9 +296,9 @@ class ScriptedScheduler:
 
         self._carry_out(end)
 
-    def cancel_tasks(self, local_id: str, tasks: Sequence[int]) -> None:
+    def cancel_tasks(self, scheduler_job_id: str, tasks: Sequence[int]) -> None:
         self._ask()
-        job = self._jobs.get(local_id)
+        job = self._jobs.get(scheduler_job_id)
 
         def end_tasks(now: float) -> None:
             for number in tasks:
@@ -307,31 +315,31 @@ class ScriptedScheduler:
         else:
             cancel(now)
 
-    def forget(self, tag: ClaimTag, local_ids: Sequence[str]) -> None:
-        for local_id in local_ids:
-            job = self._jobs.get(local_id)
+    def forget(self, tag: ClaimTag, scheduler_job_ids: Sequence[str]) -> None:
+        for scheduler_job_id in scheduler_job_ids:
+            job = self._jobs.get(scheduler_job_id)
             if job is not None and job.submission.tag == tag and job.is_ended():
-                del self._jobs[local_id]
+                del self._jobs[scheduler_job_id]
 
-    def preempt(self, local_id: str) -> None:
+    def preempt(self, scheduler_job_id: str) -> None:
         """End a running job as a scheduler does that needs its slot for another job."""
         self.advance()
-        if job := self._jobs.get(local_id):
+        if job := self._jobs.get(scheduler_job_id):
             self._stop(job, JobState.ERROR, "preempted")
 
-    def requeue(self, local_id: str) -> None:
+    def requeue(self, scheduler_job_id: str) -> None:
         """Put a running job back into the queue under its own id; its script is cut off."""
         self.advance()
-        for task in self._jobs[local_id].tasks.values():
+        for task in self._jobs[scheduler_job_id].tasks.values():
             if task.status.life is Life.RUNNING:
                 task.run += 1
                 task.shell_holds = False
                 task.status = SchedulerStatus(Life.QUEUED, reason="requeued")
         self._start_waiting(self._clock.elapsed())
 
-    def lose(self, local_id: str) -> None:
+    def lose(self, scheduler_job_id: str) -> None:
         """Forget a job without a trace; a running script is cut off."""
-        self._jobs.pop(local_id, None)
+        self._jobs.pop(scheduler_job_id, None)
 
     def reset(self) -> None:
         """Forget all jobs and restart the ids, as a controller does that lost its state."""
@@ -339,7 +347,7 @@ class ScriptedScheduler:
         self._ids = count(1)
 
     def _stop(self, job: _Job, verdict: JobState, reason: str) -> None:
-        if self._jobs.get(job.local_id) is not job:  # it was forgotten in the meantime
+        if self._jobs.get(job.scheduler_job_id) is not job:  # it was forgotten in the meantime
             return
         for number, task in job.tasks.items():
             if task.status.life is not Life.ENDED:
@@ -369,7 +377,7 @@ class ScriptedScheduler:
             if self._forget_after_s is None or job.ended_at is None:
                 continue
             if now - job.ended_at >= self._forget_after_s:
-                del self._jobs[job.local_id]
+                del self._jobs[job.scheduler_job_id]
 
     # The job shells ---------------------------------------------------------------------------
 
@@ -395,7 +403,7 @@ class ScriptedScheduler:
             refused = (JobState.ERROR, NOT_ITS_TURN if job.submission.job_shell.exists() else 127)
             self._at(now, lambda due: self._end_of_run(job, number, run, *refused, "", due))
             return
-        self.starts.append(Start(job.submission.tag, number, job.local_id, now))
+        self.starts.append(Start(job.submission.tag, number, job.scheduler_job_id, now))
         script = self._behaviour(job.submission, number)
         for stream in ("stdout", "stderr"):
             text = getattr(script, stream)
@@ -416,8 +424,8 @@ class ScriptedScheduler:
         control = job.submission.control_dir
         task.started = self._clock.now().strftime(_RECORD_TIME)
         lock = control / record_name("lock", number)
-        start = control / f"{record_name('start', number)}.{job.local_id}"
-        submission = f"local_id={job.local_id}\nattempt={job.attempt}\n"
+        start = control / f"{record_name('start', number)}.{job.scheduler_job_id}"
+        submission = f"local_id={job.scheduler_job_id}\nattempt={job.attempt}\n"
         try:
             task.shell_holds = not lock.exists() or lock.read_text().startswith(submission)
             if task.shell_holds:
@@ -433,7 +441,7 @@ class ScriptedScheduler:
         self, job: _Job, number: int | None, run: int, verdict: JobState, code: int, reason: str, due: float
     ) -> None:
         task = job.tasks[number]
-        is_known = self._jobs.get(job.local_id) is job
+        is_known = self._jobs.get(job.scheduler_job_id) is job
         if is_known and task.run == run and task.status.life is Life.RUNNING:
             self._end(job, number, verdict, code, reason, due)
             self._start_waiting(due)
@@ -463,7 +471,7 @@ class ScriptedScheduler:
         if script.dies_without_record:
             return
         told = {
-            "local_id": job.local_id,
+            "local_id": job.scheduler_job_id,
             "exit_code": code,
             "signal": "TERM" if cut_off else "",
             "host": "scripted",

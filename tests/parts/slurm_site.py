@@ -66,7 +66,7 @@ def ready(client: Client, job_id: str) -> str:
     return client.job(job_id).jobid
 
 
-def local_ids(slurm: Slurm, job_id: str, *states: str) -> set[str]:
+def scheduler_job_ids(slurm: Slurm, job_id: str, *states: str) -> set[str]:
     """Return the scheduler job ids that were submitted for a job."""
     lines = slurm.run("squeue", "-h", f"--states={','.join(states or ['all'])}", "-o", "%A %o").stdout
     return {line.split()[0] for line in lines.splitlines() if f"/{job_id}." in line}
@@ -74,4 +74,4 @@ def local_ids(slurm: Slurm, job_id: str, *states: str) -> set[str]:
 
 def live_jobs(slurm: Slurm, job_id: str) -> set[str]:
     """Return the scheduler job ids that have not ended."""
-    return local_ids(slurm, job_id, "pending", "running", "completing")
+    return scheduler_job_ids(slurm, job_id, "pending", "running", "completing")

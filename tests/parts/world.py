@@ -169,7 +169,7 @@ class Agent:
             if lease.acquire(self.parts.run.check_store) is not None:
                 return
             self.parts.run.cycle.begin_epoch()
-        lease.beat_if_due()
+        lease.send_heartbeat_if_due()
         self.parts.run._cycle()
 
     def cycles(self, count: int, every_s: float = POLL_S) -> None:

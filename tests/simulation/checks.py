@@ -227,14 +227,14 @@ class Checks:
                 return True
         return False
 
-    def before_a_cancel(self, process: Process, local_ids: Sequence[str]) -> None:
+    def before_a_cancel(self, process: Process, scheduler_job_ids: Sequence[str]) -> None:
         """Check that a scheduler job is canceled for its owner, for a newer claim, or as a duplicate.
 
         A duplicate is a job beside another one of the same claim.
         """
         scheduler = process.scheduler()
-        for local_id in local_ids:
-            job = scheduler._jobs.get(local_id)
+        for scheduler_job_id in scheduler_job_ids:
+            job = scheduler._jobs.get(scheduler_job_id)
             wish = self.life.wishes.get(job.submission.tag.job_id) if job else None
             if job is None or wish is None or job.is_ended() or wish.is_cancel_tried or wish.is_taken_back:
                 continue
@@ -242,7 +242,9 @@ class Checks:
             if tag.job_id in self.life.disturbed or tag.n > 1:
                 continue
             if [each.tag for _, each in scheduler.submissions].count(tag) == 1:
-                self._break(f"I5 local job {local_id} of {tag} is canceled, and nobody asked for that")
+                self._break(
+                    f"I5 local job {scheduler_job_id} of {tag} is canceled, and nobody asked for that"
+                )
 
     def after_a_call(
         self, process: Process, method: str, args: tuple[Any, ...], inner: Any, answer: Any
@@ -256,24 +258,26 @@ class Checks:
 
     def _judge_poll(self, process: Process, args: tuple[Any, ...], scheduler: Any, _: Any) -> None:
         """Check protocol 4.3: a second submission of a claim whose script runs is canceled."""
-        asked = {job.local_id: job for each in args[0] if (job := scheduler._jobs.get(each))}
+        asked = {job.scheduler_job_id: job for each in args[0] if (job := scheduler._jobs.get(each))}
         running = {
-            job.submission.tag: job.local_id
+            job.submission.tag: job.scheduler_job_id
             for job in asked.values()
             if all(task.shell_holds or task.status.life is Stage.ENDED for task in job.tasks.values())
             and not job.is_ended()
             and process.home in job.submission.control_dir.parents
         }
-        for local_id, job in asked.items():
+        for scheduler_job_id, job in asked.items():
             if process.home not in job.submission.control_dir.parents:
                 continue  # another home submitted it, with its own locks
             if job.submission.tag in self.life.misfortunes.purged:
                 continue  # no lock shows which of them runs, until the files count as removed (protocol 5.7)
             is_waiting = all(task.status.life is Stage.QUEUED for task in job.tasks.values())
-            if is_waiting and running.get(job.submission.tag, local_id) != local_id:
-                process.beside[local_id] += 1
-                if process.beside[local_id] > POLLS_TO_CANCEL:
-                    self._break(f"I1 local job {local_id} of {job.submission.tag} waits beside another")
+            if is_waiting and running.get(job.submission.tag, scheduler_job_id) != scheduler_job_id:
+                process.beside[scheduler_job_id] += 1
+                if process.beside[scheduler_job_id] > POLLS_TO_CANCEL:
+                    self._break(
+                        f"I1 local job {scheduler_job_id} of {job.submission.tag} waits beside another"
+                    )
 
     def _judge_attempt(self, process: Process, args: tuple[Any, ...], space: Any, _: Any) -> None:
         """Check protocol 4.4: after an attempt with unknown outcome, the agent asks twice before the next."""
@@ -296,10 +300,14 @@ class Checks:
     def _judge_publishing(self, process: Process, _args: tuple[Any, ...], making: Any, _: Any) -> None:
         """Check that no agent, not even a former holder, replaces files from which a script was started."""
         scheduler, home = process.scheduler(), process.home
-        started = {start.local_id for start in scheduler.starts if start.tag == making.tag}
-        for local_id, submission in scheduler.submissions if started else ():
+        started = {start.scheduler_job_id for start in scheduler.starts if start.tag == making.tag}
+        for scheduler_job_id, submission in scheduler.submissions if started else ():
             of_this_home = home in submission.control_dir.parents and submission.tag == making.tag
-            if of_this_home and local_id in started and making.tag not in self.life.misfortunes.purged:
+            if (
+                of_this_home
+                and scheduler_job_id in started
+                and making.tag not in self.life.misfortunes.purged
+            ):
                 self._break(f"I1 the files of {making.tag}, whose script has started, were made anew")
 
     # At rest -------------------------------------------------------------------------------------
@@ -308,13 +316,13 @@ class Checks:
         self._starts_once()
         self._held_jobs_wait()
         self._no_start_after_the_end()
-        self._markers_stand()
+        self._queue_entries_stand()
 
     def _starts_once(self) -> None:
         for place in self.life.systems:
             starts = place.scheduler.starts
             for start in starts[self.seen_starts.get(place.name, 0) :]:
-                submitted_at = place.scheduler.accepted_at[start.local_id]
+                submitted_at = place.scheduler.accepted_at[start.scheduler_job_id]
                 begun = Begun(place.name, self._home_of(place, start), start, submitted_at)
                 self.starts.setdefault((start.tag.job_id, start.tag.n), []).append(begun)
                 self._judge_starts(begun)
@@ -323,14 +331,14 @@ class Checks:
     def _home_of(self, place: Place, start: Start) -> Path:
         """Return the home whose agent submitted the job that started."""
         of_claim = [each for _, each in place.scheduler.submissions if each.tag == start.tag]
-        started = dict(place.scheduler.submissions).get(start.local_id)
+        started = dict(place.scheduler.submissions).get(start.scheduler_job_id)
         control_dir = (started if started in of_claim else of_claim[-1]).control_dir
         return next(home for home in place.homes if home in control_dir.parents)
 
     def _judge_starts(self, begun: Begun) -> None:
         start, misfortunes = begun.start, self.life.misfortunes
         of_task = [
-            (each.system, each.start.local_id)
+            (each.system, each.start.scheduler_job_id)
             for each in self.starts[start.tag.job_id, start.tag.n]
             if each.start.task == start.task and not misfortunes.hid(each, begun)
         ]
@@ -367,7 +375,7 @@ class Checks:
             if len(self._starts_of(job_id, record)) > count:
                 self._break(f"I5 {job_id} was started after its end")
 
-    def _markers_stand(self) -> None:
+    def _queue_entries_stand(self) -> None:
         for job_id, wish in self.life.wishes.items():
             store = self.life.store
             record = store.jobs.get(job_id)
@@ -398,8 +406,8 @@ class Checks:
             known |= holdings.withdraw | holdings.superseded
             for key in store.keys(f"queue/{system}/"):
                 name = key.rsplit("/", 1)[1]
-                is_marker = name.count(".") == 1
-                if is_marker and key in told and name not in {str(tag) for tag in known}:
+                is_queue_entry = name.count(".") == 1
+                if is_queue_entry and key in told and name not in {str(tag) for tag in known}:
                     self._break(f"I2 {system} was told of {name} and does not know of it")
 
     # At the end ----------------------------------------------------------------------------------

@@ -60,9 +60,9 @@ class Process:
     is_dead: bool = False
     is_busy: bool = False
     """Whether it is in the middle of something: held up, or running."""
-    beat: Callable[[], None] | None = None
+    send_heartbeat: Callable[[], None] | None = None
     """The work of its second thread."""
-    is_beating: bool = False
+    is_sending_heartbeat: bool = False
     home: Path | None = None
     """The directory of its files."""
     host: Host | None = None
@@ -253,12 +253,12 @@ class Process:
         """Let the call take time, in which the process's other thread continues."""
         self._meet("a call lasts")
         self.life.pass_by(self.life.dice.random.uniform(0, 30))
-        if self.beat is not None and not self.is_beating:
-            self.is_beating = True
+        if self.send_heartbeat is not None and not self.is_sending_heartbeat:
+            self.is_sending_heartbeat = True
             try:
-                self.beat()
+                self.send_heartbeat()
             finally:
-                self.is_beating = False
+                self.is_sending_heartbeat = False
 
     def _faulty(self, port: str, method: str, work: Work, args: tuple[Any, ...]) -> Any:
         dice, rates = self.life.dice, self.life.rates
@@ -268,8 +268,8 @@ class Process:
             if self.scheduler().cancel_lag_s:
                 self._meet("scheduler: cancel accepted, carried out later")
             self.life.checks.before_a_cancel(self, args[0])
-            for local_id in args[0]:
-                self.beside.pop(local_id, None)
+            for scheduler_job_id in args[0]:
+                self.beside.pop(scheduler_job_id, None)
         rate = 0.3 if method in CANCELS and rates.scheduler else rates.scheduler
         if port == "scheduler" and method in QUESTIONS and dice.happens(rate):
             return self._question_fault(method, work)

@@ -308,12 +308,12 @@ class Life:
             return
         job = self.dice.one_of(choice)
         tag = job.submission.tag
-        self.meet(f"scheduler: {words}", place.name, tag, f"local {job.local_id}")
+        self.meet(f"scheduler: {words}", place.name, tag, f"local {job.scheduler_job_id}")
         if act != "requeue":
             self.disturb(tag.job_id)
         else:
             self.requeues[place.name, tag] += 1
-        getattr(scheduler, act)(job.local_id)
+        getattr(scheduler, act)(job.scheduler_job_id)
 
     def _reboot(self, host: Host) -> None:
         if any(slot.host is host and not slot.is_free for slot in self.slots):

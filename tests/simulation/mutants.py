@@ -85,8 +85,8 @@ def resubmit_without_asking_by_tag(stack: ExitStack) -> None:
 @mutant("a queue that is slow to show a job hides it from one look", "I1")
 def resubmit_after_one_look(stack: ExitStack) -> None:
     def look(self: Any, work: Any, last: Any, _problems: Any) -> Any:
-        if local_ids := self.scheduler.find(work.tag):
-            return self._submitted(work, local_ids, last.command, ())
+        if scheduler_job_ids := self.scheduler.find(work.tag):
+            return self._submitted(work, scheduler_job_ids, last.command, ())
         return self._submit(work, last.number + 1)
 
     change(stack, HandOverJob, "_look_for", look)
@@ -118,7 +118,7 @@ def second_id_under_the_tag_not_canceled(stack: ExitStack) -> None:
     "ids start again when a scheduler is reset, and a different job with the same id is followed, or ended",
     "I5",
 )
-def local_id_believed(stack: ExitStack) -> None:
+def scheduler_job_id_believed(stack: ExitStack) -> None:
     change(stack, LocalJob, "may_be_of", lambda *_: True)
 
 
@@ -133,13 +133,13 @@ def lease_never_checked(stack: ExitStack) -> None:
 
 @mutant("a heartbeat that took long, and arrived too late, counts for longer than its waiter waits", "I3")
 def beat_counted_from_the_answer(stack: ExitStack) -> None:
-    def beat(self: Any) -> None:
+    def send_heartbeat(self: Any) -> None:
         with self._lock:
             held = self._held
             if held is not None and not held.is_lapsed(self._now(held)):
-                self._held = evolve(self._beaten(held), sent_at=self.clock.elapsed())
+                self._held = evolve(self._heartbeat_sent(held), sent_at=self.clock.elapsed())
 
-    change(stack, HoldLease, "beat", beat)
+    change(stack, HoldLease, "send_heartbeat", send_heartbeat)
 
 
 @mutant("a holder that is slow is treated as dead", "I3")
@@ -299,9 +299,9 @@ def grace_of_no_seconds(stack: ExitStack) -> None:
 def failed_query_means_nothing_there(stack: ExitStack) -> None:
     real = ScriptedScheduler.poll
 
-    def poll(self: Any, local_ids: Any) -> Any:
+    def poll(self: Any, scheduler_job_ids: Any) -> Any:
         try:
-            return real(self, local_ids)
+            return real(self, scheduler_job_ids)
         except SchedulerUnavailable:
             return {}
 

@@ -160,20 +160,20 @@ class Slot:
                 self._close()
             return
         if not parts.lease._lock.locked():
-            self._beat(parts)
+            self._send_heartbeat(parts)
         self.last_wait = parts.run._once(self.last_wait)
 
-    def _beat(self, parts: AgentParts) -> None:
+    def _send_heartbeat(self, parts: AgentParts) -> None:
         """Send a heartbeat when it is due; now and then, hold the process up before it gets the answer."""
         process, life = self.process, self.life
         held = parts.lease._held
-        is_due = held is not None and held.beat_is_due(parts.lease.clock.elapsed())
+        is_due = held is not None and held.heartbeat_is_due(parts.lease.clock.elapsed())
         if process is None or not is_due or not self._has_a_waiter() or not life.dice.happens(0.3):
-            parts.lease.beat_if_due()
+            parts.lease.send_heartbeat_if_due()
             return
         looks = life.dice.one_of([5, 8, 8])
         process.weak_spot, process.waits_beside = "put_if_match", lambda: life.wait_beside(self, looks)
-        parts.lease.beat_if_due()
+        parts.lease.send_heartbeat_if_due()
         if not process.weak_spot:  # its next step takes long, too
             life.wait_beside(self, 3)
         process.weak_spot, process.waits_beside = "", None
@@ -206,17 +206,17 @@ class Slot:
         )
         offer = offer_of(PROFILE, unpinned=True, handicap_s=self.settings.handicap_s)
         parts = wire_agent(outside, self.settings, offer, PROFILE.name, one_shot=self.is_one_shot)
-        process.beat = lambda: _beat(parts)
+        process.send_heartbeat = lambda: _send_heartbeat(parts)
         self.process, self.parts, self.last_wait = process, parts, None
         life.story.tell(name, "is started", "for one cycle" if self.is_one_shot else "")
 
 
-def _beat(parts: AgentParts) -> None:
+def _send_heartbeat(parts: AgentParts) -> None:
     """Run the heartbeat's thread, which would wait for its turn, and which tries again after an error."""
     if parts.lease._lock.locked():
         return
     try:
-        parts.lease.beat_if_due()
+        parts.lease.send_heartbeat_if_due()
     except CloudqError:
         return
 

@@ -28,11 +28,11 @@ from tests.simulation.site import Kind
 
 @mutant("a holder that was stopped continues beside its successor", "I3", under=(Kind.STOPPED_CLOCKS,))
 def heartbeat_without_a_condition(stack: ExitStack) -> None:
-    def beat(self: Any, system: str, lease: Any, _etag: str) -> str:
+    def send_heartbeat(self: Any, system: str, lease: Any, _etag: str) -> str:
         etag: str = self.store.put(keys.lease(system), encode_lease(lease))
         return etag
 
-    change(stack, BucketSystemRegistry, "beat", beat)
+    change(stack, BucketSystemRegistry, "send_heartbeat", send_heartbeat)
     change(stack, DatedStore, "passed_unseen_s", lambda *_: 0.0)
 
 
@@ -43,7 +43,7 @@ def dates_of_answers_ignored(stack: ExitStack) -> None:
 
 @mutant("two copies of one process hold one lease", "I3", under=(Kind.CLONES,))
 def heartbeat_shared_by_copies(stack: ExitStack) -> None:
-    real = HoldLease._beaten
+    real = HoldLease._heartbeat_sent
 
     def beaten(self: Any, held: Any) -> Any:
         try:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from cloudq.adapters.parallelcluster.provisioner import ParallelClusterProvisioner
     from cloudq.adapters.preset_files import PresetFiles
     from cloudq.adapters.schedulers.grid_engine.scheduler import GridEngineScheduler
-    from cloudq.adapters.schedulers.local.scheduler import LocalScheduler
+    from cloudq.adapters.schedulers.local.scheduler import EmbeddedScheduler
     from cloudq.adapters.schedulers.pbs.scheduler import PbsScheduler
     from cloudq.adapters.schedulers.slurm.scheduler import SlurmScheduler
     from cloudq.adapters.workers import ThreadWorkers
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
         return [s3, directory, memory, retrying, fenced, look_first]
 
     def _schedulers(
-        local: LocalScheduler,
+        local: EmbeddedScheduler,
         scripted: ScriptedScheduler,
         slurm: SlurmScheduler,
         grid_engine: GridEngineScheduler,

@@ -34,7 +34,7 @@ _FIELD_CHECKS: dict[type, dict[str, checks.Check]] = {
     Job: {
         "uuid": checks.job_id,
         "name": checks.file_name,
-        "jobid": checks.local_id_or_none,
+        "jobid": checks.scheduler_job_id_or_none,
         "jobscript_type": checks.short_text,
         "submit_to": checks.system_or_none,
         "run_system": checks.system_or_none,

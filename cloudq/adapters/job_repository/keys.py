@@ -159,24 +159,24 @@ def queue(system: str) -> str:
     return f"{QUEUES}{checked_system(system)}/"
 
 
-def marker(system: str, tag: ClaimTag) -> str:
+def queue_entry(system: str, tag: ClaimTag) -> str:
     """Return the key of the queue entry that invites *system* or shows that it holds the job."""
     return f"{queue(system)}{checked_job_id(tag.job_id)}.{_number(tag)}"
 
 
 def cancel_request(system: str, tag: ClaimTag, task: int | None = None) -> str:
     """Return the key of the request to cancel a held job, or one of its tasks."""
-    return marker(system, tag) + (".cancel" if task is None else f".cancel.{task:d}")
+    return queue_entry(system, tag) + (".cancel" if task is None else f".cancel.{task:d}")
 
 
 def follow_request(system: str, tag: ClaimTag) -> str:
     """Return the key of the request to upload logs soon."""
-    return marker(system, tag) + ".follow"
+    return queue_entry(system, tag) + ".follow"
 
 
 def refresh_request(system: str, tag: ClaimTag) -> str:
     """Return the key of the request to ask the scheduler now and write down its answer."""
-    return marker(system, tag) + ".refresh"
+    return queue_entry(system, tag) + ".refresh"
 
 
 def doorbell(system: str) -> str:

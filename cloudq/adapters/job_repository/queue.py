@@ -31,11 +31,11 @@ class BucketJobQueue:
 
     def invite(self, system: str, tag: ClaimTag) -> None:
         """Create a queue entry with one PUT."""
-        self.store.put(keys.marker(system, tag), b"")
+        self.store.put(keys.queue_entry(system, tag), b"")
 
     def withdraw(self, system: str, tags: Sequence[ClaimTag]) -> None:
         """Delete queue entries with one deletion per thousand."""
-        self._delete(keys.marker(system, tag) for tag in tags)
+        self._delete(keys.queue_entry(system, tag) for tag in tags)
 
     def request_cancel(self, system: str, tag: ClaimTag, task: int | None = None) -> None:
         """Create a cancel request with one PUT."""
@@ -95,16 +95,16 @@ class BucketJobQueue:
                 break
         return evolve(gathered.get(system, _Gathered()).listing(), rest_after=rest_after)
 
-    def markers_of_all(self) -> dict[str, QueueListing]:
+    def queue_entries_of_all(self) -> dict[str, QueueListing]:
         """List all queues with one LIST per thousand keys."""
         gathered: dict[str, _Gathered] = {}
         for page in pages(self.store, keys.QUEUES):
             _gather(page, gathered)
         return {system: queue.listing() for system, queue in gathered.items()}
 
-    def holds_marker(self, system: str, tag: ClaimTag) -> bool:
+    def holds_queue_entry(self, system: str, tag: ClaimTag) -> bool:
         """Look for a queue entry with one GET."""
-        return self._is_there(keys.marker(system, tag))
+        return self._is_there(keys.queue_entry(system, tag))
 
     def _is_there(self, key: str) -> bool:
         try:
@@ -124,7 +124,7 @@ class BucketJobQueue:
 class _Gathered:
     """The queue entries and requests of one system that were listed so far."""
 
-    markers: list[Marker] = field(factory=list)
+    queue_entries: list[Marker] = field(factory=list)
     cancels: list[ClaimTag] = field(factory=list)
     task_cancels: list[TaskRequest] = field(factory=list)
     follows: list[Marker] = field(factory=list)
@@ -138,11 +138,11 @@ class _Gathered:
         elif key.request == "refresh":
             _append(self.refreshes, key.tag)
         else:
-            _append(self.follows if key.request else self.markers, Marker(key.tag, age_s))
+            _append(self.follows if key.request else self.queue_entries, Marker(key.tag, age_s))
 
     def listing(self) -> QueueListing:
         return QueueListing(
-            markers=tuple(self.markers),
+            queue_entries=tuple(self.queue_entries),
             cancels=tuple(self.cancels),
             task_cancels=tuple(self.task_cancels),
             follows=tuple(self.follows),

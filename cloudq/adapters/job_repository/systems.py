@@ -69,14 +69,14 @@ class BucketSystemRegistry:
     def take_lease(self, system: str, lease: Lease, predecessor: SeenLease | None) -> str:
         """Take the lease with one PUT; the first time on a system, with one PUT and one LIST more."""
         if predecessor is not None and predecessor.etag:
-            return self.beat(system, lease, predecessor.etag)
+            return self.send_heartbeat(system, lease, predecessor.etag)
         self._shut_out_old_agents(system, lease, 0 if predecessor is None else predecessor.lease.epoch)
         try:
             return self.store.put_if_absent(keys.lease(system), encode_lease(lease))
         except PreconditionFailed as error:
             raise _taken(system) from error
 
-    def beat(self, system: str, lease: Lease, etag: str) -> str:
+    def send_heartbeat(self, system: str, lease: Lease, etag: str) -> str:
         """Renew the lease with one PUT."""
         try:
             return self.store.put_if_match(keys.lease(system), encode_lease(lease), etag)
@@ -228,10 +228,10 @@ def _note_signs(page: ListPage, signs: dict[str, SystemSign]) -> None:
             continue
         if key.kind != "active" and key.epoch == keys.LAST_EPOCH:
             continue  # the object that shuts out old agents; it exists before the first lease
-        sign = signs.get(key.system) or SystemSign(key.system, has_lease=False, beat_age_s=0.0)
+        sign = signs.get(key.system) or SystemSign(key.system, has_lease=False, heartbeat_age_s=0.0)
         age_s = max(0.0, (page.date - listed.last_modified).total_seconds())
         if key.kind == "active":
             sign = evolve(sign, summary_epoch=max(sign.summary_epoch, key.epoch))
-        elif not (sign.has_lease and age_s > sign.beat_age_s):
-            sign = evolve(sign, has_lease=True, beat_age_s=age_s)
+        elif not (sign.has_lease and age_s > sign.heartbeat_age_s):
+            sign = evolve(sign, has_lease=True, heartbeat_age_s=age_s)
         signs[key.system] = sign

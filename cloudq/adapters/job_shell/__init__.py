@@ -55,7 +55,7 @@ def _head(plan: JobShellPlan, dialect: ShellDialect) -> str:
         f"cq_work={quote(plan.work_dir)}",
         f"cq_script={quote(plan.script_path)}",
         f"cq_interpreter=({quote(_interpreter(plan))})" if _interpreter(plan) else "cq_interpreter=()",
-        f"cq_local_id={dialect.local_id}",
+        f"cq_local_id={dialect.scheduler_job_id}",
         f"cq_task={dialect.task_id}",
         *((f"cq_takes={dialect.takes_output}",) if dialect.copies_output else ()),
         f"cq_reserved=' {reserved}'",

@@ -197,10 +197,10 @@ def left_in(files: AttemptFiles) -> tuple[str, str, str]:
     return status.strip(), stdout, stderr
 
 
-def in_chunks(local_ids: Sequence[str]) -> Iterator[Sequence[str]]:
+def in_chunks(scheduler_job_ids: Sequence[str]) -> Iterator[Sequence[str]]:
     """Yield as many ids at a time as fit into one command."""
-    for start in range(0, len(local_ids), _IDS_OF_ONE_COMMAND):
-        yield local_ids[start : start + _IDS_OF_ONE_COMMAND]
+    for start in range(0, len(scheduler_job_ids), _IDS_OF_ONE_COMMAND):
+        yield scheduler_job_ids[start : start + _IDS_OF_ONE_COMMAND]
 
 
 def words_of(command: str, done: Finished) -> str:

@@ -419,10 +419,10 @@ class DirectoryClaimSpace:
     def lost(self) -> LostFiles | None:
         return read_lost(self.control_dir)
 
-    def take_lock(self, task: int | None, local_id: str) -> str:
+    def take_lock(self, task: int | None, scheduler_job_id: str) -> str:
         lock = self.control_dir / record_name("lock", task)
         with as_workspace_problem(f"take {lock}"):
-            create_file(lock, write_fields({"local_id": local_id}))
+            create_file(lock, write_fields({"local_id": scheduler_job_id}))
         return read_holder(lock) or BLOCKED
 
     def touch(self) -> None:

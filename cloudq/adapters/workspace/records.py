@@ -58,7 +58,7 @@ def _read_exit(path: Path, holder: str) -> ExitRecord | None:
     if code is None or code > 255:
         return None
     return ExitRecord(
-        local_id=holder,
+        scheduler_job_id=holder,
         exit_code=code,
         signal=fields.get("signal", "")[:16],
         host=fields.get("host", "")[:255],

@@ -74,7 +74,7 @@ class CancelHeldJobs:
             # The lock keeps the script from starting, whatever the submit command under way does.
             self._end_unstarted(held)
             return
-        held.learn(self.stop_claim.cancel_all(held.tag, held.local_ids))
+        held.learn(self.stop_claim.cancel_all(held.tag, held.scheduler_job_ids))
         if not held.is_handed_over and not held.is_elsewhere:
             self._end_unstarted(held)
         else:
@@ -171,8 +171,8 @@ class LetGoOfClaims:
         started: tuple[str, ...] = ()
         if space.owner() is not None and tasks is not None:
             started = self.stop_claim.block(space, tasks)
-        local_ids = self.stop_claim.cancel_all(tag, started)
-        if self.stop_claim.some_live(tag, local_ids):
+        scheduler_job_ids = self.stop_claim.cancel_all(tag, started)
+        if self.stop_claim.some_live(tag, scheduler_job_ids):
             return False
         if space.owner() is not None:
             space.note_staged_out()

@@ -58,7 +58,7 @@ class CancelTasks:
             if task in unfinished and now - canceled_at.get(task, -math.inf) >= CANCEL_AGAIN_AFTER_S
         ]
         if due:
-            self.stop_claim.cancel_tasks(held.tag, held.local_ids, due)
+            self.stop_claim.cancel_tasks(held.tag, held.scheduler_job_ids, due)
             canceled_at.update(dict.fromkeys(due, now))
 
     def _drop(self, tag: ClaimTag, tasks: list[int]) -> None:

@@ -30,7 +30,7 @@ class RecordSubmission:
     log: AgentLog
 
     def __call__(
-        self, job: Job, space: ClaimSpace, local_id: str, command: str, options: tuple[str, ...]
+        self, job: Job, space: ClaimSpace, scheduler_job_id: str, command: str, options: tuple[str, ...]
     ) -> Job:
         """Return *job* with its submission; unchanged if one is recorded already."""
         if job.time_ready is not None:
@@ -45,8 +45,8 @@ class RecordSubmission:
             submit_opt_local=join_options(options),
             local_name=local_name_of(job.name) if job.is_meta else job.name,
         )
-        self.log.info("job handed over", job=job.uuid, name=job.name, local_id=local_id)
-        return submitted.handed_over(local_id, self.clock.now())
+        self.log.info("job handed over", job=job.uuid, name=job.name, scheduler_job_id=scheduler_job_id)
+        return submitted.handed_over(scheduler_job_id, self.clock.now())
 
 
 @frozen
@@ -73,7 +73,7 @@ class EndUnstarted:
         if started := self.stop_claim.block(space, job.task_ids):
             options = split_options(job.submit_opt)
             submitted = self.record_submission(job, space, started[0], "", options)
-            return HandOverResult(job=submitted, local_ids=started)
+            return HandOverResult(job=submitted, scheduler_job_ids=started)
         ended = job
         if job.array_tid is not None:
             ended = evolve(job, tasks=TaskStates.all_alike(job.array_tid, state))

@@ -296,7 +296,7 @@ class FinishJobs:
         job, tag = held.stored.job, held.tag
         if held.space.owner() is not None:
             held.space.note_staged_out()
-        self.scheduler.forget(tag, held.local_ids)
+        self.scheduler.forget(tag, held.scheduler_job_ids)
         self.dependencies.note_over(job)
         self.holdings.held.pop(tag, None)
         self.holdings.withdraw.add(tag)

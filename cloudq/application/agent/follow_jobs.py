@@ -37,7 +37,7 @@ JUDGE_AGAIN_AFTER_S = 60.0
 class _Asked:
     """A query under way."""
 
-    local_ids: frozenset[str]
+    scheduler_job_ids: frozenset[str]
     at: float
     """The time of the query, by this machine's clock."""
     answer: Started[Mapping[str, LocalJob]]
@@ -100,10 +100,12 @@ class FollowJobs:
 
     def _ask(self, live: list[HeldJob], now: float) -> _Asked:
         self._polled_at = now
-        local_ids = tuple(local_id for held in live for local_id in held.local_ids)
-        answer = self.workers.start(lambda: self.scheduler.poll(local_ids), Lane.POLL)
+        scheduler_job_ids = tuple(
+            scheduler_job_id for held in live for scheduler_job_id in held.scheduler_job_ids
+        )
+        answer = self.workers.start(lambda: self.scheduler.poll(scheduler_job_ids), Lane.POLL)
         self._tried = frozenset(self.holdings.requests.refreshes)
-        return _Asked(frozenset(local_ids), now, answer, self._tried)
+        return _Asked(frozenset(scheduler_job_ids), now, answer, self._tried)
 
     def _take_answer(self) -> None:
         """Judge the jobs by the answer to the last query, if it has arrived."""
@@ -127,7 +129,7 @@ class FollowJobs:
         """Judge the jobs that the query named; jobs handed over since are not in the answer."""
         self._doubt = self.doubt()
         for held in live:
-            if not asked.local_ids.issuperset(held.local_ids):
+            if not asked.scheduler_job_ids.issuperset(held.scheduler_job_ids):
                 continue
             phase = held.require(Followed)
             basis = _basis(held, phase, answer)
@@ -205,7 +207,7 @@ class FollowJobs:
         holders = {
             task_records.holder for task_records in records.values() if task_records.holder is not None
         }
-        unknown = holders - {BLOCKED, *held.local_ids}
+        unknown = holders - {BLOCKED, *held.scheduler_job_ids}
         held.learn(tuple(sorted(unknown)), first=True)
         return bool(unknown)
 
@@ -217,22 +219,26 @@ class FollowJobs:
         answer: Mapping[str, LocalJob],
     ) -> None:
         """Cancel submissions without a lock once every lock is taken: they can only end at once."""
-        if len(held.local_ids) < 2 or held.is_elsewhere:
+        if len(held.scheduler_job_ids) < 2 or held.is_elsewhere:
             return
         holders = {records.get(task, NO_RECORDS).holder for task in pending}
         if None in holders:
             return
-        extra = tuple(local_id for local_id in held.local_ids if local_id not in holders)
-        if extra and len(extra) < len(held.local_ids):
+        extra = tuple(
+            scheduler_job_id for scheduler_job_id in held.scheduler_job_ids if scheduler_job_id not in holders
+        )
+        if extra and len(extra) < len(held.scheduler_job_ids):
             self.stop_claim.cancel(
                 [
-                    local_id
-                    for local_id in extra
-                    if local_id in answer and answer[local_id].may_be_of(held.tag)
+                    scheduler_job_id
+                    for scheduler_job_id in extra
+                    if scheduler_job_id in answer and answer[scheduler_job_id].may_be_of(held.tag)
                 ]
             )
-            held.local_ids = tuple(local_id for local_id in held.local_ids if local_id in holders)
-            held.job = evolve(held.job, jobid=held.local_ids[0])
+            held.scheduler_job_ids = tuple(
+                scheduler_job_id for scheduler_job_id in held.scheduler_job_ids if scheduler_job_id in holders
+            )
+            held.job = evolve(held.job, jobid=held.scheduler_job_ids[0])
 
     def _decide(
         self,
@@ -243,7 +249,7 @@ class FollowJobs:
         status: SchedulerStatus | None,
         absent_s: float,
     ) -> TaskState | None:
-        own_exit = records.exit if records.exit and records.exit.local_id == records.holder else None
+        own_exit = records.exit if records.exit and records.exit.scheduler_job_id == records.holder else None
         state = decide(
             Evidence(
                 start=records.start,
@@ -266,7 +272,7 @@ class FollowJobs:
     def _can_start_no_more(self, held: HeldJob, task: int | None) -> bool:
         """Return whether the start is settled: the lock is blocked, or a known submission holds it."""
         holder = held.space.block(task)
-        if holder in {BLOCKED, *held.local_ids}:
+        if holder in {BLOCKED, *held.scheduler_job_ids}:
             return True
         held.learn((holder,), first=True)
         return False
@@ -345,8 +351,10 @@ def _is_cancel_accepted(held: HeldJob) -> bool:
 def _basis(held: HeldJob, phase: Followed, answer: Mapping[str, LocalJob]) -> Hashable:
     """Return all evidence except time, so that thousands of unchanged jobs cost almost nothing."""
     shown = [
-        (local_id, hash((frozenset(job.tasks.items()), job.unanswered)) if job else None)
-        for local_id, job in ((local_id, answer.get(local_id)) for local_id in held.local_ids)
+        (scheduler_job_id, hash((frozenset(job.tasks.items()), job.unanswered)) if job else None)
+        for scheduler_job_id, job in (
+            (scheduler_job_id, answer.get(scheduler_job_id)) for scheduler_job_id in held.scheduler_job_ids
+        )
     ]
     is_canceled, tasks = _is_cancel_accepted(held), frozenset(phase.canceled_tasks)
     return (held.is_elsewhere, phase.fingerprint, is_canceled, tasks, *shown)
@@ -361,11 +369,13 @@ def _unanswered(
     """Return why a submission that may run the script has no answer, which rules out any conclusion."""
     holders = {records.get(task, NO_RECORDS).holder for task in pending}
     candidates = (
-        held.local_ids
+        held.scheduler_job_ids
         if None in holders
-        else [local_id for local_id in held.local_ids if local_id in holders]
+        else [scheduler_job_id for scheduler_job_id in held.scheduler_job_ids if scheduler_job_id in holders]
     )
-    words = (answer[local_id].unanswered for local_id in candidates if local_id in answer)
+    words = (
+        answer[scheduler_job_id].unanswered for scheduler_job_id in candidates if scheduler_job_id in answer
+    )
     return next(filter(None, words), "")
 
 
@@ -373,13 +383,15 @@ def _status(
     held: HeldJob, records: TaskRecords, task: int | None, answer: Mapping[str, LocalJob]
 ) -> SchedulerStatus | None:
     """Return the scheduler's status of the submission that counts: the lock's holder, or else any."""
-    ids = held.local_ids
+    ids = held.scheduler_job_ids
     if records.holder and records.holder != BLOCKED:
         ids = (records.holder,)
     statuses = [
-        answer[local_id].tasks[task]
-        for local_id in ids
-        if local_id in answer and task in answer[local_id].tasks and answer[local_id].may_be_of(held.tag)
+        answer[scheduler_job_id].tasks[task]
+        for scheduler_job_id in ids
+        if scheduler_job_id in answer
+        and task in answer[scheduler_job_id].tasks
+        and answer[scheduler_job_id].may_be_of(held.tag)
     ]
     alive = [status for status in statuses if status.life is not Life.ENDED]
     of_the_script = [status for status in statuses if status.may_concern_script]

@@ -74,8 +74,8 @@ class HandOverJob:
     # A job whose files are out of sight ------------------------------------------------------
 
     def _follow_only(self, work: HandOverWork) -> HandOverResult:
-        if local_ids := self.scheduler.find(work.tag):
-            return HandOverResult(job=work.job, local_ids=local_ids)
+        if scheduler_job_ids := self.scheduler.find(work.tag):
+            return HandOverResult(job=work.job, scheduler_job_ids=scheduler_job_ids)
         note = (
             "its files are under another home: it is followed, never submitted again; "
             "requeue it if it must run"
@@ -87,9 +87,11 @@ class HandOverJob:
 
         This includes a job whose start only the ledger records: a queue may be slow to show it.
         """
-        local_ids = self.scheduler.find(work.tag) or self.stop_claim.shown_as(work.tag, _recorded_id(work))
-        if local_ids:
-            return self._submitted(work, local_ids, "", split_options(work.job.submit_opt))
+        scheduler_job_ids = self.scheduler.find(work.tag) or self.stop_claim.shown_as(
+            work.tag, _recorded_id(work)
+        )
+        if scheduler_job_ids:
+            return self._submitted(work, scheduler_job_ids, "", split_options(work.job.submit_opt))
         if work.space.owner() is None:
             work.space.rebuild(work.owner)
         now, boot_id = self.clock.elapsed(), self.clock.boot_id()
@@ -148,24 +150,24 @@ class HandOverJob:
             files = work.space.begin_attempt(number, plan.command, self.scheduler.submit_time_limit_s)
             if work.job.submission:
                 self.workspace.note_start(work.tag, work.job.submission)
-            local_id = self.scheduler.submit(plan, files)
+            scheduler_job_id = self.scheduler.submit(plan, files)
         except (SubmitRefused, InvalidInput) as error:
             return self._refused(work, error)
         except SubmitDeferred as error:
             return _waits(work, Wait(str(error), first_s=30.0))
         except SubmitUncertain as error:
             return _waits(work, Wait(str(error), first_s=0))
-        return self._submitted(work, (local_id,), plan.command, plan.submission.options)
+        return self._submitted(work, (scheduler_job_id,), plan.command, plan.submission.options)
 
     def _submitted(
-        self, work: HandOverWork, local_ids: tuple[str, ...], command: str, options: tuple[str, ...]
+        self, work: HandOverWork, scheduler_job_ids: tuple[str, ...], command: str, options: tuple[str, ...]
     ) -> HandOverResult:
-        job = self.record_submission(work.job, work.space, local_ids[0], command, options)
-        return HandOverResult(job=job, local_ids=local_ids)
+        job = self.record_submission(work.job, work.space, scheduler_job_ids[0], command, options)
+        return HandOverResult(job=job, scheduler_job_ids=scheduler_job_ids)
 
     def _refused(self, work: HandOverWork, error: CloudqError) -> HandOverResult:
-        if local_ids := self.scheduler.find(work.tag):
-            return self._submitted(work, local_ids, "", _options(work))
+        if scheduler_job_ids := self.scheduler.find(work.tag):
+            return self._submitted(work, scheduler_job_ids, "", _options(work))
         return self._end(work, str(error))
 
     def _end(self, work: HandOverWork, reason: str) -> HandOverResult:
@@ -179,10 +181,10 @@ class HandOverJob:
             work = _with_array_of(self._plan(work), work)  # which determines the names of the records
         if started := _started(work):
             return self._submitted(work, started, last.command, options)
-        local_ids, problems = self._read_answers(work.space, attempts)
+        scheduler_job_ids, problems = self._read_answers(work.space, attempts)
         problem = problems[-1]
-        if local_ids := local_ids or _recorded_id(work):
-            return self._submitted(work, local_ids, last.command, options)
+        if scheduler_job_ids := scheduler_job_ids or _recorded_id(work):
+            return self._submitted(work, scheduler_job_ids, last.command, options)
         if isinstance(problem, SubmitRefused):
             return self._refused(work, problem)
         if not work.space.is_prepared():
@@ -197,17 +199,17 @@ class HandOverJob:
         self, space: ClaimSpace, attempts: tuple[Attempt, ...]
     ) -> tuple[tuple[str, ...], list[SchedulerProblem | None]]:
         """Return the scheduler job ids in the attempts' files, and the problem, if any, of each attempt."""
-        local_ids: list[str] = []
+        scheduler_job_ids: list[str] = []
         problems: list[SchedulerProblem | None] = []
         for attempt in attempts:
             try:
-                local_id = self.scheduler.submitted(space.attempt_files(attempt.number))
+                scheduler_job_id = self.scheduler.submitted(space.attempt_files(attempt.number))
             except (SubmitRefused, SubmitDeferred, SubmitUncertain) as error:
                 problems.append(error)
             else:
                 problems.append(None)
-                local_ids.extend([local_id] if local_id else [])
-        return tuple(dict.fromkeys(local_ids)), problems
+                scheduler_job_ids.extend([scheduler_job_id] if scheduler_job_id else [])
+        return tuple(dict.fromkeys(scheduler_job_ids)), problems
 
     def _is_over(self, attempt: Attempt) -> bool:
         """Return whether the submit command of *attempt* can have no further effect."""
@@ -228,9 +230,9 @@ class HandOverJob:
         first = work.space.first_miss()
         if first is not None and first.boot_id == boot_id and now - first.at < self.scheduler.poll_interval_s:
             return _waits(work, None, is_looked_for=True)
-        if local_ids := self.scheduler.find(work.tag):
+        if scheduler_job_ids := self.scheduler.find(work.tag):
             work.space.note_miss(None)
-            return self._submitted(work, local_ids, last.command, _options(work))
+            return self._submitted(work, scheduler_job_ids, last.command, _options(work))
         if first is None or first.boot_id != boot_id:
             work.space.note_miss(FirstMiss(boot_id, self.clock.elapsed()))
             what = problem or "an attempt to submit left no trace"

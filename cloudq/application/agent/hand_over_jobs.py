@@ -158,7 +158,7 @@ class HandOverJobs:
         """
         held = done.held
         if held.cancel is not None or held.end is not None:
-            held.learn(result.local_ids)
+            held.learn(result.scheduler_job_ids)
             return
         job = held.job if result.job is done.job else result.job
         held.apply(evolve(result, job=job), self.clock.elapsed())
@@ -190,5 +190,5 @@ class HandOverJobs:
         if held.end is None and held.tag not in self.holdings.superseded:
             return  # its holder, perhaps of a later epoch, follows it
         with suppress(CloudqError), self.trouble.of_claim(held.tag):
-            if local_ids := done.started.result().local_ids:
-                self.stop_claim.cancel_all(held.tag, local_ids)
+            if scheduler_job_ids := done.started.result().scheduler_job_ids:
+                self.stop_claim.cancel_all(held.tag, scheduler_job_ids)

@@ -79,7 +79,7 @@ class HandOverResult:
 
     job: Job
     """The record as it should be."""
-    local_ids: tuple[str, ...] = ()
+    scheduler_job_ids: tuple[str, ...] = ()
     """The scheduler job ids of the claim, if the job was submitted."""
     wait: Wait | None = None
     is_looked_for: bool = False
@@ -242,7 +242,7 @@ class HeldJob(Retried):
     """Whether its work directory is in another home: the job is followed, never submitted."""
     is_newly_claimed: bool = False
     """Whether this process made the claim and has not seen the record since."""
-    local_ids: tuple[str, ...] = ()
+    scheduler_job_ids: tuple[str, ...] = ()
     """The known scheduler job ids of the tag; the one to follow comes first."""
     phase: Phase = field(factory=Claimed)
     hand_over: UnderWay | None = None
@@ -254,7 +254,7 @@ class HeldJob(Retried):
     """When this process last wrote the record, by this machine's clock."""
     is_copied: bool = False
     """Whether this process has kept a copy of the record beside the job's files."""
-    has_lost_its_marker: bool = False
+    has_lost_its_queue_entry: bool = False
 
     def enter(self, phase: Phase) -> None:
         """Enter *phase*. Raises `IllegalTransition` for a phase that may not follow the present one."""
@@ -292,13 +292,17 @@ class HeldJob(Retried):
     @property
     def is_handed_over(self) -> bool:
         """Return whether a scheduler job id is known."""
-        return bool(self.local_ids)
+        return bool(self.scheduler_job_ids)
 
-    def learn(self, local_ids: tuple[str, ...], *, first: bool = False) -> None:
+    def learn(self, scheduler_job_ids: tuple[str, ...], *, first: bool = False) -> None:
         """Note scheduler job ids of the claim, in front of the known ones if *first*; follow them."""
-        known = (*local_ids, *self.local_ids) if first else (*self.local_ids, *local_ids)
-        self.local_ids = tuple(dict.fromkeys(known))
-        if self.local_ids and isinstance(self.phase, Claimed):
+        known = (
+            (*scheduler_job_ids, *self.scheduler_job_ids)
+            if first
+            else (*self.scheduler_job_ids, *scheduler_job_ids)
+        )
+        self.scheduler_job_ids = tuple(dict.fromkeys(known))
+        if self.scheduler_job_ids and isinstance(self.phase, Claimed):
             self.enter(Followed())
 
     def apply(self, result: HandOverResult, now: float) -> None:
@@ -306,8 +310,8 @@ class HeldJob(Retried):
         self.job = result.job
         if isinstance(self.phase, Claimed):
             self.phase.is_looked_for, self.phase.header_lines = result.is_looked_for, result.header_lines
-        if result.local_ids:
-            self.learn(result.local_ids, first=True)
+        if result.scheduler_job_ids:
+            self.learn(result.scheduler_job_ids, first=True)
             self.recovered()
         if result.wait is not None and result.wait.first_s:
             wait = result.wait

@@ -55,7 +55,7 @@ class LeaseWait:
 class HoldLease:
     """Take, renew and give back the lease of one system.
 
-    `beat` and `confirm` may be called from any thread, everything else from one thread only.
+    `heartbeat` and `confirm` may be called from any thread, everything else from one thread only.
     """
 
     registry: SystemRegistry
@@ -123,7 +123,7 @@ class HoldLease:
             if self._refusal is not None and self._refused_in == self._cycle:
                 raise self._refusal
             if not self._is_confirmed():
-                self._beat_for_certain()
+                self._confirm_heartbeat()
         self.require()
 
     def _is_confirmed(self) -> bool:
@@ -131,9 +131,9 @@ class HoldLease:
         is_fresh = held is not None and self.clock.elapsed() - held.sent_at < CONFIRMED_FOR_S
         return is_fresh and self._confirmed_in == self._cycle
 
-    def _beat_for_certain(self) -> None:
+    def _confirm_heartbeat(self) -> None:
         try:
-            self.beat()
+            self.send_heartbeat()
         except StoreProblem as error:
             self._refusal, self._refused_in = error, self._cycle
             raise
@@ -279,13 +279,13 @@ class HoldLease:
 
     # Holding -------------------------------------------------------------------------------------
 
-    def beat_if_due(self) -> None:
+    def send_heartbeat_if_due(self) -> None:
         """Send the next heartbeat if it is due."""
         held = self._held
-        if held is not None and held.beat_is_due(self.clock.elapsed()):
-            self.beat()
+        if held is not None and held.heartbeat_is_due(self.clock.elapsed()):
+            self.send_heartbeat()
 
-    def beat(self) -> None:
+    def send_heartbeat(self) -> None:
         """Send a heartbeat; once it is confirmed, the time to live counts from before it was sent.
 
         A heartbeat that is confirmed after the lease lapsed came too late: a waiter may have seen the
@@ -297,7 +297,7 @@ class HoldLease:
             if held is None or held.is_lapsed(self._now(held)):
                 return
             try:
-                confirmed = self._beaten(held)
+                confirmed = self._heartbeat_sent(held)
             except LeaseLost:
                 self._held = None
                 raise
@@ -310,9 +310,11 @@ class HoldLease:
             held, self._held = self._held, None  # before a successor can see it
             if held is not None and held.may_write(self._now(held)):
                 last = self._sending(held.lease.beaten(self.ids.nonce(), self.last_error, released=True))
-                self._confirmed(last, self.registry.beat(self.identity.system, last.lease, held.etag))
+                self._confirmed(
+                    last, self.registry.send_heartbeat(self.identity.system, last.lease, held.etag)
+                )
 
-    def _beaten(self, held: HeldLease) -> HeldLease:
+    def _heartbeat_sent(self, held: HeldLease) -> HeldLease:
         """Send the next heartbeat; return the lease that is then held.
 
         A refusal counts at once if every earlier attempt was answered, whatever nonce is in the store:
@@ -323,7 +325,7 @@ class HoldLease:
         sent = self._sending(held.lease.beaten(self.ids.nonce(), self.last_error, busy=self.busy))
         unanswered = held.unanswered
         try:
-            etag = self.registry.beat(self.identity.system, sent.lease, held.etag)
+            etag = self.registry.send_heartbeat(self.identity.system, sent.lease, held.etag)
             if went_back:
                 self._doubt_bucket(held.lease, why_older(self.identity.system, held.lease, held.lease.epoch))
             return self._confirmed(sent, etag)

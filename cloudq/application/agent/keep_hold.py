@@ -114,7 +114,7 @@ class KeepHold:
 
     def _was_certainly_not_deleted(self, tag: ClaimTag) -> bool:
         """Return whether the job still runs, or has its queue entry, which rules out a deletion."""
-        if self.queue.holds_marker(self.lease.identity.system, tag):
+        if self.queue.holds_queue_entry(self.lease.identity.system, tag):
             return True
         return self.stop_claim.some_live(tag, self.stop_claim.scheduler.find(tag))
 

@@ -37,15 +37,17 @@ def name_follow_ups(scheduler: BatchScheduler, ended: Sequence[HeldJob]) -> None
 def _follow_ups(held: HeldJob, directories: Mapping[str, str]) -> list[str]:
     place = held.space.work_dir
     return [
-        local_id
-        for local_id, directory in directories.items()
-        if local_id not in held.local_ids and PurePath(directory).is_relative_to(place)
+        scheduler_job_id
+        for scheduler_job_id, directory in directories.items()
+        if scheduler_job_id not in held.scheduler_job_ids and PurePath(directory).is_relative_to(place)
     ]
 
 
-def _remark(local_ids: Sequence[str]) -> str:
-    several = len(local_ids) > 1
-    shown = ", ".join(local_ids[:_MOST_NAMED]) + (" and others" if len(local_ids) > _MOST_NAMED else "")
+def _remark(scheduler_job_ids: Sequence[str]) -> str:
+    several = len(scheduler_job_ids) > 1
+    shown = ", ".join(scheduler_job_ids[:_MOST_NAMED]) + (
+        " and others" if len(scheduler_job_ids) > _MOST_NAMED else ""
+    )
     return (
         f"your script submitted {'jobs' if several else 'job'} {shown}, which cloudq does not follow: "
         f"{'their' if several else 'its'} output stays in the work directory and is not uploaded"

@@ -67,5 +67,5 @@ def _own_ends(held: HeldJob) -> list[ExitRecord]:
     return [
         task_records.exit
         for task_records in records.values()
-        if task_records.exit and task_records.exit.local_id == task_records.holder
+        if task_records.exit and task_records.exit.scheduler_job_id == task_records.holder
     ]

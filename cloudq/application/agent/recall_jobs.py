@@ -97,7 +97,7 @@ class RecallJobs:
 
     def _summary(self, epoch: int) -> ActiveSummary | None:
         """Return the summary of *epoch*; None if there is none, or if it cannot be read and so stays."""
-        sign = SystemSign(self.system, has_lease=True, beat_age_s=0.0, summary_epoch=epoch)
+        sign = SystemSign(self.system, has_lease=True, heartbeat_age_s=0.0, summary_epoch=epoch)
         try:
             return self.registry.summary(sign)
         except RecordRejected as error:
@@ -144,7 +144,7 @@ class RecallJobs:
             self.end_job.finish_canceled(stored, newest)
             return True
         n = entry_number(newest, self.system, stored.job.invited)
-        if n is not None and self.queue.holds_marker(self.system, ClaimTag(job_id, n)):
+        if n is not None and self.queue.holds_queue_entry(self.system, ClaimTag(job_id, n)):
             return False
         if newest is not None and newest.kind is ClaimKind.RELEASE:
             if n is not None or newest.system == self.system:

@@ -36,33 +36,43 @@ class StopClaim:
         A known id that now belongs to another job is left alone. Raises `SchedulerUnavailable`.
         """
         tagged_ids = self.scheduler.find(tag)
-        others = tuple(local_id for local_id in dict.fromkeys(known) if local_id not in tagged_ids)
+        others = tuple(
+            scheduler_job_id
+            for scheduler_job_id in dict.fromkeys(known)
+            if scheduler_job_id not in tagged_ids
+        )
         ids = (*self.shown_as(tag, others), *tagged_ids)
         if ids:
             self.cancel(ids)
         return ids
 
-    def cancel(self, local_ids: Sequence[str]) -> None:
+    def cancel(self, scheduler_job_ids: Sequence[str]) -> None:
         """Cancel scheduler jobs that certainly belong to the claim. Raises `SchedulerUnavailable`."""
         self.confirm()
-        self.scheduler.cancel(local_ids)
+        self.scheduler.cancel(scheduler_job_ids)
 
     def cancel_tasks(self, tag: ClaimTag, known: tuple[str, ...], tasks: Sequence[int]) -> None:
         """Cancel *tasks* of the *known* jobs that still belong to *tag*. Raises `SchedulerUnavailable`."""
-        for local_id in self.shown_as(tag, known):
+        for scheduler_job_id in self.shown_as(tag, known):
             self.confirm()
-            self.scheduler.cancel_tasks(local_id, tasks)
+            self.scheduler.cancel_tasks(scheduler_job_id, tasks)
 
-    def some_live(self, tag: ClaimTag, local_ids: tuple[str, ...]) -> bool:
+    def some_live(self, tag: ClaimTag, scheduler_job_ids: tuple[str, ...]) -> bool:
         """Return whether the scheduler shows a job of *tag* alive. Raises `SchedulerUnavailable`."""
-        if not local_ids:
+        if not scheduler_job_ids:
             return False
-        return any(job.may_be_of(tag) and is_alive(job) for job in self.scheduler.poll(local_ids).values())
+        return any(
+            job.may_be_of(tag) and is_alive(job) for job in self.scheduler.poll(scheduler_job_ids).values()
+        )
 
     def shown_as(self, tag: ClaimTag, known: tuple[str, ...]) -> tuple[str, ...]:
         """Return those of *known* that still belong to *tag*: a noted id may now be that of another job."""
         shown = self.scheduler.poll(known) if known else {}
-        return tuple(local_id for local_id in known if local_id in shown and shown[local_id].may_be_of(tag))
+        return tuple(
+            scheduler_job_id
+            for scheduler_job_id in known
+            if scheduler_job_id in shown and shown[scheduler_job_id].may_be_of(tag)
+        )
 
 
 def is_alive(job: LocalJob) -> bool:

@@ -68,8 +68,8 @@ class WatchFiles:
             return records
         if status is None or status.life is Life.QUEUED or status.never_ran:
             return records
-        holder = records.holder or held.space.take_lock(task, held.local_ids[0])
-        if holder not in held.local_ids:
+        holder = records.holder or held.space.take_lock(task, held.scheduler_job_ids[0])
+        if holder not in held.scheduler_job_ids:
             return records
         # The start time of this run is unknown: the record may be of a later run, or by another clock.
         return evolve(records, holder=holder, start=StartRecord(holder, time=None))

@@ -71,14 +71,20 @@ class WatchQueue:
     def _take(self, listing: QueueListing, now: float) -> None:
         holdings = self.holdings
         known = holdings.held.keys() | holdings.withdraw | holdings.superseded
-        markers = {marker.tag: marker for marker in listing.markers if marker.tag not in known}
+        queue_entries = {
+            queue_entry.tag: queue_entry
+            for queue_entry in listing.queue_entries
+            if queue_entry.tag not in known
+        }
         if not self._sees_a_part:
-            holdings.vanished |= holdings.invitations.keys() - markers.keys()
-        holdings.invitations = {tag: self._invitation(marker, now) for tag, marker in markers.items()}
+            holdings.vanished |= holdings.invitations.keys() - queue_entries.keys()
+        holdings.invitations = {
+            tag: self._invitation(queue_entry, now) for tag, queue_entry in queue_entries.items()
+        }
         self._take_requests(listing)
-        held_markers = {marker.tag for marker in listing.markers}
+        held_queue_entries = {queue_entry.tag for queue_entry in listing.queue_entries}
         for tag, held in holdings.held.items():
-            held.has_lost_its_marker = not self._sees_a_part and tag not in held_markers
+            held.has_lost_its_queue_entry = not self._sees_a_part and tag not in held_queue_entries
         self._note_follows(listing.follows, now)
 
     def _take_requests(self, listing: QueueListing) -> None:
@@ -91,11 +97,11 @@ class WatchQueue:
         requests.cancels, requests.task_cancels = cancels, task_cancels
         requests.refreshes = set(listing.refreshes) - requests.done_refreshes
 
-    def _invitation(self, marker: Marker, now: float) -> Invitation:
-        known = self.holdings.invitations.get(marker.tag)
+    def _invitation(self, queue_entry: Marker, now: float) -> Invitation:
+        known = self.holdings.invitations.get(queue_entry.tag)
         if known is None:
-            return Invitation(marker.tag, marker.age_s, now)
-        known.listed_age_s, known.listed_at = marker.age_s, now
+            return Invitation(queue_entry.tag, queue_entry.age_s, now)
+        known.listed_age_s, known.listed_at = queue_entry.age_s, now
         known.is_newly_listed = True
         return known
 

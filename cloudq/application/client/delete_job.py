@@ -51,7 +51,7 @@ class DeleteJob:
             ) from error
         if not job.is_final:
             raise JobNotFinal(job_id, job.state.value)
-        if job.run_system and job.claim and self.queue.holds_marker(job.run_system, job.tag):
+        if job.run_system and job.claim and self.queue.holds_queue_entry(job.run_system, job.tag):
             self._require_gone(job, force=force)
             # An agent that returns finds neither record nor claim: the request informs it of the deletion.
             self.queue.request_cancel(job.run_system, job.tag)
@@ -59,7 +59,7 @@ class DeleteJob:
         self.jobs.delete(job)
 
     def _require_gone(self, job: Job, *, force: bool) -> None:
-        if not is_presumed_gone(self.find_holder.last_beat(job.run_system)):
+        if not is_presumed_gone(self.find_holder.last_heartbeat(job.run_system)):
             raise JobStateConflict(
                 f"The agent of {job.run_system} is still cleaning up job ({job.uuid}). Try again later."
             )
@@ -68,8 +68,12 @@ class DeleteJob:
 
     def all_finished(self) -> Iterator[str]:
         """Delete every finished job that its agent has put away; yield each id once the job is gone."""
-        queues = self.queue.markers_of_all()
-        held = {(system, marker.tag.job_id) for system, queue in queues.items() for marker in queue.markers}
+        queues = self.queue.queue_entries_of_all()
+        held = {
+            (system, queue_entry.tag.job_id)
+            for system, queue in queues.items()
+            for queue_entry in queue.queue_entries
+        }
         return self.jobs.delete_finished(keep=lambda entry: (entry.system, entry.job_id) in held)
 
     def agent_log(self, system: str) -> None:

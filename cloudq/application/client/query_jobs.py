@@ -91,9 +91,9 @@ class QueryJobs:
         in the history, so every job is visible at every moment.
         """
         signs = self.registry.systems()
-        queues = self.queue.markers_of_all()
-        invited = {marker.tag.job_id for queue in queues.values() for marker in queue.markers}
-        waiting = {system for system, queue in queues.items() if queue.markers}
+        queues = self.queue.queue_entries_of_all()
+        invited = {queue_entry.tag.job_id for queue in queues.values() for queue_entry in queue.queue_entries}
+        waiting = {system for system, queue in queues.items() if queue.queue_entries}
         summaries = self._summaries({system: signs[system] for system in signs.keys() & waiting})
         lines = _most_advanced(summaries, invited)
         unseen = self._read(sorted(invited - lines.keys()))
@@ -147,10 +147,10 @@ def _samples(lines: Iterable[ActiveJob], queues: Mapping[str, QueueListing]) -> 
         (line.run_system, line.job_id) for line in lines if line.state in {JobState.READY, JobState.RUN}
     }
     return {
-        system: marker.tag
+        system: queue_entry.tag
         for system, queue in queues.items()
-        for marker in queue.markers
-        if (system, marker.tag.job_id) in with_scheduler
+        for queue_entry in queue.queue_entries
+        if (system, queue_entry.tag.job_id) in with_scheduler
     }
 
 
@@ -167,8 +167,10 @@ def _absences(
             yield f"No agent ever reported as {system}: its jobs wait until one does."
         elif system in summaries and summaries[system].stopped:
             yield f"The agent of {system} was stopped: its jobs wait until it is started."
-        elif sign.beat_age_s > TIME_TO_LIVE_S:  # its lease, which states the time to live, is not read here
+        elif (
+            sign.heartbeat_age_s > TIME_TO_LIVE_S
+        ):  # its lease, which states the time to live, is not read here
             yield (
-                f"The agent of {system} has not reported for {span(sign.beat_age_s)}: "
+                f"The agent of {system} has not reported for {span(sign.heartbeat_age_s)}: "
                 "the states shown for its jobs may be outdated."
             )

@@ -42,7 +42,7 @@ class ExamineJobs:
 
     def _ask(self) -> Iterator[Finding]:
         survey = self.surveyor.survey()
-        findings = [*self._stray(survey.stray), *self._ghosts(survey), *self._stale_markers(survey)]
+        findings = [*self._stray(survey.stray), *self._ghosts(survey), *self._stale_queue_entries(survey)]
         yield from findings or [Finding(Level.OK, "jobs", "no incomplete or orphaned jobs")]
 
     # Jobs in no queue and not in the history -------------------------------------------------------
@@ -108,13 +108,13 @@ class ExamineJobs:
         if ghosts:
             yield self._finding(ghosts, "only partly deleted", self.jobs.remove_ghost)
 
-    def _stale_markers(self, survey: Survey) -> Iterator[Finding]:
+    def _stale_queue_entries(self, survey: Survey) -> Iterator[Finding]:
         over = survey.finished | survey.unknown
-        for system, listing in sorted(self.queue.markers_of_all().items()):
+        for system, listing in sorted(self.queue.queue_entries_of_all().items()):
             stale = [
-                marker.tag
-                for marker in listing.markers
-                if marker.tag.job_id in over and marker.age_s > STALE_AFTER_S
+                queue_entry.tag
+                for queue_entry in listing.queue_entries
+                if queue_entry.tag.job_id in over and queue_entry.age_s > STALE_AFTER_S
             ]
             if stale:
                 yield self._stale(system, stale)

@@ -16,14 +16,16 @@ from cloudq.ports.system_registry import SeenLease, SystemRegistry
 DEAD_AFTER_TIMES_TO_LIVE = 10.0
 
 
-def gone_after_s(beat: SeenLease | None) -> float:
+def gone_after_s(heartbeat: SeenLease | None) -> float:
     """Return the seconds of silence after which an agent is presumed gone."""
-    return DEAD_AFTER_TIMES_TO_LIVE * (TIME_TO_LIVE_S if beat is None else beat.lease.time_to_live_s)
+    return DEAD_AFTER_TIMES_TO_LIVE * (
+        TIME_TO_LIVE_S if heartbeat is None else heartbeat.lease.time_to_live_s
+    )
 
 
-def is_presumed_gone(beat: SeenLease | None) -> bool:
-    """Return whether *beat*, an agent's last heartbeat, is None or older than ten times its time to live."""
-    return beat is None or beat.age_s > gone_after_s(beat)
+def is_presumed_gone(heartbeat: SeenLease | None) -> bool:
+    """Return whether *heartbeat*, an agent's last heartbeat, is None or older than ten times its time to live."""
+    return heartbeat is None or heartbeat.age_s > gone_after_s(heartbeat)
 
 
 @frozen
@@ -31,7 +33,7 @@ class Holder:
     """The holder of a job: its claim, and the last heartbeat of its system's agent if there is one."""
 
     claim: Claim
-    last_beat: SeenLease | None
+    last_heartbeat: SeenLease | None
 
     @property
     def system(self) -> str:
@@ -41,7 +43,7 @@ class Holder:
     @property
     def is_presumed_gone(self) -> bool:
         """Return True if the agent has been silent for ten times its time to live."""
-        return is_presumed_gone(self.last_beat)
+        return is_presumed_gone(self.last_heartbeat)
 
 
 @frozen
@@ -59,7 +61,7 @@ class FindHolder:
         newest = self.jobs.newest_claim(job_id, job.certain_claim)
         if newest is None or newest.kind is not ClaimKind.RUN:
             return None
-        return Holder(newest, self.last_beat(newest.system))
+        return Holder(newest, self.last_heartbeat(newest.system))
 
     def to_take_from(self, job_id: str, expected_claim: int, *, force: bool) -> Holder:
         """Return the holder by claim *expected_claim*, if the job may be taken from it.
@@ -71,23 +73,23 @@ class FindHolder:
         if holder is None or holder.claim.n != expected_claim:
             raise JobStateConflict(f"Job ({job_id}) has ended, or claim {expected_claim} does not hold it.")
         if not (holder.is_presumed_gone or force):
-            raise HolderReported(job_id, holder.system, gone_after_s(holder.last_beat))
-        _require_fit_store(holder.last_beat)
+            raise HolderReported(job_id, holder.system, gone_after_s(holder.last_heartbeat))
+        _require_fit_store(holder.last_heartbeat)
         return holder
 
     def require_fit_store(self, systems: Iterable[str]) -> None:
         """Raise `StoreUnfit` if the agent of one of *systems* found that claims decide nothing here."""
         for system in systems:
-            _require_fit_store(self.last_beat(system))
+            _require_fit_store(self.last_heartbeat(system))
 
-    def last_beat(self, system: str) -> SeenLease | None:
+    def last_heartbeat(self, system: str) -> SeenLease | None:
         """Return the last heartbeat of the agent of *system*."""
         return self.registry.newest_lease(system)
 
 
-def _require_fit_store(beat: SeenLease | None) -> None:
+def _require_fit_store(heartbeat: SeenLease | None) -> None:
     """Raise `StoreUnfit` on a weak store, where two systems could claim a job that is taken back."""
-    check = None if beat is None else StoreCheck.parse(beat.lease.store_check)
+    check = None if heartbeat is None else StoreCheck.parse(heartbeat.lease.store_check)
     if check is not None and check.is_weak:
         raise StoreUnfit(
             f"A job cannot be taken from its holder: this store does not enforce conditional writes "

@@ -21,9 +21,9 @@ class KnowStore:
         """Return True if a store check read so far found the store weak; sends no request."""
         return self._is_weak
 
-    def note_check(self, beat: Lease) -> None:
+    def note_check(self, heartbeat: Lease) -> None:
         """Take over the result of the store check in an agent's lease."""
-        check = StoreCheck.parse(beat.store_check)
+        check = StoreCheck.parse(heartbeat.store_check)
         self._is_weak = self._is_weak or (check is not None and check.is_weak)
 
     def ask(self) -> bool:
@@ -33,7 +33,7 @@ class KnowStore:
         race with.
         """
         signs = [sign for sign in self.registry.systems().values() if sign.has_lease]
-        for sign in sorted(signs, key=lambda sign: sign.beat_age_s):
+        for sign in sorted(signs, key=lambda sign: sign.heartbeat_age_s):
             seen = self.registry.lease(sign)
             check = None if seen is None else StoreCheck.parse(seen.lease.store_check)
             if check is not None:

@@ -59,7 +59,7 @@ class ListAgents:
             summary = self.registry.summary(sign)
         except RecordRejected as error:
             return AgentReport(
-                sign.system, AgentState.UNKNOWN, last_beat_s=sign.beat_age_s, last_error=str(error)
+                sign.system, AgentState.UNKNOWN, last_beat_s=sign.heartbeat_age_s, last_error=str(error)
             )
         return report if summary is None else _with_queue(report, summary)
 

@@ -37,7 +37,7 @@ class ShellDialect:
 
     header: HeaderSyntax
     """The syntax of the lines that are copied from the script."""
-    local_id: str
+    scheduler_job_id: str
     """The shell word that gives the scheduler job id, the same for all tasks of an array."""
     task_id: str
     """The shell word that gives the task id, or nothing for a job that is not an array."""

@@ -14,7 +14,7 @@ from attrs import evolve, frozen
 TIME_TO_LIVE_S = 180.0
 BEAT_EVERY = 1 / 3
 WRITE_UNTIL = 1 / 2
-RETRY_BEAT_S = 5.0
+RETRY_HEARTBEAT_S = 5.0
 SKEW_TOLERATED = 1 / 12
 """How far the clocks of a store's front ends may differ, as a part of the time to live: 15 s."""
 MAX_NONCES = 64
@@ -142,7 +142,7 @@ class HeldLease:
         """Return whether another process may have taken over; a lapsed epoch is never resumed."""
         return now - self.sent_at >= self.lease.time_to_live_s
 
-    def beat_is_due(self, now: float) -> bool:
+    def heartbeat_is_due(self, now: float) -> bool:
         """Return whether the next heartbeat should be sent."""
         return now - self.sent_at >= self.lease.time_to_live_s * BEAT_EVERY
 

@@ -26,7 +26,7 @@ sent to end jobs. 139 is a crash of the script itself, and 255 its own exit code
 class StartRecord:
     """The record that the job shell wrote before it started the script."""
 
-    local_id: str
+    scheduler_job_id: str
     host: str = ""
     time: datetime | None = None
 
@@ -35,7 +35,7 @@ class StartRecord:
 class ExitRecord:
     """The record that the job shell wrote after the script ended."""
 
-    local_id: str
+    scheduler_job_id: str
     exit_code: int
     signal: str = ""
     """The signal that the job shell received before the script ended, such as ``TERM``."""
@@ -165,7 +165,7 @@ def _record_that_counts(evidence: Evidence) -> ExitRecord | None:
     record, start = evidence.exit, evidence.start
     if record is None or start is None:
         return record
-    if record.local_id != start.local_id:
+    if record.scheduler_job_id != start.scheduler_job_id:
         return None
     has_times = record.started is not None and start.time is not None
     # A run writes the same time into both records. Which time is later proves nothing: after a requeue,

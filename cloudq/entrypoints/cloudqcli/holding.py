@@ -40,10 +40,10 @@ def decided_claim(job_id: str, holder: Holder, consequences: Iterator[str]) -> i
 
 
 def _holder_lines(job_id: str, holder: Holder) -> Iterator[str]:
-    claim, beat = holder.claim, holder.last_beat
+    claim, heartbeat = holder.claim, holder.last_heartbeat
     yield f"Job ({job_id}) is held by {holder.system} since {local_time(claim.time)}, by claim {claim.n}."
-    if beat is None:
+    if heartbeat is None:
         yield f"The store has no record of an agent of {holder.system}."
     else:
-        given_back = ", when it was stopped" if beat.lease.released else ""
-        yield f"Its agent on {beat.lease.process.host} last reported {span(beat.age_s)} ago{given_back}."
+        given_back = ", when it was stopped" if heartbeat.lease.released else ""
+        yield f"Its agent on {heartbeat.lease.process.host} last reported {span(heartbeat.age_s)} ago{given_back}."

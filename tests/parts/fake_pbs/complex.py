@@ -40,28 +40,28 @@ class FakePbs(FakeScheduler):
         """Return the variables that a process needs to use it."""
         return {"PATH": self.path, "PBS_CONF_FILE": str(self.home / "pbs.conf")}
 
-    def change(self, local_id: str, **changes: Any) -> None:
+    def change(self, scheduler_job_id: str, **changes: Any) -> None:
         """Change a job's row as other users or a failure would: ``rerun``, ``node`` (the node fails)."""
         with self.state() as state:
-            for each in state["jobs"][_number(local_id)]["tasks"].values():
+            for each in state["jobs"][_number(scheduler_job_id)]["tasks"].values():
                 each.update(changes)
 
-    def delete(self, *local_ids: str) -> None:
+    def delete(self, *scheduler_job_ids: str) -> None:
         """Delete jobs or tasks, as another user would."""
         qdel = self.home / "bin" / "qdel"
-        subprocess.run([qdel, *local_ids], env=os.environ | self.environment(), check=True)
+        subprocess.run([qdel, *scheduler_job_ids], env=os.environ | self.environment(), check=True)
 
-    def release(self, local_id: str) -> None:
+    def release(self, scheduler_job_id: str) -> None:
         """Release a job that is held (``qrls``)."""
         with self.state() as state:
-            job = state["jobs"][_number(local_id)]
+            job = state["jobs"][_number(scheduler_job_id)]
             job["options"].pop("h", None)
             job.pop("failed_start", None)
 
-    def forget(self, local_id: str) -> None:
+    def forget(self, scheduler_job_id: str) -> None:
         """Remove a job from the history."""
         with self.state() as state:
-            del state["jobs"][_number(local_id)]
+            del state["jobs"][_number(scheduler_job_id)]
 
     def end_everything(self) -> None:
         """Delete all jobs and wait until none runs any more."""
@@ -77,5 +77,5 @@ def _tasks(jobs: dict[str, Any]) -> Iterator[dict[str, Any]]:
     return (each for job in jobs.values() for each in job["tasks"].values())
 
 
-def _number(local_id: str) -> str:
-    return local_id.partition(".")[0].partition("[")[0]
+def _number(scheduler_job_id: str) -> str:
+    return scheduler_job_id.partition(".")[0].partition("[")[0]

@@ -48,7 +48,7 @@ entries = st.builds(
         (keys.log_piece(TAG, "stdout", 3, 42), "jobs/3f7e7681/2/log/stdout.3/00000000000000000042"),
         (keys.output(TAG), "jobs/3f7e7681/2/output.zip"),
         (keys.output(TAG, 12), "jobs/3f7e7681/2/output.12.zip"),
-        (keys.marker("alpha", TAG), "queue/alpha/3f7e7681.2"),
+        (keys.queue_entry("alpha", TAG), "queue/alpha/3f7e7681.2"),
         (keys.cancel_request("alpha", TAG), "queue/alpha/3f7e7681.2.cancel"),
         (keys.follow_request("alpha", TAG), "queue/alpha/3f7e7681.2.follow"),
         (keys.refresh_request("alpha", TAG), "queue/alpha/3f7e7681.2.refresh"),
@@ -71,9 +71,9 @@ def test_keys_are_those_of_the_protocol(made: str, expected: str) -> None:
         lambda: keys.script("3f7e7681", "../x"),
         lambda: keys.script("3f7e7681", ""),
         lambda: keys.claim(ClaimTag("3f7e7681", 0)),
-        lambda: keys.marker("Alpha", TAG),
-        lambda: keys.marker("a/b", TAG),
-        lambda: keys.marker("", TAG),
+        lambda: keys.queue_entry("Alpha", TAG),
+        lambda: keys.queue_entry("a/b", TAG),
+        lambda: keys.queue_entry("", TAG),
         lambda: keys.log(TAG, "stdlog", None),
         lambda: keys.log_piece(TAG, "stdout", None, -1),
         lambda: keys.agent_log(".."),
@@ -190,7 +190,7 @@ def test_nothing_but_cloudqs_own_names_stands_first_in_a_key() -> None:
     """A directory beside the store is no bucket for the data of jobs if it contains one of these names."""
     entry = HistoryEntry("3f7e7681", "run.sh", JobState.DONE, "alpha", NOON)
     made = (
-        keys.manifest(TAG.job_id), keys.marker("alpha", TAG), keys.doorbell("alpha"), keys.lease("alpha"),
+        keys.manifest(TAG.job_id), keys.queue_entry("alpha", TAG), keys.doorbell("alpha"), keys.lease("alpha"),
         keys.agent_log("alpha"), history_key(entry), keys.PROBES,
     )  # fmt: skip
 

@@ -216,9 +216,9 @@ class S3Store:
         return upload.run(pieces)
 
     def unfinished_uploads(self, prefix: str) -> Iterator[UnfinishedUpload]:
-        marker: dict[str, Any] = {}
+        queue_entry: dict[str, Any] = {}
         while True:
-            page = self._ask(SentRequest(self._place), partial(self._uploads, prefix, marker))
+            page = self._ask(SentRequest(self._place), partial(self._uploads, prefix, queue_entry))
             date = _date(page)
             for upload in page.get("Uploads", ()):
                 age_s = (date - _utc(upload["Initiated"])).total_seconds()
@@ -227,9 +227,9 @@ class S3Store:
                 "KeyMarker": page.get("NextKeyMarker"),
                 "UploadIdMarker": page.get("NextUploadIdMarker"),
             }
-            if not page.get("IsTruncated") or not following["KeyMarker"] or following == marker:
+            if not page.get("IsTruncated") or not following["KeyMarker"] or following == queue_entry:
                 return
-            marker = following
+            queue_entry = following
 
     def abort_upload(self, upload: UnfinishedUpload) -> None:
         name = self._prefix + upload.key
@@ -258,9 +258,9 @@ class S3Store:
         return name[len(self._prefix) :]
 
     def _uploads(
-        self, prefix: str, marker: Mapping[str, Any], client: S3Client
+        self, prefix: str, queue_entry: Mapping[str, Any], client: S3Client
     ) -> ListMultipartUploadsOutputTypeDef:
-        return client.list_multipart_uploads(Bucket=self._bucket, Prefix=self._prefix + prefix, **marker)
+        return client.list_multipart_uploads(Bucket=self._bucket, Prefix=self._prefix + prefix, **queue_entry)
 
     def _get(self, client: S3Client, key: str, **condition: Any) -> GetObjectOutputTypeDef:
         return client.get_object(Bucket=self._bucket, Key=self._prefix + key, **condition)

@@ -110,63 +110,71 @@ class KnownJobs:
 
     _jobs: dict[str, KnownJob] = field(factory=dict)
 
-    def get(self, local_id: str) -> KnownJob | None:
+    def get(self, scheduler_job_id: str) -> KnownJob | None:
         """Return the job; None if this process does not know it."""
-        return self._jobs.get(local_id)
+        return self._jobs.get(scheduler_job_id)
 
-    def met(self, local_id: str, tag: ClaimTag | None, tasks: Iterable[int | None], ask_at: float) -> None:
+    def met(
+        self, scheduler_job_id: str, tag: ClaimTag | None, tasks: Iterable[int | None], ask_at: float
+    ) -> None:
         """Record an id that qsub printed: the job is in the queue, or was."""
-        if local_id not in self._jobs:
+        if scheduler_job_id not in self._jobs:
             expected = dict.fromkeys(tasks, _UNKNOWN_LIFE)
-            self._jobs[local_id] = KnownJob(tag, was_met=True, tasks=expected, ask_at=ask_at)
+            self._jobs[scheduler_job_id] = KnownJob(tag, was_met=True, tasks=expected, ask_at=ask_at)
 
-    def submitted(self, local_id: str, tag: ClaimTag, tasks: Iterable[int | None], ask_at: float) -> None:
+    def submitted(
+        self, scheduler_job_id: str, tag: ClaimTag, tasks: Iterable[int | None], ask_at: float
+    ) -> None:
         """Record a new job, and drop any earlier one with the same id."""
-        self._jobs.pop(local_id, None)
-        self.met(local_id, tag, tasks, ask_at)
+        self._jobs.pop(scheduler_job_id, None)
+        self.met(scheduler_job_id, tag, tasks, ask_at)
 
     def unidentified(self, listed: Iterable[str]) -> list[str]:
         """Return the listed jobs that are unknown, or that may be other jobs with the same id."""
-        return [local_id for local_id in listed if not _is_the_same(self._jobs.get(local_id))]
+        return [
+            scheduler_job_id
+            for scheduler_job_id in listed
+            if not _is_the_same(self._jobs.get(scheduler_job_id))
+        ]
 
-    def identify(self, local_id: str, tag: ClaimTag | None, work_dir: str = "") -> None:
+    def identify(self, scheduler_job_id: str, tag: ClaimTag | None, work_dir: str = "") -> None:
         """Record the claim of a job, and the directory where it starts."""
-        job = self._jobs.get(local_id)
+        job = self._jobs.get(scheduler_job_id)
         if job is None or job.tag != tag:
             tasks = job.tasks if job is not None and job.tag is None else {}
-            job = self._jobs[local_id] = KnownJob(tag, tasks=tasks)
+            job = self._jobs[scheduler_job_id] = KnownJob(tag, tasks=tasks)
         job.work_dir = work_dir
 
     def take_over(self, listed: Iterable[str], now: float, first_wait_s: float) -> None:
         """Record which jobs are listed and which no longer are; drop those that were never asked for."""
         present = set(listed)
-        for local_id, job in list(self._jobs.items()):
-            if local_id in present:
+        for scheduler_job_id, job in list(self._jobs.items()):
+            if scheduler_job_id in present:
                 job.is_listed, job.was_missed, job.was_met = True, False, True
             elif job.is_listed and job.tag is None and not job.tasks:
-                self._jobs.pop(local_id, None)
+                self._jobs.pop(scheduler_job_id, None)
             else:
                 job.miss(now, first_wait_s)
 
-    def of(self, local_id: str) -> KnownJob:
+    def of(self, scheduler_job_id: str) -> KnownJob:
         """Return the job, after adding it if it is unknown."""
-        return self._jobs.setdefault(local_id, KnownJob())
+        return self._jobs.setdefault(scheduler_job_id, KnownJob())
 
     def under(self, tag: ClaimTag) -> Iterator[str]:
         """Yield the ids of all jobs of *tag*."""
-        return (local_id for local_id, job in self._jobs.items() if job.tag == tag)
+        return (scheduler_job_id for scheduler_job_id, job in self._jobs.items() if job.tag == tag)
 
-    def stuck(self, tag: ClaimTag, local_ids: Iterable[str]) -> list[str]:
+    def stuck(self, tag: ClaimTag, scheduler_job_ids: Iterable[str]) -> list[str]:
         """Return the jobs of *tag* that stay in the queue although they have ended."""
-        jobs = ((local_id, self.get(local_id)) for local_id in local_ids)
-        return [local_id for local_id, job in jobs if job and job.tag == tag and job.is_stuck]
+        jobs = ((scheduler_job_id, self.get(scheduler_job_id)) for scheduler_job_id in scheduler_job_ids)
+        return [scheduler_job_id for scheduler_job_id, job in jobs if job and job.tag == tag and job.is_stuck]
 
-    def forget(self, tag: ClaimTag, local_ids: Iterable[str]) -> None:
+    def forget(self, tag: ClaimTag, scheduler_job_ids: Iterable[str]) -> None:
         """Drop the jobs that are no longer listed and belong to no other claim."""
-        for local_id in local_ids:
-            job = self._jobs.get(local_id)
+        for scheduler_job_id in scheduler_job_ids:
+            job = self._jobs.get(scheduler_job_id)
             if job is not None and job.tag in {None, tag} and not job.is_listed:
-                del self._jobs[local_id]
+                del self._jobs[scheduler_job_id]
 
 
 def _is_the_same(job: KnownJob | None) -> bool:

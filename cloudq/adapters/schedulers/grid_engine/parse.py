@@ -42,10 +42,10 @@ def parse_list(text: str) -> dict[str, ListedJob]:
     jobs: dict[str, ListedJob] = {}
     for block in _JOB.findall(text):
         fields = dict(_FIELD.findall(block))
-        local_id, state = fields.get("JB_job_number", "").strip(), fields.get("state", "").strip()
-        if not _ID.fullmatch(local_id) or not state:
+        scheduler_job_id, state = fields.get("JB_job_number", "").strip(), fields.get("state", "").strip()
+        if not _ID.fullmatch(scheduler_job_id) or not state:
             raise SchedulerUnavailable(f"qstat printed a job without an id or a state: {block[:200]!r}")
-        tasks = jobs.setdefault(local_id, ListedJob()).tasks
+        tasks = jobs.setdefault(scheduler_job_id, ListedJob()).tasks
         tasks.update(dict.fromkeys(parse_tasks(fields.get("tasks", "")), state))
     return jobs
 
@@ -145,8 +145,8 @@ _NOT_FOUND = re.compile(r"error: job id [0-9]+ not found")
 _NO_ACCOUNTING = re.compile(r"no such file or directory|no jobs running since startup", re.IGNORECASE)
 
 
-def parse_accounts(text: str, local_id: str, owner: str) -> dict[int | None, Account]:
-    """Parse the newest account of each task of *owner*'s job *local_id* in an answer of ``qacct -j``.
+def parse_accounts(text: str, scheduler_job_id: str, owner: str) -> dict[int | None, Account]:
+    """Parse the newest account of each task of *owner*'s job *scheduler_job_id* in an answer of ``qacct -j``.
 
     Raises `SchedulerUnavailable` if *text* holds no account.
     """
@@ -155,7 +155,7 @@ def parse_accounts(text: str, local_id: str, owner: str) -> dict[int | None, Acc
     if not any("jobnumber" in record for record in records):
         raise SchedulerUnavailable(f"qacct printed something other than accounts: {text[:200]!r}")
     for record in records:
-        if record.get("jobnumber") == local_id and record.get("owner", owner) == owner:
+        if record.get("jobnumber") == scheduler_job_id and record.get("owner", owner) == owner:
             account = _account(record)
             accounts[account.task] = account  # one is written at the end of each run: the last is the newest
     return accounts

@@ -45,7 +45,7 @@ from cloudq.ports.batch_scheduler import AttemptFiles, LocalJob, Submission, Sub
 
 GRID_ENGINE_DIALECT = ShellDialect(
     header=HEADER,
-    local_id='"${JOB_ID:-}"',
+    scheduler_job_id='"${JOB_ID:-}"',
     task_id='"${SGE_TASK_ID#undefined}"',
     forward_signals=False,  # they reach the whole process group
     copies_output=True,
@@ -121,15 +121,15 @@ class GridEngineScheduler:
         if answer is None:
             raise SubmitUncertain("qsub left no answer")
         ask_at = self._elapsed() + self._times.accounting_wait_s
-        self._jobs.submitted(answer.local_id, plan.submission.tag, parse_tasks(answer.tasks), ask_at)
-        return answer.local_id
+        self._jobs.submitted(answer.scheduler_job_id, plan.submission.tag, parse_tasks(answer.tasks), ask_at)
+        return answer.scheduler_job_id
 
     def submitted(self, files: AttemptFiles) -> str | None:
         answer = read_qsub_answer(*left_in(files))
         if answer is None:
             return None
-        self._jobs.met(answer.local_id, None, parse_tasks(answer.tasks), ask_at=0.0)
-        return answer.local_id
+        self._jobs.met(answer.scheduler_job_id, None, parse_tasks(answer.tasks), ask_at=0.0)
+        return answer.scheduler_job_id
 
     # Asking -----------------------------------------------------------------------------------
 
@@ -138,29 +138,41 @@ class GridEngineScheduler:
             self._look()
             return tuple(sorted(self._jobs.under(tag), key=int))
 
-    def poll(self, local_ids: Sequence[str]) -> Mapping[str, LocalJob]:
-        wanted = [local_id for local_id in dict.fromkeys(local_ids) if local_id.isdigit()]
+    def poll(self, scheduler_job_ids: Sequence[str]) -> Mapping[str, LocalJob]:
+        wanted = [
+            scheduler_job_id
+            for scheduler_job_id in dict.fromkeys(scheduler_job_ids)
+            if scheduler_job_id.isdigit()
+        ]
         with self._mutex:
             listed = self._look(wanted)
             reasons = self._error_reasons(
-                {local_id: listed[local_id] for local_id in wanted if local_id in listed}
+                {
+                    scheduler_job_id: listed[scheduler_job_id]
+                    for scheduler_job_id in wanted
+                    if scheduler_job_id in listed
+                }
             )
             shown = {
-                local_id: self._jobs.of(local_id).show(self._statuses(local_id, listed[local_id], reasons))
-                for local_id in wanted
-                if local_id in listed
+                scheduler_job_id: self._jobs.of(scheduler_job_id).show(
+                    self._statuses(scheduler_job_id, listed[scheduler_job_id], reasons)
+                )
+                for scheduler_job_id in wanted
+                if scheduler_job_id in listed
             }
-            missing = [local_id for local_id in wanted if local_id not in listed]
+            missing = [scheduler_job_id for scheduler_job_id in wanted if scheduler_job_id not in listed]
             self._ask_accounting(missing)
-            gone = {local_id: self._jobs.of(local_id).gone() for local_id in missing}
-        return shown | {local_id: job for local_id, job in gone.items() if job is not None}
+            gone = {scheduler_job_id: self._jobs.of(scheduler_job_id).gone() for scheduler_job_id in missing}
+        return shown | {scheduler_job_id: job for scheduler_job_id, job in gone.items() if job is not None}
 
     def work_dirs(self) -> Mapping[str, str]:
         """Return the directories of jobs that no claim submitted; `qstat -j` is run once for each job."""
         with self._mutex:
             listed = self._look()
-            jobs = {local_id: self._jobs.get(local_id) for local_id in listed}
-        return {local_id: job.work_dir for local_id, job in jobs.items() if job and job.work_dir}
+            jobs = {scheduler_job_id: self._jobs.get(scheduler_job_id) for scheduler_job_id in listed}
+        return {
+            scheduler_job_id: job.work_dir for scheduler_job_id, job in jobs.items() if job and job.work_dir
+        }
 
     def free_slots(self) -> int | None:
         """Return the slots of all queues that accept jobs now; a job with other needs may still wait."""
@@ -169,21 +181,27 @@ class GridEngineScheduler:
     def _look(self, wanted: Sequence[str] | None = None) -> dict[str, ListedJob]:
         """List all jobs; record to which claim each of the *wanted* ones belongs."""
         listed = parse_list(self._commands.answer(*self._list_argv()))
-        among = list(listed) if wanted is None else [local_id for local_id in wanted if local_id in listed]
+        among = (
+            list(listed)
+            if wanted is None
+            else [scheduler_job_id for scheduler_job_id in wanted if scheduler_job_id in listed]
+        )
         strangers = self._jobs.unidentified(among)
         details = self._details(strangers)
-        for local_id in strangers:
-            if local_id in details:  # otherwise it has ended since
-                self._jobs.identify(local_id, details[local_id].tag, details[local_id].work_dir)
+        for scheduler_job_id in strangers:
+            if scheduler_job_id in details:  # otherwise it has ended since
+                self._jobs.identify(
+                    scheduler_job_id, details[scheduler_job_id].tag, details[scheduler_job_id].work_dir
+                )
         self._jobs.take_over(listed, self._elapsed(), self._times.accounting_wait_s)
         return listed
 
     def _list_argv(self) -> tuple[str, ...]:
         return ("qstat", "-xml", "-s", "prs", "-u", self._owner)
 
-    def _details(self, local_ids: Sequence[str]) -> dict[str, JobDetails]:
+    def _details(self, scheduler_job_ids: Sequence[str]) -> dict[str, JobDetails]:
         details: dict[str, JobDetails] = {}
-        for some in in_chunks(local_ids):
+        for some in in_chunks(scheduler_job_ids):
             done = self._commands.ask("qstat", "-j", ",".join(some))
             if done.status == 0:
                 details |= parse_details(done.stdout)
@@ -192,14 +210,14 @@ class GridEngineScheduler:
         return details
 
     def _statuses(
-        self, local_id: str, job: ListedJob, reasons: Mapping[tuple[str, int], str]
+        self, scheduler_job_id: str, job: ListedJob, reasons: Mapping[tuple[str, int], str]
     ) -> dict[int | None, SchedulerStatus]:
-        before = self._jobs.of(local_id).tasks
+        before = self._jobs.of(scheduler_job_id).tasks
         statuses = {}
         for task, letters in job.tasks.items():
             status = status_of(letters) or self._unclear.status(letters, before.get(task))
             if status is IN_ERROR:
-                reason = reasons.get((local_id, task or 1), "")
+                reason = reasons.get((scheduler_job_id, task or 1), "")
                 status = evolve(status, reason=f"{letters}: {reason or status.reason}")
             statuses[task] = status
         return statuses
@@ -207,13 +225,13 @@ class GridEngineScheduler:
     def _error_reasons(self, listed: Mapping[str, ListedJob]) -> dict[tuple[str, int], str]:
         """Return why tasks are in an error state, asked for each time: errors may be cleared and recur."""
         in_error = [
-            local_id
-            for local_id, job in listed.items()
+            scheduler_job_id
+            for scheduler_job_id, job in listed.items()
             if any(status_of(letters) is IN_ERROR for letters in job.tasks.values())
         ]
         return {
-            (local_id, task): reason
-            for local_id, details in self._details(in_error).items()
+            (scheduler_job_id, task): reason
+            for scheduler_job_id, details in self._details(in_error).items()
             for task, reason in details.errors.items()
         }
 
@@ -224,15 +242,19 @@ class GridEngineScheduler:
         begun = now = self._elapsed()
         if now < self._accounting_at:
             return
-        due = [(local_id, job) for local_id in missing if (job := self._jobs.of(local_id)).is_due(now)]
-        for local_id, job in sorted(due, key=lambda item: item[1].ask_at)[:_ACCOUNTS_OF_ONE_POLL]:
-            self._account(local_id, job)
+        due = [
+            (scheduler_job_id, job)
+            for scheduler_job_id in missing
+            if (job := self._jobs.of(scheduler_job_id)).is_due(now)
+        ]
+        for scheduler_job_id, job in sorted(due, key=lambda item: item[1].ask_at)[:_ACCOUNTS_OF_ONE_POLL]:
+            self._account(scheduler_job_id, job)
             if self._elapsed() - begun > self._times.poll_interval_s:
                 break
 
-    def _account(self, local_id: str, job: KnownJob) -> None:
+    def _account(self, scheduler_job_id: str, job: KnownJob) -> None:
         try:
-            accounts = self._accounts(local_id)
+            accounts = self._accounts(scheduler_job_id)
         except SchedulerUnavailable:
             self._accounting_at = self._elapsed() + _PAUSE_AFTER_A_FAILURE_S
             raise
@@ -242,11 +264,11 @@ class GridEngineScheduler:
             job.account({} if is_anothers else accounts)
         job.note_asked(self._elapsed(), self._times.accounting_wait_s)
 
-    def _accounts(self, local_id: str) -> Mapping[int | None, Account] | None:
+    def _accounts(self, scheduler_job_id: str) -> Mapping[int | None, Account] | None:
         """Return what accounting knows about a job; None if there is no accounting."""
-        done = self._commands.ask("qacct", "-j", local_id)
+        done = self._commands.ask("qacct", "-j", scheduler_job_id)
         if done.status == 0:
-            return parse_accounts(done.stdout, local_id, self._owner)
+            return parse_accounts(done.stdout, scheduler_job_id, self._owner)
         message = done.stdout + done.stderr
         if is_not_found(message):
             return {}
@@ -259,25 +281,27 @@ class GridEngineScheduler:
 
     # Ending -----------------------------------------------------------------------------------
 
-    def cancel(self, local_ids: Sequence[str]) -> None:
-        for some in in_chunks([local_id for local_id in local_ids if local_id.isdigit()]):
+    def cancel(self, scheduler_job_ids: Sequence[str]) -> None:
+        for some in in_chunks(
+            [scheduler_job_id for scheduler_job_id in scheduler_job_ids if scheduler_job_id.isdigit()]
+        ):
             self._qdel(*some)
 
-    def cancel_tasks(self, local_id: str, tasks: Sequence[int]) -> None:
-        if local_id.isdigit():
+    def cancel_tasks(self, scheduler_job_id: str, tasks: Sequence[int]) -> None:
+        if scheduler_job_id.isdigit():
             for task in tasks:
-                self._qdel(local_id, "-t", str(task))
+                self._qdel(scheduler_job_id, "-t", str(task))
 
     def _qdel(self, *words: str) -> None:
         done = self._commands.ask("qdel", *words)
         if done.status != 0 and not is_only_about_deleted_jobs(done.stdout + done.stderr):
             raise SchedulerUnavailable(words_of("qdel", done))
 
-    def forget(self, tag: ClaimTag, local_ids: Sequence[str]) -> None:
+    def forget(self, tag: ClaimTag, scheduler_job_ids: Sequence[str]) -> None:
         """Drop ended jobs; delete those in an error state, which would stay in the queue forever."""
         with self._mutex:
-            stuck = self._jobs.stuck(tag, local_ids)
-            self._jobs.forget(tag, local_ids)
+            stuck = self._jobs.stuck(tag, scheduler_job_ids)
+            self._jobs.forget(tag, scheduler_job_ids)
         self.cancel(stuck)
 
 

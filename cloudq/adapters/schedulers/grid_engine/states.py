@@ -199,7 +199,7 @@ _TERSE = re.compile(r"([0-9]{1,10})(?:\.([0-9]+-[0-9]+:[0-9]+))?")
 class QsubJob:
     """The job that ``qsub -terse`` printed."""
 
-    local_id: str
+    scheduler_job_id: str
     tasks: str = ""
     """The task ids, such as ``1-9:2``; empty for a plain job."""
 

@@ -37,8 +37,8 @@ class LocalQueue:
         self._ids = root / "ids"
         self._new = root / "new"
 
-    def job_dir(self, local_id: str) -> Path:
-        return self._jobs / local_id
+    def job_dir(self, scheduler_job_id: str) -> Path:
+        return self._jobs / scheduler_job_id
 
     def ids(self) -> list[str]:
         """Return all jobs, in the order in which they were submitted."""
@@ -47,16 +47,16 @@ class LocalQueue:
         except FileNotFoundError:
             return []
 
-    def names(self, local_id: str) -> frozenset[str]:
+    def names(self, scheduler_job_id: str) -> frozenset[str]:
         """Return the names of a job's files; none if it was forgotten."""
         try:
-            return frozenset(os.listdir(self.job_dir(local_id)))  # noqa: PTH208 (only names are needed)
+            return frozenset(os.listdir(self.job_dir(scheduler_job_id)))  # noqa: PTH208 (only names are needed)
         except (FileNotFoundError, NotADirectoryError):
             return frozenset()
 
-    def read(self, local_id: str) -> QueuedJob | None:
-        """Return the job submitted as *local_id*; None if it is forgotten or its record is damaged."""
-        content = read_record(self.job_dir(local_id) / "job.json", _MAX_JOB_BYTES)
+    def read(self, scheduler_job_id: str) -> QueuedJob | None:
+        """Return the job submitted as *scheduler_job_id*; None if it is forgotten or its record is damaged."""
+        content = read_record(self.job_dir(scheduler_job_id) / "job.json", _MAX_JOB_BYTES)
         if content is None:
             return None
         try:
@@ -72,22 +72,22 @@ class LocalQueue:
         try:
             replace_file(made / "job.json", _unstructure(job, kill_wait_s))
             while True:
-                local_id = str(self._take_id())
-                if self._rename(made, self.job_dir(local_id)):
-                    return local_id
+                scheduler_job_id = str(self._take_id())
+                if self._rename(made, self.job_dir(scheduler_job_id)):
+                    return scheduler_job_id
         finally:
             shutil.rmtree(made, ignore_errors=True)
 
-    def request_cancel(self, local_id: str, task: int | None = None) -> None:
+    def request_cancel(self, scheduler_job_id: str, task: int | None = None) -> None:
         """Request that the job, or one of its tasks, ends."""
         with suppress(FileNotFoundError):
-            create_file(self.job_dir(local_id) / record_name("cancel", task), b"")
+            create_file(self.job_dir(scheduler_job_id) / record_name("cancel", task), b"")
 
-    def drop(self, local_id: str) -> None:
+    def drop(self, scheduler_job_id: str) -> None:
         """Remove a job's files; other processes see either all of them or none."""
         made = Path(tempfile.mkdtemp(dir=self._new))
         with suppress(FileNotFoundError):
-            self.job_dir(local_id).rename(made / "job")
+            self.job_dir(scheduler_job_id).rename(made / "job")
         shutil.rmtree(made, ignore_errors=True)
 
     @contextmanager

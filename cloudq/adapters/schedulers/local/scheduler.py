@@ -50,7 +50,7 @@ from cloudq.ports.batch_scheduler import AttemptFiles, LocalJob, Submission, Sub
 
 LOCAL_DIALECT = ShellDialect(
     header=HEADER,
-    local_id='"$CLOUDQ_LOCAL_JOB_ID"',
+    scheduler_job_id='"$CLOUDQ_LOCAL_JOB_ID"',
     task_id='"${CLOUDQ_LOCAL_TASK_ID:-}"',
     forward_signals=False,  # the supervisor signals the whole group
 )
@@ -74,7 +74,7 @@ def usable_cpus() -> int:
 class _Known:
     """A job whose tasks have not all ended, as the last listing showed it."""
 
-    local_id: str
+    scheduler_job_id: str
     job: QueuedJob
     statuses: dict[int | None, SchedulerStatus] = field(factory=dict)
 
@@ -89,7 +89,7 @@ class _Known:
         return self.job.slots * sum(status.life is life for status in self.statuses.values())
 
 
-class LocalScheduler:
+class EmbeddedScheduler:
     """The `BatchScheduler` whose jobs are kept in the directory *root*."""
 
     def __init__(
@@ -139,7 +139,7 @@ class LocalScheduler:
     def submit(self, plan: SubmitPlan, files: AttemptFiles) -> str:
         assert isinstance(plan, LocalPlan)  # noqa: S101 (made by `plan`)
         try:
-            local_id = self._queue.add(plan.job, self._kill_wait_s)
+            scheduler_job_id = self._queue.add(plan.job, self._kill_wait_s)
         except OSError as error:
             if not is_full(error):
                 raise SubmitUncertain(f"cannot queue the job: {error}") from error
@@ -147,8 +147,8 @@ class LocalScheduler:
                 _leave_answer(files, "", str(error), _DEFERRED)
             raise SubmitDeferred(f"no space to queue the job: {error}") from error
         with suppress(OSError):  # the job is queued: `find` shows it even without these files
-            _leave_answer(files, local_id, "", "0")
-        return local_id
+            _leave_answer(files, scheduler_job_id, "", "0")
+        return scheduler_job_id
 
     def submitted(self, files: AttemptFiles) -> str | None:
         status, stdout, stderr = left_in(files)
@@ -165,16 +165,20 @@ class LocalScheduler:
 
     def find(self, tag: ClaimTag) -> tuple[str, ...]:
         with self._mutex, _errors_as_unavailable():
-            return tuple(local_id for local_id, job in self._read_all() if job.tag == tag)
+            return tuple(scheduler_job_id for scheduler_job_id, job in self._read_all() if job.tag == tag)
 
-    def poll(self, local_ids: Sequence[str]) -> Mapping[str, LocalJob]:
+    def poll(self, scheduler_job_ids: Sequence[str]) -> Mapping[str, LocalJob]:
         with self._mutex, _errors_as_unavailable(), self._queue.turn() as ours:
             unfinished = list(self._look())
             if ours:
                 self._start_waiting(unfinished)
-            jobs = {entry.local_id: LocalJob(entry.statuses, entry.job.tag) for entry in unfinished}
+            jobs = {entry.scheduler_job_id: LocalJob(entry.statuses, entry.job.tag) for entry in unfinished}
             jobs.update(self._finished)
-            return {local_id: jobs[local_id] for local_id in local_ids if local_id in jobs}
+            return {
+                scheduler_job_id: jobs[scheduler_job_id]
+                for scheduler_job_id in scheduler_job_ids
+                if scheduler_job_id in jobs
+            }
 
     def work_dirs(self) -> Mapping[str, str]:
         return {}  # only cloudq submits jobs to it
@@ -186,39 +190,39 @@ class LocalScheduler:
 
     # Ending -----------------------------------------------------------------------------------
 
-    def cancel(self, local_ids: Sequence[str]) -> None:
+    def cancel(self, scheduler_job_ids: Sequence[str]) -> None:
         with self._mutex, _errors_as_unavailable():
-            wanted = set(local_ids) & set(self._queue.ids()) - set(self._finished)
-            for local_id in sorted(wanted, key=int):
+            wanted = set(scheduler_job_ids) & set(self._queue.ids()) - set(self._finished)
+            for scheduler_job_id in sorted(wanted, key=int):
                 # The request comes first: a supervisor that starts now will see it, and one that started
                 # before is in the listing that follows.
-                self._queue.request_cancel(local_id)
-                self._signal_supervisors(local_id)
+                self._queue.request_cancel(scheduler_job_id)
+                self._signal_supervisors(scheduler_job_id)
 
-    def cancel_tasks(self, local_id: str, tasks: Sequence[int]) -> None:
+    def cancel_tasks(self, scheduler_job_id: str, tasks: Sequence[int]) -> None:
         with self._mutex, _errors_as_unavailable():
-            if local_id in self._queue.ids() and local_id not in self._finished:
+            if scheduler_job_id in self._queue.ids() and scheduler_job_id not in self._finished:
                 for task in tasks:
-                    self._queue.request_cancel(local_id, task)
+                    self._queue.request_cancel(scheduler_job_id, task)
                 for task in tasks:
-                    self._signal_supervisors(local_id, task)
+                    self._signal_supervisors(scheduler_job_id, task)
 
-    def forget(self, tag: ClaimTag, local_ids: Sequence[str]) -> None:
+    def forget(self, tag: ClaimTag, scheduler_job_ids: Sequence[str]) -> None:
         with self._mutex, _errors_as_unavailable():
             for _ in self._look():
                 pass
-            for local_id in set(local_ids) & set(self._finished):
-                if self._finished[local_id].may_be_of(tag):
-                    self._queue.drop(local_id)
+            for scheduler_job_id in set(scheduler_job_ids) & set(self._finished):
+                if self._finished[scheduler_job_id].may_be_of(tag):
+                    self._queue.drop(scheduler_job_id)
 
-    def _signal_supervisors(self, local_id: str, only: int | None = None) -> None:
-        names = self._queue.names(local_id)
+    def _signal_supervisors(self, scheduler_job_id: str, only: int | None = None) -> None:
+        names = self._queue.names(scheduler_job_id)
         wanted = names if only is None else names & {record_name("run", only)}
         for name in sorted(wanted):
             kind, _, task = name.partition(".")
             ended = "end" + (f".{task}" if task else "")
             if kind == "run" and ended not in names:
-                process = parse_identity(self._record(local_id, name).get("process", ""))
+                process = parse_identity(self._record(scheduler_job_id, name).get("process", ""))
                 if process is not None:
                     send_signal(process, signal.SIGTERM)
 
@@ -227,67 +231,67 @@ class LocalScheduler:
     def _read_all(self) -> Iterator[tuple[str, QueuedJob]]:
         present = self._queue.ids()
         self._drop_all_but(set(present))
-        for local_id in present:
-            job = self._jobs.get(local_id) or self._queue.read(local_id)
+        for scheduler_job_id in present:
+            job = self._jobs.get(scheduler_job_id) or self._queue.read(scheduler_job_id)
             if job is not None:
-                self._jobs[local_id] = job
-                yield local_id, job
+                self._jobs[scheduler_job_id] = job
+                yield scheduler_job_id, job
 
     def _drop_all_but(self, present: set[str]) -> None:
-        for local_id in self._jobs.keys() - present:
-            self._jobs.pop(local_id)
-            self._ends.pop(local_id, None)
-            self._finished.pop(local_id, None)
+        for scheduler_job_id in self._jobs.keys() - present:
+            self._jobs.pop(scheduler_job_id)
+            self._ends.pop(scheduler_job_id, None)
+            self._finished.pop(scheduler_job_id, None)
 
     def _look(self) -> Iterator[_Known]:
         """Yield all jobs with a task that has not ended; put the others into `_finished`."""
-        for local_id, job in self._read_all():
-            if local_id in self._finished:
+        for scheduler_job_id, job in self._read_all():
+            if scheduler_job_id in self._finished:
                 continue
-            names = self._queue.names(local_id)
+            names = self._queue.names(scheduler_job_id)
             if not names:
                 continue
-            statuses = {task: self._status(local_id, task, names) for task in job.tasks}
+            statuses = {task: self._status(scheduler_job_id, task, names) for task in job.tasks}
             if all(status.life is Life.ENDED for status in statuses.values()):
-                self._finished[local_id] = LocalJob(statuses, job.tag)
+                self._finished[scheduler_job_id] = LocalJob(statuses, job.tag)
             else:
-                yield _Known(local_id, job, statuses)
+                yield _Known(scheduler_job_id, job, statuses)
 
-    def _status(self, local_id: str, task: int | None, names: frozenset[str]) -> SchedulerStatus:
+    def _status(self, scheduler_job_id: str, task: int | None, names: frozenset[str]) -> SchedulerStatus:
         if record_name("end", task) in names:
-            return self._end(local_id, task)
+            return self._end(scheduler_job_id, task)
         if record_name("run", task) in names:
-            return self._running_or_lost(local_id, task)
+            return self._running_or_lost(scheduler_job_id, task)
         return _CANCELED if names & {"cancel", record_name("cancel", task)} else _QUEUED
 
-    def _end(self, local_id: str, task: int | None) -> SchedulerStatus:
-        ends = self._ends.setdefault(local_id, {})
+    def _end(self, scheduler_job_id: str, task: int | None) -> SchedulerStatus:
+        ends = self._ends.setdefault(scheduler_job_id, {})
         if task not in ends:
-            ends[task] = _read_end(self._record(local_id, record_name("end", task)))
+            ends[task] = _read_end(self._record(scheduler_job_id, record_name("end", task)))
         return ends[task]
 
-    def _running_or_lost(self, local_id: str, task: int | None) -> SchedulerStatus:
-        identity = self._record(local_id, record_name("run", task)).get("process", "")
+    def _running_or_lost(self, scheduler_job_id: str, task: int | None) -> SchedulerStatus:
+        identity = self._record(scheduler_job_id, record_name("run", task)).get("process", "")
         supervisor = parse_identity(identity)
         if supervisor is not None and not is_gone(supervisor):
             return _RUNNING
-        if record_name("end", task) not in self._queue.names(local_id):
-            self._end_by_loss(local_id, task)
-        return self._end(local_id, task)
+        if record_name("end", task) not in self._queue.names(scheduler_job_id):
+            self._end_by_loss(scheduler_job_id, task)
+        return self._end(scheduler_job_id, task)
 
-    def _end_by_loss(self, local_id: str, task: int | None) -> None:
+    def _end_by_loss(self, scheduler_job_id: str, task: int | None) -> None:
         """Kill what is left of a task that has no supervisor any more, then record that it is lost."""
-        group = parse_identity(self._record(local_id, record_name("group", task)).get("process", ""))
+        group = parse_identity(self._record(scheduler_job_id, record_name("group", task)).get("process", ""))
         if group is not None:
-            kill_group(group, _marks(local_id, task))
+            kill_group(group, _marks(scheduler_job_id, task))
         end = {
             "state": "ERROR",
             "reason": "lost: the machine was restarted, or the supervisor of the job was killed",
         }
-        create_file(self._queue.job_dir(local_id) / record_name("end", task), write_fields(end))
+        create_file(self._queue.job_dir(scheduler_job_id) / record_name("end", task), write_fields(end))
 
-    def _record(self, local_id: str, name: str) -> dict[str, str]:
-        return read_fields(self._queue.job_dir(local_id) / name) or {}
+    def _record(self, scheduler_job_id: str, name: str) -> dict[str, str]:
+        return read_fields(self._queue.job_dir(scheduler_job_id) / name) or {}
 
     # Starting ---------------------------------------------------------------------------------
 
@@ -299,15 +303,15 @@ class LocalScheduler:
             for task in entry.waiting():
                 if entry.job.slots > free:  # strictly in order, so that a large job is not overtaken forever
                     return
-                entry.statuses[task] = self._start(entry.local_id, entry.job, task)
+                entry.statuses[task] = self._start(entry.scheduler_job_id, entry.job, task)
                 free -= entry.job.slots
 
-    def _start(self, local_id: str, job: QueuedJob, task: int | None) -> SchedulerStatus:
-        directory = self._queue.job_dir(local_id)
+    def _start(self, scheduler_job_id: str, job: QueuedJob, task: int | None) -> SchedulerStatus:
+        directory = self._queue.job_dir(scheduler_job_id)
         command = Command(
             argv=(str(job.job_shell),),
             cwd=job.work_dir if job.work_dir.is_dir() else Path("/"),
-            env={**self._environ, **_task_variables(local_id, job, task)},
+            env={**self._environ, **_task_variables(scheduler_job_id, job, task)},
         )
         try:
             process = start_helper(_SUPERVISOR, (str(directory), "-" if task is None else str(task)), command)
@@ -321,16 +325,16 @@ class LocalScheduler:
         return SchedulerStatus(Life.QUEUED, reason=f"cannot be started: its supervisor ended with {status}")
 
 
-def _task_variables(local_id: str, job: QueuedJob, task: int | None) -> dict[str, str]:
-    variables = {"CLOUDQ_LOCAL_JOB_ID": local_id}
+def _task_variables(scheduler_job_id: str, job: QueuedJob, task: int | None) -> dict[str, str]:
+    variables = {"CLOUDQ_LOCAL_JOB_ID": scheduler_job_id}
     if job.array is None or task is None:
         return variables
     return variables | {"CLOUDQ_LOCAL_TASK_ID": str(task)}
 
 
-def _marks(local_id: str, task: int | None) -> list[bytes]:
+def _marks(scheduler_job_id: str, task: int | None) -> list[bytes]:
     of_task = [] if task is None else [f"CLOUDQ_LOCAL_TASK_ID={task}".encode()]
-    return [f"CLOUDQ_LOCAL_JOB_ID={local_id}".encode(), *of_task]
+    return [f"CLOUDQ_LOCAL_JOB_ID={scheduler_job_id}".encode(), *of_task]
 
 
 _STATES: Mapping[str, JobState] = {state.value: state for state in FINAL_STATES}

@@ -50,76 +50,93 @@ class PbsLookup:
     owner: str
     _silent: dict[str, _Silence] = field(factory=dict, init=False)
 
-    def __call__(self, local_ids: Sequence[str]) -> Answers:
+    def __call__(self, scheduler_job_ids: Sequence[str]) -> Answers:
         """Send one query per server and 50 ids."""
         answers = Answers()
-        for server, of_server in _by_server(local_ids).items():
+        for server, of_server in _by_server(scheduler_job_ids).items():
             answers.add(self._of_server(server, of_server))
         return answers
 
-    def _of_server(self, server: str, local_ids: Sequence[str]) -> Answers:
+    def _of_server(self, server: str, scheduler_job_ids: Sequence[str]) -> Answers:
         silence = self._silent.get(server)
         if silence is not None and silence.left > 0:
             silence.left -= 1
-            return _none_of(local_ids, silence.words)
+            return _none_of(scheduler_job_ids, silence.words)
         answers = Answers()
         try:
-            for some in in_chunks(local_ids):
+            for some in in_chunks(scheduler_job_ids):
                 answers.add(self._of_some(some))
         except SchedulerUnavailable as error:
             length = min(silence.length * 2, _MOST_PASSED_OVER) if silence else 1
             self._silent[server] = _Silence(str(error), length, length)
             answers.add(
-                _none_of([local_id for local_id in local_ids if local_id not in answers.jobs], str(error))
+                _none_of(
+                    [
+                        scheduler_job_id
+                        for scheduler_job_id in scheduler_job_ids
+                        if scheduler_job_id not in answers.jobs
+                    ],
+                    str(error),
+                )
             )
             return answers
         self._silent.pop(server, None)
         return answers
 
-    def _of_some(self, local_ids: Sequence[str]) -> Answers:
+    def _of_some(self, scheduler_job_ids: Sequence[str]) -> Answers:
         try:
-            return self._shown("-t", local_ids)
+            return self._shown("-t", scheduler_job_ids)
         except AnswerTooLong:
             answers = Answers()
-            for local_id in local_ids:
-                answers.add(self._of_one(local_id))
+            for scheduler_job_id in scheduler_job_ids:
+                answers.add(self._of_one(scheduler_job_id))
             return answers
 
-    def _of_one(self, local_id: str) -> Answers:
+    def _of_one(self, scheduler_job_id: str) -> Answers:
         try:
-            return self._shown("-t", [local_id])
+            return self._shown("-t", [scheduler_job_id])
         except AnswerTooLong:  # an array with too many tasks
-            return self._shown("-f", [local_id])
+            return self._shown("-f", [scheduler_job_id])
 
-    def _shown(self, tasks: str, local_ids: Sequence[str]) -> Answers:
+    def _shown(self, tasks: str, scheduler_job_ids: Sequence[str]) -> Answers:
         rows: dict[str, JobRows] = {}
-        pending, words = list(local_ids), ""
+        pending, words = list(scheduler_job_ids), ""
         for way in (WIDE, JSON, ()):  # JSON shows only the first of several ids
             if pending:
                 done = self.commands.ask("qstat", "-x", "-f", tasks, *way, *pending)
                 jobs = parse_qstat(done.stdout, self.owner) or {}
-                rows |= {local_id: jobs[local_id] for local_id in pending if local_id in jobs}
+                rows |= {
+                    scheduler_job_id: jobs[scheduler_job_id]
+                    for scheduler_job_id in pending
+                    if scheduler_job_id in jobs
+                }
                 pending = [
-                    local_id
-                    for local_id in pending
-                    if local_id not in jobs and not _is_unknown(local_id, done)
+                    scheduler_job_id
+                    for scheduler_job_id in pending
+                    if scheduler_job_id not in jobs and not _is_unknown(scheduler_job_id, done)
                 ]
                 words = words_of("qstat", done)
         return Answers(rows, _none_of(pending, words).unanswered)
 
 
-def _none_of(local_ids: Sequence[str], words: str) -> Answers:
+def _none_of(scheduler_job_ids: Sequence[str], words: str) -> Answers:
     return Answers(
-        {}, {local_id: f"PBS does not report the state of job {local_id}: {words}" for local_id in local_ids}
+        {},
+        {
+            scheduler_job_id: f"PBS does not report the state of job {scheduler_job_id}: {words}"
+            for scheduler_job_id in scheduler_job_ids
+        },
     )
 
 
-def _by_server(local_ids: Sequence[str]) -> Mapping[str, Sequence[str]]:
+def _by_server(scheduler_job_ids: Sequence[str]) -> Mapping[str, Sequence[str]]:
     servers: dict[str, list[str]] = {}
-    for local_id in local_ids:
-        servers.setdefault(server_of(local_id), []).append(local_id)
+    for scheduler_job_id in scheduler_job_ids:
+        servers.setdefault(server_of(scheduler_job_id), []).append(scheduler_job_id)
     return servers
 
 
-def _is_unknown(local_id: str, done: Finished) -> bool:
-    return keeps_no_history(done.stderr) or sequence_number(local_id) in numbers_not_known(done.stderr)
+def _is_unknown(scheduler_job_id: str, done: Finished) -> bool:
+    return keeps_no_history(done.stderr) or sequence_number(scheduler_job_id) in numbers_not_known(
+        done.stderr
+    )

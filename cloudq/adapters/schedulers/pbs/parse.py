@@ -36,25 +36,25 @@ Attributes = Mapping[str, str]
 """The attributes of one job; the name of a resource is ``Resource_List.walltime`` and the like."""
 
 
-def is_local_id(text: str) -> bool:
+def is_scheduler_job_id(text: str) -> bool:
     """Return whether *text* is a complete job id such as ``12.pbs1`` or, for an array, ``12[].pbs1``."""
     return _LOCAL_ID.fullmatch(text) is not None
 
 
-def is_array(local_id: str) -> bool:
-    """Return whether *local_id* is the id of a whole array."""
-    return "[]." in local_id
+def is_array(scheduler_job_id: str) -> bool:
+    """Return whether *scheduler_job_id* is the id of a whole array."""
+    return "[]." in scheduler_job_id
 
 
-def sequence_number(local_id: str) -> int:
+def sequence_number(scheduler_job_id: str) -> int:
     """Return the number in a scheduler job id: 12 for ``12[].pbs1``, -1 if there is none."""
-    match = _SHOWN_ID.fullmatch(local_id)
+    match = _SHOWN_ID.fullmatch(scheduler_job_id)
     return int(match[1]) if match else -1
 
 
-def server_of(local_id: str) -> str:
+def server_of(scheduler_job_id: str) -> str:
     """Return the server in a scheduler job id: ``pbs1`` for ``12[].pbs1``."""
-    return local_id.partition(".")[2]
+    return scheduler_job_id.partition(".")[2]
 
 
 @frozen

@@ -35,7 +35,7 @@ from cloudq.adapters.schedulers.pbs.parse import (
     JobRows,
     TaskRow,
     is_array,
-    is_local_id,
+    is_scheduler_job_id,
     parse_qstat,
     sequence_number,
 )
@@ -60,7 +60,7 @@ from cloudq.ports.batch_scheduler import AttemptFiles, LocalJob, Submission, Sub
 
 PBS_DIALECT = ShellDialect(
     header=HEADER,
-    local_id='${PBS_JOBID/"[${PBS_ARRAY_INDEX:-}]"/[]}',  # a task of 12[].pbs1 is 12[3].pbs1
+    scheduler_job_id='${PBS_JOBID/"[${PBS_ARRAY_INDEX:-}]"/[]}',  # a task of 12[].pbs1 is 12[3].pbs1
     task_id=f'"${{PBS_ARRAY_INDEX:-${{{TASK_VARIABLE}:-}}}}"',
     forward_signals=False,  # PBS signals all processes of the job
     copies_output=True,
@@ -124,10 +124,10 @@ class PbsScheduler:
 
     def submit(self, plan: SubmitPlan, files: AttemptFiles) -> str:
         self._commands.submit(plan, files)
-        local_id = self.submitted(files)
-        if local_id is None:
+        scheduler_job_id = self.submitted(files)
+        if scheduler_job_id is None:
             raise SubmitUncertain("qsub left no answer")
-        return local_id
+        return scheduler_job_id
 
     def submitted(self, files: AttemptFiles) -> str | None:
         return read_qsub_answer(*left_in(files))
@@ -139,38 +139,56 @@ class PbsScheduler:
         if jobs is None:
             jobs = self._live("-f")
         return tuple(
-            sorted((local_id for local_id, job in jobs.items() if job.tag == tag), key=sequence_number)
+            sorted(
+                (scheduler_job_id for scheduler_job_id, job in jobs.items() if job.tag == tag),
+                key=sequence_number,
+            )
         )
 
-    def poll(self, local_ids: Sequence[str]) -> Mapping[str, LocalJob]:
-        wanted = [local_id for local_id in dict.fromkeys(local_ids) if is_local_id(local_id)]
+    def poll(self, scheduler_job_ids: Sequence[str]) -> Mapping[str, LocalJob]:
+        wanted = [
+            scheduler_job_id
+            for scheduler_job_id in dict.fromkeys(scheduler_job_ids)
+            if is_scheduler_job_id(scheduler_job_id)
+        ]
         shown = self._live_with_tasks()
-        gone = [local_id for local_id in wanted if local_id not in shown]
-        answers = self._look_up([local_id for local_id in gone if local_id not in self._over])
+        gone = [scheduler_job_id for scheduler_job_id in wanted if scheduler_job_id not in shown]
+        answers = self._look_up(
+            [scheduler_job_id for scheduler_job_id in gone if scheduler_job_id not in self._over]
+        )
         self._warn_of(answers.unanswered)
         shown |= answers.jobs
         with self._mutex:
-            for local_id in wanted:
-                if local_id in shown:
-                    self._note(local_id, shown[local_id])
-            known_ids = [local_id for local_id in wanted if local_id in shown or local_id in self._over]
-            answered = {local_id: self._known[local_id] for local_id in known_ids}
+            for scheduler_job_id in wanted:
+                if scheduler_job_id in shown:
+                    self._note(scheduler_job_id, shown[scheduler_job_id])
+            known_ids = [
+                scheduler_job_id
+                for scheduler_job_id in wanted
+                if scheduler_job_id in shown or scheduler_job_id in self._over
+            ]
+            answered = {scheduler_job_id: self._known[scheduler_job_id] for scheduler_job_id in known_ids}
         return answered | {
-            local_id: LocalJob({}, unanswered=words) for local_id, words in answers.unanswered.items()
+            scheduler_job_id: LocalJob({}, unanswered=words)
+            for scheduler_job_id, words in answers.unanswered.items()
         }
 
     def work_dirs(self) -> Mapping[str, str]:
-        return {local_id: rows.submit_dir for local_id, rows in self._live("-f").items() if rows.submit_dir}
+        return {
+            scheduler_job_id: rows.submit_dir
+            for scheduler_job_id, rows in self._live("-f").items()
+            if rows.submit_dir
+        }
 
     def free_slots(self) -> int | None:
         return None
 
-    def _note(self, local_id: str, rows: JobRows) -> None:
-        self._known[local_id] = self._judge(rows, self._known.get(local_id))
-        if _is_over(local_id, rows):
-            self._over.add(local_id)
+    def _note(self, scheduler_job_id: str, rows: JobRows) -> None:
+        self._known[scheduler_job_id] = self._judge(rows, self._known.get(scheduler_job_id))
+        if _is_over(scheduler_job_id, rows):
+            self._over.add(scheduler_job_id)
         else:
-            self._over.discard(local_id)
+            self._over.discard(scheduler_job_id)
 
     def _judge(self, rows: JobRows, before: LocalJob | None) -> LocalJob:
         if before is not None and before.tag != rows.tag:
@@ -191,13 +209,19 @@ class PbsScheduler:
 
     # Ending -----------------------------------------------------------------------------------
 
-    def cancel(self, local_ids: Sequence[str]) -> None:
-        self._qdel([local_id for local_id in local_ids if is_local_id(local_id)])
+    def cancel(self, scheduler_job_ids: Sequence[str]) -> None:
+        self._qdel(
+            [
+                scheduler_job_id
+                for scheduler_job_id in scheduler_job_ids
+                if is_scheduler_job_id(scheduler_job_id)
+            ]
+        )
 
-    def cancel_tasks(self, local_id: str, tasks: Sequence[int]) -> None:
+    def cancel_tasks(self, scheduler_job_id: str, tasks: Sequence[int]) -> None:
         """Cancel tasks; for a plain job that stands for an array of one task, cancel the job."""
-        if is_local_id(local_id):
-            self._qdel(list(dict.fromkeys(local_id.replace("[]", f"[{task}]", 1) for task in tasks)))
+        if is_scheduler_job_id(scheduler_job_id):
+            self._qdel(list(dict.fromkeys(scheduler_job_id.replace("[]", f"[{task}]", 1) for task in tasks)))
 
     def _qdel(self, shown_ids: Sequence[str]) -> None:
         refused = ""
@@ -208,12 +232,12 @@ class PbsScheduler:
         if refused:
             raise SchedulerUnavailable(refused)
 
-    def forget(self, tag: ClaimTag, local_ids: Sequence[str]) -> None:
+    def forget(self, tag: ClaimTag, scheduler_job_ids: Sequence[str]) -> None:
         with self._mutex:
-            for local_id in local_ids:
-                if local_id in self._over and self._known[local_id].may_be_of(tag):
-                    self._over.discard(local_id)
-                    del self._known[local_id]
+            for scheduler_job_id in scheduler_job_ids:
+                if scheduler_job_id in self._over and self._known[scheduler_job_id].may_be_of(tag):
+                    self._over.discard(scheduler_job_id)
+                    del self._known[scheduler_job_id]
 
     # Commands ---------------------------------------------------------------------------------
 
@@ -262,14 +286,14 @@ class PbsScheduler:
         raise SchedulerUnavailable(f"qstat printed something other than jobs: {output!r}")
 
     def _warn_of(self, unanswered: Mapping[str, str]) -> None:
-        for local_id in unanswered.keys() - self._warned:
-            self._warned.add(local_id)
-            self._warn(f"{unanswered[local_id]}; its last known state is kept")
+        for scheduler_job_id in unanswered.keys() - self._warned:
+            self._warned.add(scheduler_job_id)
+            self._warn(f"{unanswered[scheduler_job_id]}; its last known state is kept")
 
 
-def _is_over(local_id: str, rows: JobRows) -> bool:
+def _is_over(scheduler_job_id: str, rows: JobRows) -> bool:
     """Return whether the whole job has ended; for an array, an answer may show only some of the tasks."""
-    if is_array(local_id):
+    if is_array(scheduler_job_id):
         return rows.whole is not None and rows.whole.state in ENDED
     return all(row.state in ENDED for row in rows.tasks.values())
 

@@ -13,7 +13,7 @@ from cloudq.adapters.schedulers.commands import (
     on_one_line,
     read_answer,
 )
-from cloudq.adapters.schedulers.pbs.parse import TaskRow, is_local_id
+from cloudq.adapters.schedulers.pbs.parse import TaskRow, is_scheduler_job_id
 from cloudq.domain.errors import SchedulerProblem, SubmitDeferred, SubmitRefused, SubmitUncertain
 from cloudq.domain.jobs.job_state import JobState
 from cloudq.domain.jobs.outcome import Life, SchedulerStatus
@@ -278,7 +278,7 @@ def read_qsub_answer(status: str, stdout: str, stderr: str) -> str | None:
 
 
 def _job_in(line: str) -> str | None:
-    return line if is_local_id(line) else None
+    return line if is_scheduler_job_id(line) else None
 
 
 def _message_in(_stdout: str, stderr: str) -> str:

@@ -95,7 +95,7 @@ def problem_in(stderr: str) -> _Problem:
 class SbatchJob:
     """The job that ``sbatch --parsable`` printed."""
 
-    local_id: str
+    scheduler_job_id: str
     cluster: str = ""
     """The cluster that received the job, if it was chosen by name."""
 

@@ -112,10 +112,10 @@ def parse_tasks(shown: str) -> tuple[str, tuple[int | None, ...]] | None:
     match = _ARRAY_ID.fullmatch(shown)
     if match is None:
         return None
-    local_id, task, expression = match.groups()
+    scheduler_job_id, task, expression = match.groups()
     if expression is not None:
-        return local_id, tuple(_expand(expression))
-    return local_id, (None if task is None else int(task),)
+        return scheduler_job_id, tuple(_expand(expression))
+    return scheduler_job_id, (None if task is None else int(task),)
 
 
 def _expand(expression: str) -> Iterator[int]:
@@ -163,12 +163,12 @@ def parse_work_dirs(text: str) -> dict[str, str]:
     directories: dict[str, str] = {}
     for line in _lines(text):
         mark, _, tail = line.partition("|")
-        local_id, _, directory = tail.partition("|")
+        scheduler_job_id, _, directory = tail.partition("|")
         if mark != _MARK and directories:
             continue  # the rest of a directory with a line break in it
-        if mark != _MARK or parse_tasks(local_id) is None:
+        if mark != _MARK or parse_tasks(scheduler_job_id) is None:
             raise SchedulerUnavailable(f"squeue printed something other than jobs: {line[:200]!r}")
-        directories[local_id] = directory
+        directories[scheduler_job_id] = directory
     return directories
 
 
@@ -195,10 +195,10 @@ def _add(
     row: TaskRow,
     tag: ClaimTag | None,
 ) -> None:
-    local_id, tasks = id_and_tasks
-    job = jobs.get(local_id)
+    scheduler_job_id, tasks = id_and_tasks
+    job = jobs.get(scheduler_job_id)
     if job is None or (job.tag != tag and row.submitted > job.submitted):
-        job = jobs[local_id] = JobRows(tag, row.submitted)
+        job = jobs[scheduler_job_id] = JobRows(tag, row.submitted)
     elif job.tag != tag:
         return  # an older job with the same id
     for task in tasks:

@@ -58,7 +58,7 @@ from cloudq.ports.batch_scheduler import AttemptFiles, LocalJob, Submission, Sub
 
 SLURM_DIALECT = ShellDialect(
     header=HEADER,
-    local_id='"${SLURM_ARRAY_JOB_ID:-${SLURM_JOB_ID:-}}"',
+    scheduler_job_id='"${SLURM_ARRAY_JOB_ID:-${SLURM_JOB_ID:-}}"',
     task_id='"${SLURM_ARRAY_TASK_ID:-}"',
     forward_signals=True,  # `scancel --batch` and `--signal=B:` reach only the job shell
     copies_output=True,
@@ -145,10 +145,10 @@ class SlurmScheduler:
     def submit(self, plan: SubmitPlan, files: AttemptFiles) -> str:
         self._check_size(plan.array)
         self._commands.submit(plan, files)
-        local_id = self.submitted(files)
-        if local_id is None:
+        scheduler_job_id = self.submitted(files)
+        if scheduler_job_id is None:
             raise SubmitUncertain("sbatch left no answer")
-        return local_id
+        return scheduler_job_id
 
     def submitted(self, files: AttemptFiles) -> str | None:
         answer = read_sbatch_answer(*left_in(files))
@@ -156,11 +156,11 @@ class SlurmScheduler:
             return None
         if answer.cluster and answer.cluster != self._cluster().name:
             raise SubmitRefused(
-                f"sbatch submitted it as job {answer.local_id} of cluster {answer.cluster!r}, which cloudq "
+                f"sbatch submitted it as job {answer.scheduler_job_id} of cluster {answer.cluster!r}, which cloudq "
                 "cannot follow: unset SBATCH_CLUSTERS and SLURM_CLUSTERS where the agent is started; to end "
-                f"that job: scancel --clusters={answer.cluster} {answer.local_id}"
+                f"that job: scancel --clusters={answer.cluster} {answer.scheduler_job_id}"
             )
-        return answer.local_id
+        return answer.scheduler_job_id
 
     def _check_size(self, array: ArrayRange | None) -> None:
         if array is None:
@@ -172,28 +172,40 @@ class SlurmScheduler:
     # Asking -----------------------------------------------------------------------------------
 
     def find(self, tag: ClaimTag) -> tuple[str, ...]:
-        local_ids = [local_id for local_id, job in self._listed().jobs.items() if job.tag == tag]
-        if not local_ids and self._cluster().has_accounting and self._cluster().has_submit_line:
+        scheduler_job_ids = [
+            scheduler_job_id for scheduler_job_id, job in self._listed().jobs.items() if job.tag == tag
+        ]
+        if not scheduler_job_ids and self._cluster().has_accounting and self._cluster().has_submit_line:
             words = (f"--starttime={_FORGET_FINISHED}", "--user", str(os.geteuid()))
-            local_ids = [local_id for local_id, job in self._accounted(words).items() if job.tag == tag]
-        return tuple(sorted(local_ids, key=int))
+            scheduler_job_ids = [
+                scheduler_job_id for scheduler_job_id, job in self._accounted(words).items() if job.tag == tag
+            ]
+        return tuple(sorted(scheduler_job_ids, key=int))
 
-    def poll(self, local_ids: Sequence[str]) -> Mapping[str, LocalJob]:
-        wanted = dict.fromkeys(local_ids)
+    def poll(self, scheduler_job_ids: Sequence[str]) -> Mapping[str, LocalJob]:
+        wanted = dict.fromkeys(scheduler_job_ids)
         self._cluster()
         answer = self._listed()
         listed = answer.jobs
         with self._mutex:
             self._unanswered = ""
             jobs = {
-                local_id: self._judged_or_unanswered(local_id, listed[local_id], answer)
-                for local_id in wanted
-                if local_id in listed
+                scheduler_job_id: self._judged_or_unanswered(
+                    scheduler_job_id, listed[scheduler_job_id], answer
+                )
+                for scheduler_job_id in wanted
+                if scheduler_job_id in listed
             }
-            missing = [local_id for local_id in wanted if local_id not in listed]
-            remembered = {local_id: self._once_gone(local_id) for local_id in missing}
-            jobs.update({local_id: job for local_id, job in remembered.items() if job is not None})
-        unknown = [local_id for local_id, job in remembered.items() if job is None and local_id.isdigit()]
+            missing = [scheduler_job_id for scheduler_job_id in wanted if scheduler_job_id not in listed]
+            remembered = {scheduler_job_id: self._once_gone(scheduler_job_id) for scheduler_job_id in missing}
+            jobs.update(
+                {scheduler_job_id: job for scheduler_job_id, job in remembered.items() if job is not None}
+            )
+        unknown = [
+            scheduler_job_id
+            for scheduler_job_id, job in remembered.items()
+            if job is None and scheduler_job_id.isdigit()
+        ]
         return jobs | self._from_accounting(unknown)
 
     def work_dirs(self) -> Mapping[str, str]:
@@ -204,25 +216,25 @@ class SlurmScheduler:
         """Return the idle CPUs for jobs that name no partition; a job that needs more may still wait."""
         return parse_sinfo(self._commands.answer(*SINFO))
 
-    def _judged_or_unanswered(self, local_id: str, rows: JobRows, answer: _Queue) -> LocalJob:
+    def _judged_or_unanswered(self, scheduler_job_id: str, rows: JobRows, answer: _Queue) -> LocalJob:
         """Judge one job; if that fails, the other jobs must be followed anyway."""
         try:
-            return self._judge(local_id, rows, answer)
+            return self._judge(scheduler_job_id, rows, answer)
         except SchedulerUnavailable as error:
             self._unanswered = str(error)
             return LocalJob({}, rows.tag, unanswered=self._unanswered)
 
-    def _judge(self, local_id: str, rows: JobRows, answer: _Queue) -> LocalJob:
-        before = self._known.get(local_id)
+    def _judge(self, scheduler_job_id: str, rows: JobRows, answer: _Queue) -> LocalJob:
+        before = self._known.get(scheduler_job_id)
         if before is not None and before.job.tag != rows.tag:
             before = None  # the id now belongs to another job
-        codes = self._exit_codes(local_id, rows, before)
+        codes = self._exit_codes(scheduler_job_id, rows, before)
         tasks = dict(_ends(before.job)) if before else {}  # Slurm forgets single tasks before the array
         tasks |= self._canceled_without_a_trace(rows, before, answer)
         for task, row in rows.tasks.items():
             tasks[task] = self._status(row, codes.get(task), before.job.tasks.get(task) if before else None)
         job = LocalJob(tasks, rows.tag)
-        self._known[local_id] = _Known(
+        self._known[scheduler_job_id] = _Known(
             job, {task: row.state for task, row in rows.tasks.items()}, answer.began_at
         )
         return job
@@ -248,7 +260,7 @@ class SlurmScheduler:
         return self._unclear.status(row.state, before)
 
     def _exit_codes(
-        self, local_id: str, rows: JobRows, before: _Known | None
+        self, scheduler_job_id: str, rows: JobRows, before: _Known | None
     ) -> Mapping[int | None, int | None]:
         """Return the exit codes of failed tasks, which squeue does not show; each is asked for once."""
         codes = {task: status.exit_code for task, status in _ends(before.job)} if before else {}
@@ -257,15 +269,15 @@ class SlurmScheduler:
             return codes
         if self._unanswered:  # in the same poll: the jobs must not time out one by one
             raise SchedulerUnavailable(self._unanswered)
-        done = self._commands.ask(*SHOW_JOB, local_id)
+        done = self._commands.ask(*SHOW_JOB, scheduler_job_id)
         if done.status != 0 and not is_about_an_unknown_job(done.stderr):
             raise SchedulerUnavailable(words_of("scontrol", done))
         # Slurm has forgotten it since: the verdict counts without an exit code.
         return codes | (parse_shown_jobs(done.stdout) if done.status == 0 else {})
 
-    def _once_gone(self, local_id: str) -> LocalJob | None:
+    def _once_gone(self, scheduler_job_id: str) -> LocalJob | None:
         """Return what the last answer that showed the job proves now that it is gone; None: nothing."""
-        last = self._known.get(local_id)
+        last = self._known.get(scheduler_job_id)
         if last is None:
             return None
         ends = {
@@ -275,30 +287,34 @@ class SlurmScheduler:
         }
         return LocalJob(ends, last.job.tag) if len(ends) == len(last.job.tasks) else None
 
-    def _from_accounting(self, local_ids: Sequence[str]) -> dict[str, LocalJob]:
-        if not local_ids or not self._cluster().has_accounting:
+    def _from_accounting(self, scheduler_job_ids: Sequence[str]) -> dict[str, LocalJob]:
+        if not scheduler_job_ids or not self._cluster().has_accounting:
             return {}
         jobs: dict[str, LocalJob] = {}
-        for some in in_chunks(local_ids):
+        for some in in_chunks(scheduler_job_ids):
             try:
                 accounted = self._accounted(("--jobs", ",".join(some)))
             except SchedulerUnavailable as error:
-                remaining = [local_id for local_id in local_ids if local_id not in jobs]
+                remaining = [
+                    scheduler_job_id for scheduler_job_id in scheduler_job_ids if scheduler_job_id not in jobs
+                ]
                 return jobs | dict.fromkeys(remaining, LocalJob({}, unanswered=str(error)))
-            for local_id, rows in accounted.items():
+            for scheduler_job_id, rows in accounted.items():
                 ends = _final(rows)
-                if local_id in some and ends:
-                    jobs[local_id] = LocalJob(ends, rows.tag)
+                if scheduler_job_id in some and ends:
+                    jobs[scheduler_job_id] = LocalJob(ends, rows.tag)
         return jobs
 
     # Ending -----------------------------------------------------------------------------------
 
-    def cancel(self, local_ids: Sequence[str]) -> None:
-        self._scancel([local_id for local_id in local_ids if local_id.isdigit()])
+    def cancel(self, scheduler_job_ids: Sequence[str]) -> None:
+        self._scancel(
+            [scheduler_job_id for scheduler_job_id in scheduler_job_ids if scheduler_job_id.isdigit()]
+        )
 
-    def cancel_tasks(self, local_id: str, tasks: Sequence[int]) -> None:
-        if local_id.isdigit():
-            self._scancel([f"{local_id}_{task}" for task in tasks])
+    def cancel_tasks(self, scheduler_job_id: str, tasks: Sequence[int]) -> None:
+        if scheduler_job_id.isdigit():
+            self._scancel([f"{scheduler_job_id}_{task}" for task in tasks])
 
     def _scancel(self, shown_ids: Sequence[str]) -> None:
         for some in in_chunks(shown_ids):
@@ -306,14 +322,14 @@ class SlurmScheduler:
             if done.status != 0 and not is_only_about_ended_jobs(done.stderr):
                 raise SchedulerUnavailable(words_of("scancel", done))
 
-    def forget(self, tag: ClaimTag, local_ids: Sequence[str]) -> None:
+    def forget(self, tag: ClaimTag, scheduler_job_ids: Sequence[str]) -> None:
         with self._mutex:
-            for local_id in local_ids:
-                last = self._known.get(local_id)
+            for scheduler_job_id in scheduler_job_ids:
+                last = self._known.get(scheduler_job_id)
                 if last is None or not last.job.may_be_of(tag):
                     continue
                 if all(status.life is Life.ENDED for status in last.job.tasks.values()):
-                    del self._known[local_id]
+                    del self._known[scheduler_job_id]
 
     # Commands ---------------------------------------------------------------------------------
 
@@ -356,4 +372,4 @@ def _final(rows: JobRows) -> dict[int | None, SchedulerStatus]:
 
 def _of_claims(jobs: dict[str, JobRows]) -> dict[str, JobRows]:
     """Drop jobs whose command belongs to no claim: their ids may have been a claim's before a reset."""
-    return {local_id: rows for local_id, rows in jobs.items() if rows.tag is not None}
+    return {scheduler_job_id: rows for scheduler_job_id, rows in jobs.items() if rows.tag is not None}

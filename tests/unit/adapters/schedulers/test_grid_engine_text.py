@@ -122,7 +122,7 @@ def test_the_queue_is_read_task_by_task() -> None:
     running = a_row("2", "r", "1") + a_row("5", "t")
     jobs = parse_list(a_list(running, a_row("2", "qw", "3,7-9:1") + a_row("6", "Eqw")))
 
-    assert {local_id: job.tasks for local_id, job in jobs.items()} == {
+    assert {scheduler_job_id: job.tasks for scheduler_job_id, job in jobs.items()} == {
         "2": {1: "r", 3: "qw", 7: "qw", 8: "qw", 9: "qw"}, "5": {None: "t"}, "6": {None: "Eqw"},
     }  # fmt: skip
 
@@ -370,6 +370,6 @@ def test_directory_of_a_job_is_where_it_starts_else_where_it_was_submitted() -> 
         "job_number:                 7\n"
     )
 
-    assert {local_id: job.work_dir for local_id, job in parse_details(text).items()} == {
+    assert {scheduler_job_id: job.work_dir for scheduler_job_id, job in parse_details(text).items()} == {
         "5": "/w/a b", "6": "/home/me", "7": "",
     }  # fmt: skip

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloudq.adapters.schedulers.pbs.json_text import read_json
-from cloudq.adapters.schedulers.pbs.parse import TaskRow, is_local_id, parse_qstat, sequence_number
+from cloudq.adapters.schedulers.pbs.parse import TaskRow, is_scheduler_job_id, parse_qstat, sequence_number
 from cloudq.adapters.schedulers.pbs.states import (
     EXIT_STATUSES,
     KEEP_LAST,
@@ -227,7 +227,7 @@ def test_own_jobs_are_read_task_by_task_in_every_form(text: str) -> None:
     jobs = parse_qstat(text, "me")
 
     assert jobs is not None
-    assert {local_id: job.tasks for local_id, job in jobs.items()} == SHOWN
+    assert {scheduler_job_id: job.tasks for scheduler_job_id, job in jobs.items()} == SHOWN
     assert [job.tag for job in jobs.values()] == [TAG, ClaimTag("3f7e7681", 2)]
     array = jobs["49224[].pbs1"]
     assert (array.whole, array.waiting, array.submitted) == (TaskRow("B", has_run=False), {9}, {1, 5, 9})
@@ -321,7 +321,7 @@ def test_a_message_of_the_day_before_json_is_passed_over() -> None:
     ],
 )  # fmt: skip
 def test_local_ids_are_told_from_other_words(text: str, is_one: bool) -> None:
-    assert is_local_id(text) == is_one
+    assert is_scheduler_job_id(text) == is_one
     assert not is_one or sequence_number(text) == 5
 
 

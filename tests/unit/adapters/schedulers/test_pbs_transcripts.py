@@ -32,8 +32,8 @@ def rows_of(answer: Transcript) -> dict[str, JobRows]:
     return jobs
 
 
-def tasks_of(answer: Transcript, local_id: str) -> dict[int | None, SchedulerStatus]:
-    found = {task: status_of(row) for task, row in rows_of(answer)[local_id].tasks.items()}
+def tasks_of(answer: Transcript, scheduler_job_id: str) -> dict[int | None, SchedulerStatus]:
+    found = {task: status_of(row) for task, row in rows_of(answer)[scheduler_job_id].tasks.items()}
     return {task: status for task, status in found.items() if status is not None}
 
 
@@ -122,7 +122,9 @@ ENDS = {
 def test_every_end_of_a_plain_job_is_told_as_it_was() -> None:
     answer = transcript(4, "for n in x255")
     names = re.findall(r"Job_Name = (\S+)", answer.stdout)
-    ends = [tasks[None] for tasks in (tasks_of(answer, local_id) for local_id in rows_of(answer))]
+    ends = [
+        tasks[None] for tasks in (tasks_of(answer, scheduler_job_id) for scheduler_job_id in rows_of(answer))
+    ]
 
     assert {
         name: (end.verdict, end.exit_code, end.reason) for name, end in zip(names, ends, strict=True)
@@ -141,9 +143,11 @@ def test_pbs_own_words_for_an_end_are_understood_without_its_numbers(substate: s
         assert tasks_of(answer, "5.pbs1")[None].verdict is verdict
 
 
-@pytest.mark.parametrize(("name", "local_id"), [("dep0", "173.pbs1"), ("dep1b", "175.pbs1")])
-def test_a_dependency_that_cannot_be_met_is_an_error_with_the_reason(name: str, local_id: str) -> None:
-    end = tasks_of(transcript(7, f"qstat -x -t -f -w $(qselect -x -N {name})"), local_id)[None]
+@pytest.mark.parametrize(("name", "scheduler_job_id"), [("dep0", "173.pbs1"), ("dep1b", "175.pbs1")])
+def test_a_dependency_that_cannot_be_met_is_an_error_with_the_reason(
+    name: str, scheduler_job_id: str
+) -> None:
+    end = tasks_of(transcript(7, f"qstat -x -t -f -w $(qselect -x -N {name})"), scheduler_job_id)[None]
 
     assert (end.life, end.verdict, end.exit_code, end.never_ran) == (ENDED, S.ERROR, None, False)
     assert "a job that it depends on failed" in end.reason
@@ -190,8 +194,8 @@ def test_a_job_that_runs_though_it_is_held_runs() -> None:
 
 def test_jobs_of_a_node_that_failed_wait_again_or_have_failed() -> None:
     again, once, array = (
-        tasks_of(transcript(14, f"qstat -x -t -f -w $(qselect -x -N {name})"), local_id)
-        for name, local_id in (("again", "10.pbs1"), ("once", "11.pbs1"), ("tasks", "12[].pbs1"))
+        tasks_of(transcript(14, f"qstat -x -t -f -w $(qselect -x -N {name})"), scheduler_job_id)
+        for name, scheduler_job_id in (("again", "10.pbs1"), ("once", "11.pbs1"), ("tasks", "12[].pbs1"))
     )
     listed = tasks_of(transcript(14, "qstat -t -f -w -u"), "12[].pbs1")
 
@@ -221,8 +225,8 @@ def test_a_tag_that_json_made_a_number_of_is_the_one_that_was_given() -> None:
     lines = transcript(13, "qstat -f -F json").stdout
     found = re.findall(r'"(\S+)":\t\{\n\t*"CLOUDQ_TAG":\t(.*),\n\t*("Submit_arguments":\t".*"),', lines)
     jobs = ",".join(
-        f'"{local_id}":{{"job_state":"H","Variable_List":{{"CLOUDQ_TAG":{tag}}},{arguments}}}'
-        for local_id, tag, arguments in found
+        f'"{scheduler_job_id}":{{"job_state":"H","Variable_List":{{"CLOUDQ_TAG":{tag}}},{arguments}}}'
+        for scheduler_job_id, tag, arguments in found
     )
     given = re.findall(r"CLOUDQ_TAG=(\S+)", lines)
 

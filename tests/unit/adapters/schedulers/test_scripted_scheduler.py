@@ -39,8 +39,8 @@ class World:
         files = self.space.begin_attempt(number, "scripted", 10)
         return self.scheduler.submit(plan_of(self.scheduler, self.space, attempt=number), files)
 
-    def status(self, local_id: str = "1") -> SchedulerStatus:
-        return self.scheduler.poll([local_id])[local_id].tasks[None]
+    def status(self, scheduler_job_id: str = "1") -> SchedulerStatus:
+        return self.scheduler.poll([scheduler_job_id])[scheduler_job_id].tasks[None]
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def test_a_late_submission_does_not_start_the_script_a_second_time(world: World)
     assert world.scheduler.submitted(world.space.attempt_files(1)) == "2"
     world.clock.pass_by(20)
     world.scheduler.advance()
-    assert [start.local_id for start in world.scheduler.starts] == ["1"]
+    assert [start.scheduler_job_id for start in world.scheduler.starts] == ["1"]
 
 
 def test_a_late_submission_that_gets_the_same_id_after_a_reset_does_not_start_the_script(

@@ -175,7 +175,12 @@ def test_the_queue_is_read_task_by_task() -> None:
     assert jobs["5"].tasks == {
         1: waiting, 2: waiting, 7: waiting, 9: TaskRow("RUNNING", "", f"{DAY}10:00:00"),
     }  # fmt: skip
-    assert {local_id: job.tag for local_id, job in jobs.items()} == {"5": TAG, "6": TAG, "7": None, "8": None}
+    assert {scheduler_job_id: job.tag for scheduler_job_id, job in jobs.items()} == {
+        "5": TAG,
+        "6": TAG,
+        "7": None,
+        "8": None,
+    }
     assert jobs["6"].tasks[None].state == "FAILED"
 
 
@@ -232,7 +237,7 @@ def test_thousands_of_tasks_and_of_jobs_are_read_each() -> None:
 
     jobs = parse_squeue(array + single + others)
 
-    assert [len(jobs[local_id].tasks) for local_id in ("1", "2", "3")] == [75_000, 20_000, 1]
+    assert [len(jobs[scheduler_job_id].tasks) for scheduler_job_id in ("1", "2", "3")] == [75_000, 20_000, 1]
     assert len(jobs) == 9_999
 
 

@@ -56,7 +56,7 @@ def test_an_agent_that_was_succeeded_removes_no_work_directory(world: World) -> 
     agent.until_final(job_id)
     for _ in range(20):
         world.clock.pass_by(50)
-        agent.parts.lease.beat()
+        agent.parts.lease.send_heartbeat()
     take_the_lease_away(world)
 
     with pytest.raises(LeaseLost):

@@ -184,12 +184,12 @@ def test_a_job_that_cannot_be_looked_up_keeps_its_state_and_says_why(
     lost, other = world.submit("alpha"), world.submit("alpha")
     agent.cycles(4)
     held = agent.parts.holdings.held[ClaimTag(lost, 1)]
-    (local_id,) = held.local_ids
+    (scheduler_job_id,) = held.scheduler_job_ids
     poll = alpha.scheduler.poll
 
-    def cannot_look_up(local_ids: Sequence[str]) -> Mapping[str, LocalJob]:
-        shown = dict(poll(local_ids))
-        return shown | {local_id: LocalJob({}, unanswered="no such server: pbs2")}
+    def cannot_look_up(scheduler_job_ids: Sequence[str]) -> Mapping[str, LocalJob]:
+        shown = dict(poll(scheduler_job_ids))
+        return shown | {scheduler_job_id: LocalJob({}, unanswered="no such server: pbs2")}
 
     with monkeypatch.context() as patch:
         patch.setattr(alpha.scheduler, "poll", cannot_look_up)

@@ -33,7 +33,9 @@ def ended(world: World, agent: Agent, alpha: System, *follow_ups: tuple[str, str
     job_id = world.submit("alpha")
     agent.cycles(1)
     directory = alpha.home / "cache" / job_id
-    alpha.scheduler.strangers.update((local_id, f"{directory}{below}") for local_id, below in follow_ups)
+    alpha.scheduler.strangers.update(
+        (scheduler_job_id, f"{directory}{below}") for scheduler_job_id, below in follow_ups
+    )
     agent.cycles(6)
     assert world.job(job_id).state is JobState.DONE
     return job_id

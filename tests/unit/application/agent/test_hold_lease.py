@@ -120,7 +120,7 @@ def test_a_waiter_never_succeeds_a_holder_that_beats() -> None:
     holder.acquire()
     for _ in range(100):
         site.clock.pass_by(20)
-        holder.beat_if_due()
+        holder.send_heartbeat_if_due()
 
         assert waiter.acquire() is not None
     assert holder.may_write()
@@ -172,7 +172,7 @@ def test_a_beat_before_the_lease_lapsed_lets_the_holder_write_again() -> None:
     holder.acquire()
     site.clock.pass_by(TIME_TO_LIVE_S * 0.7)
 
-    holder.beat()
+    holder.send_heartbeat()
 
     assert holder.may_write()
 
@@ -183,7 +183,7 @@ def test_a_lapsed_epoch_is_never_resumed() -> None:
     holder.acquire()
     site.clock.pass_by(TIME_TO_LIVE_S)
 
-    holder.beat()
+    holder.send_heartbeat()
 
     assert not holder.may_write()
     assert holder.is_lapsed()
@@ -226,7 +226,7 @@ def test_what_is_held_counts_from_before_the_beat_was_sent() -> None:
     holder.acquire()
     holder.registry = _SlowRegistry(site.registry, site.clock, slow_s=TIME_TO_LIVE_S / 2)
 
-    holder.beat()
+    holder.send_heartbeat()
 
     assert not holder.may_write()
 
@@ -238,8 +238,8 @@ class _SlowRegistry(BucketSystemRegistry):
         super().__init__(inner.store, inner.ids)
         object.__setattr__(self, "wait", lambda: clock.pass_by(slow_s))
 
-    def beat(self, system: str, lease: Lease, etag: str) -> str:
-        etag = super().beat(system, lease, etag)
+    def send_heartbeat(self, system: str, lease: Lease, etag: str) -> str:
+        etag = super().send_heartbeat(system, lease, etag)
         self.wait()  # type: ignore[attr-defined]
         return etag
 
@@ -250,7 +250,7 @@ def test_a_waiter_begins_anew_when_it_saw_another_beat() -> None:
     holder.acquire()
     waiter.acquire()
     site.clock.pass_by(TIME_TO_LIVE_S - 1)
-    holder.beat()
+    holder.send_heartbeat()
     site.clock.pass_by(2)
 
     assert waiter.acquire() is not None
@@ -266,7 +266,7 @@ def test_a_beat_that_is_confirmed_after_the_lease_lapsed_does_not_bring_it_back(
     holder.registry = slow  # type: ignore[assignment]
 
     with pytest.raises(LeaseLost):
-        holder.beat()
+        holder.send_heartbeat()
 
     assert waiter.may_write()
     assert not holder.may_write()
@@ -279,9 +279,9 @@ class SlowBeats:
     inner: BucketSystemRegistry
     before: Callable[[], object]
 
-    def beat(self, system: str, lease: Lease, etag: str) -> str:
+    def send_heartbeat(self, system: str, lease: Lease, etag: str) -> str:
         self.before()
-        return self.inner.beat(system, lease, etag)
+        return self.inner.send_heartbeat(system, lease, etag)
 
 
 def test_a_waiter_that_is_held_up_after_its_look_does_not_take_an_old_beat_for_the_newest() -> None:
@@ -290,12 +290,12 @@ def test_a_waiter_that_is_held_up_after_its_look_does_not_take_an_old_beat_for_t
     holder.acquire()
     waiter.acquire()
 
-    def beat_for_a_while() -> None:
+    def send_heartbeats_for_a_while() -> None:
         for _ in range(4):
             site.clock.pass_by(60)
-            holder.beat()
+            holder.send_heartbeat()
 
-    waiter.registry = SlowAnswers(waiter.registry, beat_for_a_while)  # type: ignore[assignment]
+    waiter.registry = SlowAnswers(waiter.registry, send_heartbeats_for_a_while)  # type: ignore[assignment]
 
     assert waiter.acquire() is not None
     assert holder.may_write()
@@ -334,11 +334,11 @@ def test_a_holder_whose_clock_stood_still_steps_down_at_its_next_heartbeat() -> 
     assert holder.may_write()
 
     with pytest.raises(LeaseLost):
-        holder.beat()
+        holder.send_heartbeat()
 
     assert not holder.may_write()
     assert holder.is_lapsed()
-    successor.beat()
+    successor.send_heartbeat()
     assert successor.may_write()
 
 
@@ -370,7 +370,7 @@ def test_a_deleted_lease_is_lost_and_taken_anew() -> None:
     site.store.delete(["systems/alpha/lease.json"])
 
     with pytest.raises(LeaseLost):
-        holder.beat()
+        holder.send_heartbeat()
 
     assert holder.acquire() is None
     assert holder.epoch == 2
@@ -383,8 +383,8 @@ def test_a_heartbeat_whose_answer_was_lost_is_found_in_the_store() -> None:
     site.clock.pass_by(80)
     site.faults.append(lost_answer)
 
-    holder.beat()
-    holder.beat()
+    holder.send_heartbeat()
+    holder.send_heartbeat()
 
     site.clock.pass_by(80)
     assert holder.may_write()
@@ -397,8 +397,8 @@ def test_a_heartbeat_that_was_not_carried_out_is_sent_again() -> None:
     site.faults.append(lost_request)
 
     with pytest.raises(OutcomeUnknown):
-        holder.beat()
-    holder.beat()
+        holder.send_heartbeat()
+    holder.send_heartbeat()
 
     assert holder.may_write()
     assert site.lease().epoch == 1
@@ -411,12 +411,12 @@ def test_a_late_heartbeat_of_ones_own_is_found_when_the_next_is_refused() -> Non
     before = site.store.get("systems/alpha/lease.json")
     site.faults.append(lost_request)
     with pytest.raises(OutcomeUnknown):
-        holder.beat()
+        holder.send_heartbeat()
     late = holder._held.unanswered[0].lease  # type: ignore[union-attr]
-    site.registry.beat("alpha", late, before.etag)
+    site.registry.send_heartbeat("alpha", late, before.etag)
 
-    holder.beat()
-    holder.beat()
+    holder.send_heartbeat()
+    holder.send_heartbeat()
 
     assert holder.may_write()
 
@@ -438,13 +438,13 @@ def cloned(site: Site) -> tuple[HoldLease, HoldLease]:
 def test_of_two_copies_of_an_agent_one_goes_on_and_the_other_waits() -> None:
     site = Site()
     original, copy = cloned(site)
-    original.beat()
+    original.send_heartbeat()
 
     with pytest.raises(LeaseLost):
-        copy.beat()
+        copy.send_heartbeat()
     epochs = set()
     for _ in range(40):
-        original.beat_if_due()
+        original.send_heartbeat_if_due()
         assert copy.acquire() is not None
         epochs.add(original.epoch)
         site.clock.pass_by(20)
@@ -456,13 +456,13 @@ def test_copies_that_draw_the_same_nonces_do_not_share_an_epoch() -> None:
     site = Site()
     original, copy = cloned(site)
     original.ids, copy.ids = SerialIds(900), SerialIds(900)
-    original.beat()
+    original.send_heartbeat()
 
     with pytest.raises(LeaseLost):
-        copy.beat()
+        copy.send_heartbeat()
 
     assert copy.acquire() is not None
-    original.beat()
+    original.send_heartbeat()
     assert original.may_write()
 
 
@@ -487,7 +487,7 @@ def test_the_same_process_takes_the_next_epoch_after_its_own_lapsed() -> None:
 def test_who_succeeds_a_home_with_the_id_of_its_own_is_in_doubt() -> None:
     site = Site()
     original, copy = cloned(site)
-    original.beat()
+    original.send_heartbeat()
 
     assert wait_until_acquired(copy, site.clock, 300) is not None
 
@@ -536,7 +536,7 @@ def test_a_heartbeat_that_was_written_and_refused_all_the_same_raises_no_doubt()
     holder.acquire()
     site.faults.append(lost_answer_then_412)
     with pytest.raises(LeaseLost):
-        holder.beat()
+        holder.send_heartbeat()
 
     took = wait_until_acquired(holder, site.clock, 300)
 
@@ -551,7 +551,7 @@ def test_a_home_on_a_full_disk_is_not_taken_for_a_copy_of_itself() -> None:
     holder.acquire()
     site.home.is_full = True
     site.clock.pass_by(60)
-    holder.beat()
+    holder.send_heartbeat()
     site.home.is_full = False
     successor = site.agent(OTHER_HOST)
 
@@ -630,7 +630,7 @@ def test_an_older_heartbeat_of_the_epoch_that_was_held_puts_the_home_in_doubt() 
     holder.acquire()
     kept = site.store.get(LEASE).body
     site.clock.pass_by(60)
-    holder.beat()
+    holder.send_heartbeat()
     site.store.put(LEASE, kept)
     site.clock.pass_by(TIME_TO_LIVE_S)
 
@@ -645,10 +645,10 @@ def test_a_beat_that_follows_an_older_one_than_a_twin_wrote_raises_doubt() -> No
     twin = site.agent(a_process(), home=home)  # the host was copied, the home is on a shared disk
     twin._held, twin._own = original._held, original._own
     kept = site.store.get(LEASE).body
-    twin.beat()
+    twin.send_heartbeat()
     site.store.put(LEASE, kept)
 
-    original.beat()
+    original.send_heartbeat()
 
     assert original.may_write()
     assert "is older than the last one that this home wrote" in original.doubt()
@@ -660,7 +660,7 @@ def test_a_heartbeat_without_an_answer_is_no_reason_for_doubt() -> None:
     holder.acquire()
     site.faults.append(lost_request)
     with pytest.raises(OutcomeUnknown):
-        holder.beat()
+        holder.send_heartbeat()
     site.clock.pass_by(TIME_TO_LIVE_S)
 
     assert holder.acquire() is None

@@ -160,7 +160,7 @@ def test_i1_a_requeue_by_the_scheduler_runs_the_script_again_and_its_last_end_co
     job_id = world.submit("alpha")
     agent.cycles(3)
     alpha.scheduler.holds_queue = True
-    alpha.scheduler.requeue(alpha.scheduler.starts[0].local_id)
+    alpha.scheduler.requeue(alpha.scheduler.starts[0].scheduler_job_id)
     agent.cycles(2)
     assert world.job(job_id).state is JobState.READY
 

@@ -350,7 +350,7 @@ def test_sleep_between_the_records_and_the_clock_is_no_time_of_looking(
         records = read(space, tasks)
         for _ in range(3):
             world.clock.pass_by(50)
-            agent.parts.lease.beat()
+            agent.parts.lease.send_heartbeat()
         return records
 
     with monkeypatch.context() as held_up:

@@ -255,7 +255,7 @@ def test_nothing_is_taken_on_a_store_that_decides_nothing(world: World) -> None:
     seen = registry.newest_lease("alpha")
     assert seen is not None
     weak = str(StoreCheck(NOON, "it accepts every conditional write"))
-    registry.beat("alpha", evolve(seen.lease, store_check=weak), seen.etag)
+    registry.send_heartbeat("alpha", evolve(seen.lease, store_check=weak), seen.etag)
     world.clock.pass_by(SILENCE_S)
 
     with pytest.raises(StoreUnfit, match="it accepts every conditional write"):

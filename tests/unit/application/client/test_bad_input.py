@@ -231,7 +231,7 @@ def live(agent: Agent, seconds: float) -> None:
     ends = clock.elapsed() + seconds
     while clock.elapsed() < ends:
         with suppress(StoreUnavailable):  # the heartbeat is retried
-            agent.parts.lease.beat_if_due()
+            agent.parts.lease.send_heartbeat_if_due()
         agent.parts.run._once(None)
 
 

@@ -25,7 +25,7 @@ TTL = TIME_TO_LIVE_S
 def test_a_holder_beats_writes_and_lapses_in_this_order() -> None:
     held = HeldLease(LEASE, sent_at=1_000.0)
 
-    assert [held.beat_is_due(1_000 + s) for s in (0, TTL / 3 - 1, TTL / 3)] == [False, False, True]
+    assert [held.heartbeat_is_due(1_000 + s) for s in (0, TTL / 3 - 1, TTL / 3)] == [False, False, True]
     assert [held.may_write(1_000 + s) for s in (0, TTL / 2 - 1, TTL / 2)] == [True, True, False]
     assert [held.is_lapsed(1_000 + s) for s in (0, TTL - 1, TTL)] == [False, False, True]
 

@@ -32,7 +32,7 @@ class CheckMarkers:
 
     def __call__(self) -> None:
         """Check each of these jobs once after the listing."""
-        for held in [held for held in self.holdings.held.values() if held.has_lost_its_marker]:
+        for held in [held for held in self.holdings.held.values() if held.has_lost_its_queue_entry]:
             with self.trouble.of(held):
                 self._check(held)
         for tag in sorted(self.holdings.vanished)[:MOST_A_CYCLE]:
@@ -47,7 +47,7 @@ class CheckMarkers:
             self.holdings.let_go(held.tag)
         else:
             self.queue.invite(self.system, held.tag)
-        held.has_lost_its_marker = False
+        held.has_lost_its_queue_entry = False
 
     def _is_still_offered(self, tag: ClaimTag) -> bool:
         """Return whether the system is invited or holds the job, and no claim explains the missing entry.
@@ -60,4 +60,4 @@ class CheckMarkers:
             return False
         newest = self.jobs.newest_claim(tag.job_id, stored.job.certain_claim)
         is_due = entry_number(newest, self.system, stored.job.invited) == tag.n
-        return is_due and not self.queue.holds_marker(self.system, tag)
+        return is_due and not self.queue.holds_queue_entry(self.system, tag)
