@@ -67,12 +67,12 @@ def live(jobs: int) -> None:
     began = time.process_time()
     while sum(held.is_handed_over for held in parts.holdings.held.values()) < jobs:
         parts.run.cycle()
-        parts.lease.send_heartbeat_if_due()
+        parts.lease.heartbeat_if_due()
     taken = time.process_time() - began
     cycles = []
     for _ in range(CYCLES):
         time.sleep(CYCLE_S)
-        parts.lease.send_heartbeat_if_due()
+        parts.lease.heartbeat_if_due()
         began = time.process_time()
         parts.run.cycle()
         cycles.append(time.process_time() - began)

@@ -153,8 +153,8 @@ class BatchScheduler(Protocol):
     def forget(self, tag: ClaimTag, scheduler_job_ids: Sequence[str]) -> None:
         """Discard what is kept, also in a queue, about jobs of *tag* whose final states are safely recorded.
 
-        Jobs in *scheduler_job_ids* that now belong to another claim are left alone. Raises `SchedulerUnavailable`
-        if something must be discarded and was not: try again.
+        Jobs in *scheduler_job_ids* that now belong to another claim are left alone. Raises
+        `SchedulerUnavailable` if something must be discarded and was not: try again.
         """
         ...
 

@@ -143,7 +143,7 @@ class Checks:
             self.life.disturb(job_id)
             return  # a person confirmed a home whose twin still has jobs: each has its own locks
         self.started_at_end[job_id] = len(starts)
-        self._judge_running(ClaimTag(*tag), record)
+        self._judge_running(ClaimTag(*tag), record, twins)
         has_lost_files = _mentions(record, REMOVED)
         if has_lost_files and job_id in misfortunes.was_over:
             return  # its files were removed since its first end, and the bucket no longer has them
@@ -152,9 +152,9 @@ class Checks:
         elif not _mentions(record, (OUT_OF_SIGHT, GIVEN_UP)) and ClaimTag(*tag) not in misfortunes.purged:
             self._judge_logs(job_id, record, starts)
 
-    def _judge_running(self, tag: ClaimTag, record: dict[str, Any]) -> None:
-        """Judge the end of a claim: none of its tasks may still run."""
-        homes = self._homes_of(tag.job_id, record)
+    def _judge_running(self, tag: ClaimTag, record: dict[str, Any], twins: set[Path]) -> None:
+        """Judge the end of a claim: none of its tasks may still run, except in a twin of its home."""
+        homes = self._homes_of(tag.job_id, record) - twins
         for job in (job for scheduler in self._schedulers() for job in scheduler._jobs.values()):
             if job.submission.tag != tag or homes.isdisjoint(job.submission.control_dir.parents):
                 continue
@@ -289,6 +289,8 @@ class Checks:
         begun = self.attempts.setdefault(space.control_dir, {})
         if tag in self.life.misfortunes.purged and (process.home, tag) not in self.submitted:
             begun.clear()  # its intent vanished before the submit command
+        if not space.job_shell.exists():
+            begun.clear()  # a stopped process goes on after the files were removed: nothing can start
         if number in begun:
             self._break(f"I1 attempt {number} of {tag} was begun twice")
         before = begun.get(number - 1)
@@ -537,7 +539,8 @@ class Checks:
 
     def _no_log_pieces(self, job_id: str, n: int) -> None:
         pieces = self.life.store.keys(f"jobs/{job_id}/{n}/log/")
-        if pieces and not self.life.was_paused:
+        # A LIST that is late does not show the newest pieces; they stay until the job is deleted.
+        if pieces and not self.life.was_paused and not self.life.store.list_lag_s:
             self._break(f"{pieces[0]} is left behind")
 
     def _histories(self) -> None:

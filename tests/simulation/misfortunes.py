@@ -217,11 +217,18 @@ class Misfortunes:
 
     def _remove(self, what: str, system: str, tags: set[ClaimTag], *directories: Path) -> None:
         self.life.meet(f"disk: {what} vanishes", system, *sorted(map(str, tags)))
+        self._note_purged(tags)
+        for directory in directories:
+            shutil.rmtree(directory, ignore_errors=True)
+
+    def note_removal(self, home: Path) -> None:
+        """Note the claims whose files a person removes with the rest of a copied *home*."""
+        self._note_purged(set(self._spaces(home / "cache")))
+
+    def _note_purged(self, tags: set[ClaimTag]) -> None:
         for tag in tags:
             self.purged.add(tag)
             self.life.disturb(tag.job_id)
-        for directory in directories:
-            shutil.rmtree(directory, ignore_errors=True)
 
     # The bucket ----------------------------------------------------------------------------------
 

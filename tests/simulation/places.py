@@ -132,6 +132,7 @@ class Slot:
         if not self.home.is_dir() or not memory.doubt():
             return False
         if self._is_one_of_several():
+            self.life.misfortunes.note_removal(self.home)
             (self.home / "home").unlink(missing_ok=True)
             for name in ("cache", "lease"):
                 shutil.rmtree(self.home / name, ignore_errors=True)

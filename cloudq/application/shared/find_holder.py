@@ -24,7 +24,7 @@ def gone_after_s(heartbeat: SeenLease | None) -> float:
 
 
 def is_presumed_gone(heartbeat: SeenLease | None) -> bool:
-    """Return whether *heartbeat*, an agent's last heartbeat, is None or older than ten times its time to live."""
+    """Return whether an agent's last heartbeat is None or older than ten times its time to live."""
     return heartbeat is None or heartbeat.age_s > gone_after_s(heartbeat)
 
 

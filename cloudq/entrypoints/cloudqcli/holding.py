@@ -45,5 +45,6 @@ def _holder_lines(job_id: str, holder: Holder) -> Iterator[str]:
     if heartbeat is None:
         yield f"The store has no record of an agent of {holder.system}."
     else:
-        given_back = ", when it was stopped" if heartbeat.lease.released else ""
-        yield f"Its agent on {heartbeat.lease.process.host} last reported {span(heartbeat.age_s)} ago{given_back}."
+        lease = heartbeat.lease
+        given_back = ", when it was stopped" if lease.released else ""
+        yield f"Its agent on {lease.process.host} last reported {span(heartbeat.age_s)} ago{given_back}."

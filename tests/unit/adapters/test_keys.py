@@ -190,8 +190,8 @@ def test_nothing_but_cloudqs_own_names_stands_first_in_a_key() -> None:
     """A directory beside the store is no bucket for the data of jobs if it contains one of these names."""
     entry = HistoryEntry("3f7e7681", "run.sh", JobState.DONE, "alpha", NOON)
     made = (
-        keys.manifest(TAG.job_id), keys.queue_entry("alpha", TAG), keys.doorbell("alpha"), keys.lease("alpha"),
-        keys.agent_log("alpha"), history_key(entry), keys.PROBES,
+        keys.manifest(TAG.job_id), keys.queue_entry("alpha", TAG), keys.doorbell("alpha"),
+        keys.lease("alpha"), keys.agent_log("alpha"), history_key(entry), keys.PROBES,
     )  # fmt: skip
 
     assert {key.split("/")[0] for key in made} == keys.TOP_LEVEL

@@ -55,7 +55,7 @@ class LocalQueue:
             return frozenset()
 
     def read(self, scheduler_job_id: str) -> QueuedJob | None:
-        """Return the job submitted as *scheduler_job_id*; None if it is forgotten or its record is damaged."""
+        """Return the job *scheduler_job_id*; None if it is forgotten or its record is damaged."""
         content = read_record(self.job_dir(scheduler_job_id) / "job.json", _MAX_JOB_BYTES)
         if content is None:
             return None

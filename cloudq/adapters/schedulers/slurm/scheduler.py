@@ -156,9 +156,9 @@ class SlurmScheduler:
             return None
         if answer.cluster and answer.cluster != self._cluster().name:
             raise SubmitRefused(
-                f"sbatch submitted it as job {answer.scheduler_job_id} of cluster {answer.cluster!r}, which cloudq "
-                "cannot follow: unset SBATCH_CLUSTERS and SLURM_CLUSTERS where the agent is started; to end "
-                f"that job: scancel --clusters={answer.cluster} {answer.scheduler_job_id}"
+                f"sbatch submitted it as job {answer.scheduler_job_id} of cluster {answer.cluster!r}, which "
+                "cloudq cannot follow: unset SBATCH_CLUSTERS and SLURM_CLUSTERS where the agent is started; "
+                f"to end that job: scancel --clusters={answer.cluster} {answer.scheduler_job_id}"
             )
         return answer.scheduler_job_id
 
