@@ -17,7 +17,7 @@ from attrs import evolve, field, frozen
 from cloudq.application.client.check_submission import jobs_of_lines
 from cloudq.application.client.explain_job import Explanation
 from cloudq.application.client.fetch_outputs import Fetched
-from cloudq.application.client.query_jobs import ActiveJobs
+from cloudq.application.client.query_jobs import ActiveJobs, JobStatus
 from cloudq.application.client.read_log import STDERR, STDOUT, TaskLine
 from cloudq.application.client.requeue_job import Requeued, RequeueRequest
 from cloudq.application.client.submit_job import Submitted
@@ -36,6 +36,7 @@ from cloudq.domain.jobs.dependency import Holds, job_ids
 from cloudq.domain.jobs.history import HistoryEntry
 from cloudq.domain.jobs.job import Job
 from cloudq.domain.jobs.job_request import JobRequest, JobSpec
+from cloudq.domain.jobs.job_state import JobState
 from cloudq.domain.jobs.outputs import checked_patterns
 from cloudq.domain.jobs.selector import EVERY_JOB, Selector
 from cloudq.domain.jobs.wanted_files import WantedFiles
@@ -251,12 +252,33 @@ class Client:
         """Return one job, finished or not. Raises `JobNotFound`."""
         return self._parts.query.job(self.resolve(job_id))
 
-    def jobs(self, selector: Selector = EVERY_JOB) -> ActiveJobs:
+    def status(self, job_id: str, *, fresh: bool = False) -> JobStatus:
+        """Return one job, with what its agent or scheduler says about it: why it waits, its progress.
+
+        With *fresh*, the agent of a job in a scheduler's hands is asked for the present states first, and
+        waited for up to 12 seconds; a warning says if it did not answer. Raises `JobNotFound`.
+        """
+        status = self._parts.query.status(self.resolve(job_id))
+        job = status.job
+        if not fresh or not job.claim or job.state not in {JobState.READY, JobState.RUN}:
+            return status
+        silent = self._parts.refresh({job.run_system: job.tag})
+        status = self._parts.query.status(job.uuid)
+        return evolve(status, warnings=(*status.warnings, *map(_no_answer, silent)))
+
+    def jobs(self, selector: Selector = EVERY_JOB, *, fresh: bool = False) -> ActiveJobs:
         """Return the unfinished jobs, oldest first, with warnings about systems that are away.
 
-        Make *selector* with `Selector.parse`, to get only jobs with certain labels, for example.
+        Make *selector* with `Selector.parse`, to get only jobs with certain labels, for example. With
+        *fresh*, the agents of systems whose schedulers have some of these jobs are asked for the present
+        states first, and waited for up to 12 seconds; a warning names those that did not answer.
         """
-        return self._parts.query.active(selector)
+        active = self._parts.query.active(selector)
+        if not fresh or not active.samples:
+            return active
+        silent = self._parts.refresh(active.samples)
+        active = self._parts.query.active(selector)
+        return evolve(active, warnings=(*active.warnings, *map(_no_answer, silent)))
 
     @property
     def memory(self) -> ClientMemory:
@@ -531,6 +553,10 @@ class Client:
     def delete_agent_log(self, system: str) -> None:
         """Delete the log of an agent from the bucket."""
         self._parts.delete.agent_log(checked_system(system))
+
+
+def _no_answer(system: str) -> str:
+    return f"The agent of {system} did not answer in time: the states are those that it last reported."
 
 
 def left_out_lines(job: Job) -> Iterator[str]:

@@ -22,6 +22,7 @@ from cloudq.adapters.job_repository import (
 from cloudq.adapters.job_repository.keys import PROBES
 from cloudq.adapters.object_stores.wrappers.look_first import LookFirstStore
 from cloudq.adapters.workers import ThreadWorkers
+from cloudq.application.client.check_options import CheckOptions, SchedulerKind
 from cloudq.application.client.check_submission import CheckSubmission
 from cloudq.application.client.delete_job import DeleteJob
 from cloudq.application.client.explain_job import ExplainJob
@@ -31,6 +32,7 @@ from cloudq.application.client.name_jobs import NameJobs
 from cloudq.application.client.offer_job import OfferJob
 from cloudq.application.client.query_jobs import QueryJobs
 from cloudq.application.client.read_log import ReadLog
+from cloudq.application.client.refresh_states import RefreshStates
 from cloudq.application.client.requeue_job import RequeueJob
 from cloudq.application.client.rerun_job import RerunJob
 from cloudq.application.client.stage_out import StageOut
@@ -83,6 +85,7 @@ class ClientParts:
     name_job: NameJobs
     memory: ClientMemory
     explain: ExplainJob
+    refresh: RefreshStates
     list_agents: ListAgents
     read_log: ReadLog
     wait: WaitForJob
@@ -156,7 +159,7 @@ def wire_client(
     find_holder = FindHolder(jobs, registry)
     take_back = TakeBackJob(jobs, queue, find_holder, end_job, clock, ids, name)
     offer = OfferJob(jobs, queue, files, find_holder, take_back)
-    find_systems = FindSystems(registry, names, know_store)
+    find_systems = FindSystems(registry, names, know_store, CheckOptions(_kind_of))
     check_submission = CheckSubmission(jobs, archives, find_systems)
     submit = SubmitJob(jobs, queue, files, check_submission, names, clock, ids, name, memory)
     query = QueryJobs(jobs, queue, registry, workers, clock)
@@ -184,6 +187,7 @@ def wire_client(
         cancel=cancel,
         delete=DeleteJob(jobs, queue, registry, find_holder),
         query=query,
+        refresh=RefreshStates(queue, clock),
         watch=WatchJobs(query, clock),
         explain=ExplainJob(jobs, queue, files, registry, find_systems, read_log),
         name_job=NameJobs(jobs, query, memory),
@@ -204,6 +208,12 @@ def wire_client(
         doctor=doctor,
         close=close,
     )
+
+
+def _kind_of(scheduler: str) -> SchedulerKind | None:
+    from cloudq.bootstrap.scheduler_kinds import SCHEDULER_KINDS  # noqa: PLC0415 (only submissions need it)
+
+    return SCHEDULER_KINDS.get(scheduler)
 
 
 def _user() -> str:

@@ -55,6 +55,7 @@ class QueueListing:
     cancels: tuple[ClaimTag, ...] = ()
     task_cancels: tuple[TaskRequest, ...] = ()
     follows: tuple[Marker, ...] = ()
+    refreshes: tuple[ClaimTag, ...] = ()
     rest_after: str = ""
     """The place after which the next listing continues; empty if this listing is complete."""
 
@@ -193,12 +194,21 @@ class JobQueue(Protocol):
         """Ask the holder to upload new log output soon; repeat this as long as it is wanted."""
         ...
 
+    def request_refresh(self, system: str, tag: ClaimTag) -> None:
+        """Ask the holder for the present states of its jobs; it deletes the request once they are written."""
+        ...
+
+    def is_refresh_requested(self, system: str, tag: ClaimTag) -> bool:
+        """Return whether the holder has not answered such a request yet, by a read, not a listing."""
+        ...
+
     def drop_requests(
         self,
         system: str,
         cancels: Sequence[ClaimTag] = (),
         follows: Sequence[ClaimTag] = (),
         task_cancels: Sequence[TaskRequest] = (),
+        refreshes: Sequence[ClaimTag] = (),
     ) -> None:
         """Delete requests that have been answered."""
         ...

@@ -28,11 +28,12 @@ class TestListing:
         jobs_queue.request_cancel("alpha", TAG)
         jobs_queue.request_cancel("alpha", TAG, 30)
         jobs_queue.request_follow("alpha", OTHER)
+        jobs_queue.request_refresh("alpha", OTHER)
         jobs_queue.invite("beta", TAG)
         store_time.pass_by(3)
 
         assert jobs_queue.listing("alpha") == QueueListing(
-            (Marker(TAG, 10),), (TAG,), (TaskRequest(TAG, 30),), (Marker(OTHER, 3),)
+            (Marker(TAG, 10),), (TAG,), (TaskRequest(TAG, 30),), (Marker(OTHER, 3),), (OTHER,)
         )
         assert jobs_queue.listing("beta") == QueueListing((Marker(TAG, 3),))
 
@@ -130,9 +131,12 @@ class TestMarkers:
         jobs_queue.request_cancel("alpha", TAG)
         jobs_queue.request_cancel("alpha", TAG, 0)
         jobs_queue.request_follow("alpha", OTHER)
+        jobs_queue.request_refresh("alpha", TAG)
         store.reset()
 
-        jobs_queue.drop_requests("alpha", cancels=[TAG], follows=[OTHER], task_cancels=[TaskRequest(TAG, 0)])
+        jobs_queue.drop_requests(
+            "alpha", cancels=[TAG], follows=[OTHER], task_cancels=[TaskRequest(TAG, 0)], refreshes=[TAG]
+        )
 
         assert store.counts == {"POST": 1}
         assert jobs_queue.listing("alpha") == QueueListing()
@@ -145,6 +149,16 @@ class TestMarkers:
         assert store.counts == {"GET": 1}
         assert not jobs_queue.holds_queue_entry("beta", TAG)
         assert not jobs_queue.holds_queue_entry("alpha", OTHER)
+
+    def test_refresh_request_is_looked_for_by_a_read(
+        self, jobs_queue: JobQueue, store: CountingStore
+    ) -> None:
+        jobs_queue.request_refresh("alpha", TAG)
+        store.reset()
+
+        assert jobs_queue.is_refresh_requested("alpha", TAG)
+        assert store.counts == {"GET": 1}
+        assert not jobs_queue.is_refresh_requested("alpha", OTHER)
 
     def test_a_request_is_no_marker(self, jobs_queue: JobQueue) -> None:
         jobs_queue.request_cancel("alpha", TAG)

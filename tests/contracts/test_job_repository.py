@@ -27,7 +27,7 @@ from cloudq.domain.jobs.job import Job
 from cloudq.domain.names import ClaimTag
 from cloudq.ports.job_repository import JobRepository
 from tests.builders import JOB_ID, a_claim, a_finished_job, a_job, at
-from tests.contracts.conftest import put_foreign
+from tests.contracts.conftest import StoreTime, put_foreign
 from tests.parts.counting_store import CountingStore
 from tests.parts.faulty_store import (
     Fault,
@@ -60,6 +60,14 @@ class TestManifests:
         assert store.counts == {"GET": 1}
         assert reserved.job.revision == 1
         assert reserved.job.nonce
+
+    def test_age_of_a_record_is_by_the_clock_of_the_store(
+        self, jobs: JobRepository, store_time: StoreTime
+    ) -> None:
+        jobs.reserve(a_job())
+        store_time.pass_by(42)
+
+        assert jobs.load(JOB_ID).age_s == 42
 
     def test_an_id_is_reserved_once(self, jobs: JobRepository) -> None:
         first = jobs.reserve(a_job())

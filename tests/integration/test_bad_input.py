@@ -163,18 +163,22 @@ def test_an_unclosed_quote_and_jobs_that_are_not_there_are_refused_together(loca
     assert stored(local_site) == []
 
 
-def test_an_option_that_the_scheduler_does_not_have_ends_the_job_with_its_name(local_site: Site) -> None:
+def test_an_option_that_the_scheduler_does_not_have_is_refused_with_its_name(local_site: Site) -> None:
     """Quoted words stay together: the blank in the comment does not start a new option."""
-    with local_site.client() as client, local_site.agent():
-        unknown = submitted(local_site, "--submit_opt", '--comment="a b" --slots "1 2"')
-        known = submitted(local_site, "--submit_opt", "--slots '1' --time=\"2m\"")
-        [bad, good] = ended(client, unknown, known)
-
-    assert (bad.state, good.state) == (JobState.ERROR, JobState.DONE)
-    assert bad.error_msg == (
+    unknown = ("--submit_opt", '--comment="a b" --slots "1 2"')
+    words = (
         "submit_opt: --comment: unknown option (the embedded scheduler has only --slots, --time); "
         "submit_opt: --slots: '1 2' is not a number of slots"
     )
+    with local_site.client() as client, local_site.agent():
+        known = submitted(local_site, "--submit_opt", "--slots '1' --time=\"2m\"")
+        assert ended(client, known)[0].state is JobState.DONE
+        assert (
+            refused(local_site, *submission(local_site, *unknown)) == f"local would refuse the job: {words}"
+        )
+        [by_agent] = ended(client, submitted(local_site, *unknown, "--force"))
+
+    assert (by_agent.state, by_agent.error_msg) == (JobState.ERROR, words)
 
 
 def test_ids_that_no_job_has_end_every_command_in_the_same_way(local_site: Site) -> None:

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from cloudq.client import Client
+from cloudq.domain.errors import InvalidInput
 from cloudq.domain.jobs.job import Job
 from cloudq.domain.jobs.job_state import JobState
 from tests.parts.grid_engine import GridEngine
@@ -204,3 +206,71 @@ def test_a_qmaster_that_is_away_changes_no_state(cell_site: Site, grid_engine: G
 
         assert [told(job) for job in jobs] == [("ERROR", 3), ("DONE", 0)]
         assert (out(client, before), out(client, during)) == ("before\n", "during\n")
+
+
+# What screens show, and what scripts find --------------------------------------------------------
+
+SHOW_ARRAY = BASH + 'echo "$SYSTEM $ARY_TASK_ID $ARY_TASK_FIRST-$ARY_TASK_LAST:$ARY_TASK_STEPSIZE"\n'
+
+
+def test_reason_why_a_job_waits_is_shown_within_15_seconds(cell_site: Site, grid_engine: GridEngine) -> None:
+    site = evolve(cell_site, variables={**cell_site.variables, "CLOUDQ_AGENT_DAEMON_INTERVAL": "5"})
+    (site.home / "systems" / "gridengine.toml").write_text("poll_interval = 10\n")
+    with site.client() as client, site.agent():
+        held = submit(client, site, BASH, submit_opt="-h")
+        wait_until(lambda: client.job(held).time_ready is not None)
+        wait_until(lambda: [job.note for job in client.jobs().jobs] == ["held (hqw)"], 15 + 2)
+
+        assert "\nnote                  held (hqw)\n" in site.cli("stat", held)
+        assert site.cli("list", "--long").endswith("  held (hqw)\n")
+        grid_engine.run("qrls", client.job(held).jobid)
+        assert told(ended(client, held, timeout=120)[0]) == ("DONE", 0)
+
+
+def test_every_array_knows_its_range_however_it_was_requested(cell_site: Site) -> None:
+    site = cell_site
+    with site.client() as client, site.agent():
+        by_option = submit(client, site, SHOW_ARRAY, array_tid="1-5:2")
+        by_header = submit(client, site, SHOW_ARRAY + "#$ -t 2-4:2\n")
+        by_words = submit(client, site, SHOW_ARRAY, submit_opt="-t 3-7")
+        plain = submit(client, site, SHOW_ARRAY)
+        for job in ended(client, by_option, by_header, by_words, plain, timeout=120):
+            assert told(job) == ("DONE", 0)
+
+        assert out(client, by_option, 3) == "cell 3 1-5:2\n"
+        assert out(client, by_header, 4) == "cell 4 2-4:2\n"
+        assert out(client, by_words, 7) == "cell 7 3-7:1\n"
+        assert out(client, plain) == "cell  -:\n"
+
+
+def test_progress_of_an_array_is_fresh_when_asked_for(cell_site: Site) -> None:
+    site = cell_site
+    body = BASH + "case $ARY_TASK_ID in 1) exit 0 ;; 2) sleep 2; exit 4 ;; esac\nexec sleep 300\n"
+    with site.client() as client, site.agent():
+        job_id = submit(client, site, body, array_tid="1-3")
+        wait_until(lambda: client.status(job_id).progress == "2/3, 1 failed", 90)
+        shown = site.cli("stat", "--fresh", job_id)
+
+        assert "\nprogress              2/3, 1 failed\n" in shown
+        assert "\ntasks                 1 DONE 0; 2 ERROR 4; 3 RUN\n" in shown
+        client.cancel(job_id)
+        assert ended(client, job_id, timeout=120)[0].state is JobState.ERROR
+
+
+def test_lines_of_slurm_are_named_and_blocking_options_refused_at_once(cell_site: Site) -> None:
+    site = cell_site
+    script = site.script(BASH + "#SBATCH -n 2\n#SBATCH -t 5\necho\n")
+    with site.client() as client, site.agent():
+        wait_until(lambda: bool(client.agents()))
+        with pytest.raises(InvalidInput, match=r"cell would refuse the job: .*-sync"):
+            client.submit(script, submit_to=site.system, submit_opt="-sync y")
+        assert client.jobs().jobs == ()
+        submitted = client.submit(script, submit_to=site.system)
+        [job] = ended(client, submitted.job.uuid, timeout=120)
+        again = client.rerun(job.uuid)
+
+        effect = "#SBATCH has no effect there, only #$ has"
+        words = f"cell: job.sh lines 2, 3: {effect}: '#SBATCH -n 2', '#SBATCH -t 5'"
+        assert words in submitted.warnings
+        assert words in again.warnings
+        ended(client, again.job.uuid, timeout=120)

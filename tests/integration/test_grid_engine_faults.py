@@ -99,7 +99,7 @@ def test_a_thousand_jobs_are_one_query(rig: Rig) -> None:
 def test_a_held_job_waits_and_says_so(rig: Rig) -> None:
     scheduler_job_id = rig.submit(rig.space(), "-h")
 
-    assert rig.status(scheduler_job_id) == SchedulerStatus(Life.QUEUED, reason="held")
+    assert rig.status(scheduler_job_id) == SchedulerStatus(Life.QUEUED, reason="held (hqw)")
 
 
 def test_whose_a_job_is_is_asked_once(rig: Rig) -> None:

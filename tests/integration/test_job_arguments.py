@@ -17,7 +17,6 @@ from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
 from cloudq.domain.jobs.arguments import Words
 from cloudq.domain.jobs.job_shell import MetaSetting, ShellDialect
 from cloudq.domain.names import ClaimTag
-from cloudq.domain.scripts.array_range import ArrayRange
 from cloudq.domain.scripts.header import HeaderSyntax
 from tests.parts.shell_claim import BASHES, bash, prepare
 
@@ -38,6 +37,7 @@ HOSTILE = (
     "é✓",
     "!!",
 )
+SYSTEM = ("SYSTEM", "alpha")
 texts = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=30)
 
 
@@ -71,11 +71,11 @@ def run(space: DirectoryClaimSpace, task: int | None = None) -> subprocess.Compl
 
 
 def got(space: DirectoryClaimSpace, task: int | None = None) -> tuple[list[str], dict[str, str]]:
-    """Return the arguments and the variables that the script got."""
+    """Return the arguments and variables that the script got, without the SYSTEM that every script gets."""
     done = run(space, task)
     assert (done.returncode, done.stderr) == (0, "")
     arguments, variables = json.loads(done.stdout)
-    return arguments, variables
+    return arguments, {name: value for name, value in variables.items() if (name, value) != SYSTEM}
 
 
 def test_a_script_without_arguments_gets_none(space: DirectoryClaimSpace, dialect: ShellDialect) -> None:
@@ -132,13 +132,11 @@ def test_ten_thousand_tasks_cost_the_job_shell_nothing(
 def test_a_meta_job_gets_them_and_keeps_the_variables_of_cloudq(
     space: DirectoryClaimSpace, dialect: ShellDialect
 ) -> None:
-    meta = MetaSetting(
-        environment={"SYSTEM": "kaede"}, preamble=("set -u", "export USER_B=$USER_A"),
-        array=ArrayRange.parse("1-3"),
-    )  # fmt: skip
+    meta = MetaSetting(environment={"SYSTEM": "kaede"}, preamble=("set -u", "export USER_B=$USER_A"))
     prepare(
-        space, PYTHON, dialect, meta=meta, task_arguments=(("a",), ("b",), ("c",)), environment=["USER_A=x"]
-    )
+        space, PYTHON, dialect, meta=meta, array="1-3", task_arguments=(("a",), ("b",), ("c",)),
+        environment=["USER_A=x"],
+    )  # fmt: skip
     arguments, variables = got(space, 2)
 
     assert arguments == ["b"]

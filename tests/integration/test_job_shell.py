@@ -22,6 +22,7 @@ from cloudq.adapters.workspace.claim_space import DirectoryClaimSpace
 from cloudq.domain.jobs.job_shell import BLOCKED, NOT_ITS_TURN, JobShellPlan, ShellDialect
 from cloudq.domain.jobs.outcome import ExitRecord
 from cloudq.domain.names import ClaimTag
+from cloudq.domain.scripts.array_range import ArrayRange
 from cloudq.domain.scripts.header import HeaderSyntax
 from tests.parts.shell_claim import BASHES, bash, bash_is_before, prepare
 
@@ -477,6 +478,8 @@ def test_the_text_of_a_job_shell(
         script_path="/home/me/.cloudq/cache/3f7e7681/it's my job.sh",
         has_shebang=name == "group",
         header_lines=("#TEST --time 1:00:00", "#TEST -N name"),
+        system="alpha",
+        array=ArrayRange.parse("1-4") if name == "group" else None,
     )
 
     golden(f"job_shell_{name}.sh", render_job_shell(plan, dialect))

@@ -33,7 +33,6 @@ METAS = (
         preamble=("module load singularitypro",),
         tools_dir=HOSTILE,
         images=("docker://ubuntu", HOSTILE),
-        array=ArrayRange.parse("1-7:2"),
     ),
 )
 NEWER_THAN_BASH_3_2 = {
@@ -68,6 +67,8 @@ def whole_job_shells() -> Iterator[str]:
             has_shebang=True,
             header_lines=(f"{dialect.header.prefix} -N name",),
             interpreter=interpreter,
+            system="kaede",
+            array=ArrayRange.parse("1-7:2") if meta is METAS[-1] else None,
             meta=meta,
             arguments=(HOSTILE, "") if meta else (),
             has_task_arguments=bool(interpreter),

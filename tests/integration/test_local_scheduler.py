@@ -42,7 +42,7 @@ class Machine:
 
     def submit(self, body: str, *options: str, array: str | None = None) -> tuple[DirectoryClaimSpace, str]:
         space = self.workspace.space(ClaimTag(f"{len(self.ids) + 1:08x}", 1))
-        prepare(space, body, self.scheduler.dialect)
+        prepare(space, body, self.scheduler.dialect, array=array)
         files = space.begin_attempt(1, "local", 10)
         self.ids.append(self.scheduler.submit(plan_of(self.scheduler, space, options, array), files))
         return space, self.ids[-1]

@@ -112,7 +112,7 @@ def test_a_script_of_any_language_finds_them(space: DirectoryClaimSpace, dialect
 def test_a_task_knows_its_id_and_its_array(
     space: DirectoryClaimSpace, array: str | None, task: int | None, shown: str
 ) -> None:
-    prepared(space, SHOW_ALL, array=ArrayRange.parse(array) if array else None)
+    prepare(space, SHOW_ALL, GROUP, array=array)
 
     _, out, _ = run(space, task)
 
@@ -251,8 +251,8 @@ def test_a_job_shell_is_the_golden_one(golden: Callable[[str, str], None]) -> No
         preamble=(". /etc/profile.d/modules.sh", "module load singularitypro"),
         tools_dir="/home/me/.cloudq/cache/.cloudq/3f7e7681.1/tools",
         images=("docker://ubuntu:24.04",),
-        array=ArrayRange.parse("1-4"),
     )
-    plan = JobShellPlan(TAG, "/c", "/w", "/w/mjob_local.sh", has_shebang=True, meta=meta)
+    array = ArrayRange.parse("1-4")
+    plan = JobShellPlan(TAG, "/c", "/w", "/w/mjob_local.sh", has_shebang=True, array=array, meta=meta)
 
     golden("job_shell_meta.sh", render_job_shell(plan, RESERVING))

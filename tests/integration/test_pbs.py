@@ -239,12 +239,30 @@ def test_a_job_says_what_it_waits_for_and_why_it_never_ran(pbs_site: Site) -> No
             client, pbs_site, BASH, array_tid="1-3", submit_opt=f"-W depend=afterok:99999.{server}"
         )
         wait_until(lambda: note_of(held) == "held by its user")
+        assert "\nnote                  held by its user\n" in pbs_site.cli("stat", held)
         for job in ended(client, depends, tasks, timeout=60):
             assert told(job) == ("ERROR", None)
             assert "a job that it depends on failed, was deleted or is unknown" in job.error_msg
         assert pbs_site.run("cloudqcli", "cancel", held).returncode == 0
         (job,) = ended(client, held, timeout=60)
         assert {(state.state.value, state.exit_code) for _, state in job.tasks.items()} == {("DELETED", None)}
+
+
+def test_every_array_knows_its_range_however_it_was_requested(pbs_site: Site) -> None:
+    site = pbs_site
+    body = 'echo "$SYSTEM $ARY_TASK_ID $ARY_TASK_FIRST-$ARY_TASK_LAST:$ARY_TASK_STEPSIZE"\n'
+    with site.client() as client, site.agent():
+        by_option = submit(client, site, BASH + body, array_tid="1-5:2")
+        by_header = submit(client, site, BASH + "#PBS -J 2-4:2\n" + body)
+        by_words = submit(client, site, BASH + body, submit_opt="-J 3-7")
+        single = submit(client, site, BASH + body, array_tid="7")
+        for job in ended(client, by_option, by_header, by_words, single, timeout=120):
+            assert told(job) == ("DONE", 0)
+
+        assert out(client, by_option, 3) == f"{site.system} 3 1-5:2\n"
+        assert out(client, by_header, 4) == f"{site.system} 4 2-4:2\n"
+        assert out(client, by_words, 7) == f"{site.system} 7 3-7:1\n"
+        assert out(client, single, 7) == f"{site.system} 7 7-7:1\n"
 
 
 def test_header_lines_are_read_as_qsub_reads_them(pbs_site: Site) -> None:

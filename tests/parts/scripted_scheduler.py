@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from enum import Enum
 from itertools import count
 from pathlib import Path
@@ -488,6 +489,21 @@ class ScriptedScheduler:
                 _write(record, text)
 
         self._at(self._clock.elapsed() + self._record_lag_s, show)
+
+
+@contextmanager
+def submitting_nothing(scheduler: ScriptedScheduler) -> Iterator[None]:
+    """Let no prepared job be submitted, as if the scheduler were down; jobs are still prepared."""
+    plan = scheduler.plan
+
+    def plan_of_unprepared(submission: Submission) -> SubmitPlan:
+        if submission.job_shell.exists():
+            raise SchedulerUnavailable("down")
+        return plan(submission)
+
+    scheduler.plan = plan_of_unprepared  # type: ignore[method-assign]
+    yield
+    scheduler.plan = plan  # type: ignore[method-assign]
 
 
 _CUT_OFF = frozenset({JobState.TIMEOUT, JobState.DELETED})

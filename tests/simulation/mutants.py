@@ -27,6 +27,7 @@ from cloudq.application.agent.follow_jobs import FollowJobs
 from cloudq.application.agent.hand_over_job import HandOverJob
 from cloudq.application.agent.held_job import Cancel, Ending, Uploaded
 from cloudq.application.agent.hold_lease import HoldLease
+from cloudq.application.agent.holdings import Requests
 from cloudq.application.agent.stop_claim import StopClaim
 from cloudq.application.agent.watch_queue import WatchQueue
 from cloudq.application.client.submit_job import SubmitJob
@@ -266,6 +267,11 @@ def doorbell_kept_before_the_list(stack: ExitStack) -> None:
         self._take(self.queue.listing(self.system), now)
 
     change(stack, WatchQueue, "__call__", watch)
+
+
+@mutant("a client waits in vain for the states of now, and its request stays in the queue", "I8")
+def refresh_requests_not_answered(stack: ExitStack) -> None:
+    change(stack, Requests, "answer_refreshes", lambda *_: None)
 
 
 # The end --------------------------------------------------------------------------------------------

@@ -215,6 +215,7 @@ class Users:
 
             def follow(client: ClientParts) -> None:
                 client.take_back.queue.request_follow(system, ClaimTag(wish.job_id, n))
+                client.take_back.queue.request_refresh(system, ClaimTag(wish.job_id, n))
                 client.take_back.queue.ring(system)
 
             self._as_a_process(f"follow {wish.job_id}", follow)

@@ -216,4 +216,4 @@ def _stored_job(record: StoredObject, job_id: str) -> StoredJob:
         entry = parse_history_key(job.history_key)
         if entry is None or entry.job_id != job_id:
             raise RecordRejected(f"{record.key} has a history_key that is not this job's; it was ignored")
-    return StoredJob(job, record.etag, len(record.body))
+    return StoredJob(job, record.etag, len(record.body), record.age_s)

@@ -35,7 +35,7 @@ TOP_LEVEL = frozenset({"jobs", "queue", "doorbell", "systems", "history", "logs"
 _JOB_KEY = re.compile(r"jobs/([0-9a-f]{8})/(.*)", re.DOTALL)
 _QUEUE_KEY = re.compile(
     r"queue/([a-z0-9][a-z0-9_-]{0,62})/([0-9a-f]{8}\.[1-9][0-9]{0,5})"
-    r"(|\.cancel|\.cancel\.(?:0|[1-9][0-9]{0,8})|\.follow)"
+    r"(|\.cancel|\.cancel\.(?:0|[1-9][0-9]{0,8})|\.follow|\.refresh)"
 )
 _SYSTEM_KEY = re.compile(
     r"systems/([a-z0-9][a-z0-9_-]{0,62})/(?:lease\.json|(lease|active)/([1-9][0-9]{0,17})\.json)"
@@ -169,7 +169,7 @@ def piece_offset(key: str) -> int | None:
 
 @frozen
 class QueueKey:
-    """A key under a queue; ``request`` is empty for a queue entry, else ``cancel`` or ``follow``."""
+    """A key under a queue; ``request`` is ``cancel``, ``follow``, ``refresh``, or empty for an entry."""
 
     system: str
     tag: ClaimTag
@@ -196,6 +196,11 @@ def cancel_request(system: str, tag: ClaimTag, task: int | None = None) -> str:
 def follow_request(system: str, tag: ClaimTag) -> str:
     """Return the key of the request to upload logs soon."""
     return queue_entry(system, tag) + ".follow"
+
+
+def refresh_request(system: str, tag: ClaimTag) -> str:
+    """Return the key of the request to ask the scheduler now and write down its answer."""
+    return queue_entry(system, tag) + ".refresh"
 
 
 def doorbell(system: str) -> str:

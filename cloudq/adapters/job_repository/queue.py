@@ -49,17 +49,27 @@ class BucketJobQueue:
         """Create a follow request with one PUT."""
         self.store.put(keys.follow_request(system, tag), b"")
 
+    def request_refresh(self, system: str, tag: ClaimTag) -> None:
+        """Create a refresh request with one PUT."""
+        self.store.put(keys.refresh_request(system, tag), b"")
+
+    def is_refresh_requested(self, system: str, tag: ClaimTag) -> bool:
+        """Look for a refresh request with one GET."""
+        return self._is_there(keys.refresh_request(system, tag))
+
     def drop_requests(
         self,
         system: str,
         cancels: Sequence[ClaimTag] = (),
         follows: Sequence[ClaimTag] = (),
         task_cancels: Sequence[TaskRequest] = (),
+        refreshes: Sequence[ClaimTag] = (),
     ) -> None:
         """Delete requests with one deletion per thousand."""
         doomed = [keys.cancel_request(system, tag) for tag in cancels]
         doomed += [keys.cancel_request(system, request.tag, request.task) for request in task_cancels]
-        self._delete([*doomed, *(keys.follow_request(system, tag) for tag in follows)])
+        doomed += [keys.follow_request(system, tag) for tag in follows]
+        self._delete([*doomed, *(keys.refresh_request(system, tag) for tag in refreshes)])
 
     def ring(self, system: str) -> None:
         """Ring with one PUT of a value that was never there before."""
@@ -118,18 +128,25 @@ class _Gathered:
     cancels: list[ClaimTag] = field(factory=list)
     task_cancels: list[TaskRequest] = field(factory=list)
     follows: list[Marker] = field(factory=list)
+    refreshes: list[ClaimTag] = field(factory=list)
 
     def keep(self, key: keys.QueueKey, age_s: float) -> None:
         if key.task is not None:
             _append(self.task_cancels, TaskRequest(key.tag, key.task))
         elif key.request == "cancel":
             _append(self.cancels, key.tag)
+        elif key.request == "refresh":
+            _append(self.refreshes, key.tag)
         else:
             _append(self.follows if key.request else self.queue_entries, Marker(key.tag, age_s))
 
     def listing(self) -> QueueListing:
         return QueueListing(
-            tuple(self.queue_entries), tuple(self.cancels), tuple(self.task_cancels), tuple(self.follows)
+            queue_entries=tuple(self.queue_entries),
+            cancels=tuple(self.cancels),
+            task_cancels=tuple(self.task_cancels),
+            follows=tuple(self.follows),
+            refreshes=tuple(self.refreshes),
         )
 
 

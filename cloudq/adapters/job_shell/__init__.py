@@ -11,7 +11,6 @@ from importlib.resources import files
 from shlex import quote
 
 from cloudq.domain.jobs.job_shell import NOT_ITS_TURN, STAY, JobShellPlan, MetaSetting, ShellDialect
-from cloudq.domain.scripts.array_range import ArrayRange
 from cloudq.domain.scripts.command import on_one_line
 
 _ATTEMPT = re.compile(r"^cq_attempt=[0-9]+$", re.MULTILINE)
@@ -40,6 +39,7 @@ def _parts(plan: JobShellPlan, dialect: ShellDialect) -> Iterator[str]:
     yield _part("enter")
     if dialect.copies_output:
         yield _part("copy_output")
+    yield _lines(*_exports(plan))
     if plan.meta is not None:
         yield from _preparation(plan.meta)
     if not _interpreter(plan):
@@ -84,8 +84,6 @@ def _interpreter(plan: JobShellPlan) -> str:
 def _preparation(meta: MetaSetting) -> Iterator[str]:
     """Yield the preparation of a meta job. In a function, `declare` in a line of the site would be local."""
     is_guarded = bool(meta.preamble or meta.images)
-    exports = [f"export {name}={quote(value)}" for name, value in meta.environment.items()]
-    yield _lines(*exports, *_array_exports(meta.array))
     if is_guarded:
         yield _part("guard")
     if meta.preamble:
@@ -100,12 +98,15 @@ def _preparation(meta: MetaSetting) -> Iterator[str]:
         yield _lines("cq_note_signals")
 
 
-def _array_exports(array: ArrayRange | None) -> Iterator[str]:
-    """Yield the exports for an array; for a list, these are its lowest and highest id, and the step 1."""
-    if array is None:
-        return
-    yield f"export ARY_TASK_ID=${{cq_task:-{array.first}}}"
-    yield f"export ARY_TASK_FIRST={array.first} ARY_TASK_LAST={array.last} ARY_TASK_STEPSIZE={array.step}"
+def _exports(plan: JobShellPlan) -> Iterator[str]:
+    """Yield the exports for the script; for a list of tasks, the lowest and highest id, and the step 1."""
+    environment = {"SYSTEM": plan.system, **(plan.meta.environment if plan.meta else {})}
+    yield from (f"export {name}={quote(value)}" for name, value in environment.items())
+    if (array := plan.array) is not None:
+        yield f"export ARY_TASK_ID=${{cq_task:-{array.first}}}"
+        yield (
+            f"export ARY_TASK_FIRST={array.first} ARY_TASK_LAST={array.last} ARY_TASK_STEPSIZE={array.step}"
+        )
 
 
 def _part(name: str) -> str:

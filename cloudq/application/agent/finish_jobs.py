@@ -309,7 +309,7 @@ class FinishJobs:
 
 @define
 class WriteRecords:
-    """Write the changed records of live jobs: states at once, mere progress at most once a minute."""
+    """Write the changed records of live jobs: states at once, mere progress once a minute or if asked."""
 
     jobs: JobRepository
     keep_hold: KeepHold
@@ -328,7 +328,7 @@ class WriteRecords:
             return False
         if _is_about_to_be_final(held):
             return False  # its final record is written soon
-        if evolve(before, tasks=after.tasks) != after:
+        if held.tag in self.holdings.requests.done_refreshes or evolve(before, tasks=after.tasks) != after:
             return True
         return self.clock.elapsed() - held.written_at >= PROGRESS_EVERY_S
 

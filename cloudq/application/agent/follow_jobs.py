@@ -19,7 +19,8 @@ from cloudq.domain.jobs.job import Job
 from cloudq.domain.jobs.job_shell import BLOCKED
 from cloudq.domain.jobs.job_state import JobState
 from cloudq.domain.jobs.outcome import Evidence, Life, SchedulerStatus, decide
-from cloudq.domain.jobs.task_states import TaskState, TaskStates, derive
+from cloudq.domain.jobs.task_states import TaskState, TaskStates, derive, why_tasks_wait
+from cloudq.domain.names import ClaimTag
 from cloudq.ports.batch_scheduler import BatchScheduler, LocalJob
 from cloudq.ports.clock import Clock
 from cloudq.ports.workers import Lane, Started, Workers
@@ -40,6 +41,8 @@ class _Asked:
     at: float
     """The time of the query, by this machine's clock."""
     answer: Started[Mapping[str, LocalJob]]
+    refreshes: frozenset[ClaimTag]
+    """The requests for present states that the query answers."""
 
 
 @define
@@ -60,6 +63,8 @@ class FollowJobs:
     _polled_at: float | None = field(default=None, init=False)
     _asked: _Asked | None = field(default=None, init=False)
     _has_answer: bool = field(default=False, init=False)
+    _tried: frozenset[ClaimTag] = field(default=frozenset(), init=False)
+    """The requests for present states of the last query, unless it was answered: the next one is regular."""
     _unanswered: str = field(default="", init=False)
     """Why the last query got no answer; empty if it got one."""
 
@@ -71,7 +76,8 @@ class FollowJobs:
         now = self.clock.elapsed()
         self._take_answer()
         live = self._live()
-        if live and self._asked is None and (self._some_changed(live) or self._poll_is_due(now)):
+        self._answer_refreshes_of_others(live)
+        if live and self._asked is None and self._is_time_to_ask(live, now):
             self._asked = self._ask(live, now)
             self._asked.answer.wait(WAIT_FOR_ANSWER_S)
             self._take_answer()
@@ -82,7 +88,7 @@ class FollowJobs:
 
     def begin_epoch(self) -> None:
         """Drop a query from before the lease was taken: its answer may be older than the present state."""
-        self._asked, self._has_answer = None, False
+        self._asked, self._has_answer, self._tried = None, False, frozenset()
 
     @property
     def awaits_first_answer(self) -> bool:
@@ -98,7 +104,8 @@ class FollowJobs:
             scheduler_job_id for held in live for scheduler_job_id in held.scheduler_job_ids
         )
         answer = self.workers.start(lambda: self.scheduler.poll(scheduler_job_ids), Lane.POLL)
-        return _Asked(frozenset(scheduler_job_ids), now, answer)
+        self._tried = frozenset(self.holdings.requests.refreshes)
+        return _Asked(frozenset(scheduler_job_ids), now, answer, self._tried)
 
     def _take_answer(self) -> None:
         """Judge the jobs by the answer to the last query, if it has arrived."""
@@ -113,7 +120,9 @@ class FollowJobs:
             self.note_silence(self._live(), str(error), asked.at)
             return
         self._unanswered = ""
+        self._tried = frozenset()
         self.note_silence.ended()
+        self.holdings.requests.answer_refreshes(asked.refreshes)
         self._judge_all(self._live(), asked, answer)
 
     def _judge_all(self, live: list[HeldJob], asked: _Asked, answer: Mapping[str, LocalJob]) -> None:
@@ -131,8 +140,17 @@ class FollowJobs:
             self.scheduler, [held for held in live if held.end is not None and not held.is_elsewhere]
         )
 
+    def _is_time_to_ask(self, live: list[HeldJob], now: float) -> bool:
+        is_wanted = not self.holdings.requests.refreshes <= self._tried
+        return self._some_changed(live) or is_wanted or self._poll_is_due(now)
+
     def _poll_is_due(self, now: float) -> bool:
         return self._polled_at is None or now - self._polled_at >= self.scheduler.poll_interval_s
+
+    def _answer_refreshes_of_others(self, live: list[HeldJob]) -> None:
+        """Answer requests about jobs that the scheduler does not have: their records are as they are."""
+        requests = self.holdings.requests
+        requests.answer_refreshes(requests.refreshes - {held.tag for held in live})
 
     def _some_changed(self, live: list[HeldJob]) -> bool:
         changed = False
@@ -311,6 +329,7 @@ class FollowJobs:
             held.enter(Ending(with_note_of_loss(held, end)))
         elif held.cancel is None:
             self._enter(held, whole)
+            held.note = "; ".join(filter(None, (whole.reason, why_tasks_wait(decided.values()))))
 
     def _note_start(self, held: HeldJob, at: datetime) -> None:
         if held.job.time_start is None:
@@ -319,7 +338,6 @@ class FollowJobs:
                 self.holdings.recent_waits.append(max(0.0, (at - held.job.time_ready).total_seconds()))
 
     def _enter(self, held: HeldJob, whole: TaskState) -> None:
-        held.note = whole.reason
         if whole.state is JobState.RUN:
             held.job = held.job.running(held.job.time_start or self.clock.now(), whole.reason)
         elif held.job.state is JobState.RUN:

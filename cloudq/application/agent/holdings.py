@@ -6,7 +6,7 @@ Nothing here has to survive a crash: all of it can be read again from the bucket
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from attrs import define, field
 
@@ -64,11 +64,20 @@ class Requests:
     """Cancels to delete from the queue, as in the other two sets."""
     done_follows: set[ClaimTag] = field(factory=set)
     done_task_cancels: set[TaskRequest] = field(factory=set)
+    refreshes: set[ClaimTag] = field(factory=set)
+    """The jobs of which a client wants the present states (protocol 7.9)."""
+    done_refreshes: set[ClaimTag] = field(factory=set)
+    """Those for which the scheduler answered: their records and the summary are written next."""
 
     @property
     def some_are_done(self) -> bool:
         """Return whether a request must be deleted from the queue."""
-        return bool(self.done_cancels or self.done_follows or self.done_task_cancels)
+        return any((self.done_cancels, self.done_follows, self.done_task_cancels, self.done_refreshes))
+
+    def answer_refreshes(self, tags: Iterable[ClaimTag]) -> None:
+        """Note that the scheduler's answer to the requests for *tags* is known."""
+        self.done_refreshes |= self.refreshes & set(tags)
+        self.refreshes -= self.done_refreshes
 
     def were_deleted(self) -> None:
         """Forget the requests that are done with, once they are deleted from the queue."""
@@ -77,6 +86,7 @@ class Requests:
         self.done_cancels.clear()
         self.done_follows.clear()
         self.done_task_cancels.clear()
+        self.done_refreshes.clear()
 
 
 @define(eq=False)

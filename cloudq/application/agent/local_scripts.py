@@ -34,12 +34,11 @@ class LocalScripts:
             raise SubmitRefused("; ".join(error.problems)) from error
         return evolve(local, environment={**self.environment, **local.environment})
 
-    def setting(self, job: Job, local: LocalScript, tools_dir: str) -> MetaSetting:
-        """Return the setting in which the script runs: environment, tools, images and array."""
+    def setting(self, local: LocalScript, tools_dir: str) -> MetaSetting:
+        """Return the setting in which the script runs: environment, tools and images."""
         return MetaSetting(
             environment=local.environment,
             preamble=local.preamble,
             tools_dir=tools_dir,
             images=local.images,
-            array=job.array_tid,
         )

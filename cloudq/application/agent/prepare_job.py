@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from cloudq.application.agent.held_job import HandOverResult, HandOverWork
 from cloudq.application.agent.local_scripts import LocalScripts
 from cloudq.application.agent.permit import Permit
-from cloudq.domain.errors import InputIsBig, SubmitRefused, WorkspaceFull, WorkspaceProblem
+from cloudq.domain.errors import InputIsBig, InvalidInput, SubmitRefused, WorkspaceFull, WorkspaceProblem
 from cloudq.domain.jobs.job import Job
 from cloudq.domain.jobs.job_shell import BLOCKED, JobShellPlan, MetaSetting
 from cloudq.domain.scripts.array_range import ArrayRange
@@ -75,8 +75,12 @@ class PrepareJob:
             self._install_converted(making, work, script)
         else:
             making.install_script(script.name, script.body)
-            header = read_header(script, split_options(job.submit_opt), self.scheduler.dialect.header)
-            self._install_job_shell(making, work, script, header)
+            options = split_options(job.submit_opt)
+            header = read_header(script, options, self.scheduler.dialect.header)
+            array = job.array_tid
+            with suppress(SubmitRefused, InvalidInput):  # submitting it is refused, too, and gives the reason
+                array = self._array_of(work, options, header)
+            self._install_job_shell(making, work, script, header, array)
         permit.require()
         making.note_baseline()
         return header.lines
@@ -101,19 +105,19 @@ class PrepareJob:
         making.install_tools()
         options = (*local.options, *split_options(job.submit_opt))
         making.keep_options(options)
-        array = self._array_of(work, options)
-        tools = str(work.space.tools_dir)
-        setting = self.local_scripts.setting(evolve(job, array_tid=array), local, tools)
-        self._install_job_shell(making, work, local_script, Header(), setting)
+        array = self._array_of(work, options, Header())
+        setting = self.local_scripts.setting(local, str(work.space.tools_dir))
+        self._install_job_shell(making, work, local_script, Header(), array, setting)
 
-    def _array_of(self, work: HandOverWork, options: tuple[str, ...]) -> ArrayRange | None:
-        """Return the array of a meta job, which the user's options may also request."""
+    def _array_of(self, work: HandOverWork, options: tuple[str, ...], header: Header) -> ArrayRange | None:
+        """Return the array of a job, which its options and header lines may also request."""
         submission = Submission(
             tag=work.tag,
             job_shell=work.space.job_shell,
             work_dir=work.space.work_dir,
             control_dir=work.space.control_dir,
             options=options,
+            header_lines=header.lines,
             array=work.job.array_tid,
             name=work.job.name,
         )
@@ -125,6 +129,7 @@ class PrepareJob:
         work: HandOverWork,
         script: Jobscript,
         header: Header,
+        array: ArrayRange | None,
         meta: MetaSetting | None = None,
     ) -> None:
         space = work.space
@@ -136,6 +141,8 @@ class PrepareJob:
             has_shebang=script.has_shebang,
             header_lines=header.lines,
             interpreter=header.interpreter,
+            system=work.owner.system,
+            array=array,
             meta=meta,
             arguments=work.job.arguments,
             has_task_arguments=work.job.has_task_arguments,

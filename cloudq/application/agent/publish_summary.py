@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from cloudq.application.agent.hold_lease import HoldLease
 from cloudq.application.agent.holdings import Holdings
@@ -14,6 +14,8 @@ from cloudq.ports.system_registry import SystemRegistry
 
 MANY_JOBS = 1000
 SHORTEST_INTERVAL_S = 5.0
+PROGRESS_INTERVAL_S = 15.0
+"""The interval while only the numbers of ended tasks change: an array may take days."""
 INTERVAL_OF_MANY_S = 60.0
 
 
@@ -62,8 +64,15 @@ class PublishSummary:
     def _is_due(self, summary: ActiveSummary) -> bool:
         if self._published is None or self._published.epoch != summary.epoch:
             return True
-        interval = INTERVAL_OF_MANY_S if len(summary.jobs) > MANY_JOBS else SHORTEST_INTERVAL_S
-        return self.clock.elapsed() - self._published_at >= interval * 0.9
+        return self.clock.elapsed() - self._published_at >= self._interval_s(summary, self._published) * 0.9
+
+    def _interval_s(self, summary: ActiveSummary, before: ActiveSummary) -> float:
+        if self.holdings.requests.done_refreshes:
+            return SHORTEST_INTERVAL_S
+        if len(summary.jobs) > MANY_JOBS:
+            return INTERVAL_OF_MANY_S
+        is_mere_progress = _without_progress(summary) == _without_progress(before)
+        return PROGRESS_INTERVAL_S if is_mere_progress else SHORTEST_INTERVAL_S
 
     def _publish(self, summary: ActiveSummary) -> None:
         self.registry.publish_summary(self.system, summary)
@@ -86,5 +95,10 @@ class PublishSummary:
                 sorted(requests.done_cancels),
                 sorted(requests.done_follows),
                 sorted(requests.done_task_cancels),
+                sorted(requests.done_refreshes),
             )
             requests.were_deleted()
+
+
+def _without_progress(summary: ActiveSummary) -> list[ActiveJob]:
+    return [evolve(job, progress="") for job in summary.jobs]

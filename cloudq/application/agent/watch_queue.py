@@ -95,6 +95,7 @@ class WatchQueue:
             cancels |= requests.cancels & held.keys()
             task_cancels |= {request for request in requests.task_cancels if request.tag in held}
         requests.cancels, requests.task_cancels = cancels, task_cancels
+        requests.refreshes = set(listing.refreshes) - requests.done_refreshes
 
     def _invitation(self, queue_entry: Marker, now: float) -> Invitation:
         known = self.holdings.invitations.get(queue_entry.tag)

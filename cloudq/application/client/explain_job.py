@@ -17,7 +17,7 @@ from cloudq.domain.jobs.job import Job
 from cloudq.domain.jobs.job_state import JobState
 from cloudq.domain.jobs.lease import AgentState
 from cloudq.domain.jobs.log_tail import last_lines
-from cloudq.domain.jobs.task_states import TaskGroup
+from cloudq.domain.jobs.task_states import TaskGroup, ended_in
 from cloudq.domain.names import ClaimTag, span
 from cloudq.domain.scripts.meta_script import MetaScript
 from cloudq.ports.job_repository import JobFiles, JobQueue, JobRepository
@@ -127,6 +127,8 @@ class _System:
     seen: SeenLease | None = None
     note: str = ""
     """What its agent notes about the job."""
+    progress: str = ""
+    """How many tasks of the job have ended, as its agent reports."""
     has_job: bool = False
     """Whether its summary shows that it holds the job; the record may not show it yet."""
     problem: str = ""
@@ -245,7 +247,8 @@ class ExplainJob:
         if self.queue.is_cancel_requested(system.name, job.tag):
             yield Reason(Cause.CANCEL, f"its agent on {system.name} was asked to cancel it", system.name)
         note = system.note or (job.changes[-1].reason if job.changes else "")
-        text = f"{_PHASES[job.state].format(system=system.name)}{_progress(job)}{f': {note}' if note else ''}"
+        phase = _PHASES[job.state].format(system=system.name)
+        text = f"{phase}{_progress(job, system)}{f': {note}' if note else ''}"
         yield Reason(Cause.RUNNING if job.state is JobState.RUN else Cause.WAITING, text, system.name)
         yield from _agent_troubles(system)
         if system.is_alive and job.state is JobState.RUN:
@@ -264,7 +267,9 @@ class ExplainJob:
             return _System(name, problem=str(error))
         lines = () if summary is None else summary.jobs
         line = next((line for line in lines if line.job_id == job.uuid), None)
-        return _System(name, seen) if line is None else _System(name, seen, line.note, bool(line.run_system))
+        if line is None:
+            return _System(name, seen)
+        return _System(name, seen, line.note, line.progress, bool(line.run_system))
 
     # Ended jobs ------------------------------------------------------------------------------
 
@@ -410,12 +415,11 @@ def _first_entry(job: Job) -> ClaimTag:
     return ClaimTag(job.uuid, 1)
 
 
-def _progress(job: Job) -> str:
-    """Return how many tasks of an array have ended; empty for other jobs."""
-    if job.array_tid is None or not job.tasks.groups:
-        return ""
-    ended = sum(len(group.ids) for group in job.tasks.groups if group.state.is_final)
-    return f" ({ended} of {len(job.array_tid)} tasks have ended)"
+def _progress(job: Job, system: _System) -> str:
+    """Return how many tasks of an array have ended, by the newest report; empty for other jobs."""
+    own = job.tasks.progress if job.tasks.groups else ""
+    progress = system.progress if ended_in(system.progress) > ended_in(own) else own
+    return f" (tasks that have ended: {progress})" if progress else ""
 
 
 def _beyond_the_exit_code(job: Job) -> str:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from attrs import define, field, frozen
 
+from cloudq.application.client.check_options import CheckOptions
 from cloudq.application.shared.know_store import KnowStore
 from cloudq.domain.errors import (
     CloudqError,
@@ -80,6 +81,7 @@ class FindSystems:
     registry: ReportedSystems
     names: NameTables
     know_store: KnowStore
+    options: CheckOptions
 
     def __call__(self, request: JobRequest, problems: Iterable[str] = ()) -> Choice:
         """Return the systems for a job; costs one LIST, and one GET per system that may get the job.
@@ -96,6 +98,7 @@ class FindSystems:
                 force=request.force,
                 problems=problems,
                 gives_arguments=request.gives_arguments,
+                request=request,
             )
         if script is None:
             return Choice(())
@@ -135,10 +138,12 @@ class FindSystems:
         force: bool = False,
         problems: Iterable[str] = (),
         gives_arguments: bool = False,
+        request: JobRequest | None = None,
     ) -> Choice:
         """Return *systems*, with warnings; *script* is None unless it is a meta jobscript.
 
-        With *gives_arguments*, an agent that would ignore these is refused.
+        With *gives_arguments*, an agent that would ignore these is refused. The options and header lines of
+        *request*, a new job, are checked for the schedulers of the systems.
         Raises `InvalidInput` if one of them cannot run the job, and `UnknownSystem`.
         """
         known = self.registry.systems()
@@ -152,6 +157,8 @@ class FindSystems:
                     self._require_able(script, array, system, seen.lease.offer)
                 if gives_arguments and seen is not None and not seen.lease.offer.arguments:
                     raise InvalidInput(f"{system} cannot run the job: {_TOO_OLD}")
+                if request is not None and seen is not None:
+                    warnings.extend(self._checked_options(request, system, seen.lease.offer.scheduler))
                 warnings.extend(_warn_if_away(system, seen))
             elif known and not force:
                 raise UnknownSystem([*problems, _never_reported(system, known)])
@@ -170,6 +177,13 @@ class FindSystems:
     def _require_able(self, script: MetaScript, array: ArrayRange | None, system: str, offer: Offer) -> None:
         if reasons := self._reasons(script, array, system, offer, is_pinned=True, is_chosen=True):
             raise InvalidInput([f"{system} cannot run the job: {reason}" for reason in reasons])
+
+    def _checked_options(self, request: JobRequest, system: str, scheduler: str) -> Iterator[str]:
+        """Return warnings about header lines. Raises `InvalidInput` for options that are refused there."""
+        refusals = () if request.force else self.options.problems(request, scheduler)
+        if problems := [f"{system} would refuse the job: {refusal}" for refusal in refusals]:
+            raise InvalidInput(problems)
+        return (f"{system}: {warning}" for warning in self.options.warnings(request, scheduler))
 
     # A job for any eligible system -----------------------------------------------------------
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice, takewhile
+from types import MappingProxyType
 
-from attrs import frozen
+from attrs import evolve, field, frozen
 
 from cloudq.application.shared.end_job import load_or_none
 from cloudq.domain.errors import RecordRejected
@@ -15,9 +16,10 @@ from cloudq.domain.jobs.job_state import JobState
 from cloudq.domain.jobs.lease import TIME_TO_LIVE_S
 from cloudq.domain.jobs.selector import EVERY_JOB, Selector
 from cloudq.domain.jobs.summary import ActiveJob, ActiveSummary
-from cloudq.domain.names import span
+from cloudq.domain.jobs.task_states import ended_in
+from cloudq.domain.names import ClaimTag, span
 from cloudq.ports.clock import Clock
-from cloudq.ports.job_repository import JobQueue, JobRepository
+from cloudq.ports.job_repository import JobQueue, JobRepository, QueueListing
 from cloudq.ports.system_registry import SystemRegistry, SystemSign
 from cloudq.ports.workers import Workers
 
@@ -31,6 +33,22 @@ class ActiveJobs:
     """All unfinished jobs, oldest first, and warnings about the systems for which they wait."""
 
     jobs: tuple[ActiveJob, ...]
+    warnings: tuple[str, ...] = ()
+    samples: Mapping[str, ClaimTag] = field(factory=lambda: MappingProxyType({}), repr=False)
+    """For each system whose scheduler has some of the jobs, the claim of one, by which its agent is asked."""
+
+
+@frozen
+class JobStatus:
+    """A job, with what its agent reports about it between two rewrites of its record."""
+
+    job: Job
+    note: str = ""
+    """Why it waits, in the words of its agent or scheduler."""
+    progress: str = ""
+    """How many tasks of an array have ended, as in `TaskStates.progress`; empty once the job has ended."""
+    behind_s: float | None = None
+    """The age of the task states in the record if the agent knows newer ones; None if it does not."""
     warnings: tuple[str, ...] = ()
 
 
@@ -47,6 +65,26 @@ class QueryJobs:
     def job(self, job_id: str) -> Job:
         """Return one job. Raises `JobNotFound`."""
         return self.records.load(job_id).job
+
+    def status(self, job_id: str) -> JobStatus:
+        """Return one job; if it has not ended, with what the systems report that have it or may take it.
+
+        Costs one GET; for an unfinished job, one LIST and one GET per such system more. Raises `JobNotFound`.
+        """
+        stored = self.records.load(job_id)
+        job = stored.job
+        if job.is_final:
+            return JobStatus(job)
+        systems = {job.run_system} if job.run_system else set(job.invited)
+        known = self.registry.systems()
+        summaries = self._summaries({system: known[system] for system in systems & known.keys()})
+        warnings = tuple(_absences(known, summaries, systems))
+        own = ActiveJob.of(job)
+        line = _most_advanced(summaries, {job.uuid}).get(job.uuid, own)
+        note = line.note if line.state is job.state else ""  # else the record is newer than the summary
+        if ended_in(line.progress) <= ended_in(own.progress):
+            return JobStatus(job, note, own.progress, warnings=warnings)
+        return JobStatus(job, note, line.progress, stored.age_s, warnings)
 
     def history(self, last: int | None = None, selector: Selector = EVERY_JOB) -> Iterator[HistoryEntry]:
         """Yield the finished jobs that *selector* selects, newest first: one LIST per thousand entries.
@@ -79,7 +117,8 @@ class QueryJobs:
         lines = _most_advanced(summaries, invited)
         unseen = self._read(sorted(invited - lines.keys()))
         jobs = sorted([*lines.values(), *unseen], key=_by_submission)
-        return self._selected(jobs, selector, _absences(signs, summaries, waiting))
+        active = self._selected(jobs, selector, _absences(signs, summaries, waiting))
+        return evolve(active, samples=_samples(active.jobs, queues))
 
     def _selected(self, jobs: Sequence[ActiveJob], selector: Selector, warnings: Iterable[str]) -> ActiveJobs:
         if selector.selects_all:
@@ -140,6 +179,19 @@ def _most_advanced(summaries: Mapping[str, ActiveSummary], invited: set[str]) ->
 
 def _is_unreadable(job: ActiveJob) -> bool:
     return job.name == UNREADABLE and job.time_submit is None
+
+
+def _samples(jobs: Iterable[ActiveJob], queues: Mapping[str, QueueListing]) -> Mapping[str, ClaimTag]:
+    """Choose one of *jobs* of each system whose scheduler has it; the queue has the number of its claim."""
+    with_scheduler = {
+        (job.run_system, job.job_id) for job in jobs if job.state in {JobState.READY, JobState.RUN}
+    }
+    return {
+        system: queue_entry.tag
+        for system, queue in queues.items()
+        for queue_entry in queue.queue_entries
+        if (system, queue_entry.tag.job_id) in with_scheduler
+    }
 
 
 def _by_submission(job: ActiveJob) -> tuple[str, str]:

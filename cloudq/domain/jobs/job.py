@@ -278,3 +278,5 @@ class StoredJob:
     etag: str
     size: int = field(default=0, eq=False)
     """The size of the record as it was read, in bytes."""
+    age_s: float = field(default=0.0, eq=False)
+    """The age of the record when it was read, by the store's clock."""

@@ -71,7 +71,6 @@ class MetaSetting:
     """The directory that is put in front of PATH; empty if there are no tools."""
     images: tuple[str, ...] = ()
     """URLs; the file name of each becomes CONTAINER_IMG0, 1, …"""
-    array: ArrayRange | None = None
 
 
 @frozen
@@ -86,6 +85,10 @@ class JobShellPlan:
     header_lines: tuple[str, ...] = ()
     interpreter: str = ""
     """The interpreter that runs the script, whatever its own first line names, if the user asked for one."""
+    system: str = ""
+    """The name of the system, which the script finds in SYSTEM."""
+    array: ArrayRange | None = None
+    """The tasks of an array job, which the script finds in ARY_TASK_ID, ARY_TASK_FIRST and so on."""
     meta: MetaSetting | None = None
     """The environment of a meta job's script; None for a local jobscript."""
     arguments: tuple[str, ...] = ()

@@ -24,7 +24,7 @@ class ActiveJob:
     time_submit: datetime | None = None
     note: str = ""
     progress: str = ""
-    """Of an array: the tasks that ended and all tasks, such as ``3/10, 1 failed``."""
+    """Of an array in a scheduler's hands: the tasks that have ended, as in `TaskStates.progress`."""
     labels: tuple[str, ...] = ()
     invited: tuple[str, ...] = ()
     """The systems that may take the job, while none has; at most `MAX_INVITED` of them."""
@@ -43,6 +43,7 @@ class ActiveJob:
             run_system=job.run_system,
             time_submit=job.time_submit,
             note=note,
+            progress=job.tasks.progress if job.tasks.groups else "",
             labels=job.labels,
             invited=() if job.run_system else job.invited[:MAX_INVITED],
             jobid=job.jobid,

@@ -76,6 +76,14 @@ class TaskStates:
             for task_id in group.ids:
                 yield task_id, state
 
+    @property
+    def progress(self) -> str:
+        """How many tasks have ended and how many of them failed, such as ``3/10, 1 failed``."""
+        ended = [group for group in self.groups if group.state.is_final]
+        failed = sum(len(group.ids) for group in ended if group.state is not JobState.DONE)
+        of_all = f"{sum(len(group.ids) for group in ended)}/{sum(len(group.ids) for group in self.groups)}"
+        return f"{of_all}, {failed} failed" if failed else of_all
+
     def as_dict(self) -> dict[int, TaskState]:
         """Return the states as a dictionary by task id."""
         return dict(self.items())
@@ -95,13 +103,37 @@ def _common_reason(seen: Iterable[TaskState], states: Set[JobState]) -> str:
     return reasons.pop() if len(reasons) == 1 else ""
 
 
+def ended_in(progress: str) -> int:
+    """Return how many tasks have ended by a text such as `TaskStates.progress`; 0 for any other text."""
+    ended = progress.partition("/")[0]
+    return int(ended) if ended.isdecimal() and len(ended) < 10 else 0
+
+
+MAX_WAITING_REASONS = 3
+
+
+def why_tasks_wait(states: Iterable[TaskState]) -> str:
+    """Return the scheduler's reasons why some tasks wait, unless `derive` gives the one that all share."""
+    seen = list(states)
+    waiting = {state.reason for state in seen if not state.state.is_final and state.state not in _RUNNING}
+    is_common = len(waiting) == 1 and not any(state.state in _RUNNING for state in seen)
+    reasons = sorted(filter(None, waiting))
+    if is_common or not reasons:
+        return ""
+    more = " …" if len(reasons) > MAX_WAITING_REASONS else ""
+    return f"tasks wait: {', '.join(reasons[:MAX_WAITING_REASONS])}{more}"
+
+
+_RUNNING = frozenset({JobState.RUN, JobState.COMPLETING, JobState.DELETING})
+
+
 def derive(states: Iterable[TaskState]) -> TaskState | None:
     """Derive the state of a job from the states of its tasks (design section 4)."""
     seen = list(states)
     present = {state.state for state in seen}
     if not present:
         return None
-    running = present & {JobState.RUN, JobState.COMPLETING, JobState.DELETING}
+    running = present & _RUNNING
     if running:
         return TaskState(JobState.RUN, reason=_common_reason(seen, running))
     if present - FINAL_STATES:

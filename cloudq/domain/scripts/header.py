@@ -128,3 +128,33 @@ def late_lines(script: Jobscript) -> Iterator[str]:
     for prefix, numbers in late_numbers.items():
         lines = f"line {numbers[0]}" if len(numbers) == 1 else f"lines {', '.join(numbers[:10])}"
         yield f"{script.name} {lines}: {prefix} comes after the first command and has no effect there"
+
+
+_OPTION_LINE = re.compile(r"[ \t]*(#SBATCH|#PBS|#BSUB|#LOCAL|#\$)[ \t]*-.*")
+_MOST_QUOTED = 3
+_MOST_QUOTED_CHARS = 60
+
+
+def foreign_lines(script: Jobscript, syntax: HeaderSyntax) -> Iterator[str]:
+    """Yield a sentence for each kind of header line in the head of *script* that this scheduler ignores.
+
+    A script that also has lines for this scheduler was written for several, so nothing is reported.
+    """
+    if header_lines(script, syntax):
+        return
+    own = {prefix.strip() for prefix in (syntax.prefix, *syntax.also)}
+    ignored: dict[str, list[tuple[int, str]]] = {}
+    for number, line in enumerate(script.body.decode(errors="replace").split("\n"), start=1):
+        if line.strip() and not line.lstrip().startswith("#"):
+            break
+        match = _OPTION_LINE.fullmatch(line)
+        if match and match[1] not in own:
+            ignored.setdefault(match[1], []).append((number, line.strip()[:_MOST_QUOTED_CHARS]))
+    for prefix, lines in ignored.items():
+        numbers = ", ".join(str(number) for number, _ in lines[:10])
+        quoted = ", ".join(repr(text) for _, text in lines[:_MOST_QUOTED])
+        more = " …" if len(lines) > _MOST_QUOTED else ""
+        yield (
+            f"{script.name} line{'s' if len(lines) > 1 else ''} {numbers}: {prefix} has no effect there, "
+            f"only {syntax.prefix.strip()} has: {quoted}{more}"
+        )

@@ -20,6 +20,11 @@ def _job_ids(_: click.Context, __: click.Parameter, text: str) -> tuple[str, ...
     return job_ids(text)
 
 
+fresh_option = click.option(
+    "--fresh", is_flag=True, help="First ask the agents for the present states; wait up to 12 s for them."
+)
+
+
 def one_of(**given: object) -> str:
     """Return the name of the only option that was given. Raises a usage error for none or several."""
     chosen = [name for name, value in given.items() if value]

@@ -8,6 +8,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    from cloudq.application.client.query_jobs import JobStatus
     from cloudq.application.shared.list_agents import AgentReport
     from cloudq.domain.jobs.history import HistoryEntry
     from cloudq.domain.jobs.job import Job
@@ -68,6 +69,12 @@ def job_record(job: Job) -> dict[str, Any]:
         for change in job.changes
     ]
     return record
+
+
+def status_record(status: JobStatus) -> dict[str, Any]:
+    """Return everything about one job, with what its agent reports until its record is written again."""
+    now = {"note": status.note, "progress": status.progress, "tasks_behind_s": status.behind_s}
+    return job_record(status.job) | now
 
 
 def active_record(job: ActiveJob) -> dict[str, Any]:

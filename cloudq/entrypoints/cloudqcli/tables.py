@@ -11,6 +11,7 @@ from cloudq.entrypoints.cloudqcli.output import OPTIONAL_STAT_FIELDS, STAT_FIELD
 from cloudq.entrypoints.shared.terminal import cut, local_time, printable, right, width
 
 if TYPE_CHECKING:
+    from cloudq.application.client.query_jobs import JobStatus
     from cloudq.domain.jobs.history import HistoryEntry
     from cloudq.domain.jobs.job import Job
     from cloudq.domain.jobs.job_state import JobState
@@ -63,6 +64,14 @@ def stat_lines(job: Job) -> Iterator[str]:
         yield f"{name:<{LABEL_COLUMNS}}{printable(field_text(job, name))}".rstrip()
 
 
+def status_lines(status: JobStatus) -> Iterator[str]:
+    """Yield the lines of `stat_lines`; while the job has not ended, also why it waits and its progress."""
+    yield from stat_lines(status.job)
+    for name, text in (("note", status.note), ("progress", status.progress)):
+        if text:
+            yield f"{name:<{LABEL_COLUMNS}}{printable(text)}"
+
+
 def list_lines(jobs: Iterable[ActiveJob], *, long: bool = False) -> Iterator[str]:
     """Yield header, rule and a line per unfinished job."""
     yield LIST_HEADER + ("  note" if long else "")
@@ -80,9 +89,10 @@ def history_lines(entries: Iterable[HistoryEntry]) -> Iterator[str]:
 
 
 def list_line(job: ActiveJob, *, long: bool = False) -> str:
-    """Return the line of an unfinished job; *long* adds why it waits."""
+    """Return the line of an unfinished job; *long* adds the progress of an array and why the job waits."""
     line = _row(job.job_id, job.name, job.state, job.run_system, job.time_submit)
-    return f"{line}  {printable(job.note)}".rstrip() if long else line.rstrip()
+    about = "; ".join(filter(None, (job.progress, job.note)))
+    return f"{line}  {printable(about)}".rstrip() if long else line.rstrip()
 
 
 def history_line(entry: HistoryEntry) -> str:

@@ -143,6 +143,8 @@ if [ "${1:-}" != "$cq_stay" ] && ! cd "$cq_work"; then
     cq_end 1
 fi
 
+export SYSTEM=alpha
+
 # Only the job shell receives signals and must pass them on, so the script runs in the background. A subshell
 # that ignores signals waits for the script, writes the exit code to a file and ends: the result of `wait`
 # proves nothing while signals arrive. The job shell itself must not block in `wait` either, because bash

@@ -128,6 +128,10 @@ if [ "${1:-}" != "$cq_stay" ] && ! cd "$cq_work"; then
     cq_end 1
 fi
 
+export SYSTEM=alpha
+export ARY_TASK_ID=${cq_task:-1}
+export ARY_TASK_FIRST=1 ARY_TASK_LAST=4 ARY_TASK_STEPSIZE=1
+
 # The script is started through its interpreter, as the kernel would do it, because its file system may be
 # mounted noexec: one word and at most one argument, which is the whole rest of the line (`env -S` splits it).
 IFS= read -r cq_line <"$cq_script"

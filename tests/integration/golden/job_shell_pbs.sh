@@ -148,6 +148,8 @@ cq_copy() {
 if cq_copy 2 "$cq_control/stderr$cq_suffix"; then exec 2>"$cq_fifo" && rm -f "$cq_fifo"; fi
 if cq_copy 1 "$cq_control/stdout$cq_suffix"; then exec >"$cq_fifo" && rm -f "$cq_fifo"; fi
 
+export SYSTEM=alpha
+
 # The script runs in the foreground: bash runs a trap only after the script ended, and `$?` is its exit code.
 cq_ran=1
 cq_pass_on() { :; }

@@ -61,6 +61,7 @@ entries = st.builds(
         (keys.queue_entry("alpha", TAG), "queue/alpha/3f7e7681.2"),
         (keys.cancel_request("alpha", TAG), "queue/alpha/3f7e7681.2.cancel"),
         (keys.follow_request("alpha", TAG), "queue/alpha/3f7e7681.2.follow"),
+        (keys.refresh_request("alpha", TAG), "queue/alpha/3f7e7681.2.refresh"),
         (keys.doorbell("alpha"), "doorbell/alpha"),
         (keys.lease("alpha"), "systems/alpha/lease.json"),
         (keys.old_lease("alpha", 7), "systems/alpha/lease/7.json"),

@@ -13,8 +13,10 @@ from attrs import field, frozen
 
 from cloudq.domain.errors import InvalidInput, SubmitRefused
 from cloudq.domain.scripts.array_range import ArrayRange
+from cloudq.domain.scripts.header import HeaderSyntax
 
 PREFIX = "#$"
+HEADER = HeaderSyntax(PREFIX, anywhere=True, interpreter_option="-S")
 
 _NO = frozenset({"n", "no"})
 _WARN_ONLY = frozenset({"e", "w", "n"})

@@ -14,7 +14,7 @@ from attrs import evolve, frozen
 from cloudq.adapters.process import Finished, account
 from cloudq.adapters.schedulers.commands import CommandTimes, SchedulerCommands, in_chunks, left_in, words_of
 from cloudq.adapters.schedulers.grid_engine.jobs import KnownJob, KnownJobs
-from cloudq.adapters.schedulers.grid_engine.options import PREFIX
+from cloudq.adapters.schedulers.grid_engine.options import HEADER
 from cloudq.adapters.schedulers.grid_engine.parse import (
     QUERY_ENVIRONMENT,
     Account,
@@ -41,11 +41,10 @@ from cloudq.domain.errors import SchedulerUnavailable, SubmitUncertain
 from cloudq.domain.jobs.job_shell import ShellDialect
 from cloudq.domain.jobs.outcome import SchedulerStatus
 from cloudq.domain.names import ClaimTag
-from cloudq.domain.scripts.header import HeaderSyntax
 from cloudq.ports.batch_scheduler import AttemptFiles, LocalJob, Submission, SubmitPlan
 
 GRID_ENGINE_DIALECT = ShellDialect(
-    header=HeaderSyntax(PREFIX, anywhere=True, interpreter_option="-S"),
+    header=HEADER,
     scheduler_job_id='"${JOB_ID:-}"',
     task_id='"${SGE_TASK_ID#undefined}"',
     forward_signals=False,  # they reach the whole process group

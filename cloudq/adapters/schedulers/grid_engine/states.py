@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from cloudq.adapters.schedulers.commands import (
     MOST_MESSAGE_CHARS,
@@ -51,10 +51,16 @@ KNOWN_LETTERS = frozenset("EdrtsSTNPhRqw")
 
 
 def status_of(letters: str) -> SchedulerStatus | None:
-    """Return the status that *letters* stand for; None if one of them is unknown."""
+    """Return the status that *letters* stand for; None if one of them is unknown.
+
+    The reason why a job waits contains the letters, as users know them from qstat: ``held (hqw)``.
+    """
     if not set(letters) <= KNOWN_LETTERS:
         return None
-    return next((meaning.status for meaning in MEANINGS if meaning.fits(letters)), None)
+    status = next((meaning.status for meaning in MEANINGS if meaning.fits(letters)), None)
+    if status is None or status.life is not _QUEUED or not status.reason:
+        return status
+    return evolve(status, reason=f"{status.reason} ({letters})")
 
 
 # qacct -------------------------------------------------------------------------------------------

@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from attrs import evolve, frozen
 
 from cloudq.domain.errors import InvalidInput, SubmitRefused
+from cloudq.domain.scripts.header import HeaderSyntax
 from cloudq.domain.scripts.submit_options import split_options
 from cloudq.domain.scripts.walltime import Walltime
 
 PREFIX = "#LOCAL "
+HEADER = HeaderSyntax(PREFIX)
 
 
 @frozen

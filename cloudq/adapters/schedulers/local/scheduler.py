@@ -33,7 +33,7 @@ from cloudq.adapters.process import (
 )
 from cloudq.adapters.schedulers.commands import left_in
 from cloudq.adapters.schedulers.local.job_queue import LocalQueue
-from cloudq.adapters.schedulers.local.options import PREFIX
+from cloudq.adapters.schedulers.local.options import HEADER
 from cloudq.adapters.schedulers.local.submit import LocalPlan, QueuedJob, plan_local
 from cloudq.domain.errors import (
     InvalidInput,
@@ -46,11 +46,10 @@ from cloudq.domain.jobs.job_shell import ShellDialect, record_name
 from cloudq.domain.jobs.job_state import FINAL_STATES, JobState
 from cloudq.domain.jobs.outcome import Life, SchedulerStatus
 from cloudq.domain.names import ClaimTag, checked_local_job_id
-from cloudq.domain.scripts.header import HeaderSyntax
 from cloudq.ports.batch_scheduler import AttemptFiles, LocalJob, Submission, SubmitPlan
 
 LOCAL_DIALECT = ShellDialect(
-    header=HeaderSyntax(PREFIX),
+    header=HEADER,
     scheduler_job_id='"$CLOUDQ_LOCAL_JOB_ID"',
     task_id='"${CLOUDQ_LOCAL_TASK_ID:-}"',
     forward_signals=False,  # the supervisor signals the whole group
@@ -330,13 +329,7 @@ def _task_variables(scheduler_job_id: str, job: QueuedJob, task: int | None) -> 
     variables = {"CLOUDQ_LOCAL_JOB_ID": scheduler_job_id}
     if job.array is None or task is None:
         return variables
-    return variables | {
-        "CLOUDQ_LOCAL_TASK_ID": str(task),
-        "ARY_TASK_ID": str(task),
-        "ARY_TASK_FIRST": str(job.array.first),
-        "ARY_TASK_LAST": str(job.array.last),
-        "ARY_TASK_STEPSIZE": str(job.array.step),
-    }
+    return variables | {"CLOUDQ_LOCAL_TASK_ID": str(task)}
 
 
 def _marks(scheduler_job_id: str, task: int | None) -> list[bytes]:

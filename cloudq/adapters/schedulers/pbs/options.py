@@ -15,8 +15,12 @@ from attrs import field, frozen
 
 from cloudq.domain.errors import InvalidInput, SubmitRefused
 from cloudq.domain.scripts.array_range import ArrayRange
+from cloudq.domain.scripts.header import HeaderSyntax
 
 PREFIX = "#PBS"
+HEADER = HeaderSyntax(
+    PREFIX, indented=True, passed_over=":", continued=True, interpreter_option="-S", may_adjoin=True
+)
 
 _VALUED = frozenset("aAcCeJjklmMNopPqrRSuvW")
 """Options whose value is the rest of their word or, if nothing is left of it, the next word."""

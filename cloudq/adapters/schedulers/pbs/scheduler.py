@@ -27,7 +27,7 @@ from cloudq.adapters.schedulers.commands import (
     words_of,
 )
 from cloudq.adapters.schedulers.pbs.lookup import JSON, WIDE, PbsLookup
-from cloudq.adapters.schedulers.pbs.options import PREFIX
+from cloudq.adapters.schedulers.pbs.options import HEADER
 from cloudq.adapters.schedulers.pbs.parse import (
     OUTPUT_VARIABLE,
     TAG_VARIABLE,
@@ -56,13 +56,10 @@ from cloudq.domain.errors import SchedulerUnavailable, SubmitUncertain
 from cloudq.domain.jobs.job_shell import ShellDialect
 from cloudq.domain.jobs.outcome import Life, SchedulerStatus
 from cloudq.domain.names import ClaimTag
-from cloudq.domain.scripts.header import HeaderSyntax
 from cloudq.ports.batch_scheduler import AttemptFiles, LocalJob, Submission, SubmitPlan
 
 PBS_DIALECT = ShellDialect(
-    header=HeaderSyntax(
-        PREFIX, indented=True, passed_over=":", continued=True, interpreter_option="-S", may_adjoin=True
-    ),
+    header=HEADER,
     scheduler_job_id='${PBS_JOBID/"[${PBS_ARRAY_INDEX:-}]"/[]}',  # a task of 12[].pbs1 is 12[3].pbs1
     task_id=f'"${{PBS_ARRAY_INDEX:-${{{TASK_VARIABLE}:-}}}}"',
     forward_signals=False,  # PBS signals all processes of the job

@@ -15,10 +15,13 @@ from attrs import field, frozen
 
 from cloudq.domain.errors import InvalidInput, SubmitRefused
 from cloudq.domain.scripts.array_range import ArrayRange
+from cloudq.domain.scripts.header import HeaderSyntax
 
 PREFIX = "#SBATCH"
 FOREIGN = ("#PBS", "#BSUB")
 """Header lines that sbatch also reads, unless it has the option ``--ignore-pbs``."""
+
+HEADER = HeaderSyntax(PREFIX, also=FOREIGN)
 
 _TRANSLATED: Mapping[str, Mapping[str, str]] = {
     "#PBS": {"N": "job-name", "o": "output", "e": "error", "J": "array", "t": "array"},

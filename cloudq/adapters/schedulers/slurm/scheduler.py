@@ -21,7 +21,7 @@ from cloudq.adapters.schedulers.slurm.answers import (
     is_only_about_ended_jobs,
     read_sbatch_answer,
 )
-from cloudq.adapters.schedulers.slurm.options import FOREIGN, IGNORED_DEFAULTS, PREFIX
+from cloudq.adapters.schedulers.slurm.options import HEADER, IGNORED_DEFAULTS
 from cloudq.adapters.schedulers.slurm.parse import (
     ANY_ID,
     NEEDED,
@@ -54,11 +54,10 @@ from cloudq.domain.jobs.job_shell import ShellDialect
 from cloudq.domain.jobs.outcome import Life, SchedulerStatus
 from cloudq.domain.names import ClaimTag
 from cloudq.domain.scripts.array_range import ArrayRange
-from cloudq.domain.scripts.header import HeaderSyntax
 from cloudq.ports.batch_scheduler import AttemptFiles, LocalJob, Submission, SubmitPlan
 
 SLURM_DIALECT = ShellDialect(
-    header=HeaderSyntax(PREFIX, also=FOREIGN),
+    header=HEADER,
     scheduler_job_id='"${SLURM_ARRAY_JOB_ID:-${SLURM_JOB_ID:-}}"',
     task_id='"${SLURM_ARRAY_TASK_ID:-}"',
     forward_signals=True,  # `scancel --batch` and `--signal=B:` reach only the job shell

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cloudq.entrypoints.cloudqcli.columns import JOB_COLUMNS
+from cloudq.entrypoints.cloudqcli.options import fresh_option
 from cloudq.entrypoints.cloudqcli.output import active_record
 from cloudq.entrypoints.cloudqcli.selection import Among, check_states, selection_options
 from cloudq.entrypoints.cloudqcli.session import Session, pass_session
@@ -25,9 +26,10 @@ if TYPE_CHECKING:
 
 @click.command
 @selection_options
-@click.option("--long", "-l", "long", is_flag=True, help="Also show in full why each job waits.")
+@click.option("--long", "-l", "long", is_flag=True, help="Also show progress and in full why each job waits.")
 @click.option("--watch", is_flag=True, help="Keep the table up to date until Ctrl-C, as 'watch' does.")
 @interval_option
+@fresh_option
 @table_options(JOB_COLUMNS)
 @json_option
 @common_options
@@ -38,6 +40,7 @@ def command(
     long: bool,
     watch: bool,
     interval: float,
+    fresh: bool,
     table: TableOptions[ActiveJob],
     as_json: bool,
 ) -> None:
@@ -48,13 +51,13 @@ def command(
     the system that runs them or to which they are offered.
     """
     if watch:
-        if as_json:
-            raise click.UsageError("--watch draws a table: leave out --json or --watch")
+        if as_json or fresh:
+            raise click.UsageError("--watch draws a table: leave out --json and --fresh, or --watch")
         watch_jobs(session, selector, table, interval)
         return
     check_states(selector, Among.UNFINISHED)
     with session.client() as client:
-        active, now = client.jobs(selector), client.now()
+        active, now = client.jobs(selector, fresh=fresh), client.now()
         client.memory.note_jobs(job.job_id for job in reversed(active.jobs))
         client.memory.note_systems({job.run_system for job in active.jobs if job.run_system})
     for warning in active.warnings:

@@ -68,7 +68,13 @@ def test_every_combination_of_letters_means_what_it_deserves(letters: str, life:
 
 @pytest.mark.parametrize(
     ("letters", "reason"),
-    [("hqw", "held"), ("Rq", "waiting to run again"), ("s", "suspended"), ("dr", "being deleted")],
+    [
+        ("hqw", "held (hqw)"),
+        ("Rq", "waiting to run again (Rq)"),
+        ("qw", ""),
+        ("s", "suspended"),
+        ("dr", "being deleted"),
+    ],
 )
 def test_letters_tell_why_a_job_waits(letters: str, reason: str) -> None:
     status = status_of(letters)

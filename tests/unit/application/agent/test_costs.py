@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 from attrs import define
 
+from cloudq.adapters.job_repository import BucketJobQueue
 from tests.parts.counting_store import CountingStore
 from tests.parts.scripted_scheduler import Script
 from tests.parts.world import Agent, System, World
@@ -160,6 +161,33 @@ def test_a_list_reads_each_job_that_no_agent_has_seen_yet(counted: Counted) -> N
 
     assert len(counted.world.client().query.active().jobs) == 7
     assert counted.store.counts["GET"] <= 1 + 7
+
+
+def test_status_of_an_unfinished_job_is_1_list_and_2_get(counted: Counted) -> None:
+    [job_id] = counted.submit()
+    counted.agent.cycle()
+    counted.store.reset()
+
+    counted.world.client().query.status(job_id)
+
+    assert counted.store.counts == {"LIST": 1, "GET": 2}
+
+
+def test_fresh_states_cost_the_agent_1_list_and_1_delete_more(counted: Counted) -> None:
+    job_id = counted.world.submit("alpha", array="1-3")
+    counted.agent.cycle()
+    tag = counted.world.job(job_id).tag
+    queue = BucketJobQueue(counted.store, counted.world.ids)
+    queue.request_refresh("alpha", tag)
+    queue.ring("alpha")
+    counted.store.reset()
+
+    counted.agent.cycle()
+
+    own = [request for request in counted.store.requests if not request[1].startswith(f"jobs/{job_id}")]
+    kinds = Counter(kind for kind, key in own if key != "systems/alpha/lease.json")
+    assert kinds == {"GET": 1, "LIST": 1, "DELETE": 1}
+    assert not queue.is_refresh_requested("alpha", tag)
 
 
 def test_a_stat_is_1_get(counted: Counted) -> None:

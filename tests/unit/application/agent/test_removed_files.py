@@ -6,16 +6,15 @@ import os
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 
 from cloudq.application.agent.held_job import HandOverResult, HandOverWork
 from cloudq.application.agent.watch_files import TOUCH_EVERY_S
 from cloudq.application.shared.cancel_job import CancelResult
-from cloudq.domain.errors import SchedulerUnavailable
 from cloudq.domain.jobs.job_state import JobState
-from tests.parts.scripted_scheduler import Script, SubmitFault
+from tests.parts.scripted_scheduler import Script, SubmitFault, submitting_nothing
 from tests.parts.trap import Killed, Trap
 from tests.parts.world import Agent, System, World
 
@@ -167,16 +166,11 @@ def lose_sight_at_stage_out(agent: Agent, lose: Callable[[], object]) -> None:
 def unsubmitted(world: World) -> tuple[str, System, Agent]:
     """Return a job whose files are prepared, and whose submit command was never begun."""
     alpha = world.system("alpha")
-    plan, alpha.scheduler.plan = alpha.scheduler.plan, fail  # type: ignore[method-assign]
     agent = world.agent(alpha)
     job_id = world.submit("alpha")
-    agent.cycle()
-    alpha.scheduler.plan = plan  # type: ignore[method-assign]
+    with submitting_nothing(alpha.scheduler):
+        agent.cycle()
     return job_id, alpha, agent
-
-
-def fail(*_: object) -> NoReturn:
-    raise SchedulerUnavailable("down")
 
 
 def test_a_prepared_job_whose_control_directory_went_ends_unstarted(world: World) -> None:

@@ -14,6 +14,8 @@ from cloudq.domain.jobs.task_states import (
     TaskState,
     TaskStates,
     derive,
+    ended_in,
+    why_tasks_wait,
 )
 from cloudq.domain.scripts.array_range import ArrayRange
 
@@ -53,6 +55,48 @@ def test_an_array_gives_the_reason_that_all_its_waiting_tasks_give() -> None:
         derived = derive(tasks)
         assert derived is not None
         assert derived.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("tasks", "words"),
+    [
+        ([(S.READY, "Priority"), (S.READY, "Resources")], "tasks wait: Priority, Resources"),
+        ([(S.RUN, ""), (S.READY, "JobArrayTaskLimit")], "tasks wait: JobArrayTaskLimit"),
+        ([(S.READY, ""), (S.READY, "JobHeldUser"), (S.DONE, "")], "tasks wait: JobHeldUser"),
+        ([(S.READY, reason) for reason in "abcde"], "tasks wait: a, b, c …"),
+        ([(S.READY, "JobHeldUser"), (S.ERROR, "a node failed")], ""),
+        ([(S.RUN, "suspended")], ""),
+        ([(S.DONE, "")], ""),
+    ],
+)
+def test_reasons_of_waiting_tasks_are_named_unless_the_job_gives_the_same(
+    tasks: list[tuple[JobState, str]], words: str
+) -> None:
+    assert why_tasks_wait(TaskState(state, reason=reason) for state, reason in tasks) == words
+
+
+@pytest.mark.parametrize(
+    ("ends", "words"),
+    [
+        ({}, "0/10"),
+        ({1: (S.DONE, 0), 2: (S.DONE, 0)}, "2/10"),
+        ({1: (S.DONE, 0), 2: (S.ERROR, 1), 3: (S.TIMEOUT, None), 4: (S.DELETED, None)}, "4/10, 3 failed"),
+    ],
+)
+def test_progress_counts_tasks_that_ended_and_those_that_failed(
+    ends: dict[int, tuple[JobState, int | None]], words: str
+) -> None:
+    tasks = dict.fromkeys(range(1, 11), TaskState(S.RUN)) | {n: TaskState(*end) for n, end in ends.items()}
+
+    assert TaskStates.of(tasks).progress == words
+
+
+@pytest.mark.parametrize(
+    ("text", "ended"),
+    [("3/10, 1 failed", 3), ("0/10", 0), ("", 0), ("x/10", 0), ("-1/10", 0), ("9" * 5_000, 0)],
+)
+def test_number_of_ended_tasks_is_read_from_any_text(text: str, ended: int) -> None:
+    assert ended_in(text) == ended
 
 
 @given(st.lists(states, min_size=1))
