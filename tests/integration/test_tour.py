@@ -41,6 +41,8 @@ LOOKS = re.compile(r"cloudqcli (list|history)\b")
 """Commands that are repeated until they show what the page shows."""
 INSTALLS = re.compile(r"(python3|source|pip) ")
 
+ANY_LINES = r"(?:.*\n)*"
+
 IN_ONE_SHELL = 'source "$STATE" 2>/dev/null; eval "$1"; status=$?; export -p >"$STATE"; exit "$status"'
 
 
@@ -76,6 +78,12 @@ def comparable(lines: list[str]) -> list[str]:
     return text.splitlines()
 
 
+def are_as_on_the_page(shown: list[str], step: Step) -> bool:
+    """Return whether a command showed the lines of the page, where "…" is any number of lines."""
+    lines = (ANY_LINES if line == "…" else re.escape(f"{line}\n") for line in comparable(step.shown))
+    return re.fullmatch("".join(lines), "".join(f"{line}\n" for line in shown)) is not None
+
+
 @define
 class Newcomer:
     """A person with a fresh home, who types what the page says on a terminal of 80 columns."""
@@ -93,10 +101,15 @@ class Newcomer:
         while True:
             status, screen = self._run(step.command)
             shown = self._as_on_the_page(screen, step)
-            is_so = shown == comparable(step.shown)
-            if is_so or not LOOKS.match(step.command) or time.monotonic() > gives_up:
+            if (
+                are_as_on_the_page(shown, step)
+                or not LOOKS.match(step.command)
+                or time.monotonic() > gives_up
+            ):
                 break
-        assert (step.command, shown) == (step.command, comparable(step.shown)), "\n".join(screen)
+        if not are_as_on_the_page(shown, step):
+            page = comparable(step.shown)
+            pytest.fail("\n".join([f"$ {step.command}", *screen, "", "compared with the page:", *page]))
         assert (step.command, status) == (step.command, 0), "\n".join(screen)
 
     def _run(self, command: str) -> tuple[int, list[str]]:
