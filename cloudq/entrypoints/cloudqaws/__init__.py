@@ -37,5 +37,7 @@ _COMMANDS = {
 def main() -> None:
     """Build clusters on AWS that run jobs from the bucket, and remove them.
 
-    Results go to stdout, everything else to stderr. Exit statuses: docs/exit-statuses.md.
+    Results go to stdout, everything else to stderr.
+
+    Exit statuses: docs/exit-statuses.md.
     """

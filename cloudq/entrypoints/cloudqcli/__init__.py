@@ -49,5 +49,7 @@ _COMMANDS = {
 def main() -> None:
     """Submit jobs to any system that has an agent, and get their results back.
 
-    Results go to stdout, everything else to stderr. Exit statuses: docs/exit-statuses.md.
+    Results go to stdout, everything else to stderr.
+
+    Exit statuses: docs/exit-statuses.md.
     """

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "": (
-        "cloudqcli submit --script job.sh --submit_to abci",
+        "cloudqcli submit job.sh --submit_to abci",
         "cloudqcli list",
         "cloudqcli log 3f7e7681 --follow",
         "cloudqcli stageout 3f7e7681",

@@ -82,7 +82,9 @@ EXAMPLES = (
 def main(ctx: click.Context, /, **options: Any) -> None:
     """Run the agent of this system: take jobs, submit them to the scheduler, upload results.
 
-    Without an option, it runs one cycle, as for cron. Exit statuses: docs/exit-statuses.md.
+    Without an option, it runs one cycle, as for cron.
+
+    Exit statuses: docs/exit-statuses.md.
     """
     request = Request.of(options)
     ctx.obj = request

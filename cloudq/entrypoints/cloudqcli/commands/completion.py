@@ -24,7 +24,7 @@ def command(ctx: click.Context, shell: str) -> None:
       ~/.zshrc                    eval "$(cloudqcli completion zsh)"
       ~/.config/fish/config.fish  cloudqcli completion fish | source
 
-    Ids are completed of jobs that you submitted or listed on this machine; no request is sent.
+    The ids are those of jobs that you submitted or listed on this machine; no request is sent.
     """
     from click.shell_completion import ShellComplete, get_completion_class  # noqa: PLC0415
 
