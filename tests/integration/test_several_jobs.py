@@ -132,3 +132,13 @@ def test_bash_completes_commands_ids_and_files(home: Home, tmp_path: Path) -> No
     assert complete("cloudqcli", "sta") == ["stat", "stageout"]
     assert complete("cloudqcli", "stat", job_id[:2]) == [job_id]
     assert complete("cloudqcli", "delete", "--al") == ["--all"]
+
+
+@pytest.mark.usefixtures("running_agent")
+def test_a_person_who_fetches_reads_where_the_results_are(home: Home, tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    shown = person(home, "submit", "--submit_to", "local", "--fetch", str(results), "--", "true")
+    job_id = shown.screen[0][5:13]
+
+    assert shown.status == 0
+    assert "".join(shown.screen).endswith(f"Job ({job_id}): the results are in {results / job_id}")

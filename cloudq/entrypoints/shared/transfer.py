@@ -21,6 +21,7 @@ class Transfer:
 
     what: str
     is_shown: bool
+    """Whether a person sees the bar."""
     _bar: Progress | None = field(default=None, init=False)
 
     def show(self, done: int, total: int) -> None:

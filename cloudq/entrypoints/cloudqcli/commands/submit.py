@@ -268,7 +268,9 @@ def _status_with_results(client: Client, job: Job, manner: Manner, outputs: Sequ
 
 def _fetch(client: Client, job: Job, into: str, outputs: Sequence[str], transfer: Transfer) -> None:
     if not outputs:
-        client.stage_out(job.uuid, into, warn=transfer.warn, progress=transfer.show)
+        target = client.stage_out(job.uuid, into, warn=transfer.warn, progress=transfer.show)
+        if transfer.is_shown:
+            transfer.warn(f"Job ({job.uuid}): the results are in {target}")
         return
     for pattern in client.fetch_outputs(job.uuid, into, outputs, progress=transfer.show).unmatched:
         transfer.warn(f"no output of job ({job.uuid}) matches {pattern!r}")
