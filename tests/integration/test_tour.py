@@ -26,6 +26,8 @@ LOOK_AGAIN_S = 20.0
 HOME_OF_THE_PAGE = "/home/me"
 
 BLOCK = re.compile(r"^```(bash|console)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+COMMAND = re.compile(r"(.*[|\\]\n)*.*\n")
+"""A line, and those that continue it."""
 JOB_ID = re.compile(r"\b[0-9a-f]{8}\b")
 BEGINNING_OF_ID = re.compile(r"\b[0-9a-f]{4,8}\b")
 WHILE_IT_RUNS = re.compile(r"Job \(\w+\) (INIT|READY|RUN|COMPLETING)")
@@ -57,10 +59,13 @@ class Step:
 def steps(page: str) -> Iterator[Step]:
     """Return the commands of a page in order. A block of ``bash`` is one command that shows nothing."""
     for language, text in BLOCK.findall(page):
-        commands = [text] if language == "bash" else re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]
-        for command in commands:
-            first, *shown = [command] if language == "bash" else command.splitlines()
-            yield Step(first, shown)
+        if language == "bash":
+            yield Step(text, [])
+            continue
+        for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
+            command = COMMAND.match(part)
+            assert command is not None
+            yield Step(command[0].rstrip("\n"), part[command.end() :].splitlines())
 
 
 def first_block() -> list[Step]:
