@@ -26,7 +26,7 @@ from cloudq.application.agent.background_work import BackgroundWork
 from cloudq.application.agent.cancel_held_jobs import CancelHeldJobs, LetGoOfClaims
 from cloudq.application.agent.cancel_tasks import CancelTasks
 from cloudq.application.agent.check_dependencies import CheckDependencies
-from cloudq.application.agent.check_queue_entries import CheckMarkers
+from cloudq.application.agent.check_queue_entries import CheckQueueEntries
 from cloudq.application.agent.check_scheduler import CheckScheduler
 from cloudq.application.agent.check_store import CheckStore
 from cloudq.application.agent.choose_jobs import ChooseJobs
@@ -241,7 +241,7 @@ def _wire_cycle(
     return RunAgentCycle(
         lease=lease,
         watch_queue=watch_queue,
-        check_queue_entries=CheckMarkers(jobs, keep_hold, queue, holdings, trouble, system),
+        check_queue_entries=CheckQueueEntries(jobs, keep_hold, queue, holdings, trouble, system),
         find_forgotten=FindForgotten(
             keep_hold, queue, workspace, clock, holdings, trouble, system
         ),

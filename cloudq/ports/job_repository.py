@@ -31,8 +31,11 @@ class ClaimResult:
 
 
 @frozen
-class Marker:
-    """A queue entry: it invites a system to take a job, or shows that the system holds it."""
+class QueueEntry:
+    """A queue entry, which invites a system to take a job or shows that the system holds it.
+
+    A follow request is represented in the same way.
+    """
 
     tag: ClaimTag
     age_s: float
@@ -51,10 +54,10 @@ class TaskRequest:
 class QueueListing:
     """The contents of one system's queue."""
 
-    queue_entries: tuple[Marker, ...] = ()
+    queue_entries: tuple[QueueEntry, ...] = ()
     cancels: tuple[ClaimTag, ...] = ()
     task_cancels: tuple[TaskRequest, ...] = ()
-    follows: tuple[Marker, ...] = ()
+    follows: tuple[QueueEntry, ...] = ()
     refreshes: tuple[ClaimTag, ...] = ()
     rest_after: str = ""
     """The place after which the next listing continues; empty if this listing is complete."""

@@ -7,7 +7,7 @@ import pytest
 from cloudq.adapters.job_repository import BucketJobQueue, keys, queue
 from cloudq.domain.errors import InvalidInput
 from cloudq.domain.names import ClaimTag
-from cloudq.ports.job_repository import JobQueue, Marker, QueueListing, TaskRequest
+from cloudq.ports.job_repository import JobQueue, QueueEntry, QueueListing, TaskRequest
 from tests.contracts.conftest import StoreTime, put_foreign
 from tests.parts.counting_store import CountingStore
 from tests.parts.serial_ids import SerialIds
@@ -33,9 +33,9 @@ class TestListing:
         store_time.pass_by(3)
 
         assert jobs_queue.listing("alpha") == QueueListing(
-            (Marker(TAG, 10),), (TAG,), (TaskRequest(TAG, 30),), (Marker(OTHER, 3),), (OTHER,)
+            (QueueEntry(TAG, 10),), (TAG,), (TaskRequest(TAG, 30),), (QueueEntry(OTHER, 3),), (OTHER,)
         )
-        assert jobs_queue.listing("beta") == QueueListing((Marker(TAG, 3),))
+        assert jobs_queue.listing("beta") == QueueListing((QueueEntry(TAG, 3),))
 
     def test_an_empty_queue_is_one_request(self, jobs_queue: JobQueue, store: CountingStore) -> None:
         assert jobs_queue.listing("alpha") == QueueListing()
@@ -88,7 +88,7 @@ class TestListing:
         assert not second.rest_after
         assert [queue_entry.tag for queue_entry in (*first.queue_entries, *second.queue_entries)] == tags
 
-    def test_of_all_queues_only_the_first_of_too_many_markers_are_held(
+    def test_of_all_queues_only_the_first_of_too_many_queue_entries_are_held(
         self, jobs_queue: JobQueue, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(queue, "MAX_KEPT", 3)
@@ -106,8 +106,10 @@ class TestListing:
         assert listing.cancels == (ClaimTag("ffffffff", 1),)
 
 
-class TestMarkers:
-    def test_withdrawing_deletes_exactly_the_marker(self, jobs_queue: JobQueue, store: CountingStore) -> None:
+class TestQueueEntries:
+    def test_withdrawing_deletes_exactly_the_queue_entry(
+        self, jobs_queue: JobQueue, store: CountingStore
+    ) -> None:
         second = ClaimTag(TAG.job_id, 2)
         jobs_queue.invite("alpha", TAG)
         jobs_queue.invite("alpha", second)
@@ -141,7 +143,7 @@ class TestMarkers:
         assert store.counts == {"POST": 1}
         assert jobs_queue.listing("alpha") == QueueListing()
 
-    def test_a_marker_is_looked_for_by_a_read(self, jobs_queue: JobQueue, store: CountingStore) -> None:
+    def test_a_queue_entry_is_looked_for_by_a_read(self, jobs_queue: JobQueue, store: CountingStore) -> None:
         jobs_queue.invite("alpha", TAG)
         store.reset()
 
@@ -160,7 +162,7 @@ class TestMarkers:
         assert store.counts == {"GET": 1}
         assert not jobs_queue.is_refresh_requested("alpha", OTHER)
 
-    def test_a_request_is_no_marker(self, jobs_queue: JobQueue) -> None:
+    def test_a_request_is_no_queue_entry(self, jobs_queue: JobQueue) -> None:
         jobs_queue.request_cancel("alpha", TAG)
         jobs_queue.request_follow("alpha", TAG)
 

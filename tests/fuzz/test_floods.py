@@ -52,7 +52,7 @@ def little_memory(limit: int) -> Iterator[None]:
 @pytest.mark.parametrize(
     "body", [None, GARBAGE], ids=["of jobs that are absent", "of records that are rubbish"]
 )
-def test_a_million_markers_neither_stop_an_agent_nor_keep_an_honest_job_out(
+def test_a_million_queue_entries_neither_stop_an_agent_nor_keep_an_honest_job_out(
     hostile: HostileWorld, body: bytes | None
 ) -> None:
     """The honest job comes last in every LIST. The test is scaled down to eight parts of a thousand each."""
@@ -74,7 +74,9 @@ def test_a_million_markers_neither_stop_an_agent_nor_keep_an_honest_job_out(
     hostile.check()
 
 
-def test_a_cycle_with_a_million_markers_takes_bounded_memory_and_few_requests(hostile: HostileWorld) -> None:
+def test_a_cycle_with_a_million_queue_entries_takes_bounded_memory_and_few_requests(
+    hostile: HostileWorld,
+) -> None:
     store = flooded(hostile, MILLION, a_queue_entry, GARBAGE)
     hostile.submit()
     with little_memory(120 * MB):

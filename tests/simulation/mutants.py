@@ -174,7 +174,7 @@ def claim_written_without_a_condition(stack: ExitStack) -> None:
     "I5",
     "I9",
 )
-def marker_before_the_manifest(stack: ExitStack) -> None:
+def queue_entry_before_the_manifest(stack: ExitStack) -> None:
     real = SubmitJob._reserve
 
     def reserve(self: Any, job: Any) -> Any:
@@ -235,7 +235,7 @@ def history_before_manifest(stack: ExitStack) -> None:
 
 
 @mutant("a crash before the manifest is written leaves a job that no agent can find", "I9", "I2")
-def marker_deleted_too_early(stack: ExitStack) -> None:
+def queue_entry_deleted_too_early(stack: ExitStack) -> None:
     real = FinishJobs._start
 
     def start(self: Any, held: Any) -> Any:

@@ -23,7 +23,7 @@ _JOB_ID = re.compile(rb'"([0-9a-f]{8})"')
 _MANIFEST = re.compile(r"jobs/([0-9a-f]{8})/manifest\.json")
 _CLAIM = re.compile(r"jobs/([0-9a-f]{8})/claims/(\d+)\.json")
 _LEASE = re.compile(r"systems/([^/]+)/lease\.json")
-_MARKER = re.compile(r"queue/[^/]+/([0-9a-f]{8})\.\d+")
+_QUEUE_ENTRY = re.compile(r"queue/[^/]+/([0-9a-f]{8})\.\d+")
 
 
 @frozen
@@ -112,7 +112,7 @@ class WatchedStore(MemoryStore):
 
     def is_offered(self, job_id: str) -> bool:
         """Return whether a queue entry of the job exists; a request alone offers nothing."""
-        entries = map(_MARKER.fullmatch, self.keys("queue/"))
+        entries = map(_QUEUE_ENTRY.fullmatch, self.keys("queue/"))
         return any(entry is not None and entry[1] == job_id for entry in entries)
 
     def lease_of(self, system: str) -> Lease | None:
@@ -179,7 +179,7 @@ class WatchedStore(MemoryStore):
             self.jobs[match[1]] = new
         elif match := _CLAIM.fullmatch(key):
             self.claims.setdefault(match[1], {})[int(match[2])] = json.loads(body)
-        elif match := _MARKER.fullmatch(key):
+        elif match := _QUEUE_ENTRY.fullmatch(key):
             self.invited.add(match[1])
             self.unannounced.setdefault(key.split("/")[1], set()).add(key)
         elif match := _LEASE.fullmatch(key):

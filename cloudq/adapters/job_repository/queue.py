@@ -11,7 +11,7 @@ from cloudq.adapters.job_repository import keys
 from cloudq.domain.errors import ObjectNotFound, ObjectTooLarge
 from cloudq.domain.names import ClaimTag
 from cloudq.ports.clock import IdSource
-from cloudq.ports.job_repository import Marker, QueueListing, TaskRequest
+from cloudq.ports.job_repository import QueueEntry, QueueListing, TaskRequest
 from cloudq.ports.object_store import ListPage, ObjectStore, Unchanged, pages
 
 MAX_KEPT = 100_000
@@ -124,10 +124,10 @@ class BucketJobQueue:
 class _Gathered:
     """The queue entries and requests of one system that were listed so far."""
 
-    queue_entries: list[Marker] = field(factory=list)
+    queue_entries: list[QueueEntry] = field(factory=list)
     cancels: list[ClaimTag] = field(factory=list)
     task_cancels: list[TaskRequest] = field(factory=list)
-    follows: list[Marker] = field(factory=list)
+    follows: list[QueueEntry] = field(factory=list)
     refreshes: list[ClaimTag] = field(factory=list)
 
     def keep(self, key: keys.QueueKey, age_s: float) -> None:
@@ -138,7 +138,7 @@ class _Gathered:
         elif key.request == "refresh":
             _append(self.refreshes, key.tag)
         else:
-            _append(self.follows if key.request else self.queue_entries, Marker(key.tag, age_s))
+            _append(self.follows if key.request else self.queue_entries, QueueEntry(key.tag, age_s))
 
     def listing(self) -> QueueListing:
         return QueueListing(

@@ -20,7 +20,7 @@ MOST_A_CYCLE = 50
 
 
 @define
-class CheckMarkers:
+class CheckQueueEntries:
     """Check the claims of held and waiting jobs whose queue entries a listing did not show."""
 
     jobs: JobRepository

@@ -8,7 +8,7 @@ from attrs import define, frozen
 
 from cloudq.application.agent.cancel_held_jobs import CancelHeldJobs, LetGoOfClaims
 from cloudq.application.agent.cancel_tasks import CancelTasks
-from cloudq.application.agent.check_queue_entries import CheckMarkers
+from cloudq.application.agent.check_queue_entries import CheckQueueEntries
 from cloudq.application.agent.describe_work import busy_words
 from cloudq.application.agent.find_forgotten import FindForgotten
 from cloudq.application.agent.finish_jobs import FinishJobs, WriteRecords
@@ -50,7 +50,7 @@ class RunAgentCycle:
 
     lease: HoldLease
     watch_queue: WatchQueue
-    check_queue_entries: CheckMarkers
+    check_queue_entries: CheckQueueEntries
     find_forgotten: FindForgotten
     take_jobs: TakeJobs
     recall_jobs: RecallJobs

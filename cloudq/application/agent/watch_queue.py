@@ -6,7 +6,7 @@ from attrs import define, field
 
 from cloudq.application.agent.holdings import Holdings, Invitation
 from cloudq.ports.clock import Clock
-from cloudq.ports.job_repository import JobQueue, Marker, QueueListing
+from cloudq.ports.job_repository import JobQueue, QueueEntry, QueueListing
 
 LIST_AT_LEAST_EVERY_S = 300.0
 FOLLOW_LASTS_S = 600.0
@@ -97,7 +97,7 @@ class WatchQueue:
         requests.cancels, requests.task_cancels = cancels, task_cancels
         requests.refreshes = set(listing.refreshes) - requests.done_refreshes
 
-    def _invitation(self, queue_entry: Marker, now: float) -> Invitation:
+    def _invitation(self, queue_entry: QueueEntry, now: float) -> Invitation:
         known = self.holdings.invitations.get(queue_entry.tag)
         if known is None:
             return Invitation(queue_entry.tag, queue_entry.age_s, now)
@@ -105,7 +105,7 @@ class WatchQueue:
         known.is_newly_listed = True
         return known
 
-    def _note_follows(self, follows: tuple[Marker, ...], now: float) -> None:
+    def _note_follows(self, follows: tuple[QueueEntry, ...], now: float) -> None:
         stale = []
         for request in follows:
             held = self.holdings.held.get(request.tag)

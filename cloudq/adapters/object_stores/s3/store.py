@@ -217,9 +217,9 @@ class S3Store:
         return upload.run(pieces)
 
     def unfinished_uploads(self, prefix: str) -> Iterator[UnfinishedUpload]:
-        queue_entry: dict[str, Any] = {}
+        marker: dict[str, Any] = {}
         while True:
-            page = self._ask(SentRequest(self._place), partial(self._uploads, prefix, queue_entry))
+            page = self._ask(SentRequest(self._place), partial(self._uploads, prefix, marker))
             date = _date(page)
             for upload in page.get("Uploads", ()):
                 age_s = (date - _utc(upload["Initiated"])).total_seconds()
@@ -228,9 +228,9 @@ class S3Store:
                 "KeyMarker": page.get("NextKeyMarker"),
                 "UploadIdMarker": page.get("NextUploadIdMarker"),
             }
-            if not page.get("IsTruncated") or not following["KeyMarker"] or following == queue_entry:
+            if not page.get("IsTruncated") or not following["KeyMarker"] or following == marker:
                 return
-            queue_entry = following
+            marker = following
 
     def abort_upload(self, upload: UnfinishedUpload) -> None:
         name = self._prefix + upload.key
@@ -266,9 +266,9 @@ class S3Store:
         return name[len(self._prefix) :]
 
     def _uploads(
-        self, prefix: str, queue_entry: Mapping[str, Any], client: S3Client
+        self, prefix: str, marker: Mapping[str, Any], client: S3Client
     ) -> ListMultipartUploadsOutputTypeDef:
-        return client.list_multipart_uploads(Bucket=self._bucket, Prefix=self._prefix + prefix, **queue_entry)
+        return client.list_multipart_uploads(Bucket=self._bucket, Prefix=self._prefix + prefix, **marker)
 
     def _get(self, client: S3Client, key: str, **condition: Any) -> GetObjectOutputTypeDef:
         return client.get_object(Bucket=self._bucket, Key=self._prefix + key, **condition)

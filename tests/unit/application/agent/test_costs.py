@@ -105,7 +105,7 @@ def test_jobs_of_a_cycle_share_3_requests_and_a_heartbeat_at_most(counted: Count
         assert len(shared) - heartbeats <= 3, shared
 
 
-def test_deleting_the_markers_of_many_jobs_is_one_request(counted: Counted) -> None:
+def test_deleting_the_queue_entries_of_many_jobs_is_one_request(counted: Counted) -> None:
     counted.submit(40)
     counted.store.reset()
 

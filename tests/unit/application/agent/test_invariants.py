@@ -255,7 +255,7 @@ def test_i3_two_agents_of_one_name_never_act_at_once(world: World) -> None:
     assert len(alpha.scheduler.starts) == 10
 
 
-def test_i3_a_marker_put_by_a_stranger_does_not_let_another_system_run_the_job(world: World) -> None:
+def test_i3_a_queue_entry_put_by_a_stranger_does_not_let_another_system_run_the_job(world: World) -> None:
     alpha, beta = world.system("alpha", behaviour=lambda *_: LONG), world.system("beta")
     job_id = world.submit("alpha")
     world.agent(alpha).cycles(2)
@@ -272,7 +272,7 @@ def test_i3_a_marker_put_by_a_stranger_does_not_let_another_system_run_the_job(w
 # I4: half submissions are invisible -----------------------------------------------------------
 
 
-def test_i4_a_submission_cut_before_its_marker_is_seen_and_run_by_nobody(world: World) -> None:
+def test_i4_a_submission_cut_before_its_queue_entry_is_seen_and_run_by_nobody(world: World) -> None:
     alpha = world.system()
     agent = world.agent(alpha)
     for at in range(3, 7):
@@ -497,7 +497,7 @@ def test_i8_a_final_job_whose_history_entry_is_missing_gets_it_again(world: Worl
     assert world.stored("queue/") == []
 
 
-def test_i9_a_held_job_whose_marker_vanished_gets_it_again(world: World) -> None:
+def test_i9_a_held_job_whose_queue_entry_vanished_gets_it_again(world: World) -> None:
     agent = world.agent(world.system(behaviour=lambda *_: LONG))
     job_id = world.submit("alpha")
     agent.cycles(2)
@@ -508,7 +508,7 @@ def test_i9_a_held_job_whose_marker_vanished_gets_it_again(world: World) -> None
     assert world.stored("queue/") == [f"queue/alpha/{job_id}.1"]
 
 
-def test_i9_the_marker_of_a_job_that_was_deleted_goes_after_the_second_listing(world: World) -> None:
+def test_i9_the_queue_entry_of_a_job_that_was_deleted_goes_after_the_second_listing(world: World) -> None:
     agent = world.agent(world.system())
     world.store.put("queue/alpha/0123abcd.1", b"")
     agent.cycles(1)

@@ -317,7 +317,7 @@ def test_an_unclaimed_job_that_is_offered_to_another_system_is_offered_to_nobody
     assert (world.job(job_id).run_system, world.job(job_id).claim) == ("beta", 2)
 
 
-def test_a_stale_marker_of_a_job_that_is_offered_elsewhere_is_good_for_nothing(world: World) -> None:
+def test_a_stale_queue_entry_of_a_job_that_is_offered_elsewhere_is_good_for_nothing(world: World) -> None:
     alpha = world.system("alpha")
     job_id = world.submit("alpha")
     world.client().offer(job_id, ("beta",))

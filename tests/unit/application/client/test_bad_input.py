@@ -316,7 +316,7 @@ class FailsAt:
 
 
 @pytest.mark.parametrize("part", ["manifest.json", "/script/", "input.zip"])
-def test_a_submission_that_fails_before_its_marker_says_that_nothing_was_submitted(
+def test_a_submission_that_fails_before_its_queue_entry_says_that_nothing_was_submitted(
     world: World, part: str, tmp_path: Path
 ) -> None:
     """The objects that were already written are invisible."""
@@ -330,7 +330,9 @@ def test_a_submission_that_fails_before_its_marker_says_that_nothing_was_submitt
     assert world.stored("queue/") == []
 
 
-def test_a_submission_whose_marker_is_not_confirmed_may_have_been_done(world: World, tmp_path: Path) -> None:
+def test_a_submission_whose_queue_entry_is_not_confirmed_may_have_been_done(
+    world: World, tmp_path: Path
+) -> None:
     script = tmp_path / "run.sh"
     script.write_text("echo hello\n")
 

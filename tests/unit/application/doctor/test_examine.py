@@ -397,7 +397,7 @@ def test_markers_of_jobs_that_are_over_go_when_no_agent_clears_them(world: World
 @pytest.mark.parametrize(
     ("kind", "words"), [(ClaimKind.RUN, "held by alpha"), (ClaimKind.RELEASE, "offered")]
 )
-def test_a_job_that_lost_its_marker_is_for_somebody_to_requeue(
+def test_a_job_that_lost_its_queue_entry_is_for_somebody_to_requeue(
     world: World, kind: ClaimKind, words: str
 ) -> None:
     jobs = BucketJobRepository(world.store, world.ids)
