@@ -161,8 +161,8 @@ def test_nothing_lingers_once_the_queue_was_removed(machine: Machine) -> None:
 _AGENT = """
 import sys
 from pathlib import Path
-from cloudq.adapters.schedulers.local.scheduler import LocalScheduler
-scheduler = LocalScheduler(Path(sys.argv[1]), slots=3)
+from cloudq.adapters.schedulers.local.scheduler import EmbeddedScheduler
+scheduler = EmbeddedScheduler(Path(sys.argv[1]), slots=3)
 print(scheduler.poll([sys.argv[2]])[sys.argv[2]].tasks[None].life.value, flush=True)
 sys.stdin.read()
 """
@@ -213,9 +213,9 @@ def test_two_agents_start_each_task_once(machine: Machine) -> None:
 _RACER = """
 import sys, time
 from pathlib import Path
-from cloudq.adapters.schedulers.local.scheduler import LocalScheduler
+from cloudq.adapters.schedulers.local.scheduler import EmbeddedScheduler
 from cloudq.domain.jobs.outcome import Life
-scheduler = LocalScheduler(Path(sys.argv[1]), slots=3)
+scheduler = EmbeddedScheduler(Path(sys.argv[1]), slots=3)
 scheduler._queue.turn = lambda: __import__("contextlib").nullcontext(True)
 while any(s.life is not Life.ENDED for s in scheduler.poll([sys.argv[2]])[sys.argv[2]].tasks.values()):
     time.sleep(0.005)
@@ -239,10 +239,10 @@ def test_ids_are_given_once_among_racing_agents(machine: Machine) -> None:
 _SUBMITTER = """
 import sys
 from pathlib import Path
-from cloudq.adapters.schedulers.local.scheduler import LocalScheduler
+from cloudq.adapters.schedulers.local.scheduler import EmbeddedScheduler
 from cloudq.domain.names import ClaimTag
 from cloudq.ports.batch_scheduler import AttemptFiles, Submission
-scheduler, work = LocalScheduler(Path(sys.argv[1])), Path(sys.argv[2])
+scheduler, work = EmbeddedScheduler(Path(sys.argv[1])), Path(sys.argv[2])
 for n in range(10):
     tag = ClaimTag(f"{int(sys.argv[3]) * 100 + n:08x}", 7)
     files = AttemptFiles(*(work / f"{tag}.{kind}" for kind in ("out", "err", "status", "process")))
