@@ -183,7 +183,7 @@ def queue_entry_before_the_manifest(stack: ExitStack) -> None:
         return real(self, job)
 
     change(stack, SubmitJob, "_reserve", reserve)
-    change(stack, SubmitJob, "_invite", lambda *_: [])
+    change(stack, SubmitJob, "_invite", lambda *_, ring: [])
 
 
 @mutant("a process that read the record long ago undoes what was written since", "I5", "I7")

@@ -54,7 +54,7 @@ def heartbeat_shared_by_copies(stack: ExitStack) -> None:
                 raise
             return HeldLease.confirmed(self._sending(seen.lease), seen.etag)
 
-    change(stack, HoldLease, "_beaten", beaten)
+    change(stack, HoldLease, "_heartbeat_sent", beaten)
 
 
 @mutant("two copies of one process take the lease from each other", "I3", under=(Kind.CLONES,))
