@@ -23,7 +23,7 @@ MAX_COMPONENT_BYTES = 240
 MAX_KEY_BYTES = 800
 """Below the 1,024 that stores accept, with room for the prefix of the bucket."""
 ROOM_FOR_NAME_BYTES = 60
-"""A name that would have less room begins a component of its own."""
+"""A name that would have less room begins another component of the key."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)

@@ -39,8 +39,8 @@ class FetchOutputs:
     ) -> Fetched:
         """Put the files that match *patterns* into the directory *into*; touch nothing else there.
 
-        The patterns are the caller's, not those of the record: whoever can write to the bucket chooses no
-        file to replace. *note* gets the bytes so far and in all. Raises `StagedOutInPart` if some files could
+        The patterns are the caller's, not those of the record: the bucket must not choose which files are
+        replaced. *note* gets the bytes so far and in all. Raises `StagedOutInPart` if some files could
         not be downloaded or put in place, after all others were.
         """
         try:

@@ -32,7 +32,7 @@ def is_user_asked(*, yes: bool) -> bool:
 
 
 def require_consent(question: str, *, yes: bool) -> None:
-    """Ask the user on a terminal; end the command if the user does not agree. Elsewhere, nobody is asked."""
+    """Ask the user on a terminal; end the command if the user does not agree. Elsewhere, ask nothing."""
     if not is_user_asked(yes=yes):
         return
     if not click.confirm(question, default=False, err=True):

@@ -15,7 +15,7 @@ LOOK_EVERY_S = 0.25
 
 
 def in_background(look: Callable[[], bool]) -> None:
-    """Call *look* a few times a second in a thread of its own, until it returns False."""
+    """Call *look* a few times a second in another thread, until it returns False."""
 
     def run() -> None:
         pause = threading.Event()
